@@ -1,0 +1,1 @@
+"""StreamDehaze makes hazy video clear."""

@@ -1,0 +1,33 @@
+"""One exception per thing a user can get wrong; each message says what, where, and what to do."""
+
+
+class StreamDehazeError(Exception):
+    """Base of every error this package raises on purpose. Its text is one sentence, fit to print as it is."""
+
+
+class SourceError(StreamDehazeError):
+    """The input cannot be read: missing, empty, damaged, or not a picture or video."""
+
+
+class SinkError(StreamDehazeError):
+    """The output cannot be written: exists already, no such encoder, no space, no permission."""
+
+
+class UnsupportedFormatError(StreamDehazeError):
+    """A pixel format, matrix or container this package does not handle."""
+
+
+class CheckpointError(StreamDehazeError):
+    """A checkpoint is unknown, damaged, unsafe to load, or does not fit the network."""
+
+
+class EngineError(StreamDehazeError):
+    """An inference engine cannot be had or gave an unusable result."""
+
+
+class ConfigError(StreamDehazeError):
+    """An option or configuration value is out of range or contradicts another."""
+
+
+class Cancelled(StreamDehazeError):
+    """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""

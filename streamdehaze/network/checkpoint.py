@@ -1,0 +1,174 @@
+"""Checkpoints on disk: safetensors with metadata, and the authors' `.pk` files, which are read without unpickling code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamdehaze.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streamdehaze.network.aecrnet import AECRNet
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights of an `AECRNet` and the facts about them."""
+
+    state: Mapping[str, Tensor]
+    """Tensors under the authors' names, without the `module.` of their files."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Facts as text: architecture, width, deconv, training data, recipe, scores."""
+
+    @property
+    def width(self) -> int:
+        """Channels of the first stage, read off the weights."""
+        try:
+            return int(self.state["down1.1.weight"].shape[0])
+        except KeyError:
+            raise CheckpointError(
+                "the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'"
+            ) from None
+
+    @property
+    def has_deconv(self) -> bool:
+        """Whether network deconvolution is part of it."""
+        return any(key.startswith("deconv.") for key in self.state)
+
+    def network(self) -> AECRNet:
+        """The network with these weights, float32, in evaluation mode.
+
+        Raises:
+            CheckpointError: naming missing and unknown keys and wrong shapes.
+        """
+        from streamdehaze.network.aecrnet import AECRNet
+
+        network = AECRNet(self.width, deconv=self.has_deconv)
+        wanted = network.state_dict()
+        missing = sorted(wanted.keys() - self.state.keys())
+        unknown = sorted(self.state.keys() - wanted.keys())
+        shapes = sorted(k for k in wanted.keys() & self.state.keys() if wanted[k].shape != self.state[k].shape)
+        faults = [
+            f"{what}: {', '.join(keys)}"
+            for what, keys in (("missing", missing), ("unknown", unknown), ("wrong shape", shapes))
+            if keys
+        ]
+        if faults:
+            raise CheckpointError(f"the checkpoint does not fit AECR-Net of width {self.width}; {'; '.join(faults)}")
+        network.load_state_dict({key: value.float() for key, value in self.state.items()})
+        return network.eval()
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a `.safetensors` checkpoint, or import one of the authors' (`.pk`, `.pth`, `.pt`).
+
+    The authors' files are pickles; they are read by `torch.load(weights_only=True)`, which builds tensors and plain
+    containers and refuses everything that would run code.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, unsafe or holds no network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint file {path}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_pickle(path)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            return Checkpoint(state, file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file ({error})") from error
+
+
+def _read_pickle(path: Path) -> Checkpoint:
+    import numpy as np
+    import torch
+
+    # The authors' files keep their scores as numpy scalars: these are data, and nothing else of numpy is let in.
+    numpy_scalars: list[Any] = [
+        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+        np._core.multiarray.scalar,
+        np.dtype,
+        *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32")),
+    ]
+    try:
+        with torch.serialization.safe_globals(numpy_scalars):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is refused: it is not a plain file of weights and reading it could run foreign code"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a whole PyTorch checkpoint ({error})") from error
+    return Checkpoint(_find_state(content, path), {"architecture": "aecrnet", "imported_from": path.name})
+
+
+def _find_state(content: object, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    if isinstance(content, Mapping):
+        for name in ("model", "state_dict", "params_ema", "params"):
+            if isinstance(content.get(name), Mapping):
+                content = content[name]
+                break
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path} holds no weights: no 'model' or 'state_dict' in it")
+    strays = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if strays:
+        raise CheckpointError(f"{path} holds no plain weights; not tensors: {', '.join(strays[:5])}")
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str], network: AECRNet, metadata: Mapping[str, str], *, half: bool = False
+) -> None:
+    """Write the network's weights as safetensors, beside the final name first and then renamed.
+
+    Args:
+        path: where to; conventionally `NAME.safetensors`.
+        network: whose weights.
+        metadata: facts to keep with them; architecture, width and deconv are added.
+        half: store float16 (half the size; the bundled checkpoints are so).
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    dtype = torch.float16 if half else torch.float32
+    state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    facts = {
+        "architecture": "aecrnet",
+        "width": str(network.width),
+        "deconv": str(network.has_deconv).lower(),
+        "input": "RGB in [0,1], NCHW, multiples of 4",
+        **metadata,
+    }
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        save_file(state, partial, facts)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def checkpoint_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of the file's bytes, hexadecimal: the identity engines and reports record."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
+            hashlib.sha256(file.read()).hexdigest()
+        )

@@ -1,0 +1,43 @@
+"""What the pipeline asks of the two ends of a video; write your own and `dehaze_video` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from streamdehaze.frame import Frame, VideoInfo
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where hazy frames come from."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known before the first frame."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in presentation order, once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and devices; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where clear frames go to."""
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame in presentation order."""
+        ...
+
+    def close(self) -> None:
+        """Finish the output and give it its final name."""
+        ...
+
+    def abort(self) -> None:
+        """Give the output up and leave nothing under its final name; may be called after a failed `close`."""
+        ...
