@@ -1,0 +1,135 @@
+"""Solve haze small, apply it at full size: prepare, fit, apply.
+
+Haze is ``I = J·t + A·(1 − t)``, so the clear picture is ``J = a·I + b`` with ``a = 1/t`` and ``b = A·(1 − 1/t)``: an
+affine map that is smooth except at depth edges. RGB to YUV is linear, so the same holds on each of a video's own
+planes. The maps are fitted between the small hazy and the small clear picture (He & Sun, "Guided Image Filtering",
+TPAMI 2013) and applied to the native planes (He & Sun, "Fast Guided Filter", arXiv 1505.00996).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from streamdehaze.dehaze.kernels import apply_affine, shrink
+from streamdehaze.frame import ColorSpec, FloatArray, Frame, PixelFormat, Plane
+
+RADIUS = 1
+"""Half the side of the fitting window, in pixels of the small picture."""
+EPSILON = 1e-4
+"""Variance below which a window counts as flat."""
+
+
+@dataclass(frozen=True)
+class AffineMaps:
+    """Gain and offset of each colour component of a frame, at the network's size."""
+
+    gain: FloatArray
+    """(components, rows, columns)."""
+    offset: FloatArray
+    """(components, rows, columns), in units of full scale."""
+
+
+def network_shape(width: int, height: int, network_size: int) -> tuple[int, int]:
+    """(rows, columns) of the small picture: long side `network_size` or the frame's own, both multiples of 4, ≥ 8."""
+    scale = min(1.0, network_size / max(width, height))
+    rows, columns = (max(8, round(side * scale / 4) * 4) for side in (height, width))
+    return rows, columns
+
+
+def shrink_components(frame: Frame, shape: tuple[int, int]) -> FloatArray:
+    """The frame's colour components at `shape` by area averaging, (components, rows, columns) in [0, 1] of full scale."""
+    layout = frame.pixel_format
+    small = np.empty((len(layout.components), *shape), np.float32)
+    planes = [_native(plane) for plane in frame.planes]
+    for index, component in enumerate(layout.components):
+        width, height = layout.component_size(index, frame.width, frame.height)
+        # A frame no larger than the network's size in one direction is first shrunk in the other, then enlarged.
+        target = np.empty((min(height, shape[0]), min(width, shape[1])), np.float32)
+        shrink(
+            planes[component.plane], component.offset, component.step, layout.shift, width, height,
+            1.0 / layout.max_value, target,
+        )  # fmt: skip
+        if target.shape != shape:
+            target = cv2.resize(target, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        small[index] = target
+    return small
+
+
+def to_rgb(components: FloatArray, layout: PixelFormat, color: ColorSpec) -> FloatArray:
+    """Components (n, H, W) of a frame with *resolved* `color` → RGB (3, H, W), clipped to [0, 1]."""
+    matrix, offset = color.rgb_from_planes(layout)
+    rgb = np.tensordot(matrix, components, axes=1) + offset[:, None, None]
+    return np.clip(rgb, 0, 1, out=rgb)
+
+
+def from_rgb(rgb: FloatArray, layout: PixelFormat, color: ColorSpec) -> FloatArray:
+    """RGB (3, H, W) → the frame's own components (n, H, W): the inverse of `to_rgb`."""
+    matrix, offset = color.planes_from_rgb(layout)
+    components: FloatArray = np.tensordot(matrix, rgb, axes=1) + offset[:, None, None]
+    return components
+
+
+def fit(hazy: FloatArray, clear: FloatArray, radius: int = RADIUS, epsilon: float = EPSILON) -> AffineMaps:
+    """The maps with ``gain · hazy + offset ≈ clear`` in each window, per component.
+
+    Args:
+        hazy, clear: (components, rows, columns), as `shrink_components` and `from_rgb` give them.
+        radius: window of (2 · radius + 1)² pixels.
+        epsilon: added to the variance; larger keeps gains nearer to 0 in flat windows.
+    """
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(x: FloatArray) -> FloatArray:
+        return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+
+    gain, offset = np.empty_like(hazy), np.empty_like(hazy)
+    for index, (I, J) in enumerate(zip(hazy, clear, strict=True)):  # noqa: E741 - the field's symbols
+        mean_I, mean_J = mean(I), mean(J)
+        a = (mean(I * J) - mean_I * mean_J) / (mean(I * I) - mean_I * mean_I + epsilon)
+        gain[index], offset[index] = mean(a), mean(mean_J - a * mean_I)
+    return AffineMaps(gain, offset)
+
+
+def apply(frame: Frame, maps: AffineMaps, strength: float = 1.0) -> Frame:
+    """The frame with ``maps`` applied to its native planes, blended by `strength` (0 returns it unchanged)."""
+    if strength == 0:
+        return frame
+    layout = frame.pixel_format
+    sources = [_native(plane) for plane in frame.planes]
+    targets = empty_planes(frame, sources)
+    gain = 1 + strength * (maps.gain - 1)
+    bias = strength * maps.offset * layout.max_value
+    for index, component in enumerate(layout.components):
+        width, height = layout.component_size(index, frame.width, frame.height)
+        apply_affine(
+            sources[component.plane], component.offset, component.step, layout.shift, width, height,
+            gain[index], bias[index], layout.max_value, targets[component.plane],
+        )  # fmt: skip
+    return frame.with_planes(tuple(plane.astype(layout.dtype, copy=False) for plane in targets))
+
+
+def empty_planes(frame: Frame, native: list[Plane]) -> list[Plane]:
+    """Planes to write the clear samples into: alpha and padding samples are already in place."""
+    layout = frame.pixel_format
+    used = [0] * layout.plane_count
+    for component in layout.components:
+        used[component.plane] += 1
+    steps = {component.plane: component.step for component in layout.components}
+    planes = []
+    for index, plane in enumerate(native):
+        if used[index] == 0:
+            planes.append(plane)  # alpha: passed on as it is
+        elif used[index] < steps[index]:
+            planes.append(plane.copy())  # samples between the colours are not ours
+        else:
+            planes.append(np.empty_like(plane))
+    return planes
+
+
+def _native(plane: Plane) -> Any:
+    """numba reads native byte order only."""
+    return plane.astype(plane.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,134 @@
+"""`Dehazer`: hazy frames or arrays in, clear ones out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.dehaze import affine, exact
+from streamdehaze.engine import Engine, open_engine
+from streamdehaze.errors import ConfigError, EngineError
+from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.network import DEFAULT_CHECKPOINT
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+DEFAULT_NETWORK_SIZE = 256
+
+
+class Dehazer:
+    """Makes hazy pictures clear.
+
+    The network sees a small copy of each frame; what it did there is fitted as a local affine map and applied to the
+    frame's own planes at full size and depth. With `exact`, the network runs on the whole frame instead.
+
+    Args:
+        checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
+        engine: "auto", "torch", … or an `Engine` of your own.
+        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed); may be set at any time.
+        network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
+        exact: run the network on the whole frame.
+
+    Raises:
+        ConfigError: if `strength` or `network_size` is out of range.
+        CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
+
+    Example:
+        >>> clear = Dehazer("aecrnet-s")(hazy)  # (height, width, 3) uint8 or uint16 RGB
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
+        *,
+        engine: str | Engine = "auto",
+        strength: float = 1.0,
+        network_size: int = DEFAULT_NETWORK_SIZE,
+        exact: bool = False,
+    ) -> None:
+        if network_size < 16 or network_size % 4:
+            raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {network_size}")
+        self.strength = strength
+        self._network_size = network_size
+        self._exact = exact
+        self.checkpoint = os.fspath(checkpoint)
+        self.engine: Engine = open_engine(checkpoint, engine) if isinstance(engine, str) else engine
+
+    @property
+    def strength(self) -> float:
+        """Share of the haze that is removed, 0 to 1."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        if not 0 <= value <= 1:
+            raise ConfigError(f"strength must lie between 0 and 1, not {value}")
+        self._strength = float(value)
+
+    def __call__(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A clear picture of the same shape and dtype for a hazy one.
+
+        Args:
+            image: (height, width), (height, width, 3) RGB or (height, width, 4) RGBA; uint8 or uint16. Alpha is kept.
+
+        Raises:
+            ValueError: for another shape or dtype.
+        """
+        return self.process([Frame.from_array(image)])[0].to_array()
+
+    def process(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Clear frames for hazy ones, in order; frames of one shape share a run of the network."""
+        if self._strength == 0:
+            return list(frames)
+        return self._process_exact(frames) if self._exact else self._process_small(frames)
+
+    def _process_small(self, frames: Sequence[Frame]) -> list[Frame]:
+        shapes = [affine.network_shape(f.width, f.height, self._network_size) for f in frames]
+        hazy = [affine.shrink_components(f, shape) for f, shape in zip(frames, shapes, strict=True)]
+        colors = [f.color.resolved(f.pixel_format, f.height) for f in frames]
+        rgb = [affine.to_rgb(h, f.pixel_format, c) for h, f, c in zip(hazy, frames, colors, strict=True)]
+        clear_frames = []
+        for frame, color, small, clear_rgb in zip(frames, colors, hazy, self._infer(rgb), strict=True):
+            maps = affine.fit(small, affine.from_rgb(clear_rgb, frame.pixel_format, color))
+            clear_frames.append(affine.apply(frame, maps, self._strength))
+        return clear_frames
+
+    def _process_exact(self, frames: Sequence[Frame]) -> list[Frame]:
+        clear_frames = []
+        for frame in frames:  # one by one: at full size a batch costs memory and gains nothing
+            color = frame.color.resolved(frame.pixel_format, frame.height)
+            components = exact.full_size_components(frame)
+            padded = exact.pad_to_multiple_of_4(affine.to_rgb(components, frame.pixel_format, color))
+            clear = self._infer([padded])[0][:, : frame.height, : frame.width]
+            clear_frames.append(exact.apply_difference(frame, color, components, clear, self._strength))
+        return clear_frames
+
+    def _infer(self, pictures: Sequence[FloatArray]) -> list[FloatArray]:
+        """Run the engine on runs of equal shape."""
+        clear: list[FloatArray] = []
+        start = 0
+        for end in range(1, len(pictures) + 1):
+            if end == len(pictures) or pictures[end].shape != pictures[start].shape:
+                batch = self.engine.infer(np.stack(pictures[start:end]))
+                if not np.isfinite(batch).all():
+                    raise EngineError(f"the engine '{self.engine.name}' gave values that are not finite numbers")
+                clear.extend(batch)
+                start = end
+        return clear
+
+    def close(self) -> None:
+        """Free the engine; may be called twice."""
+        self.engine.close()
+
+    def __enter__(self) -> Dehazer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,73 @@
+"""The paper's own procedure: the network on the whole frame. Slow, and what published numbers are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from streamdehaze.dehaze.affine import empty_planes, from_rgb, to_rgb
+from streamdehaze.frame import ColorSpec, FloatArray, Frame
+
+
+def full_size_components(frame: Frame) -> FloatArray:
+    """The colour components enlarged to the frame's own size, (components, height, width) in [0, 1] of full scale."""
+    layout = frame.pixel_format
+    size = (frame.width, frame.height)
+    components = np.empty((len(layout.components), frame.height, frame.width), np.float32)
+    for index in range(len(layout.components)):
+        samples = component_samples(frame, index).astype(np.float32) / layout.max_value
+        if samples.shape != size[::-1]:
+            samples = cv2.resize(samples, size, interpolation=cv2.INTER_LINEAR)
+        components[index] = samples
+    return components
+
+
+def component_samples(frame: Frame, index: int) -> Any:
+    """The samples of colour component `index`, (rows, columns) of unsigned integers."""
+    layout = frame.pixel_format
+    component = layout.components[index]
+    width, height = layout.component_size(index, frame.width, frame.height)
+    plane = frame.planes[component.plane]
+    return plane[:height, component.offset :: component.step][:, :width] >> layout.shift
+
+
+def pad_to_multiple_of_4(picture: FloatArray) -> FloatArray:
+    """Reflect (…, H, W) at the right and bottom up to the multiples of 4, at least 8, that the network takes."""
+    height, width = picture.shape[-2:]
+    rows, columns = max(8, -(-height // 4) * 4) - height, max(8, -(-width // 4) * 4) - width
+    return np.pad(picture, [(0, 0)] * (picture.ndim - 2) + [(0, rows), (0, columns)], mode="symmetric")
+
+
+def apply_difference(
+    frame: Frame, color: ColorSpec, components: FloatArray, clear_rgb: FloatArray, strength: float
+) -> Frame:
+    """The frame plus `strength` times what dehazing changed, on its native planes.
+
+    Adding the *difference* between clear and hazy, both converted alike, keeps what the conversion to RGB would lose:
+    chroma detail, codes outside the legal range, and bit-exactness at strength 0.
+
+    Args:
+        frame: the hazy frame.
+        color: its resolved colour description.
+        components: `full_size_components` of it.
+        clear_rgb: (3, height, width) in [0, 1].
+        strength: 0 to 1.
+    """
+    if strength == 0:
+        return frame
+    layout = frame.pixel_format
+    difference = from_rgb(clear_rgb, layout, color) - from_rgb(to_rgb(components, layout, color), layout, color)
+    native = [plane.astype(plane.dtype.newbyteorder("="), copy=False) for plane in frame.planes]
+    targets = empty_planes(frame, native)
+    for index, component in enumerate(layout.components):
+        width, height = layout.component_size(index, frame.width, frame.height)
+        change = difference[index]
+        if change.shape != (height, width):
+            change = cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA)
+        samples = component_samples(frame, index) + np.rint(strength * layout.max_value * change)
+        samples = np.clip(samples, 0, layout.max_value).astype(np.uint16) << layout.shift
+        target = targets[component.plane]
+        target[:height, component.offset :: component.step][:, :width] = samples.astype(target.dtype)
+    return frame.with_planes(tuple(plane.astype(layout.dtype, copy=False) for plane in targets))

@@ -1,0 +1,118 @@
+"""The loops over full-size planes: shrink by area, enlarge and apply an affine map. Compiled by numba.
+
+Each releases the interpreter lock, reads and writes every sample once, and keeps its inner loop over a contiguous row
+so that the compiler vectorises it. Planes are (rows, row length) arrays of uint8 or uint16 in native byte order;
+sample x of a row is ``row[x * step + offset] >> shift``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from streamdehaze.frame import FloatArray
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def shrink(
+    plane: npt.NDArray[Any], offset: int, step: int, shift: int, width: int, height: int, scale: float, out: FloatArray
+) -> None:
+    """Area-average `width` × `height` samples into `out` (rows, columns), times `scale`; `out` is no larger than them.
+
+    Rows first, into one float row that stays in the cache, then columns.
+    """
+    out_height, out_width = out.shape
+    row_ratio = height / out_height
+    column_ratio = width / out_width
+    total = np.empty(width, np.float32)
+    norm = np.float32(scale / (row_ratio * column_ratio))
+    for j in range(out_height):
+        top, bottom = j * row_ratio, min((j + 1) * row_ratio, float(height))
+        total[:] = 0
+        y = int(top)
+        while y < bottom:
+            weight = np.float32(min(y + 1.0, bottom) - max(float(y), top))
+            row = plane[y]
+            if step == 1 and shift == 0:
+                for x in range(width):
+                    total[x] += weight * np.float32(row[x])
+            else:
+                for x in range(width):
+                    total[x] += weight * np.float32(row[x * step + offset] >> shift)
+            y += 1
+        for i in range(out_width):
+            left, right = i * column_ratio, min((i + 1) * column_ratio, float(width))
+            first, last = int(left), int(np.ceil(right)) - 1
+            value = np.float32(0)
+            for x in range(first, last + 1):
+                value += total[x]
+            value -= np.float32(left - first) * total[first] + np.float32(last + 1 - right) * total[last]
+            out[j, i] = value * norm
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _enlarge_columns(small: FloatArray, width: int) -> FloatArray:
+    rows, columns = small.shape
+    left = np.empty(width, np.int32)
+    right = np.empty(width, np.int32)
+    fraction = np.empty(width, np.float32)
+    for x in range(width):
+        u = min(max((x + 0.5) * (columns / width) - 0.5, 0.0), columns - 1.0)
+        left[x] = int(u)
+        right[x] = min(left[x] + 1, columns - 1)
+        fraction[x] = u - left[x]
+    wide = np.empty((rows, width), np.float32)
+    for y in range(rows):
+        narrow, row = small[y], wide[y]
+        for x in range(width):
+            value = narrow[left[x]]
+            row[x] = value + fraction[x] * (narrow[right[x]] - value)
+    return wide
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def apply_affine(
+    plane: npt.NDArray[Any],
+    offset: int,
+    step: int,
+    shift: int,
+    width: int,
+    height: int,
+    gain: FloatArray,
+    bias: FloatArray,
+    top: int,
+    out: npt.NDArray[Any],
+) -> None:
+    """Write ``round(gain · sample + bias)``, clipped to 0…`top`, into `out`, laid out as `plane`.
+
+    `gain` and `bias` are small (rows, columns) maps, enlarged bilinearly (centres aligned); `bias` is in sample units.
+    """
+    wide_gain = _enlarge_columns(gain, width)
+    wide_bias = _enlarge_columns(bias, width)
+    rows = gain.shape[0]
+    ratio = rows / height
+    ceiling = np.float32(top)
+    half = np.float32(0.5)
+    zero = np.float32(0)
+    for y in range(height):
+        v = min(max((y + 0.5) * ratio - 0.5, 0.0), rows - 1.0)
+        upper = int(v)
+        lower = min(upper + 1, rows - 1)
+        f = np.float32(v - upper)
+        gain_0, gain_1, bias_0, bias_1 = wide_gain[upper], wide_gain[lower], wide_bias[upper], wide_bias[lower]
+        row, target = plane[y], out[y]
+        if step == 1 and shift == 0:
+            for x in range(width):
+                a = gain_0[x] + f * (gain_1[x] - gain_0[x])
+                b = bias_0[x] + f * (bias_1[x] - bias_0[x])
+                value = min(max(a * np.float32(row[x]) + b + half, zero), ceiling)
+                target[x] = np.int32(value)
+        else:
+            for x in range(width):
+                a = gain_0[x] + f * (gain_1[x] - gain_0[x])
+                b = bias_0[x] + f * (bias_1[x] - bias_0[x])
+                value = min(max(a * np.float32(row[x * step + offset] >> shift) + b + half, zero), ceiling)
+                target[x * step + offset] = np.int32(value) << shift
