@@ -48,7 +48,7 @@ class TorchEngine:
         x = torch.from_numpy(np.ascontiguousarray(hazy)).to(self._device, memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=self._half):
             clear = self._network(x)
-        array: FloatArray = clear.float().clamp_(0, 1).contiguous().cpu().numpy()
+        array: FloatArray = clear.float().clamp(0, 1).contiguous().cpu().numpy()
         return array
 
     def close(self) -> None:
