@@ -94,7 +94,8 @@ class Dehazer:
         rgb = [affine.to_rgb(h, f.pixel_format, c) for h, f, c in zip(hazy, frames, colors, strict=True)]
         clear_frames = []
         for frame, color, small, clear_rgb in zip(frames, colors, hazy, self._infer(rgb), strict=True):
-            maps = affine.fit(small, affine.from_rgb(clear_rgb, frame.pixel_format, color))
+            layout = frame.pixel_format
+            maps = affine.fit(small, affine.from_rgb(clear_rgb, layout, color), layout.family)
             clear_frames.append(affine.apply(frame, maps, self._strength))
         return clear_frames
 

@@ -18,7 +18,14 @@ from streamdehaze.frame import FloatArray
 
 @njit(nogil=True, cache=True, fastmath=True)
 def shrink(
-    plane: npt.NDArray[Any], offset: int, step: int, shift: int, width: int, height: int, scale: float, out: FloatArray
+    plane: npt.NDArray[Any],
+    offset: int,
+    step: int,
+    shift: int,
+    width: int,
+    height: int,
+    scale: float,
+    out: FloatArray,
 ) -> None:
     """Area-average `width` × `height` samples into `out` (rows, columns), times `scale`; `out` is no larger than them.
 
@@ -102,7 +109,12 @@ def apply_affine(
         upper = int(v)
         lower = min(upper + 1, rows - 1)
         f = np.float32(v - upper)
-        gain_0, gain_1, bias_0, bias_1 = wide_gain[upper], wide_gain[lower], wide_bias[upper], wide_bias[lower]
+        gain_0, gain_1, bias_0, bias_1 = (
+            wide_gain[upper],
+            wide_gain[lower],
+            wide_bias[upper],
+            wide_bias[lower],
+        )
         row, target = plane[y], out[y]
         if step == 1 and shift == 0:
             for x in range(width):

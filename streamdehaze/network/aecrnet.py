@@ -21,14 +21,18 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.ca = nn.Sequential(
-            nn.Conv2d(channels, channels // 8, 1), nn.ReLU(), nn.Conv2d(channels // 8, channels, 1), nn.Sigmoid()
+            nn.Conv2d(channels, channels // 8, 1),
+            nn.ReLU(),
+            nn.Conv2d(channels // 8, channels, 1),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
         # The mean runs over the whole picture, in float32: half precision loses it on large ones.
         mean = x.float().mean((2, 3), keepdim=True).to(x.dtype)
-        return x * self.ca(mean)
+        gate: Tensor = self.ca(mean)
+        return x * gate
 
 
 class PixelAttention(nn.Module):
@@ -42,7 +46,8 @@ class PixelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        return x * self.pa(x)
+        gate: Tensor = self.pa(x)
+        return x * gate
 
 
 class FeatureAttentionBlock(nn.Module):
@@ -57,8 +62,9 @@ class FeatureAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        residual = torch.relu(self.conv1(x)) + x
-        return self.palayer(self.calayer(self.conv2(residual))) + x
+        residual: Tensor = torch.relu(self.conv1(x)) + x
+        residual = self.palayer(self.calayer(self.conv2(residual)))
+        return residual + x
 
 
 class DeformableBlock(nn.Module):
@@ -70,7 +76,8 @@ class DeformableBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        return self.dcn(x)  # type: ignore[no-any-return]
+        features: Tensor = self.dcn(x)
+        return features
 
 
 class AdaptiveMixup(nn.Module):
@@ -114,9 +121,7 @@ class AECRNet(nn.Module):
         self.block = FeatureAttentionBlock(4 * n)
         self.dcn_block = DeformableBlock(4 * n)
         self.mix1 = AdaptiveMixup(-1.0)
-        self.up1 = nn.Sequential(
-            nn.ConvTranspose2d(4 * n, 2 * n, 3, stride=2, padding=1, output_padding=1), nn.ReLU()
-        )
+        self.up1 = nn.Sequential(nn.ConvTranspose2d(4 * n, 2 * n, 3, stride=2, padding=1, output_padding=1), nn.ReLU())
         self.mix2 = AdaptiveMixup(-0.6)
         self.up2 = nn.Sequential(nn.ConvTranspose2d(2 * n, n, 3, stride=2, padding=1, output_padding=1), nn.ReLU())
         self.up3 = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(n, 3, 7), nn.Tanh())
@@ -137,7 +142,8 @@ class AECRNet(nn.Module):
         features = self.dcn_block(self.dcn_block(features))
         up1 = self.up1(self.mix1(down3, features))
         up2 = self.up2(self.mix2(down2, up1))
-        return self.up3(up2)  # type: ignore[no-any-return]
+        clear: Tensor = self.up3(up2)
+        return clear
 
     def folded(self) -> AECRNet:
         """A copy for inference whose network deconvolution is a fixed convolution; the same function in evaluation."""

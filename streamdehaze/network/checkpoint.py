@@ -1,4 +1,4 @@
-"""Checkpoints on disk: safetensors with metadata, and the authors' `.pk` files, which are read without unpickling code."""
+"""Checkpoints on disk: safetensors with metadata; the authors' `.pk` files are read without running what is in them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ class Checkpoint:
         try:
             return int(self.state["down1.1.weight"].shape[0])
         except KeyError:
-            raise CheckpointError(
-                "the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'"
-            ) from None
+            raise CheckpointError("the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'") from None
 
     @property
     def has_deconv(self) -> bool:
@@ -99,9 +97,10 @@ def _read_pickle(path: Path) -> Checkpoint:
     import torch
 
     # The authors' files keep their scores as numpy scalars: these are data, and nothing else of numpy is let in.
+    scalar = np.float64().__reduce__()[0]  # type: ignore[index]
     numpy_scalars: list[Any] = [
-        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-        np._core.multiarray.scalar,
+        (scalar, "numpy.core.multiarray.scalar"),  # its name before numpy 2
+        scalar,
         np.dtype,
         *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32")),
     ]
@@ -168,7 +167,4 @@ def write_checkpoint(
 
 def checkpoint_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of the file's bytes, hexadecimal: the identity engines and reports record."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
-            hashlib.sha256(file.read()).hexdigest()
-        )
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

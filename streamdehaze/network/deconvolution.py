@@ -10,12 +10,13 @@ from torch import Tensor, nn
 def inverse_square_root(matrix: Tensor, iterations: int) -> Tensor:
     """``matrix ** -1/2`` of a symmetric positive definite (n, n) matrix by coupled Newton–Schulz iterations."""
     identity = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
-    norm = matrix.norm()
+    norm = torch.linalg.matrix_norm(matrix)
     y, z = matrix / norm, identity
     for _ in range(iterations):
         t = 0.5 * (3.0 * identity - z @ y)
         y, z = y @ t, t @ z
-    return z / norm.sqrt()
+    root: Tensor = z / norm.sqrt()
+    return root
 
 
 class NetworkDeconvolution(nn.Module):

@@ -16,7 +16,7 @@ def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias:
 
     Args:
         x: features, (B, C, H, W).
-        offset: (B, 18, H, W); channels 2k and 2k + 1 are the vertical and horizontal shift in pixels of tap k, row-major.
+        offset: (B, 18, H, W); channels 2k and 2k + 1 are tap k's vertical and horizontal shift in pixels, k row-major.
         mask: (B, 9, H, W), the weight of each tap.
         weight: (D, C, 3, 3).
         bias: (D,) or None.
