@@ -1,0 +1,34 @@
+"""Still pictures: read as one frame, written with everything their files said besides the pixels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from streamdehaze.video.picture.formats import FORMATS, format_for
+from streamdehaze.video.picture.sink import PictureSink
+from streamdehaze.video.picture.source import PictureSource
+
+__all__ = ["PICTURE_SUFFIXES", "PictureSink", "PictureSource", "is_picture"]
+
+PICTURE_SUFFIXES = frozenset(suffix for entry in FORMATS for suffix in entry.suffixes)
+"""Lower-case file name endings of still pictures, the dot included."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM")
+_SIGNATURES_INSIDE = {4: b"ftypavif", 8: b"WEBP"}
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a still picture: by its ending, or by its first bytes where it has none."""
+    path = Path(path)
+    if "%" in path.name:
+        return False  # an image sequence, which is a video
+    if path.suffix:
+        return format_for(path.suffix) is not None
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    inside = any(head[start:] == signature for start, signature in _SIGNATURES_INSIDE.items())
+    return inside or head.startswith(_SIGNATURES)

@@ -1,0 +1,162 @@
+"""The picture formats we write: what each one holds, and the encoder behind it."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata
+
+Pixels = npt.NDArray[Any]
+"""(height, width, channels) of uint8 or uint16; 1 to 4 channels: gray, gray and alpha, RGB, RGBA."""
+
+DEFAULT_QUALITY = 95
+_LARGEST_SEGMENT = 65533
+_EXIF_HEADER = b"Exif\0\0"
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """One file format for still pictures."""
+
+    name: str
+    """As people write it."""
+    codec: str
+    """FFmpeg's name of the codec inside."""
+    suffixes: tuple[str, ...]
+    encode: Callable[[Pixels, PictureMetadata, int | None], bytes]
+    """(pixels, metadata, quality) to the whole file; quality 1 to 100, None for the default."""
+    lost: Callable[[PictureMetadata], list[str]]
+    """What the format cannot hold of the metadata, in words."""
+    deep: bool = False
+    """Holds 16 bits a sample; the others get pixels rounded to 8."""
+    alpha: bool = True
+
+
+def _save(pixels: Pixels, format_name: str, **options: Any) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    Image.fromarray(np.ascontiguousarray(flat)).save(file, format_name, **options)
+    return file.getvalue()
+
+
+def _exif(metadata: PictureMetadata) -> dict[str, bytes]:
+    return {"exif": _EXIF_HEADER + metadata.exif} if metadata.exif else {}
+
+
+def _encode_jpeg(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+    """Quality 95, or the input's own where that was finer; the input's chroma subsampling, 4:4:4 if none."""
+    options: dict[str, Any] = {"quality": quality or DEFAULT_QUALITY, "subsampling": 0, "optimize": True}
+    coding = metadata.jpeg
+    if coding:
+        options |= {"subsampling": coding.subsampling, "progressive": coding.progressive}
+        if quality is None and _finer_than_default(coding):
+            options["qtables"] = [list(table) for table in coding.quantization]
+    if metadata.dpi:
+        options["dpi"] = metadata.dpi
+    if metadata.exif and len(metadata.exif) + len(_EXIF_HEADER) <= _LARGEST_SEGMENT:
+        options |= _exif(metadata)
+    if len(metadata.xmp) + 29 <= _LARGEST_SEGMENT:
+        options["xmp"] = metadata.xmp
+    if metadata.icc_profile:
+        options["icc_profile"] = metadata.icc_profile
+    if comment := metadata.text.get("Comment", "").encode()[:_LARGEST_SEGMENT]:
+        options["comment"] = comment
+    options["extra"] = _photoshop_segments(metadata.photoshop) + metadata.jpeg_segments
+    return _save(pixels, "JPEG", **options)
+
+
+def _finer_than_default(coding: JpegCoding) -> bool:
+    """Whether the input's luma table quantises less than the default quality's (libjpeg's table, scaled)."""
+    scale = 200 - 2 * DEFAULT_QUALITY
+    standard = [
+        16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
+        51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121,
+        120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    ]  # fmt: skip
+    return bool(coding.quantization) and sum(coding.quantization[0]) < sum((q * scale + 50) // 100 for q in standard)
+
+
+def _photoshop_segments(resources: bytes) -> bytes:
+    signature = b"Photoshop 3.0\0"
+    room = _LARGEST_SEGMENT - len(signature)
+    parts = [signature + resources[start : start + room] for start in range(0, len(resources), room)]
+    return b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
+
+
+def _lost_by_jpeg(metadata: PictureMetadata) -> list[str]:
+    words = _lost_texts(metadata, {"Comment"}) + _lost_png_color(metadata)
+    if len(metadata.exif) + len(_EXIF_HEADER) > _LARGEST_SEGMENT:
+        words.append("EXIF (larger than a JPEG holds)")
+    if len(metadata.xmp) + 29 > _LARGEST_SEGMENT:
+        words.append("XMP (larger than a JPEG holds)")
+    return words
+
+
+def _encode_webp(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+    """Lossless where the input was and no quality is asked for."""
+    lossless = metadata.lossless and quality is None
+    options = {"lossless": lossless, "exact": True, "quality": 75 if lossless else quality or DEFAULT_QUALITY}
+    return _save(pixels, "WEBP", **options, **_blocks(metadata))
+
+
+def _encode_avif(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+    options = {"quality": quality or DEFAULT_QUALITY, "subsampling": "4:4:4", "speed": 6}
+    return _save(pixels, "AVIF", **options, **_blocks(metadata))
+
+
+def _encode_bmp(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+    return _save(pixels, "BMP", **({"dpi": metadata.dpi} if metadata.dpi else {}))
+
+
+def _blocks(metadata: PictureMetadata) -> dict[str, bytes]:
+    blocks = {"icc_profile": metadata.icc_profile, "xmp": metadata.xmp}
+    return {name: block for name, block in blocks.items() if block} | _exif(metadata)
+
+
+def _lost_by_blocks(metadata: PictureMetadata) -> list[str]:
+    words = _lost_texts(metadata, set()) + _lost_png_color(metadata)
+    words += ["resolution"] if metadata.dpi and not metadata.exif else []
+    return words + (["IPTC caption data"] if metadata.photoshop else [])
+
+
+def _lost_by_bmp(metadata: PictureMetadata) -> list[str]:
+    blocks = (("EXIF", metadata.exif), ("ICC profile", metadata.icc_profile), ("XMP", metadata.xmp))
+    words = [name for name, block in blocks if block] + _lost_texts(metadata, set()) + _lost_png_color(metadata)
+    return words + (["IPTC caption data"] if metadata.photoshop else [])
+
+
+def _lost_texts(metadata: PictureMetadata, held: set[str]) -> list[str]:
+    others = sorted(set(metadata.text) - held)
+    return [f"text ({', '.join(others)})"] if others else []
+
+
+def _lost_png_color(metadata: PictureMetadata) -> list[str]:
+    """A PNG's HDR tags; gAMA and sRGB of an ordinary picture say what an untagged one means anyway."""
+    kinds = {kind for kind, _ in metadata.png_chunks or ()}
+    return ["HDR colour tags"] if b"cICP" in kinds else []
+
+
+FORMATS = (
+    PictureFormat("JPEG", "mjpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), _encode_jpeg, _lost_by_jpeg, alpha=False),
+    PictureFormat("PNG", "png", (".png",), lambda p, m, _: png.encode(p, m), png.lost, deep=True),
+    PictureFormat("TIFF", "tiff", (".tif", ".tiff"), lambda p, m, _: tiff.encode(p, m), tiff.lost, deep=True),
+    PictureFormat("WebP", "webp", (".webp",), _encode_webp, _lost_by_blocks),
+    PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, _lost_by_bmp, alpha=False),
+    PictureFormat("AVIF", "av1", (".avif",), _encode_avif, _lost_by_blocks),
+)
+"""Every picture format read and written, by content on the way in and by file name on the way out."""
+
+
+def format_for(suffix: str) -> PictureFormat | None:
+    """The format that a file name ending like ".jpg" stands for; None if it is no picture's."""
+    return next((entry for entry in FORMATS if suffix.lower() in entry.suffixes), None)

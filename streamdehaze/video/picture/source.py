@@ -1,0 +1,225 @@
+"""A single picture as a source of one frame."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.errors import SourceError
+from streamdehaze.frame import Frame, PixelFormat, VideoInfo
+from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture.formats import FORMATS
+from streamdehaze.video.picture.metadata import Chunk, PictureMetadata
+
+MAX_PIXELS = 250_000_000
+"""Pixels a picture may have; a file that claims more is taken for a decompression bomb."""
+
+_NAMES = {  # pixel format by (channels, bytes a sample)
+    (1, 1): "gray", (2, 1): "ya8", (3, 1): "rgb24", (4, 1): "rgba",
+    (1, 2): "gray16le", (2, 2): "ya16le", (3, 2): "rgb48le", (4, 2): "rgba64le",
+}  # fmt: skip
+_KEPT_MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
+_WIDENED_MODES = {
+    "1": "L",
+    "P": "RGB",
+    "PA": "RGBA",
+    "RGBX": "RGB",
+    "YCbCr": "RGB",
+    "La": "LA",
+    "RGBa": "RGBA",
+}
+"""Pillow's modes that another mode holds without loss."""
+_opening = threading.Lock()
+
+
+class PictureSource:
+    """A still picture (JPEG, PNG, TIFF, WebP, BMP, AVIF): one frame of gray or packed RGB, alpha included.
+
+    Pixels come as they are stored, at 8 or 16 bits: an EXIF orientation is kept as a tag and not carried out.
+
+    Raises:
+        SourceError: if the file is missing, empty, damaged, animated, or not a picture we can keep whole.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        _refuse_missing(self.path)
+        self._image = _open(self.path)
+        try:
+            chunks = self._check()
+            self.metadata = PictureMetadata.of(self._image)
+            if self._image.format == "PNG":
+                self.metadata = replace(self.metadata, png_chunks=chunks)
+            elif self._image.format == "WEBP":
+                self.metadata = replace(self.metadata, lossless=_webp_is_lossless(self.path))
+        except SourceError:
+            self._image.close()
+            raise
+        except Exception as error:  # Pillow raises many kinds for metadata that is not what it claims to be
+            self._image.close()
+            raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+        self._info = VideoInfo(
+            width=self._image.width,
+            height=self._image.height,
+            pixel_format=_NAMES[self._channels(), 2 if self._deep else 1],
+            average_rate=None,
+            time_base=Fraction(1),
+            frame_count=1,
+            duration_seconds=None,
+            codec=_codec(self._image),
+        )
+
+    @property
+    def info(self) -> VideoInfo:
+        """Size and pixel format; a picture has no rate and no duration."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The one frame, its PTS 0.
+
+        Raises:
+            SourceError: if the pixels are damaged or cut off.
+        """
+        try:
+            pixels = self._decode()
+        except SourceError:
+            raise
+        except Exception as error:  # as above
+            raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+        height, width, channels = pixels.shape
+        pixel_format = PixelFormat.parse(_NAMES[channels, pixels.itemsize])
+        plane = np.ascontiguousarray(pixels, pixel_format.dtype).reshape(height, width * channels)
+        yield Frame((plane,), width, height, pixel_format, pts=0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._image.close()
+
+    def _check(self) -> tuple[Chunk, ...]:
+        """Refuse what cannot be kept whole; a PNG's chunks, which are read on the way."""
+        image, path = self._image, self.path
+        chunks: tuple[Chunk, ...] = ()
+        animated = False
+        self._deep = False
+        if image.format == "PNG":
+            chunks, animated = png.read_chunks(path)
+            self._deep = image.mode == "I;16" or ";16" in str(image.tile[0].args)
+        elif image.format == "TIFF":
+            tiff.refuse_unreadable(image, path)
+            self._deep = tiff.is_deep(image)
+        elif image.format in ("WEBP", "AVIF"):
+            animated = getattr(image, "n_frames", 1) > 1
+        if animated:
+            raise SourceError(f"'{path}' is animated; convert it to a video first: ffmpeg -i '{path}' video.mkv")
+        if image.format == "AVIF" and _avif_is_deep(path):
+            raise SourceError(f"'{path}' has more than 8 bits a sample; convert it to a 16-bit PNG first")
+        if not self._deep and image.mode not in _KEPT_MODES | _WIDENED_MODES:
+            what = {"F": "floating-point", "I": "32-bit"}.get(image.mode, image.mode)
+            raise SourceError(f"'{path}' is a {what} picture; convert it to RGB or gray of 8 or 16 bits first")
+        return chunks
+
+    def _decode(self) -> npt.NDArray[Any]:
+        if self._deep and self._image.format == "PNG":
+            return png.decode_deep(self.path)
+        if self._deep:
+            return tiff.decode_deep(self._image, self.path)
+        mode = self._mode()
+        image = self._image if mode == self._image.mode else self._image.convert(mode)
+        pixels = np.asarray(image)
+        return pixels.reshape(*pixels.shape[:2], -1)
+
+    def _mode(self) -> str:
+        """Pillow's mode that holds the picture, a PNG's transparent colour turned into alpha."""
+        mode = (_KEPT_MODES | _WIDENED_MODES)[self._image.mode]
+        if "transparency" in self._image.info:
+            mode = {"L": "LA", "RGB": "RGBA"}.get(mode, mode)
+        return mode
+
+    def _channels(self) -> int:
+        if not self._deep:
+            return len(self._mode())
+        if self._image.format == "TIFF":
+            return int(self._image.tag_v2.get(277, 1))
+        return png.channels(self.path)
+
+
+def _refuse_missing(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise SourceError(f"'{path}' is a folder, not a picture")
+        if path.stat().st_size == 0:
+            raise SourceError(f"'{path}' is empty")
+        path.open("rb").close()
+    except OSError as error:
+        raise SourceError(f"cannot read '{path}': {error.strerror or error}") from error
+
+
+def _open(path: Path) -> Any:
+    """Pillow's image object, header read, with our own bound on its size in place of Pillow's."""
+    from PIL import Image, UnidentifiedImageError
+
+    names = [entry.name.upper() for entry in FORMATS]
+    try:
+        with _pixel_bound(Image), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=names)
+    except UnidentifiedImageError as error:
+        known = ", ".join(entry.name for entry in FORMATS)
+        raise SourceError(f"'{path}' is not a picture we can read ({known})") from error
+    except Exception as error:  # a damaged header raises ValueError, SyntaxError, struct.error, …
+        raise SourceError(f"'{path}' is damaged: {_one_line(error)}") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise SourceError(f"'{path}' is {width}x{height}: pictures of up to {MAX_PIXELS // 10**6} megapixels are taken")
+    return image
+
+
+@contextlib.contextmanager
+def _pixel_bound(pillow: Any) -> Iterator[None]:
+    """Lift Pillow's global bound (a warning at 89 megapixels) while one header is read."""
+    with _opening:
+        before, pillow.MAX_IMAGE_PIXELS = pillow.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            pillow.MAX_IMAGE_PIXELS = before
+
+
+def _codec(image: Any) -> str:
+    name = "JPEG" if image.format == "MPO" else image.format  # a JPEG with further pictures behind the first
+    return next(entry.codec for entry in FORMATS if entry.name.upper() == name)
+
+
+def _webp_is_lossless(path: Path) -> bool:
+    """Whether the pixels are in a VP8L chunk (WebP container specification)."""
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            if head[:4] in (b"VP8L", b"VP8 "):
+                return head[:4] == b"VP8L"
+            length = int.from_bytes(head[4:], "little")
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return False
+
+
+def _avif_is_deep(path: Path) -> bool:
+    """Whether an AV1 configuration box (AV1-ISOBMFF section 2.3.3) announces more than 8 bits."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(b"av1C")
+    return at >= 0 and bool(head[at + 6] & 0x40)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
