@@ -1,0 +1,93 @@
+"""A drive through a street whose clear colours, distances and motion are all known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.frame import FloatArray
+from streamdehaze.scene.camera import Camera
+from streamdehaze.scene.street import build_street
+
+
+@dataclass(frozen=True)
+class SceneFrame:
+    """One rendered picture and everything that is true about it."""
+
+    clear: FloatArray
+    """(H, W, 3) RGB in [0, 1], as displayed (gamma-encoded): the J of the haze equation."""
+    depth_metres: FloatArray
+    """(H, W) length of the viewing ray through the pixel's centre, the way the fog dims; 2000 for the sky."""
+    flow: FloatArray
+    """(H, W, 2) where the pixel's point goes until the next frame, (right, down) in pixels, true for any length."""
+    occluded: npt.NDArray[np.bool_]
+    """(H, W) true where that point cannot be seen in the next frame: hidden, or outside of it."""
+    index: int
+    """Frame number."""
+    seconds: float
+    """Its time."""
+
+
+class StreetScene:
+    """A car's view of a street with houses, trees, traffic and people; the same arguments give the same pixels.
+
+    Compiling the ray caster takes some seconds on a machine's first use and is cached on disk. Rendering frees
+    the interpreter lock, so several frames can be rendered at once in threads.
+
+    Args:
+        width, height: pixels.
+        frames: how many there are; the street is built long enough for the drive.
+        seed: of the layout and the textures.
+        frame_rate: frames a second.
+
+    Raises:
+        ValueError: if a size, `frames` or the rate is not positive.
+
+    Examples:
+        >>> scene = StreetScene(320, 180, frames=50)
+        >>> frame, following = scene.render(0), scene.render(1)
+        >>> hazy = Fog(visibility_metres=100).apply(frame.clear, frame.depth_metres, frame.index)
+    """
+
+    def __init__(
+        self, width: int = 640, height: int = 360, frames: int = 200, seed: int = 0, frame_rate: Fraction | int = 25
+    ) -> None:
+        if min(width, height, frames, frame_rate) <= 0:
+            raise ValueError(f"size, frames and rate must be positive, not {width}x{height}, {frames}, {frame_rate}")
+        self.width, self.height, self.frames = width, height, frames
+        self.frame_rate = Fraction(frame_rate)
+        self._camera = Camera(width, height)
+        seconds = float(frames / self.frame_rate)
+        self._street = build_street(seed, seconds, self._camera.metres_per_second)
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __iter__(self) -> Iterator[SceneFrame]:
+        return (self.render(index) for index in range(self.frames))
+
+    def render(self, index: int) -> SceneFrame:
+        """Frame `index`, counted from 0.
+
+        Raises:
+            IndexError: if there is no such frame.
+        """
+        from streamdehaze.scene.raycast import trace
+
+        if not 0 <= index < self.frames:
+            raise IndexError(f"frame {index} of a scene of {self.frames}")
+        now, then, later = (float((index + ahead) / self.frame_rate) for ahead in range(3))
+        shapes, following_shapes = self._street.world.at(now, then), self._street.world.at(then, later)
+        clear = np.empty((self.height, self.width, 3), np.float32)
+        depth = np.empty((self.height, self.width), np.float32)
+        flow = np.empty((self.height, self.width, 2), np.float32)
+        occluded = np.empty((self.height, self.width), np.bool_)
+        trace(
+            self._camera.view(now, shapes), self._camera.view(then, following_shapes), shapes, following_shapes,
+            self._street.ground(now), self._street.materials, self._street.pool, clear, depth, flow, occluded,
+        )  # fmt: skip
+        return SceneFrame(clear, depth, flow, occluded, index, now)

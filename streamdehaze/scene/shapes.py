@@ -1,0 +1,167 @@
+"""Collects shapes while a street is laid out and turns them into arrays for any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.scene.geometry import BOARD, CONVEX, CYLINDER_X, CYLINDER_Y, ELLIPSOID, Shapes
+
+_Floats = npt.NDArray[np.float64]
+Vector = tuple[float, float, float]
+Profile = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where a thing goes: it starts at its centre, drives on, and may swing about that path."""
+
+    velocity: Vector = (0.0, 0.0, 0.0)
+    """Metres a second."""
+    swing: Vector = (0.0, 0.0, 0.0)
+    """Amplitude in metres."""
+    period_seconds: float = 1.0
+    phase: float = 0.0
+    """Radians."""
+
+
+STILL = Motion()
+
+
+@dataclass(frozen=True)
+class _Shape:
+    kind: int
+    centre: Vector
+    half: Vector
+    material: int
+    tint: Vector
+    motion: Motion
+    storeys: int
+    planes: _Floats
+    plane_materials: Sequence[int]
+
+
+class ShapeList:
+    """A growing list of shapes; materials are given by name."""
+
+    def __init__(self, materials: Mapping[str, int]) -> None:
+        self._materials = materials
+        self._shapes: list[_Shape] = []
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def box(
+        self, centre: Vector, half: Vector, material: str, *, top: str | None = None, tint: Vector = (1.0, 1.0, 1.0),
+        motion: Motion = STILL, storeys: int = 0,
+    ) -> None:  # fmt: skip
+        """An upright box; `top` names the material of its upper face where that differs."""
+        axes = np.concatenate([np.eye(3), -np.eye(3)])
+        planes = np.column_stack([axes, np.tile(half, 2)])
+        side, lid = self._materials[material], self._materials[top or material]
+        faces = [side, lid, side, side, side, side]
+        self._append(CONVEX, centre, half, side, tint, motion, storeys, planes, faces)
+
+    def prism(
+        self, centre: Vector, profile: Profile, half_width: float, materials: Sequence[str], side: str, *,
+        lean: float = 0.0, tint: Vector = (1.0, 1.0, 1.0), motion: Motion = STILL, flip: bool = False,
+    ) -> None:  # fmt: skip
+        """A convex outline in (z, y), anticlockwise as seen from +x with z to the right, extruded along x.
+
+        One of `materials` for each edge of the outline and `side` for both ends; the ends `lean` inwards, metres
+        a metre of height above the outline's foot; `flip` turns it to face −z.
+        """
+        points = np.array(profile, np.float64)
+        if flip:
+            points[:, 0] *= -1
+            points = points[::-1]
+            materials = [*reversed(materials[:-1]), materials[-1]]
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        points -= middle
+        edges = np.roll(points, -1, axis=0) - points
+        normals = np.column_stack([np.zeros(len(edges)), -edges[:, 0], edges[:, 1]])  # (x, y, z), outwards
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        distances = normals[:, 2] * points[:, 0] + normals[:, 1] * points[:, 1]
+        foot = points[:, 1].min()
+        ends = np.array([[1.0, lean, 0.0], [-1.0, lean, 0.0]]) / np.hypot(1.0, lean)
+        end_distance = (half_width + lean * foot) / np.hypot(1.0, lean)
+        planes = np.concatenate(
+            [np.column_stack([normals, distances]), np.column_stack([ends, [end_distance, end_distance]])]
+        )
+        half = (half_width, float(np.ptp(points[:, 1]) / 2), float(np.ptp(points[:, 0]) / 2))
+        at = (centre[0], centre[1] + float(middle[1]), centre[2] + float(middle[0]))
+        faces = [self._materials[name] for name in [*materials, side, side]]
+        self._append(CONVEX, at, half, faces[-1], tint, motion, 0, planes, faces)
+
+    def ellipsoid(
+        self, centre: Vector, radii: Vector, material: str, tint: Vector = (1, 1, 1), motion: Motion = STILL
+    ) -> None:
+        """An ellipsoid with axes along the world's."""
+        self._append(ELLIPSOID, centre, radii, self._materials[material], tint, motion)
+
+    def pillar(
+        self, foot: Vector, height: float, radius: float, material: str, tint: Vector = (1, 1, 1), motion: Motion = STILL
+    ) -> None:
+        """An upright cylinder."""
+        centre = (foot[0], foot[1] + height / 2, foot[2])
+        half = (radius, height / 2, radius)
+        self._append(CYLINDER_Y, centre, half, self._materials[material], tint, motion)
+
+    def axle(self, centre: Vector, radius: float, half_width: float, material: str, motion: Motion = STILL) -> None:
+        """A cylinder along x: a wheel."""
+        half = (half_width, radius, radius)
+        self._append(CYLINDER_X, centre, half, self._materials[material], (1, 1, 1), motion)
+
+    def board(self, centre: Vector, half_width: float, half_height: float, material: str) -> None:
+        """An upright rectangle facing the street's direction, seen through where its texture has no alpha."""
+        self._append(BOARD, centre, (half_width, half_height, 0.0), self._materials[material], (1, 1, 1), STILL)
+
+    def _append(
+        self, kind: int, centre: Vector, half: Vector, material: int, tint: Vector, motion: Motion, storeys: int = 0,
+        planes: _Floats | None = None, plane_materials: Sequence[int] = (),
+    ) -> None:  # fmt: skip
+        if planes is None:
+            planes = np.empty((0, 4))
+        self._shapes.append(_Shape(kind, centre, half, material, tint, motion, storeys, planes, plane_materials))
+
+    def build(self) -> World:
+        """All shapes collected so far."""
+        return World(self._shapes)
+
+
+class World:
+    """The shapes of a scene, at any time."""
+
+    def __init__(self, shapes: Sequence[_Shape]) -> None:
+        counts = np.array([len(shape.planes) for shape in shapes])
+        self._start = np.array([shape.centre for shape in shapes], np.float64)
+        self._velocity = np.array([shape.motion.velocity for shape in shapes], np.float64)
+        self._swing = np.array([shape.motion.swing for shape in shapes], np.float64)
+        self._rate = np.array([2 * np.pi / shape.motion.period_seconds for shape in shapes])
+        self._phase = np.array([shape.motion.phase for shape in shapes])
+        self._fixed = Shapes(
+            kind=np.array([shape.kind for shape in shapes]),
+            centre=self._start,
+            step=np.zeros_like(self._start),
+            half=np.array([shape.half for shape in shapes], np.float64),
+            material=np.array([shape.material for shape in shapes]),
+            tint=np.array([shape.tint for shape in shapes], np.float64),
+            storeys=np.array([shape.storeys for shape in shapes]),
+            first_plane=np.cumsum(counts) - counts,
+            plane_count=counts,
+            plane=np.concatenate([shape.planes for shape in shapes]),
+            plane_material=np.array([m for shape in shapes for m in shape.plane_materials]),
+        )
+
+    def centres(self, seconds: float) -> _Floats:
+        """(N, 3) world positions, metres."""
+        swing = np.sin(self._rate * seconds + self._phase)[:, None]
+        return self._start + self._velocity * seconds + self._swing * swing
+
+    def at(self, seconds: float, next_seconds: float) -> Shapes:
+        """The shapes at one time, and the step each takes until the next."""
+        centre = self.centres(seconds)
+        return self._fixed._replace(centre=centre, step=self.centres(next_seconds) - centre)

@@ -1,0 +1,173 @@
+"""Procedural surface textures: tileable pictures of asphalt, brick, façades and foliage, as mip pyramids."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.frame import FloatArray
+
+SIZE = 256
+"""Texels a side of every texture."""
+
+_Bytes = npt.NDArray[np.uint8]
+
+
+class TexturePool(NamedTuple):
+    """All textures with their mip levels in one flat array, as the ray caster reads them."""
+
+    texels: _Bytes
+    """(texels, 4) RGBA of all levels of layer 0, then of layer 1, …; row 0 of a texture is its lower edge."""
+    level_start: npt.NDArray[np.int64]
+    """First texel of each level inside a layer, the layer's total last."""
+
+
+def build_pool(layers: list[FloatArray]) -> TexturePool:
+    """Stack (SIZE, SIZE, 4) RGBA textures in [0, 1], upper edge first, with box-filtered mip levels."""
+    levels: list[list[FloatArray]] = []
+    for layer in layers:
+        pyramid = [np.flipud(layer)]
+        while pyramid[-1].shape[0] > 1:
+            fine = pyramid[-1]
+            half = fine.shape[0] // 2
+            pyramid.append(fine.reshape(half, 2, half, 2, 4).mean(axis=(1, 3)))
+        levels.append(pyramid)
+    sizes = [level.shape[0] * level.shape[1] for level in levels[0]]
+    texels = [level.reshape(-1, 4) for pyramid in levels for level in pyramid]
+    rounded = np.clip(np.concatenate(texels) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return TexturePool(rounded, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def value_noise(rng: np.random.Generator, cells: int, octaves: int = 4, fall: float = 0.55) -> FloatArray:
+    """Tileable fractal value noise (SIZE, SIZE) around 0 with a standard deviation near 1."""
+    total = np.zeros((SIZE, SIZE), np.float32)
+    weight = 1.0
+    for _ in range(octaves):
+        if cells > SIZE:
+            break
+        grid = rng.standard_normal((cells, cells)).astype(np.float32)
+        position = np.arange(SIZE, dtype=np.float32) * (cells / SIZE)
+        low = position.astype(np.int64)
+        fraction = position - low
+        fraction = fraction * fraction * (3 - 2 * fraction)
+        high = (low + 1) % cells
+        rows = grid[low] * (1 - fraction)[:, None] + grid[high] * fraction[:, None]
+        total += weight * (rows[:, low] * (1 - fraction) + rows[:, high] * fraction)
+        weight *= fall
+        cells *= 2
+    return (total / total.std()).astype(np.float32)
+
+
+def _rgba(rgb: npt.ArrayLike, shade: FloatArray | float = 1.0) -> FloatArray:
+    """A colour (3,) or picture (SIZE, SIZE, 3) times a shade (SIZE, SIZE), opaque."""
+    picture = np.ones((SIZE, SIZE, 4), np.float32)
+    picture[..., :3] = np.asarray(rgb, np.float32) * np.asarray(shade, np.float32)[..., None]
+    return np.clip(picture, 0, 1)
+
+
+def asphalt(rng: np.random.Generator) -> FloatArray:
+    """Worn road surface with grit."""
+    grit = rng.standard_normal((SIZE, SIZE)).astype(np.float32)
+    stones = (rng.random((SIZE, SIZE)) > 0.985) * 0.35
+    shade = 1 + 0.09 * grit + 0.07 * value_noise(rng, 8, 5) + stones
+    return _rgba((0.33, 0.33, 0.34), shade)
+
+
+def stains(rng: np.random.Generator) -> FloatArray:
+    """Large-scale brightness variation laid over every surface; 0.5 is neutral."""
+    return _rgba((0.5, 0.5, 0.5), 1 + 0.16 * value_noise(rng, 3, 6, 0.6))
+
+
+def slabs(rng: np.random.Generator) -> FloatArray:
+    """Pavement of square concrete slabs, four by four a tile."""
+    side = SIZE // 4
+    shade = np.kron(1 + 0.06 * rng.standard_normal((4, 4)), np.ones((side, side))).astype(np.float32)
+    shade += 0.05 * value_noise(rng, 16, 4) + 0.03 * rng.standard_normal((SIZE, SIZE)).astype(np.float32)
+    joint = np.arange(SIZE) % side < 2
+    shade[joint] *= 0.62
+    shade[:, joint] *= 0.62
+    return _rgba((0.53, 0.52, 0.49), shade)
+
+
+def plain(rng: np.random.Generator, rgb: tuple[float, float, float], grain: float, cells: int = 8) -> FloatArray:
+    """One colour with fractal grain: plaster, bark, cloth, grass, paint."""
+    return _rgba(rgb, 1 + grain * value_noise(rng, cells, 5, 0.75))
+
+
+def bricks(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
+    """Running-bond brickwork, 12 bricks by 40 courses a tile, with mortar and brick-to-brick variation."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
+    course = np.floor(y * 40).astype(int)
+    along = x * 12 + 0.5 * (course % 2)
+    brick = np.floor(along).astype(int) % 12
+    tone = (1 + 0.14 * rng.standard_normal((40, 12))).astype(np.float32)[course, brick]
+    warm = (0.05 * rng.standard_normal((40, 12))).astype(np.float32)[course, brick]
+    mortar = ((along % 1) < 0.07) | ((y * 40 % 1) < 0.2)
+    picture = np.asarray(rgb, np.float32) * tone[..., None]
+    picture[..., 0] += warm
+    picture[mortar] = (0.60, 0.57, 0.52)
+    return _rgba(picture, 1 + 0.06 * value_noise(rng, 8, 5, 0.7))
+
+
+def ashlar(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
+    """Dressed stone blocks, 4 by 8 a tile."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
+    course = np.floor(y * 8).astype(int)
+    along = x * 4 + 0.5 * (course % 2)
+    tone = (1 + 0.06 * rng.standard_normal((8, 4))).astype(np.float32)[course, np.floor(along).astype(int) % 4]
+    joint = ((along % 1) < 0.02) | ((y * 8 % 1) < 0.045)
+    return _rgba(rgb, np.where(joint, 0.72, tone) * (1 + 0.05 * value_noise(rng, 8, 6, 0.7)))
+
+
+def roof_tiles(rng: np.random.Generator) -> FloatArray:
+    """Overlapping clay tiles, 16 by 16."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) * (16 / SIZE)
+    tone = (1 + 0.12 * rng.standard_normal((16, 16))).astype(np.float32)[y.astype(int), x.astype(int)]
+    return _rgba((0.46, 0.27, 0.21), tone * (0.72 + 0.4 * (y % 1)) * (0.85 + 0.2 * np.sin(np.pi * (x % 1))))
+
+
+def foliage(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
+    """A tree's crown: some thousand leaves in clumps, lit from above, with see-through gaps (alpha)."""
+    import cv2
+
+    picture = np.zeros((SIZE, SIZE, 4), np.float32)
+    picture[..., :3] = np.asarray(rgb, np.float32) * 0.6  # under the gaps, so that mip levels do not darken
+    clumps = rng.uniform((-0.28, -0.25), (0.28, 0.25), (22, 2))
+    radii = rng.uniform(0.08, 0.19, 22)
+    order = np.argsort(-clumps[:, 1])  # lower clumps first: the upper ones lie over them
+    for depth, clump in enumerate(order):
+        for _ in range(150):
+            angle, radius = rng.uniform(0, 2 * np.pi), radii[clump] * np.sqrt(rng.random())
+            dx, dy = radius * np.cos(angle), radius * np.sin(angle)
+            x, y = (clumps[clump, 0] + dx + 0.5) * SIZE, (clumps[clump, 1] + dy + 0.5) * SIZE
+            light = 0.72 - 1.9 * dy + 0.35 * depth / 22 + 0.16 * rng.standard_normal()
+            tint = np.asarray(rgb) * max(light, 0.25) * (1 + np.array([0.12, 0.0, -0.08]) * rng.standard_normal())
+            axes = (int(rng.integers(2, 5)), int(rng.integers(1, 4)))
+            turn = float(rng.uniform(0, 180))
+            cv2.ellipse(picture, (int(x), int(y)), axes, turn, 0, 360, (*tint.tolist(), 1.0), -1)
+    return np.clip(picture, 0, 1)
+
+
+def wheel() -> FloatArray:
+    """A tyre with a five-spoke rim, one wheel a tile."""
+    y, x = (np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5) / SIZE * 2 - 1
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    spoke = (np.cos(5 * angle) > 0.1) | (radius < 0.2) | (radius > 0.6)
+    shade = np.where(radius > 0.7, 0.1, np.where(spoke, 0.62, 0.15))
+    return _rgba((1, 1, 1), shade.astype(np.float32))
+
+
+def car_windows() -> FloatArray:
+    """The cabin's side: dark glass between white pillars, which the paint's colour tints."""
+    y, x = (np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5) / SIZE
+    pillar = (np.abs(x - 0.48) < 0.02) | (y < 0.14) | (np.abs(x - 0.2 - 0.1 * (1 - y)) < 0.018)
+    glass = np.stack([0.12 + 0.16 * (1 - y), 0.14 + 0.17 * (1 - y), 0.17 + 0.18 * (1 - y)], axis=-1)
+    picture = np.where(pillar[..., None], 1.0, glass)
+    return _rgba(picture)
+
+
+def clouds(rng: np.random.Generator) -> FloatArray:
+    """Overcast sky; 0.5 is the mean cloud."""
+    return _rgba((0.5, 0.5, 0.5), 1 + 0.11 * value_noise(rng, 3, 6, 0.5))
