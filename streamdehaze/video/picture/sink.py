@@ -18,7 +18,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Source
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("streamdehaze")
 
 
 class PictureSink:
@@ -128,7 +128,7 @@ class PictureSink:
             pixels = pixels[:, :, :-1]
             lost.insert(0, "transparency")
         if lost:
-            logger.warning("'%s' does not keep from the input: %s", self.path, ", ".join(lost))
+            log.warning("'%s' does not keep from the input: %s", self.path, ", ".join(lost))
         return pixels
 
 

@@ -157,11 +157,14 @@ def _refuse_missing(path: Path) -> None:
     try:
         if path.is_dir():
             raise SourceError(f"'{path}' is a folder, not a picture")
-        if path.stat().st_size == 0:
-            raise SourceError(f"'{path}' is empty")
-        path.open("rb").close()
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise SourceError(f"'{path}' does not exist") from error
     except OSError as error:
-        raise SourceError(f"cannot read '{path}': {error.strerror or error}") from error
+        raise SourceError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    if empty:
+        raise SourceError(f"'{path}' is empty (0 bytes)")
 
 
 def _open(path: Path) -> Any:

@@ -1,0 +1,263 @@
+"""From what was typed to the list of jobs: which files to read, and the name each result gets."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
+
+from streamdehaze.errors import ConfigError, SinkError, SourceError
+from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
+
+log = logging.getLogger("streamdehaze")
+
+STANDARD_STREAM = "-"
+"""Standard input as an input, standard output as an output."""
+
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        "3g2", "3gp", "apng", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "264", "265", "hevc",
+        "ivf", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu",
+        "ogv", "ts", "vob", "webm", "wmv", "y4m",
+    )
+)  # fmt: skip
+"""Lower-case endings taken for videos in a folder; a file named outright is tried whatever its ending."""
+
+_OUR_MARKS = (".clear", ".part")
+_SEQUENCE = re.compile(r"%0?\d*d")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read: a file, an image sequence, a URL, or standard input."""
+
+    path: str
+    """As it is opened: a path, "-", or a URL."""
+    below: PurePath = field(default_factory=PurePath)
+    """Where it lies under the folder that was typed; empty for what was named outright."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to read and the name of its result."""
+
+    input: str
+    """A path, an image sequence such as "frames/%05d.png", a URL, or "-"."""
+    output: str
+    """A path, an image sequence, or "-"."""
+
+
+def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bool = False) -> list[Job]:
+    """What to read and what to call the results.
+
+    A file that is named outright but missing becomes a job too, so that it fails alone when it is opened.
+    Folders that a folder or pattern in `output` asks for are made.
+
+    Args:
+        inputs: files, folders, globs, image sequences ("frames/%05d.png"), URLs, "-".
+        output: a file (for one input), a folder (an existing one, or ending in "/"), a pattern with {stem},
+            {suffix}, {name} or {parent}, an image sequence, or "-"; by default NAME.clear.EXT beside each input.
+        recursive: take the folders inside folders too.
+
+    Raises:
+        SourceError: if there is nothing to read.
+        ConfigError: if the outputs cannot be named, or two inputs would share one.
+    """
+    found = expand_inputs(inputs, recursive=recursive)
+    if output is not None and len(found) > 1 and _is_one_file(output):
+        raise ConfigError(
+            f"the output '{output}' is one file, but there are {len(found)} inputs; "
+            "give a folder ('out/') or a pattern ('out/{stem}.clear{suffix}')"
+        )
+    jobs = [Job(each.path, output_path(each, output)) for each in found]
+    _refuse_clashes(jobs)
+    if output is not None and not _is_one_file(output):
+        for job in jobs:
+            _make_folder(Path(job.output).parent)
+    return jobs
+
+
+def expand_inputs(inputs: Sequence[str], *, recursive: bool = False) -> list[Input]:
+    """Every single thing to read, each once, folders and globs in natural order (2 before 10).
+
+    Our own results (NAME.clear.EXT, NAME.part.EXT) are left out of folders and globs, and elsewhere when the
+    file they were made from is an input too: the shell's `*.mp4` names both.
+
+    Raises:
+        SourceError: if there is nothing to read.
+    """
+    found: dict[str, Input] = {}
+    for typed in inputs:
+        for each in _expand(os.fspath(typed), recursive):
+            found.setdefault(_identity(each.path), each)
+    for each in list(found.values()):
+        path = Path(each.path)
+        if _is_ours(path) and _identity(str(path.with_name(_without_marks(path)))) in found:
+            log.info("'%s' is left out: it was made from another input", path)
+            del found[_identity(each.path)]
+    _refuse_nothing(inputs, list(found.values()))
+    return list(found.values())
+
+
+def output_path(source: Input | str | os.PathLike[str], output: str | None = None) -> str:
+    """The name of the result of one input; see `plan_jobs` for what `output` may be.
+
+    An image sequence keeps its number: "frames/%05d.png" becomes "frames/%05d.clear.png".
+
+    Raises:
+        ConfigError: for an unknown placeholder, or where the input has no name to make one from.
+    """
+    source = source if isinstance(source, Input) else Input(os.fspath(source))
+    if output == STANDARD_STREAM or (output is None and source.path == STANDARD_STREAM):
+        return STANDARD_STREAM
+    if output is not None and _is_one_file(output):
+        return output
+    path = _named(source.path)
+    suffix = path.suffix or (".png" if is_picture(path) else ".mkv")
+    result = f"{path.stem}.clear{suffix}"
+    if output is None:
+        return str(path.with_name(result))
+    if "{" in output or "}" in output:
+        values = {"stem": path.stem, "suffix": suffix, "name": path.name, "parent": str(path.parent)}
+        filled = _fill(output, values)
+        return str(Path(filled) / result) if _is_folder(filled) else filled
+    return str(Path(output) / source.below / result)
+
+
+def is_sequence(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a numbered image sequence in FFmpeg's notation, "%05d.png"."""
+    return bool(_SEQUENCE.search(PurePath(path).name)) and not os.path.exists(path)
+
+
+def _expand(typed: str, recursive: bool) -> Iterator[Input]:
+    if typed and _is_plain_path(typed) and not os.path.exists(typed) and glob.has_magic(typed):
+        yield from _glob(typed)
+    elif os.path.isdir(typed):
+        media = list(_walk(Path(typed), recursive))
+        yield from media or [Input(typed)]
+    else:
+        yield Input(typed)
+
+
+def _glob(pattern: str) -> Iterator[Input]:
+    """Files that match; videos and pictures only, unless the pattern itself says which ending it wants."""
+    any_kind = PurePath(pattern).suffix != "" and not glob.has_magic(PurePath(pattern).suffix)
+    files = [Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
+    wanted = [path for path in files if not _is_ours(path) and (any_kind or _is_media(path))]
+    yield from [Input(str(path)) for path in sorted(wanted, key=_natural)] or [Input(pattern)]
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Input]:
+    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
+    for entry in entries:
+        if entry.is_file() and _is_media(entry) and not _is_ours(entry):
+            yield Input(str(entry))
+    for entry in entries:
+        if recursive and entry.is_dir() and not entry.is_symlink():
+            for each in _walk(entry, recursive):
+                yield Input(each.path, PurePath(entry.name) / each.below)
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key under which shot2 comes before shot10."""
+    tokens = re.split(r"(\d+)", str(path))
+    return [(not token.isdecimal(), int(token) if token.isdecimal() else 0, token.casefold()) for token in tokens]
+
+
+def _is_media(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
+
+
+def _is_ours(path: Path) -> bool:
+    return path.stem.endswith(_OUR_MARKS)
+
+
+def _without_marks(path: Path) -> str:
+    stem = path.stem
+    while stem.endswith(_OUR_MARKS):
+        stem = stem[: stem.rindex(".")]
+    return stem + path.suffix
+
+
+def _is_plain_path(text: str) -> bool:
+    return text != STANDARD_STREAM and "://" not in text and not is_sequence(text)
+
+
+def _identity(path: str) -> str:
+    return os.path.normcase(os.path.realpath(path)) if _is_plain_path(path) else path
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
+def _is_one_file(output: str) -> bool:
+    return not _is_folder(output) and "{" not in output and "}" not in output
+
+
+def _named(path: str) -> Path:
+    """The input's path, or for a URL the file name at its end."""
+    if path == STANDARD_STREAM:
+        raise ConfigError("standard input has no name to make the output's from; name the output with -o")
+    if "://" not in path:
+        return Path(path)
+    name = PurePath(urlsplit(path).path).name
+    if not _is_media(Path(name)):
+        raise ConfigError("a live stream has no file name to make the output's from; name the output with -o")
+    return Path(name)
+
+
+def _fill(pattern: str, values: dict[str, str]) -> str:
+    known = "it can use " + ", ".join(f"{{{name}}}" for name in values)
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+    except ValueError as error:
+        raise ConfigError(f"the output pattern '{pattern}' has a brace without its partner; {known}") from error
+    for name in names:
+        if name not in values:
+            raise ConfigError(f"the output pattern '{pattern}' has the unknown placeholder {{{name}}}; {known}")
+    return pattern.format(**values)
+
+
+def _refuse_nothing(typed: Sequence[str], found: Sequence[Input]) -> None:
+    """Say what is wrong where all that was typed is empty folders or one glob without a match.
+
+    Beside other inputs they stay in the list instead, and fail alone when they are opened.
+    """
+    names = ", ".join(f"'{each}'" for each in typed)
+    if not found:
+        raise SourceError("no input was given")
+    if all(os.path.isdir(each.path) for each in found):
+        raise SourceError(f"there is no video or picture in {names}")
+    only = found[0].path
+    if len(found) == 1 and _is_plain_path(only) and glob.has_magic(only) and not os.path.exists(only):
+        raise SourceError(f"no file matches {names}")
+
+
+def _refuse_clashes(jobs: Sequence[Job]) -> None:
+    """Refuse two results under one name, and a result under the name of another input."""
+    read = {_identity(job.input): job.input for job in jobs}
+    written: dict[str, str] = {}
+    for job in jobs:
+        if job.output == STANDARD_STREAM:
+            continue
+        name = _identity(job.output)
+        if name in written:
+            raise ConfigError(f"'{written[name]}' and '{job.input}' would both be written to '{job.output}'")
+        if name in read and read[name] != job.input:
+            raise ConfigError(f"the result of '{job.input}' would replace the input '{read[name]}'")
+        written[name] = job.input
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder '{folder}': {error.strerror or error}") from error
