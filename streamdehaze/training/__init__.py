@@ -1,0 +1,1 @@
+"""Training AECR-Net: clear pictures made hazy on the fly, data sets as people have them, losses, and the loop."""

@@ -1,0 +1,142 @@
+"""Haze made on the fly: ``I = J·t + A·(1 − t)``, ``t = exp(−β·d)`` (Koschmieder 1924), and what cameras add to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamdehaze.training.look import Picture, Range, Share
+
+Depth = npt.NDArray[np.float32]
+"""(H, W) distance relative to the far end of the scene, which is at 1."""
+
+
+class HazeConfig(BaseModel):
+    """How haze varies from picture to picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clear: Share = 0.05
+    """Share left without haze, so that the network learns to leave clear pictures alone."""
+    scattering: Range = (0.2, 2.4)
+    """β: optical thickness from the camera to the far end of the scene."""
+    depth_scale: Range = (0.6, 1.3)
+    """Factor on the depth."""
+    depth_offset: Range = (0.0, 0.6)
+    """Distance in front of the nearest thing: a veil on near things too."""
+    offset: Share = 0.5
+    """Share with such an offset."""
+    uneven: Share = 0.3
+    """Share whose fog has patches."""
+    patches: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """Largest relative change of the thickness by patches."""
+    airlight: Range = (0.6, 1.0)
+    """A: brightness of the haze itself."""
+    bright: Share = 0.5
+    """Share whose airlight lies in the upper third of that range."""
+    tinted: Share = 0.25
+    """Share whose airlight is not grey."""
+    tint: Annotated[float, Field(ge=0, lt=1)] = 0.12
+    """Largest relative tint of a channel; a grey airlight has up to a tenth of it."""
+    slope: Share = 0.2
+    """Share whose airlight changes over the picture, as towards the sun."""
+    glow: Share = 0.0
+    """Share that is night: little airlight, and the halos of lamps in its place."""
+    noise: Annotated[float, Field(ge=0, lt=1)] = 0.015
+    """Largest standard deviation of sensor noise."""
+    noisy: Share = 0.5
+    """Share with sensor noise."""
+    codec: Share = 0.25
+    """Share that went through a lossy codec."""
+    quality: tuple[int, int] = (35, 95)
+    """JPEG quality of those."""
+
+
+@dataclass(frozen=True)
+class Haze:
+    """One state of the weather and the camera; applied to each frame of a sequence, it is consistent over time."""
+
+    scattering: float
+    """β; 0 is clear air."""
+    scale: float
+    """Factor on the depth."""
+    offset: float
+    """Added to the depth."""
+    patches: npt.NDArray[np.float32] | None
+    """(4, 4) relative change of the thickness, enlarged smoothly over the picture."""
+    airlight: npt.NDArray[np.float32]
+    """(2, 2, 3) airlight at the picture's corners."""
+    night: bool
+    """Whether lamps glow instead of the sky."""
+    noise: float
+    """Standard deviation of the sensor noise."""
+    quality: int | None
+    """JPEG quality, or None for none."""
+
+    @classmethod
+    def draw(cls, config: HazeConfig, rng: np.random.Generator) -> Haze:
+        """Draw the haze of one picture or sequence."""
+        low, high = config.airlight
+        if rng.random() < config.bright:
+            low = high - (high - low) / 3
+        level = rng.uniform(low, high)
+        tint = config.tint if rng.random() < config.tinted else config.tint / 10
+        colour = level * (1 + rng.uniform(-tint, tint, 3))
+        sloped = rng.random() < config.slope
+        corners = 1 + (rng.uniform(-0.1, 0.1, (2, 2, 1)) if sloped else np.zeros((2, 2, 1)))
+        night = rng.random() < config.glow
+        patched = rng.random() < config.uneven
+        clear = rng.random() < config.clear
+        return cls(
+            scattering=0.0 if clear else rng.uniform(*config.scattering),
+            scale=rng.uniform(*config.depth_scale),
+            offset=rng.uniform(*config.depth_offset) if rng.random() < config.offset else 0.0,
+            patches=rng.uniform(-config.patches, config.patches, (4, 4)).astype(np.float32) if patched else None,
+            airlight=np.clip(corners * colour * (0.3 if night else 1.0), 0, 1).astype(np.float32),
+            night=night,
+            noise=rng.uniform(0, config.noise) if rng.random() < config.noisy else 0.0,
+            quality=int(rng.integers(*config.quality, endpoint=True)) if rng.random() < config.codec else None,
+        )
+
+    def transmission(self, depth: Depth) -> npt.NDArray[np.float32]:
+        """t, (H, W), of a scene of the given depth."""
+        thickness = self.scattering * (self.scale * depth + self.offset)
+        if self.patches is not None:
+            height, width = depth.shape
+            thickness = thickness * (1 + cv2.resize(self.patches, (width, height), interpolation=cv2.INTER_CUBIC))
+        t: npt.NDArray[np.float32] = np.exp(-np.maximum(thickness, 0))
+        return t
+
+    def add_to(self, clear: Picture, depth: Depth, rng: np.random.Generator) -> Picture:
+        """The hazy picture, (H, W, 3), of a clear one; `rng` makes the noise only."""
+        height, width = depth.shape
+        t = self.transmission(depth)[..., None]
+        A = cv2.resize(self.airlight, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self.night:
+            A = A + _glow(clear)
+        hazy: Picture = clear * t + A * (1 - t)
+        if self.noise:
+            hazy = hazy + rng.standard_normal(hazy.shape, dtype=np.float32) * np.float32(self.noise)
+        hazy = np.clip(hazy, 0, 1)
+        return hazy if self.quality is None else _through_codec(hazy, self.quality)
+
+
+def _glow(clear: Picture) -> Picture:
+    # Light of lamps scattered many times on its way: what shines, spread over a tenth of the picture.
+    lamps = np.maximum(clear - 0.8, 0) * 5
+    glow: Picture = cv2.GaussianBlur(lamps, (0, 0), sigmaX=max(clear.shape[:2]) / 12)
+    return glow
+
+
+def _through_codec(picture: Picture, quality: int) -> Picture:
+    coded = (picture * 255 + 0.5).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", coded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
+    picture = decoded.astype(np.float32)
+    picture /= 255
+    return picture

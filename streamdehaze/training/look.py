@@ -1,0 +1,67 @@
+"""What counts as clear: the tone of a clear picture before haze is laid over it.
+
+Photos carry a veil of their own. A network trained to restore them as they are learns to leave that veil, so most
+pictures have their black point stretched first; what remains (contrast, gamma, cast) is varied widely.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Picture = npt.NDArray[np.float32]
+"""(H, W, 3) RGB in [0, 1]."""
+Share = Annotated[float, Field(ge=0, le=1)]
+"""The part of all pictures that something happens to."""
+Range = tuple[float, float]
+"""Lowest and highest value of an even draw."""
+
+
+class LookConfig(BaseModel):
+    """How the tone of clear pictures varies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    black_point: Share = 0.85
+    """Share whose darkest channel is stretched until `black_percentile` of it is black."""
+    black_percentile: Range = (0.5, 2.0)
+    """Percent of pixels that may become black."""
+    white_point: Share = 0.4
+    """Share whose brightest channel is stretched until `white_percentile` of it is white."""
+    white_percentile: Range = (0.2, 1.5)
+    """Percent of pixels that may become white."""
+    gamma: Range = (0.7, 1.5)
+    """Exponent of the tone curve, drawn evenly in its logarithm."""
+    gain: Range = (0.8, 1.05)
+    """Exposure, after the stretches."""
+    cast: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Largest relative colour cast of a channel."""
+
+
+def vary_look(picture: Picture, config: LookConfig, rng: np.random.Generator) -> Picture:
+    """A clear picture of another tone.
+
+    Args:
+        picture: (H, W, 3) RGB in [0, 1].
+        config: what varies, and how much.
+        rng: decides; the same state gives the same picture.
+
+    Returns:
+        (H, W, 3) RGB in [0, 1].
+    """
+    gamma = np.exp(rng.uniform(*np.log(config.gamma)))
+    cast = 1 + rng.uniform(-config.cast, config.cast, 3)
+    stretch_black, black_percent = rng.random() < config.black_point, rng.uniform(*config.black_percentile)
+    stretch_white, white_percent = rng.random() < config.white_point, rng.uniform(*config.white_percentile)
+    gain = rng.uniform(*config.gain)
+
+    picture = np.power(picture, np.float32(gamma)) * cast.astype(np.float32)
+    black = np.percentile(picture.min(axis=2), black_percent) if stretch_black else 0.0
+    white = np.percentile(picture.max(axis=2), 100 - white_percent) if stretch_white else 1.0
+    # A picture of one tone has nothing to stretch: dividing by its range would only raise its noise.
+    scale = gain / max(white - black, 0.25)
+    varied: Picture = np.clip((picture - np.float32(black)) * np.float32(scale), 0, 1)
+    return varied
