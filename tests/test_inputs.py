@@ -141,7 +141,7 @@ def test_one_output_file_for_many_inputs_is_refused(footage: Path) -> None:
 
 
 def test_two_results_of_one_name_are_refused_with_both_inputs_named(footage: Path) -> None:
-    with pytest.raises(ConfigError, match="'footage/shot2.MOV' and 'footage/day2/shot2.MOV' would both be written"):
+    with pytest.raises(ConfigError, match=r"'footage/shot2.MOV' and 'footage/day2/shot2.MOV' would both be written"):
         plan_jobs(["footage/shot2.MOV", "footage/day2/shot2.MOV"], "out/")
     assert not Path("out").exists()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from streamdehaze.video.picture.tags import Directory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -14,19 +18,15 @@ Chunk = tuple[bytes, bytes]
 """Type and content of a PNG chunk."""
 
 _EXIF_HEADER = b"Exif\0\0"
-_EXIF_POINTER, _GPS_POINTER, _INTEROPERABILITY_POINTER = 34665, 34853, 40965
-_PHOTOSHOP_TAG, _IPTC_TAG = 34377, 33723
+_PHOTOSHOP_TAG, _IPTC_TAG, _XMP_TAG, _ICC_TAG = 34377, 33723, 700, 34675
 _LAYERS_TAG, _SUB_IFDS_TAG = 37724, 330
-_TIFF_LAYOUT_TAGS = frozenset(
+_LAYOUT_TAGS = frozenset(
     (
-        *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317,
-        *range(320, 326), _SUB_IFDS_TAG, *range(332, 335), 336, *range(338, 344), 347, *range(512, 522),
-        *range(529, 533), _LAYERS_TAG,
+        *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317, *range(320, 326),
+        _SUB_IFDS_TAG, *range(332, 335), 336, *range(338, 344), 347, *range(512, 522), *range(529, 533), _LAYERS_TAG,
     )
 )  # fmt: skip
-"""TIFF tags that describe how the pixels are stored, which the writer decides anew."""
-_TIFF_OWN_FIELDS = frozenset([282, 283, 296, 700, 34675, _PHOTOSHOP_TAG, _IPTC_TAG])
-"""TIFF tags that `PictureMetadata` has fields of their own for: resolution, XMP, ICC profile, IPTC."""
+"""TIFF tags that describe how the pixels are stored, which the writer decides anew, and layers of the hazy picture."""
 
 
 @dataclass(frozen=True)
@@ -59,49 +59,39 @@ class PictureMetadata:
     """Further whole JPEG segments (extended XMP)."""
     png_chunks: tuple[Chunk, ...] | None = None
     """A PNG's own chunks: a PNG made from it carries these and needs no other field."""
-    tiff_tags: Mapping[int, tuple[int, Any]] | None = None
-    """A TIFF's own tags (type, value): a TIFF made from it carries these and needs no other field."""
+    tiff_tags: Directory | None = None
+    """A TIFF's own tags: a TIFF made from it carries these and needs no other field."""
     lossless: bool = True
     """False where the input's compression threw something away (JPEG, most WebP, AVIF)."""
     left_out: tuple[str, ...] = ()
     """What of the input no output carries, in words: further pages, layers."""
 
     @classmethod
-    def of(cls, image: Image.Image) -> PictureMetadata:
-        """Metadata of a picture that Pillow has opened (chunks aside, see `png.read_chunks`)."""
+    def of(cls, image: Image.Image, path: Path) -> PictureMetadata:
+        """Metadata of the file `path` that Pillow has opened as `image`."""
         info = image.info
-        is_tiff = image.format == "TIFF"
+        tags = _tiff_tags(path) if image.format == "TIFF" else None
         is_jpeg = image.format in ("JPEG", "MPO")
         dpi = info.get("dpi")
         text = {key: str(value) for key, value in getattr(image, "text", {}).items()}
         text.pop("XML:com.adobe.xmp", None)
         if comment := info.get("comment"):
-            text["Comment"] = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
+            text["Comment"] = comment.decode("utf-8", "replace")
         xmp = info.get("xmp") or b""
         segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
         return cls(
-            exif=_exif_of_tiff(image) if is_tiff else without_thumbnail(info.get("exif", b"")),
+            exif=_exif_of(tags) if tags else without_thumbnail(info.get("exif", b"")),
             icc_profile=info.get("icc_profile") or b"",
             xmp=xmp.encode() if isinstance(xmp, str) else xmp,
             dpi=(float(dpi[0]), float(dpi[1])) if dpi and dpi[0] > 1 and dpi[1] > 1 else None,
             text=text,
-            photoshop=_tiff_photoshop(image) if is_tiff else _jpeg_photoshop(segments),
+            photoshop=_photoshop_of(tags) if tags else _jpeg_photoshop(segments),
             jpeg=_jpeg_coding(image) if is_jpeg else None,
             jpeg_segments=_extended_xmp(segments),
-            tiff_tags=_own_tiff_tags(image) if is_tiff else None,
+            tiff_tags=tags.only(lambda tag: tag not in _LAYOUT_TAGS) if tags else None,
             lossless=not is_jpeg and image.format != "AVIF",
-            left_out=_left_out(image),
+            left_out=_left_out(image, tags),
         )
-
-    def exif_directories(self) -> dict[int, Any]:
-        """EXIF as {tag: value} of its first directory; its Exif and GPS directories are dicts in it."""
-        from PIL import Image
-
-        if not self.exif:
-            return {}
-        exif = Image.Exif()
-        exif.load(_EXIF_HEADER + self.exif)
-        return _directories(exif)
 
 
 def without_thumbnail(exif: bytes) -> bytes:
@@ -123,41 +113,24 @@ def without_thumbnail(exif: bytes) -> bytes:
     return exif[:link] + bytes(4) + exif[link + 4 :]
 
 
-def _directories(exif: Image.Exif) -> dict[int, Any]:
-    found = {tag: value for tag, value in exif.items() if tag not in (_EXIF_POINTER, _GPS_POINTER)}
-    for pointer in (_EXIF_POINTER, _GPS_POINTER):
-        directory = {t: v for t, v in exif.get_ifd(pointer).items() if t != _INTEROPERABILITY_POINTER}
-        if directory:
-            found[pointer] = directory
-    return {tag: value for tag, value in found.items() if tag not in _TIFF_LAYOUT_TAGS}
+def _tiff_tags(path: Path) -> Directory:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as block:
+        return Directory.read(block)
 
 
-def _exif_of_tiff(image: Image.Image) -> bytes:
+def _exif_of(tags: Directory) -> bytes:
     """A TIFF's descriptive tags as the EXIF block that other formats carry."""
-    from PIL import Image
-
-    exif = Image.Exif()
-    for tag, value in _directories(image.getexif()).items():
-        if tag not in _TIFF_OWN_FIELDS:
-            exif[tag] = value
-    return exif.tobytes().removeprefix(_EXIF_HEADER) if len(exif) else b""
+    elsewhere = (_XMP_TAG, _ICC_TAG, _PHOTOSHOP_TAG, _IPTC_TAG)
+    exif = tags.only(lambda tag: tag not in _LAYOUT_TAGS and tag not in elsewhere)
+    return exif.block() if exif.entries else b""
 
 
-def _own_tiff_tags(image: Any) -> dict[int, tuple[int, Any]]:
-    """Tags of a TIFF's first page that do not depend on how its pixels are stored: {tag: (type, value)}."""
-    directories = _directories(image.getexif())
-    tags: dict[int, tuple[int, Any]] = {}
-    for tag in image.tag_v2:
-        if tag in (_EXIF_POINTER, _GPS_POINTER):
-            tags[tag] = (4, directories.get(tag, {}))
-        elif tag not in _TIFF_LAYOUT_TAGS:
-            tags[tag] = (image.tag_v2.tagtype[tag], image.tag_v2[tag])
-    return {tag: pair for tag, pair in tags.items() if pair[1] != {}}
-
-
-def _tiff_photoshop(image: Any) -> bytes:
-    value = image.tag_v2.get(_PHOTOSHOP_TAG, b"")
-    return value if isinstance(value, bytes) else b""
+def _photoshop_of(tags: Directory) -> bytes:
+    """A TIFF's Photoshop resources, or its plain IPTC data as the resource that holds it elsewhere."""
+    iptc = tags.data(_IPTC_TAG)
+    if resources := tags.data(_PHOTOSHOP_TAG):
+        return resources
+    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + b"\0" * (len(iptc) % 2) if iptc else b""
 
 
 def _jpeg_photoshop(segments: list[tuple[str, bytes]]) -> bytes:
@@ -183,14 +156,13 @@ def _jpeg_coding(image: Any) -> JpegCoding:
     return JpegCoding(tables, sampling if sampling >= 0 else 0, bool(image.info.get("progressive")))
 
 
-def _left_out(image: Any) -> tuple[str, ...]:
+def _left_out(image: Any, tags: Directory | None) -> tuple[str, ...]:
     words = []
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         words.append(f"{pages - 1} further picture{'s' if pages > 2 else ''} in the file")
-    if image.format == "TIFF":
-        if _LAYERS_TAG in image.tag_v2:
-            words.append("Photoshop layers")
-        if _SUB_IFDS_TAG in image.tag_v2:
-            words.append("embedded smaller versions")
+    if tags and _LAYERS_TAG in tags.entries:
+        words.append("Photoshop layers")
+    if tags and _SUB_IFDS_TAG in tags.entries:
+        words.append("embedded smaller versions")
     return tuple(words)

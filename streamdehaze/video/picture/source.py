@@ -57,7 +57,7 @@ class PictureSource:
         self._image = _open(self.path)
         try:
             chunks = self._check()
-            self.metadata = PictureMetadata.of(self._image)
+            self.metadata = PictureMetadata.of(self._image, self.path)
             if self._image.format == "PNG":
                 self.metadata = replace(self.metadata, png_chunks=chunks)
             elif self._image.format == "WEBP":

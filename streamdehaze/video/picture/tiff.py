@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import struct
+import itertools
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.picture.metadata import PictureMetadata
+from streamdehaze.video.picture.tags import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Directory
 
 Pixels = npt.NDArray[Any]
 
@@ -70,38 +70,31 @@ def encode(pixels: Pixels, metadata: PictureMetadata) -> bytes:
     """A TIFF file of these pixels at their own depth, Deflate-compressed, with the metadata in its tags.
 
     Raises:
-        ValueError: if the file would pass the 4 GiB of classic TIFF.
+        struct.error: if the file would pass the 4 GiB of classic TIFF.
     """
-    from PIL import TiffImagePlugin
-
     height, width, channels = pixels.shape
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    for tag, (kind, value) in (metadata.tiff_tags or _new_tags(metadata)).items():
-        if kind:
-            directory.tagtype[tag] = kind
-        directory[tag] = value
+    directory = metadata.tiff_tags.only(lambda _: True) if metadata.tiff_tags else _new_tags(metadata)
     rows = max(1, _STRIP_BYTES // (width * channels * pixels.itemsize))
-    strips = [_compress(pixels[top : top + rows]) for top in range(0, height, rows)]
-    starts = np.cumsum([0] + [len(strip) for strip in strips[:-1]])
-    directory[256], directory[257] = width, height
-    directory[258] = (pixels.itemsize * 8,) * channels
-    directory[259] = _DEFLATE
-    directory[262] = _RGB if channels >= 3 else _MIN_IS_BLACK
-    directory[277] = channels
-    directory[278] = rows
-    directory[284] = 1
-    directory[317] = _HORIZONTAL_DIFFERENCING
+    strips = [_compress(pixels[top : top + rows], directory.order) for top in range(0, height, rows)]
+    lengths = [len(strip) for strip in strips]
+    for tag, kind, values in (
+        (256, LONG, [width]),
+        (257, LONG, [height]),
+        (258, SHORT, [pixels.itemsize * 8] * channels),
+        (259, SHORT, [_DEFLATE]),
+        (262, SHORT, [_RGB if channels >= 3 else _MIN_IS_BLACK]),
+        (273, LONG, lengths),  # where the strips start: filled in once the directory's own length is known
+        (277, SHORT, [channels]),
+        (278, LONG, [rows]),
+        (279, LONG, lengths),
+        (284, SHORT, [1]),
+        (317, SHORT, [_HORIZONTAL_DIFFERENCING]),
+    ):
+        directory.set_numbers(tag, kind, values)
     if channels in (2, 4):
-        directory[338] = (_UNASSOCIATED_ALPHA,)
-    for tag, values in ((273, starts.tolist()), (279, [len(strip) for strip in strips])):
-        directory.tagtype[tag] = 4
-        directory[tag] = tuple(values)
-    file = io.BytesIO()
-    try:
-        directory.save(file)
-    except struct.error as error:
-        raise ValueError("the file would be larger than a TIFF can be") from error
-    return b"".join([file.getvalue(), *strips])
+        directory.set_numbers(338, SHORT, [_UNASSOCIATED_ALPHA])
+    directory.set_numbers(273, LONG, itertools.accumulate(lengths[:-1], initial=len(directory.block())))
+    return b"".join([directory.block(), *strips])
 
 
 def lost(metadata: PictureMetadata) -> list[str]:
@@ -112,27 +105,28 @@ def lost(metadata: PictureMetadata) -> list[str]:
     return [f"text ({', '.join(others)})"] if others else []
 
 
-def _compress(rows: Pixels) -> bytes:
+def _compress(rows: Pixels, order: Literal["<", ">"]) -> bytes:
     """One strip: differences of neighbouring pixels (TIFF 6.0 section 14), deflated."""
-    differences = rows.astype(rows.dtype.newbyteorder("<"))
+    differences = rows.astype(rows.dtype.newbyteorder(order))
     differences[:, 1:] -= rows[:, :-1]
     return zlib.compress(differences.tobytes())
 
 
-def _new_tags(metadata: PictureMetadata) -> dict[int, tuple[int, Any]]:
-    """Tags (type or 0 to let Pillow choose, value) of a TIFF made from another format."""
-    tags: dict[int, tuple[int, Any]] = {
-        tag: (4 if isinstance(value, dict) else 0, value) for tag, value in metadata.exif_directories().items()
-    }
+def _new_tags(metadata: PictureMetadata) -> Directory:
+    """Tags of a TIFF made from another format: EXIF's first directory is the TIFF's own."""
+    tags = Directory.read(metadata.exif)
     if metadata.dpi:
-        tags |= {282: (5, metadata.dpi[0]), 283: (5, metadata.dpi[1]), 296: (3, 2)}
-    if metadata.xmp:
-        tags[700] = (1, metadata.xmp)
-    if metadata.icc_profile:
-        tags[34675] = (7, metadata.icc_profile)
-    if metadata.photoshop:
-        tags[34377] = (1, metadata.photoshop)
+        for tag, dots in zip((282, 283), metadata.dpi, strict=True):
+            tags.set_numbers(tag, RATIONAL, [round(dots * 1000)])
+        tags.set_numbers(296, SHORT, [2])
+    for tag, kind, block in (
+        (700, BYTE, metadata.xmp),
+        (34675, UNDEFINED, metadata.icc_profile),
+        (34377, BYTE, metadata.photoshop),
+    ):
+        if block:
+            tags.set_bytes(tag, kind, block)
     caption = metadata.text.get("Comment") or metadata.text.get("Description")
-    if caption and 270 not in tags:
-        tags[270] = (2, caption)
+    if caption and 270 not in tags.entries:
+        tags.set_bytes(270, ASCII, caption.encode() + b"\0")
     return tags
