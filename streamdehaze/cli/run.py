@@ -1,0 +1,195 @@
+"""`streamdehaze run`: hazy files in, clear files out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from streamdehaze.cli.console import RunProgress, standard_error
+from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.pipeline import Report
+    from streamdehaze.video import EncodeOptions
+    from streamdehaze.video.inputs import Job
+
+
+class _Seconds(click.ParamType):
+    """Seconds as "90", "1.5", "1:30" or "0:01:30.5"."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", str(value))
+        if match is None:
+            self.fail(f"'{value}' is not a time; write seconds (90, 1.5) or H:MM:SS (0:01:30)", param, ctx)
+        hours, minutes, seconds = match.groups(default="0")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+class _KeyValue(click.ParamType):
+    """An encoder option as KEY=VALUE."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"'{value}' is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+@click.command(name="run")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--recursive", is_flag=True, help="Take the folders inside folders too.")
+@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
+@click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
+@click.option("--strength", type=float, default=1.0, show_default=True, help="0 (unchanged) to 1.")
+@click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
+@click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
+@click.option("--batch-size", type=int, default=4, show_default=True, help="Frames a run of the network.")
+@click.option("--codec", default="auto", show_default=True, help="Encoder, or auto to stay with the input's family.")
+@click.option("--crf", type=float, help="Constant quality; 18 for x264 if not given, its like for others.")
+@click.option("--preset", help="The encoder's speed preset.")
+@click.option("--encoder-option", type=_KeyValue(), multiple=True, help="Any further option of the encoder.")
+@click.option("--pixel-format", help="FFmpeg's name; by default the input's.")
+@click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
+@click.option("--start", type=_Seconds(), help="Begin here; all streams are cut alike.")
+@click.option("--end", type=_Seconds(), help="End here.")
+@click.option("--deinterlace", is_flag=True, help="Make whole pictures of interlaced ones.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was done as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more, and show where errors come from.")
+def command(inputs: tuple[str, ...], **options: Any) -> None:
+    """Make hazy videos and photos clear.
+
+    INPUTS are files, folders, globs, image sequences (`frames/%05d.png`) or `-` for standard input. Each result is
+    called `NAME.clear.EXT` beside its input unless `-o` says otherwise; audio, subtitles, chapters and everything
+    else that is not the picture is copied.
+    """
+    console = standard_error(quiet=options["quiet"], verbose=options["verbose"])
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose contradict each other")
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.video import EncodeOptions
+    from streamdehaze.video.inputs import plan_jobs
+
+    jobs = plan_jobs(inputs, options["output"], recursive=options["recursive"])
+    encode = EncodeOptions(
+        codec=options["codec"],
+        crf=options["crf"],
+        preset=options["preset"],
+        options=dict(options["encoder_option"]),
+        pixel_format=options["pixel_format"],
+    )
+    stop = _stop_on_signals()
+    outcomes: list[dict[str, Any]] = []
+    with Dehazer(
+        options["checkpoint"],
+        engine=options["engine"],
+        strength=options["strength"],
+        network_size=options["network_size"],
+        exact=options["exact"],
+    ) as dehazer:
+        try:
+            for job in jobs:
+                outcomes.append(_run(job, dehazer, encode, stop, console, options))
+        finally:
+            if options["report"]:
+                _write_report(options["report"], outcomes)
+    if any("error" in outcome for outcome in outcomes):
+        raise SystemExit(1)
+
+
+def _run(
+    job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Do one job; a failure is printed and does not keep the others from being done."""
+    try:
+        report = _dehaze(job, dehazer, encode, stop, console, options)
+    except Cancelled:
+        raise Cancelled(f"stopped; '{job.output}' was not finished and nothing of it is kept") from None
+    except StreamDehazeError as error:
+        console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+        if options["verbose"]:
+            console.print_exception()
+        return {"input": job.input, "error": str(error)}
+    if not options["quiet"]:
+        statistics = report.statistics
+        frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
+        console.print(
+            f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
+            f"({dehazer.engine.name}; bottleneck: {statistics.bottleneck})",
+            markup=False,
+            soft_wrap=True,
+        )
+    return report.as_dict()
+
+
+def _dehaze(
+    job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
+) -> Report:
+    from contextlib import closing
+
+    from streamdehaze.pipeline import dehaze_video
+    from streamdehaze.video import open_source
+
+    with closing(
+        open_source(
+            job.input,
+            start=options["start"],
+            end=options["end"],
+            hwaccel=options["hwaccel"],
+            deinterlace=options["deinterlace"],
+        )
+    ) as source:
+        shown = RunProgress(console, job.input, source.info.frame_count)
+        with shown:
+            return dehaze_video(
+                source,
+                job.output,
+                dehazer=dehazer,
+                batch_size=options["batch_size"],
+                encode=encode,
+                overwrite=options["overwrite"],
+                progress=None if options["quiet"] else shown.update,
+                stop=stop,
+            )
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop
+
+
+def _write_report(path: Path, outcomes: list[dict[str, Any]]) -> None:
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        partial.write_text(json.dumps({"jobs": outcomes}, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written to '{path}': {error.strerror}") from error

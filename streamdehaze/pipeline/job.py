@@ -1,0 +1,134 @@
+"""One input made clear: the functions a program calls."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.pipeline.pipeline import DEFAULT_BATCH_SIZE, Pipeline, Progress
+from streamdehaze.pipeline.statistics import Statistics
+from streamdehaze.video import EncodeOptions, open_sink, open_source, output_path
+from streamdehaze.video.protocols import Sink, Source
+
+_RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done, how fast, and with what."""
+
+    input: str
+    output: str
+    statistics: Statistics
+    engine: str
+    checkpoint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: frames, fps, seconds, stages, bottleneck, engine, checkpoint, versions."""
+        statistics = self.statistics
+        return {
+            "input": self.input,
+            "output": self.output,
+            "frames_in": statistics.decode.frames,
+            "frames_out": statistics.encode.frames,
+            "seconds": statistics.seconds,
+            "fps": statistics.fps,
+            "bottleneck": statistics.bottleneck,
+            "stages": {stage.name: {**asdict(stage), "load": stage.load} for stage in statistics.stages},
+            "engine": self.engine,
+            "checkpoint": self.checkpoint,
+            "versions": _versions(),
+        }
+
+
+def dehaze_video(
+    source: str | os.PathLike[str] | Source,
+    target: str | os.PathLike[str] | Sink | None = None,
+    *,
+    dehazer: Dehazer | str | os.PathLike[str] | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    encode: EncodeOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Make a hazy video (or picture) clear.
+
+    Args:
+        source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
+        target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
+        dehazer: a `Dehazer`, or the name or path of a checkpoint for one.
+        batch_size: frames a run of the network.
+        encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
+        overwrite: replace an existing target.
+        progress: called about ten times a second with the running statistics.
+        stop: set it from elsewhere to stop; the partial output is removed and `Cancelled` raised.
+
+    Raises:
+        StreamDehazeError: one sentence on what was wrong with which file or option.
+
+    Example:
+        >>> dehaze_video("foggy.mp4").statistics.fps
+    """
+    own_dehazer = not isinstance(dehazer, Dehazer)
+    opened = source if isinstance(source, Source) else open_source(source)
+    try:
+        if isinstance(target, Sink):
+            sink = target
+        else:
+            sink = open_sink(
+                target if target is not None else output_path(_name(source)), opened, encode=encode, overwrite=overwrite
+            )
+        try:
+            worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []))
+        except BaseException:
+            sink.abort()
+            raise
+        try:
+            pipeline = Pipeline(opened, worker, sink, batch_size=batch_size, stop=stop)
+            statistics = pipeline.run(progress)
+        finally:
+            if own_dehazer:
+                worker.close()
+        return Report(_name(source), _name(sink), statistics, worker.engine.name, worker.checkpoint)
+    finally:
+        if opened is not source:
+            opened.close()
+
+
+def dehaze_image(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    dehazer: Dehazer | str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Make a hazy photo clear and return where it was written (``NAME.clear.EXT`` by default).
+
+    Raises:
+        StreamDehazeError: one sentence on what was wrong with which file or option.
+    """
+    return Path(dehaze_video(source, target, dehazer=dehazer, batch_size=1, overwrite=overwrite).output)
+
+
+def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
+    """The path of a file, or the class of an end that has none."""
+    if isinstance(end, str | os.PathLike):
+        return os.fspath(end)
+    return os.fspath(getattr(end, "path", type(end).__name__))
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,164 @@
+"""Decode, dehaze and encode at the same time, each in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+from streamdehaze.frame import Frame
+from streamdehaze.pipeline.queue import ByteQueue
+from streamdehaze.pipeline.statistics import StageStatistics, Statistics
+from streamdehaze.video.protocols import Sink, Source
+
+DEFAULT_BATCH_SIZE = 4
+QUEUE_BYTES = 64 << 20
+"""Bound of each of the two queues; one frame always fits."""
+
+_PROGRESS_SECONDS = 0.1
+_ABANDON_SECONDS = 5.0
+
+Progress = Callable[[Statistics], None]
+
+
+class Pipeline:
+    """Moves every frame of a source through a dehazer into a sink.
+
+    1. The decode thread iterates the source into a queue.
+    2. The dehaze thread takes batches of `batch_size` frames (the last one may be smaller) and queues clear frames.
+    3. The encode thread writes them and closes the sink, which gives the output its final name.
+
+    Both queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
+    aborts the sink and is the one `run` raises. The caller closes the source.
+
+    Raises:
+        ConfigError: if `batch_size` is not positive.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        dehazer: Dehazer,
+        sink: Sink,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        queue_bytes: int = QUEUE_BYTES,
+        stop: threading.Event | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch size must be at least 1, not {batch_size}")
+        self._source, self._dehazer, self._sink = source, dehazer, sink
+        self._batch_size = batch_size
+        self._cancel = stop or threading.Event()
+        self._stop = threading.Event()
+        self._hazy: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
+        self._clear: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
+        self._first_error: BaseException | None = None
+        self._error_lock = threading.Lock()
+        self.statistics = Statistics()
+
+    def run(self, progress: Progress | None = None) -> Statistics:
+        """Work until the source ends.
+
+        Args:
+            progress: called about ten times a second, and once at the end, from the calling thread.
+
+        Raises:
+            Cancelled: if the stop event given at construction is set meanwhile.
+            StreamDehazeError: the first failure of any stage.
+        """
+        self.statistics.started = time.perf_counter()
+        # A decode thread may sit in a read that never returns (a silent pipe); being a daemon it cannot keep the
+        # process alive, and it owns nothing but the source.
+        decode = self._thread(self._decode, self.statistics.decode, daemon=True)
+        dehaze = self._thread(self._dehaze, self.statistics.dehaze)
+        encode = self._thread(self._encode, self.statistics.encode)
+        threads = [decode, dehaze, encode]
+        try:
+            for thread in threads:
+                thread.start()
+            while encode.is_alive() and not self._stop.is_set():
+                encode.join(_PROGRESS_SECONDS)
+                if self._cancel.is_set():
+                    self._fail(Cancelled("stopped before the end"))
+                if progress:
+                    progress(self.statistics)
+        except BaseException as error:  # KeyboardInterrupt, or a progress callback that failed
+            self._fail(error)
+        dehaze.join()
+        encode.join()
+        decode.join(_ABANDON_SECONDS)
+        self.statistics.seconds = time.perf_counter() - self.statistics.started
+        if self._first_error is not None:
+            with contextlib.suppress(Exception):  # a failed clean-up must not hide the first error
+                self._sink.abort()
+            raise self._first_error
+        if progress:
+            progress(self.statistics)
+        return self.statistics
+
+    def _thread(
+        self, work: Callable[[StageStatistics], None], statistics: StageStatistics, daemon: bool = False
+    ) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work(statistics)
+            except StreamDehazeError as error:
+                self._fail(error)
+            except BaseException as error:
+                wrapped = StreamDehazeError(f"{statistics.name} failed: {type(error).__name__}: {error}")
+                wrapped.__cause__ = error
+                self._fail(wrapped)
+
+        return threading.Thread(target=guarded, name=f"streamdehaze-{statistics.name}", daemon=daemon)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._error_lock:
+            if self._first_error is None:
+                self._first_error = error
+            self._stop.set()
+
+    def _decode(self, statistics: StageStatistics) -> None:
+        frames = iter(self._source)
+        while True:
+            with statistics.busy():
+                frame = next(frames, None)
+            with statistics.waiting():
+                self._hazy.put(frame, frame.nbytes if frame else 0)
+            if frame is None:
+                return
+            statistics.frames += 1
+
+    def _dehaze(self, statistics: StageStatistics) -> None:
+        ended = False
+        while not ended:
+            batch: list[Frame] = []
+            while len(batch) < self._batch_size and not ended:
+                with statistics.waiting():
+                    frame = self._hazy.get()
+                if frame is None:
+                    ended = True
+                else:
+                    batch.append(frame)
+            with statistics.busy():
+                clear = self._dehazer.process(batch) if batch else []
+            for frame in clear:
+                with statistics.waiting():
+                    self._clear.put(frame, frame.nbytes)
+                statistics.frames += 1
+        with statistics.waiting():
+            self._clear.put(None, 0)
+
+    def _encode(self, statistics: StageStatistics) -> None:
+        while True:
+            with statistics.waiting():
+                frame = self._clear.get()
+            with statistics.busy():
+                if frame is None:
+                    self._sink.close()
+                    return
+                self._sink.write(frame)
+            statistics.frames += 1

@@ -1,0 +1,133 @@
+"""Checkpoints: what is written is read, the authors' files import, hostile ones run nothing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from streamdehaze.errors import CheckpointError
+from streamdehaze.network import (
+    AECRNet,
+    find_checkpoint,
+    list_checkpoints,
+    load_network,
+    model_card,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+
+@pytest.fixture
+def network() -> AECRNet:
+    torch.manual_seed(0)
+    return AECRNet(width=4)
+
+
+def authors_file(path: Path, network: AECRNet, **extra: object) -> Path:
+    """A file as the authors' trainer writes it: DataParallel keys, numpy scores, the optimizer's state."""
+    model = {f"module.{key}": value for key, value in network.state_dict().items()}
+    optimizer = torch.optim.Adam(network.parameters()).state_dict()
+    scores = {"max_psnr": np.float64(37.17), "max_ssim": np.float64(0.99), "psnrs": [np.float64(1.0)], "step": 5}
+    torch.save({"model": model, "optimizer": optimizer, "epoch": 1, "losses": [0.1], **scores, **extra}, path)
+    return path
+
+
+def assert_same(a: AECRNet, b: AECRNet, tolerance: float = 0) -> None:
+    for key, value in a.state_dict().items():
+        torch.testing.assert_close(b.state_dict()[key], value, rtol=tolerance, atol=tolerance)
+
+
+def test_written_and_read_again(tmp_path: Path, network: AECRNet) -> None:
+    write_checkpoint(tmp_path / "x.safetensors", network, {"recipe": "none"})
+    checkpoint = read_checkpoint(tmp_path / "x.safetensors")
+    assert checkpoint.metadata["recipe"] == "none"
+    assert checkpoint.metadata["width"] == "4"
+    assert_same(network, checkpoint.network())
+    assert os.listdir(tmp_path) == ["x.safetensors"]
+
+
+def test_half_precision_halves_the_file(tmp_path: Path, network: AECRNet) -> None:
+    write_checkpoint(tmp_path / "full.safetensors", network, {})
+    write_checkpoint(tmp_path / "half.safetensors", network, {}, half=True)
+    assert_same(network, load_network(tmp_path / "half.safetensors"), tolerance=1e-3)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "full")]
+    assert sizes[0] < 0.65 * sizes[1]
+
+
+def test_the_authors_file_imports(tmp_path: Path, network: AECRNet) -> None:
+    assert_same(network, load_network(authors_file(tmp_path / "its.pk", network)))
+
+
+@pytest.mark.parametrize("name", ["state_dict", "params_ema"])
+def test_other_common_layouts_import(tmp_path: Path, network: AECRNet, name: str) -> None:
+    torch.save({name: network.state_dict()}, tmp_path / "x.pth")
+    assert_same(network, load_network(tmp_path / "x.pth"))
+
+
+def test_a_hostile_pickle_is_refused_and_nothing_in_it_runs(tmp_path: Path, network: AECRNet) -> None:
+    marker = tmp_path / "it-ran"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (marker,)
+
+    plain = tmp_path / "plain.pk"
+    plain.write_bytes(pickle.dumps({"model": Hostile()}, protocol=2))
+    zipped = authors_file(tmp_path / "zipped.pk", network, surprise=Hostile())
+    for path in (plain, zipped):
+        with pytest.raises(CheckpointError, match="refused"):
+            read_checkpoint(path)
+    assert not marker.exists()
+    torch.load(zipped, weights_only=False)  # the bait is real: the unsafe way does run it
+    assert marker.exists()
+
+
+def test_missing_and_unknown_keys_are_named(tmp_path: Path, network: AECRNet) -> None:
+    state = network.state_dict()
+    state["stranger"] = state.pop("mix2.w")
+    torch.save({"model": state}, tmp_path / "x.pk")
+    with pytest.raises(CheckpointError, match=r"missing: mix2\.w; unknown: stranger"):
+        load_network(tmp_path / "x.pk")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pk"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02}q\x00."])
+def test_damaged_files_are_one_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\."):
+        load_network(path)
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, network: AECRNet) -> None:
+    for name in ("x.safetensors", "x.pk"):
+        path = tmp_path / name
+        if path.suffix == ".pk":
+            authors_file(path, network)
+        else:
+            write_checkpoint(path, network, {})
+        path.write_bytes(path.read_bytes()[:-500])
+        with pytest.raises(CheckpointError):
+            read_checkpoint(path)
+
+
+def test_names_that_are_not_bundled_get_the_nearest() -> None:
+    with pytest.raises(CheckpointError, match="did you mean 'aecrnet-s'"):
+        find_checkpoint("aecrnet-ss")
+    with pytest.raises(CheckpointError, match=r"no checkpoint file .*missing\.safetensors"):
+        find_checkpoint("missing.safetensors")
+
+
+def test_every_bundled_checkpoint_has_a_card_and_small_weights() -> None:
+    assert {"aecrnet-s", "aecrnet-m"} <= set(list_checkpoints("aecrnet*"))
+    assert list_checkpoints("nothing*") == []
+    for name in list_checkpoints():
+        card = model_card(name)
+        for topic in ("data", "recipe", "scores", "limits"):
+            assert topic in card.lower(), f"{name} says nothing of {topic}"
+        assert {t.dtype for t in read_checkpoint(find_checkpoint(name)).state.values()} == {torch.float16}
