@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.scene.geometry import Shapes, View
+from streamdehaze.scene.geometry import Records, View
 
 _Floats = npt.NDArray[np.float64]
 _NEAR_METRES = 0.05
@@ -46,13 +46,13 @@ class Camera:
         rotation: _Floats = about_y @ about_x @ about_z
         return rotation
 
-    def view(self, seconds: float, shapes: Shapes) -> View:
+    def view(self, seconds: float, shapes: Records) -> View:
         """The camera at a time, with the shapes sorted into screen tiles so that a ray meets few of them."""
         from streamdehaze.scene.raycast import TILE, cull
 
         position, rotation = self.position(seconds), self.rotation(seconds)
         corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
-        points = shapes.centre[:, None] + corners * shapes.half[:, None] - position
+        points = shapes["centre"][:, None] + corners * shapes["half"][:, None] - position
         points = points @ rotation  # (N, 8, 3): right, up, forward
         low, high = points.min(axis=1), points.max(axis=1)
         outside = np.maximum(np.maximum(low, -high), 0)
@@ -68,5 +68,5 @@ class Camera:
         ranges = np.clip(ranges, 0, [columns, rows, columns, rows])
         ranges[high[:, 2] < _NEAR_METRES] = 0
         order = np.argsort(near, kind="stable")
-        tile_start, tile_shape = cull(ranges, order, columns, rows)
-        return View(position, rotation, self.focal, self.width, self.height, tile_start, tile_shape, near)
+        tile_start, candidates = cull(ranges, order, near, columns, rows)
+        return View(position, rotation, self.focal, self.width, self.height, tile_start, candidates)

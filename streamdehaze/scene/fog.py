@@ -36,8 +36,9 @@ class Fog:
         """t = exp(−β·d), (H, W) in [0, 1], of frame `index`."""
         optical_depth = self.scattering * depth_metres
         if self.unevenness > 0:
-            optical_depth = optical_depth * self._banks(*depth_metres.shape, index)
-        return np.exp(-optical_depth).astype(np.float32)
+            optical_depth = optical_depth * self._banks(depth_metres.shape[0], depth_metres.shape[1], index)
+        t: FloatArray = np.exp(-optical_depth).astype(np.float32)
+        return t
 
     def apply(self, clear: FloatArray, depth_metres: FloatArray, index: int = 0) -> FloatArray:
         """The hazy picture I of a clear one J, (H, W, 3) RGB in [0, 1]; noise is clipped to that range."""
@@ -46,17 +47,18 @@ class Fog:
         if self.sensor_noise > 0:
             rng = np.random.default_rng((self.seed, index))
             hazy += self.sensor_noise * rng.standard_normal(hazy.shape, np.float32)
-        return np.clip(hazy, 0, 1)
+        clipped: FloatArray = np.clip(hazy, 0, 1)
+        return clipped
 
     def _banks(self, height: int, width: int, index: int) -> FloatArray:
         """Factor on the density, around 1: a few slow waves drifting to the right, each at its own speed."""
         rng = np.random.default_rng((self.seed, 1))
         y, x = np.mgrid[0:height, 0:width].astype(np.float32) / width
         total = np.zeros((height, width), np.float32)
-        for octave in range(6):
+        for octave in range(5):
             scale = 2 * np.pi * 1.4 * 1.45**octave
             turn, phase = rng.uniform(-1.2, 1.2), rng.uniform(0, 2 * np.pi)
-            drift = rng.uniform(0.004, 0.012) * index
+            drift = rng.uniform(0.0004, 0.0016) * index
             total += np.sin(scale * (np.cos(turn) * (x - drift) + 1.6 * np.sin(turn) * y) + phase) / 1.2**octave
         factor: FloatArray = np.clip(1 + self.unevenness * total / 1.5, 0.15, None)
         return factor

@@ -1,8 +1,12 @@
-"""The world as flat arrays: what `shapes` builds and `raycast` reads."""
+"""The world as flat records: what `shapes` builds and `raycast` reads.
+
+Records rather than one array a field: numba hands every array of a tuple to every call by value, and with a dozen
+arrays that took ten times as long as tracing the rays.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,56 +17,47 @@ CONVEX, ELLIPSOID, CYLINDER_X, CYLINDER_Y, BOARD = range(5)
 PLAIN, FACADE = range(2)
 """Kinds of material: one texture repeated, or bays and storeys chosen among variants."""
 
+Records = npt.NDArray[np.void]
 _Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 
+SHAPE: np.dtype[Any] = np.dtype(
+    [
+        ("kind", "i8"),
+        ("centre", "f8", 3),  # metres; world axes are x to the right, y up, z along the street
+        ("half", "f8", 3),  # half extents of the bounding box: the radii of ellipsoids and cylinders
+        ("step", "f8", 3),  # the way from this frame to the next; shapes do not turn
+        ("first_plane", "i8"),  # of CONVEX
+        ("last_plane", "i8"),  # one past it
+        ("material", "i8"),  # of all but CONVEX
+        ("layer", "i8"),  # the texture whose alpha cuts a BOARD out
+        ("tint", "f8", 3),  # multiplies the texture of tinted materials
+        ("storeys", "i8"),  # of a façade; blank wall above
+    ]
+)
 
-class Shapes(NamedTuple):
-    """N shapes at one moment. World axes: x to the right, y up, z along the street; metres."""
+PLANE: np.dtype[Any] = np.dtype(
+    [
+        ("normal", "f8", 3),  # outward, of length 1
+        ("distance", "f8"),  # from the shape's centre
+        ("material", "i8"),
+    ]
+)
 
-    kind: _Ints
-    """(N,)"""
-    centre: _Floats
-    """(N, 3)"""
-    step: _Floats
-    """(N, 3) way each shape goes from this frame to the next; shapes do not turn."""
-    half: _Floats
-    """(N, 3) half extents of the bounding box, which are the radii of ellipsoids and cylinders."""
-    material: _Ints
-    """(N,) for all kinds but CONVEX."""
-    tint: _Floats
-    """(N, 3) multiplies the texture of tinted materials."""
-    storeys: _Ints
-    """(N,) storeys of a façade; blank wall above."""
-    first_plane: _Ints
-    """(N,)"""
-    plane_count: _Ints
-    """(N,)"""
-    plane: _Floats
-    """(P, 4) outward unit normal and distance from the centre."""
-    plane_material: _Ints
-    """(P,)"""
+MATERIAL: np.dtype[Any] = np.dtype(
+    [
+        ("kind", "i8"),
+        ("layer", "i8"),  # texture; a façade's first upper-storey variant
+        ("count", "i8"),  # how many of them
+        ("ground_layer", "i8"),  # a façade's first ground-floor variant
+        ("ground_count", "i8"),
+        ("wall_layer", "i8"),  # a façade's blank wall
+        ("tile", "f8", 2),  # metres a texture covers along u and v
+        ("tinted", "i8"),
+    ]
+)
 
-
-class Materials(NamedTuple):
-    """M surface materials: which textures, how large."""
-
-    kind: _Ints
-    """(M,)"""
-    layer: _Ints
-    """(M,) texture, or a façade's first upper-storey variant."""
-    count: _Ints
-    """(M,) how many upper-storey variants."""
-    ground_layer: _Ints
-    """(M,) a façade's first ground-floor variant."""
-    ground_count: _Ints
-    """(M,)"""
-    wall_layer: _Ints
-    """(M,) a façade's blank wall."""
-    tile: _Floats
-    """(M, 2) metres a texture covers along u and v."""
-    tinted: npt.NDArray[np.bool_]
-    """(M,)"""
+CANDIDATE: np.dtype[Any] = np.dtype([("shape", "i8"), ("near", "f8")])
+"""A shape that may show in a screen tile, and a lower bound of its distance."""
 
 
 class Ground(NamedTuple):
@@ -78,7 +73,7 @@ class Ground(NamedTuple):
     crossings: _Floats
     """(K,) z of the middle of each zebra crossing."""
     shadows: _Floats
-    """(S, 5) x, z, half width, half length, strength of the soft shadow under each thing that stands on it."""
+    """(S, 5) x, z, half width, half length, strength of the soft shadow under each thing on it; by rising z."""
 
 
 class View(NamedTuple):
@@ -92,9 +87,7 @@ class View(NamedTuple):
     """Pixels."""
     width: int
     height: int
-    tile_start: _Ints
-    """(tiles + 1,) where each screen tile's candidates begin in `tile_shape`."""
-    tile_shape: _Ints
-    """Shapes that may show in each tile, nearest first."""
-    near: _Floats
-    """(N,) lower bound of each shape's distance."""
+    tile_start: npt.NDArray[np.int64]
+    """(tiles + 1,) where each screen tile's candidates begin."""
+    candidates: Records
+    """CANDIDATE records of all tiles, nearest first in each."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from streamdehaze.frame import FloatArray
 from streamdehaze.scene.facade import BAY_METRES, STOREY_METRES, door_bay, shop_bay, window_bay
-from streamdehaze.scene.geometry import FACADE, PLAIN, Materials
+from streamdehaze.scene.geometry import FACADE, MATERIAL, PLAIN, Records
 from streamdehaze.scene.texture import (
-    TexturePool,
     ashlar,
     asphalt,
     bricks,
@@ -37,7 +37,7 @@ class Palette:
     layers: list[FloatArray] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     """Row of `materials` a name has."""
-    _rows: list[tuple[int, int, int, int, int, int, float, float, bool]] = field(default_factory=list)
+    _rows: list[tuple[int, int, int, int, int, int, tuple[float, float], bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = self.rng
@@ -76,7 +76,7 @@ class Palette:
 
     def _add(self, name: str, picture: FloatArray, tile_metres: tuple[float, float], tinted: bool = False) -> None:
         self.names[name] = len(self._rows)
-        self._rows.append((PLAIN, self._layer(picture), 1, 0, 1, 0, *tile_metres, tinted))
+        self._rows.append((PLAIN, self._layer(picture), 1, 0, 1, 0, tile_metres, tinted))
 
     def _add_facade(self, name: str, wall: FloatArray) -> None:
         trim = ((0.80, 0.79, 0.74), (0.66, 0.63, 0.56), (0.36, 0.34, 0.31))[self.rng.integers(3)]
@@ -86,17 +86,12 @@ class Palette:
         ground += [self._layer(door_bay(self.rng, wall, trim)), self._layer(window_bay(self.rng, wall, trim))]
         self.names[name] = len(self._rows)
         self._rows.append(
-            (FACADE, windows[0], len(windows), ground[0], len(ground), blank, BAY_METRES, STOREY_METRES, False)
+            (FACADE, windows[0], len(windows), ground[0], len(ground), blank, (BAY_METRES, STOREY_METRES), False)
         )
 
-    def build(self) -> tuple[TexturePool, Materials]:
-        """Everything as flat arrays."""
-        kind, layer, count, ground_layer, ground_count, wall_layer, tile_u, tile_v, tinted = zip(
-            *self._rows, strict=True
-        )
-        materials = Materials(
-            kind=np.array(kind), layer=np.array(layer), count=np.array(count),
-            ground_layer=np.array(ground_layer), ground_count=np.array(ground_count),
-            wall_layer=np.array(wall_layer), tile=np.array([tile_u, tile_v]).T.copy(), tinted=np.array(tinted),
-        )  # fmt: skip
+    def build(self) -> tuple[npt.NDArray[np.uint8], Records]:
+        """The texture pool and the MATERIAL records."""
+        materials = np.empty(len(self._rows), MATERIAL)
+        for index, row in enumerate(self._rows):
+            materials[index] = row
         return build_pool(self.layers), materials

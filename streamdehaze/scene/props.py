@@ -9,14 +9,20 @@ from streamdehaze.scene.material import CROWNS
 from streamdehaze.scene.shapes import STILL, Motion, ShapeList, Vector
 
 _PAINTS: tuple[Vector, ...] = (
-    (0.62, 0.63, 0.65), (0.11, 0.12, 0.14), (0.55, 0.10, 0.09), (0.13, 0.22, 0.42), (0.80, 0.80, 0.78), (0.22, 0.31, 0.24),
-)  # fmt: skip
-_CLOTHES: tuple[Vector, ...] = (
-    (0.70, 0.25, 0.16), (0.20, 0.27, 0.45), (0.78, 0.68, 0.25), (0.16, 0.16, 0.18), (0.35, 0.44, 0.33),
-)  # fmt: skip
+    (0.62, 0.63, 0.65),
+    (0.11, 0.12, 0.14),
+    (0.55, 0.10, 0.09),
+    (0.13, 0.22, 0.42),
+    (0.80, 0.80, 0.78),
+    (0.22, 0.31, 0.24),
+)
+_COATS: tuple[Vector, ...] = ((0.58, 0.22, 0.15), (0.20, 0.27, 0.45), (0.72, 0.62, 0.26), (0.30, 0.36, 0.30))
+_TROUSERS: tuple[Vector, ...] = ((0.16, 0.16, 0.18), (0.19, 0.23, 0.33), (0.34, 0.29, 0.22))
 
 
-def add_house(shapes: ShapeList, rng: np.random.Generator, side: int, z: float, bays: int, wall: str, front: float) -> None:
+def add_house(
+    shapes: ShapeList, rng: np.random.Generator, side: int, z: float, bays: int, wall: str, front: float
+) -> None:
     """A house `bays` wide starting at z, its front `front` metres from the centre line on `side` (−1 left, 1 right)."""
     storeys = int(rng.integers(2, 6))
     depth, length = 4 * BAY_METRES, bays * BAY_METRES
@@ -65,12 +71,16 @@ def add_lamp(shapes: ShapeList, x: float, z: float) -> None:
     shapes.ellipsoid((x + inwards, 6.9, z), (0.42, 0.09, 0.16), "metal")
 
 
-def add_car(shapes: ShapeList, rng: np.random.Generator, x: float, z: float, heading: int, motion: Motion = STILL) -> Vector:
+def add_car(
+    shapes: ShapeList, rng: np.random.Generator, x: float, z: float, heading: int, motion: Motion = STILL
+) -> Vector:
     """A hatchback at (x, z) facing `heading` (1 with the camera, −1 towards it); returns x, z and half its length."""
     paint = _PAINTS[int(rng.integers(len(_PAINTS)))]
     flip = heading < 0
     body = [(-2.02, 0.3), (2.0, 0.3), (2.1, 0.5), (1.98, 0.72), (0.95, 0.93), (-2.0, 0.97), (-2.1, 0.62)]
-    shapes.prism((x, 0, z), body, 0.87, ["rubber"] + ["paint"] * 6, "paint", lean=0.06, tint=paint, motion=motion, flip=flip)
+    shapes.prism(
+        (x, 0, z), body, 0.87, ["rubber"] + ["paint"] * 6, "paint", lean=0.06, tint=paint, motion=motion, flip=flip
+    )
     cabin = [(-1.98, 0.94), (1.05, 0.92), (0.25, 1.43), (-0.6, 1.47), (-1.55, 1.38)]
     faces = ["paint", "glass", "paint", "paint", "glass"]
     shapes.prism((x, 0, z), cabin, 0.83, faces, "car windows", lean=0.34, tint=paint, motion=motion, flip=flip)
@@ -80,7 +90,9 @@ def add_car(shapes: ShapeList, rng: np.random.Generator, x: float, z: float, hea
             high = 0.62 if end > 0 else 0.78
             at = (x + lamp, high, z + heading * end * 2.03)
             shapes.ellipsoid(at, (0.17, 0.09, 0.07), "paint", colour, motion)
-        shapes.box((x, 0.5, z + heading * end * 2.09), (0.26, 0.06, 0.02), "paint", tint=(0.85, 0.84, 0.76), motion=motion)
+        shapes.box(
+            (x, 0.5, z + heading * end * 2.09), (0.26, 0.06, 0.02), "paint", tint=(0.85, 0.84, 0.76), motion=motion
+        )
         shapes.box((x, 0.4, z + heading * end * 2.02), (0.84, 0.07, 0.1), "rubber", motion=motion)
     for wheel_x in (-0.78, 0.78):
         for wheel_z in (-1.28, 1.3):
@@ -91,7 +103,7 @@ def add_car(shapes: ShapeList, rng: np.random.Generator, x: float, z: float, hea
 def add_person(shapes: ShapeList, rng: np.random.Generator, foot: Vector, velocity: Vector) -> None:
     """A walker at `foot`, legs and arms swinging along the way they go (metres a second)."""
     x, y, z = foot
-    coat, trousers = (_CLOTHES[int(i)] for i in rng.integers(len(_CLOTHES), size=2))
+    coat, trousers = _COATS[int(rng.integers(len(_COATS)))], _TROUSERS[int(rng.integers(len(_TROUSERS)))]
     skin = (0.72, 0.54, 0.44)
     speed = float(np.hypot(velocity[0], velocity[2]))
     along = (velocity[0] / speed, velocity[2] / speed)

@@ -11,23 +11,30 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
-from numba import njit
 
-from streamdehaze.scene.geometry import BOARD, CONVEX, CYLINDER_X, ELLIPSOID, FACADE
-from streamdehaze.scene.texture import SIZE
+from streamdehaze.scene.geometry import BOARD, CANDIDATE, CONVEX, CYLINDER_X, CYLINDER_Y, ELLIPSOID, FACADE
+from streamdehaze.scene.texture import LEVEL_START, SIZE
 
-TILE = 16
+TILE = 8
 """Pixels a side of a screen tile, the unit of culling."""
 
 SKY_METRES = 2000.0
 """Distance given to the sky, and the end of the world."""
 
+SHADOW_REACH_METRES = 3.0
+"""No shadow is longer than twice this."""
+
 _MISS, _GROUND = -1, -2
+_CANDIDATE = numba.from_dtype(CANDIDATE)
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+_inlined = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 _LEVELS = int(math.log2(SIZE))
+_START = LEVEL_START
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _texel(pool, layer, level, u, v, channel):
     side = SIZE >> level
     x, y = u * side - 0.5, v * side - 0.5
@@ -36,52 +43,68 @@ def _texel(pool, layer, level, u, v, channel):
     mask = side - 1
     left, right = int(x0) & mask, (int(x0) + 1) & mask
     low, high = int(y0) & mask, (int(y0) + 1) & mask
-    base = layer * pool.level_start[-1] + pool.level_start[level]
-    lower = pool.texels[base + low * side + left, channel] * (1 - fx)
-    lower += pool.texels[base + low * side + right, channel] * fx
-    upper = pool.texels[base + high * side + left, channel] * (1 - fx)
-    upper += pool.texels[base + high * side + right, channel] * fx
+    base = _START[level]
+    lower = pool[layer, base + low * side + left, channel] * (1 - fx)
+    lower += pool[layer, base + low * side + right, channel] * fx
+    upper = pool[layer, base + high * side + left, channel] * (1 - fx)
+    upper += pool[layer, base + high * side + right, channel] * fx
     return (lower * (1 - fy) + upper * fy) / 255.0
 
 
-@njit(cache=True, nogil=True)
+@_compiled
+def _bilinear(pool, layer, level, u, v):
+    side = SIZE >> level
+    x, y = u * side - 0.5, v * side - 0.5
+    x0, y0 = math.floor(x), math.floor(y)
+    fx, fy = (x - x0) / 255.0, y - y0
+    gx = 1 / 255.0 - fx
+    mask = side - 1
+    low = _START[level] + (int(y0) & mask) * side
+    high = _START[level] + ((int(y0) + 1) & mask) * side
+    left, right = int(x0) & mask, (int(x0) + 1) & mask
+    a, b, c, d = gx * (1 - fy), fx * (1 - fy), gx * fy, fx * fy
+    p, q = pool[layer, low + left], pool[layer, low + right]
+    r, s = pool[layer, high + left], pool[layer, high + right]
+    return (
+        a * p[0] + b * q[0] + c * r[0] + d * s[0],
+        a * p[1] + b * q[1] + c * r[1] + d * s[1],
+        a * p[2] + b * q[2] + c * r[2] + d * s[2],
+    )
+
+
+@_compiled
 def _sample(pool, layer, u, v, tiles_a_pixel):
     """Trilinear RGB; u and v in tiles."""
     u -= math.floor(u)
     v -= math.floor(v)
     level = min(max(math.log2(max(tiles_a_pixel * SIZE, 1e-6)), 0.0), float(_LEVELS))
     fine = int(level)
-    coarse = min(fine + 1, _LEVELS)
     w = level - fine
-    r = _texel(pool, layer, fine, u, v, 0)
-    g = _texel(pool, layer, fine, u, v, 1)
-    b = _texel(pool, layer, fine, u, v, 2)
+    r, g, b = _bilinear(pool, layer, fine, u, v)
     if w > 0.02:
-        r += w * (_texel(pool, layer, coarse, u, v, 0) - r)
-        g += w * (_texel(pool, layer, coarse, u, v, 1) - g)
-        b += w * (_texel(pool, layer, coarse, u, v, 2) - b)
+        x, y, z = _bilinear(pool, layer, min(fine + 1, _LEVELS), u, v)
+        r, g, b = r + w * (x - r), g + w * (y - g), b + w * (z - b)
     return r, g, b
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _gray(pool, layer, u, v, tiles_a_pixel):
     level = min(max(math.log2(max(tiles_a_pixel * SIZE, 1e-6)), 0.0), float(_LEVELS))
     return _texel(pool, layer, int(level), u - math.floor(u), v - math.floor(v), 0)
 
 
-@njit(cache=True, nogil=True)
-def _meet(shapes, materials, pool, s, ox, oy, oz, dx, dy, dz, nearest, spread):
-    """(distance, face) where a ray meets shape s before `nearest`, or (nearest, -1)."""
-    ox, oy, oz = ox - shapes.centre[s, 0], oy - shapes.centre[s, 1], oz - shapes.centre[s, 2]
-    hx, hy, hz = shapes.half[s, 0], shapes.half[s, 1], shapes.half[s, 2]
-    kind = shapes.kind[s]
+@_inlined
+def _meet(shape, planes, pool, ox, oy, oz, dx, dy, dz, nearest, spread):
+    """(distance, face) where a ray meets a shape before `nearest`, or (nearest, -1)."""
+    ox, oy, oz = ox - shape.centre[0], oy - shape.centre[1], oz - shape.centre[2]
+    kind = shape.kind
     if kind == CONVEX:
         enter, leave, face = 1e-4, nearest, -1
-        first = shapes.first_plane[s]
-        for p in range(first, first + shapes.plane_count[s]):
-            nx, ny, nz = shapes.plane[p, 0], shapes.plane[p, 1], shapes.plane[p, 2]
+        for p in range(shape.first_plane, shape.last_plane):
+            plane = planes[p]
+            nx, ny, nz = plane.normal[0], plane.normal[1], plane.normal[2]
             slope = nx * dx + ny * dy + nz * dz
-            gap = shapes.plane[p, 3] - (nx * ox + ny * oy + nz * oz)
+            gap = plane.distance - (nx * ox + ny * oy + nz * oz)
             if slope < 0:
                 t = gap / slope
                 if t > enter:
@@ -95,6 +118,7 @@ def _meet(shapes, materials, pool, s, ox, oy, oz, dx, dy, dz, nearest, spread):
         if face >= 0:
             return enter, face
         return nearest, -1
+    hx, hy, hz = shape.half[0], shape.half[1], shape.half[2]
     if kind == BOARD:
         if dz == 0:
             return nearest, -1
@@ -104,7 +128,7 @@ def _meet(shapes, materials, pool, s, ox, oy, oz, dx, dy, dz, nearest, spread):
             return nearest, -1
         u, v = (x / hx + 1) / 2, (y / hy + 1) / 2
         level = min(max(math.log2(max(t * spread / (2 * hx) * SIZE, 1e-6)), 0.0), 5.0)
-        if _texel(pool, materials.layer[shapes.material[s]], int(level), u, v, 3) < 0.5:
+        if _texel(pool, shape.layer, int(level), u, v, 3) < 0.5:
             return nearest, -1
         return t, 0
     # Quadrics: scaled to the unit sphere, or to the unit circle across the cylinder's axis.
@@ -137,30 +161,30 @@ def _meet(shapes, materials, pool, s, ox, oy, oz, dx, dy, dz, nearest, spread):
     return nearest, -1
 
 
-@njit(cache=True, nogil=True)
-def _cast(view, shapes, materials, pool, tile, dx, dy, dz, spread):
+@_inlined
+def _cast(view, tile, shapes, planes, pool, dx, dy, dz, spread):
     """(distance, shape, face) of the nearest thing along a unit direction; shape is _GROUND or _MISS otherwise."""
     ox, oy, oz = view.position[0], view.position[1], view.position[2]
     nearest, hit, face = SKY_METRES, _MISS, -1
     if dy < 0 and -oy / dy < nearest:
         nearest, hit = -oy / dy, _GROUND
     for i in range(view.tile_start[tile], view.tile_start[tile + 1]):
-        s = view.tile_shape[i]
-        if view.near[s] >= nearest:
+        candidate = view.candidates[i]
+        if candidate.near >= nearest:
             break
-        t, f = _meet(shapes, materials, pool, s, ox, oy, oz, dx, dy, dz, nearest, spread)
+        t, f = _meet(shapes[candidate.shape], planes, pool, ox, oy, oz, dx, dy, dz, nearest, spread)
         if f >= 0:
-            nearest, hit, face = t, s, f
+            nearest, hit, face = t, candidate.shape, f
     return nearest, hit, face
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _line(distance, half_width, blur):
     """Coverage of a painted line `distance` from its middle, anti-aliased over `blur` metres."""
     return min(max((half_width - abs(distance)) / blur + 0.5, 0.0), min(1.0, 2 * half_width / blur))
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _sky(ground, pool, dx, dy, dz):
     hill = 0.012 + 0.05 * _gray(pool, ground.clouds, math.atan2(dx, dz) * 0.7, 0.3, 0.004)
     if dy < hill:
@@ -173,7 +197,7 @@ def _sky(ground, pool, dx, dy, dz):
     return (0.83 - 0.20 * high) * light, (0.85 - 0.13 * high) * light, (0.87 - 0.04 * high) * light
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _road(ground, pool, x, z, footprint, down):
     """Ground colour at (x, z); `footprint` is a pixel's width there, `down` the sine of the viewing angle."""
     tile = footprint / math.sqrt(max(down, 0.02))
@@ -200,43 +224,51 @@ def _road(ground, pool, x, z, footprint, down):
             iron = 0.55 if cover < 0.32 else 0.35
             r, g, b = r * iron, g * iron, b * iron
     light = 0.55 + 0.9 * stain
-    for k in range(ground.shadows.shape[0]):
-        out = max(abs(x - ground.shadows[k, 0]) - ground.shadows[k, 2], abs(z - ground.shadows[k, 1]) - ground.shadows[k, 3])
+    shadows = ground.shadows
+    first, last = 0, shadows.shape[0]
+    while first < last:  # the first shadow that reaches z
+        middle = (first + last) // 2
+        if shadows[middle, 1] < z - SHADOW_REACH_METRES:
+            first = middle + 1
+        else:
+            last = middle
+    for k in range(first, shadows.shape[0]):
+        if shadows[k, 1] > z + SHADOW_REACH_METRES:
+            break
+        out = max(abs(x - shadows[k, 0]) - shadows[k, 2], abs(z - shadows[k, 1]) - shadows[k, 3])
         if out < 0.6:
-            light *= 1 - ground.shadows[k, 4] * min(1.0, (0.6 - out) / 0.7)
+            light *= 1 - shadows[k, 4] * min(1.0, (0.6 - out) / 0.7)
     return r * light, g * light, b * light
 
 
-@njit(cache=True, nogil=True)
-def _normal(shapes, s, face, x, y, z):
+@_compiled
+def _normal(shape, planes, face, x, y, z):
     """Outward unit normal at a point given from the shape's centre."""
-    kind = shapes.kind[s]
+    kind = shape.kind
     if kind == CONVEX:
-        return shapes.plane[face, 0], shapes.plane[face, 1], shapes.plane[face, 2]
+        plane = planes[face]
+        return plane.normal[0], plane.normal[1], plane.normal[2]
     if kind == BOARD:
         return 0.0, 0.45, -0.89
-    nx, ny, nz = x / shapes.half[s, 0] ** 2, y / shapes.half[s, 1] ** 2, z / shapes.half[s, 2] ** 2
-    if kind != ELLIPSOID:
-        if kind == CYLINDER_X:
-            nx = math.copysign(1.0, x) if face == 1 else 0.0
-            ny, nz = (0.0, 0.0) if face == 1 else (ny, nz)
-        else:
-            ny = math.copysign(1.0, y) if face == 1 else 0.0
-            nx, nz = (0.0, 0.0) if face == 1 else (nx, nz)
+    nx, ny, nz = x / shape.half[0] ** 2, y / shape.half[1] ** 2, z / shape.half[2] ** 2
+    if kind == CYLINDER_X:
+        nx, ny, nz = (math.copysign(1.0, x), 0.0, 0.0) if face == 1 else (0.0, ny, nz)
+    elif kind == CYLINDER_Y:
+        nx, ny, nz = (0.0, math.copysign(1.0, y), 0.0) if face == 1 else (nx, 0.0, nz)
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
     return nx / length, ny / length, nz / length
 
 
-@njit(cache=True, nogil=True)
-def _surface(ground, shapes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread):
+@_compiled
+def _surface(stains, shapes, planes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread):
     """Colour of shape s at world point (x, y, z) seen from t metres away."""
-    lx, ly, lz = x - shapes.centre[s, 0], y - shapes.centre[s, 1], z - shapes.centre[s, 2]
-    nx, ny, nz = _normal(shapes, s, face, lx, ly, lz)
-    kind = shapes.kind[s]
-    material = shapes.plane_material[face] if kind == CONVEX else shapes.material[s]
-    grazing = max(abs(nx * dx + ny * dy + nz * dz), 0.03)
-    footprint = t * spread / math.sqrt(grazing)
-    hx, hy, hz = shapes.half[s, 0], shapes.half[s, 1], shapes.half[s, 2]
+    shape = shapes[s]
+    kind = shape.kind
+    lx, ly, lz = x - shape.centre[0], y - shape.centre[1], z - shape.centre[2]
+    hx, hy, hz = shape.half[0], shape.half[1], shape.half[2]
+    nx, ny, nz = _normal(shape, planes, face, lx, ly, lz)
+    material = materials[planes[face].material if kind == CONVEX else shape.material]
+    footprint = t * spread / math.sqrt(max(abs(nx * dx + ny * dy + nz * dz), 0.03))
     if kind == BOARD:
         u, v, footprint = (lx / hx + 1) / 2, (ly / hy + 1) / 2, t * spread / (2 * hx)
     elif kind == CYLINDER_X and face == 1:
@@ -247,42 +279,45 @@ def _surface(ground, shapes, materials, pool, s, face, x, y, z, dx, dy, dz, t, s
             across = lz + hz
         elif abs(ny) > abs(nz):
             up = lz + hz
-        u, v = across / materials.tile[material, 0], up / materials.tile[material, 1]
-        footprint /= materials.tile[material, 0]
-    layer = materials.layer[material]
-    if materials.kind[material] == FACADE:
-        bay, storey = int(math.floor(u)), int(math.floor(v))
-        dice = (bay * 7919 + storey * 104729 + s * 1299709 + int(nx > 0) * 31) % 1000003
+        u, v = across / material.tile[0], up / material.tile[1]
+        footprint /= material.tile[0]
+    layer = material.layer
+    if material.kind == FACADE:
+        bay, storey = math.floor(u), math.floor(v)
+        dice = int(bay * 7919 + storey * 104729 + s * 1299709 + int(nx > 0) * 31) % 1000003
         dice = (dice * 48271) % 2147483647 >> 7
-        if storey >= shapes.storeys[s]:
-            layer = materials.wall_layer[material]
+        if storey >= shape.storeys:
+            layer = material.wall_layer
         elif storey == 0:
-            layer = materials.ground_layer[material] + dice % materials.ground_count[material]
+            layer = material.ground_layer + dice % material.ground_count
         else:
-            layer += dice % materials.count[material]
+            layer += dice % material.count
     r, g, b = _sample(pool, layer, u, v, footprint)
-    if materials.tinted[material]:
-        r, g, b = r * shapes.tint[s, 0], g * shapes.tint[s, 1], b * shapes.tint[s, 2]
+    if material.tinted:
+        r, g, b = r * shape.tint[0], g * shape.tint[1], b * shape.tint[2]
     # An overcast sky: light from above, a little more from one side, less in the corners near the ground.
     light = 0.84 + 0.16 * ny + 0.12 * (0.55 * nx - 0.83 * nz)
     if kind != BOARD:
         light *= 0.66 + 0.34 * min(1.0, max(y, 0.0) / 1.6) if ny < 0.5 else 1.0
-        dirt = _gray(pool, ground.stains, (lx + lz) / 7.0, ly / 7.0, footprint / 3.0)
-        light *= 0.7 + 0.6 * dirt
+        light *= 0.7 + 0.6 * _gray(pool, stains, (lx + lz) / 7.0, ly / 7.0, footprint / 3.0)
     return r * light, g * light, b * light
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _ray(view, px, py):
     """Unit world direction through image position (px, py)."""
     x, y = (px - view.width / 2) / view.focal, -(py - view.height / 2) / view.focal
     m = view.rotation
-    dx, dy, dz = m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2], m[2, 0] * x + m[2, 1] * y + m[2, 2]
+    dx, dy, dz = (
+        m[0, 0] * x + m[0, 1] * y + m[0, 2],
+        m[1, 0] * x + m[1, 1] * y + m[1, 2],
+        m[2, 0] * x + m[2, 1] * y + m[2, 2],
+    )
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     return dx / length, dy / length, dz / length
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _project(view, x, y, z):
     """(image x, image y, forward distance) of a direction or of a point given from the camera."""
     m = view.rotation
@@ -294,16 +329,17 @@ def _project(view, x, y, z):
     return view.width / 2 + view.focal * right / forward, view.height / 2 - view.focal * up / forward, forward
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _tile_of(view, px, py):
     return int(py) // TILE * ((view.width + TILE - 1) // TILE) + int(px) // TILE
 
 
-@njit(cache=True, nogil=True)
-def cull(ranges, order, columns, rows):
-    """Which shapes may show in which screen tile, as (tile_start, tile_shape).
+@_compiled
+def cull(ranges, order, near, columns, rows):
+    """Which shapes may show in which screen tile, as (tile_start, candidates) of a `View`.
 
-    `ranges` is (N, 4): first column, first row, column and row past the last; `order` is the N shapes, nearest first.
+    `ranges` is (N, 4): first column, first row, column and row past the last; `order` is the N shapes, nearest
+    first; `near` their distances.
     """
     start = np.zeros(columns * rows + 1, np.int64)
     for s in order:
@@ -312,55 +348,93 @@ def cull(ranges, order, columns, rows):
                 start[row * columns + column + 1] += 1
     start = np.cumsum(start)
     cursor = start[:-1].copy()
-    found = np.empty(start[-1], np.int64)
+    candidates = np.empty(start[-1], _CANDIDATE)
     for s in order:
         for row in range(ranges[s, 1], ranges[s, 3]):
             for column in range(ranges[s, 0], ranges[s, 2]):
-                found[cursor[row * columns + column]] = s
+                at = cursor[row * columns + column]
+                candidates[at].shape, candidates[at].near = s, near[s]
                 cursor[row * columns + column] += 1
-    return start, found
+    return start, candidates
 
 
-@njit(cache=True, nogil=True)
-def trace(view, following, shapes, following_shapes, ground, materials, pool, rgb, depth, flow, occluded):
-    """Fill rgb (H, W, 3), depth (H, W), flow (H, W, 2) and occluded (H, W) of `view`, with `following` the next one."""
-    spread = 0.7 / view.focal
+@_compiled
+def _truth(view, following, shapes, following_shapes, planes, pool, spread, depth, flow, occluded, seen):
+    """Distance, flow, occlusion, and in `seen` (H, W, 2) the shape and face, of every pixel's centre."""
     for row in range(view.height):
         for column in range(view.width):
-            tile = _tile_of(view, column, row)
-            r, g, b = 0.0, 0.0, 0.0
-            for corner in range(4):
-                dx, dy, dz = _ray(view, column + 0.25 + 0.5 * (corner & 1), row + 0.25 + 0.5 * (corner >> 1))
-                t, s, face = _cast(view, shapes, materials, pool, tile, dx, dy, dz, spread)
-                x, y, z = view.position[0] + t * dx, view.position[1] + t * dy, view.position[2] + t * dz
-                if s == _MISS:
-                    colour = _sky(ground, pool, dx, dy, dz)
-                elif s == _GROUND:
-                    colour = _road(ground, pool, x, z, t * spread, -dy)
-                else:
-                    colour = _surface(ground, shapes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread)
-                r, g, b = r + colour[0], g + colour[1], b + colour[2]
-            rgb[row, column, 0] = min(max(r / 4, 0.0), 1.0)
-            rgb[row, column, 1] = min(max(g / 4, 0.0), 1.0)
-            rgb[row, column, 2] = min(max(b / 4, 0.0), 1.0)
-
             dx, dy, dz = _ray(view, column + 0.5, row + 0.5)
-            t, s, _ = _cast(view, shapes, materials, pool, tile, dx, dy, dz, spread)
+            t, s, face = _cast(view, _tile_of(view, column, row), shapes, planes, pool, dx, dy, dz, spread)
             depth[row, column] = t
+            seen[row, column, 0], seen[row, column, 1] = s, face
             if s != _MISS:
                 dx = view.position[0] + t * dx - following.position[0]
                 dy = view.position[1] + t * dy - following.position[1]
                 dz = view.position[2] + t * dz - following.position[2]
                 if s >= 0:
-                    dx, dy, dz = dx + shapes.step[s, 0], dy + shapes.step[s, 1], dz + shapes.step[s, 2]
+                    step = shapes[s].step
+                    dx, dy, dz = dx + step[0], dy + step[1], dz + step[2]
             px, py, forward = _project(following, dx, dy, dz)
             flow[row, column, 0], flow[row, column, 1] = px - column - 0.5, py - row - 0.5
             occluded[row, column] = True
             if forward > 0.05 and 0 <= px < view.width and 0 <= py < view.height:
                 away = math.sqrt(dx * dx + dy * dy + dz * dz)
-                seen, other, _ = _cast(
-                    following, following_shapes, materials, pool, _tile_of(view, px, py),
-                    dx / away, dy / away, dz / away, spread,
-                )  # fmt: skip
-                same = s == other and (s == _MISS or abs(seen - away) < 0.01 + 0.002 * away)
+                goal = _tile_of(view, px, py)
+                dx, dy, dz = dx / away, dy / away, dz / away
+                t, other, _ = _cast(following, goal, following_shapes, planes, pool, dx, dy, dz, spread)
+                same = s == other and (s == _MISS or abs(t - away) < 0.01 + 0.002 * away)
                 occluded[row, column] = not same
+
+
+@_compiled
+def _inside(seen, shapes, row, column):
+    """Whether a pixel and its eight neighbours see one face of one solid thing."""
+    s, face = seen[row, column]
+    if s >= 0 and shapes[s].kind == BOARD:
+        return False
+    for y in range(max(row - 1, 0), min(row + 2, seen.shape[0])):
+        for x in range(max(column - 1, 0), min(column + 2, seen.shape[1])):
+            if seen[y, x, 0] != s or seen[y, x, 1] != face:
+                return False
+    return True
+
+
+@_compiled
+def _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb):
+    """The mean colour of four rays in every pixel; those inside a face need no search for what they meet."""
+    ox, oy, oz = view.position[0], view.position[1], view.position[2]
+    for row in range(view.height):
+        for column in range(view.width):
+            tile = _tile_of(view, column, row)
+            inside = _inside(seen, shapes, row, column)
+            r, g, b = 0.0, 0.0, 0.0
+            for corner in range(4):
+                dx, dy, dz = _ray(view, column + 0.25 + 0.5 * (corner & 1), row + 0.25 + 0.5 * (corner >> 1))
+                s, face, t = seen[row, column, 0], seen[row, column, 1], SKY_METRES
+                if inside and s == _GROUND and dy < 0:
+                    t = -oy / dy
+                elif inside and s >= 0:
+                    t, _ = _meet(shapes[s], planes, pool, ox, oy, oz, dx, dy, dz, t, spread)
+                if t >= SKY_METRES and not (inside and s == _MISS):
+                    t, s, face = _cast(view, tile, shapes, planes, pool, dx, dy, dz, spread)
+                x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
+                if s == _MISS:
+                    colour = _sky(ground, pool, dx, dy, dz)
+                elif s == _GROUND:
+                    colour = _road(ground, pool, x, z, t * spread, -dy)
+                else:
+                    stains = ground.stains
+                    colour = _surface(stains, shapes, planes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread)
+                r, g, b = r + colour[0], g + colour[1], b + colour[2]
+            rgb[row, column, 0] = min(max(r / 4, 0.0), 1.0)
+            rgb[row, column, 1] = min(max(g / 4, 0.0), 1.0)
+            rgb[row, column, 2] = min(max(b / 4, 0.0), 1.0)
+
+
+@_compiled
+def trace(view, following, shapes, following_shapes, planes, ground, materials, pool, rgb, depth, flow, occluded):
+    """Fill rgb (H, W, 3), depth (H, W), flow (H, W, 2), occluded (H, W) of `view`; `following` is the next one."""
+    spread = 0.7 / view.focal
+    seen = np.empty((view.height, view.width, 2), np.int32)
+    _truth(view, following, shapes, following_shapes, planes, pool, spread, depth, flow, occluded, seen)
+    _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb)

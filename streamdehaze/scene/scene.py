@@ -86,8 +86,9 @@ class StreetScene:
         depth = np.empty((self.height, self.width), np.float32)
         flow = np.empty((self.height, self.width, 2), np.float32)
         occluded = np.empty((self.height, self.width), np.bool_)
+        street = self._street
         trace(
             self._camera.view(now, shapes), self._camera.view(then, following_shapes), shapes, following_shapes,
-            self._street.ground(now), self._street.materials, self._street.pool, clear, depth, flow, occluded,
+            street.world.planes, street.ground(now), street.materials, street.pool, clear, depth, flow, occluded,
         )  # fmt: skip
         return SceneFrame(clear, depth, flow, occluded, index, now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.scene.geometry import BOARD, CONVEX, CYLINDER_X, CYLINDER_Y, ELLIPSOID, Shapes
+from streamdehaze.scene.geometry import BOARD, CONVEX, CYLINDER_X, CYLINDER_Y, ELLIPSOID, PLANE, SHAPE, Records
 
 _Floats = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
@@ -103,7 +103,13 @@ class ShapeList:
         self._append(ELLIPSOID, centre, radii, self._materials[material], tint, motion)
 
     def pillar(
-        self, foot: Vector, height: float, radius: float, material: str, tint: Vector = (1, 1, 1), motion: Motion = STILL
+        self,
+        foot: Vector,
+        height: float,
+        radius: float,
+        material: str,
+        tint: Vector = (1, 1, 1),
+        motion: Motion = STILL,
     ) -> None:
         """An upright cylinder."""
         centre = (foot[0], foot[1] + height / 2, foot[2])
@@ -127,41 +133,44 @@ class ShapeList:
             planes = np.empty((0, 4))
         self._shapes.append(_Shape(kind, centre, half, material, tint, motion, storeys, planes, plane_materials))
 
-    def build(self) -> World:
-        """All shapes collected so far."""
-        return World(self._shapes)
+    def build(self, layers: Sequence[int]) -> World:
+        """All shapes collected so far; `layers` is each material's texture."""
+        return World(self._shapes, layers)
 
 
 class World:
-    """The shapes of a scene, at any time."""
+    """The shapes of a scene, at any time.
 
-    def __init__(self, shapes: Sequence[_Shape]) -> None:
-        counts = np.array([len(shape.planes) for shape in shapes])
-        self._start = np.array([shape.centre for shape in shapes], np.float64)
+    Attributes:
+        planes: PLANE records of all convex shapes.
+    """
+
+    def __init__(self, shapes: Sequence[_Shape], layers: Sequence[int]) -> None:
         self._velocity = np.array([shape.motion.velocity for shape in shapes], np.float64)
         self._swing = np.array([shape.motion.swing for shape in shapes], np.float64)
         self._rate = np.array([2 * np.pi / shape.motion.period_seconds for shape in shapes])
         self._phase = np.array([shape.motion.phase for shape in shapes])
-        self._fixed = Shapes(
-            kind=np.array([shape.kind for shape in shapes]),
-            centre=self._start,
-            step=np.zeros_like(self._start),
-            half=np.array([shape.half for shape in shapes], np.float64),
-            material=np.array([shape.material for shape in shapes]),
-            tint=np.array([shape.tint for shape in shapes], np.float64),
-            storeys=np.array([shape.storeys for shape in shapes]),
-            first_plane=np.cumsum(counts) - counts,
-            plane_count=counts,
-            plane=np.concatenate([shape.planes for shape in shapes]),
-            plane_material=np.array([m for shape in shapes for m in shape.plane_materials]),
-        )
+        count = np.array([len(shape.planes) for shape in shapes])
+        self._shapes = records = np.zeros(len(shapes), SHAPE)
+        for name in ("kind", "centre", "half", "material", "tint", "storeys"):
+            records[name] = [getattr(shape, name) for shape in shapes]
+        records["layer"] = [layers[shape.material] for shape in shapes]
+        records["last_plane"] = np.cumsum(count)
+        records["first_plane"] = records["last_plane"] - count
+        self.planes: Records = np.zeros(int(count.sum()), PLANE)
+        planes = np.concatenate([shape.planes for shape in shapes])
+        self.planes["normal"], self.planes["distance"] = planes[:, :3], planes[:, 3]
+        self.planes["material"] = [m for shape in shapes for m in shape.plane_materials]
 
     def centres(self, seconds: float) -> _Floats:
         """(N, 3) world positions, metres."""
         swing = np.sin(self._rate * seconds + self._phase)[:, None]
-        return self._start + self._velocity * seconds + self._swing * swing
+        centres: _Floats = self._shapes["centre"] + self._velocity * seconds + self._swing * swing
+        return centres
 
-    def at(self, seconds: float, next_seconds: float) -> Shapes:
-        """The shapes at one time, and the step each takes until the next."""
-        centre = self.centres(seconds)
-        return self._fixed._replace(centre=centre, step=self.centres(next_seconds) - centre)
+    def at(self, seconds: float, next_seconds: float) -> Records:
+        """SHAPE records at one time, with the step each shape takes until the next."""
+        shapes: Records = self._shapes.copy()
+        shapes["centre"] = self.centres(seconds)
+        shapes["step"] = self.centres(next_seconds) - shapes["centre"]
+        return shapes

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.scene.facade import BAY_METRES
-from streamdehaze.scene.geometry import Ground, Materials
+from streamdehaze.scene.geometry import Ground, Records
 from streamdehaze.scene.material import WALLS, Palette
 from streamdehaze.scene.props import add_car, add_house, add_lamp, add_person, add_tree
 from streamdehaze.scene.shapes import Motion, ShapeList, World
-from streamdehaze.scene.texture import TexturePool
 
 _ROAD = 5.0
 """Metres from the centre line to the kerb: a lane of 3.5 and a parking lane."""
@@ -27,8 +26,8 @@ class Street:
     """Everything the ray caster needs but the time and the camera."""
 
     world: World
-    materials: Materials
-    pool: TexturePool
+    materials: Records
+    pool: npt.NDArray[np.uint8]
     _ground: Ground
     _moving_shadows: npt.NDArray[np.float64]
     """(S, 6) x, z, half width, half length, strength, velocity along z."""
@@ -37,7 +36,8 @@ class Street:
         """The road with the shadows where they lie at a time."""
         moved = self._moving_shadows[:, :5].copy()
         moved[:, 1] += self._moving_shadows[:, 5] * seconds
-        return self._ground._replace(shadows=np.concatenate([self._ground.shadows, moved]))
+        shadows = np.concatenate([self._ground.shadows, moved])
+        return self._ground._replace(shadows=shadows[np.argsort(shadows[:, 1])])
 
 
 def build_street(seed: int, seconds: float, metres_per_second: float) -> Street:
@@ -58,10 +58,8 @@ def build_street(seed: int, seconds: float, metres_per_second: float) -> Street:
     for x in rng.uniform(-25, 25, 14):
         add_tree(shapes, rng, float(x), end + 14)
     pool, materials = palette.build()
-    ground = Ground(
-        palette.asphalt, palette.grass, palette.stains, palette.clouds, _ROAD, crossings, np.array(shadows)
-    )
-    return Street(shapes.build(), materials, pool, ground, np.array(moving))
+    ground = Ground(palette.asphalt, palette.grass, palette.stains, palette.clouds, _ROAD, crossings, np.array(shadows))
+    return Street(shapes.build(materials["layer"].tolist()), materials, pool, ground, np.array(moving))
 
 
 def _line_with_houses(shapes: ShapeList, rng: np.random.Generator, side: int, end: float) -> None:
@@ -115,7 +113,7 @@ def _drive_cars(
     shapes: ShapeList, rng: np.random.Generator, seconds: float, metres_per_second: float, end: float
 ) -> list[tuple[float, ...]]:
     add_car(shapes, rng, 1.8, 17.0, 1, Motion((0, 0, metres_per_second)))
-    shadows = [(1.8, 17.0, 0.72, 1.95, 0.72, metres_per_second)]
+    shadows: list[tuple[float, ...]] = [(1.8, 17.0, 0.72, 1.95, 0.72, metres_per_second)]
     oncoming = 9.0
     for z in np.arange(38.0, end + oncoming * seconds, 85.0):
         add_car(shapes, rng, -1.75, float(z), -1, Motion((0, 0, -oncoming)))
@@ -123,9 +121,7 @@ def _drive_cars(
     return shadows
 
 
-def _walk_people(
-    shapes: ShapeList, rng: np.random.Generator, end: float, crossings: npt.NDArray[np.float64]
-) -> None:
+def _walk_people(shapes: ShapeList, rng: np.random.Generator, end: float, crossings: npt.NDArray[np.float64]) -> None:
     add_person(shapes, rng, (4.2, 0.0, float(crossings[0])), (-1.4, 0.0, 0.0))
     for z in np.arange(9.0, end, 16.0):
         side = float(rng.choice([-1, 1]))

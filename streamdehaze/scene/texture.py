@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
 
 import numpy as np
 import numpy.typing as npt
@@ -12,32 +12,24 @@ from streamdehaze.frame import FloatArray
 SIZE = 256
 """Texels a side of every texture."""
 
-_Bytes = npt.NDArray[np.uint8]
+LEVEL_START = tuple(int(sum(4**k for k in range(8, 8 - level, -1))) for level in range(10))
+"""First texel of each mip level in a texture, level 0 the finest; the last entry is the whole length."""
 
 
-class TexturePool(NamedTuple):
-    """All textures with their mip levels in one flat array, as the ray caster reads them."""
+def build_pool(layers: list[FloatArray]) -> npt.NDArray[np.uint8]:
+    """(layers, texels, 4): (SIZE, SIZE, 4) RGBA textures in [0, 1], upper edge first, with their mip levels.
 
-    texels: _Bytes
-    """(texels, 4) RGBA of all levels of layer 0, then of layer 1, …; row 0 of a texture is its lower edge."""
-    level_start: npt.NDArray[np.int64]
-    """First texel of each level inside a layer, the layer's total last."""
-
-
-def build_pool(layers: list[FloatArray]) -> TexturePool:
-    """Stack (SIZE, SIZE, 4) RGBA textures in [0, 1], upper edge first, with box-filtered mip levels."""
-    levels: list[list[FloatArray]] = []
-    for layer in layers:
-        pyramid = [np.flipud(layer)]
-        while pyramid[-1].shape[0] > 1:
-            fine = pyramid[-1]
-            half = fine.shape[0] // 2
-            pyramid.append(fine.reshape(half, 2, half, 2, 4).mean(axis=(1, 3)))
-        levels.append(pyramid)
-    sizes = [level.shape[0] * level.shape[1] for level in levels[0]]
-    texels = [level.reshape(-1, 4) for pyramid in levels for level in pyramid]
-    rounded = np.clip(np.concatenate(texels) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return TexturePool(rounded, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+    Rows run from the lower edge up, and each level is a box filter of the one before.
+    """
+    pool = np.empty((len(layers), LEVEL_START[-1], 4), np.uint8)
+    for index, layer in enumerate(layers):
+        level = np.flipud(layer)
+        for start, stop in itertools.pairwise(LEVEL_START):
+            pool[index, start:stop] = np.clip(level.reshape(-1, 4) * 255 + 0.5, 0, 255)
+            half = level.shape[0] // 2
+            if half:
+                level = level.reshape(half, 2, half, 2, 4).mean(axis=(1, 3))
+    return pool
 
 
 def value_noise(rng: np.random.Generator, cells: int, octaves: int = 4, fall: float = 0.55) -> FloatArray:
@@ -57,14 +49,16 @@ def value_noise(rng: np.random.Generator, cells: int, octaves: int = 4, fall: fl
         total += weight * (rows[:, low] * (1 - fraction) + rows[:, high] * fraction)
         weight *= fall
         cells *= 2
-    return (total / total.std()).astype(np.float32)
+    total /= total.std()
+    return total
 
 
 def _rgba(rgb: npt.ArrayLike, shade: FloatArray | float = 1.0) -> FloatArray:
     """A colour (3,) or picture (SIZE, SIZE, 3) times a shade (SIZE, SIZE), opaque."""
     picture = np.ones((SIZE, SIZE, 4), np.float32)
     picture[..., :3] = np.asarray(rgb, np.float32) * np.asarray(shade, np.float32)[..., None]
-    return np.clip(picture, 0, 1)
+    np.clip(picture, 0, 1, out=picture)
+    return picture
 
 
 def asphalt(rng: np.random.Generator) -> FloatArray:
@@ -147,7 +141,8 @@ def foliage(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatA
             axes = (int(rng.integers(2, 5)), int(rng.integers(1, 4)))
             turn = float(rng.uniform(0, 180))
             cv2.ellipse(picture, (int(x), int(y)), axes, turn, 0, 360, (*tint.tolist(), 1.0), -1)
-    return np.clip(picture, 0, 1)
+    np.clip(picture, 0, 1, out=picture)
+    return picture
 
 
 def wheel() -> FloatArray:
