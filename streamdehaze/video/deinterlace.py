@@ -1,0 +1,64 @@
+"""Whole pictures from interlaced ones, with FFmpeg's bwdif filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import av.error
+import av.filter
+
+
+class Deinterlacer:
+    """Turns each interlaced picture into one progressive picture of the same time; needs one picture ahead."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        """Deinterlace a stream whose ticks are `time_base`."""
+        self._time_base = time_base
+        self._layout: tuple[int, int, str] | None = None
+        self._graph: av.filter.Graph | None = None
+
+    def feed(self, pictures: list[av.VideoFrame], *, last: bool) -> Iterator[av.VideoFrame]:
+        """What is ready after `pictures`; all that is left if they are the last."""
+        for picture in pictures:
+            layout = (picture.width, picture.height, picture.format.name)
+            if layout != self._layout:
+                yield from self._finish()
+                self._graph, self._layout = self._build(picture), layout
+            assert self._graph is not None
+            picture.time_base = self._time_base
+            self._graph.push(picture)
+            yield from self._ready()
+        if last:
+            yield from self._finish()
+
+    def _build(self, picture: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        graph.link_nodes(
+            graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.format, time_base=self._time_base
+            ),
+            graph.add("bwdif", "mode=send_frame:deint=all"),
+            graph.add("buffersink"),
+        ).configure()
+        return graph
+
+    def _ready(self) -> Iterator[av.VideoFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                picture = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            if picture.pts is not None and picture.time_base:  # bwdif counts in half ticks
+                picture.pts = round(picture.pts * picture.time_base / self._time_base)
+                picture.duration = round(picture.duration * picture.time_base / self._time_base)
+            picture.time_base = self._time_base
+            yield picture
+
+    def _finish(self) -> Iterator[av.VideoFrame]:
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._ready()
+            self._graph = self._layout = None

@@ -1,0 +1,373 @@
+"""The choice of an encoder: the input's codec family and bit depth where one exists that the container takes."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+from av.codec.codec import Codec, PixFmtLoss, UnknownCodecError, find_best_pix_fmt_of_list
+
+from streamdehaze.errors import SinkError
+from streamdehaze.video.families import (
+    CONTAINER_CODECS,
+    DNXHR_PROFILES,
+    ENCODERS,
+    FALLBACK,
+    FAMILIES,
+    PRORES_PROFILES,
+    Encoder,
+)
+
+log = logging.getLogger("streamdehaze")
+
+_TRUE_LOSS = (
+    PixFmtLoss.RESOLUTION | PixFmtLoss.DEPTH | PixFmtLoss.CHROMA | PixFmtLoss.COLORQUANT | PixFmtLoss.COLORSPACE
+)
+_PROBE_SIZE = (1920, 1080)
+"""Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What the user asks of the encoder; the defaults keep the input's codec, depth and looks."""
+
+    codec: str = "auto"
+    """A codec ("h264", "av1") or one of FFmpeg's encoders ("libx265"); "auto" is the input's codec."""
+    crf: float | None = None
+    """Constant quality on the encoder's own scale; 18 for H.264 and HEVC unless given."""
+    preset: str | None = None
+    """The encoder's own name of a speed."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the encoder, passed on as they are."""
+    pixel_format: str | None = None
+    """FFmpeg's name; None is the input's, or the nearest that the encoder takes."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder with all it needs, tried out and found to open."""
+
+    encoder: Encoder
+    pixel_format: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The facts about the pictures to encode that the choice depends on."""
+
+    width: int
+    height: int
+    pixel_format: str
+    codec: str
+    profile: str | None = None
+    rate: Fraction = Fraction(25)
+
+
+def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
+    """The encoder for `pictures` in FFmpeg's container format `container`.
+
+    Raises:
+        SinkError: if there is none, it lacks an option or pixel format, or only 8 of more bits would be left.
+    """
+    if wanted.pixel_format is not None and wanted.pixel_format not in av.video.format.names:
+        near = _nearest(wanted.pixel_format, av.video.format.names)
+        raise SinkError(f"there is no pixel format '{wanted.pixel_format}'{near}")
+    if wanted.codec != "auto":
+        return _explicit(pictures, container, wanted)
+    family = FAMILIES.get(pictures.codec, ())
+    found = _best(pictures, container, wanted, family, strict=True)
+    if found is None:
+        fallback = tuple(name for name in FALLBACK if name not in family)
+        found = (
+            _best(pictures, container, wanted, fallback, strict=True, first=True)
+            or _best(pictures, container, wanted, family, strict=False)
+            or _best(pictures, container, wanted, fallback, strict=False, first=True)
+        )
+        if found is None:
+            raise SinkError(
+                f"no encoder keeps {pictures.width}x{pictures.height} {pictures.pixel_format} pictures in a "
+                f"{container} file; write to .mkv, or choose --codec and --pixel-format"
+            )
+        log.warning(
+            "%s pictures go into %s as %s by the encoder %s",
+            pictures.codec, container, found.pixel_format, found.encoder.name,
+        )  # fmt: skip
+    _warn_of_losses(pictures, found)
+    return found
+
+
+def _explicit(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
+    names = FAMILIES.get(wanted.codec, (wanted.codec,))
+    names = tuple(name for name in names if _codec(name) is not None)
+    if not names:
+        known = [name for name in (*FAMILIES, *av.codecs_available) if _is_video_encoder(name)]
+        raise SinkError(f"there is no encoder '{wanted.codec}' here{_nearest(wanted.codec, known)}")
+    if not any(_container_takes(container, name) for name in names):
+        raise SinkError(f"a {container} file cannot hold {wanted.codec}; choose another --codec or file ending")
+    failures: list[SinkError] = []
+    found = _best(pictures, container, wanted, names, strict=False, failures=failures)
+    if found is None:
+        if failures:
+            raise failures[0]
+        raise SinkError(
+            f"{wanted.codec} cannot keep the {_depth(pictures.pixel_format)} bits of the input; "
+            f"choose another --codec, or accept the loss with --pixel-format yuv420p"
+        )
+    _warn_of_losses(pictures, found)
+    return found
+
+
+def _best(
+    pictures: Pictures,
+    container: str,
+    wanted: EncodeOptions,
+    names: tuple[str, ...],
+    *,
+    strict: bool,
+    first: bool = False,
+    failures: list[SinkError] | None = None,
+) -> Encoding | None:
+    """Of `names` the encoder that loses least (or the `first` that may be taken); None if none may be taken."""
+    ranked: list[tuple[int, Encoding]] = []
+    for encoding in _openable(pictures, container, wanted, names, failures):
+        loss = _loss(pictures.pixel_format, encoding.pixel_format)
+        if wanted.pixel_format is None:
+            shallow = loss & PixFmtLoss.DEPTH and _depth(encoding.pixel_format) < 10
+            tolerated = PixFmtLoss.COLORSPACE if first else PixFmtLoss.NONE
+            if shallow or (strict and loss & _TRUE_LOSS & ~PixFmtLoss.DEPTH & ~tolerated):
+                continue
+        if first or not loss & _TRUE_LOSS:
+            return encoding
+        ranked.append((int(loss & _TRUE_LOSS).bit_count(), encoding))
+    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _openable(
+    pictures: Pictures,
+    container: str,
+    wanted: EncodeOptions,
+    names: tuple[str, ...],
+    failures: list[SinkError] | None,
+) -> Iterator[Encoding]:
+    for name in names:
+        codec = _codec(name)
+        if codec is None or not _container_takes(container, name):
+            continue
+        encoder = ENCODERS.get(name, Encoder(name))
+        try:
+            for pixel_format in _pixel_formats(pictures, encoder, codec, wanted):
+                options = _options(pictures, encoder, pixel_format, wanted)
+                encoding = Encoding(encoder, pixel_format, options)
+                if try_out(encoding, pictures, container):
+                    yield encoding
+                    break
+            else:
+                raise SinkError(
+                    f"the encoder {name} does not take {pictures.width}x{pictures.height} pictures in "
+                    f"{wanted.pixel_format or pictures.pixel_format} with these options in a {container} file"
+                )
+        except SinkError as error:
+            if failures is None and (wanted.options or wanted.preset or wanted.crf is not None):
+                raise  # the options are the user's and meant for this, the encoder that would be taken
+            if failures is not None:
+                failures.append(error)
+
+
+def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: EncodeOptions) -> Iterator[str]:
+    """Formats to try, the nearest first, then one without subsampling for odd sizes H.264 and HEVC refuse."""
+    takes = [*encoder.formats] or [format.name for format in codec.video_formats or ()]
+    if wanted.pixel_format is not None:
+        if takes and wanted.pixel_format not in takes:
+            near = _nearest(wanted.pixel_format, takes)
+            raise SinkError(f"the encoder {encoder.name} does not take pixel format '{wanted.pixel_format}'{near}")
+        yield wanted.pixel_format
+        return
+    given = pictures.pixel_format.replace("yuvj", "yuv")
+    takes = [name for name in takes if not name.startswith("yuvj")]
+    if not takes or given in takes:
+        yield given
+    else:
+        nearest, _ = find_best_pix_fmt_of_list(takes, given, has_alpha=True)
+        if nearest is not None:
+            yield nearest.name
+    whole = [name for name in takes if "444" in name and _depth(name) >= min(_depth(given), 10)]
+    if (pictures.width | pictures.height) & 1 and whole:
+        yield min(whole, key=_depth)
+
+
+def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
+    options = dict(encoder.options)
+    if encoder.name == "prores_ks" and pictures.profile in PRORES_PROFILES:
+        options["profile"] = PRORES_PROFILES[pictures.profile]
+    if encoder.name == "dnxhd":
+        options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
+    if wanted.crf is not None and encoder.quality_option is None:
+        raise SinkError(f"the encoder {encoder.name} has no constant quality; leave --crf out")
+    if encoder.quality_option is not None and encoder.quality is not None:
+        quality = encoder.quality if wanted.crf is None else wanted.crf
+        options[encoder.quality_option] = f"{quality:g}"
+    if wanted.preset is not None and encoder.preset_option is None:
+        raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
+    if encoder.preset_option is not None and encoder.preset is not None:
+        options[encoder.preset_option] = wanted.preset or encoder.preset
+    options.update(wanted.options)
+    return options
+
+
+def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
+    """Whether the encoder opens and the container takes what it makes.
+
+    Raises:
+        SinkError: if the encoder has no such option.
+    """
+    width, height = (
+        size if size <= limit else limit - (limit - size) % 2
+        for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
+    )
+    output = av.open(Nowhere(), "w", format=container)
+    try:
+        stream = output.add_stream(encoding.encoder.name, rate=grid_rate(pictures.rate))
+        configure(stream, encoding, width, height)
+        stream.time_base = 1 / grid_rate(pictures.rate)
+        stream.codec_context.time_base = 1 / grid_rate(pictures.rate)
+        output.start_encoding()
+        left = set(stream.codec_context.options) & set(encoding.options)
+        if left:
+            known = [option.name for kind in ("private", "generic") for option in getattr(
+                stream.codec_context.supported_options, kind)]  # fmt: skip
+            name = min(left)
+            raise SinkError(f"the encoder {encoding.encoder.name} has no option '{name}'{_nearest(name, known)}")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        log.debug("%s in %s: %s", encoding.encoder.name, container, error)
+        return False
+    finally:
+        close_quietly(output)
+    return True
+
+
+def configure(stream: Any, encoding: Encoding, width: int, height: int) -> None:
+    """Set an output stream up for `encoding`; the caller adds time base, colour and tags."""
+    context = stream.codec_context
+    options = dict(encoding.options)
+    context.width, context.height = width, height
+    context.pix_fmt = encoding.pixel_format
+    context.thread_type = "AUTO"
+    if encoding.encoder.full_range:
+        context.color_range = 2
+    qscale = options.pop("qscale", None)
+    if qscale is not None:
+        context.qscale = True
+        context.global_quality = round(float(qscale))
+    if encoding.encoder.name == "wrapped_avframe" and encoding.pixel_format not in _PLAIN_Y4M:
+        stream.options["strict"] = "-1"  # deeper Y4M is an extension
+    stream.options.update(options)
+
+
+_PLAIN_Y4M = ("yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray")
+
+
+class Nowhere:
+    """A file that forgets what is written to it: muxers are tried out on it."""
+
+    name = "trial"
+
+    def __init__(self) -> None:
+        self._position = self._size = 0
+
+    def write(self, data: bytes) -> int:
+        """Count the bytes."""
+        self._position += len(data)
+        self._size = max(self._size, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move as a file would."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+
+def close_quietly(container: Any) -> None:
+    """Close an output whose content no longer matters."""
+    try:
+        container.close()
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        log.debug("closing: %s", error)
+
+
+def grid_rate(rate: Fraction | None) -> Fraction:
+    """A frame rate every encoder can write down: at most 16 bits above and below the line."""
+    return Fraction(rate or 25).limit_denominator(1001)
+
+
+def _codec(name: str) -> Codec | None:
+    try:
+        codec = Codec(name, "w")
+    except UnknownCodecError:
+        return None
+    return codec if codec.type == "video" and codec.name == name else None
+
+
+def _is_video_encoder(name: str) -> bool:
+    return name in FAMILIES or _codec(name) is not None
+
+
+def _container_takes(container: str, encoder: str) -> bool:
+    codec = Codec(encoder, "w").canonical_name
+    if container in CONTAINER_CODECS:
+        return codec in CONTAINER_CODECS[container]
+    output = av.open(Nowhere(), "w", format=container)
+    try:
+        output.add_stream(encoder, rate=25)
+    except (ValueError, av.error.FFmpegError):
+        return False
+    finally:
+        close_quietly(output)
+    return True
+
+
+def _loss(before: str, after: str) -> PixFmtLoss:
+    """What a conversion between two formats loses."""
+    if before.replace("yuvj", "yuv") == after.replace("yuvj", "yuv"):
+        return PixFmtLoss.NONE
+    _, loss = find_best_pix_fmt_of_list([after], before, has_alpha=True)
+    return loss
+
+
+def _depth(pixel_format: str) -> int:
+    return max(component.bits for component in av.VideoFormat(pixel_format).components)
+
+
+_LOSS_NAMES = {
+    PixFmtLoss.DEPTH: "bits a sample",
+    PixFmtLoss.RESOLUTION: "chroma resolution",
+    PixFmtLoss.CHROMA: "colour",
+    PixFmtLoss.COLORSPACE: "the RGB model",
+    PixFmtLoss.COLORQUANT: "most colours",
+    PixFmtLoss.ALPHA: "transparency",
+}
+
+
+def _warn_of_losses(pictures: Pictures, encoding: Encoding) -> None:
+    loss = _loss(pictures.pixel_format, encoding.pixel_format)
+    names = [name for flag, name in _LOSS_NAMES.items() if loss & flag]
+    if names:
+        log.warning(
+            "the encoder %s takes %s instead of %s: %s is lost",
+            encoding.encoder.name, encoding.pixel_format, pictures.pixel_format, " and ".join(names),
+        )  # fmt: skip
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.5)
+    return f"; near it: {', '.join(near)}" if near else ""

@@ -1,0 +1,71 @@
+"""What HDR10 video says of the display it was graded on, read from side data and written for encoders."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import av
+from av.sidedata.sidedata import Type as SideDataType
+
+
+@dataclass(frozen=True)
+class LightLevels:
+    """Mastering display colour volume (SMPTE ST 2086) and content light level (CTA-861.3)."""
+
+    primaries: tuple[float, ...] | None = None
+    """x and y of red, green, blue and white."""
+    luminance: tuple[float, float] | None = None
+    """Largest and smallest, in candela a square metre."""
+    content: tuple[int, int] | None = None
+    """Largest of a pixel and largest average of a picture, in candela a square metre."""
+
+    def __bool__(self) -> bool:
+        return self.primaries is not None or self.content is not None
+
+    def encoder_parameters(self, option: str) -> str:
+        """The same as a list of parameters in the words of `option`: x264-params, x265-params or svtav1-params."""
+        words = {"x264-params": ("mastering-display", "cll"), "x265-params": ("master-display", "max-cll"),
+                 "svtav1-params": ("mastering-display", "content-light")}  # fmt: skip
+        display_word, content_word = words[option]
+        found = []
+        if self.primaries is not None and self.luminance is not None:
+            red, green, blue, white = (self.primaries[i : i + 2] for i in (0, 2, 4, 6))
+            if option == "svtav1-params":
+                point = "{}({:.5f},{:.5f})".format
+                light = "L({:.4f},{:.4f})".format(*self.luminance)
+            else:  # in the units of the bitstream
+
+                def point(name: str, x: float, y: float) -> str:
+                    return f"{name}({round(x * 50000)},{round(y * 50000)})"
+
+                light = "L({},{})".format(*(round(value * 10000) for value in self.luminance))
+            volume = point("G", *green) + point("B", *blue) + point("R", *red) + point("WP", *white) + light
+            found.append(f"{display_word}={volume}")
+        if self.content is not None:
+            found.append(f"{content_word}={self.content[0]},{self.content[1]}")
+        return ":".join(found)
+
+
+def light_levels(picture: av.VideoFrame) -> LightLevels:
+    """The light levels a picture carries; empty for ordinary video."""
+    primaries = luminance = content = None
+    for data in picture.side_data:
+        if data.type == SideDataType.MASTERING_DISPLAY_METADATA:
+            # struct AVMasteringDisplayMetadata: ten rationals, then two flags that say which of them count
+            *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", bytes(data))
+            values = [n / d if d else 0.0 for n, d in zip(numbers[0::2], numbers[1::2], strict=True)]
+            primaries = tuple(values[:8]) if has_primaries else None
+            luminance = (values[9], values[8]) if has_luminance else None
+        elif data.type == SideDataType.CONTENT_LIGHT_LEVEL:
+            maximum, average = struct.unpack_from("=2I", bytes(data))
+            content = (maximum, average)
+    return LightLevels(primaries, luminance, content)
+
+
+def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+    """The 3×3 matrix by which players turn and flip the picture, as FFmpeg keeps it; None if there is none."""
+    for data in picture.side_data:
+        if data.type == SideDataType.DISPLAYMATRIX:
+            return struct.unpack_from("=9i", bytes(data))
+    return None

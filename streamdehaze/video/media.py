@@ -1,0 +1,114 @@
+"""Opening a media file for reading, or saying in one sentence why that cannot be done."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import av
+import av.error
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from streamdehaze.errors import SourceError
+
+HardwareDecoding = Literal["none", "auto", "cuda"]
+
+# A playlist or concat file names further files; from a local one nothing but local files is reached.
+_PROTOCOLS = "file,pipe,fd,crypto,data,subfile,concat"
+_SEQUENCE = re.compile(r"%0?(\d*)d")
+
+log = logging.getLogger("streamdehaze")
+
+
+def open_media(media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecoding) -> tuple[InputContainer, str]:
+    """Open a file, an image sequence ("%05d.png"), standard input ("-") or a binary stream; also its name to show.
+
+    Raises:
+        SourceError: if it is missing, a folder, empty, unreadable, or no media FFmpeg knows.
+    """
+    options = {"protocol_whitelist": _PROTOCOLS}
+    target: Any
+    container_format = None
+    if hasattr(media, "read"):
+        target, name = media, str(getattr(media, "name", "the stream"))
+    elif os.fspath(media) == "-":
+        target, name = "pipe:0", "standard input"
+    else:
+        name = os.fspath(media)
+        _check_exists(name)
+        target = f"file:{name}"
+        if not os.path.exists(name):
+            container_format = "image2"
+            options["start_number"] = str(_first_number(Path(name)))
+    return _open(target, name, container_format, options, hwaccel), name
+
+
+def _check_exists(name: str) -> None:
+    if "://" in name:
+        raise SourceError(f"'{name.split('://')[0]}://…' is an address, not a file; download it first")
+    if _SEQUENCE.search(name) and not os.path.exists(name):
+        return
+    if os.path.isdir(name):
+        raise SourceError(f"'{name}' is a folder, not a video file")
+    try:
+        with open(name, "rb") as file:
+            empty = os.path.isfile(name) and not file.read(1)
+    except OSError as error:
+        reason = {errno.ENOENT: "does not exist", errno.EACCES: "may not be read (permission denied)"}
+        raise SourceError(f"'{name}' {reason.get(error.errno or 0, f'cannot be read ({error.strerror})')}") from error
+    if empty:
+        raise SourceError(f"'{name}' is empty (0 bytes)")
+
+
+def _first_number(pattern: Path) -> int:
+    number = _SEQUENCE.search(pattern.name)
+    if number is not None and pattern.parent.is_dir():
+        before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
+        matches = (re.fullmatch(rf"{before}(\d+){after}", entry) for entry in os.listdir(pattern.parent))
+        numbers = [int(match[1]) for match in matches if match]
+        if numbers:
+            return min(numbers)
+    raise SourceError(f"no file matches the image sequence '{pattern}'")
+
+
+def _open(
+    target: Any, name: str, container_format: str | None, options: dict[str, str], hwaccel: HardwareDecoding
+) -> InputContainer:
+    device = None if hwaccel == "none" else HWAccel("cuda", allow_software_fallback=hwaccel == "auto")
+    try:
+        # Metadata in an unknown encoding goes through byte for byte instead of ending the work.
+        return av.open(
+            target,
+            "r",
+            format=container_format,
+            container_options=options,
+            metadata_errors="surrogateescape",
+            hwaccel=device,
+        )
+    except (av.error.FFmpegError, OSError, RuntimeError, NotImplementedError) as error:
+        if hwaccel == "auto":
+            log.info("no CUDA decoder for %s; decoding in software", name)
+            return _open(target, name, container_format, options, "none")
+        if hwaccel == "cuda" and _opens_in_software(target, container_format, options):
+            raise SourceError(
+                f"'{name}' cannot be decoded with --hwaccel cuda on this machine; use --hwaccel auto or none"
+            ) from error
+        if isinstance(error, av.error.InvalidDataError):
+            raise SourceError(f"'{name}' is not a video file, or is damaged beyond reading") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"'{name}' cannot be opened as a video: {reason}") from error
+
+
+def _opens_in_software(target: Any, container_format: str | None, options: dict[str, str]) -> bool:
+    if not isinstance(target, str) or target.startswith("pipe:"):
+        return False
+    try:
+        av.open(target, "r", format=container_format, container_options=options).close()
+    except (av.error.FFmpegError, OSError):
+        return False
+    return True

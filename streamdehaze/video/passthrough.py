@@ -1,0 +1,126 @@
+"""Everything in a file that is not the main picture, copied packet by packet without decoding."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import av
+import av.error
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from streamdehaze.video.encoder import Nowhere, close_quietly
+from streamdehaze.video.families import TRANSPORT_STREAM_CODECS
+from streamdehaze.video.source import FileSource
+
+log = logging.getLogger("streamdehaze")
+
+_STALE = ("encoder", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
+_BRANDS = frozenset({"major_brand", "minor_version", "compatible_brands"})
+
+
+class Passthrough:
+    """Copies a source's other streams into an output, and names those its container refuses."""
+
+    def __init__(self, source: FileSource, container_format: str) -> None:
+        """Find out which streams of `source` a container of `container_format` takes."""
+        self._source = source
+        self.accepted: list[Stream] = []
+        self.refused: list[Stream] = []
+        for stream in source.others:
+            takes = _takes([stream], container_format) and (
+                not self.accepted or _takes([*_without_attachments(self.accepted), stream], container_format)
+            )
+            (self.accepted if takes else self.refused).append(stream)
+        source.collect(self.accepted)
+        self._outputs: dict[int, Stream] = {}
+        self._last_dts: dict[int, int] = {}
+        self._repaired = False
+
+    def add_to(self, output: OutputContainer, before: int | None = None, since: int | None = None) -> None:
+        """Add the streams that lie before the video in the input, or since it, so that their order stays."""
+        for stream in self.accepted:
+            if (before is not None and stream.index < before) or (since is not None and stream.index > since):
+                self._outputs[stream.index] = copy_stream(stream, output)
+
+    def drain(self, output: OutputContainer) -> None:
+        """Write all packets that wait."""
+        waiting = self._source.packets
+        while waiting:
+            packet = waiting.popleft()
+            target = self._outputs.get(packet.stream_index)
+            if target is not None:
+                packet.stream = target
+                self._mend(packet)
+                output.mux_one(packet)
+
+    def _mend(self, packet: Packet[Any]) -> None:
+        """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
+        if packet.dts is None:
+            packet.dts = packet.pts
+        last = self._last_dts.get(packet.stream_index)
+        if last is not None and packet.dts is not None and packet.dts <= last and packet.stream.type == "audio":
+            packet.dts = last + 1
+            packet.pts = max(packet.pts or packet.dts, packet.dts)
+            if not self._repaired:
+                log.warning("%s: time stamps that went backwards were moved forward", self._source.name)
+                self._repaired = True
+        if packet.dts is not None:
+            self._last_dts[packet.stream_index] = packet.dts
+
+
+def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
+    """A stream of `output` that takes the packets of `stream`, with its metadata and disposition.
+
+    Raises:
+        ValueError: if the container does not take such a stream.
+    """
+    if stream.codec_context is not None or stream.type in ("attachment", "data"):
+        copy = output.add_stream_from_template(stream, opaque=True)
+    else:  # no decoder here: only the parameters are needed
+        copy = output.add_mux_stream(stream.name or "")
+        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
+        copy.time_base = stream.time_base
+    copy.metadata.clear()
+    copy.metadata.update(current_metadata(stream.metadata))
+    copy.disposition = stream.disposition
+    return copy
+
+
+def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata without what describes the encoding of the input: its encoder, statistics, brands."""
+    return {key: value for key, value in metadata.items() if not key.startswith(_STALE) and key not in _BRANDS}
+
+
+def describe(stream: Stream) -> str:
+    """A stream in words, for the warning that it was left out."""
+    codec = stream.codec_context.name if stream.codec_context is not None else stream.metadata.get("filename", "")
+    language = f", {stream.language}" if stream.language else ""
+    return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
+
+
+def _without_attachments(streams: list[Stream]) -> list[Stream]:
+    return [stream for stream in streams if stream.type != "attachment"]
+
+
+def _takes(streams: list[Stream], container_format: str) -> bool:
+    """Whether a container takes these streams, by writing its header for them."""
+    if container_format == "mpegts":
+        codecs = {stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
+                  for stream in streams}  # fmt: skip
+        if not codecs <= TRANSPORT_STREAM_CODECS:
+            return False
+    output = av.open(Nowhere(), "w", format=container_format, metadata_errors="surrogateescape")
+    try:
+        for stream in streams:
+            copy_stream(stream, output)
+        output.start_encoding()
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        log.debug("%s: %s", container_format, error)
+        return False
+    finally:
+        close_quietly(output)
+    return True

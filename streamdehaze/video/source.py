@@ -1,0 +1,308 @@
+"""Frames of a video file, and on the side the packets of everything else that is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import IO, Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Discard, Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamdehaze.errors import SourceError
+from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.deinterlace import Deinterlacer
+from streamdehaze.video.media import HardwareDecoding, open_media
+from streamdehaze.video.planes import color_of, frame_from_av, working_format
+from streamdehaze.video.window import Window
+
+log = logging.getLogger("streamdehaze")
+
+_READ_RETRIES = 16
+"""Damaged places in a row that reading skips before it takes them for the end."""
+
+
+class FileSource:
+    """Decodes the main video stream of a media file; time stamps are the stream's own integers.
+
+    Packets of the streams named in `collect` wait in `packets` for a sink that copies them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | IO[bytes],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        hwaccel: HardwareDecoding = "none",
+        deinterlace: bool = False,
+    ) -> None:
+        """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
+
+        Args:
+            path: what to read.
+            start: seconds after the beginning from which to keep all streams; the result then starts at 0.
+            end: seconds after the beginning at which all streams end.
+            hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
+            deinterlace: make whole pictures of interlaced ones (bwdif), one for each.
+
+        Raises:
+            SourceError: if there is no video to read.
+            ConfigError: if the window from `start` to `end` is empty.
+        """
+        self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)  # type: ignore[arg-type]
+        self.container, self.name = open_media(path, hwaccel)
+        try:
+            self.video = _main_video(self.container, self.name)
+            if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
+                raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
+            time_base = self.video.time_base or Fraction(1, 1000)
+            self.window = Window.of(start, end, origin=_origin(self.container), time_base=time_base)
+        except Exception:
+            self.container.close()
+            raise
+        self.video.thread_type = "AUTO"
+        self.others = [
+            stream
+            for stream in self.container.streams
+            if stream.index != self.video.index and (stream.discard != Discard.all or stream.type == "attachment")
+        ]
+        self.chapters = self.window.chapters(self.container.chapters())
+        self.packets: deque[av.Packet[Stream]] = deque()
+        self.decode_errors = 0
+        self._time_base = time_base
+        self._collected: frozenset[int] = frozenset()
+        self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
+        self._clock = _Clock(time_base, self.video.average_rate, self.name)
+        self._info = self._describe()
+        self._read_until = Fraction(0)
+        self._packet_count = 0
+        self._begun = False
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the container says of the video."""
+        return self._info
+
+    def collect(self, streams: list[Stream]) -> None:
+        """Keep the packets of `streams` in `packets` from now on; only what somebody copies is kept in memory."""
+        self._collected = frozenset(stream.index for stream in streams)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in presentation order, once.
+
+        Raises:
+            SourceError: if not a single one can be decoded.
+        """
+        if self._begun:
+            raise RuntimeError("a FileSource is read once; open the file again")
+        self._begun = True
+        if self.window.start is not None:
+            self._seek(self.window.start)
+        decoded = yielded = 0
+        video_over = False
+        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
+        for packet in self._demux():
+            if packet.stream_index == self.video.index:
+                for frame in () if video_over else self._frames(packet):
+                    decoded += 1
+                    ticks = self._clock.source_pts
+                    if self.window.after(ticks, self._time_base):
+                        video_over = True
+                        break
+                    if not self.window.before(ticks, self._time_base):
+                        yielded += 1
+                        yield frame
+            elif packet.stream_index in self._collected and self._keep(packet):
+                waiting.discard(packet.stream_index)
+            if video_over and not waiting:
+                break
+        self._conclude(decoded, yielded)
+
+    def close(self) -> None:
+        """Close the file; packets and frames already handed out stay good."""
+        self.container.close()
+
+    def _describe(self) -> VideoInfo:
+        context = self.video.codec_context
+        software = context.sw_format if context.is_hwaccel else context.format
+        seconds = self._duration()
+        if seconds is not None and self.window.trims:
+            last = seconds if self.window.end is None else min(seconds, self.window.end - _origin(self.container))
+            first = 0 if self.window.start is None else self.window.start - _origin(self.container)
+            seconds = max(last - first, Fraction(0))
+        return VideoInfo(
+            width=context.width,
+            height=context.height,
+            pixel_format=working_format(software.name) if software is not None else "yuv420p",
+            average_rate=self.video.average_rate or self.video.guessed_rate or None,
+            time_base=self._time_base,
+            frame_count=None if self.window.trims else self.video.frames or None,
+            duration_seconds=None if seconds is None else float(seconds),
+            codec=context.codec.canonical_name,
+            color=color_of(context),
+        )
+
+    def _duration(self) -> Fraction | None:
+        if self.video.duration:
+            return self.video.duration * self._time_base
+        return Fraction(self.container.duration, av.time_base) if self.container.duration else None
+
+    def _demux(self) -> Iterator[av.Packet[Stream]]:
+        """Packets to the end of the file; places that cannot be read are skipped and counted."""
+        failures = 0
+        while failures < _READ_RETRIES:
+            try:
+                for packet in self.container.demux():
+                    if packet.size:
+                        failures = 0
+                        self._note_progress(packet)
+                        yield packet
+                break
+            except (av.error.FFmpegError, OSError) as error:
+                failures += 1
+                self.decode_errors += 1
+                log.debug("%s: %s", self.name, error)
+        yield self._flush()
+
+    def _flush(self) -> av.Packet[Stream]:
+        packet: av.Packet[Any] = av.Packet()
+        packet.stream = self.video
+        packet.time_base = self._time_base
+        return packet
+
+    def _note_progress(self, packet: av.Packet[Stream]) -> None:
+        self._packet_count += packet.stream_index == self.video.index
+        if packet.dts is not None and packet.time_base:
+            self._read_until = max(self._read_until, (packet.dts + (packet.duration or 0)) * packet.time_base)
+
+    def _frames(self, packet: av.Packet[Stream]) -> Iterator[Frame]:
+        try:
+            pictures = self.video.decode(packet)
+        except av.error.FFmpegError as error:
+            self.decode_errors += 1
+            log.debug("%s: %s", self.name, error)
+            return
+        if self._deinterlacer is not None:
+            pictures = list(self._deinterlacer.feed(pictures, last=not packet.size))
+        for picture in pictures:
+            pts = self._clock.pts_of(picture)
+            shifted = self.window.shift(pts, self._time_base)
+            yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
+
+    def _keep(self, packet: av.Packet[Stream]) -> bool:
+        """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
+        time_base = packet.time_base
+        instant = packet.pts if packet.pts is not None else packet.dts
+        if instant is None or not time_base:
+            return False
+        if Disposition.attached_pic not in packet.stream.disposition:
+            if self.window.after(instant, time_base):
+                return True
+            if self.window.before(instant, time_base):
+                return False
+            if packet.pts is not None:
+                packet.pts = self.window.shift(packet.pts, time_base)
+            if packet.dts is not None:
+                packet.dts = self.window.shift(packet.dts, time_base)
+        self.packets.append(packet)
+        return False
+
+    def _seek(self, start: Fraction) -> None:
+        """Go to a place from which every picture from `start` on can be decoded, without knowing the format.
+
+        Some formats (MPEG-TS) land behind the keyframe they were asked for, so the first picture that comes
+        out decides, and the next try goes further back.
+        """
+        begin = _origin(self.container)
+        for back in (0, 1, 3, 9, 27):
+            target = start - back
+            if target <= begin:
+                break
+            try:
+                self.container.seek(int(target // self._time_base), stream=self.video)
+                first = next(iter(self._probe()), None)
+                if first is not None and first <= start:
+                    self.container.seek(int(target // self._time_base), stream=self.video)
+                    return
+            except (av.error.FFmpegError, OSError):
+                break
+        with contextlib.suppress(av.error.FFmpegError, OSError):  # a pipe: read on from where it stands
+            self.container.seek(int(begin // self._time_base), stream=self.video)
+
+    def _probe(self) -> Iterator[Fraction]:
+        for packet in self.container.demux(self.video):
+            with contextlib.suppress(av.error.FFmpegError):
+                for picture in packet.decode():
+                    pts = picture.pts if picture.pts is not None else picture.dts
+                    if pts is not None:
+                        yield pts * self._time_base
+
+    def _conclude(self, decoded: int, yielded: int) -> None:
+        if decoded == 0 and not self.window.trims:
+            raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded")
+        if yielded == 0:
+            raise SourceError(f"'{self.name}' has no frames between --start and --end")
+        if self.decode_errors:
+            log.warning("%s: %d damaged places were skipped or concealed", self.name, self.decode_errors)
+        if not self.window.trims and self._ends_early():
+            log.warning("%s ends early: the file is cut off; all that is there was read", self.name)
+
+    def _ends_early(self) -> bool:
+        if self.video.frames:
+            return self._packet_count < self.video.frames
+        if not self.container.duration:
+            return False
+        return self._read_until - _origin(self.container) < Fraction(self.container.duration, av.time_base) - 1
+
+
+class _Clock:
+    """Presentation times: the stream's own, or made up from the average rate where it has none."""
+
+    def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
+        self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
+        self._name = name
+        self._said = False
+        self._next = 0
+        self.source_pts = 0
+        """Time of the last picture on the file's own clock."""
+
+    def pts_of(self, picture: av.VideoFrame) -> int:
+        pts = picture.pts if picture.pts is not None else picture.dts
+        if pts is None:
+            pts = self._next
+            if not self._said:
+                log.warning("%s: pictures without time stamps are spaced by the average rate", self._name)
+                self._said = True
+        self.source_pts = pts
+        self._next = pts + (picture.duration or self._step)
+        return pts
+
+
+def _main_video(container: InputContainer, name: str) -> VideoStream:
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
+        raise SourceError(f"'{name}' has no video stream; {found} was found in it")
+    default = [stream for stream in streams if Disposition.default in stream.disposition]
+    video = (default or streams)[0]
+    if video.codec_context is None:
+        raise SourceError(f"'{name}': this FFmpeg has no decoder for its video stream")
+    return video
+
+
+def _origin(container: InputContainer) -> Fraction:
+    """Where the file's clock starts: the earliest start of a stream, exactly."""
+    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
+    if starts:
+        return min(starts)
+    return Fraction(container.start_time or 0, av.time_base)
