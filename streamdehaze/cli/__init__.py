@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 import rich_click as click
 
@@ -15,10 +16,10 @@ class _Group(click.RichGroup):
     """Imports a command's file when it is asked for, and prints this package's errors as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [name for name in _COMMANDS if importlib.util.find_spec(f"streamdehaze.cli.{name}")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = importlib.import_module(f"streamdehaze.cli.{cmd_name}").command
         return command

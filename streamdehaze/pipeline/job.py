@@ -13,7 +13,8 @@ from typing import Any
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.pipeline.pipeline import DEFAULT_BATCH_SIZE, Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
-from streamdehaze.video import EncodeOptions, open_sink, open_source, output_path
+from streamdehaze.video import EncodeOptions, open_sink, open_source
+from streamdehaze.video.inputs import output_path
 from streamdehaze.video.protocols import Sink, Source
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")

@@ -1,0 +1,18 @@
+"""Pictures and video that are too large, or not ours, to live in the repository; tests that need them skip without."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_FOLDER = Path(os.environ.get("STREAMDEHAZE_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def shared(path: str) -> Path:
+    """A file or folder of the shared data; the calling test is skipped, in words, where there is none."""
+    found = _FOLDER / path
+    if not found.exists():
+        pytest.skip(f"needs {path} of the shared data (set STREAMDEHAZE_SHARED to its folder)")
+    return found

@@ -1,0 +1,88 @@
+"""What fit and apply alone cost: with the truth for a network, the full-size picture must come out nearly exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shared import shared
+from streamdehaze import Dehazer
+from streamdehaze.dehaze import affine
+from streamdehaze.frame import FloatArray, Frame, PixelFormat
+
+Picture = npt.NDArray[np.uint8]
+
+
+class TruthEngine:
+    """A perfect network: it answers with the small clear picture it was told."""
+
+    name = "truth"
+
+    def __init__(self) -> None:
+        self.truth = np.zeros(0, np.float32)
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        assert hazy.shape == self.truth.shape
+        return self.truth
+
+    def close(self) -> None: ...
+
+
+def scenes() -> Iterator[tuple[Picture, Picture]]:
+    folder = shared("data/sots-indoor-dev")
+    for path in sorted((folder / "hazy").glob("*.png"))[::5]:
+        clear = folder / "clear" / f"{path.stem.split('_')[0]}.png"
+        yield read(path), read(clear)
+
+
+def read(path: Path) -> Picture:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def to_yuv420p(rgb: Picture) -> Frame:
+    picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p", interpolation="AREA")
+    planes = tuple(np.frombuffer(p, np.uint8).reshape(p.height, p.line_size).copy() for p in picture.planes)
+    return Frame(planes, picture.width, picture.height, PixelFormat.parse("yuv420p"))
+
+
+def from_yuv420p(frame: Frame) -> Picture:
+    picture = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    for target, plane in zip(picture.planes, frame.planes, strict=True):
+        view = np.frombuffer(target, np.uint8).reshape(target.height, target.line_size)
+        width = min(target.line_size, plane.shape[1])
+        view[:, :width] = plane[:, :width]
+    return picture.reformat(format="rgb24", interpolation="BILINEAR").to_ndarray()
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def dehaze_with_truth(hazy: Frame, clear: Frame) -> Frame:
+    engine = TruthEngine()
+    shape = affine.network_shape(hazy.width, hazy.height, 256)
+    color = clear.color.resolved(clear.pixel_format, clear.height)
+    engine.truth = affine.to_rgb(affine.shrink_components(clear, shape), clear.pixel_format, color)[None]
+    return Dehazer(engine=engine).process([hazy])[0]
+
+
+def test_a_perfect_network_reaches_39_db_on_yuv420p_at_256_pixels() -> None:
+    scores = [
+        psnr(from_yuv420p(dehaze_with_truth(to_yuv420p(hazy), to_yuv420p(clear))), clear) for hazy, clear in scenes()
+    ]
+    assert np.mean(scores) >= 39  # the round trip through yuv420p alone costs 41.8
+
+
+def test_a_perfect_network_reaches_45_db_on_rgb_at_256_pixels() -> None:
+    scores = [
+        psnr(dehaze_with_truth(Frame.from_array(hazy), Frame.from_array(clear)).to_array(), clear)
+        for hazy, clear in scenes()
+    ]
+    assert np.mean(scores) >= 45
