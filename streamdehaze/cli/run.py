@@ -24,33 +24,21 @@ if TYPE_CHECKING:
     from streamdehaze.video.inputs import Job
 
 
-class _Seconds(click.ParamType):
-    """Seconds as "90", "1.5", "1:30" or "0:01:30.5"."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", str(value))
-        if match is None:
-            self.fail(f"'{value}' is not a time; write seconds (90, 1.5) or H:MM:SS (0:01:30)", param, ctx)
-        hours, minutes, seconds = match.groups(default="0")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+def seconds(text: str) -> float:
+    """Seconds of "90", "1.5", "1:30" or "0:01:30.5"."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not a time; write seconds (90, 1.5) or H:MM:SS (0:01:30).")
+    hours, minutes, rest = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
-class _KeyValue(click.ParamType):
-    """An encoder option as KEY=VALUE."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"'{value}' is not KEY=VALUE", param, ctx)
-        return key, text
+def key_value(text: str) -> tuple[str, str]:
+    """An encoder option's key and value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"'{text}' is not KEY=VALUE.")
+    return key, value
 
 
 @click.command(name="run")
@@ -60,18 +48,22 @@ class _KeyValue(click.ParamType):
 @click.option("--recursive", is_flag=True, help="Take the folders inside folders too.")
 @click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
-@click.option("--strength", type=float, default=1.0, show_default=True, help="0 (unchanged) to 1.")
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 (unchanged) to 1.")
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
-@click.option("--batch-size", type=int, default=4, show_default=True, help="Frames a run of the network.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=4, show_default=True, help="Frames a run of the network."
+)
 @click.option("--codec", default="auto", show_default=True, help="Encoder, or auto to stay with the input's family.")
 @click.option("--crf", type=float, help="Constant quality; 18 for x264 if not given, its like for others.")
 @click.option("--preset", help="The encoder's speed preset.")
-@click.option("--encoder-option", type=_KeyValue(), multiple=True, help="Any further option of the encoder.")
+@click.option(
+    "--encoder-option", type=key_value, multiple=True, metavar="KEY=VALUE", help="Any further option of the encoder."
+)
 @click.option("--pixel-format", help="FFmpeg's name; by default the input's.")
 @click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
-@click.option("--start", type=_Seconds(), help="Begin here; all streams are cut alike.")
-@click.option("--end", type=_Seconds(), help="End here.")
+@click.option("--start", type=seconds, metavar="TIME", help="Begin here; all streams are cut alike.")
+@click.option("--end", type=seconds, metavar="TIME", help="End here.")
 @click.option("--deinterlace", is_flag=True, help="Make whole pictures of interlaced ones.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was done as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

@@ -80,12 +80,9 @@ def dehaze_video(
     own_dehazer = not isinstance(dehazer, Dehazer)
     opened = source if isinstance(source, Source) else open_source(source)
     try:
-        if isinstance(target, Sink):
-            sink = target
-        else:
-            sink = open_sink(
-                target if target is not None else output_path(_name(source)), opened, encode=encode, overwrite=overwrite
-            )
+        if target is None:
+            target = output_path(_name(source))
+        sink = target if isinstance(target, Sink) else open_sink(target, opened, encode=encode, overwrite=overwrite)
         try:
             worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []))
         except BaseException:
@@ -97,7 +94,7 @@ def dehaze_video(
         finally:
             if own_dehazer:
                 worker.close()
-        return Report(_name(source), _name(sink), statistics, worker.engine.name, worker.checkpoint)
+        return Report(_name(source), _name(target), statistics, worker.engine.name, worker.checkpoint)
     finally:
         if opened is not source:
             opened.close()
