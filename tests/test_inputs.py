@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.video.inputs import Job, expand_inputs, is_sequence, output_path, plan_jobs
+from streamdehaze.video.inputs import Job, expand_inputs, output_path, plan_jobs
+from streamdehaze.video.sequence import is_sequence
 
 
 @pytest.fixture

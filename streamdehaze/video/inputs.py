@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
+from streamdehaze.video.sequence import is_sequence
 
 log = logging.getLogger("streamdehaze")
 
@@ -31,7 +32,6 @@ VIDEO_SUFFIXES = frozenset(
 """Lower-case endings taken for videos in a folder; a file named outright is tried whatever its ending."""
 
 _OUR_MARKS = (".clear", ".part")
-_SEQUENCE = re.compile(r"%0?\d*d")
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,6 @@ def output_path(source: Input | str | os.PathLike[str], output: str | None = Non
         filled = _fill(output, values)
         return str(Path(filled) / result) if _is_folder(filled) else filled
     return str(Path(output) / source.below / result)
-
-
-def is_sequence(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a numbered image sequence in FFmpeg's notation, "%05d.png"."""
-    return bool(_SEQUENCE.search(PurePath(path).name)) and not os.path.exists(path)
 
 
 def _expand(typed: str, recursive: bool) -> Iterator[Input]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamdehaze.video.picture.formats import FORMATS, format_for
 from streamdehaze.video.picture.sink import PictureSink
 from streamdehaze.video.picture.source import PictureSource
+from streamdehaze.video.sequence import is_sequence
 
 __all__ = ["PICTURE_SUFFIXES", "PictureSink", "PictureSource", "is_picture"]
 
@@ -20,9 +21,9 @@ _SIGNATURES_INSIDE = {4: b"ftypavif", 8: b"WEBP"}
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a still picture: by its ending, or by its first bytes where it has none."""
+    if "://" in os.fspath(path) or is_sequence(path):
+        return False
     path = Path(path)
-    if "%" in path.name:
-        return False  # an image sequence, which is a video
     if path.suffix:
         return format_for(path.suffix) is not None
     try:

@@ -60,7 +60,7 @@ def _encode_jpeg(pixels: Pixels, metadata: PictureMetadata, quality: int | None)
     if coding:
         options |= {"subsampling": coding.subsampling, "progressive": coding.progressive}
         if quality is None and _finer_than_default(coding):
-            options["qtables"] = [list(table) for table in coding.quantization]
+            options |= {"qtables": [list(table) for table in coding.quantization], "quality": -1}  # taken as they are
     if metadata.dpi:
         options["dpi"] = metadata.dpi
     if metadata.exif and len(metadata.exif) + len(_EXIF_HEADER) <= _LARGEST_SEGMENT:

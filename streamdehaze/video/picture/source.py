@@ -68,9 +68,10 @@ class PictureSource:
         except Exception as error:  # Pillow raises many kinds for metadata that is not what it claims to be
             self._image.close()
             raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+        width, height = tiff.stored_size(self._image) if self._image.format == "TIFF" else self._image.size
         self._info = VideoInfo(
-            width=self._image.width,
-            height=self._image.height,
+            width=width,
+            height=height,
             pixel_format=_NAMES[self._channels(), 2 if self._deep else 1],
             average_rate=None,
             time_base=Fraction(1),
@@ -129,14 +130,18 @@ class PictureSource:
         return chunks
 
     def _decode(self) -> npt.NDArray[Any]:
-        if self._deep and self._image.format == "PNG":
+        """(height, width, channels) as stored."""
+        image = self._image
+        if self._deep and image.format == "PNG":
             return png.decode_deep(self.path)
+        orientation = tiff.orientation(image) if image.format == "TIFF" else 1
         if self._deep:
-            return tiff.decode_deep(self._image, self.path)
-        mode = self._mode()
-        image = self._image if mode == self._image.mode else self._image.convert(mode)
-        pixels = np.asarray(image)
-        return pixels.reshape(*pixels.shape[:2], -1)
+            pixels = tiff.decode_deep(image, self.path)
+        else:
+            mode = self._mode()
+            pixels = np.asarray(image if mode == image.mode else image.convert(mode))
+            pixels = pixels.reshape(*pixels.shape[:2], -1)
+        return tiff.as_stored(pixels, orientation)
 
     def _mode(self) -> str:
         """Pillow's mode that holds the picture, a PNG's transparent colour turned into alpha."""
@@ -178,7 +183,10 @@ def _open(path: Path) -> Any:
             image = Image.open(path, formats=names)
     except UnidentifiedImageError as error:
         known = ", ".join(entry.name for entry in FORMATS)
-        raise SourceError(f"'{path}' is not a picture we can read ({known})") from error
+        with path.open("rb") as file:
+            if file.read(4) in (b"II*\0", b"MM\0*"):
+                known = "TIFF of 8 or 16 bits, gray or RGB"
+        raise SourceError(f"'{path}' is damaged, or not a picture of a kind that can be read ({known})") from error
     except Exception as error:  # a damaged header raises ValueError, SyntaxError, struct.error, …
         raise SourceError(f"'{path}' is damaged: {_one_line(error)}") from error
     width, height = image.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ Pixels = npt.NDArray[Any]
 
 _STRIP_BYTES = 1 << 20
 _DEFLATE, _HORIZONTAL_DIFFERENCING = 8, 2
-_UNASSOCIATED_ALPHA = 2
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB = 0, 1, 2
 
 
@@ -33,11 +34,36 @@ def refuse_unreadable(image: Any, path: Path) -> None:
     bits = set(tags.get(258, (1,)))
     kinds = set(tags.get(339, (1,)))
     if kinds != {1} or not bits <= {1, 2, 4, 8, 16} or len(bits) > 1:
-        what = "floating-point" if 3 in kinds else f"{'/'.join(str(b) for b in sorted(bits))}-bit"
+        kind = {2: "signed ", 3: "floating-point "}.get(max(kinds), "")
+        what = f"{kind}{'/'.join(str(b) for b in sorted(bits))}-bit"
         raise SourceError(f"'{path}' has {what} samples; convert it to 8 or 16 bits a sample first")
     offsets, counts = tags.get(273) or tags.get(324), tags.get(279) or tags.get(325)
     if offsets and counts and max(map(sum, zip(offsets, counts, strict=False))) > path.stat().st_size:
         raise SourceError(f"'{path}' is cut off: the picture's end is missing")
+
+
+def stored_size(image: Any) -> tuple[int, int]:
+    """(width, height) as stored; Pillow gives them as the orientation tag would have them."""
+    return int(image.tag_v2[256]), int(image.tag_v2[257])
+
+
+def orientation(image: Any) -> int:
+    """The orientation tag, 1 to 8; to be asked before the pixels are loaded, which makes Pillow forget it."""
+    return int(image.tag_v2.get(274, 1))
+
+
+def as_stored(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels without the turn of the orientation tag, which Pillow and OpenCV carry out in TIFFs, asked or not."""
+    undo: dict[int, Callable[[Pixels], Pixels]] = {
+        2: lambda upright: upright[:, ::-1],
+        3: lambda upright: upright[::-1, ::-1],
+        4: lambda upright: upright[::-1],
+        5: lambda upright: upright.swapaxes(0, 1),
+        6: lambda upright: np.rot90(upright, 1),
+        7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+        8: lambda upright: np.rot90(upright, -1),
+    }
+    return undo[orientation](pixels) if orientation in undo else pixels
 
 
 def is_deep(image: Any) -> bool:
@@ -57,12 +83,24 @@ def decode_deep(image: Any, path: Path) -> Pixels:
     photometric = int(image.tag_v2.get(262, _MIN_IS_BLACK))
     if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB) or samples not in (1, 3, 4):
         raise SourceError(f"'{path}' is a 16-bit TIFF that is neither gray nor RGB(A); convert it to RGB first")
-    decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples > 1 and image.tag_v2.get(284, 1) != 1:  # OpenCV would read the planes as if they were interleaved
+        raise SourceError(f"'{path}' is a 16-bit TIFF with its colours in separate planes; save them interleaved first")
+    said_before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our one sentence is enough
+    try:
+        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(said_before)
     if decoded is None or decoded.dtype != np.uint16:
         raise SourceError(f"'{path}' is damaged, or compressed in a way that is not supported")
     pixels = decoded.reshape(*decoded.shape[:2], -1)
     if pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
+    if photometric == _MIN_IS_WHITE:
+        pixels = 65535 - pixels
+    if samples == 4 and image.tag_v2.get(338) == (_ASSOCIATED_ALPHA,):
+        alpha = np.maximum(pixels[:, :, 3:], 1).astype(np.uint64)
+        pixels[:, :, :3] = np.minimum((pixels[:, :, :3] * np.uint64(65535) + alpha // 2) // alpha, 65535)
     return np.ascontiguousarray(pixels)
 
 
