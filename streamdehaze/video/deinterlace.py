@@ -19,19 +19,23 @@ class Deinterlacer:
         self._layout: tuple[int, int, str] | None = None
         self._graph: av.filter.Graph | None = None
 
-    def feed(self, pictures: list[av.VideoFrame], *, last: bool) -> Iterator[av.VideoFrame]:
-        """What is ready after `pictures`; all that is left if they are the last."""
-        for picture in pictures:
-            layout = (picture.width, picture.height, picture.format.name)
-            if layout != self._layout:
-                yield from self._finish()
-                self._graph, self._layout = self._build(picture), layout
-            assert self._graph is not None
-            picture.time_base = self._time_base
-            self._graph.push(picture)
+    def feed(self, picture: av.VideoFrame) -> Iterator[tuple[av.VideoFrame, int]]:
+        """What is ready after `picture`, with its time."""
+        layout = (picture.width, picture.height, picture.format.name)
+        if layout != self._layout:
+            yield from self.finish()
+            self._graph, self._layout = self._build(picture), layout
+        assert self._graph is not None
+        picture.time_base = self._time_base
+        self._graph.push(picture)
+        yield from self._ready()
+
+    def finish(self) -> Iterator[tuple[av.VideoFrame, int]]:
+        """All that is left."""
+        if self._graph is not None:
+            self._graph.push(None)
             yield from self._ready()
-        if last:
-            yield from self._finish()
+            self._graph = self._layout = None
 
     def _build(self, picture: av.VideoFrame) -> av.filter.Graph:
         graph = av.filter.Graph()
@@ -44,21 +48,15 @@ class Deinterlacer:
         ).configure()
         return graph
 
-    def _ready(self) -> Iterator[av.VideoFrame]:
+    def _ready(self) -> Iterator[tuple[av.VideoFrame, int]]:
         assert self._graph is not None
         while True:
             try:
                 picture = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            if picture.pts is not None and picture.time_base:  # bwdif counts in half ticks
-                picture.pts = round(picture.pts * picture.time_base / self._time_base)
-                picture.duration = round(picture.duration * picture.time_base / self._time_base)
-            picture.time_base = self._time_base
-            yield picture
-
-    def _finish(self) -> Iterator[av.VideoFrame]:
-        if self._graph is not None:
-            self._graph.push(None)
-            yield from self._ready()
-            self._graph = self._layout = None
+            assert picture.pts is not None
+            assert picture.time_base is not None
+            ticks = picture.time_base / self._time_base  # bwdif counts in half ticks
+            picture.duration = round(picture.duration * ticks)
+            yield picture, round(picture.pts * ticks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,9 +27,12 @@ from streamdehaze.video.families import (
 
 log = logging.getLogger("streamdehaze")
 
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings on the terminal otherwise
+
 _TRUE_LOSS = (
     PixFmtLoss.RESOLUTION | PixFmtLoss.DEPTH | PixFmtLoss.CHROMA | PixFmtLoss.COLORQUANT | PixFmtLoss.COLORSPACE
 )
+_PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
 
@@ -76,8 +80,8 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
     Raises:
         SinkError: if there is none, it lacks an option or pixel format, or only 8 of more bits would be left.
     """
-    if wanted.pixel_format is not None and wanted.pixel_format not in av.video.format.names:
-        near = _nearest(wanted.pixel_format, av.video.format.names)
+    if wanted.pixel_format is not None and wanted.pixel_format not in _PIXEL_FORMATS:
+        near = _nearest(wanted.pixel_format, _PIXEL_FORMATS)
         raise SinkError(f"there is no pixel format '{wanted.pixel_format}'{near}")
     if wanted.codec != "auto":
         return _explicit(pictures, container, wanted)
@@ -96,8 +100,8 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
                 f"{container} file; write to .mkv, or choose --codec and --pixel-format"
             )
         log.warning(
-            "%s pictures go into %s as %s by the encoder %s",
-            pictures.codec, container, found.pixel_format, found.encoder.name,
+            "%s video cannot be written into a %s file here; the encoder %s takes its place (%s)",
+            pictures.codec, container, found.encoder.name, found.pixel_format,
         )  # fmt: skip
     _warn_of_losses(pictures, found)
     return found
@@ -204,7 +208,7 @@ def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: E
 
 def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
     options = dict(encoder.options)
-    if encoder.name == "prores_ks" and pictures.profile in PRORES_PROFILES:
+    if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":
         options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")

@@ -29,18 +29,20 @@ class Encoder:
     """True where samples are always 0…max."""
     hdr_option: str | None = None
     """Option that takes mastering display and content light level."""
+    writes_aspect: bool = False
+    """True where the sample aspect ratio is part of the bitstream."""
 
 
 _SOFTWARE = (
-    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params"),
-    Encoder("libx264rgb", "crf", 18, "preset", "veryfast"),
+    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True),
+    Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True),
     Encoder("libx265", "crf", 18, "preset", "veryfast", {"x265-params": "log-level=error"},
-            hdr_option="x265-params"),
-    Encoder("libsvtav1", "crf", 24, "preset", "10", hdr_option="svtav1-params"),
+            hdr_option="x265-params", writes_aspect=True),
+    Encoder("libsvtav1", "crf", 24, "preset", "8", hdr_option="svtav1-params"),
     Encoder("libvpx", "crf", 10, "cpu-used", "5",
             {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"}),
     Encoder("libvpx-vp9", "crf", 24, "cpu-used", "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
-    Encoder("ffv1", options={"level": "3", "slicecrc": "1"}),
+    Encoder("ffv1", options={"level": "3", "slicecrc": "1"}, writes_aspect=True),
     Encoder("prores_ks"),
     Encoder("dnxhd"),
     Encoder("cfhd"),
@@ -61,9 +63,9 @@ _SOFTWARE = (
     Encoder("apng"),
     Encoder("gif"),
     Encoder("qtrle"),
-    Encoder("mpeg1video", "qscale", 2, counts_frames=True),
-    Encoder("mpeg2video", "qscale", 2, counts_frames=True),
-    Encoder("mpeg4", "qscale", 2, counts_frames=True),
+    Encoder("mpeg1video", "qscale", 2, counts_frames=True, writes_aspect=True),
+    Encoder("mpeg2video", "qscale", 2, counts_frames=True, writes_aspect=True),
+    Encoder("mpeg4", "qscale", 2, counts_frames=True, writes_aspect=True),
     Encoder("msmpeg4", "qscale", 2, counts_frames=True),
     Encoder("flv", "qscale", 2, counts_frames=True),
     Encoder("wmv1", "qscale", 2, counts_frames=True),
@@ -139,6 +141,12 @@ TRANSPORT_STREAM_CODECS = frozenset(
 """What readers know in MPEG-TS; FFmpeg writes anything else as private data that nothing reads."""
 
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
+DROPS_METADATA = frozenset({"mpegts", "mpeg", "vob", "dvd", "yuv4mpegpipe", "gif", "apng"})
+HOLDS_CHAPTERS = MOV_FAMILY | {"matroska", "webm", "nut", "ogg", "asf"}
+HOLDS_ROTATION = MOV_FAMILY | {"matroska", "webm"}
+HOLDS_ASPECT = MOV_FAMILY | {"avi", "mxf", "yuv4mpegpipe"}
+"""Containers in which PyAV gets a sample aspect ratio written (Matroska's would need a field it does not expose)."""
+TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm"})
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""
 

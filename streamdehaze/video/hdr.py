@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
+from streamdehaze.video.planes import side_data
+
 
 @dataclass(frozen=True)
 class LightLevels:
@@ -31,16 +33,14 @@ class LightLevels:
         found = []
         if self.primaries is not None and self.luminance is not None:
             red, green, blue, white = (self.primaries[i : i + 2] for i in (0, 2, 4, 6))
-            if option == "svtav1-params":
-                point = "{}({:.5f},{:.5f})".format
-                light = "L({:.4f},{:.4f})".format(*self.luminance)
-            else:  # in the units of the bitstream
-
-                def point(name: str, x: float, y: float) -> str:
-                    return f"{name}({round(x * 50000)},{round(y * 50000)})"
-
-                light = "L({},{})".format(*(round(value * 10000) for value in self.luminance))
-            volume = point("G", *green) + point("B", *blue) + point("R", *red) + point("WP", *white) + light
+            floats = option == "svtav1-params"  # the others take the integers of the bitstream
+            light = "L({:.4f},{:.4f})" if floats else "L({:.0f},{:.0f})"
+            point = "{}({:.5f},{:.5f})" if floats else "{}({:.0f},{:.0f})"
+            chroma_unit, light_unit = (1, 1) if floats else (50000, 10000)
+            volume = "".join(
+                point.format(name, *(value * chroma_unit for value in xy))
+                for name, xy in (("G", green), ("B", blue), ("R", red), ("WP", white))
+            ) + light.format(*(value * light_unit for value in self.luminance))
             found.append(f"{display_word}={volume}")
         if self.content is not None:
             found.append(f"{content_word}={self.content[0]},{self.content[1]}")
@@ -50,22 +50,22 @@ class LightLevels:
 def light_levels(picture: av.VideoFrame) -> LightLevels:
     """The light levels a picture carries; empty for ordinary video."""
     primaries = luminance = content = None
-    for data in picture.side_data:
-        if data.type == SideDataType.MASTERING_DISPLAY_METADATA:
-            # struct AVMasteringDisplayMetadata: ten rationals, then two flags that say which of them count
-            *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", bytes(data))
-            values = [n / d if d else 0.0 for n, d in zip(numbers[0::2], numbers[1::2], strict=True)]
-            primaries = tuple(values[:8]) if has_primaries else None
-            luminance = (values[9], values[8]) if has_luminance else None
-        elif data.type == SideDataType.CONTENT_LIGHT_LEVEL:
-            maximum, average = struct.unpack_from("=2I", bytes(data))
-            content = (maximum, average)
+    data = side_data(picture)
+    display = data.get(SideDataType.MASTERING_DISPLAY_METADATA)
+    if display is not None:
+        # struct AVMasteringDisplayMetadata: ten rationals, then two flags that say which of them count
+        *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", display)
+        values = [n / d if d else 0.0 for n, d in zip(numbers[0::2], numbers[1::2], strict=True)]
+        primaries = tuple(values[:8]) if has_primaries else None
+        luminance = (values[9], values[8]) if has_luminance else None
+    light = data.get(SideDataType.CONTENT_LIGHT_LEVEL)
+    if light is not None:
+        maximum, average = struct.unpack_from("=2I", light)
+        content = (maximum, average)
     return LightLevels(primaries, luminance, content)
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     """The 3×3 matrix by which players turn and flip the picture, as FFmpeg keeps it; None if there is none."""
-    for data in picture.side_data:
-        if data.type == SideDataType.DISPLAYMATRIX:
-            return struct.unpack_from("=9i", bytes(data))
-    return None
+    matrix = side_data(picture).get(SideDataType.DISPLAYMATRIX)
+    return None if matrix is None else struct.unpack_from("=9i", matrix)

@@ -82,7 +82,7 @@ def _open(
     device = None if hwaccel == "none" else HWAccel("cuda", allow_software_fallback=hwaccel == "auto")
     try:
         # Metadata in an unknown encoding goes through byte for byte instead of ending the work.
-        return av.open(
+        container: InputContainer = av.open(
             target,
             "r",
             format=container_format,
@@ -90,6 +90,7 @@ def _open(
             metadata_errors="surrogateescape",
             hwaccel=device,
         )
+        return container
     except (av.error.FFmpegError, OSError, RuntimeError, NotImplementedError) as error:
         if hwaccel == "auto":
             log.info("no CUDA decoder for %s; decoding in software", name)

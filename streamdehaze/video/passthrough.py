@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -46,14 +47,18 @@ class Passthrough:
             if (before is not None and stream.index < before) or (since is not None and stream.index > since):
                 self._outputs[stream.index] = copy_stream(stream, output)
 
-    def drain(self, output: OutputContainer) -> None:
-        """Write all packets that wait."""
+    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+        """Write all packets that wait, `delay` seconds later than they were."""
         waiting = self._source.packets
         while waiting:
             packet = waiting.popleft()
             target = self._outputs.get(packet.stream_index)
             if target is not None:
                 packet.stream = target
+                if delay and packet.time_base:
+                    ticks = round(delay / packet.time_base)
+                    packet.pts = None if packet.pts is None else packet.pts + ticks
+                    packet.dts = None if packet.dts is None else packet.dts + ticks
                 self._mend(packet)
                 output.mux_one(packet)
 
@@ -78,7 +83,8 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     Raises:
         ValueError: if the container does not take such a stream.
     """
-    if stream.codec_context is not None or stream.type in ("attachment", "data"):
+    context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
+    if context is not None or stream.type in ("attachment", "data"):
         copy = output.add_stream_from_template(stream, opaque=True)
     else:  # no decoder here: only the parameters are needed
         copy = output.add_mux_stream(stream.name or "")
@@ -97,7 +103,8 @@ def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 def describe(stream: Stream) -> str:
     """A stream in words, for the warning that it was left out."""
-    codec = stream.codec_context.name if stream.codec_context is not None else stream.metadata.get("filename", "")
+    context: Any = stream.codec_context
+    codec = context.name if context is not None else stream.metadata.get("filename", "")
     language = f", {stream.language}" if stream.language else ""
     return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
 

@@ -14,7 +14,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from streamdehaze.errors import UnsupportedFormatError
-from streamdehaze.frame import UNSPECIFIED, ColorSpec, Frame, PixelFormat, Plane
+from streamdehaze.frame import ColorSpec, Frame, PixelFormat, Plane
 
 # What a format of other than whole 8- or 16-bit samples may be turned into, nearest first chosen by FFmpeg.
 _WORKING_FORMATS = (
@@ -90,10 +90,17 @@ def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fractio
 
 
 def _view(plane: Any, dtype: np.dtype[Any]) -> Plane:
-    view: Plane = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+    view: Any = np.frombuffer(plane, dtype).reshape(plane.height, -1)
     if plane.line_size < 0:  # stored bottom row first
-        return np.ascontiguousarray(view[::-1])
-    return view
+        view = np.ascontiguousarray(view[::-1])
+    result: Plane = view
+    return result
+
+
+def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
+    """What hangs on a picture besides its samples, as FFmpeg's structures."""
+    found: Any = picture.side_data  # PyAV's stubs call it a dictionary, but it iterates over its values
+    return {data.type: bytes(data) for data in found}
 
 
 class PictureWriter:
@@ -112,7 +119,7 @@ class PictureWriter:
             picture = av.VideoFrame(frame.width, frame.height, frame.pixel_format.name)
         for index, (target, plane) in enumerate(zip(picture.planes, frame.planes, strict=True)):
             row, rows = frame.pixel_format.plane_size(index, frame.width, frame.height)
-            view = np.frombuffer(target, plane.dtype).reshape(-1, abs(target.line_size) // plane.itemsize)
+            view = np.frombuffer(memoryview(target), plane.dtype).reshape(-1, abs(target.line_size) // plane.itemsize)
             view[:rows, :row] = plane[:rows, :row]
         picture.pts = frame.pts
         picture.time_base = frame.time_base
@@ -179,7 +186,7 @@ def _worth_keeping(source: av.VideoFrame, frame: Frame) -> bool:
     same = (source.width, source.height, source.format.name) == (
         frame.width, frame.height, frame.pixel_format.name,
     )  # fmt: skip
-    return same and (source.interlaced_frame or any(data.type in _PER_PICTURE for data in source.side_data))
+    return same and (source.interlaced_frame or any(kind in _PER_PICTURE for kind in side_data(source)))
 
 
 class _Twin:
@@ -210,11 +217,3 @@ class _Twin:
         twin = self._graph.vpull()
         twin.make_writable()
         return twin
-
-
-def frame_time(pts: int | None, time_base: Fraction) -> Fraction | None:
-    """Seconds, exactly."""
-    return None if pts is None else pts * time_base
-
-
-__all__ = ["UNSPECIFIED", "PictureWriter", "color_of", "frame_from_av", "frame_time", "working_format"]

@@ -26,18 +26,31 @@ from streamdehaze.video.encoder import (
     configure,
     grid_rate,
 )
-from streamdehaze.video.families import MOV_FAMILY, NO_PRESENTATION_TIMES
+from streamdehaze.video.families import (
+    DROPS_METADATA,
+    HOLDS_ASPECT,
+    HOLDS_CHAPTERS,
+    HOLDS_ROTATION,
+    MOV_FAMILY,
+    NO_PRESENTATION_TIMES,
+    TAKES_NEGATIVE_TIMES,
+)
 from streamdehaze.video.hdr import display_matrix, light_levels
 from streamdehaze.video.passthrough import Passthrough, current_metadata, describe
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.source import FileSource
 from streamdehaze.video.target import Target
+from streamdehaze.video.window import Window
 
 log = logging.getLogger("streamdehaze")
 
 _MOV_CLOCK_LIMIT = 10_000_000
 """Finest clock of a whole MOV or MP4 file: finer ones overflow what old players count with."""
+
+
+_REORDERED = 3
+"""Pictures by which encoders' decoding times run ahead of the presentation, at most."""
 
 
 class FileSink:
@@ -163,9 +176,10 @@ class FileSink:
     def _begin(self, frame: Frame) -> _Opened:
         picture = self._writer.picture(frame)
         opened = _Opened(self._target, self._encoding, self._source, self._passthrough, self._writer)
-        self.dropped += opened.begin(picture, self._rate)
+        original = frame.opaque if isinstance(frame.opaque, av.VideoFrame) else picture
+        self.dropped += opened.begin(picture, original, self._rate)
         if self.dropped:
-            log.warning("%s: its container does not take %s; left out", self._target.name, ", ".join(self.dropped))
+            log.warning("%s cannot hold, and so lacks: %s", self._target.name, ", ".join(self.dropped))
         return opened
 
 
@@ -191,13 +205,17 @@ class _Opened:
         self._input_layout: tuple[int, int, str] = (0, 0, "")
         self._tick = Fraction(1, 1)
         self._step = 1
+        self._delay = 0
         self._last_pts: int | None = None
         self._times: list[tuple[int, int]] = []
         self._durations: dict[int, int] = {}
         self._said_rescaled = self._said_moved = False
 
-    def begin(self, picture: av.VideoFrame, rate: Fraction) -> list[str]:
-        """Open the encoder for pictures like this one and add all streams; what the container cannot hold."""
+    def begin(self, picture: av.VideoFrame, original: av.VideoFrame, rate: Fraction) -> list[str]:
+        """Open the encoder for pictures like this one and add all streams; what the container cannot hold.
+
+        The side data of the whole video hang on the decoder's `original` picture.
+        """
         self._size = (picture.width, picture.height)
         self._input_layout = (picture.width, picture.height, picture.format.name)
         if picture.pts is None:
@@ -206,24 +224,28 @@ class _Opened:
             assert picture.time_base is not None
             self._tick = picture.time_base
             self._step = max(1, round(1 / (rate * self._tick)))
+        if self._format in MOV_FAMILY and picture.pts is not None and picture.pts < 0:
+            self._delay = -picture.pts  # an edit list would hide these pictures
+            log.warning("%s: times start at 0 instead of %.3f s", self._name, float(picture.pts * self._tick))
         index = None if self._source is None else self._source.video.index
         if self._passthrough is not None:
             self._passthrough.add_to(self.output, before=index)
-        self.video = self._add_video(picture, rate)
+        self.video = self._add_video(picture, original, rate)
         if self._passthrough is not None:
             self._passthrough.add_to(self.output, since=index)
-        return self._copy_the_rest(picture)
+        return self._copy_the_rest(picture, original)
 
-    def _add_video(self, picture: av.VideoFrame, rate: Fraction) -> Any:
+    def _add_video(self, picture: av.VideoFrame, original: av.VideoFrame, rate: Fraction) -> Any:
         encoding = self._encoding
-        stream = self.output.add_stream(encoding.encoder.name, rate=rate)
+        stream: Any = self.output.add_stream(encoding.encoder.name, rate=rate)
         context = stream.codec_context
         configure(stream, encoding, *self._size)
         on_grid = encoding.encoder.counts_frames
         context.time_base = 1 / rate if on_grid else self._tick
         stream.time_base = 1 / rate if self._format in NO_PRESENTATION_TIMES else self._tick
-        if self._format in NO_PRESENTATION_TIMES:
-            context.max_b_frames = 0
+        starts_early = picture.pts is not None and 0 <= picture.pts < _REORDERED * self._step
+        if self._format in NO_PRESENTATION_TIMES or (self._format == "mpegts" and starts_early):
+            context.max_b_frames = 0  # decoding times cannot lie before 0 there
         encoded = self._writer.convert(picture, *self._size, encoding.pixel_format)
         color = color_of(encoded)
         context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -242,33 +264,53 @@ class _Opened:
         if self._format in MOV_FAMILY and encoding.encoder.name == "libx265":
             context.codec_tag = "hvc1"  # the tag that Apple's players insist on
         option = encoding.encoder.hdr_option
-        levels = light_levels(picture)
+        levels = light_levels(original)
         if levels and option is not None:
             given = stream.options.get(option)
             parameters = levels.encoder_parameters(option)
             stream.options[option] = f"{given}:{parameters}" if given else parameters
-        matrix = display_matrix(picture)
+        matrix = display_matrix(original)
         if matrix is not None:
             stream.set_display_matrix(matrix)
         return stream
 
-    def _copy_the_rest(self, picture: av.VideoFrame) -> list[str]:
-        """Chapters, metadata and the clocks of the container."""
-        lost = []
-        if light_levels(picture) and self._encoding.encoder.hdr_option is None:
-            lost.append(f"HDR light levels with the encoder {self._encoding.encoder.name}")
+    def _copy_the_rest(self, picture: av.VideoFrame, original: av.VideoFrame) -> list[str]:
+        """Chapters, metadata and the clocks of the container; what it cannot hold, in words."""
         options = self.output.container_options
+        if self._format in TAKES_NEGATIVE_TIMES or (self._format == "mpegts" and (picture.pts or 0) < 0):
+            options["avoid_negative_ts"] = "disabled"
         if self._format in MOV_FAMILY:
             ticks = [self._tick.denominator]
             if self._source is not None:
                 ticks += [s.time_base.denominator for s in self._source.others if s.time_base]
             options["video_track_timescale"] = str(self._tick.denominator)
             options["movie_timescale"] = str(min(math.lcm(1000, *ticks), _MOV_CLOCK_LIMIT))
+        lost = self._lost(original)
         if self._source is None:
             return lost
         self.output.metadata.update(current_metadata(self._source.container.metadata))
         if self._source.chapters:
-            self.output.set_chapters(self._source.chapters)
+            delay = Window(offset=-self._delay * self._tick)
+            self.output.set_chapters(delay.chapters(self._source.chapters))
+        return lost
+
+    def _lost(self, original: av.VideoFrame) -> list[str]:
+        """Properties of the video that neither encoder nor container writes down."""
+        encoder = self._encoding.encoder
+        lost = []
+        if light_levels(original) and encoder.hdr_option is None:
+            lost.append(f"HDR light levels (with the encoder {encoder.name})")
+        if display_matrix(original) is not None and self._format not in HOLDS_ROTATION:
+            lost.append(f"rotation by {original.rotation} degrees")
+        if self._source is None:
+            return lost
+        aspect = self._source.video.sample_aspect_ratio or 1
+        if aspect != 1 and not encoder.writes_aspect and self._format not in HOLDS_ASPECT:
+            lost.append(f"sample aspect ratio {aspect.numerator}:{aspect.denominator}")
+        if self._format in DROPS_METADATA and current_metadata(self._source.container.metadata):
+            lost.append("metadata")
+        if self._source.chapters and self._format not in HOLDS_CHAPTERS:
+            lost.append(f"{len(self._source.chapters)} chapters")
         return lost
 
     def write(self, picture: av.VideoFrame) -> None:
@@ -282,14 +324,14 @@ class _Opened:
         encoded = self._writer.convert(picture, *self._size, self._encoding.pixel_format)
         self._place_in_time(encoded)
         if self._passthrough is not None:
-            self._passthrough.drain(self.output)
+            self._passthrough.drain(self.output, self._delay * self._tick)
         self._mux(self.video.encode(encoded))
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the end of the file."""
         self._mux(self.video.encode(None))
         if self._passthrough is not None:
-            self._passthrough.drain(self.output)
+            self._passthrough.drain(self.output, self._delay * self._tick)
         self.output.close()
 
     def _place_in_time(self, picture: av.VideoFrame) -> None:
@@ -300,6 +342,7 @@ class _Opened:
             pts = picture.pts
             if picture.time_base is not None and picture.time_base != self._tick:
                 pts = round(pts * picture.time_base / self._tick)
+        pts += self._delay
         if self._last_pts is not None and pts <= self._last_pts:
             if not self._said_moved:
                 log.warning("%s: pictures of the same or an earlier time were moved forward", self._name)

@@ -13,12 +13,15 @@ from typing import IO, Any
 import av
 import av.error
 from av.container import InputContainer
+from av.container.core import Flags
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.clock import Clock
 from streamdehaze.video.deinterlace import Deinterlacer
+from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.media import HardwareDecoding, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.window import Window
@@ -57,7 +60,7 @@ class FileSource:
             SourceError: if there is no video to read.
             ConfigError: if the window from `start` to `end` is empty.
         """
-        self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)  # type: ignore[arg-type]
+        self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)
         self.container, self.name = open_media(path, hwaccel)
         try:
             self.video = _main_video(self.container, self.name)
@@ -80,11 +83,15 @@ class FileSource:
         self._time_base = time_base
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
-        self._clock = _Clock(time_base, self.video.average_rate, self.name)
+        self._clock = Clock(time_base, self.video.average_rate or self.video.guessed_rate, self.name)
         self._info = self._describe()
         self._read_until = Fraction(0)
         self._packet_count = 0
         self._begun = False
+        self._no_pts = self.container.format.name in NO_PRESENTATION_TIMES
+        if self._no_pts:  # what FFmpeg would make up for them is late by the decoder's delay
+            generate: Any = Flags.gen_pts.value
+            self.container.flags &= ~generate
 
     @property
     def info(self) -> VideoInfo:
@@ -111,15 +118,15 @@ class FileSource:
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in self._demux():
             if packet.stream_index == self.video.index:
-                for frame in () if video_over else self._frames(packet):
+                for picture, pts in () if video_over else self._pictures(packet):
                     decoded += 1
-                    ticks = self._clock.source_pts
-                    if self.window.after(ticks, self._time_base):
+                    if self.window.after(pts, self._time_base):
                         video_over = True
                         break
-                    if not self.window.before(ticks, self._time_base):
+                    if not self.window.before(pts, self._time_base):
                         yielded += 1
-                        yield frame
+                        shifted = self.window.shift(pts, self._time_base)
+                        yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
             elif packet.stream_index in self._collected and self._keep(packet):
                 waiting.discard(packet.stream_index)
             if video_over and not waiting:
@@ -183,19 +190,26 @@ class FileSource:
         if packet.dts is not None and packet.time_base:
             self._read_until = max(self._read_until, (packet.dts + (packet.duration or 0)) * packet.time_base)
 
-    def _frames(self, packet: av.Packet[Stream]) -> Iterator[Frame]:
+    def _pictures(self, packet: av.Packet[Any]) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Decoded pictures and their times on the file's own clock; an empty packet brings out the last ones."""
+        last = not packet.size
+        if self._no_pts and packet.dts is not None:
+            self._clock.expect(packet.dts)
         try:
             pictures = self.video.decode(packet)
         except av.error.FFmpegError as error:
             self.decode_errors += 1
             log.debug("%s: %s", self.name, error)
+            pictures = []
+        timed = self._clock.place(pictures, last=last)
+        if self._deinterlacer is None:
+            yield from timed
             return
-        if self._deinterlacer is not None:
-            pictures = list(self._deinterlacer.feed(pictures, last=not packet.size))
-        for picture in pictures:
-            pts = self._clock.pts_of(picture)
-            shifted = self.window.shift(pts, self._time_base)
-            yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
+        for picture, pts in timed:
+            picture.pts = pts
+            yield from self._deinterlacer.feed(picture)
+        if last:
+            yield from self._deinterlacer.finish()
 
     def _keep(self, packet: av.Packet[Stream]) -> bool:
         """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
@@ -256,34 +270,11 @@ class FileSource:
             log.warning("%s ends early: the file is cut off; all that is there was read", self.name)
 
     def _ends_early(self) -> bool:
-        if self.video.frames:
+        if "mov" in self.container.format.name and self.video.frames:  # its index lists every packet
             return self._packet_count < self.video.frames
         if not self.container.duration:
             return False
         return self._read_until - _origin(self.container) < Fraction(self.container.duration, av.time_base) - 1
-
-
-class _Clock:
-    """Presentation times: the stream's own, or made up from the average rate where it has none."""
-
-    def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
-        self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
-        self._name = name
-        self._said = False
-        self._next = 0
-        self.source_pts = 0
-        """Time of the last picture on the file's own clock."""
-
-    def pts_of(self, picture: av.VideoFrame) -> int:
-        pts = picture.pts if picture.pts is not None else picture.dts
-        if pts is None:
-            pts = self._next
-            if not self._said:
-                log.warning("%s: pictures without time stamps are spaced by the average rate", self._name)
-                self._said = True
-        self.source_pts = pts
-        self._next = pts + (picture.duration or self._step)
-        return pts
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:

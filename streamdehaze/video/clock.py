@@ -1,0 +1,67 @@
+"""Presentation times of decoded pictures: the stream's own, or the nearest to them where it has none."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from fractions import Fraction
+
+import av
+
+log = logging.getLogger("streamdehaze")
+
+_PATIENCE = 64
+"""Pictures without a time that wait for the first one with a time, from which theirs are counted back."""
+
+
+class Clock:
+    """Gives every picture of a stream an integer time in its ticks."""
+
+    def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
+        """A clock of `time_base` seconds a tick; `rate` pictures a second where they have no times."""
+        self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
+        self._name = name
+        self._expected: deque[int] = deque()
+        self._untimed: list[av.VideoFrame] = []
+        self._next: int | None = None
+        self._said = False
+
+    def expect(self, decoding_time: int) -> None:
+        """Note a packet's time in a container that keeps no other: the n-th picture shown has the n-th of them."""
+        self._expected.append(decoding_time)
+
+    def place(self, pictures: list[av.VideoFrame], *, last: bool) -> list[tuple[av.VideoFrame, int]]:
+        """Pictures whose times are known now, in order; after the last ones, all of them."""
+        placed: list[tuple[av.VideoFrame, int]] = []
+        for picture in pictures:
+            if self._expected:
+                picture.pts = self._expected.popleft()
+            if picture.pts is None and self._next is None:
+                self._untimed.append(picture)
+                if len(self._untimed) > _PATIENCE:
+                    placed += self._release(0)
+                continue
+            if self._untimed:
+                assert picture.pts is not None
+                placed += self._release(picture.pts - self._step * len(self._untimed))
+            placed.append((picture, self._time_of(picture)))
+        if last and self._untimed:
+            placed += self._release(0)
+        return placed
+
+    def _release(self, first: int) -> list[tuple[av.VideoFrame, int]]:
+        self._next = first
+        released = [(picture, self._time_of(picture, spaced=True)) for picture in self._untimed]
+        self._untimed = []
+        return released
+
+    def _time_of(self, picture: av.VideoFrame, *, spaced: bool = False) -> int:
+        pts = picture.pts
+        if pts is None:
+            assert self._next is not None
+            pts = self._next
+            if not self._said:
+                log.warning("%s: pictures without time stamps are spaced by the average rate", self._name)
+                self._said = True
+        self._next = pts + (self._step if spaced else picture.duration or self._step)
+        return pts
