@@ -61,6 +61,10 @@ class Encoding:
     pixel_format: str
     options: Mapping[str, str]
 
+    def rate_for(self, rate: Fraction) -> Fraction:
+        """The frame rate to write into the stream for pictures that come at `rate` on average."""
+        return min(self.encoder.rates, key=lambda known: abs(known - rate)) if self.encoder.rates else rate
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -235,12 +239,12 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         size if size <= limit else limit - (limit - size) % 2
         for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
     )
+    rate = encoding.rate_for(pictures.rate)
     output = av.open(Nowhere(), "w", format=container)
     try:
-        stream = output.add_stream(encoding.encoder.name, rate=grid_rate(pictures.rate))
+        stream = output.add_stream(encoding.encoder.name, rate=rate)
         configure(stream, encoding, width, height)
-        stream.time_base = 1 / grid_rate(pictures.rate)
-        stream.codec_context.time_base = 1 / grid_rate(pictures.rate)
+        stream.time_base = stream.codec_context.time_base = 1 / rate
         output.start_encoding()
         left = set(stream.codec_context.options) & set(encoding.options)
         if left:

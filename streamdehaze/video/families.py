@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Encoder:
     """Pixel formats where FFmpeg does not list them."""
     counts_frames: bool = False
     """True where the bitstream knows only a few frame rates: time stamps then go around the encoder."""
+    rates: tuple[Fraction, ...] = ()
+    """The only frame rates the bitstream knows; empty for any."""
     full_range: bool = False
     """True where samples are always 0…max."""
     hdr_option: str | None = None
@@ -32,6 +35,11 @@ class Encoder:
     writes_aspect: bool = False
     """True where the sample aspect ratio is part of the bitstream."""
 
+
+_MPEG_RATES = tuple(
+    Fraction(*rate)
+    for rate in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
+)  # ISO/IEC 13818-2 table 6-4
 
 _SOFTWARE = (
     Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True),
@@ -63,8 +71,8 @@ _SOFTWARE = (
     Encoder("apng"),
     Encoder("gif"),
     Encoder("qtrle"),
-    Encoder("mpeg1video", "qscale", 2, counts_frames=True, writes_aspect=True),
-    Encoder("mpeg2video", "qscale", 2, counts_frames=True, writes_aspect=True),
+    Encoder("mpeg1video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
+    Encoder("mpeg2video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
     Encoder("mpeg4", "qscale", 2, counts_frames=True, writes_aspect=True),
     Encoder("msmpeg4", "qscale", 2, counts_frames=True),
     Encoder("flv", "qscale", 2, counts_frames=True),

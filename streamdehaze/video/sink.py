@@ -237,6 +237,7 @@ class _Opened:
 
     def _add_video(self, picture: av.VideoFrame, original: av.VideoFrame, rate: Fraction) -> Any:
         encoding = self._encoding
+        rate = encoding.rate_for(rate)
         stream: Any = self.output.add_stream(encoding.encoder.name, rate=rate)
         context = stream.codec_context
         configure(stream, encoding, *self._size)

@@ -1,0 +1,190 @@
+"""Times of pictures pass through as the integers they are, in every container and at every kind of start."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import Clip, copy_through, other_packets, video_ticks, video_times
+
+from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.frame import Frame, PixelFormat, VideoInfo
+from streamdehaze.video import EncodeOptions, FileSink, FileSource
+
+TICKS = {"mkv": (1, 1000), "mp4": (1, 12800), "mov": (1, 600), "webm": (1, 1000), "avi": (1, 25), "ts": (1, 90000)}
+AUDIO = {"webm": "libopus", "avi": "pcm_s16le"}
+REORDERING = {"bf": "2", "g": "12"}
+
+
+def clip(ending: str, kind: str) -> Clip:
+    """Thirty pictures in a container, timed in one of five ways."""
+    time_base = Fraction(*TICKS[ending])
+    step = Fraction(1, 25) / time_base
+    regular = [int(step * number) for number in range(30)]
+    uneven = [int(pts + number * 7 % 5 * step / 10) for number, pts in enumerate(regular)]
+    pts = {
+        "cfr": regular,
+        "vfr": regular if ending == "avi" else uneven,
+        "late start": [int(value + 5 * step) for value in regular],
+        "reordered": regular,
+        "negative start": [int(value - 3 * step) for value in regular],
+    }[kind]
+    options = {"bf": "0"} if kind == "cfr" or ending == "avi" else REORDERING
+    container_options = {"video_track_timescale": "600"} if ending == "mov" else {}
+    if kind == "negative start":
+        container_options["avoid_negative_ts"] = "disabled"
+    if ending == "webm":
+        options = {"cpu-used": "8"}
+    return Clip(
+        codec="libvpx-vp9" if ending == "webm" else "libx264",
+        time_base=time_base,
+        pts=pts,
+        options=options,
+        container_options=container_options,
+        audio=AUDIO.get(ending, "aac"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["cfr", "vfr", "late start", "reordered", "negative start"])
+@pytest.mark.parametrize("ending", list(TICKS))
+def test_times_and_packets_survive_unchanged(tmp_path: Path, ending: str, kind: str) -> None:
+    source = clip(ending, kind).write(tmp_path / f"in.{ending}")
+    sink = copy_through(source, tmp_path / f"out.{ending}")
+    time_base, ticks = video_ticks(source)
+    assert video_ticks(tmp_path / f"out.{ending}") == (time_base, ticks)
+    assert sink.frames == len(ticks) >= 27
+    assert other_packets(tmp_path / f"out.{ending}") == other_packets(source)
+    assert sink.dropped == []
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mov", "ts"])
+def test_vfr_of_another_container_keeps_its_seconds(tmp_path: Path, ending: str) -> None:
+    source = clip("mp4", "vfr").write(tmp_path / "in.mp4")
+    copy_through(source, tmp_path / f"out.{ending}")
+    before, after = video_times(source), video_times(tmp_path / f"out.{ending}")
+    offsets = {"ts": after[0] - before[0]}  # a transport stream cannot hold the sound before 0
+    tick = Fraction(*TICKS[ending]) if ending != "mov" else 0
+    assert len(after) == len(before)
+    assert all(abs(b + offsets.get(ending, 0) - a) <= tick for a, b in zip(after, before, strict=True))
+
+
+def test_times_before_zero_move_all_streams_alike_into_mp4(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = clip("webm", "negative start").write(tmp_path / "in.webm")
+    copy_through(source, tmp_path / "out.mp4")
+    assert video_times(tmp_path / "out.mp4") == [Fraction(40 * number, 1000) for number in range(30)]
+    (before,), (after,) = other_packets(source).values(), other_packets(tmp_path / "out.mp4").values()
+    assert abs(after[0][0] - before[0][0] - Fraction(120, 1000)) < Fraction(1, 1000)
+    assert "instead of -0.120 s" in caplog.text
+
+
+def test_source_hands_out_integers_of_the_stream(tmp_path: Path) -> None:
+    source = clip("mp4", "vfr").write(tmp_path / "in.mp4")
+    with_source = FileSource(source)
+    frames = list(with_source)
+    assert with_source.info.time_base == frames[0].time_base == Fraction(1, 12800)
+    assert [frame.pts for frame in frames] == video_ticks(source)[1]
+    assert with_source.info.frame_count == len(frames)
+    with pytest.raises(RuntimeError):
+        next(iter(with_source))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "ts"])
+def test_window_cuts_all_streams_alike(tmp_path: Path, ending: str) -> None:
+    time_base = Fraction(*TICKS[ending])
+    step = int(Fraction(1, 25) / time_base)
+    made = Clip(
+        time_base=time_base, pts=range(0, 150 * step, step), options={"g": "40", "bf": "2"}, audio="aac",
+        subtitles={"mkv": "subrip", "mp4": "mov_text"}.get(ending),
+    )  # fmt: skip
+    source = made.write(tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}", window={"start": 2.02, "end": 3.5})
+    before, after = video_times(source), video_times(tmp_path / f"out.{ending}")
+    with av.open(str(source)) as container:
+        starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None]
+    origin = min(starts)
+    first, last = origin + Fraction("2.02"), origin + Fraction("3.5")
+    kept = [time for time in before if first <= time < last]
+    assert len(after) == len(kept) >= 36
+    lag = after[0] - kept[0]
+    assert [time - lag for time in after] == kept
+    sound_before = other_packets(source)["1 audio aac"]
+    sound_after = other_packets(tmp_path / f"out.{ending}")["1 audio aac"]
+    expected = [packet for packet in sound_before if first <= packet[0] < last]
+    assert [packet[2] for packet in sound_after] == [packet[2] for packet in expected]
+    assert all(abs(b[0] - lag - a[0]) <= Fraction(1, 900) for b, a in zip(sound_after, expected, strict=True))
+    assert 0 <= after[0] <= Fraction(1, 10)
+
+
+def test_window_starts_at_zero_in_words_of_the_result(tmp_path: Path) -> None:
+    source = Clip(pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
+    frames = list(FileSource(source, start=1.0, end=2.0))
+    assert [frame.pts for frame in frames] == [512 * number for number in range(25)]
+    assert FileSource(source, start=1.0, end=2.0).info.duration_seconds == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1.0, None), (2.0, 1.0), (None, 0.0)])
+def test_window_that_is_none_is_refused(tmp_path: Path, start: float | None, end: float | None) -> None:
+    source = Clip().write(tmp_path / "in.mp4")
+    with pytest.raises(ConfigError, match="--start|--end"):
+        FileSource(source, start=start, end=end)
+
+
+def test_window_after_the_end_says_so(tmp_path: Path) -> None:
+    source = Clip().write(tmp_path / "in.mp4")
+    with pytest.raises(SourceError, match="no frames between"):
+        list(FileSource(source, start=50.0))
+
+
+def test_window_cuts_chapters(tmp_path: Path) -> None:
+    millisecond = Fraction(1, 1000)
+    chapters = [
+        {"id": n, "start": n * 1000, "end": (n + 1) * 1000, "time_base": millisecond, "metadata": {"title": str(n)}}
+        for n in range(4)
+    ]
+    source = Clip(pts=range(0, 100 * 512, 512), chapters=chapters).write(tmp_path / "in.mp4")
+    cut = FileSource(source, start=1.5, end=2.5).chapters
+    times = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in cut]
+    assert times == [(0, Fraction(1, 2), "1"), (Fraction(1, 2), 1, "2")]
+
+
+def test_deinterlacing_keeps_number_and_times(tmp_path: Path) -> None:
+    options = {"flags": "+ildct+ilme", "bf": "0"}
+    made = Clip(codec="mpeg2video", options=options, time_base=Fraction(1, 25), pts=range(24), rate=25)
+    source = made.write(tmp_path / "in.mkv")
+    plain = [(frame.pts, frame.nbytes) for frame in FileSource(source)]
+    woven = list(FileSource(source, deinterlace=True))
+    assert [frame.pts for frame in woven] == [pts for pts, _ in plain]
+    assert not woven[0].opaque.interlaced_frame
+
+
+def test_pictures_of_the_same_time_are_moved_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Stammering:
+        info = VideoInfo(16, 16, "yuv420p", Fraction(25), Fraction(1, 25), None, None, "ffv1")
+
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            pixel_format = PixelFormat.parse("yuv420p")
+            sizes = [(16, 16), (8, 8), (8, 8)]
+            for pts in (0, 1, 1, 1, 5):
+                planes = tuple(np.full(size, 90, np.uint8) for size in sizes)
+                yield Frame(planes, 16, 16, pixel_format, pts=pts, time_base=Fraction(1, 25))
+
+        def close(self) -> None: ...
+
+    with caplog.at_level(logging.WARNING), FileSink(tmp_path / "out.mkv", Stammering()) as sink:
+        for frame in Stammering():
+            sink.write(frame)
+    assert video_times(tmp_path / "out.mkv") == [Fraction(n, 25) for n in (0, 1, 2, 3, 5)]
+    assert caplog.text.count("moved forward") == 1
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("mpeg4", "mkv"), ("mpeg2video", "ts"), ("mpeg4", "mp4")])
+def test_old_codecs_that_count_frames_keep_uneven_times(tmp_path: Path, codec: str, ending: str) -> None:
+    source = clip(ending, "vfr").write(tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec=codec))
+    assert video_ticks(tmp_path / f"out.{ending}") == video_ticks(source)
