@@ -19,7 +19,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from streamdehaze.errors import SinkError, SourceError
-from streamdehaze.frame import Frame
+from streamdehaze.frame import ColorSpec, Frame, PixelFormat
 from streamdehaze.video.picture import PictureSink, PictureSource, is_picture
 
 WIDTH, HEIGHT = 61, 37  # odd on purpose
@@ -493,7 +493,7 @@ def test_an_aborted_picture_leaves_nothing(tmp_path: Path, source: PictureSource
     sink = PictureSink(tmp_path / "b.png", source)
     sink.write(frame)
     sink.abort()
-    with pytest.raises(SinkError, match="no picture came"):
+    with pytest.raises(SinkError, match="no frame reached"):
         PictureSink(tmp_path / "c.png", source).close()
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
@@ -509,18 +509,22 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, source: PictureS
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_picture_holds_one_frame_of_gray_or_rgb(tmp_path: Path, source: PictureSource) -> None:
-    from streamdehaze.frame import PixelFormat
-
+def test_a_picture_holds_one_frame(tmp_path: Path, source: PictureSource) -> None:
     (frame,) = source
-    planar = Frame(tuple(np.zeros((8, 8), np.uint8) for _ in range(3)), 8, 8, PixelFormat.parse("yuv444p"))
-    with pytest.raises(SinkError, match="not yuv444p"):
-        PictureSink(tmp_path / "b.png", source).write(planar)
     sink = PictureSink(tmp_path / "b.png", source)
     sink.write(frame)
     with pytest.raises(SinkError, match="holds one picture"):
         sink.write(frame)
     sink.abort()
+
+
+def test_frames_of_video_formats_are_written_in_their_own_colours(tmp_path: Path, source: PictureSource) -> None:
+    red_in_bt709 = (63, 102, 240)  # narrow range
+    planes = tuple(np.full((8, 8), level, np.uint8) for level in red_in_bt709)
+    sink = PictureSink(tmp_path / "b.png", source)
+    sink.write(Frame(planes, 8, 8, PixelFormat.parse("yuv444p"), ColorSpec(1, 1, 1, full_range=False)))
+    sink.close()
+    assert np.abs(np.asarray(Image.open(tmp_path / "b.png"), int) - (255, 0, 0)).max() <= 2
 
 
 def test_pictures_are_known_by_ending_or_content(tmp_path: Path) -> None:

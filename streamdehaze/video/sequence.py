@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
-_NUMBER = re.compile(r"%0?\d*d")
+_NUMBER = re.compile(r"%(0?\d*)d")
 
 
 def is_sequence(path: str | os.PathLike[str]) -> bool:
     """Whether a path is an image sequence; a file of just that name is not."""
     return bool(_NUMBER.search(PurePath(path).name)) and not os.path.exists(path)
+
+
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of one frame."""
+    return pattern.with_name(_NUMBER.sub(lambda match: f"{number:{match[1]}d}", pattern.name, count=1))
+
+
+def numbered_files(pattern: Path) -> dict[int, Path]:
+    """The files there are of a sequence by their numbers, in order; numbers may be missing."""
+    match = _NUMBER.search(pattern.name)
+    if match is None or not pattern.parent.is_dir():
+        return {}
+    before, after = re.escape(pattern.name[: match.start()]), re.escape(pattern.name[match.end() :])
+    found = (re.fullmatch(rf"{before}(\d+){after}", name) for name in os.listdir(pattern.parent))
+    numbers = sorted(int(hit[1]) for hit in found if hit)
+    files = {number: numbered(pattern, number) for number in numbers}
+    return {number: file for number, file in files.items() if file.exists()}

@@ -33,19 +33,8 @@ class Target:
         if os.fspath(path) == "-":
             return cls(None, _known(container or "matroska"))
         target = Path(path)
-        if target.is_dir():
-            raise SinkError(f"'{target}' is a folder; give the name of a file in it")
-        folder = target.parent
-        if not folder.is_dir():
-            raise SinkError(f"the folder '{folder}' does not exist; create it first")
+        refuse_unwritable(target, overwrite, source)
         container = _known(container) if container is not None else _by_ending(target)
-        if target.exists():
-            if source is not None and os.path.exists(source) and os.path.samefile(source, target):
-                raise SinkError(f"'{target}' is the input itself; choose another name for the output")
-            if not overwrite:
-                raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise SinkError(f"the folder '{folder}' may not be written to")
         return cls(target, container)
 
     @property
@@ -73,6 +62,26 @@ class Target:
         if self.partial is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self.partial)
+
+
+def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[str] | None) -> None:
+    """Check that a file can be written under this name.
+
+    Raises:
+        SinkError: if it exists already, is the input, or its folder is missing or may not be written to.
+    """
+    if target.is_dir():
+        raise SinkError(f"'{target}' is a folder; give the name of a file in it")
+    folder = target.parent
+    if not folder.is_dir():
+        raise SinkError(f"the folder '{folder}' does not exist; create it first")
+    if target.exists():
+        if source is not None and os.path.exists(source) and os.path.samefile(source, target):
+            raise SinkError(f"'{target}' is the input itself; choose another name for the output")
+        if not overwrite:
+            raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"the folder '{folder}' may not be written to")
 
 
 def _known(container: str) -> str:

@@ -1,4 +1,4 @@
-"""Still pictures: read as one frame, written with everything their files said besides the pixels."""
+"""Still pictures and sequences of them: read as frames, written with everything their files said besides the pixels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from streamdehaze.video.picture.formats import FORMATS, format_for
+from streamdehaze.video.picture.sequence import SequenceSink, SequenceSource
 from streamdehaze.video.picture.sink import PictureSink
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.sequence import is_sequence
 
-__all__ = ["PICTURE_SUFFIXES", "PictureSink", "PictureSource", "is_picture"]
+__all__ = ["PICTURE_SUFFIXES", "PictureSink", "PictureSource", "SequenceSink", "SequenceSource", "is_picture"]
 
 PICTURE_SUFFIXES = frozenset(suffix for entry in FORMATS for suffix in entry.suffixes)
 """Lower-case file name endings of still pictures, the dot included."""

@@ -6,17 +6,14 @@ import contextlib
 import logging
 import os
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.video.picture.formats import FORMATS, PictureFormat, format_for
+from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Source
+from streamdehaze.video.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
 
@@ -47,39 +44,35 @@ class PictureSink:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._format = _format_of(self.path)
+        picture_format(self.path)
         self._metadata = source.metadata if isinstance(source, PictureSource) else PictureMetadata()
         self._quality = quality
         self._overwrite = overwrite
         self._part = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
         self._written = False
-        if quality is not None and not 1 <= quality <= 100:
-            raise SinkError(f"quality {quality} is outside 1 to 100")
         if (source.info.frame_count or 1) > 1:
             raise SinkError(
                 f"'{self.path}' holds one picture, not a video; use a name like '{self.path.stem}.%05d.png'"
             )
-        self._refuse_target(source)
+        refuse_unwritable(self.path, overwrite, source.path if isinstance(source, PictureSource) else None)
 
     def write(self, frame: Frame) -> None:
         """Encode the frame beside the final name.
 
         Raises:
-            SinkError: on a second frame, a frame that is neither gray nor packed RGB, or a full disk.
+            SinkError: on a second frame, or if the format cannot hold it or the disk is full.
         """
         if self._written:
             raise SinkError(f"'{self.path}' holds one picture; use a name like '{self.path.stem}.%05d.png' for more")
-        pixels = self._fitted(_pixels(frame, self.path))
-        try:
-            data = self._format.encode(pixels, self._metadata, self._quality)
-        except Exception as error:  # OSError, ValueError, struct.error: what a format cannot hold
-            raise SinkError(f"cannot encode '{self.path}' as {self._format.name}: {error}") from error
+        data, lost = encode_picture(self.path, frame, self._metadata, self._quality)
+        if lost:
+            log.warning("'%s' does not keep from the input: %s", self.path, ", ".join(lost))
         self._written = True
         try:
             self._part.write_bytes(data)
         except OSError as error:
             self.abort()
-            raise SinkError(f"cannot write '{self.path}': {error.strerror or error}") from error
+            raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Give the picture its final name.
@@ -89,14 +82,14 @@ class PictureSink:
         """
         if not self._part.exists():
             if not self._written:
-                raise SinkError(f"no picture came for '{self.path}'")
+                raise SinkError(f"no frame reached '{self.path}', so it was not written")
             return
         try:
             if not self._overwrite and self.path.exists():
                 raise SinkError(f"'{self.path}' exists already; use --overwrite to replace it")
             os.replace(self._part, self.path)
         except OSError as error:
-            raise SinkError(f"cannot write '{self.path}': {error.strerror or error}") from error
+            raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
         finally:
             self.abort()
 
@@ -104,49 +97,3 @@ class PictureSink:
         """Remove what was written so far; a finished picture stays."""
         with contextlib.suppress(OSError):
             self._part.unlink(missing_ok=True)
-
-    def _refuse_target(self, source: Source) -> None:
-        folder = self.path.parent
-        if isinstance(source, PictureSource) and self.path.exists() and self.path.samefile(source.path):
-            raise SinkError(f"'{self.path}' is the input itself; choose another output")
-        if self.path.is_dir():
-            raise SinkError(f"'{self.path}' is a folder; give a file name in it")
-        if self.path.exists() and not self._overwrite:
-            raise SinkError(f"'{self.path}' exists already; use --overwrite to replace it")
-        if not folder.is_dir():
-            raise SinkError(f"cannot write '{self.path}': the folder '{folder}' does not exist")
-        if not os.access(folder, os.W_OK):
-            raise SinkError(f"cannot write '{self.path}': no permission to write in '{folder}'")
-
-    def _fitted(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The pixels as the format can hold them; everything given up on the way is said in one warning."""
-        lost = [*self._metadata.left_out, *self._format.lost(self._metadata)]
-        if pixels.dtype == np.uint16 and not self._format.deep:
-            pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-            lost.insert(0, "16 bits a sample (rounded to 8)")
-        if pixels.shape[2] in (2, 4) and not self._format.alpha:
-            pixels = pixels[:, :, :-1]
-            lost.insert(0, "transparency")
-        if lost:
-            log.warning("'%s' does not keep from the input: %s", self.path, ", ".join(lost))
-        return pixels
-
-
-def _format_of(path: Path) -> PictureFormat:
-    found = format_for(path.suffix)
-    if found is None:
-        known = ", ".join(suffix for entry in FORMATS for suffix in entry.suffixes)
-        raise SinkError(f"'{path}' is not the name of a picture; its ending can be {known}")
-    return found
-
-
-def _pixels(frame: Frame, path: Path) -> npt.NDArray[Any]:
-    """(height, width, channels) of a gray or packed RGB frame, in the order gray or RGB, then alpha."""
-    pixel_format = frame.pixel_format
-    if len(frame.planes) != 1 or pixel_format.depth not in (8, 16):
-        raise SinkError(f"'{path}' is written from gray or packed RGB frames, not {pixel_format.name}")
-    array = frame.to_array().reshape(frame.height, frame.width, -1)
-    order = [component.offset for component in pixel_format.components]
-    if "a" in pixel_format.name.removeprefix("gray"):
-        order += sorted(set(range(array.shape[2])) - set(order))
-    return array if order == list(range(array.shape[2])) else array[:, :, order]

@@ -1,0 +1,177 @@
+"""Numbered pictures as one video: each file read and written with all that a single picture keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.picture.encoding import encode_picture, picture_format
+from streamdehaze.video.picture.metadata import PictureMetadata
+from streamdehaze.video.picture.source import PictureSource
+from streamdehaze.video.protocols import Source
+from streamdehaze.video.sequence import numbered, numbered_files
+from streamdehaze.video.target import refuse_unwritable
+
+log = logging.getLogger("streamdehaze")
+
+RATE = 25
+"""Frames a second: files say nothing of time, and FFmpeg takes the same."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a frame of a sequence carries to the sink."""
+
+    number: int
+    metadata: PictureMetadata
+
+
+class SequenceSource:
+    """The pictures of an image sequence such as "frames/%05d.png", in the order of their numbers.
+
+    Missing numbers are no end: the frames after them follow on, and keep their numbers in a `SequenceSink`.
+
+    Args:
+        path: the pattern.
+        start, end: seconds at 25 frames a second; frames from `start` up to, not including, `end` are taken.
+
+    Raises:
+        SourceError: if there is no such file, or the first one cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, start: float | None = None, end: float | None = None) -> None:
+        self.path = Path(path)
+        files = list(numbered_files(self.path).items())
+        if not files:
+            raise SourceError(f"no file matches the image sequence '{self.path}'")
+        self._files = [
+            (index, number, file)
+            for index, (number, file) in enumerate(files)
+            if (start is None or index >= start * RATE) and (end is None or index < end * RATE)
+        ]
+        if not self._files:
+            raise SourceError(f"'{self.path}' has no frames between --start and --end")
+        with contextlib.closing(PictureSource(self._files[0][2])) as first:
+            self._info = replace(
+                first.info,
+                average_rate=Fraction(RATE),
+                time_base=Fraction(1, RATE),
+                frame_count=len(self._files),
+                duration_seconds=len(self._files) / RATE,
+            )
+
+    @property
+    def info(self) -> VideoInfo:
+        """Size and pixel format are those of the first picture."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """One frame a file, its PTS the index from the sequence's first file on.
+
+        Raises:
+            SourceError: naming the picture that cannot be read.
+        """
+        for index, number, file in self._files:
+            with contextlib.closing(PictureSource(file)) as picture:
+                for frame in picture:
+                    origin = _Origin(number, picture.metadata)
+                    yield replace(frame, pts=index, time_base=Fraction(1, RATE), duration=1, opaque=origin)
+
+    def close(self) -> None:
+        """Nothing is left open between frames."""
+
+
+class SequenceSink:
+    """Writes frames as numbered pictures, "clear/%05d.png"; none gets its name before all are whole.
+
+    A frame of a `SequenceSource` keeps its number and its file's metadata; others are numbered from 1.
+
+    Args:
+        path: the pattern.
+        source: where the frames come from.
+        quality: as in `PictureSink`.
+        overwrite: replace files of such names.
+
+    Raises:
+        SinkError: if files of such names exist or cannot be written there, or it is no picture's name.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        source: Source,
+        *,
+        quality: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        picture_format(self.path)
+        refuse_unwritable(self.path, overwrite, None)
+        there = numbered_files(self.path)
+        if there and isinstance(source, SequenceSource) and _same_files(source.path, self.path):
+            raise SinkError(f"'{self.path}' is the input itself; choose another name for the output")
+        if there and not overwrite:
+            first = next(iter(there.values()))
+            raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
+        self._quality = quality
+        self._written: dict[Path, Path] = {}
+        self._next = 1
+        self._warned = False
+
+    def write(self, frame: Frame) -> None:
+        """Encode the next picture beside its final name.
+
+        Raises:
+            SinkError: if the format cannot hold it or it cannot be written; all pictures are removed then.
+        """
+        origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
+        self._next = origin.number + 1
+        file = numbered(self.path, origin.number)
+        part = file.with_name(f"{file.stem}.part{file.suffix}")
+        try:
+            data, lost = encode_picture(file, frame, origin.metadata, self._quality)
+            self._written[part] = file
+            part.write_bytes(data)
+        except OSError as error:
+            self.abort()
+            raise SinkError(f"'{file}' cannot be written: {error.strerror or error}") from error
+        except SinkError:
+            self.abort()
+            raise
+        if lost and not self._warned:
+            log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(lost))
+            self._warned = True
+
+    def close(self) -> None:
+        """Give the pictures their final names.
+
+        Raises:
+            SinkError: if no frame came.
+        """
+        if self._next == 1:
+            raise SinkError(f"no frame reached '{self.path}', so it was not written")
+        try:
+            for part, file in self._written.items():
+                os.replace(part, file)
+        except OSError as error:
+            raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Remove the pictures that have no final name yet."""
+        for part in self._written:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        self._written.clear()
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.parent.samefile(other.parent)
