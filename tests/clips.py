@@ -127,6 +127,9 @@ class Clip:
         picture = noise_picture((16, 16), "rgb24", 0)
         picture.pts = 0
         content = bytes(coder.encode(picture)[0])
+        if output.format.name == "matroska":
+            output.add_attachment("cover.png", "image/png", content)
+            return []
         stream = output.add_mux_stream("png", width=16, height=16)
         stream.disposition = av.stream.Disposition.attached_pic
         packet = Packet(content)
@@ -189,7 +192,8 @@ def other_packets(path: Path) -> dict[str, list[tuple[Any, ...]]]:
             if stream is not main and packet.size:
                 name = f"{stream.index} {stream.type} {stream.name}"
                 time_base = packet.time_base
-                entry = (packet.pts * time_base, packet.duration * time_base, _digest(bytes(packet)))
+                start = None if packet.pts is None else packet.pts * time_base
+                entry = (start, packet.duration * time_base, _digest(bytes(packet)))
                 found.setdefault(name, []).append(entry)
     return found
 

@@ -11,15 +11,17 @@ import av.error
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from streamdehaze.video.encoder import Nowhere, close_quietly
-from streamdehaze.video.families import TRANSPORT_STREAM_CODECS
+from streamdehaze.video.families import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.source import FileSource
 
 log = logging.getLogger("streamdehaze")
 
-_STALE = ("encoder", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
+_COVERS_IN_HEADER = frozenset({"matroska"})
+_NO_TEXT = b"\0\0"
+_STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
 _BRANDS = frozenset({"major_brand", "minor_version", "compatible_brands"})
 
 
@@ -31,21 +33,30 @@ class Passthrough:
         self._source = source
         self.accepted: list[Stream] = []
         self.refused: list[Stream] = []
+        self._covers: dict[int, bytes] = {}
         for stream in source.others:
-            takes = _takes([stream], container_format) and (
-                not self.accepted or _takes([*_without_attachments(self.accepted), stream], container_format)
-            )
+            if container_format in _COVERS_IN_HEADER and Disposition.attached_pic in stream.disposition:
+                self._covers[stream.index] = source.cover(stream)
+                takes = bool(self._covers[stream.index])
+            else:
+                takes = _takes([stream], container_format) and (
+                    not self.accepted or _takes([*_in_packets(self.accepted), stream], container_format)
+                )
             (self.accepted if takes else self.refused).append(stream)
         source.collect(self.accepted)
         self._outputs: dict[int, Stream] = {}
         self._last_dts: dict[int, int] = {}
         self._repaired = False
+        self._ends_subtitles = container_format in MOV_FAMILY
 
     def add_to(self, output: OutputContainer, before: int | None = None, since: int | None = None) -> None:
         """Add the streams that lie before the video in the input, or since it, so that their order stays."""
         for stream in self.accepted:
             if (before is not None and stream.index < before) or (since is not None and stream.index > since):
-                self._outputs[stream.index] = copy_stream(stream, output)
+                if stream.index in self._covers:
+                    _attach_cover(stream, self._covers[stream.index], output)
+                else:
+                    self._outputs[stream.index] = copy_stream(stream, output)
 
     def drain(self, output: OutputContainer, delay: Fraction) -> None:
         """Write all packets that wait, `delay` seconds later than they were."""
@@ -53,7 +64,7 @@ class Passthrough:
         while waiting:
             packet = waiting.popleft()
             target = self._outputs.get(packet.stream_index)
-            if target is not None:
+            if target is not None and not self._written_by_muxer(packet):
                 packet.stream = target
                 if delay and packet.time_base:
                     ticks = round(delay / packet.time_base)
@@ -61,6 +72,15 @@ class Passthrough:
                     packet.dts = None if packet.dts is None else packet.dts + ticks
                 self._mend(packet)
                 output.mux_one(packet)
+
+    def _written_by_muxer(self, packet: Packet[Any]) -> bool:
+        """Whether a packet is an end of a subtitle, which MOV and MP4 writers add by themselves."""
+        return (
+            self._ends_subtitles
+            and packet.size == len(_NO_TEXT)
+            and packet.stream.type == "subtitle"
+            and bytes(packet) == _NO_TEXT
+        )
 
     def _mend(self, packet: Packet[Any]) -> None:
         """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
@@ -98,7 +118,11 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
 
 def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
     """Metadata without what describes the encoding of the input: its encoder, statistics, brands."""
-    return {key: value for key, value in metadata.items() if not key.startswith(_STALE) and key not in _BRANDS}
+    return {
+        key: value
+        for key, value in metadata.items()
+        if not key.upper().startswith(_STALE) and key.lower() not in _BRANDS
+    }
 
 
 def describe(stream: Stream) -> str:
@@ -109,8 +133,17 @@ def describe(stream: Stream) -> str:
     return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
 
 
-def _without_attachments(streams: list[Stream]) -> list[Stream]:
-    return [stream for stream in streams if stream.type != "attachment"]
+def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> None:
+    """Put a cover picture into the header as a file of its own."""
+    codec = stream.codec_context.name
+    kind = "jpeg" if codec == "mjpeg" else codec
+    name = stream.metadata.get("filename", f"cover.{'jpg' if kind == 'jpeg' else kind}")
+    output.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), content)
+
+
+def _in_packets(streams: list[Stream]) -> list[Stream]:
+    """The streams that are not part of the header."""
+    return [s for s in streams if s.type != "attachment" and Disposition.attached_pic not in s.disposition]
 
 
 def _takes(streams: list[Stream], container_format: str) -> bool:

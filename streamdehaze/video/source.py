@@ -102,6 +102,16 @@ class FileSource:
         """Keep the packets of `streams` in `packets` from now on; only what somebody copies is kept in memory."""
         self._collected = frozenset(stream.index for stream in streams)
 
+    def cover(self, stream: Stream) -> bytes:
+        """The file of a cover picture, read ahead for containers that keep it in their header; b"" from a pipe."""
+        if self.path is None:
+            return b""
+        container, _ = open_media(self.path, "none")
+        with container:
+            for packet in container.demux(container.streams[stream.index]):
+                return bytes(packet)
+        return b""
+
     def __iter__(self) -> Iterator[Frame]:
         """The frames in presentation order, once.
 
@@ -215,9 +225,11 @@ class FileSource:
         """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
         time_base = packet.time_base
         instant = packet.pts if packet.pts is not None else packet.dts
-        if instant is None or not time_base:
+        if Disposition.attached_pic in packet.stream.disposition:
+            packet.pts = packet.dts = 0  # a cover belongs to the whole file
+        elif instant is None or not time_base:
             return False
-        if Disposition.attached_pic not in packet.stream.disposition:
+        else:
             if self.window.after(instant, time_base):
                 return True
             if self.window.before(instant, time_base):

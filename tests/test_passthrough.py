@@ -1,0 +1,236 @@
+"""Everything in a file that is not the picture comes out as it went in, or is named once."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from av.stream import Disposition
+from clips import Clip, copy_through, other_packets, video_ticks, video_times
+
+from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video.hdr import LightLevels, light_levels
+
+MILLISECOND = Fraction(1, 1000)
+CHAPTERS = [
+    {"id": 1, "start": 0, "end": 400, "time_base": MILLISECOND, "metadata": {"title": "into the fog"}},
+    {"id": 2, "start": 400, "end": 900, "time_base": MILLISECOND, "metadata": {"title": "out of it"}},
+]
+PQ = (9, 16, 9, 1)  # BT.2020 primaries, PQ transfer, BT.2020 matrix, narrow range
+LEVELS = LightLevels(
+    (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329), luminance=(1000.0, 0.005), content=(1000, 400)
+)
+
+
+def rich(**changes: Any) -> Clip:
+    """A clip with one of everything that MP4, MOV and Matroska can all hold."""
+    facts: dict[str, Any] = {
+        "audio": "aac",
+        "metadata": {"title": "Fog", "comment": "cold morning"},
+        "video_metadata": {"language": "eng", "handler_name": "camera"},
+        "aspect": Fraction(4, 3),
+        "rotation": 90,
+        "color": (1, 1, 1, 1),
+        "chapters": CHAPTERS,
+    }
+    return Clip(**{**facts, **changes})
+
+
+def first_picture(path: Path) -> av.VideoFrame:
+    with av.open(str(path)) as container:
+        return next(container.decode(container.streams.video[0]))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "mov"])
+def test_tags_chapters_aspect_rotation_and_colour_survive(tmp_path: Path, ending: str) -> None:
+    subtitles = {"mkv": "subrip", "mp4": "mov_text"}.get(ending)
+    source = rich(subtitles=subtitles).write(tmp_path / f"in.{ending}")
+    target = tmp_path / f"out.{ending}"
+    assert copy_through(source, target).dropped == []
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        assert {k.lower(): v for k, v in after.metadata.items()}.items() >= {
+            ("title", "Fog"), ("comment", "cold morning"),
+        }  # fmt: skip
+        for old, new in zip(before.chapters(), after.chapters(), strict=True):
+            for edge in ("start", "end"):
+                assert new[edge] * new["time_base"] == old[edge] * old["time_base"]
+            assert new["metadata"] == old["metadata"]
+        kinds = [(s.type, s.language, s.disposition) for s in before.streams]
+        assert [(s.type, s.language, s.disposition) for s in after.streams] == kinds
+        assert after.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    picture = first_picture(target)
+    assert picture.rotation == 90
+    color = (picture.color_primaries, picture.color_trc, picture.colorspace, picture.color_range)
+    assert color == (1, 1, 1, 1)
+    assert other_packets(target) == other_packets(source)
+
+
+def test_attachments_and_subtitles_survive_in_matroska(tmp_path: Path) -> None:
+    font = ("sans.ttf", "font/ttf", bytes(range(256)) * 4)
+    source = rich(subtitles="subrip", attachments=[font]).write(tmp_path / "in.mkv")
+    assert copy_through(source, tmp_path / "out.mkv").dropped == []
+    with av.open(str(tmp_path / "out.mkv")) as after:
+        (attachment,) = (s for s in after.streams if s.type == "attachment")
+        assert (attachment.name, attachment.mimetype, attachment.data) == font
+    assert other_packets(tmp_path / "out.mkv") == other_packets(source)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_cover_art_is_no_video_and_survives(tmp_path: Path, ending: str) -> None:
+    source = rich(cover=True).write(tmp_path / f"in.{ending}")
+    reader = FileSource(source)
+    assert reader.info.codec == "h264"
+    copy_through(source, tmp_path / f"out.{ending}")
+    with av.open(str(tmp_path / f"out.{ending}")) as after:
+        covers = [s for s in after.streams if Disposition.attached_pic in s.disposition]
+        assert [cover.codec_context.name for cover in covers] == ["png"]
+    assert [p[2] for p in sum(other_packets(source).values(), [])] == [
+        p[2] for p in sum(other_packets(tmp_path / f"out.{ending}").values(), [])
+    ]
+
+
+def test_data_stream_survives_in_a_transport_stream(tmp_path: Path) -> None:
+    source = Clip(time_base=Fraction(1, 90000), pts=range(0, 90000, 3600), data="klv", audio="aac")
+    copy_through(source.write(tmp_path / "in.ts"), tmp_path / "out.ts")
+    packets = other_packets(tmp_path / "out.ts")
+    assert packets == other_packets(tmp_path / "in.ts")
+    assert any("data" in name for name in packets)
+
+
+def test_second_video_stream_is_copied_without_encoding(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    first, second = Clip().write(tmp_path / "a.mkv"), Clip(codec="ffv1", options={}).write(tmp_path / "b.mkv")
+    with av.open(str(first)) as a, av.open(str(second)) as b, av.open(str(source), "w") as output:
+        copies = [output.add_stream_from_template(c.streams.video[0], opaque=True) for c in (a, b)]
+        copies[0].disposition = Disposition.default
+        for container, copy in zip((a, b), copies, strict=True):
+            for packet in container.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    output.mux_one(packet)
+    copy_through(source, tmp_path / "out.mkv")
+    assert other_packets(tmp_path / "out.mkv") == other_packets(source)
+    assert list(other_packets(source)) == ["1 video ffv1"]
+
+
+def test_what_the_container_refuses_is_named_in_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    font = ("sans.ttf", "font/ttf", b"font")
+    source = rich(subtitles="subrip", attachments=[font]).write(tmp_path / "in.mkv")
+    sink = copy_through(source, tmp_path / "out.avi")
+    assert sink.dropped == [
+        "subtitle stream 2 (srt, deu)",
+        "attachment stream 3 (sans.ttf)",
+        "rotation by 90 degrees",
+        "2 chapters",
+    ]
+    warnings = [record for record in caplog.records if "cannot hold" in record.message]
+    assert len(warnings) == 1
+    assert all(name in warnings[0].message for name in sink.dropped)
+    assert len(other_packets(tmp_path / "out.avi")["1 audio aac"]) == len(other_packets(source)["1 audio aac"])
+
+
+def test_aspect_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    source = Clip(aspect=Fraction(4, 3)).write(tmp_path / "in.mp4")
+    sink = copy_through(source, tmp_path / "out.webm")
+    assert "sample aspect ratio 4:3" in sink.dropped
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending"), [("auto", "mkv"), ("auto", "mp4"), ("auto", "ts"), ("h264", "mkv"), ("av1", "mp4")]
+)
+def test_hdr_light_levels_and_ten_bits_survive(tmp_path: Path, codec: str, ending: str) -> None:
+    parameters = (
+        "log-level=error:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)"
+        "L(10000000,50):max-cll=1000,400"
+    )
+    source = Clip(
+        codec="libx265", pixel_format="yuv420p10le", size=(128, 96), color=PQ,
+        options={"x265-params": parameters, "preset": "ultrafast"},
+    ).write(tmp_path / "in.mkv")  # fmt: skip
+    assert light_levels(first_picture(source)) == LEVELS
+    target = tmp_path / f"out.{ending}"
+    assert copy_through(source, target, encode=EncodeOptions(codec=codec)).dropped == []
+    picture = first_picture(target)
+    levels = light_levels(picture)
+    assert picture.format.name == "yuv420p10le"
+    assert (picture.color_primaries, picture.color_trc, picture.colorspace) == PQ[:3]
+    assert levels.content == LEVELS.content
+    assert levels.primaries == pytest.approx(LEVELS.primaries, abs=2e-5)
+    assert levels.luminance == pytest.approx(LEVELS.luminance, rel=2e-3)
+    assert len(video_times(target)) == len(video_times(source))
+
+
+def test_hdr_light_levels_an_encoder_cannot_write_are_named(tmp_path: Path) -> None:
+    parameters = "log-level=error:max-cll=1000,400"
+    source = Clip(
+        codec="libx265", pixel_format="yuv420p10le", size=(128, 96), color=PQ,
+        options={"x265-params": parameters, "preset": "ultrafast"},
+    ).write(tmp_path / "in.mkv")  # fmt: skip
+    sink = copy_through(source, tmp_path / "out.mkv", encode=EncodeOptions(codec="ffv1"))
+    assert any("HDR light levels" in name for name in sink.dropped)
+
+
+@pytest.mark.parametrize(("codec", "options"), [("mpeg2video", {}), ("libx264", {"bf": "0"})])
+def test_interlaced_stays_interlaced(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    source = Clip(
+        codec=codec, time_base=Fraction(1, 25), pts=range(24), options={"flags": "+ildct+ilme", **options},
+    ).write(tmp_path / "in.mkv")  # fmt: skip
+    assert first_picture(source).interlaced_frame
+    copy_through(source, tmp_path / "out.mkv")
+    assert first_picture(tmp_path / "out.mkv").interlaced_frame
+
+
+def test_closed_captions_survive(tmp_path: Path) -> None:
+    """A picture with side data of its own (here CEA-708 in an SEI message) takes it through the encoder."""
+    source = tmp_path / "in.mkv"
+    Clip(options={"bf": "0"}).write(tmp_path / "plain.mkv")
+    caption = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x2c\xff"
+    sei = b"\x00\x00\x00\x01\x06\x04" + bytes([len(caption)]) + caption + b"\x80"
+    with av.open(str(tmp_path / "plain.mkv")) as plain, av.open(str(source), "w", format="h264") as output:
+        stream = plain.streams.video[0]
+        raw = output.add_stream_from_template(stream, opaque=True)
+        annexb = av.BitStreamFilterContext("h264_mp4toannexb", stream)
+        for packet in plain.demux(stream):
+            for converted in annexb.filter(packet if packet.size else None):
+                with_caption = av.Packet(sei + bytes(converted))
+                with_caption.stream, with_caption.time_base = raw, stream.time_base
+                with_caption.pts, with_caption.dts = converted.pts, converted.dts
+                output.mux_one(with_caption)
+    assert "A53_CC" in {data.type.name for data in first_picture(source).side_data}
+    copy_through(source, tmp_path / "out.mkv")
+    assert "A53_CC" in {data.type.name for data in first_picture(tmp_path / "out.mkv").side_data}
+
+
+def test_packets_are_kept_only_for_a_sink(tmp_path: Path) -> None:
+    source = Clip(audio="aac", pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
+    alone = FileSource(source)
+    assert sum(1 for _ in alone) == 100
+    assert len(alone.packets) == 0
+    reader = FileSource(source)
+    with FileSink(tmp_path / "out.mp4", reader) as sink:
+        most = 0
+        for frame in reader:
+            most = max(most, len(reader.packets))
+            sink.write(frame)
+            assert len(reader.packets) == 0
+    assert most < 40
+
+
+def test_standard_streams_carry_matroska(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    source = Clip(time_base=MILLISECOND, pts=range(0, 960, 40), audio="aac").write(tmp_path / "in.mkv")
+    program = (
+        "from streamdehaze.video import FileSink, FileSource\n"
+        "source = FileSource('-')\n"
+        "with FileSink('-', source) as sink:\n"
+        "    for frame in source: sink.write(frame)\n"
+    )
+    with source.open("rb") as stdin, (tmp_path / "out.mkv").open("wb") as stdout:
+        subprocess.run([sys.executable, "-c", program], stdin=stdin, stdout=stdout, check=True, timeout=60)
+    assert video_ticks(tmp_path / "out.mkv") == video_ticks(source)
+    assert other_packets(tmp_path / "out.mkv") == other_packets(source)
