@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -68,7 +71,19 @@ class StreetScene:
         return self.frames
 
     def __iter__(self) -> Iterator[SceneFrame]:
-        return (self.render(index) for index in range(self.frames))
+        """All frames in order, rendered ahead on as many threads as there are processors."""
+        workers = os.cpu_count() or 1
+        with ThreadPoolExecutor(workers) as pool:
+            ahead: deque[Future[SceneFrame]] = deque()
+            try:
+                for index in range(self.frames + workers):
+                    if index < self.frames:
+                        ahead.append(pool.submit(self.render, index))
+                    if index >= workers:
+                        yield ahead.popleft().result()
+            finally:
+                for rest in ahead:
+                    rest.cancel()
 
     def render(self, index: int) -> SceneFrame:
         """Frame `index`, counted from 0.
