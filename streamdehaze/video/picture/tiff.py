@@ -85,12 +85,13 @@ def decode_deep(image: Any, path: Path) -> Pixels:
         raise SourceError(f"'{path}' is a 16-bit TIFF that is neither gray nor RGB(A); convert it to RGB first")
     if samples > 1 and image.tag_v2.get(284, 1) != 1:  # OpenCV would read the planes as if they were interleaved
         raise SourceError(f"'{path}' is a 16-bit TIFF with its colours in separate planes; save them interleaved first")
-    said_before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our one sentence is enough
+    # OpenCV 5 moved the function. Silent, as our one sentence is enough.
+    set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+    said_before = set_log_level(0)
     try:
         decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     finally:
-        cv2.utils.logging.setLogLevel(said_before)
+        set_log_level(said_before)
     if decoded is None or decoded.dtype != np.uint16:
         raise SourceError(f"'{path}' is damaged, or compressed in a way that is not supported")
     pixels = decoded.reshape(*decoded.shape[:2], -1)
