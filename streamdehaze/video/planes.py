@@ -10,6 +10,7 @@ import av
 import av.filter
 import numpy as np
 from av.codec.codec import find_best_pix_fmt_of_list
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, VideoReformatter
 
@@ -99,7 +100,9 @@ def _view(plane: Any, dtype: np.dtype[Any]) -> Plane:
 
 def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
     """What hangs on a picture besides its samples, as FFmpeg's structures."""
-    found: Any = picture.side_data  # PyAV's stubs call it a dictionary, but it iterates over its values
+    # `picture.side_data` would tie picture and container into a cycle, and keep the pixels until Python collects
+    # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
+    found: Any = SideDataContainer(picture)
     return {data.type: bytes(data) for data in found}
 
 
