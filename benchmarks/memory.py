@@ -1,0 +1,57 @@
+"""Peak memory of `streamdehaze run` on 4K clips of two lengths: it must be bounded, and must not grow with length."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+LENGTHS = (30, 120)
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """`frames` of moving 3840 × 2160 noise, H.264."""
+    texture = np.random.default_rng(0).integers(90, 200, (2400, 4000), np.uint8)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "30"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 3840, 2160, "yuv420p"
+        for index in range(frames):
+            picture = av.VideoFrame(3840, 2160, "yuv420p")
+            luma = texture[index % 200 :, index % 100 :][:2160, :3840]
+            for plane, value in zip(picture.planes, (luma, 128, 128), strict=True):
+                np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width] = value
+            picture.pts, picture.time_base = index, Fraction(1, 25)
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+
+
+def peak_mib(command: list[str]) -> float:
+    """Peak resident memory of a command, by a process that waits for nothing else."""
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    result = subprocess.run([sys.executable, "-c", script, *command], check=True, capture_output=True, text=True)
+    return int(result.stdout.split()[-1]) / 1024
+
+
+def main() -> None:
+    streamdehaze = str(Path(sys.executable).with_name("streamdehaze"))
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for frames in LENGTHS:
+            clip = Path(folder) / f"{frames}.mp4"
+            write_clip(clip, frames)
+            peaks.append(peak_mib([streamdehaze, "run", "-q", str(clip), "-o", str(clip.with_suffix(".clear.mp4"))]))
+            print(f"{frames} frames of 3840x2160: peak {peaks[-1]:.0f} MiB")
+    print(f"ratio long to short {peaks[1] / peaks[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
