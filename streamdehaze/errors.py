@@ -29,5 +29,9 @@ class ConfigError(StreamDehazeError):
     """An option or configuration value is out of range or contradicts another."""
 
 
+class TrainingError(StreamDehazeError):
+    """Training cannot go on: the loss is not finite, or its state cannot be written."""
+
+
 class Cancelled(StreamDehazeError):
     """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""

@@ -1,0 +1,28 @@
+"""`streamdehaze train`: a configuration in, checkpoints out."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+
+@click.command(name="train")
+@click.argument("config")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on with the run of that name.")
+def command(config: str, changes: tuple[str, ...], restart: bool) -> None:
+    """Train AECR-Net by CONFIG, a TOML file or the name of a recipe, such as `smoke`.
+
+    A run that was stopped goes on where it stood when the same command is given again.
+
+    Example: `streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2`
+    """
+    try:
+        from streamdehaze.training.config import read_config
+        from streamdehaze.training.run import train
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"training needs {error.name}; install it with: pip install 'streamdehaze[train]'"
+        ) from None
+    settings = read_config(config, changes)
+    trained = train(settings, restart=restart)
+    click.echo(f"{trained.steps} steps: {trained.best or trained.last}")

@@ -1,0 +1,1 @@
+"""How good a result is: against a truth, without one, and over time."""

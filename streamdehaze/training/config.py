@@ -1,0 +1,266 @@
+"""What a training run is: one TOML file, checked word for word."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from streamdehaze.errors import ConfigError
+from streamdehaze.training.haze import HazeConfig
+from streamdehaze.training.look import LookConfig
+from streamdehaze.training.views import ViewConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+
+RECIPES = Path(__file__).parent / "recipes"
+"""The recipes that come with the package, `NAME.toml`."""
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Part):
+    """One data set: a folder of a known layout, or two folders."""
+
+    folder: Path | None = None
+    hazy: Path | None = None
+    clear: Path | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How often each of its pictures is drawn, against those of the other sets."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataConfig:
+        if (self.folder is None) == (self.hazy is None) or (self.hazy is None) != (self.clear is None):
+            raise ValueError("needs either 'folder', or 'hazy' and 'clear'")
+        return self
+
+
+class StageConfig(_Part):
+    """Some steps at one size."""
+
+    size: tuple[Positive, Positive]
+    """(height, width) of a sample, multiples of 4."""
+    steps: Positive
+    """Optimizer steps."""
+    batch: Positive
+    """Samples per batch, GPU and accumulation."""
+
+    @field_validator("size")
+    @classmethod
+    def _fits(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if size[0] % 4 or size[1] % 4 or min(size) < 16:
+            raise ValueError(f"must be multiples of 4 and at least 16, not {size[0]}x{size[1]}")
+        return size
+
+
+class NetworkConfig(_Part):
+    """The network and where its weights start."""
+
+    width: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    deconv: bool = True
+    """Whether network deconvolution stands first, as published."""
+    freeze_deconv: bool = False
+    """Train with its running statistics; useful with tiny batches."""
+    deformable: bool = True
+    """False trains plain 3×3 convolutions in their place, twice as fast on a CPU; checkpoints are whole either way."""
+    start: str | None = None
+    """Name or file of a checkpoint to start from; a narrower one is widened."""
+    widen_noise: Annotated[float, Field(ge=0)] = 0.01
+    """Relative noise that breaks the symmetry of widened channels."""
+
+
+class LossConfig(_Part):
+    """``L1 + square · MSE + contrast · CR``."""
+
+    square: Annotated[float, Field(ge=0)] = 0.0
+    contrast: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of contrastive regularization; 0.1 as published, 0 for none."""
+    negatives: bool = True
+    """False is the published ablation: the distance to the clear picture alone."""
+    more_negatives: Annotated[int, Field(ge=0)] = 0
+    """Other hazy pictures of the batch that each picture is pushed away from, besides its own."""
+    features: Path | None = None
+    """VGG19's convolutions as safetensors; None takes torchvision's, which it downloads."""
+    normalise: bool = False
+    """Normalise VGG's input as ImageNet's; the published code does not."""
+
+
+class OptimizerConfig(_Part):
+    """Adam under a cosine."""
+
+    rate: Annotated[float, Field(gt=0)] = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    last_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Where the cosine ends."""
+    clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient."""
+    accumulate: Positive = 1
+    """Batches per step."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights."""
+
+
+class MachineConfig(_Part):
+    """Where and how it is computed."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Positive | Literal["auto"] = "auto"
+    nodes: Positive = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = True
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that make samples; 0 makes them in the training process."""
+    threads: Positive | None = None
+    """CPU threads; None leaves it to PyTorch."""
+
+
+class ValidationConfig(_Part):
+    """What is scored, and how often."""
+
+    sets: dict[str, DataConfig] = Field(default_factory=dict)
+    """Names and folders of pairs; the first one's PSNR picks the best checkpoint."""
+    every_steps: Positive = 1000
+    limit: Positive | None = None
+    """Pairs of each set, evenly picked; None for all."""
+    network_size: Positive | None = 256
+    """Long side in fast mode; None scores the network on whole pictures."""
+
+
+class TrainingConfig(_Part):
+    """A training run."""
+
+    name: str
+    output: Path = Path("runs")
+    """The run's folder is made in here."""
+    seed: int = 666
+    data: Annotated[list[DataConfig], Field(min_length=1)]
+    stages: Annotated[list[StageConfig], Field(min_length=1)]
+    network: NetworkConfig = NetworkConfig()
+    view: ViewConfig = ViewConfig()
+    look: LookConfig = LookConfig()
+    haze: HazeConfig = HazeConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    machine: MachineConfig = MachineConfig()
+    validation: ValidationConfig = ValidationConfig()
+    save_every_steps: Positive = 500
+    in_memory: bool = False
+    """Keep the pictures in memory as bytes."""
+    damaged: Literal["stop", "skip"] = "stop"
+    """What a damaged file does, in the middle of it all."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        return self.output / self.name
+
+
+def read_config(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
+    """Read a recipe: a TOML file, or the name of one that comes with the package.
+
+    Args:
+        path: the file, or "bundled-s" and the like.
+        changes: `KEY=VALUE` to change, such as ``optimizer.rate=2e-4``; VALUE is TOML, or else taken as text.
+
+    Raises:
+        ConfigError: naming the key at fault, the nearest right one, and the file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        bundled = RECIPES / f"{file.name.removesuffix('.toml')}.toml"
+        if not bundled.is_file():
+            names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
+            raise ConfigError(f"there is no configuration {path}; recipes that come with the package: {names}")
+        file = bundled
+    try:
+        content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+    for change in changes:
+        _apply(content, change)
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{file}: {_explain(error)}") from error
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"'{change}' is not KEY=VALUE, such as optimizer.rate=2e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *folders, last = key.strip().split(".")
+    place: Any = content
+    for name in folders:
+        place = _step(place, name, key)
+    if isinstance(place, list):
+        place[_index(place, last, key)] = value
+    else:
+        place[last] = value
+
+
+def _step(place: Any, name: str, key: str) -> Any:
+    inner = place[_index(place, name, key)] if isinstance(place, list) else place.setdefault(name, {})
+    if not isinstance(inner, (dict, list)):
+        raise ConfigError(f"'{key}' cannot be set: '{name}' is a single value")
+    return inner
+
+
+def _index(place: list[Any], name: str, key: str) -> int:
+    if not name.isdigit() or int(name) >= len(place):
+        raise ConfigError(f"'{key}' cannot be set: there are entries 0 to {len(place) - 1}, not '{name}'")
+    return int(name)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault, with the nearest right key for an unknown one."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(_known_keys(fault['loc'][:-1]))}"
+        return f"unknown key '{where}'{hint}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = TrainingConfig
+    for part in location:
+        if isinstance(part, int) or not hasattr(model, "model_fields"):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        model = _model_in(field.annotation)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model class inside ``list[Model]``, ``dict[str, Model]`` or ``Model``."""
+    for inner in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
+        if hasattr(inner, "__args__"):
+            return _model_in(inner)
+    return annotation

@@ -1,0 +1,207 @@
+"""Samples by position: sample number n of a run is the same whoever asks for it, and whenever.
+
+Everything random about a sample follows from the run's seed and n. So a run that is resumed, or spread over more
+workers or GPUs, sees what an uninterrupted one would have seen, and no generator's state needs to be kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from streamdehaze.errors import SourceError
+from streamdehaze.training.haze import Haze, HazeConfig
+from streamdehaze.training.layouts import Layout, Pair, Scene
+from streamdehaze.training.look import LookConfig, vary_look
+from streamdehaze.training.pairs import matching_clear
+from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
+from streamdehaze.training.views import View, ViewConfig
+
+if TYPE_CHECKING:
+    from streamdehaze.training.config import StageConfig
+
+log = logging.getLogger(__name__)
+
+
+class Sample(NamedTuple):
+    """One training sample: both (3, H, W) float32 RGB in [0, 1]."""
+
+    hazy: Tensor
+    clear: Tensor
+
+
+class Position(NamedTuple):
+    """Which sample, and how large."""
+
+    number: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set and how often it is drawn from, relative to its size and to the other sets."""
+
+    layout: Layout
+    weight: float = 1.0
+
+
+class HazeSamples(Dataset[Sample]):
+    """Samples of pairs as they are, and of pictures with depth that are made hazy on the fly.
+
+    Args:
+        sources: where the pictures come from.
+        view, look, haze: what varies.
+        seed: of everything random.
+        in_memory: read each file once and keep it as bytes; 3 or 4 bytes a pixel.
+        skip_damaged: name a damaged file in the log and take another, instead of stopping.
+
+    Raises:
+        SourceError: from `__getitem__`, naming the file that is damaged or whose size differs from its partner's.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        view: ViewConfig,
+        look: LookConfig,
+        haze: HazeConfig,
+        seed: int,
+        in_memory: bool = True,
+        skip_damaged: bool = False,
+    ) -> None:
+        self._items: list[Pair | Scene] = []
+        weights: list[float] = []
+        for source in sources:
+            items: list[Pair | Scene] = [*source.layout.pairs, *source.layout.scenes]
+            self._items += items
+            weights += [source.weight] * len(items)
+        self._cumulative = np.cumsum(weights) / np.sum(weights)
+        self._view, self._look, self._haze = view, look, haze
+        self._seed, self._skip_damaged = seed, skip_damaged
+        self._memory: dict[Path, npt.NDArray[np.uint8]] | None = {} if in_memory else None
+        self._damaged: set[Path] = set()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def load(self) -> None:
+        """Read everything into memory now, so that workers started later share it."""
+        for item in self._items if self._memory is not None else ():
+            try:
+                self._read(item)
+            except SourceError as error:
+                self._report(item, error)
+
+    def __getitem__(self, position: Position) -> Sample:
+        rng = np.random.default_rng((self._seed, position.number))
+        while True:
+            index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+            item = self._items[min(index, len(self._items) - 1)]
+            if item.clear in self._damaged and len(self._damaged) < len(self._items):
+                continue
+            try:
+                first, clear = self._read(item)
+            except SourceError as error:
+                self._report(item, error)
+                continue
+            return self._sample(item, first, clear, position, rng)
+
+    def _report(self, item: Pair | Scene, error: SourceError) -> None:
+        self._damaged.add(item.clear)
+        if not self._skip_damaged or len(self._damaged) == len(self._items):
+            raise error
+        log.warning("skipped: %s", error)
+
+    def _sample(
+        self,
+        item: Pair | Scene,
+        first: npt.NDArray[np.uint8],
+        clear: npt.NDArray[np.uint8],
+        position: Position,
+        rng: np.random.Generator,
+    ) -> Sample:
+        view = View.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
+        J = to_float(view.of(clear))
+        if isinstance(item, Pair):
+            return Sample(_tensor(to_float(view.of(first))), _tensor(J))
+        weather = Haze.draw(self._haze, rng)
+        # Half of the pictures without haze stay as they were taken: such a one is to be left alone, veil and all.
+        if weather.scattering > 0 or rng.random() < 0.5:
+            J = vary_look(J, self._look, rng)
+        depth = view.of(first).astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
+        return Sample(_tensor(weather.add_to(J, depth, rng)), _tensor(J))
+
+    def _read(self, item: Pair | Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """(hazy or depth, clear) as bytes."""
+        clear = self._remember(item.clear, read_picture)
+        if isinstance(item, Scene):
+            first = self._remember(item.depth, _read_depth_bytes)
+            if first.shape != clear.shape[:2]:
+                first = np.asarray(cv2.resize(first, clear.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+            return first, clear
+        first = self._remember(item.hazy, read_picture)
+        return first, matching_clear(item, first, clear)
+
+    def _remember(self, path: Path, read: object) -> npt.NDArray[np.uint8]:
+        if self._memory is None:
+            return read(path)  # type: ignore[operator, no-any-return]
+        if path not in self._memory:
+            self._memory[path] = read(path)  # type: ignore[operator]
+        return self._memory[path]
+
+
+class PositionBatches(Sampler[list[Position]]):
+    """Batches of positions from a step on, sizes and batch sizes following the stages; in DDP each rank its part.
+
+    Args:
+        stages: sizes over the run; each counts its optimizer steps.
+        start_step: optimizer steps that are done already.
+        accumulate: batches that make one step.
+        rank, world_size: which part of each batch, of how many.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[StageConfig],
+        *,
+        start_step: int = 0,
+        accumulate: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._stages, self._start, self._accumulate = stages, start_step, accumulate
+        self._rank, self._world_size = rank, world_size
+
+    # No length: Lightning counts the batches of an interrupted run on, and would take what is left for the whole.
+    def __iter__(self) -> Iterator[list[Position]]:
+        step = number = 0
+        for stage in self._stages:
+            height, width = stage.size
+            for _ in range(stage.steps):
+                for _ in range(self._accumulate):
+                    if step >= self._start:
+                        first = number + self._rank * stage.batch
+                        yield [Position(first + i, height, width) for i in range(stage.batch)]
+                    number += stage.batch * self._world_size
+                step += 1
+
+
+def _read_depth_bytes(path: Path) -> npt.NDArray[np.uint8]:
+    steps: npt.NDArray[np.uint8] = np.clip(read_depth(path) / RELATIVE_DEPTH_SCALE + 0.5, 0, 255).astype(np.uint8)
+    return steps
+
+
+def _tensor(picture: npt.NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))

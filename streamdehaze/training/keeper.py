@@ -1,0 +1,95 @@
+"""Keeps a run: the state to resume from, the last and the best network, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from streamdehaze.errors import TrainingError
+from streamdehaze.network import write_checkpoint
+from streamdehaze.training.task import DehazingTask
+
+STATE = "last.ckpt"
+"""Everything a run goes on from: weights, their average, optimizer, schedule, scaler, steps done."""
+
+
+class Keeper(Callback):
+    """Saves every so many steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
+
+    What is random about a sample follows from its number, so the state needs no generators and no sampler beyond the
+    number of steps. A file is written beside its name and renamed; if that fails, the last good one stays.
+
+    Args:
+        folder: where to.
+        every_steps: between two saves.
+        facts: kept in the metadata of the networks.
+    """
+
+    def __init__(self, folder: Path, every_steps: int, facts: dict[str, str]) -> None:
+        self._folder, self._every_steps, self._facts = folder, every_steps, facts
+        self._saved_step = 0
+        self.interrupted = False
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:  # the second time, at once: the last saved state is whole
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == self._saved_step:
+            return
+        if step % self._every_steps == 0 or step == trainer.max_steps or self.interrupted:
+            assert isinstance(pl_module, DehazingTask)
+            self.save(trainer, pl_module)
+        if self.interrupted:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self.on_train_end(trainer, pl_module)
+
+    def save(self, trainer: lightning.Trainer, task: DehazingTask) -> None:
+        """Write the state and the last network.
+
+        Raises:
+            TrainingError: if there is no space or no permission; the files of the last save are still there.
+        """
+        self._saved_step = trainer.global_step
+        state = self._folder / STATE
+        partial = state.with_name(f"{STATE}.part")
+        try:
+            trainer.save_checkpoint(partial)
+            if trainer.is_global_zero:
+                os.replace(partial, state)
+                self.keep("last", task, {})
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            kept = f"; {state} is the one saved before" if state.exists() else ""
+            raise TrainingError(f"the state of step {self._saved_step} cannot be written ({error}){kept}") from error
+
+    def keep(self, name: str, task: DehazingTask, scores: dict[str, str]) -> None:
+        """Write the averaged network as NAME.safetensors."""
+        facts = {**self._facts, "steps": str(task.trainer.global_step), **scores}
+        write_checkpoint(self._folder / f"{name}.safetensors", task.kept_network(), facts)

@@ -1,0 +1,196 @@
+"""A training run from its configuration to its checkpoints."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import logging
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
+from streamdehaze.training.config import DataConfig, TrainingConfig
+from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
+from streamdehaze.training.keeper import STATE, Keeper
+from streamdehaze.training.layouts import Layout, find_layout, pair_folders
+from streamdehaze.training.task import DehazingTask, check_same_run
+from streamdehaze.training.validation import Validation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run left."""
+
+    last: Path
+    """The network after the last step."""
+    best: Path | None
+    """The one with the best validation, if there was any."""
+    steps: int
+
+
+class SampleData(lightning.LightningDataModule):
+    """Feeds a run from the step it stands at."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self._config = config
+        sources = [Source(layout_of(data), data.weight) for data in config.data]
+        self._samples = HazeSamples(
+            sources,
+            view=config.view,
+            look=config.look,
+            haze=config.haze,
+            seed=config.seed,
+            in_memory=config.in_memory,
+            skip_damaged=config.damaged == "skip",
+        )
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Batches from the trainer's present step on."""
+        config, trainer = self._config, self.trainer
+        assert trainer is not None
+        self._samples.load()
+        batches = PositionBatches(
+            config.stages,
+            start_step=trainer.global_step,
+            accumulate=config.optimizer.accumulate,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        workers = config.machine.workers
+        return DataLoader(
+            self._samples,
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def layout_of(data: DataConfig) -> Layout:
+    """The layout of a configured data set.
+
+    Raises:
+        SourceError: if it is not one that is known.
+    """
+    if data.folder is not None:
+        layout = find_layout(data.folder)
+    else:
+        assert data.hazy is not None
+        assert data.clear is not None
+        layout = pair_folders(data.hazy, data.clear)
+    if layout.unmatched:
+        names = ", ".join(path.name for path in layout.unmatched[:5])
+        log.warning("%s: %d pictures without a partner are left out: %s", layout.folder, len(layout.unmatched), names)
+    return layout
+
+
+def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
+    """Train, or go on with the run of that name where it stopped.
+
+    Args:
+        config: the run.
+        restart: begin anew even if there is something to go on from.
+
+    Raises:
+        ConfigError: if the configuration contradicts the run it would resume, or the machine.
+        SourceError: if a data set is not as it should be.
+        TrainingError: if the loss is not finite or the state cannot be written.
+        Cancelled: after Ctrl-C or SIGTERM, when everything is saved.
+    """
+    folder = config.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / STATE
+    resumed = state.is_file() and not restart
+    if resumed:
+        check_same_run(_read_state(state)["config"], config)
+    lightning.seed_everything(config.seed, verbose=False)
+    if config.machine.threads is not None:
+        torch.set_num_threads(config.machine.threads)
+    data = SampleData(config)
+    keeper = Keeper(folder, config.save_every_steps, _facts(config))
+    sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
+    # The validation sees a step before the keeper saves it, so that a resumed run does not validate it again.
+    trainer = _trainer(config, [Validation(config.validation, sets, keeper, folder), keeper])
+    try:
+        with warnings.catch_warnings():
+            # Lightning's advice on workers and logging does not fit data that is made in this process.
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(DehazingTask(config), data, ckpt_path=state if resumed else None, weights_only=True)
+    except StreamDehazeError:
+        raise
+    except KeyboardInterrupt:
+        keeper.interrupted = True
+    if keeper.interrupted:
+        raise Cancelled(f"stopped at step {trainer.global_step} of {config.steps}; the same command goes on from there")
+    best = folder / "best.safetensors"
+    return Trained(folder / "last.safetensors", best if best.is_file() else None, trainer.global_step)
+
+
+def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
+    machine, folder = config.machine, config.folder
+    loggers: list[Logger] = [CSVLogger(folder, name="", version="log")]
+    if importlib.util.find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    try:
+        return lightning.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices if machine.accelerator != "cpu" or machine.devices != "auto" else 1,
+            num_nodes=machine.nodes,
+            precision=machine.precision,
+            max_steps=config.steps,
+            max_epochs=-1,
+            accumulate_grad_batches=config.optimizer.accumulate,
+            gradient_clip_val=config.optimizer.clip,
+            logger=loggers,
+            log_every_n_steps=min(50, config.steps),
+            callbacks=callbacks,
+            enable_checkpointing=False,  # `Keeper` does it, so that a state is whole or absent
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            use_distributed_sampler=False,  # positions are dealt out by `PositionBatches`
+            num_sanity_val_steps=0,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"this machine does not offer {machine.devices} x {machine.accelerator}, {machine.precision} ({error})"
+        ) from error
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    import pickle
+
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole state of a run ({error}); remove it, or begin anew with --restart"
+        ) from error
+    return state
+
+
+def _facts(config: TrainingConfig) -> dict[str, str]:
+    """What a checkpoint says about its making: names, no paths."""
+    loss = config.loss
+    terms = ["L1"]
+    terms += [f"{loss.square:g} MSE"] if loss.square else []
+    terms += [f"{loss.contrast:g} CR"] if loss.contrast else []
+    folders = [data.folder or data.clear for data in config.data]
+    return {
+        "recipe": config.name,
+        "date": datetime.date.today().isoformat(),
+        "training_data": ", ".join(folder.name for folder in folders if folder is not None),
+        "loss": " + ".join(terms),
+        "started_from": Path(config.network.start).name if config.network.start else "random weights",
+    }

@@ -1,0 +1,163 @@
+"""The training task: one step's loss, the optimizer, the average of the weights, and what a run's checkpoint holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
+from streamdehaze.network import find_checkpoint, read_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
+from streamdehaze.network.deconvolution import NetworkDeconvolution
+from streamdehaze.training.config import NetworkConfig, OptimizerConfig, TrainingConfig
+from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
+from streamdehaze.training.dataset import Sample
+from streamdehaze.training.ema import WeightAverage
+from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
+from streamdehaze.training.widen import widen
+
+
+def start_network(config: NetworkConfig, seed: int = 0) -> AECRNet:
+    """The network a run starts with: new, or from a checkpoint, widened if that is narrower.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be had or does not fit the configuration.
+    """
+    if config.start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = AECRNet(config.width, deconv=config.deconv)
+    else:
+        checkpoint = read_checkpoint(find_checkpoint(config.start))
+        if checkpoint.has_deconv != config.deconv:
+            has = "has" if checkpoint.has_deconv else "has no"
+            raise CheckpointError(
+                f"{config.start} {has} network deconvolution; set network.deconv = {str(checkpoint.has_deconv).lower()}"
+            )
+        network = checkpoint.network()
+        if checkpoint.width != config.width:
+            network = widen(network, config.width, noise=config.widen_noise, seed=seed)
+    if isinstance(deconv := getattr(network, "deconv", None), NetworkDeconvolution):
+        deconv.frozen = config.freeze_deconv
+    return network if config.deformable else with_plain_convolution(network)
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """The rate of optimizer step `step`, from 0, of `steps`: a linear warm-up, then a cosine."""
+    if step < config.warm_up_steps:
+        return config.rate * (step + 1) / config.warm_up_steps
+    progress = (step - config.warm_up_steps) / max(1, steps - config.warm_up_steps)
+    return config.last_rate + (config.rate - config.last_rate) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+class DehazingTask(lightning.LightningModule):
+    """Trains `AECRNet` on pairs of hazy and clear pictures.
+
+    Args:
+        config: the run; kept in its checkpoints, and a run is resumed only with the same.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = start_network(config.network, config.seed)
+        if config.machine.channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.average = WeightAverage(self.network, config.optimizer.average)
+        # In a list, so that VGG's weights are neither saved nor synchronised.
+        self._contrast: list[ContrastiveLoss] = []
+        loss = config.loss
+        if loss.contrast:
+            features = VGG19Features(loss.features, normalise=loss.normalise)
+            self._contrast.append(
+                ContrastiveLoss(features, negatives=loss.negatives, more_negatives=loss.more_negatives)
+            )
+
+    def setup(self, stage: str) -> None:
+        for contrast in self._contrast:
+            contrast.to(self.device)
+
+    def training_step(self, batch: Sample, batch_index: int) -> Tensor:
+        """The loss of one batch."""
+        hazy, clear = batch.hazy, batch.clear
+        if self.config.machine.channels_last:
+            hazy = hazy.contiguous(memory_format=torch.channels_last)
+        out = self.network(hazy)
+        loss = nn.functional.l1_loss(out.float(), clear)
+        self.log("loss/l1", loss.detach())
+        if self.config.loss.square:
+            loss = loss + self.config.loss.square * nn.functional.mse_loss(out.float(), clear)
+        if self._contrast:
+            contrast = self._contrast[0](out, clear, hazy).float()
+            self.log("loss/contrast", contrast.detach())
+            loss = loss + self.config.loss.contrast * contrast
+        self.log("loss/total", loss.detach(), prog_bar=True)
+        if not torch.isfinite(loss):
+            path = self.config.folder / f"not-finite-step{self.trainer.global_step}-rank{self.global_rank}.safetensors"
+            save_file({"hazy": hazy.contiguous(), "clear": clear.contiguous(), "out": out.detach().contiguous()}, path)
+            raise TrainingError(
+                f"the loss of step {self.trainer.global_step} is {float(loss)}; its batch is in {path}. "
+                "Lower optimizer.rate, set optimizer.clip, or use machine.precision = '32-true'"
+            )
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Sample, batch_index: int) -> None:
+        if self.average.updates < self.trainer.global_step:  # not between two batches of one step
+            self.average.update(self.network)
+
+    def configure_optimizers(self) -> Any:
+        """Adam, and the rate of each step."""
+        config = self.config.optimizer
+        # The schedule's own start is a factor of one, so that the factors below are the rates themselves.
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=1.0, betas=config.betas)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(config, step, self.config.steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def kept_network(self) -> AECRNet:
+        """A whole network with the averaged weights, in evaluation mode: what is validated and kept."""
+        network = start_network(self.config.network.model_copy(update={"start": None}))
+        weights = self.average.weights if self.config.optimizer.average else self.network.state_dict()
+        network.load_state_dict({key: value.detach().cpu() for key, value in weights.items()})
+        return with_deformable_convolution(network).eval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["average"] = self.average.state_dict()
+        checkpoint["config"] = self.config.model_dump(mode="json")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.average.load_state_dict(checkpoint["average"])
+
+
+FREE_TO_CHANGE = ("output", "name", "machine", "validation", "save_every_steps", "in_memory", "damaged")
+"""Parts of a configuration that do not change what is learnt, and so may differ in a resumed run."""
+
+
+def check_same_run(saved: dict[str, Any], config: TrainingConfig) -> None:
+    """Raise a ConfigError naming the first key by which a configuration contradicts the checkpoint it would resume."""
+    for key, now in _flat(config.model_dump(mode="json")).items():
+        if key.split(".")[0] in FREE_TO_CHANGE and key != "machine.precision":
+            continue
+        before = _flat(saved).get(key)
+        if before != now:
+            raise ConfigError(
+                f"cannot resume: {key} was {before!r} in {config.folder} and is {now!r} now; change it back, "
+                "or give the run another name"
+            )
+
+
+def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(content, list):
+        content = {"length": len(content), **{str(i): entry for i, entry in enumerate(content)}}
+    if not isinstance(content, dict):
+        return {prefix: content}
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat.update(_flat(value, f"{prefix}.{key}" if prefix else key))
+    return flat
