@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from av.stream import Disposition
-from clips import Clip, copy_through, other_packets, video_ticks, video_times
 
+from clips import Clip, copy_through, other_packets, video_ticks, video_times
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
 from streamdehaze.video.hdr import LightLevels, light_levels
 
@@ -87,8 +88,8 @@ def test_cover_art_is_no_video_and_survives(tmp_path: Path, ending: str) -> None
     with av.open(str(tmp_path / f"out.{ending}")) as after:
         covers = [s for s in after.streams if Disposition.attached_pic in s.disposition]
         assert [cover.codec_context.name for cover in covers] == ["png"]
-    assert [p[2] for p in sum(other_packets(source).values(), [])] == [
-        p[2] for p in sum(other_packets(tmp_path / f"out.{ending}").values(), [])
+    assert [p[2] for p in chain(*other_packets(source).values())] == [
+        p[2] for p in chain(*other_packets(tmp_path / f"out.{ending}").values())
     ]
 
 

@@ -21,6 +21,7 @@ from streamdehaze.video.families import (
     ENCODERS,
     FALLBACK,
     FAMILIES,
+    PLAIN_Y4M,
     PRORES_PROFILES,
     Encoder,
 )
@@ -64,6 +65,12 @@ class Encoding:
     def rate_for(self, rate: Fraction) -> Fraction:
         """The frame rate to write into the stream for pictures that come at `rate` on average."""
         return min(self.encoder.rates, key=lambda known: abs(known - rate)) if self.encoder.rates else rate
+
+    @property
+    def container_options(self) -> dict[str, str]:
+        """What the container must be told to take this."""
+        deep_y4m = self.encoder.name == "wrapped_avframe" and self.pixel_format not in PLAIN_Y4M
+        return {"strict": "-1"} if deep_y4m else {}  # deeper Y4M is an extension
 
 
 @dataclass(frozen=True)
@@ -240,7 +247,7 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
     )
     rate = encoding.rate_for(pictures.rate)
-    output = av.open(Nowhere(), "w", format=container)
+    output = av.open(Nowhere(), "w", format=container, container_options=encoding.container_options)
     try:
         stream = output.add_stream(encoding.encoder.name, rate=rate)
         configure(stream, encoding, width, height)
@@ -273,12 +280,7 @@ def configure(stream: Any, encoding: Encoding, width: int, height: int) -> None:
     if qscale is not None:
         context.qscale = True
         context.global_quality = round(float(qscale))
-    if encoding.encoder.name == "wrapped_avframe" and encoding.pixel_format not in _PLAIN_Y4M:
-        stream.options["strict"] = "-1"  # deeper Y4M is an extension
     stream.options.update(options)
-
-
-_PLAIN_Y4M = ("yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray")
 
 
 class Nowhere:

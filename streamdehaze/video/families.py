@@ -148,6 +148,7 @@ TRANSPORT_STREAM_CODECS = frozenset(
 )  # fmt: skip
 """What readers know in MPEG-TS; FFmpeg writes anything else as private data that nothing reads."""
 
+PLAIN_Y4M = frozenset({"yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray"})
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
 DROPS_METADATA = frozenset({"mpegts", "mpeg", "vob", "dvd", "yuv4mpegpipe", "gif", "apng"})
 HOLDS_CHAPTERS = MOV_FAMILY | {"matroska", "webm", "nut", "ogg", "asf"}

@@ -25,6 +25,8 @@ _WORKING_FORMATS = (
     "yuva444p12le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "yuva444p16le",
     "rgb24", "rgba", "rgb48le", "rgba64le", "gbrp10le", "gbrp12le", "gbrp16le", "gbrap10le", "gbrap12le",
 )  # fmt: skip
+_SWSCALE_THREADS = 1
+"""With more, FFmpeg 8's swscale overwrites samples at the edges between its slices (seen from p010 to yuv420p10)."""
 _XYZ = {"xyz12le": "rgb48le", "xyz12be": "rgb48le"}  # FFmpeg would call YUV nearer, but only RGB is converted to
 
 # Side data of single pictures that encoders write into the stream: closed captions, time code, HDR10+.
@@ -74,7 +76,7 @@ def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fractio
     """
     name = working_format(picture.format.name)
     if name != picture.format.name:
-        picture = picture.reformat(format=name)
+        picture = picture.reformat(format=name, threads=_SWSCALE_THREADS)
     pixel_format = PixelFormat.parse(name)
     planes = tuple(_view(plane, pixel_format.dtype) for plane in picture.planes)
     return Frame(
@@ -159,6 +161,7 @@ class PictureWriter:
             interpolation="BICUBIC",
             src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            threads=_SWSCALE_THREADS,
         )
         tags = color_of(picture)
         if (before.family == "rgb") != _is_rgb(after):

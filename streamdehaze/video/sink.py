@@ -278,6 +278,7 @@ class _Opened:
     def _copy_the_rest(self, picture: av.VideoFrame, original: av.VideoFrame) -> list[str]:
         """Chapters, metadata and the clocks of the container; what it cannot hold, in words."""
         options = self.output.container_options
+        options.update(self._encoding.container_options)
         if self._format in TAKES_NEGATIVE_TIMES or (self._format == "mpegts" and (picture.pts or 0) < 0):
             options["avoid_negative_ts"] = "disabled"
         if self._format in MOV_FAMILY:

@@ -1,0 +1,229 @@
+"""The encoder stays with the input's codec, depth and chroma, and says so in words where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from clips import Clip, copy_through, noise_picture
+from streamdehaze.errors import SinkError
+from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video.planes import frame_from_av
+
+FORMATS = (
+    "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p",
+    "yuva420p", "yuva422p", "yuva444p", "yuv420p9le", "yuv422p9le", "yuv444p9le", "yuv420p10le", "yuv422p10le",
+    "yuv440p10le", "yuv444p10le", "yuva420p10le", "yuva444p10le", "yuv420p12le", "yuv422p12le", "yuv440p12le",
+    "yuv444p12le", "yuv420p14le", "yuv422p14le", "yuv444p14le", "yuv420p16le", "yuv422p16le", "yuv444p16le",
+    "yuva444p16le", "gray", "gray9le", "gray10le", "gray12le", "gray14le", "gray16le", "ya8",
+    "nv12", "nv21", "nv16", "nv24", "nv42", "p010le", "p012le", "p016le", "p210le", "p410le",
+    "rgb24", "bgr24", "bgr0", "rgb0", "0rgb", "rgba", "bgra", "argb", "rgb48le", "rgba64le",
+    "gbrp", "gbrap", "gbrp9le", "gbrp10le", "gbrp12le", "gbrp14le", "gbrp16le", "gbrap10le", "gbrap16le",
+)  # fmt: skip
+
+
+class Pictures:
+    """A source of a few noise pictures in one pixel format."""
+
+    def __init__(self, pixel_format: str, size: tuple[int, int] = (34, 18), codec: str = "ffv1") -> None:
+        self._format, self._size = pixel_format, size
+        self.info = VideoInfo(*size, pixel_format, Fraction(25), Fraction(1, 25), 3, 0.12, codec)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in range(3):
+            picture = noise_picture(self._size, self._format, number)
+            yield frame_from_av(picture, pts=number, time_base=Fraction(1, 25))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def encode(source: Pictures, path: Path, **options: object) -> FileSink:
+    with FileSink(path, source, encode=EncodeOptions(**options)) as sink:  # type: ignore[arg-type]
+        for frame in source:
+            sink.write(frame)
+    return sink
+
+
+def colours(frame: Frame) -> list[np.ndarray]:
+    """The colour components of a frame, each as (height, width) of values without padding bits."""
+    found = []
+    for index, component in enumerate(frame.pixel_format.components):
+        width, height = frame.pixel_format.component_size(index, frame.width, frame.height)
+        row = frame.planes[component.plane][:height, component.offset :: component.step][:, :width]
+        found.append(row.astype(np.uint16) >> frame.pixel_format.shift)
+    return found
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_pictures_in_ffv1_are_bit_identical(tmp_path: Path, pixel_format: str) -> None:
+    source = Pictures(pixel_format)
+    sink = encode(source, tmp_path / "out.mkv")
+    assert sink.encoder == "ffv1"
+    pairs = list(zip(source, FileSource(tmp_path / "out.mkv"), strict=True))
+    for before, after in pairs:
+        assert before.pixel_format.depth == after.pixel_format.depth
+        for expected, actual in zip(colours(before), colours(after), strict=True):
+            np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (1919, 1079), (17, 16)])
+@pytest.mark.parametrize("codec", ["ffv1", "h264", "vp9", "mjpeg", "mpeg4"])
+def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int], codec: str) -> None:
+    encode(Pictures("yuv420p", size), tmp_path / "out.mkv", codec=codec)
+    frames = list(FileSource(tmp_path / "out.mkv"))
+    assert [(frame.width, frame.height) for frame in frames] == [size] * 3
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+def test_sizes_an_encoder_refuses_are_refused_in_words(tmp_path: Path, codec: str) -> None:
+    with pytest.raises(SinkError, match="does not take 1x1 pictures in yuv420p"):
+        encode(Pictures("yuv420p", (1, 1)), tmp_path / "out.mkv", codec=codec)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (1919, 1079)])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "avi"])
+def test_odd_sizes_find_an_encoder_by_themselves(tmp_path: Path, size: tuple[int, int], ending: str) -> None:
+    encode(Pictures("yuv420p", size, "h264"), tmp_path / f"out.{ending}")
+    frames = list(FileSource(tmp_path / f"out.{ending}"))
+    assert [(frame.width, frame.height) for frame in frames] == [size] * 3
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "ending", "encoder", "encoded"),
+    [
+        ("h264", "yuv420p", "mp4", "libx264", "yuv420p"),
+        ("h264", "yuv422p10le", "mp4", "libx264", "yuv422p10le"),
+        ("h264", "gbrp", "mkv", "libx264rgb", "bgr24"),
+        ("hevc", "yuv420p10le", "mp4", "libx265", "yuv420p10le"),
+        ("hevc", "yuv444p12le", "mkv", "libx265", "yuv444p12le"),
+        ("hevc", "p010le", "mkv", "libx265", "yuv420p10le"),
+        ("av1", "yuv420p10le", "webm", "libsvtav1", "yuv420p10le"),
+        ("av1", "yuv444p", "mp4", "libx264", "yuv444p"),
+        ("vp9", "yuv420p", "webm", "libvpx-vp9", "yuv420p"),
+        ("vp9", "yuv420p10le", "webm", "libsvtav1", "yuv420p10le"),
+        ("vp8", "yuv420p", "webm", "libvpx", "yuv420p"),
+        ("ffv1", "yuv422p16le", "mkv", "ffv1", "yuv422p16le"),
+        ("prores", "yuv422p10le", "mov", "prores_ks", "yuv422p10le"),
+        ("mjpeg", "yuvj422p", "avi", "mjpeg", "yuv422p"),
+        ("mpeg2video", "yuv420p", "ts", "mpeg2video", "yuv420p"),
+        ("mpeg4", "yuv420p", "avi", "mpeg4", "yuv420p"),
+        ("utvideo", "yuv422p", "avi", "utvideo", "yuv422p"),
+        ("png", "rgb24", "mp4", "libx264", "yuv444p"),
+        ("h264", "yuv420p", "webm", "libvpx-vp9", "yuv420p"),
+        ("h264", "yuv420p10le", "y4m", "wrapped_avframe", "yuv420p10le"),
+        ("cinepak", "yuv420p", "mkv", "libx264", "yuv420p"),
+        ("h264", "yuv420p12le", "mp4", "libx264", "yuv420p10le"),
+    ],
+)
+def test_codec_family_depth_and_chroma_are_kept(
+    tmp_path: Path, codec: str, pixel_format: str, ending: str, encoder: str, encoded: str
+) -> None:
+    source = Pictures(pixel_format, (128, 96), codec)
+    sink = encode(source, tmp_path / f"out.{ending}")
+    assert (sink.encoder, sink.pixel_format) == (encoder, encoded)
+    assert len(list(FileSource(tmp_path / f"out.{ending}"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"codec": "libx246"}, "no encoder 'libx246' here; near it: .*libx264"),
+        ({"codec": "prores"}, "cannot hold prores"),
+        ({"codec": "mpeg4"}, "mpeg4 cannot keep the 10 bits"),
+        ({"options": {"refz": "3"}}, "has no option 'refz'; near it: .*refs"),
+        ({"preset": "warp"}, "libx264 does not take .* with these options"),
+        ({"options": {"profile": "baseball"}}, "libx264 does not take"),
+        ({"pixel_format": "yuv240p"}, "no pixel format 'yuv240p'; near it: yuv4"),
+        ({"codec": "libx264", "pixel_format": "bgr0"}, "libx264 does not take pixel format 'bgr0'"),
+        ({"codec": "mpeg4", "pixel_format": "yuv420p", "preset": "slow"}, "mpeg4 has no presets"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_named(tmp_path: Path, options: dict[str, object], words: str) -> None:
+    source = Pictures("yuv420p10le", (64, 48), "h264")
+    with pytest.raises(SinkError, match=words):
+        FileSink(tmp_path / "out.mp4", source, encode=EncodeOptions(**options))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lossless_codec_has_no_quality(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="ffv1 has no constant quality; leave --crf out"):
+        FileSink(tmp_path / "out.mkv", Pictures("yuv420p"), encode=EncodeOptions(crf=20))
+
+
+def test_eight_bits_of_ten_only_when_asked_for_and_then_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = Pictures("yuv420p10le", (64, 48), "h264")
+    sink = encode(source, tmp_path / "out.mp4", pixel_format="yuv420p")
+    assert sink.pixel_format == "yuv420p"
+    assert "bits a sample is lost" in caplog.text
+
+
+def test_quality_and_options_reach_the_encoder(tmp_path: Path) -> None:
+    source = Pictures("yuv420p", (128, 96), "h264")
+    sizes = []
+    for crf in (5, 45):
+        encode(source, tmp_path / f"{crf}.mp4", crf=crf, preset="fast", options={"x264-params": "keyint=7"})
+        sizes.append((tmp_path / f"{crf}.mp4").stat().st_size)
+        assert b"keyint=7" in (tmp_path / f"{crf}.mp4").read_bytes()
+        assert f"crf={crf}.0".encode() in (tmp_path / f"{crf}.mp4").read_bytes()
+    assert sizes[0] > 2 * sizes[1]
+
+
+def test_default_is_crf_18(tmp_path: Path) -> None:
+    encode(Pictures("yuv420p", (128, 96), "h264"), tmp_path / "out.mp4")
+    assert b"crf=18.0" in (tmp_path / "out.mp4").read_bytes()
+
+
+def test_prores_profile_of_the_input_is_kept(tmp_path: Path) -> None:
+    source = Clip(codec="prores_ks", pixel_format="yuv422p10le", options={"profile": "lt"}, time_base=Fraction(1, 25),
+                  pts=range(3)).write(tmp_path / "in.mov")  # fmt: skip
+    copy_through(source, tmp_path / "out.mov")
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert container.streams.video[0].codec_context.profile == "LT"
+
+
+def test_full_range_stays_full(tmp_path: Path) -> None:
+    encode(Pictures("yuvj420p", (64, 48), "h264"), tmp_path / "out.mp4")
+    (first, *_) = FileSource(tmp_path / "out.mp4")
+    assert first.color.full_range is True
+
+
+@pytest.mark.parametrize("matrix", [1, 6])
+def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: int) -> None:
+    height = 720 if matrix == 1 else 240
+    source = Pictures("rgb24", (64, height), "png")
+    encode(source, tmp_path / "out.mp4", crf=1)
+    decoded = next(iter(FileSource(tmp_path / "out.mp4")))
+    assert (decoded.color.matrix, decoded.color.full_range) == (matrix, False)
+    to_rgb, offset = decoded.color.resolved(decoded.pixel_format, height).rgb_from_planes(decoded.pixel_format)
+    planes = np.stack([plane.astype(np.float32) for plane in colours(decoded)]) / 255
+    rgb = np.einsum("ij,jhw->ihw", to_rgb, planes) + offset[:, None, None]
+    expected = np.stack(colours(next(iter(source)))) / 255
+    assert np.abs(rgb - expected).mean() < 0.01
+
+
+def test_formats_of_odd_samples_are_worked_on_in_the_nearest(tmp_path: Path) -> None:
+    for name, nearest in {"yuyv422": "yuv422p", "rgb565le": "rgb24", "pal8": "rgba", "x2rgb10le": "gbrp10le",
+                          "gbrpf32le": "rgb48le", "grayf32le": "gray16le", "xyz12le": "rgb48le"}.items():  # fmt: skip
+        picture = av.VideoFrame(16, 8, name)
+        for plane in picture.planes:
+            np.frombuffer(plane, np.uint8)[:] = 0
+        assert frame_from_av(picture, pts=0, time_base=Fraction(1, 25)).pixel_format.name == nearest
+
+
+def test_planes_are_views_and_keep_the_picture_alive() -> None:
+    picture = noise_picture((64, 48), "yuv420p", 1)
+    frame = frame_from_av(picture, pts=0, time_base=Fraction(1, 25))
+    np.frombuffer(picture.planes[0], np.uint8)[0] = 77
+    assert frame.planes[0][0, 0] == 77
+    assert frame.planes[0].flags.c_contiguous
+    before = frame.planes[0].copy()
+    del picture
+    np.testing.assert_array_equal(frame.planes[0], before)
