@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import rich_click as click
 
 
-class _Divider(click.ParamType):
-    """A fraction of the width, or "moving"."""
-
-    name = "fraction|moving"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        if value == "moving":
-            return "moving"
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"'{value}' is neither a fraction of the width (0.5) nor 'moving'", param, ctx)
+def divider_place(text: str) -> float | None:
+    """A fraction of the width, or None for "moving"."""
+    try:
+        return None if text == "moving" else float(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is neither a fraction of the width (0.5) nor 'moving'.") from None
 
 
-class _Labels(click.ParamType):
-    """Two texts with a comma between them."""
-
-    name = "first,second"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        first, comma, second = str(value).partition(",")
-        if value and not comma:
-            self.fail(f"'{value}' is one label; write two with a comma between them, or '' for none", param, ctx)
-        return first.strip(), second.strip()
+def two_labels(text: str) -> tuple[str, str]:
+    """Two texts with a comma between them; none at all for an empty one."""
+    first, comma, second = text.partition(",")
+    if text and not comma:
+        raise click.BadParameter(f"'{text}' is one label; write two with a comma between them, or '' for none.")
+    return first.strip(), second.strip()
 
 
 @click.command(name="compare")
@@ -41,8 +29,8 @@ class _Labels(click.ParamType):
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A video, or a picture.")
 @click.option("--mode", type=click.Choice(["split", "side-by-side"]), default="split", show_default=True)
-@click.option("--divider", type=_Divider(), default="0.5", show_default=True, help="Its place, or `moving`.")
-@click.option("--labels", type=_Labels(), help="Texts on the two, `hazy,clear`; `''` for none.  [default: file names]")
+@click.option("--divider", type=divider_place, default="0.5", show_default=True, help="Its place, or `moving`.")
+@click.option("--labels", type=two_labels, help="Texts on the two, `hazy,clear`; `''` for none.  [default: file names]")
 @click.option("--at", type=float, help="The moment of a picture, seconds from the start.  [default: the middle]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -50,8 +38,8 @@ def command(
     first: Path,
     second: Path,
     output: Path,
-    mode: Any,
-    divider: float | str,
+    mode: Literal["split", "side-by-side"],
+    divider: float | None,
     labels: tuple[str, str] | None,
     at: float | None,
     overwrite: bool,
@@ -71,10 +59,11 @@ def command(
         second,
         output,
         mode=mode,
-        divider=None if divider == "moving" else float(divider),
+        divider=divider,
         labels=labels,
         at=at,
         overwrite=overwrite,
     )
     if not quiet:
-        console.print(f"{output}: {frames} {'frame' if frames == 1 else 'frames'}", markup=False, soft_wrap=True)
+        count = "1 frame" if frames == 1 else f"{frames} frames"
+        console.print(f"{output}: {count}", markup=False, soft_wrap=True)

@@ -260,9 +260,8 @@ def _normal(shape, planes, face, x, y, z):
 
 
 @_compiled
-def _surface(stains, shapes, planes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread):
-    """Colour of shape s at world point (x, y, z) seen from t metres away."""
-    shape = shapes[s]
+def _surface(stains, shape, planes, materials, pool, face, x, y, z, dx, dy, dz, t, spread):
+    """Colour of a shape at world point (x, y, z) seen from t metres away."""
     kind = shape.kind
     lx, ly, lz = x - shape.centre[0], y - shape.centre[1], z - shape.centre[2]
     hx, hy, hz = shape.half[0], shape.half[1], shape.half[2]
@@ -284,7 +283,8 @@ def _surface(stains, shapes, planes, materials, pool, s, face, x, y, z, dx, dy, 
     layer = material.layer
     if material.kind == FACADE:
         bay, storey = math.floor(u), math.floor(v)
-        dice = int(bay * 7919 + storey * 104729 + s * 1299709 + int(nx > 0) * 31) % 1000003
+        house = int(8 * (shape.centre[2] + 100)) + int(shape.centre[0] > 0)
+        dice = (int(bay) * 7919 + int(storey) * 104729 + house * 1299709 + int(nx > 0) * 31) % 1000003
         dice = (dice * 48271) % 2147483647 >> 7
         if storey >= shape.storeys:
             layer = material.wall_layer
@@ -424,7 +424,7 @@ def _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb):
                     colour = _road(ground, pool, x, z, t * spread, -dy)
                 else:
                     stains = ground.stains
-                    colour = _surface(stains, shapes, planes, materials, pool, s, face, x, y, z, dx, dy, dz, t, spread)
+                    colour = _surface(stains, shapes[s], planes, materials, pool, face, x, y, z, dx, dy, dz, t, spread)
                 r, g, b = r + colour[0], g + colour[1], b + colour[2]
             rgb[row, column, 0] = min(max(r / 4, 0.0), 1.0)
             rgb[row, column, 1] = min(max(g / 4, 0.0), 1.0)

@@ -42,21 +42,21 @@ class Street:
 
 def build_street(seed: int, seconds: float, metres_per_second: float) -> Street:
     """Lay out a street long enough for a drive of `seconds`; the same seed and length give the same street."""
-    rng = np.random.default_rng(seed)
-    palette = Palette(rng)
+    # A generator for each kind of thing on each side, so that a longer street begins like a shorter one.
+    generators = iter(np.random.default_rng(seed).spawn(10))
+    palette = Palette(next(generators))
     shapes = ShapeList(palette.names)
     end = metres_per_second * seconds + _SIGHT
     crossings = np.arange(52.0, end, 95.0)
+    shadows: list[tuple[float, ...]] = []
     for side in (-1, 1):
         shapes.box((side * (_ROAD + 20), 0.06, end / 2 - 20), (20, 0.06, end / 2 + 20), "stone", top="pavement")
-        _line_with_houses(shapes, rng, side, end)
-    shadows = _line_with_trees(shapes, rng, end, crossings) + _park_cars(shapes, rng, end, crossings)
-    moving = _drive_cars(shapes, rng, seconds, metres_per_second, end)
-    _walk_people(shapes, rng, end, crossings)
-    # The street ends at a hedge with trees behind it.
-    shapes.box((0, 1.5, end + 10), (60, 1.5, 1), "hedge")
-    for x in rng.uniform(-25, 25, 14):
-        add_tree(shapes, rng, float(x), end + 14)
+        _line_with_houses(shapes, next(generators), side, end)
+        shadows += _line_with_trees(shapes, next(generators), side, end, crossings)
+        shadows += _park_cars(shapes, next(generators), side, end, crossings)
+    moving = _drive_cars(shapes, next(generators), seconds, metres_per_second, end)
+    _walk_people(shapes, next(generators), end, crossings)
+    _close_the_street(shapes, next(generators), end)
     pool, materials = palette.build()
     ground = Ground(palette.asphalt, palette.grass, palette.stains, palette.clouds, _ROAD, crossings, np.array(shadows))
     return Street(shapes.build(materials["layer"].tolist()), materials, pool, ground, np.array(moving))
@@ -78,34 +78,33 @@ def _line_with_houses(shapes: ShapeList, rng: np.random.Generator, side: int, en
 
 
 def _line_with_trees(
-    shapes: ShapeList, rng: np.random.Generator, end: float, crossings: npt.NDArray[np.float64]
+    shapes: ShapeList, rng: np.random.Generator, side: int, end: float, crossings: npt.NDArray[np.float64]
 ) -> list[tuple[float, ...]]:
+    """Trees with a lamp after every second one; returns the trees' shadows."""
     shadows: list[tuple[float, ...]] = []
-    for side in (-1, 1):
-        z = float(rng.uniform(4, 9))
-        number = 0
-        while z < end:
-            if number % 3 == 2:
-                add_lamp(shapes, side * (_ROAD + 0.5), z)
-            elif np.abs(crossings - z).min() > 4:
-                x, at, radius = add_tree(shapes, rng, side * (_ROAD + 0.9), z)
-                shadows.append((x, at, radius * 0.5, radius * 0.5, 0.25))
-            number += 1
-            z += float(rng.uniform(7, 11))
+    z = float(rng.uniform(4, 9))
+    number = 0
+    while z < end:
+        if number % 3 == 2:
+            add_lamp(shapes, side * (_ROAD + 0.5), z)
+        elif np.abs(crossings - z).min() > 4:
+            x, at, radius = add_tree(shapes, rng, side * (_ROAD + 0.9), z)
+            shadows.append((x, at, radius * 0.5, radius * 0.5, 0.25))
+        number += 1
+        z += float(rng.uniform(7, 11))
     return shadows
 
 
 def _park_cars(
-    shapes: ShapeList, rng: np.random.Generator, end: float, crossings: npt.NDArray[np.float64]
+    shapes: ShapeList, rng: np.random.Generator, side: int, end: float, crossings: npt.NDArray[np.float64]
 ) -> list[tuple[float, ...]]:
     shadows: list[tuple[float, ...]] = []
-    for side in (-1, 1):
-        z = float(rng.uniform(8, 12))
-        while z < end:
-            if rng.random() < 0.62 and np.abs(crossings - z).min() > 6:
-                add_car(shapes, rng, side * 4.12, z, side)
-                shadows.append((side * 4.12, z, 0.72, 1.95, 0.72))
-            z += float(rng.uniform(5.4, 7.5))
+    z = float(rng.uniform(8, 12))
+    while z < end:
+        if rng.random() < 0.48 and np.abs(crossings - z).min() > 6:
+            add_car(shapes, rng, side * 4.12, z, side)
+            shadows.append((side * 4.12, z, 0.72, 1.95, 0.72))
+        z += float(rng.uniform(5.4, 7.5))
     return shadows
 
 
@@ -127,3 +126,10 @@ def _walk_people(shapes: ShapeList, rng: np.random.Generator, end: float, crossi
         side = float(rng.choice([-1, 1]))
         x = side * float(rng.uniform(6.5, 7.6))
         add_person(shapes, rng, (x, 0.12, float(z + rng.uniform(-5, 5))), (0, 0, float(rng.choice([-1.3, 1.3]))))
+
+
+def _close_the_street(shapes: ShapeList, rng: np.random.Generator, end: float) -> None:
+    """A hedge with trees behind it across the far end."""
+    shapes.box((0, 1.5, end + 10), (60, 1.5, 1), "hedge")
+    for x in rng.uniform(-25, 25, 14):
+        add_tree(shapes, rng, float(x), end + 14)

@@ -191,13 +191,13 @@ def _match(
     coming = next(second, None)
     if coming is None:
         raise SourceError("the second video has no frames to compare")
-    shown = coming[1]
+    opening, shown = coming
     start: Fraction | None = None
     shift = Fraction(0)
     for time, frame in first:
         if start is None:
             start = time
-            shift = coming[0] - time if abs(coming[0] - time) > _SAME_CLOCK_SECONDS else shift
+            shift = opening - time if abs(opening - time) > _SAME_CLOCK_SECONDS else shift
         while coming is not None and coming[0] - shift <= time + _ROUNDING_SECONDS:
             shown = coming[1]
             coming = next(second, None)

@@ -21,7 +21,7 @@ def split_screen(pictures: Sequence[RgbArray], labels: Sequence[str], dividers: 
     """
     height, width = pictures[0].shape[:2]
     edges = [0, *(round(min(max(at, 0.0), 1.0) * width) for at in dividers), width]
-    montage = pictures[0].copy()
+    montage: RgbArray = pictures[0].copy()
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         left, right = edges[index], edges[index + 1]
         montage[:, left:right] = picture[:, left:right]
@@ -82,4 +82,5 @@ def _plate(text: str, size: int) -> FloatArray:
     plate, ink = Image.new("L", shape), Image.new("L", shape)
     ImageDraw.Draw(plate).rounded_rectangle((0, 0, shape[0] - 1, shape[1] - 1), radius=pad, fill=150)
     ImageDraw.Draw(ink).text((pad - left, (pad + pad // 2) / 2 - top), text, font=font, fill=255)
-    return np.stack([np.asarray(plate), np.asarray(ink)], axis=-1).astype(np.float32) / 255
+    both: FloatArray = np.stack([np.asarray(plate), np.asarray(ink)], axis=-1).astype(np.float32)
+    return both / np.float32(255)

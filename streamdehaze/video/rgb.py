@@ -23,5 +23,4 @@ class RgbConverter:
         """(height, width, 3) uint8; alpha is dropped, deeper samples are rounded."""
         picture = self._writer.picture(frame)
         width, height = self._width or frame.width, self._height or frame.height
-        array: RgbArray = self._writer.convert(picture, width, height, "rgb24").to_ndarray()
-        return array
+        return self._writer.convert(picture, width, height, "rgb24").to_ndarray().astype(np.uint8, copy=False)
