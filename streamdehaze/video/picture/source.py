@@ -86,7 +86,7 @@ class PictureSource:
         return self._info
 
     def __iter__(self) -> Iterator[Frame]:
-        """The one frame, its PTS 0.
+        """The one frame, its PTS 0; once, as the pixels are not kept.
 
         Raises:
             SourceError: if the pixels are damaged or cut off.
@@ -97,6 +97,8 @@ class PictureSource:
             raise
         except Exception as error:  # as above
             raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+        finally:
+            self._image.close()  # its own copy of the pixels is large and of no more use
         height, width, channels = pixels.shape
         pixel_format = PixelFormat.parse(_NAMES[channels, pixels.itemsize])
         plane = np.ascontiguousarray(pixels, pixel_format.dtype).reshape(height, width * channels)

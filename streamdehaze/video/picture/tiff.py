@@ -117,21 +117,21 @@ def encode(pixels: Pixels, metadata: PictureMetadata) -> bytes:
     strips = [_compress(pixels[top : top + rows], directory.order) for top in range(0, height, rows)]
     lengths = [len(strip) for strip in strips]
     for tag, kind, values in (
-        (256, LONG, [width]),
-        (257, LONG, [height]),
-        (258, SHORT, [pixels.itemsize * 8] * channels),
-        (259, SHORT, [_DEFLATE]),
-        (262, SHORT, [_RGB if channels >= 3 else _MIN_IS_BLACK]),
+        (256, LONG, [width]),  # width
+        (257, LONG, [height]),  # height
+        (258, SHORT, [pixels.itemsize * 8] * channels),  # bits a sample
+        (259, SHORT, [_DEFLATE]),  # compression
+        (262, SHORT, [_RGB if channels >= 3 else _MIN_IS_BLACK]),  # photometric interpretation
         (273, LONG, lengths),  # where the strips start: filled in once the directory's own length is known
-        (277, SHORT, [channels]),
-        (278, LONG, [rows]),
-        (279, LONG, lengths),
-        (284, SHORT, [1]),
-        (317, SHORT, [_HORIZONTAL_DIFFERENCING]),
+        (277, SHORT, [channels]),  # samples a pixel
+        (278, LONG, [rows]),  # rows a strip
+        (279, LONG, lengths),  # bytes of each strip
+        (284, SHORT, [1]),  # colours interleaved
+        (317, SHORT, [_HORIZONTAL_DIFFERENCING]),  # predictor
     ):
         directory.set_numbers(tag, kind, values)
     if channels in (2, 4):
-        directory.set_numbers(338, SHORT, [_UNASSOCIATED_ALPHA])
+        directory.set_numbers(338, SHORT, [_UNASSOCIATED_ALPHA])  # extra samples
     directory.set_numbers(273, LONG, itertools.accumulate(lengths[:-1], initial=len(directory.block())))
     return b"".join([directory.block(), *strips])
 
