@@ -16,8 +16,8 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as people have them, as the current one."""
     for name in (
         "footage/shot10.mp4", "footage/shot2.MOV", "footage/harbour.jpg", "footage/notes.txt", "footage/.hidden.mp4",
-        "footage/shot2.clear.MOV", "footage/shot10.part.mp4", "footage/shot10.clear.part.mp4", "footage/moved.clear.mp4",
-        "footage/day2/shot2.MOV", "footage/day2/deep/x.png", "empty/notes.txt",
+        "footage/shot2.clear.MOV", "footage/shot10.part.mp4", "footage/shot10.clear.part.mp4",
+        "footage/moved.clear.mp4", "footage/day2/shot2.MOV", "footage/day2/deep/x.png", "empty/notes.txt",
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +145,12 @@ def test_two_results_of_one_name_are_refused_with_both_inputs_named(footage: Pat
     with pytest.raises(ConfigError, match=r"'footage/shot2.MOV' and 'footage/day2/shot2.MOV' would both be written"):
         plan_jobs(["footage/shot2.MOV", "footage/day2/shot2.MOV"], "out/")
     assert not Path("out").exists()
+
+
+def test_passwords_in_addresses_are_not_shown(footage: Path) -> None:
+    with pytest.raises(ConfigError, match="would both be written") as caught:
+        plan_jobs(["https://me:secret@host/a/x.mp4", "https://me:secret@host/b/x.mp4"])
+    assert "secret" not in str(caught.value)
 
 
 def test_a_result_never_replaces_another_input(footage: Path) -> None:

@@ -245,10 +245,17 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
             continue
         name = _identity(job.output)
         if name in written:
-            raise ConfigError(f"'{written[name]}' and '{job.input}' would both be written to '{job.output}'")
+            both = f"'{_shown(written[name])}' and '{_shown(job.input)}'"
+            raise ConfigError(f"{both} would both be written to '{job.output}'")
         if name in read and read[name] != job.input:
-            raise ConfigError(f"the result of '{job.input}' would replace the input '{read[name]}'")
+            raise ConfigError(f"the result of '{_shown(job.input)}' would replace the input '{read[name]}'")
         written[name] = job.input
+
+
+def _shown(path: str) -> str:
+    """A path as it is; of an address, which may hold a password, host and file only."""
+    address = urlsplit(path)
+    return f"{address.scheme}://{address.hostname}{address.path}" if "://" in path else path
 
 
 def _make_folder(folder: Path) -> None:
