@@ -10,7 +10,9 @@ from types import FrameType
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from streamdehaze.errors import TrainingError
 from streamdehaze.network import write_checkpoint
@@ -20,11 +22,28 @@ STATE = "last.ckpt"
 """Everything a run goes on from: weights, their average, optimizer, schedule, scaler, steps done."""
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its name and renames it: a name is a whole file or none."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write `checkpoint` to `path`."""
+        partial = f"{path}.part"
+        try:
+            with open(partial, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+
 class Keeper(Callback):
     """Saves every so many steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
 
     What is random about a sample follows from its number, so the state needs no generators and no sampler beyond the
-    number of steps. A file is written beside its name and renamed; if that fails, the last good one stays.
+    number of steps. If a file cannot be written, the last good one stays.
 
     Args:
         folder: where to.
@@ -78,14 +97,11 @@ class Keeper(Callback):
         """
         self._saved_step = trainer.global_step
         state = self._folder / STATE
-        partial = state.with_name(f"{STATE}.part")
         try:
-            trainer.save_checkpoint(partial)
+            trainer.save_checkpoint(state)
             if trainer.is_global_zero:
-                os.replace(partial, state)
                 self.keep("last", task, {})
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             kept = f"; {state} is the one saved before" if state.exists() else ""
             raise TrainingError(f"the state of step {self._saved_step} cannot be written ({error}){kept}") from error
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
-from streamdehaze.training.keeper import STATE, Keeper
+from streamdehaze.training.keeper import STATE, Keeper, WholeFiles
 from streamdehaze.training.layouts import Layout, find_layout, pair_folders
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
@@ -156,7 +156,8 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
             logger=loggers,
             log_every_n_steps=min(50, config.steps),
             callbacks=callbacks,
-            enable_checkpointing=False,  # `Keeper` does it, so that a state is whole or absent
+            plugins=[WholeFiles()],
+            enable_checkpointing=False,  # `Keeper` does it
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
             use_distributed_sampler=False,  # positions are dealt out by `PositionBatches`

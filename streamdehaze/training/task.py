@@ -101,14 +101,15 @@ class DehazingTask(lightning.LightningModule):
             path = self.config.folder / f"not-finite-step{self.trainer.global_step}-rank{self.global_rank}.safetensors"
             save_file({"hazy": hazy.contiguous(), "clear": clear.contiguous(), "out": out.detach().contiguous()}, path)
             raise TrainingError(
-                f"the loss of step {self.trainer.global_step} is {float(loss)}; its batch is in {path}. "
+                f"the loss of step {self.trainer.global_step} is {loss.item()}; its batch is in {path}. "
                 "Lower optimizer.rate, set optimizer.clip, or use machine.precision = '32-true'"
             )
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Sample, batch_index: int) -> None:
-        if self.average.updates < self.trainer.global_step:  # not between two batches of one step
-            self.average.update(self.network)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One step, and the average right after it: callbacks that save must find the two together."""
+        super().optimizer_step(*args, **kwargs)
+        self.average.update(self.network)
 
     def configure_optimizers(self) -> Any:
         """Adam, and the rate of each step."""

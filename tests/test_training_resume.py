@@ -1,0 +1,134 @@
+"""A run that is stopped and resumed is the run that was never stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lightning")
+
+import torch
+
+from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
+from streamdehaze.network import read_checkpoint
+from streamdehaze.training.config import TrainingConfig
+from streamdehaze.training.run import train
+from training_data import configuration, make_scenes
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(read_checkpoint(path).state)
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for key in one:
+        assert torch.equal(one[key], other[key]), key
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, accumulate: int) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+    changes = {"optimizer": {"rate": 1e-3, "warm_up_steps": 2, "accumulate": accumulate, "average": 0.9}}
+    whole = configuration(tmp_path, scenes, name="whole", **changes)
+    train(whole)
+
+    broken = configuration(tmp_path, scenes, name="broken", **changes)
+    file = tmp_path / "broken.json"
+    file.write_text(broken.model_dump_json())
+    # SIGKILL leaves no chance to save: what was saved on the way is all there is.
+    program = (
+        "import os, signal, sys\n"
+        "from streamdehaze.training import keeper\n"
+        "from streamdehaze.training.config import TrainingConfig\n"
+        "from streamdehaze.training.run import train\n"
+        "save = keeper.Keeper.save\n"
+        "def save_then_die(self, trainer, task):\n"
+        "    if trainer.global_step >= 6:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    save(self, trainer, task)\n"
+        "keeper.Keeper.save = save_then_die\n"
+        "train(TrainingConfig.model_validate_json(open(sys.argv[1]).read()))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, check=False, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert torch.load(broken.folder / "last.ckpt", weights_only=True)["global_step"] == 4
+    train(broken)
+
+    assert_same(weights(whole.folder / "last.safetensors"), weights(broken.folder / "last.safetensors"))
+
+
+def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+    config = configuration(tmp_path, scenes, stages=[{"size": [32, 32], "batch": 2, "steps": 100000}])
+    file = tmp_path / "config.json"
+    file.write_text(config.model_dump_json())
+    program = (
+        "import sys\n"
+        "from streamdehaze.errors import Cancelled\n"
+        "from streamdehaze.training.config import TrainingConfig\n"
+        "from streamdehaze.training.run import train\n"
+        "try:\n"
+        "    train(TrainingConfig.model_validate_json(open(sys.argv[1]).read()))\n"
+        "except Cancelled as error:\n"
+        "    print(error)\n"
+    )
+    state = config.folder / "last.ckpt"
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    saved = torch.load(state, weights_only=True)["global_step"]
+    assert said.startswith(f"stopped at step {saved} of 100000; the same command goes on from there")
+
+
+def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+    train(configuration(tmp_path, scenes))
+    changed = configuration(tmp_path, scenes, optimizer={"rate": 5e-4})
+    with pytest.raises(ConfigError, match=r"cannot resume: optimizer\.rate was 0\.001 .* and is 0\.0005 now"):
+        train(changed)
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    config = configuration(tmp_path, make_scenes(tmp_path / "scenes"))
+    config.folder.mkdir(parents=True)
+    (config.folder / "last.ckpt").write_bytes(b"not a state")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is not a whole state of a run"):
+        train(config)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_the_last_good_state_survives_a_full_disk(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+    stages = [{"size": [32, 32], "batch": 2, "steps": 4}]
+    config = configuration(tmp_path, scenes, stages=stages)
+    longer: TrainingConfig = configuration(tmp_path, scenes)
+    train(config)
+    before = (config.folder / "last.ckpt").read_bytes()
+    (config.folder / "last.ckpt.part").symlink_to("/dev/full")
+    with pytest.raises(TrainingError, match=r"cannot be written .* is the one saved before"):
+        train(longer, restart=True)
+    assert (config.folder / "last.ckpt").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_batch_saved(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    scenes = make_scenes(tmp_path / "scenes")
+    config = configuration(tmp_path, scenes, optimizer={"rate": 1e30, "average": 0.9})
+    with pytest.raises(TrainingError, match="the loss of step"):
+        train(config)
+    (batch,) = config.folder.glob("not-finite-*.safetensors")
+    assert load_file(batch)["hazy"].shape == (2, 3, 32, 32)
