@@ -20,6 +20,8 @@ HardwareDecoding = Literal["none", "auto", "cuda"]
 
 # A playlist or concat file names further files; from a local one nothing but local files is reached.
 _PROTOCOLS = "file,pipe,fd,crypto,data,subfile,concat"
+_TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+"""Formats in which FFmpeg draws any text file as a video of letters."""
 _SEQUENCE = re.compile(r"%0?(\d*)d")
 
 log = logging.getLogger("streamdehaze")
@@ -45,7 +47,11 @@ def open_media(media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecod
         if not os.path.exists(name):
             container_format = "image2"
             options["start_number"] = str(_first_number(Path(name)))
-    return _open(target, name, container_format, options, hwaccel), name
+    container = _open(target, name, container_format, options, hwaccel)
+    if container.format.name in _TEXT_ART:
+        container.close()
+        raise SourceError(f"'{name}' is a text, not a video file")
+    return container, name
 
 
 def _check_exists(name: str) -> None:

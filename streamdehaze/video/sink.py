@@ -51,6 +51,8 @@ _MOV_CLOCK_LIMIT = 10_000_000
 
 _REORDERED = 3
 """Pictures by which encoders' decoding times run ahead of the presentation, at most."""
+_LONGEST_REORDERING = 64
+"""Pictures back to which a decoding time can refer."""
 
 
 class FileSink:
@@ -207,7 +209,8 @@ class _Opened:
         self._step = 1
         self._delay = 0
         self._last_pts: int | None = None
-        self._times: list[tuple[int, int]] = []
+        self._times: dict[int, tuple[int, int]] = {}
+        self._first_pts = self._count = 0
         self._durations: dict[int, int] = {}
         self._said_rescaled = self._said_moved = False
 
@@ -353,8 +356,10 @@ class _Opened:
         self._last_pts = pts
         duration = picture.duration
         if self._encoding.encoder.counts_frames:
-            self._times.append((pts, duration))
-            picture.pts, picture.time_base = len(self._times) - 1, self.video.codec_context.time_base
+            self._times[self._count] = (pts, duration)
+            picture.pts, picture.time_base = self._count, self.video.codec_context.time_base
+            self._first_pts = pts if self._count == 0 else self._first_pts
+            self._count += 1
         else:
             self._durations[pts] = duration
             picture.pts, picture.time_base = pts, self._tick
@@ -363,10 +368,11 @@ class _Opened:
         for packet in packets:
             if self._encoding.encoder.counts_frames:
                 assert packet.pts is not None
-                pts, duration = self._times[packet.pts]
-                early = packet.dts if packet.dts is not None else packet.pts
-                packet.dts = self._times[early][0] if early >= 0 else self._times[0][0] + early * self._step
-                packet.pts = pts
+                number = packet.pts
+                early = packet.dts if packet.dts is not None else number
+                packet.pts, duration = self._times[number]
+                packet.dts = self._times[early][0] if early >= 0 else self._first_pts + early * self._step
+                self._times.pop(number - _LONGEST_REORDERING, None)
                 packet.time_base = self._tick
             else:
                 duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0

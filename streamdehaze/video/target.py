@@ -80,7 +80,7 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
             raise SinkError(f"'{target}' is the input itself; choose another name for the output")
         if not overwrite:
             raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise SinkError(f"the folder '{folder}' may not be written to")
 
 

@@ -1,0 +1,172 @@
+"""What cannot be written is refused in one sentence, and nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clips import Clip, copy_through, video_times
+from streamdehaze.errors import SinkError
+from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink, open_sink, open_source
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return Clip(audio="aac").write(tmp_path / "in" / "fog.mp4")
+
+
+def refusal(source: Path, target: Path | str, **options: object) -> str:
+    with pytest.raises(SinkError) as caught:
+        FileSink(target, FileSource(source), **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_existing_file_stays_unless_told_otherwise(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_text("mine")
+    assert "exists already; use --overwrite" in refusal(source, target)
+    assert target.read_text() == "mine"
+    copy_through(source, target, overwrite=True)
+    assert len(video_times(target)) == 24
+
+
+def test_input_is_never_the_output(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.mp4").symlink_to(source)
+    assert "is the input itself" in refusal(source, source, overwrite=True)
+    assert "is the input itself" in refusal(source, tmp_path / "link.mp4", overwrite=True)
+
+
+def test_missing_folder(source: Path, tmp_path: Path) -> None:
+    assert "does not exist; create it first" in refusal(source, tmp_path / "no" / "out.mp4")
+
+
+def test_folder_as_target(source: Path, tmp_path: Path) -> None:
+    assert "is a folder" in refusal(source, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["out.xyz", "out", "out.txt"])
+def test_unknown_ending(source: Path, tmp_path: Path, name: str) -> None:
+    assert "use .mp4, .mkv" in refusal(source, tmp_path / name)
+
+
+def test_unknown_container(source: Path, tmp_path: Path) -> None:
+    assert "no container format 'mq4'" in refusal(source, tmp_path / "out.mp4", container="mq4")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to step down from")
+def test_read_only_folder(source: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    for folder in [tmp_path, *tmp_path.parents][:3]:
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        assert "may not be written to" in refusal(source, locked / "out.mp4")
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small tmpfs")
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_full_disk(tmp_path: Path, ending: str) -> None:
+    source = Clip(size=(128, 96), pts=range(0, 60 * 512, 512)).write(tmp_path / "in.mp4")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a tmpfs here")
+    try:
+        with pytest.raises(SinkError, match="No space left"):
+            copy_through(source, disk / f"out.{ending}", encode=EncodeOptions(crf=1))
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_nothing_is_written_before_the_first_frame_nor_without_one(source: Path, tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "out.mp4", FileSource(source))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
+    with pytest.raises(SinkError, match="no frame reached"):
+        sink.close()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
+
+
+def test_final_name_appears_only_when_whole(source: Path, tmp_path: Path) -> None:
+    reader = FileSource(source)
+    sink = FileSink(tmp_path / "out.mp4", reader)
+    for frame in reader:
+        sink.write(frame)
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.part.mp4"]
+    sink.close()
+    sink.close()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.mp4"]
+
+
+def test_abort_leaves_nothing_and_an_old_file_as_it_was(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_text("old")
+    reader = FileSource(source)
+    sink = FileSink(tmp_path / "out.mp4", reader, overwrite=True)
+    sink.write(next(iter(reader)))
+    sink.abort()
+    sink.abort()
+    assert (tmp_path / "out.mp4").read_text() == "old"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.mp4"]
+    with pytest.raises(SinkError, match="finished already"):
+        sink.write(next(iter(FileSource(source))))
+
+
+def test_error_inside_a_with_block_leaves_nothing(source: Path, tmp_path: Path) -> None:
+    reader = FileSource(source)
+    with pytest.raises(ZeroDivisionError), FileSink(tmp_path / "out.mp4", reader) as sink:  # noqa: PT012
+        sink.write(next(iter(reader)))
+        _ = 1 / 0
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
+
+
+def test_partial_file_of_a_killed_run_is_overwritten(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.part.mp4").write_bytes(b"\0" * 100_000)
+    copy_through(source, tmp_path / "out.mp4")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.mp4"]
+    assert len(video_times(tmp_path / "out.mp4")) == 24
+
+
+def test_changing_size_is_scaled_back_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = [Clip(size=size, options={"bf": "0"}).write(tmp_path / f"{size[0]}.h264") for size in ((64, 48), (96, 64))]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with caplog.at_level(logging.WARNING):
+        sink = copy_through(joined, tmp_path / "out.mkv")
+    frames = list(FileSource(tmp_path / "out.mkv"))
+    assert [(frame.width, frame.height) for frame in frames] == [(64, 48)] * 48
+    assert sink.frames == 48
+    assert caplog.text.count("change from 64x48 yuv420p to 96x64 yuv420p") == 1
+
+
+def test_changing_format_keeps_the_first_one(tmp_path: Path) -> None:
+    parts = [
+        Clip(pixel_format=name, options={"bf": "0"}).write(tmp_path / f"{name}.h264") for name in ("yuv420p", "yuv444p")
+    ]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    copy_through(joined, tmp_path / "out.mkv")
+    assert {frame.pixel_format.name for frame in FileSource(tmp_path / "out.mkv")} == {"yuv420p"}
+
+
+def test_open_source_and_sink_make_a_working_pair(source: Path, tmp_path: Path) -> None:
+    reader = open_source(source, start=0.2)
+    sink = open_sink(tmp_path / "out.mkv", reader, encode=EncodeOptions(codec="ffv1"))
+    assert isinstance(sink, Sink)
+    for frame in reader:
+        sink.write(frame.with_planes(tuple(np.zeros_like(plane) for plane in frame.planes)))
+    sink.close()
+    assert video_times(tmp_path / "out.mkv")[0] == Fraction(0)
+    assert all(int(frame.planes[0].max()) == 0 for frame in FileSource(tmp_path / "out.mkv"))

@@ -1,0 +1,220 @@
+"""What cannot be read is refused in one sentence; what can be read in part is read in part."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from clips import Clip, copy_through, noise_picture, video_ticks
+from streamdehaze.errors import SourceError
+from streamdehaze.video import FileSource
+
+
+def refusal(path: object, **options: object) -> str:
+    with pytest.raises(SourceError) as caught:
+        list(FileSource(path, **options))  # type: ignore[arg-type]
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def audio_only(path: Path) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("aac", rate=48000, layout="mono")
+        for pts in range(0, 48000, 1024):
+            frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            frame.sample_rate, frame.pts, frame.time_base = 48000, pts, Fraction(1, 48000)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "no.mp4") == f"'{tmp_path}/no.mp4' does not exist"
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert "is a folder" in refusal(tmp_path)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    assert "is empty (0 bytes)" in refusal(tmp_path / "empty.mp4")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "notes.mp4", "notes.mkv"])
+def test_no_media_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("fog " * 1000)
+    assert "not a video file" in refusal(tmp_path / name)
+
+
+def test_audio_only(tmp_path: Path) -> None:
+    path = audio_only(tmp_path / "sound.m4a")
+    assert refusal(path) == f"'{path}' has no video stream; only audio was found in it"
+
+
+def test_cover_of_an_album_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(audio_only(tmp_path / "a.m4a"))) as sound, av.open(str(tmp_path / "b.mp4"), "w") as output:
+        copy = output.add_stream_from_template(sound.streams.audio[0])
+        cover = output.add_mux_stream("png", width=16, height=16)
+        cover.disposition = av.stream.Disposition.attached_pic
+        for packet in sound.demux():
+            if packet.size:
+                packet.stream = copy
+                output.mux_one(packet)
+        coder = av.CodecContext.create("png", "w")
+        coder.width, coder.height, coder.pix_fmt, coder.time_base = 16, 16, "rgb24", Fraction(1, 25)
+        picture = av.Packet(bytes(coder.encode(noise_picture((16, 16), "rgb24", 0))[0]))
+        picture.stream, picture.pts, picture.dts, picture.time_base = cover, 0, 0, Fraction(1, 25)
+        output.mux_one(picture)
+    assert "has no video stream" in refusal(tmp_path / "b.mp4")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to step down from")
+def test_unreadable_file_as_another_user(tmp_path: Path) -> None:
+    path = Clip().write(tmp_path / "secret.mp4")
+    path.chmod(0)
+    for folder in [tmp_path, *tmp_path.parents][:3]:
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        assert "may not be read (permission denied)" in refusal(path)
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("path", ["rtsp://user:secret@camera/1", "http://example.org/a.mp4"])
+def test_addresses_are_no_files_and_passwords_stay_secret(path: str) -> None:
+    assert "is an address, not a file" in refusal(path)
+    assert "secret" not in refusal(path)
+
+
+def test_playlist_reaches_no_network(tmp_path: Path) -> None:
+    (tmp_path / "evil.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"
+    )
+    refusal(tmp_path / "evil.m3u8")
+
+
+def test_names_that_look_like_protocols_are_files(tmp_path: Path) -> None:
+    path = Clip().write(tmp_path / "plain.mp4").rename(tmp_path / "concat:50% fog.mp4")
+    os.chdir(tmp_path)
+    assert len(list(FileSource("concat:50% fog.mp4"))) == 24
+    assert path.exists()
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts", "avi"])
+def test_truncated_file_is_read_as_far_as_it_goes(
+    tmp_path: Path, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    time_base = {"mkv": Fraction(1, 1000), "ts": Fraction(1, 90000), "avi": Fraction(1, 25)}[ending]
+    step = int(Fraction(1, 25) / time_base)
+    options = {"g": "10", "bf": "0"}
+    source = Clip(time_base=time_base, pts=range(0, 100 * step, step), options=options).write(tmp_path / f"a.{ending}")
+    short = tmp_path / f"short.{ending}"
+    short.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    count = len(list(FileSource(short)))
+    assert 30 <= count < 70
+    if ending == "mkv":
+        assert "ends early" in caplog.text
+
+
+def test_mp4_without_its_index_is_refused(tmp_path: Path) -> None:
+    source = Clip(pts=range(0, 100 * 512, 512)).write(tmp_path / "a.mp4")
+    (tmp_path / "short.mp4").write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    assert "is not a video file, or is damaged beyond reading" in refusal(tmp_path / "short.mp4")
+
+
+def test_mp4_with_its_index_in_front_is_read_as_far_as_it_goes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Clip(pts=range(0, 100 * 512, 512), container_options={"movflags": "+faststart"}, options={"g": "10"})
+    source = made.write(tmp_path / "a.mp4")
+    (tmp_path / "short.mp4").write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    assert 30 <= len(list(FileSource(tmp_path / "short.mp4"))) < 70
+    assert "ends early" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "ts"])
+def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str) -> None:
+    time_base = {"mkv": Fraction(1, 1000), "mp4": Fraction(1, 12800), "ts": Fraction(1, 90000)}[ending]
+    step = int(Fraction(1, 25) / time_base)
+    options = {"g": "10", "bf": "0"}
+    source = Clip(time_base=time_base, pts=range(0, 100 * step, step), options=options).write(tmp_path / f"a.{ending}")
+    content = bytearray(source.read_bytes())
+    chance = random.Random(1)
+    for _ in range(12):
+        place = chance.randrange(len(content) // 4, len(content) * 3 // 4)
+        content[place : place + 64] = chance.randbytes(64)
+    (tmp_path / f"bad.{ending}").write_bytes(content)
+    assert 50 <= len(list(FileSource(tmp_path / f"bad.{ending}"))) <= 101
+    copy_through(tmp_path / f"bad.{ending}", tmp_path / f"out.{ending}")
+    assert len(list(FileSource(tmp_path / f"out.{ending}"))) >= 50
+
+
+def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:
+    source = Clip(options={"bf": "0"}).write(tmp_path / "a.mp4")
+    content = bytearray(source.read_bytes())
+    start = content.index(b"mdat") + 4
+    end = content.index(b"moov") - 4
+    content[start:end] = bytes(end - start)
+    (tmp_path / "bad.mp4").write_bytes(content)
+    assert "not one frame of its h264 video could be decoded" in refusal(tmp_path / "bad.mp4")
+
+
+def test_headers_alone_are_refused(tmp_path: Path) -> None:
+    source = Clip(time_base=Fraction(1, 1000), pts=range(0, 400, 40)).write(tmp_path / "a.mkv")
+    (tmp_path / "head.mkv").write_bytes(source.read_bytes()[:700])
+    refusal(tmp_path / "head.mkv")
+
+
+def test_cuda_that_is_not_there(tmp_path: Path) -> None:
+    if shutil.which("nvidia-smi"):
+        pytest.skip("there may be a GPU here")
+    source = Clip().write(tmp_path / "a.mp4")
+    assert "--hwaccel cuda" in refusal(source, hwaccel="cuda")
+    assert len(list(FileSource(source, hwaccel="auto"))) == 24
+
+
+def test_source_is_closed_after_a_refusal_and_twice(tmp_path: Path) -> None:
+    source = FileSource(Clip().write(tmp_path / "a.mp4"))
+    frames = list(source)
+    source.close()
+    source.close()
+    assert int(frames[0].planes[0].sum()) > 0  # frames outlive their source
+
+
+def test_image_sequence_is_read_from_its_first_number(tmp_path: Path) -> None:
+    coder = av.CodecContext.create("png", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 32, 16, "rgb24", Fraction(1, 25)
+    for number in range(7):
+        picture = noise_picture((32, 16), "rgb24", number)
+        picture.pts = number
+        (tmp_path / f"fog_{number + 120:05d}.png").write_bytes(bytes(coder.encode(picture)[0]))
+    frames = list(FileSource(tmp_path / "fog_%05d.png"))
+    assert len(frames) == 7
+    assert bytes(frames[2].to_array()[:1, :, 0]) == bytes(noise_picture((32, 16), "rgb24", 2).to_ndarray()[:1, :, 0])
+    assert "no file matches the image sequence" in refusal(tmp_path / "mist_%05d.png")
+
+
+def test_binary_streams_are_read(tmp_path: Path) -> None:
+    source = Clip(time_base=Fraction(1, 1000), pts=range(0, 400, 40)).write(tmp_path / "a.mkv")
+    frames = list(FileSource(io.BytesIO(source.read_bytes())))
+    assert [frame.pts for frame in frames] == video_ticks(source)[1]
+
+
+def test_size_and_format_that_change_are_handed_out_as_they_come(tmp_path: Path) -> None:
+    parts = [Clip(size=size, options={"bf": "0"}).write(tmp_path / f"{size[0]}.h264") for size in ((64, 48), (96, 64))]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    sizes = [(frame.width, frame.height) for frame in FileSource(joined)]
+    assert sizes == [(64, 48)] * 24 + [(96, 64)] * 24
