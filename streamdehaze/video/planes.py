@@ -104,7 +104,7 @@ def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
     """What hangs on a picture besides its samples, as FFmpeg's structures."""
     # `picture.side_data` would tie picture and container into a cycle, and keep the pixels until Python collects
     # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
-    found: Any = SideDataContainer(picture)
+    found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
     return {data.type: bytes(data) for data in found}
 
 
