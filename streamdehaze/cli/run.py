@@ -61,6 +61,7 @@ def key_value(text: str) -> tuple[str, str]:
     "--encoder-option", type=key_value, multiple=True, metavar="KEY=VALUE", help="Any further option of the encoder."
 )
 @click.option("--pixel-format", help="FFmpeg's name; by default the input's.")
+@click.option("--container", help="FFmpeg's name, where the output's ending does not say it (yuv4mpegpipe on a pipe).")
 @click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
 @click.option("--start", type=seconds, metavar="TIME", help="Begin here; all streams are cut alike.")
 @click.option("--end", type=seconds, metavar="TIME", help="End here.")
@@ -159,6 +160,7 @@ def _dehaze(
                 dehazer=dehazer,
                 batch_size=options["batch_size"],
                 encode=encode,
+                container=options["container"],
                 overwrite=options["overwrite"],
                 progress=None if options["quiet"] else shown.update,
                 stop=stop,

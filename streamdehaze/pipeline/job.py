@@ -55,6 +55,7 @@ def dehaze_video(
     dehazer: Dehazer | str | os.PathLike[str] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     encode: EncodeOptions | None = None,
+    container: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
@@ -67,6 +68,7 @@ def dehaze_video(
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one.
         batch_size: frames a run of the network.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
+        container: FFmpeg's name of the output container, where the target's ending does not say it.
         overwrite: replace an existing target.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop; the partial output is removed and `Cancelled` raised.
@@ -82,7 +84,11 @@ def dehaze_video(
     try:
         if target is None:
             target = output_path(_name(source))
-        sink = target if isinstance(target, Sink) else open_sink(target, opened, encode=encode, overwrite=overwrite)
+        sink = (
+            target
+            if isinstance(target, Sink)
+            else open_sink(target, opened, encode=encode, container=container, overwrite=overwrite)
+        )
         try:
             worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []))
         except BaseException:
@@ -116,10 +122,10 @@ def dehaze_image(
 
 
 def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
-    """The path of a file, or the class of an end that has none."""
+    """The path of a file, or what an end without one calls itself."""
     if isinstance(end, str | os.PathLike):
         return os.fspath(end)
-    return os.fspath(getattr(end, "path", type(end).__name__))
+    return os.fspath(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,184 @@
+"""`streamdehaze run` as its users call it: in a process of its own, on real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from clips import Clip
+
+STREAMDEHAZE = [sys.executable, "-c", "from streamdehaze.cli import main; main()"]
+
+
+def streamdehaze(
+    *arguments: str | Path, stdin: bytes | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*STREAMDEHAZE, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd, timeout=120)
+
+
+def run(
+    *arguments: str | Path, stdin: bytes | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return streamdehaze("run", "--engine", "torch", *arguments, stdin=stdin, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def foggy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Clip(audio="aac", metadata={"title": "fog"}).write(tmp_path_factory.mktemp("clips") / "foggy.mp4")
+
+
+def frame_times(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [frame.pts for frame in container.decode(video=0) if frame.pts is not None]
+
+
+def assert_one_sentence(result: subprocess.CompletedProcess[bytes], *, code: int = 1) -> str:
+    text = result.stderr.decode()
+    assert result.returncode == code, text
+    assert "Traceback" not in text
+    lines = [line for line in text.splitlines() if line.startswith("streamdehaze: ")]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_foggy_mp4_becomes_foggy_clear_mp4_beside_it(foggy: Path) -> None:
+    result = run(foggy)
+    assert result.returncode == 0, result.stderr.decode()
+    clear = foggy.with_name("foggy.clear.mp4")
+    assert frame_times(clear) == frame_times(foggy)
+    assert sorted(p.name for p in foggy.parent.iterdir()) == ["foggy.clear.mp4", "foggy.mp4"]
+    again = assert_one_sentence(run(foggy))
+    assert "--overwrite" in again
+    assert run(foggy, "--overwrite", "--quiet").stderr == b""
+
+
+def test_one_bad_input_does_not_stop_the_others_and_is_reported(foggy: Path, tmp_path: Path) -> None:
+    broken, missing = tmp_path / "broken.mp4", tmp_path / "missing.mp4"
+    broken.write_bytes(b"not a video")
+    result = run(broken, foggy, missing, "-o", f"{tmp_path}/out/", "--report", tmp_path / "report.json")
+    assert result.returncode == 1
+    text = result.stderr.decode()
+    assert "Traceback" not in text
+    assert "broken.mp4" in text
+    assert "missing.mp4" in text
+    assert os.listdir(tmp_path / "out") == ["foggy.clear.mp4"]
+    jobs = json.loads((tmp_path / "report.json").read_text())["jobs"]
+    assert ["error" in job for job in jobs] == [True, False, True]
+    done = jobs[1]
+    assert done["frames_in"] == done["frames_out"] == len(frame_times(foggy))
+    assert list(done["stages"]) == ["decode", "dehaze", "encode"]
+    assert done["bottleneck"] in done["stages"]
+    assert done["checkpoint"] == "aecrnet-s"
+    assert done["engine"].startswith("torch")
+    assert {"python", "torch", "av", "streamdehaze"} <= set(done["versions"])
+
+
+def test_standard_input_to_standard_output_through_pipes(foggy: Path, tmp_path: Path) -> None:
+    matroska = run("-", "-o", "-", stdin=_as_matroska(foggy))
+    assert matroska.returncode == 0, matroska.stderr.decode()
+    (tmp_path / "clear.mkv").write_bytes(matroska.stdout)
+    assert len(frame_times(tmp_path / "clear.mkv")) == len(frame_times(foggy))
+    y4m = run("-", "-o", "-", "--container", "yuv4mpegpipe", stdin=_as_matroska(foggy))
+    assert y4m.stdout.startswith(b"YUV4MPEG2 W64 H48")
+    back = run("-", "-o", tmp_path / "back.mkv", stdin=y4m.stdout)
+    assert back.returncode == 0, back.stderr.decode()
+    assert len(frame_times(tmp_path / "back.mkv")) == len(frame_times(foggy))
+
+
+def _as_matroska(path: Path) -> bytes:
+    target = path.with_name("piped.mkv.bin")
+    with av.open(str(path)) as source, av.open(str(target), "w", format="matroska") as output:
+        streams = {s.index: output.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                output.mux(packet)
+    content = target.read_bytes()
+    target.unlink()
+    return content
+
+
+def test_strength_zero_into_ffv1_is_bit_identical(foggy: Path, tmp_path: Path) -> None:
+    run(foggy, "-o", tmp_path / "same.mkv", "--strength", "0", "--codec", "ffv1")
+    with av.open(str(foggy)) as a, av.open(str(tmp_path / "same.mkv")) as b:
+        pairs = list(zip(a.decode(video=0), b.decode(video=0), strict=True))
+    assert len(pairs) == len(frame_times(foggy))
+    for before, after in pairs:
+        assert (before.to_ndarray() == after.to_ndarray()).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--strength", "2"], 2, "strength"),
+        (["--start", "soon"], 2, "not a time"),
+        (["--encoder-option", "x"], 2, "KEY=VALUE"),
+        (["--network-size", "250"], 1, "multiple of 4"),
+        (["--checkpoint", "aecrnet-z"], 1, "did you mean"),
+        (["--engine", "steam"], 1, "steam"),
+        (["--codec", "x266"], 1, "x266"),
+        (["--pixel-format", "yuv421p"], 1, "yuv421p"),
+        (["--start", "0:20:00"], 1, "--start"),
+        (["--encoder-option", "colour=blue"], 1, "colour"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_leave_nothing(
+    foggy: Path, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    result = streamdehaze("run", foggy, "-o", tmp_path / "x.mp4", *arguments)
+    assert result.returncode == code, result.stderr.decode()
+    assert words in " ".join(result.stderr.decode().split())
+    assert "Traceback" not in result.stderr.decode()
+    if code == 1:
+        assert_one_sentence(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_input_is_a_usage_error() -> None:
+    assert streamdehaze("run").returncode == 2
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_leaves_no_partial_file(tmp_path: Path, signal_number: signal.Signals) -> None:
+    long = Clip(size=(640, 360), pts=range(0, 600 * 512, 512)).write(tmp_path / "long.mp4")
+    process = subprocess.Popen(
+        [*STREAMDEHAZE, "run", "--engine", "torch", "--exact", str(long)], stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*.part.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.glob("*.part.mp4")), "the work never began"
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"nothing of it is kept" in errors
+    assert b"Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Importing torch, numpy, OpenCV or FFmpeg is what would make `--help` slow."""
+    script = (
+        "import sys\nfrom streamdehaze.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'numpy', 'cv2', 'av', 'numba', 'onnx', 'openvino', 'lightning'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    assert "run" in result.stdout
+
+
+def test_completion_scripts_are_there() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        script = [sys.executable, "-c", "from streamdehaze.cli import main; main(prog_name='streamdehaze')"]
+        environment = {**os.environ, "_STREAMDEHAZE_COMPLETE": f"{shell}_source"}
+        result = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=30)
+        assert "streamdehaze" in result.stdout
