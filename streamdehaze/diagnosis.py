@@ -39,7 +39,7 @@ _EXTRAS = {
         ("tensorrt_rtx", "tensorrt-rtx-cu13"),
         "TensorRT for RTX cards, built on the spot",
     ),
-    "onnxruntime": ("dev", ("onnxruntime", "onnxruntime-gpu"), "checks exported graphs"),
+    "onnxruntime": ("onnx", ("onnxruntime", "onnxruntime-gpu"), "checks exported graphs"),
     "lightning": ("train", ("lightning",), "training"),
     "torchmetrics": ("train", ("torchmetrics",), "evaluation"),
 }
@@ -138,7 +138,7 @@ def _ffmpeg() -> Iterator[Finding]:
 def _engines() -> Iterator[Finding]:
     yield Finding("engines", "torch", "ok", f"{_version('torch')}, always there", core=True)
     for module, (extra, distributions, purpose) in _EXTRAS.items():
-        section = "extras" if extra in ("train", "dev") else "engines"
+        section = "extras" if extra in ("train", "onnx") else "engines"
         yield _imported(section, module, distributions, f"pip install 'streamdehaze[{extra}]'", purpose=purpose)
 
 

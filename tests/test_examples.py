@@ -1,0 +1,65 @@
+"""The programs in examples/ run as they are and do what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from streamdehaze.scene import Fog, StreetScene, write_clip
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FOG = Fog(visibility_metres=70)
+
+
+@pytest.fixture(scope="module")
+def foggy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "foggy.mp4"
+    write_clip(path, StreetScene(160, 90, frames=12), FOG)
+    return path
+
+
+def _run(name: str, *arguments: str | Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "dehaze_a_file.py", "numpy_frames.py", "own_source_to_own_sink.py", "photos_in_a_folder.py",
+    }  # fmt: skip
+
+
+def test_dehaze_a_file(foggy: Path) -> None:
+    printed = _run("dehaze_a_file.py", foggy)
+    assert "12 frames" in printed
+    capture = cv2.VideoCapture(str(foggy.with_name("foggy.clear.mp4")))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+
+
+def test_numpy_frames(foggy: Path) -> None:
+    printed = _run("numpy_frames.py", foggy)
+    assert "12 frames of shape (90, 160, 3)" in printed
+    before, after = (float(value) for value in printed.split("contrast ")[1].splitlines()[0].split(" → "))
+    assert after > 1.1 * before
+
+
+def test_photos_in_a_folder(tmp_path: Path) -> None:
+    frame = StreetScene(160, 90, frames=1).render(0)
+    hazy = FOG.apply(frame.clear, frame.depth_metres)
+    for name in ("a.jpg", "b.png"):
+        cv2.imwrite(str(tmp_path / name), hazy[..., ::-1] * 255)
+    for _ in range(2):  # the second time finds its own results there and leaves them out
+        assert len(_run("photos_in_a_folder.py", tmp_path).splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.clear.jpg", "a.jpg", "b.clear.png", "b.png"]
+
+
+def test_own_source_to_own_sink() -> None:
+    printed = _run("own_source_to_own_sink.py", "10")
+    assert "10 clear frames" in printed
+    assert "the slowest stage is" in printed
