@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import time
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from streamdehaze.network.aecrnet import AECRNet
+
+_log = logging.getLogger(__name__)
 
 
 class TorchEngine:
-    """`AECRNet` in eager PyTorch, channels-last, on the CPU (float32) or a CUDA device (float16 autocast).
+    """`AECRNet` in PyTorch, channels-last, on the CPU or a CUDA device.
 
     Args:
         network: in any mode; a folded copy in evaluation mode is used.
         device: "cpu", "cuda", "cuda:1", or "auto" for CUDA where there is one.
+        precision: of the computation; "auto" is float32 on a CPU and float16 on CUDA. Below float32, autocast keeps
+            the sampling grid and the global means in float32.
+        threads: CPU threads of one operator (a setting of the whole process); None for all cores it may use.
+        compiled: run through `torch.compile`, with CUDA graphs on CUDA. The first batch of each shape then takes
+            tens of seconds, which are logged.
 
     Raises:
         EngineError: if the device cannot be had.
     """
 
-    def __init__(self, network: AECRNet, device: str = "auto") -> None:
+    def __init__(
+        self,
+        network: AECRNet,
+        device: str = "auto",
+        *,
+        precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+        threads: int | None = None,
+        compiled: bool = False,
+    ) -> None:
         import torch
 
         if device == "auto":
@@ -33,23 +54,50 @@ class TorchEngine:
             self._device = torch.device(device)
             self._network = network.folded().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
-            raise EngineError(f"PyTorch cannot use the device '{device}': {error}") from error
-        self._half = self._device.type == "cuda"
+            raise EngineError(f"PyTorch cannot use the device '{device}': {str(error).splitlines()[0]}") from error
+        cuda = self._device.type == "cuda"
+        if not cuda:
+            torch.set_num_threads(threads or usable_cores())
+        self.precision = ("float16" if cuda else "float32") if precision == "auto" else precision
+        self._dtype: torch.dtype = getattr(torch, self.precision)
+        self._compiled_shapes: set[tuple[int, ...]] | None = None
+        if compiled:
+            self._compiled_shapes = set()
+            self._network = torch.compile(  # type: ignore[assignment]
+                self._network, mode="reduce-overhead" if cuda else None, dynamic=False
+            )
 
     @property
     def name(self) -> str:
         """Such as "torch cpu float32"."""
-        return f"torch {self._device} {'float16' if self._half else 'float32'}"
+        return f"torch {self._device} {self.precision}{'' if self._compiled_shapes is None else ' compiled'}"
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
         import torch
 
         x = torch.from_numpy(np.ascontiguousarray(hazy)).to(self._device, memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(self._device.type, enabled=self._half):
-            clear = self._network(x)
-        array: FloatArray = clear.float().clamp(0, 1).contiguous().cpu().numpy()
+        if self._compiled_shapes is not None and hazy.shape not in self._compiled_shapes:
+            self._compile_for(x)
+        array: FloatArray = self._run(x).float().clamp(0, 1).contiguous().cpu().numpy()
         return array
 
     def close(self) -> None:
         """Nothing to free beyond what garbage collection does."""
+
+    def _run(self, x: Tensor) -> Tensor:
+        import torch
+
+        with torch.inference_mode(), torch.autocast(x.device.type, self._dtype, self.precision != "float32"):
+            clear: Tensor = self._network(x)
+        return clear
+
+    def _compile_for(self, x: Tensor) -> None:
+        assert self._compiled_shapes is not None
+        start = time.perf_counter()
+        try:
+            self._run(x)
+        except Exception as error:  # a missing C++ compiler, say: torch's errors here share no base
+            raise EngineError(f"torch.compile failed: {str(error).splitlines()[0]}") from error
+        self._compiled_shapes.add(tuple(x.shape))
+        _log.info("torch.compile took %.1f s for %d×%d", time.perf_counter() - start, x.shape[3], x.shape[2])

@@ -25,7 +25,7 @@ def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias:
         (B, D, H, W).
     """
     batch, _, height, width = x.shape
-    # Sampling coordinates stay in float32: in half precision a coordinate near 1 is off by a tenth of a pixel.
+    # Coordinates and sampling stay in float32: in half precision a coordinate near 1 is off by a tenth of a pixel.
     shift = offset.float().view(batch, 3, 3, 2, height, width).permute(0, 4, 1, 5, 2, 3)  # B, H, ky, W, kx, (y, x)
     tap = torch.arange(-1, 2, device=x.device, dtype=torch.float32)
     rows = torch.arange(height, device=x.device, dtype=torch.float32)
@@ -33,8 +33,8 @@ def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias:
     y = rows.view(-1, 1, 1, 1) + tap.view(1, -1, 1, 1) + shift[..., 0]
     sample_x = columns.view(1, 1, -1, 1) + tap.view(1, 1, 1, -1) + shift[..., 1]
     grid = torch.stack([(2 * sample_x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    grid = grid.reshape(batch, 3 * height, 3 * width, 2).to(x.dtype)
-    sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = grid.reshape(batch, 3 * height, 3 * width, 2)
+    sampled = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False).to(x.dtype)
     laid_out = mask.view(batch, 3, 3, height, width).permute(0, 3, 1, 4, 2)
     return F.conv2d(sampled * laid_out.reshape(batch, 1, 3 * height, 3 * width), weight, bias, stride=3)
 

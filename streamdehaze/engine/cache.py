@@ -1,0 +1,207 @@
+"""Compiled engines on disk, each beside a record of what it was made from."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from streamdehaze.engine.verify import Verification
+from streamdehaze.errors import EngineError
+
+Identity = Mapping[str, Any]
+"""All an engine depends on: plain values, so that two processes and two days agree on its JSON."""
+
+State = Literal["verified", "rejected", "unverified"]
+
+
+class Record(BaseModel):
+    """The sidecar file of an engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    identity: dict[str, Any]
+    checkpoint: str
+    """Name or file name of the checkpoint, for people; its hash is in `identity`."""
+    file: str
+    """Name of the engine file in the same folder."""
+    sha256: str
+    size_bytes: int
+    created: str
+    """UTC, ISO 8601."""
+    build_seconds: float
+    state: State
+    """"unverified" was built for a device that is not here; "rejected" failed its comparison and never serves."""
+    verification: Verification | None = None
+
+
+def engine_key(identity: Identity) -> str:
+    """16 hexadecimal digits that change with anything in the identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def default_folder() -> Path:
+    """Where engines lie: `$STREAMDEHAZE_ENGINES`, the `engines/` of a checkout, or the user's cache folder."""
+    if chosen := os.environ.get("STREAMDEHAZE_ENGINES"):
+        return Path(chosen).expanduser()
+    checkout = Path(__file__).parents[2]
+    if (
+        (checkout / "setup.cfg").is_file()
+        and (checkout / "engines").is_dir()
+        and os.access(checkout / "engines", os.W_OK)
+    ):
+        return checkout / "engines"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "streamdehaze" / "engines"
+
+
+class EngineCache:
+    """A folder of engine files `STEM-KEY.onnx` or `.engine`, each with a record `STEM-KEY.json`.
+
+    Nothing is served whose bytes differ from its record, and nothing has its final name before it is whole.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    def records(self) -> list[Record]:
+        """Every readable record, oldest first; other files in the folder are passed over."""
+        found = [record for path in self.folder.glob("*.json") if (record := _read(path)) is not None]
+        return sorted(found, key=lambda record: record.created)
+
+    def find(self, identity: Identity) -> Record | None:
+        """The record of the engine made from exactly this, if its file is whole.
+
+        A record whose engine file is missing or altered is removed, so that the engine is built anew.
+        """
+        for path in self.folder.glob(f"*-{engine_key(identity)}.json"):
+            record = _read(path)
+            if record is not None and record.identity == dict(identity) and self.intact(record):
+                return record
+            self._remove_files(path)
+        return None
+
+    def intact(self, record: Record) -> bool:
+        """Whether the engine file is there with the bytes its record tells of."""
+        path = self.path(record)
+        try:
+            return path.stat().st_size == record.size_bytes and file_hash(path) == record.sha256
+        except OSError:
+            return False
+
+    def path(self, record: Record) -> Path:
+        """The engine file of a record."""
+        return self.folder / record.file
+
+    def work_folder(self, record: Record) -> Path:
+        """Where a runtime may keep what it compiles from the engine file; goes when the engine goes."""
+        return self.folder / f"{Path(record.file).stem}.compiled"
+
+    @contextlib.contextmanager
+    def lock(self, identity: Identity, timeout_seconds: float = -1) -> Iterator[None]:
+        """Hold the right to build this engine; other processes wait. The system frees it when a process dies.
+
+        Raises:
+            EngineError: if the folder cannot be written, or after `timeout_seconds` (−1: never).
+        """
+        self._make_folder()
+        try:
+            with FileLock(self.folder / f".{engine_key(identity)}.lock", timeout=timeout_seconds):
+                yield
+        except LockTimeout:
+            raise EngineError("another process is building this engine and has not finished in time") from None
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    @contextlib.contextmanager
+    def workshop(self, identity: Identity) -> Iterator[Path]:
+        """A folder for the files of a build, gone afterwards; take the lock first."""
+        folder = self.folder / f"{engine_key(identity)}.part"
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def store(self, file: Path, record: Record) -> None:
+        """Give a finished engine file its final name, then write its record.
+
+        Raises:
+            EngineError: if there is no space or no permission.
+        """
+        final = self.path(record)
+        beside = file.with_suffix(".json")
+        try:
+            beside.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            os.replace(file, final)
+            os.replace(beside, final.with_suffix(".json"))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> EngineError:
+        why = "there is no space left" if error.errno == errno.ENOSPC else str(error.strerror or error)
+        return EngineError(f"the engine cannot be kept in {self.folder}: {why}")
+
+    def remove(self, record: Record) -> None:
+        """Delete an engine, its record and what a runtime compiled from it."""
+        self._remove_files(self.path(record).with_suffix(".json"))
+
+    def leftovers(self) -> list[Path]:
+        """Folders of builds that were killed half-way, and engine files without a record."""
+        if not self.folder.is_dir():
+            return []
+        whole = {Path(record.file).stem for record in self.records()}
+        return sorted(
+            path
+            for path in self.folder.iterdir()
+            if path.suffix == ".part" or (path.suffix in (".engine", ".onnx", ".compiled") and path.stem not in whole)
+        )
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _remove_files(self, sidecar: Path) -> None:
+        # The record goes first: an engine file without one is never used.
+        for path in (sidecar, sidecar.with_suffix(".engine"), sidecar.with_suffix(".onnx")):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(sidecar.with_suffix(".compiled"), ignore_errors=True)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        record = Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    # A record names only its own neighbour: never a file elsewhere.
+    return record if Path(record.file).stem == path.stem and Path(record.file).name == record.file else None

@@ -1,0 +1,209 @@
+"""AECR-Net as an ONNX file, the form from which OpenVINO, TensorRT and ONNX Runtime compile."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from streamdehaze.errors import EngineError
+from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
+from streamdehaze.network.deformable import ModulatedDeformConv
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20
+"""GridSample takes the mode "linear" and DeformConv exists (19) as of this operator set; TensorRT 10.1 reads it."""
+
+INPUT, OUTPUT = "hazy", "clear"
+"""Names of the graph's input and output."""
+
+
+@dataclass(frozen=True)
+class GraphShape:
+    """Which shapes a graph takes; a dimension left None is read at run time."""
+
+    batch: int | None = None
+    height: int | None = None
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side is not None and (side < 8 or side % 4):
+                raise EngineError(f"a {name} of {side} pixels does not fit the network: it takes multiples of 4 from 8")
+        if self.batch is not None and self.batch < 1:
+            raise EngineError(f"a batch of {self.batch} pictures cannot be compiled: 1 is the least")
+
+
+class _FixedMixup(nn.Module):
+    # sigmoid(w) written into the graph as a number
+    def __init__(self, mixup: AdaptiveMixup) -> None:
+        super().__init__()
+        self.s = float(torch.sigmoid(mixup.w.detach()))
+
+    def forward(self, down: Tensor, up: Tensor) -> Tensor:
+        return down * self.s + up * (1.0 - self.s)
+
+
+class _Float32Tanh(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x.float())
+
+
+class _NativeDeformConv(nn.Module):
+    # torchvision's operator, which the exporter writes as ONNX DeformConv
+    def __init__(self, dcn: ModulatedDeformConv) -> None:
+        super().__init__()
+        self.weight, self.bias, self.conv_offset_mask = dcn.weight, dcn.bias, dcn.conv_offset_mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifts_1, shifts_2, mask = self.conv_offset_mask(x).chunk(3, dim=1)
+        offset = torch.cat([shifts_1, shifts_2], dim=1)
+        clear: Tensor = deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=torch.sigmoid(mask))
+        return clear
+
+
+class DeployedNetwork(nn.Module):
+    """The network as engines compile it: float32 in and out, clamped to [0, 1], constants folded.
+
+    Args:
+        network: in any mode; a copy is changed.
+        half: compute in float16, all but the sampling grid, the global means and the tanh.
+        native_deform: use the runtime's own deformable convolution rather than `GridSample` and `Conv`.
+    """
+
+    def __init__(self, network: AECRNet, *, half: bool = False, native_deform: bool = False) -> None:
+        super().__init__()
+        body = network.folded().cpu().requires_grad_(False)
+        body.mix1, body.mix2 = _FixedMixup(body.mix1), _FixedMixup(body.mix2)  # type: ignore[assignment]
+        if native_deform:
+            body.dcn_block.dcn = _NativeDeformConv(body.dcn_block.dcn)  # type: ignore[assignment]
+        if half:
+            body = body.half()
+            body.up3[2] = _Float32Tanh()
+        self.body, self.dtype = body, torch.float16 if half else torch.float32
+
+    def forward(self, hazy: Tensor) -> Tensor:
+        """(B, 3, H, W) float32 in [0, 1] → the same."""
+        clear: Tensor = self.body(hazy.to(self.dtype))
+        return clear.float().clamp(0.0, 1.0)
+
+
+def export_onnx(
+    network: AECRNet,
+    path: Path,
+    shape: GraphShape = GraphShape(),
+    *,
+    precision: Literal["float32", "float16"] = "float32",
+    native_deform: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the network as one ONNX file, with input "hazy" and output "clear", both float32 (B, 3, H, W) in [0, 1].
+
+    A float16 graph carries its types itself ("strongly typed"), as TensorRT 11 demands and 10 accepts.
+
+    Args:
+        network: what to export.
+        path: written beside first, then renamed.
+        shape: fixed dimensions; those left None are free.
+        precision: of the graph's inside.
+        native_deform: write ONNX DeformConv (TensorRT ≥ 10.1, ONNX Runtime) rather than GridSample and Conv.
+        metadata: kept in the file's metadata_props.
+
+    Raises:
+        EngineError: if the exporter's packages are missing (extra `onnx`) or it fails.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it and says so less clearly
+    except ImportError as error:
+        raise EngineError(
+            f"compiling an engine needs the package {error.name}: pip install 'streamdehaze[onnx]'"
+        ) from error
+    deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform).eval()
+    model = _clean(_export(deployed, shape))
+    facts = {
+        "architecture": "aecrnet",
+        "width": str(network.width),
+        "precision": precision,
+        "input": "RGB in [0,1], NCHW, multiples of 4",
+        **(metadata or {}),
+    }
+    onnx.helper.set_model_props(model, facts)
+    onnx.checker.check_model(model, full_check=True)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        partial.write_bytes(model.SerializeToString())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _export(deployed: DeployedNetwork, shape: GraphShape) -> onnx.ModelProto:
+    # A free dimension must not be 0 or 1 in the example, or the exporter takes it for a constant.
+    example = torch.zeros(shape.batch or 2, 3, shape.height or 48, shape.width or 64)
+    free: dict[int, Any] = {}
+    if shape.batch is None:
+        free[0] = torch.export.Dim("batch", min=1)
+    if shape.height is None:
+        free[2] = 4 * torch.export.Dim("quarter_height", min=2)
+    if shape.width is None:
+        free[3] = 4 * torch.export.Dim("quarter_width", min=2)
+    with _silence():
+        try:
+            program = torch.onnx.export(
+                deployed,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=[free] if free else None,
+                verbose=False,
+            )
+        except Exception as error:  # the exporter's errors share no base
+            raise EngineError(f"torch's ONNX exporter failed: {str(error).splitlines()[0]}") from error
+    assert program is not None
+    model: onnx.ModelProto = copy.deepcopy(program.model_proto)
+    return model
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    # The exporter reports each of its steps on standard output and warns of operators nobody asked for.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
+    # The exporter notes source lines and stack traces at each node: a quarter of a megabyte of the builder's own paths.
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    model.graph.doc_string = model.doc_string = ""
+    del model.graph.metadata_props[:]
+    return model

@@ -1,0 +1,91 @@
+"""Which engine serves: the fastest verified one there is, and PyTorch until then."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from streamdehaze.engine.backend import find_backend
+from streamdehaze.engine.build import DEFAULT_SHAPE, Order
+from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, Shape, read_recipe
+from streamdehaze.engine.switching import SwitchingEngine
+from streamdehaze.engine.torch import TorchEngine
+from streamdehaze.errors import EngineError
+from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint, load_network
+
+ENGINES = ("auto", "tensorrt", "openvino", "torch")
+
+_log = logging.getLogger(__name__)
+
+
+def open_engine(
+    checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
+    engine: str = "auto",
+    *,
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    wait: bool = False,
+    cache: EngineCache | None = None,
+) -> Engine:
+    """The engine of that name for a checkpoint, ready to serve batches of any size.
+
+    A compiled engine that has been built and verified before opens at once. Otherwise PyTorch serves while it is
+    built by a process beside, and it takes over between two batches.
+
+    Args:
+        checkpoint: name of a bundled checkpoint or path of one.
+        engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU,
+            else OpenVINO, where installed and not measured slower than PyTorch.
+        size: (width, height) of the pictures to come, where known; only TensorRT asks.
+        batch: pictures a batch, where known.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        threads: CPU threads; None for all cores this process may use.
+        wait: return only when the compiled engine serves; its failure is then an error.
+        cache: where built engines lie; the user's own by default.
+
+    Raises:
+        EngineError: if there is no such engine or device, its runtime is not installed (an extra is named), or, with
+            `wait`, it cannot be built.
+        CheckpointError: if the checkpoint cannot be had.
+        ConfigError: if the recipe is wrong.
+    """
+    checkpoint = os.fspath(checkpoint)
+    find_checkpoint(checkpoint)
+
+    def open_torch() -> Engine:
+        return TorchEngine(load_network(checkpoint), device, threads=threads)
+
+    for recipe in _recipes(engine, device, threads):
+        try:
+            backend = find_backend(recipe)
+        except EngineError as error:
+            if engine != "auto":
+                raise
+            _log.debug("no engine %s: %s", recipe.engine, error)
+            continue
+        shape = Shape(width=size[0], height=size[1], batch=batch or 1) if size else DEFAULT_SHAPE
+        order = Order(checkpoint, recipe, recipe.shape or shape)
+        switching = SwitchingEngine(
+            order, backend, cache or EngineCache(), open_torch, wait=wait, only_if_faster=engine == "auto"
+        )
+        if size is not None or recipe.shape is not None or recipe.engine == "openvino":
+            switching.prepare(order.shape.width, order.shape.height, order.shape.batch)
+        return switching
+    return open_torch()
+
+
+def _recipes(engine: str, device: str, threads: int | None) -> list[Recipe]:
+    openvino = Recipe(engine="openvino", openvino=OpenVINOOptions(threads=threads))
+    tensorrt = Recipe(engine="tensorrt")
+    if engine == "auto":
+        return [tensorrt] * (device != "cpu") + [openvino] * (not device.startswith("cuda"))
+    if engine.endswith(".toml"):
+        return [read_recipe(engine)]
+    named = {"openvino": [openvino], "tensorrt": [tensorrt], "torch": []}
+    if engine not in named:
+        raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
+    return named[engine]

@@ -1,0 +1,230 @@
+"""The OpenVINO engine: the fast one on a CPU, and on Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from streamdehaze.engine.threads import usable_cores
+from streamdehaze.errors import EngineError
+from streamdehaze.frame import FloatArray
+
+if TYPE_CHECKING:
+    import openvino
+
+    from streamdehaze.engine.backend import Progress
+    from streamdehaze.engine.recipe import Recipe, Shape
+    from streamdehaze.network.aecrnet import AECRNet
+
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Mode = Literal["auto", "latency", "throughput"]
+
+_HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_CAPABILITIES = {"float16": "FP16", "bfloat16": "BF16"}
+_KEPT_SIZES = 4  # compiled frame sizes kept; each costs some ten megabytes
+
+
+@dataclass
+class _Compiled:
+    model: openvino.CompiledModel
+    requests: list[openvino.InferRequest]
+
+
+class OpenVINOEngine:
+    """A graph from `export_onnx` with free dimensions, compiled by OpenVINO for each frame size it meets.
+
+    Pictures of a batch run as asynchronous requests of one picture each, so that any batch size fits. Tuning: leave
+    everything at "auto"; "latency" gives one picture all threads, "throughput" runs several pictures side by side,
+    1.2 to 1.5 times as many a second on two cores.
+
+    Args:
+        path: the ONNX file.
+        device: OpenVINO's name: "CPU", "GPU", "NPU".
+        precision: "auto" is float16 where the device computes in it, else bfloat16, else float32.
+        mode: "auto" is "latency" when the first batch of a size has one picture, else "throughput".
+        threads: CPU threads; None for all cores this process may use.
+        cache: folder for compiled models, so that the next start skips compiling.
+
+    Raises:
+        EngineError: if OpenVINO is not installed, lacks the device or precision, or cannot read the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        device: str = "CPU",
+        *,
+        precision: Precision = "auto",
+        mode: Mode = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        openvino = import_openvino()
+        self._core = openvino.Core()
+        _check_device(self._core, device)
+        self._path, self._device, self._mode = path, device, mode
+        self.precision = _choose_precision(self._core.get_property(device, "OPTIMIZATION_CAPABILITIES"), precision)
+        self._threads = threads or usable_cores()
+        self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision]}
+        if device == "CPU":
+            self._config["INFERENCE_NUM_THREADS"] = self._threads
+        if cache is not None:
+            self._config["CACHE_DIR"] = os.fspath(cache)
+        self._sizes: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
+        self._read()
+
+    @property
+    def name(self) -> str:
+        """Such as "openvino cpu float16"."""
+        return f"openvino {self._device.lower()} {self.precision}"
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        """See `Engine.infer`.
+
+        Raises:
+            EngineError: if OpenVINO cannot compile for this size or fails.
+        """
+        batch, _, height, width = hazy.shape
+        requests = self._compiled(height, width, batch).requests
+        hazy = np.ascontiguousarray(hazy)
+        clear = np.empty(hazy.shape, np.float32)
+
+        def collect(index: int) -> None:
+            request = requests[index % len(requests)]
+            request.wait()
+            clear[index] = request.get_output_tensor().data[0]
+
+        try:
+            for index in range(batch):
+                if index >= len(requests):
+                    collect(index - len(requests))
+                requests[index % len(requests)].start_async([hazy[index : index + 1]], share_inputs=True)
+            for index in range(max(0, batch - len(requests)), batch):
+                collect(index)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
+        return clear
+
+    def close(self) -> None:
+        """Free the compiled models."""
+        self._sizes.clear()
+
+    def _read(self) -> openvino.Model:
+        try:
+            return self._core.read_model(self._path)
+        except RuntimeError as error:
+            raise EngineError(f"{self._path} is no graph OpenVINO can read: {_last_line(error)}") from error
+
+    def _compiled(self, height: int, width: int, batch: int) -> _Compiled:
+        size = height, width
+        if size not in self._sizes:
+            self._sizes[size] = self._compile(height, width, batch)
+            if len(self._sizes) > _KEPT_SIZES:
+                self._sizes.popitem(last=False)
+        self._sizes.move_to_end(size)
+        return self._sizes[size]
+
+    def _compile(self, height: int, width: int, batch: int) -> _Compiled:
+        mode = ("latency" if batch == 1 else "throughput") if self._mode == "auto" else self._mode
+        model = self._read()
+        config = {**self._config, "PERFORMANCE_HINT": mode.upper()}
+        if mode == "throughput" and self._device == "CPU":
+            # The hint alone counts on more requests than a batch brings, and on few cores makes one stream of two.
+            config["NUM_STREAMS"] = min(self._threads, max(batch, 2))
+        try:
+            model.reshape([1, 3, height, width])
+            compiled = self._core.compile_model(model, self._device, config)
+            count = 1 if mode == "latency" else int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            return _Compiled(compiled, [compiled.create_infer_request() for _ in range(max(count, 1))])
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO cannot compile {self._path.name} for {width}×{height}: {_last_line(error)}"
+            ) from error
+
+
+class OpenVINOBackend:
+    """Makes the ONNX file an `OpenVINOEngine` compiles at start, which takes a fraction of a second."""
+
+    suffix = ".onnx"
+    runs_here = True
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe, self._options = recipe, recipe.openvino
+        self._openvino = import_openvino()
+        core = self._openvino.Core()
+        _check_device(core, self._options.device)
+        self._device_name = str(core.get_property(self._options.device, "FULL_DEVICE_NAME"))
+        capabilities = core.get_property(self._options.device, "OPTIMIZATION_CAPABILITIES")
+        self._precision = _choose_precision(capabilities, recipe.precision)
+
+    def identity(self, shape: Shape) -> dict[str, Any]:
+        """See `Backend.identity`; the shape plays no part."""
+        return {
+            "runtime": f"openvino {self._openvino.__version__}",
+            "device": f"{self._options.device}: {self._device_name}",
+            "precision": self._precision,
+        }
+
+    def covers(self, shape: Shape, height: int, width: int) -> bool:
+        """See `Backend.covers`: the graph's dimensions are free."""
+        return True
+
+    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+        """See `Backend.compile`."""
+        from streamdehaze.engine.onnx import export_onnx
+
+        progress("exporting the network", None)
+        export_onnx(network, file, metadata=metadata)
+
+    def open(self, file: Path, work_folder: Path, shape: Shape) -> OpenVINOEngine:
+        """See `Backend.open`."""
+        return OpenVINOEngine(
+            file,
+            self._options.device,
+            precision=self._precision,
+            mode=self._options.mode,
+            threads=self._options.threads,
+            cache=work_folder,
+        )
+
+
+def import_openvino() -> Any:
+    """The module `openvino`.
+
+    Raises:
+        EngineError: naming the extra, if it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise EngineError(
+            f"the engine 'openvino' needs OpenVINO ({error}): pip install 'streamdehaze[openvino]'"
+        ) from error
+    return openvino
+
+
+def _check_device(core: openvino.Core, device: str) -> None:
+    devices = core.available_devices  # "CPU", "GPU" or, of several, "GPU.0"
+    if device not in devices and device not in {name.split(".")[0] for name in devices}:
+        raise EngineError(f"OpenVINO finds no device '{device}' here, only {', '.join(devices)}")
+
+
+def _choose_precision(capabilities: list[str], wanted: Precision) -> Literal["float32", "float16", "bfloat16"]:
+    if wanted == "auto":
+        if "FP16" in capabilities:
+            return "float16"
+        return "bfloat16" if "BF16" in capabilities else "float32"
+    if wanted != "float32" and _CAPABILITIES[wanted] not in capabilities:
+        raise EngineError(f"this device does not compute in {wanted}; use float32 or auto")
+    return wanted
+
+
+def _last_line(error: BaseException) -> str:
+    # OpenVINO's exceptions begin with its own source lines; what happened stands last.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

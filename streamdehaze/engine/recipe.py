@@ -1,0 +1,139 @@
+"""Engine recipes: how an engine is to be compiled, as a TOML file or in code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamdehaze.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Side = Annotated[int, Field(ge=8, multiple_of=4)]
+Batch = Annotated[int, Field(ge=1, le=256)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shape(_Table):
+    """Pictures an engine is compiled for."""
+
+    width: Side
+    """Pixels, a multiple of 4."""
+    height: Side
+    """Pixels, a multiple of 4."""
+    batch: Batch = 1
+    """Pictures a run; a smaller batch is filled up, a larger one is cut."""
+
+
+class OpenVINOOptions(_Table):
+    """What only OpenVINO is asked."""
+
+    device: str = "CPU"
+    """OpenVINO's name: CPU, GPU, NPU."""
+    mode: Literal["auto", "latency", "throughput"] = "auto"
+    """All threads for one picture, or several pictures side by side; auto looks at the first batch."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads; all cores this process may use if left out."""
+
+
+class TensorRTOptions(_Table):
+    """What only TensorRT and TensorRT-RTX are asked. Leave everything out first: then raise `optimization_level`."""
+
+    runtime: Literal["auto", "tensorrt", "tensorrt_rtx"] = "auto"
+    """Which package; auto takes the installed one, TensorRT before TensorRT-RTX."""
+    min_shape: Shape | None = None
+    """With `max_shape`: one engine for all sizes between, somewhat slower than one for a single size."""
+    max_shape: Shape | None = None
+    workspace_mib: Annotated[int, Field(ge=16)] | None = None
+    """Scratch memory a kernel may take; the runtime's own choice if left out."""
+    optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
+    """Search effort, 0 (quickest build) to 5 (fastest engine)."""
+    compute_capabilities: tuple[str, ...] = ()
+    """GPUs to build for ahead of time, as ("SM86", "SM89"); TensorRT-RTX only. The GPU at hand if left out."""
+    version_compatible: bool = False
+    """Let later minor versions of TensorRT run the engine."""
+    hardware_compatible: bool = False
+    """Let other GPUs of Ampere or later run the engine; TensorRT only."""
+    contexts: Annotated[int, Field(ge=1, le=16)] = 2
+    """Execution contexts, each with its own stream, that share a large batch."""
+    cuda_graph: bool = True
+    """Replay the launches as one CUDA graph."""
+
+    @model_validator(mode="after")
+    def _both_ends_of_the_profile(self) -> TensorRTOptions:
+        if (self.min_shape is None) != (self.max_shape is None):
+            raise ValueError("min_shape and max_shape belong together")
+        if self.min_shape and self.max_shape:
+            for side in ("width", "height", "batch"):
+                if getattr(self.min_shape, side) > getattr(self.max_shape, side):
+                    raise ValueError(f"min_shape is larger than max_shape in its {side}")
+        return self
+
+
+class Recipe(_Table):
+    """How an engine is compiled and which result is accepted."""
+
+    engine: Literal["openvino", "tensorrt"]
+    description: str = ""
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Of the computation; auto is float16 where the device computes in it. TensorRT takes float32 and float16."""
+    deformable: Literal["grid", "native"] = "grid"
+    """Deformable convolution as GridSample and Conv, or as ONNX DeformConv (TensorRT ≥ 10.1)."""
+    shape: Shape | None = None
+    """Pictures the engine is built for; if left out, those of the first batch it meets."""
+    floor_db: Annotated[float, Field(gt=0)] = 45.0
+    """PSNR against PyTorch in float32 below which an engine is set aside."""
+    openvino: OpenVINOOptions = OpenVINOOptions()
+    tensorrt: TensorRTOptions = TensorRTOptions()
+
+    @model_validator(mode="after")
+    def _fits_its_engine(self) -> Recipe:
+        if self.engine == "openvino" and self.deformable == "native":
+            raise ValueError("OpenVINO has no DeformConv as ONNX defines it: deformable must be 'grid'")
+        if self.engine == "tensorrt" and self.precision == "bfloat16":
+            raise ValueError("the graph for TensorRT is float16 or float32, not bfloat16")
+        stray = {"openvino": "tensorrt", "tensorrt": "openvino"}[self.engine]
+        if stray in self.model_fields_set:
+            raise ValueError(f"a recipe for {self.engine} has no table [{stray}]")
+        return self
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        ConfigError: if the file is missing, is no TOML, or a key or value in it is wrong; the key is named.
+    """
+    path = Path(path)
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no recipe {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the recipe {path} cannot be read: {error}") from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"the recipe {path} is wrong: {_in_words(error)}") from error
+
+
+def _in_words(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"there is no key '{where}'")
+        else:
+            said = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"'{where}': {said}" if where else said)
+    return "; ".join(faults)

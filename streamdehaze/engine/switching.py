@@ -1,0 +1,172 @@
+"""An engine that serves from PyTorch at once and from a compiled engine as soon as that is built and verified."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streamdehaze.engine.backend import Backend
+from streamdehaze.engine.build import Order, build_beside, find_engine, open_built
+from streamdehaze.engine.cache import EngineCache, Record
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.recipe import Shape
+from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
+from streamdehaze.frame import FloatArray
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Slot:
+    """What serves one picture size, or every size where one engine file does."""
+
+    order: Order
+    engine: Engine | None = None
+    settled: bool = False
+    """Nothing more is tried: PyTorch serves this size for good, unless `engine` does."""
+    batches: int = 0
+
+
+class SwitchingEngine:
+    """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a process beside.
+
+    The build begins with the second batch of a size, for one picture is not worth it, and the engine takes over
+    between two batches. A build or an engine that fails is set aside with one warning, and PyTorch goes on.
+
+    Args:
+        order: the engine wanted; its shape holds until batches of another size come.
+        backend: of the order's recipe.
+        cache: where engines are kept.
+        open_fallback: makes the PyTorch engine, when it is first needed.
+        wait: build before serving, and raise where it fails.
+        only_if_faster: leave an engine that was measured slower than PyTorch aside.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        backend: Backend,
+        cache: EngineCache,
+        open_fallback: Callable[[], Engine],
+        *,
+        wait: bool = False,
+        only_if_faster: bool = False,
+    ) -> None:
+        self._order, self._backend, self._cache = order, backend, cache
+        self._open_fallback = open_fallback
+        self._wait, self._only_if_faster = wait, only_if_faster
+        self._fallback_engine: Engine | None = None
+        self._slots: list[_Slot] = []
+        self._stop = threading.Event()
+        self._build: threading.Thread | None = None
+        self._served_by: Engine | None = None
+
+    def prepare(self, width: int, height: int, batch: int) -> None:
+        """Open the engine for pictures of this size now, if it is there (or build it, with `wait`).
+
+        Raises:
+            EngineError: with `wait`, if it cannot be built.
+        """
+        self._served_by = self._slot((batch, 3, height, width)).engine
+
+    @property
+    def name(self) -> str:
+        """The name of the engine that serves at the moment."""
+        return (self._served_by or self._fallback()).name
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        """See `Engine.infer`; call it from one thread at a time."""
+        slot = self._slot(hazy.shape)
+        slot.batches += 1
+        if slot.batches >= 2 and slot.engine is None and not slot.settled and not self._building():
+            self._build = threading.Thread(target=self._build_beside, args=(slot,), name="engine-build")
+            self._build.start()
+        if (engine := slot.engine) is not None:
+            try:
+                clear = engine.infer(hazy)
+                self._served_by = engine
+                return clear
+            except EngineError as error:
+                _log.warning("the engine %s is set aside and PyTorch goes on: %s", engine.name, error)
+                slot.engine, slot.settled = None, True
+                engine.close()
+        self._served_by = self._fallback()
+        return self._served_by.infer(hazy)
+
+    def close(self) -> None:
+        """Stop the build, if one runs, and free the engines; may be called twice."""
+        self._stop.set()
+        if self._build is not None:
+            self._build.join()
+        for engine in (*(slot.engine for slot in self._slots), self._fallback_engine):
+            if engine is not None:
+                engine.close()
+
+    def _building(self) -> bool:
+        return self._build is not None and self._build.is_alive()
+
+    def _fallback(self) -> Engine:
+        if self._fallback_engine is None:
+            self._fallback_engine = self._open_fallback()
+        return self._fallback_engine
+
+    def _slot(self, batch_shape: tuple[int, ...]) -> _Slot:
+        batch, _, height, width = batch_shape
+        for slot in self._slots:
+            if self._backend.covers(slot.order.shape, height, width):
+                return slot
+        order = self._order
+        if not self._backend.covers(order.shape, height, width):
+            order = Order(order.checkpoint, order.recipe, Shape(width=width, height=height, batch=batch))
+        slot = _Slot(order)
+        self._slots.append(slot)
+        if not self._backend.covers(order.shape, height, width):  # outside the recipe's profile
+            _log.warning("the recipe's shapes do not cover %d×%d: PyTorch serves", width, height)
+            slot.settled = True
+        else:
+            self._look_up(slot)
+        return slot
+
+    def _look_up(self, slot: _Slot) -> None:
+        record = find_engine(slot.order, self._backend, self._cache)
+        if self._wait and (record is None or record.state == "unverified"):
+            build_beside(slot.order, self._cache, self._stop)
+            record = find_engine(slot.order, self._backend, self._cache)
+        if record is None or record.state == "unverified":
+            return
+        try:
+            slot.engine = self._open(slot.order, record)
+        except StreamDehazeError as error:
+            if self._wait:
+                raise
+            _log.warning("no %s engine, PyTorch serves: %s", slot.order.recipe.engine, error)
+        slot.settled = True
+
+    def _build_beside(self, slot: _Slot) -> None:
+        try:
+            build_beside(slot.order, self._cache, self._stop)
+            record = find_engine(slot.order, self._backend, self._cache)
+            if record is None:
+                raise EngineError("the engine that was built has been altered or removed")
+            engine = self._open(slot.order, record)
+            if engine is not None:  # compiled and warm before it takes over
+                shape = slot.order.shape
+                engine.infer(hazy_pictures(shape.batch, shape.height, shape.width))
+                _log.info("the engine %s is built and verified, and takes over from PyTorch", engine.name)
+            slot.engine = engine
+        except Cancelled:
+            pass
+        except StreamDehazeError as error:
+            _log.warning("no %s engine, PyTorch goes on: %s", slot.order.recipe.engine, error)
+        finally:
+            slot.settled = True
+
+    def _open(self, order: Order, record: Record) -> Engine | None:
+        speedup = record.verification.speedup if record.verification else None
+        if self._only_if_faster and speedup is not None and speedup < 1:
+            _log.info("PyTorch serves: the engine %s was measured at %.2f of its speed", record.file, speedup)
+            return None
+        return open_built(order, record, self._backend, self._cache)

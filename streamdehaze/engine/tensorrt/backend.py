@@ -1,0 +1,97 @@
+"""TensorRT as a backend: what a plan depends on, how it is made and opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from streamdehaze.engine.backend import Progress
+from streamdehaze.engine.cache import default_folder
+from streamdehaze.engine.recipe import Recipe, Shape
+from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
+from streamdehaze.errors import EngineError
+
+if TYPE_CHECKING:
+    from streamdehaze.engine.tensorrt.execution import TensorRTEngine
+    from streamdehaze.network.aecrnet import AECRNet
+
+
+class TensorRTBackend:
+    """Builds plans for the GPU at hand, or with TensorRT-RTX ahead of time for those the recipe names."""
+
+    suffix = ".engine"
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._options = recipe.tensorrt
+        self._package = find_package(self._options.runtime)
+        self._gpu = find_gpu()
+        self._module = import_package(self._package)
+        ahead = self._options.compute_capabilities
+        if ahead and self._package == "tensorrt":
+            raise EngineError("compute_capabilities are TensorRT-RTX's: TensorRT builds for the GPU at hand alone")
+        if self._gpu is None and not ahead:
+            raise EngineError(
+                "TensorRT finds no NVIDIA GPU here"
+                if self._package == "tensorrt"
+                else "TensorRT-RTX finds no NVIDIA GPU here; to build ahead of time, name compute_capabilities"
+            )
+        if self._gpu is not None:
+            check_gpu(self._gpu, self._package)
+        self.runs_here = self._gpu is not None and (not ahead or self._gpu.architecture in ahead)
+        self._precision: Literal["float32", "float16"] = "float32" if recipe.precision == "float32" else "float16"
+        self._native_deform = recipe.deformable == "native"
+
+    def identity(self, shape: Shape) -> dict[str, Any]:
+        """See `Backend.identity`."""
+        options = self._options.model_dump(
+            mode="json", exclude={"runtime", "contexts", "cuda_graph", "compute_capabilities"}
+        )
+        ahead = list(self._options.compute_capabilities)
+        gpu = None if ahead or self._gpu is None else f"{self._gpu.name} {self._gpu.architecture}"
+        return {
+            "runtime": f"{self._package} {self._module.__version__}",
+            "device": ahead or gpu,
+            "precision": self._precision,
+            "shape": shape.model_dump(),
+            "options": options,
+        }
+
+    def covers(self, shape: Shape, height: int, width: int) -> bool:
+        """See `Backend.covers`."""
+        least, most = self._options.min_shape, self._options.max_shape
+        if least is None or most is None:
+            return (shape.height, shape.width) == (height, width)
+        return least.height <= height <= most.height and least.width <= width <= most.width
+
+    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+        """See `Backend.compile`."""
+        from streamdehaze.engine.onnx import GraphShape, export_onnx
+        from streamdehaze.engine.tensorrt.compile import compile_plan
+
+        progress("exporting the network", None)
+        profile = self._options.min_shape is not None
+        graph = file.with_suffix(".onnx")
+        fixed = GraphShape() if profile else GraphShape(shape.batch, shape.height, shape.width)
+        export_onnx(
+            network, graph, fixed, precision=self._precision, native_deform=self._native_deform, metadata=metadata
+        )
+        # Kernel times hold for one GPU: an ahead-of-time build measures none.
+        timings = None
+        if self._gpu is not None and not self._options.compute_capabilities and self._package == "tensorrt":
+            name = f"{self._module.__version__}-{self._gpu.name.replace(' ', '-')}"
+            timings = default_folder() / f"tensorrt-{name}.timings"
+        plan = compile_plan(self._module, graph, shape, self._options, timings, progress)
+        file.write_bytes(plan)
+
+    def open(self, file: Path, work_folder: Path, shape: Shape) -> TensorRTEngine:
+        """See `Backend.open`."""
+        from streamdehaze.engine.tensorrt.execution import TensorRTEngine
+
+        return TensorRTEngine(
+            self._module,
+            file.read_bytes(),
+            shape,
+            contexts=self._options.contexts,
+            cuda_graph=self._options.cuda_graph,
+            kernels=work_folder / "kernels",
+        )

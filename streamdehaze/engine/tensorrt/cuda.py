@@ -1,0 +1,103 @@
+"""The little of CUDA that running a plan needs, from torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Stream(Protocol):
+    """A CUDA stream: work in it runs in order, beside that of other streams."""
+
+    @property
+    def cuda_stream(self) -> int:
+        """Its handle."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until its work is done."""
+        ...
+
+
+class Cuda(Protocol):
+    """Streams, memory and graphs of one device."""
+
+    def stream(self) -> Stream:
+        """A new stream."""
+        ...
+
+    def within(self, stream: Stream) -> AbstractContextManager[Any]:
+        """Make torch's copies go into a stream."""
+        ...
+
+    def pinned(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32 host memory that copies may run from beside the host's own work."""
+        ...
+
+    def device(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32 device memory."""
+        ...
+
+    def capture(self, stream: Stream, launch: Callable[[], None]) -> Callable[[], None]:
+        """Record what `launch` puts into the stream as one graph; the result replays it."""
+        ...
+
+    def follow(self, stream: Stream) -> None:
+        """Make a stream wait for what torch's current stream holds so far."""
+        ...
+
+
+class TorchCuda:
+    """torch's current CUDA device."""
+
+    def stream(self) -> Stream:
+        """See `Cuda.stream`."""
+        import torch
+
+        stream: Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        return stream
+
+    def within(self, stream: Stream) -> AbstractContextManager[Any]:
+        """See `Cuda.within`."""
+        import torch
+
+        return torch.cuda.stream(_torch_stream(stream))
+
+    def pinned(self, shape: tuple[int, ...]) -> Tensor:
+        """See `Cuda.pinned`."""
+        import torch
+
+        return torch.zeros(shape, pin_memory=True)
+
+    def device(self, shape: tuple[int, ...]) -> Tensor:
+        """See `Cuda.device`."""
+        import torch
+
+        return torch.zeros(shape, device="cuda")
+
+    def capture(self, stream: Stream, launch: Callable[[], None]) -> Callable[[], None]:
+        """See `Cuda.capture`."""
+        import torch
+
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=_torch_stream(stream)):
+            launch()
+        return graph.replay
+
+    def follow(self, stream: Stream) -> None:
+        """See `Cuda.follow`."""
+        import torch
+
+        _torch_stream(stream).wait_stream(torch.cuda.current_stream())
+
+
+def _torch_stream(stream: Stream) -> torch.cuda.Stream:
+    import torch
+
+    assert isinstance(stream, torch.cuda.Stream)
+    return stream

@@ -1,0 +1,191 @@
+"""Running a TensorRT plan: several execution contexts, each with its own stream, buffers and CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamdehaze.engine.onnx import INPUT, OUTPUT
+from streamdehaze.engine.recipe import Shape
+from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
+from streamdehaze.engine.tensorrt.runtime import logger
+from streamdehaze.errors import EngineError
+from streamdehaze.frame import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class _Lane:
+    """One execution context: pinned memory → device → network → device → pinned memory, all in one stream."""
+
+    def __init__(self, context: Any, cuda: Cuda, shape: tuple[int, int, int, int], graph: bool) -> None:
+        self._context, self._cuda = context, cuda
+        self.stream = cuda.stream()
+        self.given, self.result = cuda.pinned(shape), cuda.pinned(shape)
+        self.hazy, self.clear = cuda.device(shape), cuda.device(shape)
+        if not context.set_input_shape(INPUT, shape):
+            raise EngineError(f"the engine does not take batches of {shape[0]} pictures of {shape[3]}×{shape[2]}")
+        context.set_tensor_address(INPUT, self.hazy.data_ptr())
+        context.set_tensor_address(OUTPUT, self.clear.data_ptr())
+        # The first run allocates and, in TensorRT-RTX, compiles kernels: neither may happen inside a capture.
+        with cuda.within(self.stream):
+            self._launch()
+        self.stream.synchronize()
+        self.run: Callable[[], None] = cuda.capture(self.stream, self._launch) if graph else self._launch
+
+    def _launch(self) -> None:
+        if not self._context.execute_async_v3(self.stream.cuda_stream):
+            raise EngineError("TensorRT could not start the engine")
+
+    def start(self, pictures: FloatArray) -> None:
+        """Copy up to a batch of pictures in, run, copy out; returns before any of it is done."""
+        self.given.numpy()[: len(pictures)] = pictures
+        with self._cuda.within(self.stream):
+            self.hazy.copy_(self.given, non_blocking=True)
+            self.run()
+            self.result.copy_(self.clear, non_blocking=True)
+
+    def finish(self, count: int) -> FloatArray:
+        """Wait, and give the first `count` pictures; valid until the next `start`."""
+        self.stream.synchronize()
+        array: FloatArray = self.result.numpy()[:count]
+        return array
+
+
+class TensorRTEngine:
+    """A plan on the GPU.
+
+    A batch is cut into pieces of the plan's batch (the last one filled up with what lies there), which go to the
+    execution contexts by turns: while one piece computes, the next is copied in. The host waits only for results.
+
+    Args:
+        module: `tensorrt` or `tensorrt_rtx`.
+        plan: the engine file's bytes.
+        shape: pictures the plan was built for.
+        contexts: execution contexts.
+        cuda_graph: replay each context's launches as one CUDA graph.
+        kernels: where TensorRT-RTX keeps the kernels it compiles on first use, so that the next start has them.
+        cuda: the device's streams and memory.
+
+    Raises:
+        EngineError: if the plan is damaged or for another GPU, driver or version.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        plan: bytes,
+        shape: Shape,
+        *,
+        contexts: int = 2,
+        cuda_graph: bool = True,
+        kernels: Path | None = None,
+        cuda: Cuda | None = None,
+    ) -> None:
+        log = logger(module)
+        self._runtime = module.Runtime(log)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise EngineError(
+                f"{module.__name__} refuses the engine: {log.errors[0] if log.errors else 'no reason given'}"
+            )
+        self._label = f"{module.__name__} {module.__version__}"
+        self._batch, self._size = shape.batch, (shape.height, shape.width)
+        self._module, self._cuda = module, cuda or TorchCuda()
+        self._count, self._graph = contexts, cuda_graph
+        self._config, self._cache = self._runtime_config(kernels)
+        self._lanes: dict[tuple[int, int], list[_Lane]] = {}
+        self._lanes_for(*self._size)
+        if self._cache is not None and kernels is not None:
+            kernels.parent.mkdir(parents=True, exist_ok=True)
+            beside = kernels.with_suffix(".part")
+            beside.write_bytes(bytes(self._cache.serialize()))
+            beside.replace(kernels)
+
+    @property
+    def name(self) -> str:
+        """Such as "tensorrt 11.4.0 256×144"."""
+        return f"{self._label} {self._size[1]}×{self._size[0]}"
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        """See `Engine.infer`.
+
+        Raises:
+            EngineError: if the plan does not take this size.
+        """
+        lanes = self._lanes_for(*hazy.shape[2:])
+        clear = np.empty(hazy.shape, np.float32)
+        pieces = [slice(at, min(at + self._batch, len(hazy))) for at in range(0, len(hazy), self._batch)]
+        for turn, piece in enumerate(pieces):
+            if turn >= len(lanes):
+                self._collect(lanes, pieces, turn - len(lanes), clear)
+            lanes[turn % len(lanes)].start(hazy[piece])
+        for turn in range(max(0, len(pieces) - len(lanes)), len(pieces)):
+            self._collect(lanes, pieces, turn, clear)
+        return clear
+
+    def infer_tensor(self, hazy: Tensor) -> Tensor:
+        """Clear pictures for hazy ones that already lie on the GPU: (B, 3, H, W) float32 in [0, 1], and so the result.
+
+        Work torch has queued on its current stream for `hazy` is waited for on the device, not by the host.
+
+        Raises:
+            EngineError: if the plan does not take this size.
+        """
+        import torch
+
+        lanes = self._lanes_for(hazy.shape[2], hazy.shape[3])
+        clear = torch.empty_like(hazy)
+        for turn, at in enumerate(range(0, len(hazy), self._batch)):
+            lane, count = lanes[turn % len(lanes)], min(self._batch, len(hazy) - at)
+            self._cuda.follow(lane.stream)
+            with self._cuda.within(lane.stream):
+                lane.hazy[:count].copy_(hazy[at : at + count], non_blocking=True)
+                lane.run()
+                clear[at : at + count].copy_(lane.clear[:count], non_blocking=True)
+        for lane in lanes:
+            lane.stream.synchronize()
+        return clear
+
+    def close(self) -> None:
+        """Free contexts, buffers and the plan."""
+        self._lanes.clear()
+        self._engine = None
+
+    def _collect(self, lanes: list[_Lane], pieces: list[slice], turn: int, clear: FloatArray) -> None:
+        piece = pieces[turn]
+        clear[piece] = lanes[turn % len(lanes)].finish(piece.stop - piece.start)
+
+    def _lanes_for(self, height: int, width: int) -> list[_Lane]:
+        if self._engine is None:
+            raise EngineError("the engine is closed")
+        if (height, width) not in self._lanes:
+            # A profile serves many sizes; buffers are kept for the two latest.
+            while len(self._lanes) > 1:
+                self._lanes.pop(next(iter(self._lanes)))
+            shape = (self._batch, 3, height, width)
+            self._lanes[height, width] = [
+                _Lane(self._context(), self._cuda, shape, self._graph) for _ in range(self._count)
+            ]
+        return self._lanes[height, width]
+
+    def _context(self) -> Any:
+        made = self._engine.create_execution_context(*(() if self._config is None else (self._config,)))
+        if made is None:
+            raise EngineError("TensorRT has no memory left for an execution context: take a smaller batch")
+        return made
+
+    def _runtime_config(self, kernels: Path | None) -> tuple[Any, Any]:
+        # Only TensorRT-RTX compiles kernels on first use and so has a cache for them.
+        if kernels is None or not hasattr(self._module, "IRuntimeCache"):
+            return None, None
+        config = self._engine.create_runtime_config()
+        cache = config.create_runtime_cache()
+        if kernels.is_file():
+            cache.deserialize(kernels.read_bytes())
+        config.set_runtime_cache(cache)
+        return config, cache

@@ -1,0 +1,102 @@
+"""Which TensorRT serves: the packages `tensorrt` (10 and 11) and `tensorrt_rtx` share one Python interface."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streamdehaze.errors import EngineError
+
+Package = Literal["tensorrt", "tensorrt_rtx"]
+
+_log = logging.getLogger(__name__)
+
+_OLDEST = (7, 5)  # Turing; earlier GPUs went with TensorRT 10
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The GPU engines are built for and run on."""
+
+    name: str
+    capability: tuple[int, int]
+
+    @property
+    def architecture(self) -> str:
+        """As TensorRT-RTX writes it: "SM89"."""
+        return "SM{}{}".format(*self.capability)
+
+
+def find_gpu() -> Gpu | None:
+    """The CUDA device torch uses now, or None."""
+    # Asking for the driver's library first spares machines without one the second torch takes to import.
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return Gpu(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
+
+
+def find_package(wanted: Literal["auto", "tensorrt", "tensorrt_rtx"]) -> Package:
+    """The package to use: the wanted one, or the installed one, TensorRT first.
+
+    Raises:
+        EngineError: naming the extra, if it is not installed.
+    """
+    candidates: tuple[Package, ...] = ("tensorrt", "tensorrt_rtx") if wanted == "auto" else (wanted,)
+    for package in candidates:
+        if importlib.util.find_spec(package) is not None:
+            return package
+    if wanted == "tensorrt_rtx":
+        raise EngineError("this engine needs TensorRT-RTX: pip install 'streamdehaze[tensorrt-rtx]'")
+    raise EngineError("the engine 'tensorrt' needs TensorRT: pip install 'streamdehaze[tensorrt]'")
+
+
+def import_package(package: Package) -> Any:
+    """The module of a package.
+
+    Raises:
+        EngineError: if its libraries do not load, a driver missing or too old, say.
+    """
+    try:
+        return importlib.import_module(package)
+    except (ImportError, OSError) as error:
+        raise EngineError(f"{package} is installed but does not load: {error}") from error
+
+
+def check_gpu(gpu: Gpu, package: Package) -> None:
+    """Refuse a GPU the package has left behind.
+
+    Raises:
+        EngineError: with what to use instead.
+    """
+    if gpu.capability < _OLDEST:
+        raise EngineError(
+            f"the {gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) is too old for {package}, "
+            f"which needs {_OLDEST[0]}.{_OLDEST[1]}: use --engine torch"
+        )
+
+
+def logger(module: Any) -> Any:
+    """A TensorRT logger that speaks through Python's logging."""
+
+    class Logger(module.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            module.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (module.ILogger.INTERNAL_ERROR, module.ILogger.ERROR):
+                self.errors.append(message)
+            _log.debug("%s", message)
+
+    return Logger()

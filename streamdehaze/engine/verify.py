@@ -1,0 +1,85 @@
+"""Whether an engine computes what PyTorch does, and how fast each of them is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.protocol import Engine
+from streamdehaze.frame import FloatArray
+
+
+class Verification(BaseModel):
+    """What a comparison with PyTorch in float32 found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    passed: bool
+    reason: str
+    """One sentence, as "73.1 dB of PyTorch float32, 45.0 asked"."""
+    engine: str
+    """`Engine.name`."""
+    shape: tuple[int, int, int]
+    """(pictures, height, width) compared."""
+    psnr_db: float | None
+    """Over the worst picture; None when values were not finite. Equal pictures count as 200 dB."""
+    largest_difference: float | None
+    milliseconds: float
+    """Of one picture, the best of several batches."""
+    torch_milliseconds: float
+    """Of the PyTorch engine in the same minute."""
+
+    @property
+    def speedup(self) -> float:
+        """How many times as fast as PyTorch."""
+        return self.torch_milliseconds / self.milliseconds
+
+
+def psnr(a: FloatArray, b: FloatArray) -> float:
+    """PSNR in dB of pictures in [0, 1]; 200 for equal ones."""
+    error = float(np.mean((a.astype(np.float64) - b) ** 2))
+    return min(200.0, -10.0 * float(np.log10(error))) if error > 0 else 200.0
+
+
+def verify(
+    engine: Engine, reference: Engine, shape: tuple[int, int, int], floor_db: float, repeats: int = 5
+) -> Verification:
+    """Compare an engine with the PyTorch engine (float32) on drawn hazy pictures, and time both by turns.
+
+    Args:
+        engine: under test.
+        reference: PyTorch in float32.
+        shape: (batch, height, width).
+        floor_db: PSNR the worst picture must reach.
+        repeats: timed batches of each; the best counts.
+    """
+    hazy = hazy_pictures(*shape)
+    got, wanted = engine.infer(hazy), reference.infer(hazy)
+    finite = bool(np.isfinite(got).all())
+    worst = min(psnr(g, w) for g, w in zip(got, wanted, strict=True)) if finite else None
+    if got.shape != wanted.shape or worst is None:
+        passed, reason = False, "its result holds values that are not finite"
+    else:
+        passed, reason = worst >= floor_db, f"{worst:.1f} dB of PyTorch float32, {floor_db:.1f} asked"
+    seconds = [(_seconds(engine.infer, hazy), _seconds(reference.infer, hazy)) for _ in range(repeats)]
+    best = [min(column) * 1000 / shape[0] for column in zip(*seconds, strict=True)]
+    return Verification(
+        passed=passed,
+        reason=reason,
+        engine=engine.name,
+        shape=shape,
+        psnr_db=None if worst is None else round(worst, 2),
+        largest_difference=float(np.abs(got - wanted).max()) if finite else None,
+        milliseconds=round(best[0], 3),
+        torch_milliseconds=round(best[1], 3),
+    )
+
+
+def _seconds(infer: Callable[[FloatArray], FloatArray], hazy: FloatArray) -> float:
+    start = time.perf_counter()
+    infer(hazy)
+    return time.perf_counter() - start
