@@ -106,7 +106,8 @@ class ClipWriter:
         if self._finished:
             return
         with self._or_nothing():
-            self._output.set_chapters(self._timed_chapters())
+            if self._chapters:  # their last end is known only now; MP4 and Matroska write them with the file's end
+                self._output.set_chapters(self._timed_chapters())
             self._output.mux(self._video.encode(None))
             if self._audio is not None:
                 self._output.mux(self._audio.encode(None))
@@ -148,7 +149,7 @@ class ClipWriter:
 
     def _timed_chapters(self) -> list[Any]:
         starts = [round(seconds / _CHAPTER_TICK) for seconds, _ in self._chapters]
-        ends = [*starts[1:], int(self._frames / self._rate / _CHAPTER_TICK)]
+        ends = [*starts, int(self._frames / self._rate / _CHAPTER_TICK)][1:]
         return [
             {"id": number, "start": start, "end": end, "time_base": _CHAPTER_TICK, "metadata": {"title": title}}
             for number, (start, end, (_, title)) in enumerate(zip(starts, ends, self._chapters, strict=True))

@@ -26,8 +26,6 @@ SWEEP_SECONDS = 6.0
 
 _ROUNDING_SECONDS = Fraction(1, 1000)
 """Matroska rounds times to milliseconds; frames this near to each other are the same moment."""
-_SAME_CLOCK_SECONDS = Fraction(1, 2)
-"""First frames further apart than this are taken as two clocks (MPEG-TS starts at 1.4 s), nearer ones as one."""
 _SAME_SHAPE = 0.01
 """Relative difference in aspect ratio up to which the second video is scaled to the first one's size."""
 
@@ -36,8 +34,8 @@ class Comparison:
     """A `Source` of RGB frames that show two sources at once, timed like the first.
 
     Each frame of the first is shown with the frame of the second that is on screen at that time, so different
-    frame rates and dropped frames stay in step. The second is scaled to the first one's size; after its end its
-    last frame stays.
+    frame rates and dropped frames stay in step. Time counts from each one's first frame, for containers start their
+    clocks at different numbers. The second is scaled to the first one's size; after its end its last frame stays.
 
     Args:
         first, second: stay the caller's to close.
@@ -193,12 +191,9 @@ def _match(
         raise SourceError("the second video has no frames to compare")
     opening, shown = coming
     start: Fraction | None = None
-    shift = Fraction(0)
     for time, frame in first:
-        if start is None:
-            start = time
-            shift = opening - time if abs(opening - time) > _SAME_CLOCK_SECONDS else shift
-        while coming is not None and coming[0] - shift <= time + _ROUNDING_SECONDS:
+        start = time if start is None else start
+        while coming is not None and coming[0] - opening <= time - start + _ROUNDING_SECONDS:
             shown = coming[1]
             coming = next(second, None)
         yield time - start, frame, shown
