@@ -122,7 +122,7 @@ def test_what_the_container_refuses_is_named_in_one_warning(tmp_path: Path, capl
     source = rich(subtitles="subrip", attachments=[font]).write(tmp_path / "in.mkv")
     sink = copy_through(source, tmp_path / "out.avi")
     assert sink.dropped == [
-        "subtitle stream 2 (srt, deu)",
+        "subtitle stream 2 (subrip, deu)",
         "attachment stream 3 (sans.ttf)",
         "rotation by 90 degrees",
         "2 chapters",

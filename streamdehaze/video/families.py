@@ -135,6 +135,7 @@ CONTAINER_CODECS: Mapping[str, frozenset[str]] = {
     "yuv4mpegpipe": frozenset({"wrapped_avframe"}),
     "gif": frozenset({"gif"}),
     "apng": frozenset({"apng"}),
+    "asf": frozenset({"wmv1", "wmv2", "msmpeg4v3", "mpeg4", "h264", "mjpeg"}),
     "flv": frozenset({"h264", "flv1"}),
 }
 """Video codecs of containers where FFmpeg would write more than players read, or does not say what it writes."""
@@ -157,6 +158,7 @@ HOLDS_ASPECT = MOV_FAMILY | {"avi", "mxf", "yuv4mpegpipe"}
 """Containers in which PyAV gets a sample aspect ratio written (Matroska's would need a field it does not expose)."""
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm"})
 NO_PRESENTATION_TIMES = frozenset({"avi"})
+WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""
 
 PRORES_PROFILES: Mapping[str, str] = {

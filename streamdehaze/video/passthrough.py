@@ -10,6 +10,7 @@ import av
 import av.error
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
@@ -21,6 +22,7 @@ log = logging.getLogger("streamdehaze")
 
 _COVERS_IN_HEADER = frozenset({"matroska"})
 _NO_TEXT = b"\0\0"
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
 _BRANDS = frozenset({"major_brand", "minor_version", "compatible_brands"})
 
@@ -31,6 +33,8 @@ class Passthrough:
     def __init__(self, source: FileSource, container_format: str) -> None:
         """Find out which streams of `source` a container of `container_format` takes."""
         self._source = source
+        # MXF insists on a picture track, so its sound is tried out beside the input's
+        with_video = [source.video] if container_format == "mxf" else []
         self.accepted: list[Stream] = []
         self.refused: list[Stream] = []
         self._covers: dict[int, bytes] = {}
@@ -39,13 +43,14 @@ class Passthrough:
                 self._covers[stream.index] = source.cover(stream)
                 takes = bool(self._covers[stream.index])
             else:
-                takes = _takes([stream], container_format) and (
-                    not self.accepted or _takes([*_in_packets(self.accepted), stream], container_format)
+                takes = _takes([*with_video, stream], container_format) and (
+                    not self.accepted or _takes([*with_video, *_in_packets(self.accepted), stream], container_format)
                 )
             (self.accepted if takes else self.refused).append(stream)
         source.collect(self.accepted)
         self._outputs: dict[int, Stream] = {}
-        self._last_dts: dict[int, int] = {}
+        self._earliest_dts: dict[int, int] = {}
+        self._least_step = 0 if _may_stand_still(container_format) else 1
         self._repaired = False
         self._ends_subtitles = container_format in MOV_FAMILY
 
@@ -86,15 +91,22 @@ class Passthrough:
         """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
         if packet.dts is None:
             packet.dts = packet.pts
-        last = self._last_dts.get(packet.stream_index)
-        if last is not None and packet.dts is not None and packet.dts <= last and packet.stream.type == "audio":
-            packet.dts = last + 1
-            packet.pts = max(packet.pts or packet.dts, packet.dts)
+        if packet.dts is None:
+            return
+        earliest = self._earliest_dts.get(packet.stream_index, packet.dts)
+        if packet.dts < earliest:
             if not self._repaired:
                 log.warning("%s: time stamps that went backwards were moved forward", self._source.name)
                 self._repaired = True
-        if packet.dts is not None:
-            self._last_dts[packet.stream_index] = packet.dts
+            packet.dts = earliest
+            packet.pts = earliest if packet.pts is None else max(packet.pts, earliest)
+        self._earliest_dts[packet.stream_index] = packet.dts + self._least_step
+
+
+def _may_stand_still(container_format: str) -> bool:
+    """Whether two packets of a stream may have the same time in a container."""
+    flag: Any = Flags.ts_nonstrict.value
+    return bool(av.ContainerFormat(container_format, "w").flags & flag)
 
 
 def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
@@ -105,7 +117,9 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     """
     context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
     if context is not None or stream.type in ("attachment", "data"):
-        copy = output.add_stream_from_template(stream, opaque=True)
+        copy: Any = output.add_stream_from_template(stream, opaque=True)
+        if stream.type == "audio" and context.layout.name.endswith(" channels"):  # an order nobody wrote down
+            copy.codec_context.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
     else:  # no decoder here: only the parameters are needed
         copy = output.add_mux_stream(stream.name or "")
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
@@ -128,7 +142,7 @@ def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
 def describe(stream: Stream) -> str:
     """A stream in words, for the warning that it was left out."""
     context: Any = stream.codec_context
-    codec = context.name if context is not None else stream.metadata.get("filename", "")
+    codec = context.codec.canonical_name if context is not None else stream.metadata.get("filename", "")
     language = f", {stream.language}" if stream.language else ""
     return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
 
@@ -158,9 +172,9 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
         for stream in streams:
             copy_stream(stream, output)
         output.start_encoding()
+        output.close()  # MOV and MP4 look at most of it only now
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", container_format, error)
-        return False
-    finally:
         close_quietly(output)
+        return False
     return True

@@ -34,6 +34,7 @@ from streamdehaze.video.families import (
     MOV_FAMILY,
     NO_PRESENTATION_TIMES,
     TAKES_NEGATIVE_TIMES,
+    WITHOUT_B_FRAMES,
 )
 from streamdehaze.video.hdr import display_matrix, light_levels
 from streamdehaze.video.passthrough import Passthrough, current_metadata, describe
@@ -51,6 +52,8 @@ _MOV_CLOCK_LIMIT = 10_000_000
 
 _REORDERED = 3
 """Pictures by which encoders' decoding times run ahead of the presentation, at most."""
+_FINEST_SLOTS = 240
+"""Frames a second an AVI file is divided into, at most; uneven times beyond that are rounded."""
 _LONGEST_REORDERING = 64
 """Pictures back to which a decoding time can refer."""
 
@@ -221,15 +224,13 @@ class _Opened:
         """
         self._size = (picture.width, picture.height)
         self._input_layout = (picture.width, picture.height, picture.format.name)
-        if picture.pts is None:
-            self._tick, self._step = 1 / rate, 1
+        if picture.pts is None or self._format in NO_PRESENTATION_TIMES:
+            self._tick = 1 / (self._slots_rate() or rate)
         else:
             assert picture.time_base is not None
             self._tick = picture.time_base
-            self._step = max(1, round(1 / (rate * self._tick)))
-        if self._format in MOV_FAMILY and picture.pts is not None and picture.pts < 0:
-            self._delay = -picture.pts  # an edit list would hide these pictures
-            log.warning("%s: times start at 0 instead of %.3f s", self._name, float(picture.pts * self._tick))
+        self._step = max(1, round(1 / (rate * self._tick)))
+        self._delay = self._delay_for(picture)
         index = None if self._source is None else self._source.video.index
         if self._passthrough is not None:
             self._passthrough.add_to(self.output, before=index)
@@ -237,6 +238,23 @@ class _Opened:
         if self._passthrough is not None:
             self._passthrough.add_to(self.output, since=index)
         return self._copy_the_rest(picture, original)
+
+    def _slots_rate(self) -> Fraction | None:
+        """For AVI, whose frames are slots of equal length: the rate at which every time falls into its own slot."""
+        exact = None if self._source is None else self._source.video.base_rate
+        return exact if self._format in NO_PRESENTATION_TIMES and exact and exact <= _FINEST_SLOTS else None
+
+    def _delay_for(self, picture: av.VideoFrame) -> int:
+        """Ticks by which everything moves, where the container cannot hold the time of the beginning."""
+        if picture.pts is None or picture.time_base is None:
+            return 0
+        first = round(picture.pts * picture.time_base / self._tick)
+        if self._format in MOV_FAMILY and first < 0:
+            log.warning("%s: times start at 0 instead of %.3f s", self._name, float(first * self._tick))
+            return -first  # an edit list would hide the pictures before 0
+        if self._format in NO_PRESENTATION_TIMES and self._source is not None:
+            return -int(self._source.origin // self._tick)
+        return 0
 
     def _add_video(self, picture: av.VideoFrame, original: av.VideoFrame, rate: Fraction) -> Any:
         encoding = self._encoding
@@ -246,10 +264,10 @@ class _Opened:
         configure(stream, encoding, *self._size)
         on_grid = encoding.encoder.counts_frames
         context.time_base = 1 / rate if on_grid else self._tick
-        stream.time_base = 1 / rate if self._format in NO_PRESENTATION_TIMES else self._tick
+        stream.time_base = self._tick
         starts_early = picture.pts is not None and 0 <= picture.pts < _REORDERED * self._step
-        if self._format in NO_PRESENTATION_TIMES or (self._format == "mpegts" and starts_early):
-            context.max_b_frames = 0  # decoding times cannot lie before 0 there
+        if self._format in WITHOUT_B_FRAMES or (self._format == "mpegts" and starts_early):
+            context.max_b_frames = 0
         encoded = self._writer.convert(picture, *self._size, encoding.pixel_format)
         color = color_of(encoded)
         context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -262,6 +280,8 @@ class _Opened:
                 context.sample_aspect_ratio = ratio
             context.field_order = self._source.video.codec_context.field_order if picture.interlaced_frame else 1
             stream.metadata.update(current_metadata(self._source.video.metadata))
+            if self._source.window.offset:
+                stream.metadata.pop("timecode", None)  # it names the first picture, which was cut off
             stream.disposition = self._source.video.disposition
         if picture.interlaced_frame:
             stream.options.setdefault("flags", "+ildct+ilme")

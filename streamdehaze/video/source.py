@@ -35,6 +35,7 @@ _READ_RETRIES = 16
 class FileSource:
     """Decodes the main video stream of a media file; time stamps are the stream's own integers.
 
+    `origin` is where the file's clock starts, in seconds.
     Packets of the streams named in `collect` wait in `packets` for a sink that copies them.
     """
 
@@ -67,16 +68,13 @@ class FileSource:
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
             time_base = self.video.time_base or Fraction(1, 1000)
-            self.window = Window.of(start, end, origin=_origin(self.container), time_base=time_base)
+            self.origin = _origin(self.container)
+            self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
         except Exception:
             self.container.close()
             raise
         self.video.thread_type = "AUTO"
-        self.others = [
-            stream
-            for stream in self.container.streams
-            if stream.index != self.video.index and (stream.discard != Discard.all or stream.type == "attachment")
-        ]
+        self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
         self.decode_errors = 0
@@ -147,13 +145,21 @@ class FileSource:
         """Close the file; packets and frames already handed out stay good."""
         self.container.close()
 
+    def _travels_beside(self, stream: Stream) -> bool:
+        """Whether a stream is one to copy: not the main video, nor what FFmpeg made chapters or metadata of."""
+        if stream.index == self.video.index:
+            return False
+        if stream.type == "data" and "timecode" in stream.metadata and "timecode" in self.video.metadata:
+            return False  # a QuickTime time code track, which the writer makes from the metadata again
+        return stream.discard != Discard.all or stream.type == "attachment"
+
     def _describe(self) -> VideoInfo:
         context = self.video.codec_context
         software = context.sw_format if context.is_hwaccel else context.format
         seconds = self._duration()
         if seconds is not None and self.window.trims:
-            last = seconds if self.window.end is None else min(seconds, self.window.end - _origin(self.container))
-            first = 0 if self.window.start is None else self.window.start - _origin(self.container)
+            last = seconds if self.window.end is None else min(seconds, self.window.end - self.origin)
+            first = 0 if self.window.start is None else self.window.start - self.origin
             seconds = max(last - first, Fraction(0))
         return VideoInfo(
             width=context.width,
@@ -247,7 +253,7 @@ class FileSource:
         Some formats (MPEG-TS) land behind the keyframe they were asked for, so the first picture that comes
         out decides, and the next try goes further back.
         """
-        begin = _origin(self.container)
+        begin = self.origin
         for back in (0, 1, 3, 9, 27):
             target = start - back
             if target <= begin:
@@ -286,7 +292,7 @@ class FileSource:
             return self._packet_count < self.video.frames
         if not self.container.duration:
             return False
-        return self._read_until - _origin(self.container) < Fraction(self.container.duration, av.time_base) - 1
+        return self._read_until < Fraction(self.container.duration, av.time_base) - 1
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:
