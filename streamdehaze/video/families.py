@@ -32,6 +32,8 @@ class Encoder:
     """True where samples are always 0…max."""
     hdr_option: str | None = None
     """Option that takes mastering display and content light level."""
+    interlaces: bool = False
+    """True where it is told of interlaced pictures by FFmpeg's flags."""
     writes_aspect: bool = False
     """True where the sample aspect ratio is part of the bitstream."""
 
@@ -42,8 +44,8 @@ _MPEG_RATES = tuple(
 )  # ISO/IEC 13818-2 table 6-4
 
 _SOFTWARE = (
-    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True),
-    Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True),
+    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True, interlaces=True),
+    Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True, interlaces=True),
     Encoder("libx265", "crf", 18, "preset", "veryfast", {"x265-params": "log-level=error"},
             hdr_option="x265-params", writes_aspect=True),
     Encoder("libsvtav1", "crf", 24, "preset", "8", hdr_option="svtav1-params"),
@@ -51,8 +53,8 @@ _SOFTWARE = (
             {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"}),
     Encoder("libvpx-vp9", "crf", 24, "cpu-used", "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
     Encoder("ffv1", options={"level": "3", "slicecrc": "1"}, writes_aspect=True),
-    Encoder("prores_ks"),
-    Encoder("dnxhd"),
+    Encoder("prores_ks", interlaces=True),
+    Encoder("dnxhd", interlaces=True),
     Encoder("cfhd"),
     Encoder("huffyuv"),
     Encoder("ffvhuff"),
@@ -72,8 +74,8 @@ _SOFTWARE = (
     Encoder("gif"),
     Encoder("qtrle"),
     Encoder("mpeg1video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
-    Encoder("mpeg2video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
-    Encoder("mpeg4", "qscale", 2, counts_frames=True, writes_aspect=True),
+    Encoder("mpeg2video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True, interlaces=True),
+    Encoder("mpeg4", "qscale", 2, counts_frames=True, writes_aspect=True, interlaces=True),
     Encoder("msmpeg4", "qscale", 2, counts_frames=True),
     Encoder("flv", "qscale", 2, counts_frames=True),
     Encoder("wmv1", "qscale", 2, counts_frames=True),
@@ -120,7 +122,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 FALLBACK = (
     "libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "wrapped_avframe", "gif", "apng", "mpeg2video",
-    "mpeg4", "mjpeg", "rawvideo", "flv",
+    "mpeg4", "wmv2", "mjpeg", "rawvideo", "flv",
 )  # fmt: skip
 """Encoders tried in this order when the input's codec has none, or the container does not take it."""
 
@@ -135,7 +137,7 @@ CONTAINER_CODECS: Mapping[str, frozenset[str]] = {
     "yuv4mpegpipe": frozenset({"wrapped_avframe"}),
     "gif": frozenset({"gif"}),
     "apng": frozenset({"apng"}),
-    "asf": frozenset({"wmv1", "wmv2", "msmpeg4v3", "mpeg4", "h264", "mjpeg"}),
+    "asf": frozenset({"wmv1", "wmv2", "msmpeg4v3"}),
     "flv": frozenset({"h264", "flv1"}),
 }
 """Video codecs of containers where FFmpeg would write more than players read, or does not say what it writes."""
@@ -156,7 +158,7 @@ HOLDS_CHAPTERS = MOV_FAMILY | {"matroska", "webm", "nut", "ogg", "asf"}
 HOLDS_ROTATION = MOV_FAMILY | {"matroska", "webm"}
 HOLDS_ASPECT = MOV_FAMILY | {"avi", "mxf", "yuv4mpegpipe"}
 """Containers in which PyAV gets a sample aspect ratio written (Matroska's would need a field it does not expose)."""
-TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm"})
+TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""

@@ -116,10 +116,12 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
         ValueError: if the container does not take such a stream.
     """
     context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
+    copy: Stream
     if context is not None or stream.type in ("attachment", "data"):
-        copy: Any = output.add_stream_from_template(stream, opaque=True)
+        copy = output.add_stream_from_template(stream, opaque=True)
         if stream.type == "audio" and context.layout.name.endswith(" channels"):  # an order nobody wrote down
-            copy.codec_context.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
+            sound: Any = copy.codec_context
+            sound.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
     else:  # no decoder here: only the parameters are needed
         copy = output.add_mux_stream(stream.name or "")
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)

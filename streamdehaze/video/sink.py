@@ -253,7 +253,7 @@ class _Opened:
             log.warning("%s: times start at 0 instead of %.3f s", self._name, float(first * self._tick))
             return -first  # an edit list would hide the pictures before 0
         if self._format in NO_PRESENTATION_TIMES and self._source is not None:
-            return -int(self._source.origin // self._tick)
+            return -int(self._source.origin / self._tick)  # to whole slots; the priming of sound is less
         return 0
 
     def _add_video(self, picture: av.VideoFrame, original: av.VideoFrame, rate: Fraction) -> Any:
@@ -283,7 +283,7 @@ class _Opened:
             if self._source.window.offset:
                 stream.metadata.pop("timecode", None)  # it names the first picture, which was cut off
             stream.disposition = self._source.video.disposition
-        if picture.interlaced_frame:
+        if picture.interlaced_frame and encoding.encoder.interlaces:
             stream.options.setdefault("flags", "+ildct+ilme")
         if self._format in MOV_FAMILY and encoding.encoder.name == "libx265":
             context.codec_tag = "hvc1"  # the tag that Apple's players insist on
