@@ -1,1 +1,19 @@
 """How good a result is: against a truth, without one, and over time."""
+
+from streamdehaze.evaluation.evaluate import evaluate
+from streamdehaze.evaluation.fidelity import psnr, ssim
+from streamdehaze.evaluation.report import Extremes, Report
+from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
+from streamdehaze.evaluation.visibility import Visibility, visibility
+
+__all__ = [
+    "Extremes",
+    "Report",
+    "Steadiness",
+    "SteadinessMeter",
+    "Visibility",
+    "evaluate",
+    "psnr",
+    "ssim",
+    "visibility",
+]

@@ -44,6 +44,8 @@ class Scene:
 
     clear: Path
     depth: Path
+    sequence: str | None = None
+    """Folder of the video it is a frame of, for NAME.color.png as RGB-D cameras write; None for single pictures."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def find_layout(folder: str | os.PathLike[str]) -> Layout:
             for one key, or lacks a depth map.
     """
     folder = Path(folder)
-    files = list(_pictures(folder))
+    files = list(find_pictures(folder))
     if not files:
         raise SourceError(f"no pictures in {folder}; known are {', '.join(PICTURE_SUFFIXES)}")
     depths = [path for path in files if _DEPTH.match(path.stem)]
@@ -98,7 +100,7 @@ def pair_folders(hazy: str | os.PathLike[str], clear: str | os.PathLike[str]) ->
     """
     keys: dict[Path, tuple[str, str] | None] = {}
     for role, folder in ((HAZY, Path(hazy)), (CLEAR, Path(clear))):
-        for path in _pictures(folder):
+        for path in find_pictures(folder):
             inner = _role(path.relative_to(folder))
             key = inner[1] if inner else path.relative_to(folder).with_suffix("").as_posix()
             keys[path] = (role, key)
@@ -113,7 +115,12 @@ def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def find_pictures(folder: Path) -> Iterator[Path]:
+    """The picture files under a folder; hidden ones, transmission and depth folders are left out.
+
+    Raises:
+        SourceError: if there is no such folder.
+    """
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}")
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -202,7 +209,8 @@ def _scenes(folder: Path, files: list[Path]) -> Layout:
         if depth is None:
             missing.append(path)
         else:
-            scenes.append(Scene(path, depth))
+            sequence = path.parent.name if colour else None
+            scenes.append(Scene(path, depth, sequence))
     if missing:
         raise SourceError(f"no depth map for {_names(missing)}; expected beside it as NAME.depth.png")
     return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(depths.values())))

@@ -10,11 +10,18 @@ furniture, blown-out windows.
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+
+from streamdehaze.errors import SourceError
+from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, read_picture
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -367,3 +374,39 @@ def _trace(height, width, focal, eye, yaw, pitch, room, walls, blocks, lights, t
             light[row, column, 1] = g * (eg + glow)
             light[row, column, 2] = b * (eb + glow)
     return light, depth
+
+
+def write_rooms(folder: Path, pictures: Sequence[Path], *, count: int, seed: int = 0) -> Iterator[Path]:
+    """Render rooms into a folder as NAME.png and NAME.depth.png, ready to be trained on; each when it is asked for.
+
+    Args:
+        folder: made if it is missing; rooms that are there already are kept.
+        pictures: photos whose crops become textures; up to 300 of them are used.
+        count: how many rooms.
+        seed: of the first room; room i is rendered from seed + i.
+
+    Raises:
+        SourceError: if there are no photos, or naming one that is damaged.
+    """
+    if not pictures:
+        raise SourceError("rooms need photos for their textures")
+    rng = np.random.default_rng(seed)
+    chosen = [pictures[i] for i in sorted(rng.permutation(len(pictures))[:300])]
+    textures = np.stack([_texture(read_picture(path)) for path in chosen])
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(seed, seed + count):
+        path, depth_path = folder / f"room-{number:05d}.png", folder / f"room-{number:05d}.depth.png"
+        if not path.is_file():
+            picture, depth = render_room(number, textures)
+            # The picture last: where it is, its depth is whole.
+            cv2.imwrite(str(depth_path), np.round(depth / RELATIVE_DEPTH_SCALE).astype(np.uint8))
+            partial = path.with_suffix(".part.png")
+            cv2.imwrite(str(partial), picture[..., ::-1])
+            os.replace(partial, path)
+        yield path
+
+
+def _texture(picture: Bytes) -> Bytes:
+    side = min(picture.shape[:2])
+    square = picture[:side, :side]
+    return np.asarray(cv2.resize(square, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -15,10 +15,11 @@ from lightning.pytorch.callbacks import Callback
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine.torch import TorchEngine
-from streamdehaze.evaluation.score import score_pairs
+from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.training.config import ValidationConfig
 from streamdehaze.training.keeper import Keeper
 from streamdehaze.training.layouts import Layout, Pair
+from streamdehaze.training.pairs import read_pair
 from streamdehaze.training.task import DehazingTask
 
 _SHOWN = 4
@@ -79,10 +80,12 @@ class Validation(Callback):
         for name, pairs in self._pairs.items():
             found = []
             shown: list[npt.NDArray[np.uint8]] = []
-            for scored in score_pairs(dehazer, pairs):
-                found.append((scored.score.psnr, scored.score.ssim))
+            for pair in pairs:
+                hazy, clear = read_pair(pair)
+                result = dehazer(hazy)
+                found.append((psnr(result, clear), ssim(result, clear)))
                 if len(shown) < _SHOWN:
-                    shown.append(np.concatenate([scored.hazy, scored.result, scored.clear], axis=1))
+                    shown.append(np.concatenate([hazy, result, clear], axis=1))
             scores[f"{name}/psnr"], scores[f"{name}/ssim"] = (float(mean) for mean in np.mean(found, axis=0))
             self._show(task, name, shown, step)
         return scores

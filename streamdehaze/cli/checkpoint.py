@@ -1,0 +1,91 @@
+"""`streamdehaze checkpoint`: shows, converts, widens, averages and describes weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+_PATH = click.Path(path_type=Path)
+_HALF = click.option("--half", is_flag=True, help="Store 16-bit numbers: half the size.")
+
+
+@click.group(name="checkpoint")
+def command() -> None:
+    """Show, convert, widen, average and describe checkpoints."""
+
+
+@command.command()
+@click.argument("checkpoint")
+def show(checkpoint: str) -> None:
+    """Print what CHECKPOINT, a bundled name or a file, says about itself, and its tensors."""
+    from streamdehaze.network import find_checkpoint, read_checkpoint
+
+    found = read_checkpoint(find_checkpoint(checkpoint))
+    for key, value in sorted(found.metadata.items()):
+        click.echo(f"{key}: {value}")
+    click.echo(f"parameters: {sum(tensor.numel() for tensor in found.state.values()):,}")
+    for key, tensor in found.state.items():
+        click.echo(f"{key}  {'x'.join(map(str, tensor.shape))}  {str(tensor.dtype).removeprefix('torch.')}")
+
+
+@command.command()
+@click.argument("source")
+@click.argument("target", type=_PATH)
+@_HALF
+def convert(source: str, target: Path, half: bool) -> None:
+    """Write SOURCE as safetensors to TARGET; the authors' files (.pk, .pth) are read without unpickling code."""
+    from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
+
+    checkpoint = read_checkpoint(find_checkpoint(source))
+    write_checkpoint(target, checkpoint.network(), checkpoint.metadata, half=half)
+    click.echo(f"{target}: width {checkpoint.width}, {'with' if checkpoint.has_deconv else 'without'} deconv")
+
+
+@command.command()
+@click.argument("source")
+@click.argument("target", type=_PATH)
+@click.option("--width", type=int, required=True, help="Width of the wide one, a multiple of SOURCE's.")
+@click.option("--noise", type=float, default=0.0, show_default=True, help="To break the symmetry: 0.01.")
+@_HALF
+def widen(source: str, target: Path, width: int, noise: float, half: bool) -> None:
+    """Write a wider network that computes what SOURCE does, to train on from."""
+    from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
+    from streamdehaze.training.widen import widen as widened
+
+    path = find_checkpoint(source)
+    network = widened(read_checkpoint(path).network(), width, noise=noise)
+    write_checkpoint(target, network, {"widened_from": path.name}, half=half)
+    click.echo(f"{target}: width {width}")
+
+
+@command.command()
+@click.argument("target", type=_PATH)
+@click.argument("sources", nargs=-1, required=True)
+@_HALF
+def average(target: Path, sources: tuple[str, ...], half: bool) -> None:
+    """Write the mean of the weights of SOURCES to TARGET."""
+    from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
+    from streamdehaze.training.average import average_checkpoints
+
+    paths = [find_checkpoint(source) for source in sources]
+    network = average_checkpoints([read_checkpoint(path) for path in paths])
+    write_checkpoint(target, network, {"average_of": ", ".join(path.name for path in paths)}, half=half)
+    click.echo(f"{target}: mean of {len(paths)}")
+
+
+@command.command()
+@click.argument("checkpoint")
+@click.option("--evaluation", "evaluations", type=_PATH, multiple=True, help="JSON of `streamdehaze evaluate`.")
+@click.option("-o", "--output", type=_PATH, help="Markdown file; printed if not given.")
+def card(checkpoint: str, evaluations: tuple[Path, ...], output: Path | None) -> None:
+    """Write a model card from CHECKPOINT's metadata and evaluations."""
+    from streamdehaze.network import find_checkpoint, read_checkpoint
+    from streamdehaze.training.card import read_evaluation, write_card
+
+    path = find_checkpoint(checkpoint)
+    text = write_card(path.stem, read_checkpoint(path), [read_evaluation(file) for file in evaluations])
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -1,0 +1,112 @@
+"""Scores as people want them: a row a picture, a summary, and a grid of the best and the worst."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Value = str | float | None
+Row = Mapping[str, Value]
+_TILE_HEIGHT = 180
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found."""
+
+    facts: Mapping[str, str]
+    """What was evaluated, and how."""
+    rows: Sequence[Row]
+    """One per picture; the first entry is its name."""
+    sequences: Sequence[Row] = field(default=())
+    """One per video."""
+
+    @property
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Mean, median, least and greatest of each number over the pictures."""
+        columns: dict[str, list[float]] = {}
+        for row in self.rows:
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and math.isfinite(value):
+                    columns.setdefault(name, []).append(value)
+        return {
+            name: {
+                "mean": float(np.mean(values)),
+                "median": float(np.median(values)),
+                "min": min(values),
+                "max": max(values),
+            }
+            for name, values in columns.items()
+        }
+
+    def write_json(self, path: Path) -> None:
+        """Everything, as one JSON object."""
+        content: dict[str, Any] = {
+            "facts": dict(self.facts),
+            "summary": self.summary,
+            "pictures": [dict(row) for row in self.rows],
+            "sequences": [dict(row) for row in self.sequences],
+        }
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def write_csv(self, path: Path) -> None:
+        """A row per picture."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class Extremes:
+    """Remembers the pictures of the best and the worst scores, shrunken, for a grid.
+
+    Args:
+        count: how many of each.
+    """
+
+    def __init__(self, count: int = 4) -> None:
+        self._count = count
+        self._best: list[tuple[float, npt.NDArray[np.uint8]]] = []
+        self._worst: list[tuple[float, npt.NDArray[np.uint8]]] = []
+
+    def add(self, score: float, pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
+        """Consider pictures of one height, such as hazy, result and truth, under a score where more is better."""
+        row = (score, contact_row(pictures, _TILE_HEIGHT))
+        self._best = sorted([*self._best, row], key=lambda entry: -entry[0])[: self._count]
+        self._worst = sorted([*self._worst, row], key=lambda entry: entry[0])[: self._count]
+
+    def write(self, path: Path) -> None:
+        """A picture: the best from the top, then the worst, each row with its score."""
+        rows = [*self._best, *reversed(self._worst)]
+        write_sheet(path, [row for _, row in rows], [f"{score:.2f}" for score, _ in rows])
+
+
+def contact_row(pictures: Sequence[npt.NDArray[np.uint8]], height: int) -> npt.NDArray[np.uint8]:
+    """RGB pictures side by side at one height in pixels."""
+    tiles = []
+    for picture in pictures:
+        width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+        tiles.append(np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+    return np.concatenate(tiles, axis=1)
+
+
+def write_sheet(path: Path, rows: Sequence[npt.NDArray[np.uint8]], labels: Sequence[str]) -> None:
+    """Write rows of pictures under each other, each with its label; narrower ones are filled up with black."""
+    width = max(row.shape[1] for row in rows)
+    filled = []
+    for row, label in zip(rows, labels, strict=True):
+        tile = np.zeros((row.shape[0], width, 3), np.uint8)
+        tile[:, : row.shape[1]] = row
+        for colour, thickness in ((0, 3), (255, 1)):
+            cv2.putText(tile, label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (colour,) * 3, thickness, cv2.LINE_AA)
+        filled.append(tile)
+    cv2.imwrite(str(path), np.concatenate(filled)[..., ::-1])

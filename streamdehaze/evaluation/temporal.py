@@ -1,0 +1,95 @@
+"""How steady a dehazed video is: its error along the true motion, and its flicker where nothing moves.
+
+A plain frame difference mixes motion with flicker. So the motion is measured on the clear truth (dense inverse search,
+Kroeger et al., ECCV 2016), pixels that are hidden in the other frame are left out (forward-backward check), and the
+truth's own error along that motion is given beside the result's (Lai et al., ECCV 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+STILL_LEVELS = 1
+"""Largest change of the truth, in 8-bit levels, of a pixel that counts as still."""
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """Means over a video; all in 8-bit levels."""
+
+    warped_error: float
+    """Mean difference of the result to its previous frame, moved along the truth's motion."""
+    warped_error_of_truth: float
+    """The same of the truth: what a perfect result would have."""
+    flicker: float | None
+    """Mean change of the result from frame to frame at still pixels; None if nothing is still."""
+    brightness_jump: float
+    """Largest change of the mean brightness from frame to frame, less the truth's."""
+
+
+class SteadinessMeter:
+    """Measures a video against its clear truth while it goes by, two frames in memory."""
+
+    def __init__(self) -> None:
+        self._warped: list[float] = []
+        self._warped_truth: list[float] = []
+        self._still_change, self._still_count, self._jump = 0.0, 0, 0.0
+        self._previous: tuple[Bytes, Bytes] | None = None
+
+    def add(self, result: Bytes, truth: Bytes) -> None:
+        """Take the next frame, both (H, W, 3) RGB."""
+        if self._previous is not None:
+            old_result, old_truth = self._previous
+            motion, seen = motion_to_previous(truth, old_truth)
+            self._warped.append(_difference(result, _moved(old_result, motion), seen))
+            self._warped_truth.append(_difference(truth, _moved(old_truth, motion), seen))
+            still = cv2.absdiff(truth, old_truth).max(axis=2) <= STILL_LEVELS
+            self._still_change += float(cv2.absdiff(result, old_result)[still].sum()) / 3
+            self._still_count += int(still.sum())
+            change = float(result.mean()) - float(old_result.mean())
+            self._jump = max(self._jump, abs(change - (float(truth.mean()) - float(old_truth.mean()))))
+        self._previous = result, truth
+
+    @property
+    def steadiness(self) -> Steadiness | None:
+        """Of the frames so far; None before the second."""
+        if not self._warped:
+            return None
+        flicker = self._still_change / self._still_count if self._still_count else None
+        return Steadiness(float(np.mean(self._warped)), float(np.mean(self._warped_truth)), flicker, self._jump)
+
+
+def motion_to_previous(frame: Bytes, previous: Bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Where each pixel of `frame` was in `previous`, (H, W, 2) in pixels, and whether it was seen there."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    now, before = _grey(frame), _grey(previous)
+    back = np.asarray(search.calc(now, before, None), np.float32)  # type: ignore[call-overload]
+    forth = np.asarray(search.calc(before, now, None), np.float32)  # type: ignore[call-overload]
+    returned = back + _moved(forth, back)
+    length = (back**2).sum(axis=2) + (_moved(forth, back) ** 2).sum(axis=2)
+    height, width = now.shape
+    y, x = np.mgrid[:height, :width]
+    inside = (x + back[..., 0] >= 0) & (x + back[..., 0] <= width - 1)
+    inside &= (y + back[..., 1] >= 0) & (y + back[..., 1] <= height - 1)
+    return back, inside & ((returned**2).sum(axis=2) < 0.01 * length + 0.5)
+
+
+def _grey(frame: Bytes) -> Bytes:
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _moved(pixels: npt.NDArray[np.generic], motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    height, width = motion.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.asarray(
+        cv2.remap(pixels.astype(np.float32), x + motion[..., 0], y + motion[..., 1], cv2.INTER_LINEAR), np.float32
+    )
+
+
+def _difference(frame: Bytes, other: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]) -> float:
+    return float(np.abs(frame.astype(np.float32) - other)[seen].mean()) if seen.any() else 0.0

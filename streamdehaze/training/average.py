@@ -1,0 +1,28 @@
+"""The mean of several checkpoints' weights: often better than each if of one run (Izmailov et al., UAI 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from streamdehaze.errors import CheckpointError
+from streamdehaze.network import Checkpoint
+from streamdehaze.network.aecrnet import AECRNet
+
+
+def average_checkpoints(checkpoints: Sequence[Checkpoint]) -> AECRNet:
+    """The network whose every weight is the mean of theirs.
+
+    Raises:
+        CheckpointError: if they are of different widths, or not all have network deconvolution.
+    """
+    first = checkpoints[0]
+    for other in checkpoints[1:]:
+        if (other.width, other.has_deconv) != (first.width, first.has_deconv):
+            raise CheckpointError("only checkpoints of one width, all with or all without deconv, can be averaged")
+    networks = [checkpoint.network() for checkpoint in checkpoints]
+    states = [network.state_dict() for network in networks]
+    mean = {key: torch.stack([state[key] for state in states]).mean(dim=0) for key in states[0]}
+    networks[0].load_state_dict(mean)
+    return networks[0]
