@@ -235,3 +235,27 @@ def test_standard_streams_carry_matroska(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", program], stdin=stdin, stdout=stdout, check=True, timeout=60)
     assert video_ticks(tmp_path / "out.mkv") == video_ticks(source)
     assert other_packets(tmp_path / "out.mkv") == other_packets(source)
+
+
+def test_quicktime_time_code_survives(tmp_path: Path) -> None:
+    made = Clip(codec="prores_ks", pixel_format="yuv422p10le", time_base=Fraction(1, 25), pts=range(5),
+                video_metadata={"timecode": "01:02:03:04"}, audio="pcm_s16le", options={})  # fmt: skip
+    copy_through(made.write(tmp_path / "in.mov"), tmp_path / "out.mov")
+    with av.open(str(tmp_path / "in.mov")) as before, av.open(str(tmp_path / "out.mov")) as after:
+        assert [s.type for s in after.streams] == [s.type for s in before.streams] == ["video", "audio", "data"]
+        assert after.streams.video[0].metadata["timecode"] == "01:02:03:04"
+
+
+def test_metadata_of_unknown_encoding_passes_byte_for_byte(tmp_path: Path) -> None:
+    source = Clip(metadata={"title": "Xyzzy"}).write(tmp_path / "in.mkv")
+    source.write_bytes(source.read_bytes().replace(b"Xyzzy", b"Ne\xe9l\xff"))
+    copy_through(source, tmp_path / "out.mkv")
+    assert b"Ne\xe9l\xff" in (tmp_path / "out.mkv").read_bytes()
+
+
+def test_mapping_of_sound_without_layout_is_written_into_mp4(tmp_path: Path) -> None:
+    source = Clip(time_base=Fraction(1, 25), pts=range(25), options={"bf": "0"}, audio="pcm_s16le")
+    source.write(tmp_path / "in.avi")
+    sink = copy_through(tmp_path / "in.avi", tmp_path / "out.mp4")
+    assert sink.dropped == []
+    assert any("audio" in name for name in other_packets(tmp_path / "out.mp4"))

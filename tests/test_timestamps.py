@@ -186,3 +186,19 @@ def test_old_codecs_that_count_frames_keep_uneven_times(tmp_path: Path, codec: s
     source = clip(ending, "vfr").write(tmp_path / f"in.{ending}")
     copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec=codec))
     assert video_ticks(tmp_path / f"out.{ending}") == video_ticks(source)
+
+
+def test_uneven_times_fall_into_slots_of_avi(tmp_path: Path) -> None:
+    uneven = [512 * (number + number // 10) for number in range(60)]
+    source = Clip(pts=uneven, audio="aac").write(tmp_path / "in.mp4")
+    copy_through(source, tmp_path / "out.avi")
+    after = [frame.pts * frame.time_base for frame in FileSource(tmp_path / "out.avi")]
+    before = video_times(source)
+    assert len(after) == len(before)
+    assert all(abs(new - old) <= Fraction(1, 25) for new, old in zip(after, before, strict=True))
+
+
+def test_interlaced_goes_into_encoders_that_know_no_fields(tmp_path: Path) -> None:
+    made = Clip(codec="mpeg2video", options={"flags": "+ildct+ilme"}, time_base=Fraction(1, 25), pts=range(24))
+    copy_through(made.write(tmp_path / "in.mkv"), tmp_path / "out.wmv")
+    assert len(video_times(tmp_path / "out.wmv")) == 24
