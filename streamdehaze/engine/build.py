@@ -1,56 +1,18 @@
-"""Building an engine: compile, verify, keep. Runs in this process or, so that nobody waits, in one beside it."""
+"""Building an engine: compile, verify, keep; and looking at it again later."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from streamdehaze.engine.backend import Backend, Progress, find_backend
-from streamdehaze.engine.cache import EngineCache, Record, engine_key, file_hash
+from streamdehaze.engine.cache import EngineCache, Record, State, engine_key, file_hash
+from streamdehaze.engine.order import Order
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.verify import Verification, verify
-from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
-from streamdehaze.network import checkpoint_hash, find_checkpoint, load_network
-
-DEFAULT_SHAPE = Shape(width=256, height=144, batch=2)
-"""What engines that serve every size are verified on, and what a build without a size is for."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """An engine that is wanted: of which checkpoint, by which recipe, for which pictures."""
-
-    checkpoint: str
-    """Name of a bundled checkpoint or path of one."""
-    recipe: Recipe
-    shape: Shape = DEFAULT_SHAPE
-
-    def identity(self, backend: Backend) -> dict[str, Any]:
-        """All the engine depends on, as plain values."""
-        return {
-            "engine": self.recipe.engine,
-            "checkpoint_sha256": checkpoint_hash(find_checkpoint(self.checkpoint)),
-            "streamdehaze": version("streamdehaze"),
-            "torch": version("torch"),  # its exporter draws the graph
-            "deformable": self.recipe.deformable,
-            "floor_db": self.recipe.floor_db,
-            **backend.identity(self.shape),
-        }
-
-    @property
-    def stem(self) -> str:
-        """Start of the engine's file name."""
-        return f"{find_checkpoint(self.checkpoint).stem}-{self.recipe.engine}"
+from streamdehaze.errors import EngineError, StreamDehazeError
+from streamdehaze.network import load_network
 
 
 def find_engine(order: Order, backend: Backend, cache: EngineCache) -> Record | None:
@@ -95,8 +57,11 @@ def build_engine(
             return record
         file = workshop / f"engine{backend.suffix}"
         start = time.perf_counter()
-        metadata = {"checkpoint": order.checkpoint, "checkpoint_sha256": identity["checkpoint_sha256"]}
-        metadata["checkpoint"] = Path(order.checkpoint).name
+        metadata = {
+            "checkpoint": Path(order.checkpoint).name,
+            "checkpoint_sha256": identity["checkpoint_sha256"],
+            "streamdehaze": identity["streamdehaze"],
+        }
         backend.compile(load_network(order.checkpoint), order.shape, file, metadata, progress)
         seconds = time.perf_counter() - start
         verification = None
@@ -105,13 +70,15 @@ def build_engine(
             verification = verify_file(order, backend, file, workshop / "compiled")
         record = Record(
             identity=identity,
-            checkpoint=Path(order.checkpoint).name,
+            checkpoint=order.checkpoint,
+            recipe=order.recipe,
+            shape=order.shape,
             file=f"{order.stem}-{engine_key(identity)}{backend.suffix}",
             sha256=file_hash(file),
             size_bytes=file.stat().st_size,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             build_seconds=round(seconds, 2),
-            state="unverified" if verification is None else "verified" if verification.passed else "rejected",
+            state=_state(verification),
             verification=verification,
         )
         cache.store(file, record)
@@ -137,60 +104,44 @@ def verify_file(order: Order, backend: Backend, file: Path, work_folder: Path) -
         engine.close()
 
 
-def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> None:
-    """Build an engine in a child process, so that the crash of a compiler is only a failed build.
-
-    Args:
-        order: what to build.
-        cache: where to keep it.
-        stop: ends the child when set.
+def verify_again(record: Record, cache: EngineCache) -> Record:
+    """Compare a kept engine with PyTorch once more, and keep what was found in its record.
 
     Raises:
-        EngineError: if the build fails, with the child's own sentence.
-        Cancelled: if `stop` was set.
+        EngineError: if the engine is damaged or out of date, its runtime is missing or its device is not here.
     """
-    request = {
-        "checkpoint": os.fspath(order.checkpoint),
-        "recipe": order.recipe.model_dump(exclude_unset=True),
-        "shape": order.shape.model_dump(),
-        "folder": os.fspath(cache.folder),
-    }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "streamdehaze.engine.build", json.dumps(request)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        # What the child says stays below a pipe's capacity but for a compiler that fails at length, so drain it.
-        while True:
-            try:
-                _, said = child.communicate(timeout=0.1)
-                break
-            except subprocess.TimeoutExpired:
-                if stop.is_set():
-                    raise Cancelled("the build of an engine was stopped") from None
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.communicate()
-    if child.returncode != 0:
-        lines = said.strip().splitlines()
-        raise EngineError(lines[-1] if lines else f"the build ended with signal {-child.returncode}")
+    order = Order(record.checkpoint, record.recipe, record.shape)
+    backend = find_backend(order.recipe)
+    if (why := out_of_date(record, cache)) is not None:
+        raise EngineError(f"{record.file} cannot be verified: {why}; build it again")
+    if not backend.runs_here:
+        raise EngineError(f"{record.file} was built for {device_in_words(record)}, which is not here")
+    found = verify_file(order, backend, cache.path(record), cache.work_folder(record))
+    record = record.model_copy(update={"verification": found, "state": _state(found)})
+    cache.write(record)
+    return record
 
 
-def main(request: str) -> int:
-    """Serve one request of `build_beside`; the last line of standard error is the reason of a failure."""
-    asked = json.loads(request)
-    order = Order(asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"]))
+def out_of_date(record: Record, cache: EngineCache) -> str | None:
+    """Why an engine will not be used any more, or None if it is whole and all it was made from is as it was."""
+    if not cache.intact(record):
+        return "its file is missing or altered"
+    order = Order(record.checkpoint, record.recipe, record.shape)
     try:
-        build_engine(order, EngineCache(Path(asked["folder"])))
+        now = order.identity(find_backend(record.recipe))
     except StreamDehazeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        return str(error)
+    changed = [key for key in sorted({*now, *record.identity}) if now.get(key) != record.identity.get(key)]
+    return f"changed since: {', '.join(changed)}" if changed else None
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def device_in_words(record: Record) -> str:
+    """What an engine was built for: "CPU: Intel(R) Xeon(R) Processor", or the architectures of GPUs."""
+    device = record.identity.get("device")
+    return ", ".join(device) if isinstance(device, list) else str(device)
+
+
+def _state(verification: Verification | None) -> State:
+    if verification is None:
+        return "unverified"
+    return "verified" if verification.passed else "rejected"

@@ -17,6 +17,7 @@ from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.verify import Verification
 from streamdehaze.errors import EngineError
 
@@ -33,7 +34,9 @@ class Record(BaseModel):
 
     identity: dict[str, Any]
     checkpoint: str
-    """Name or file name of the checkpoint, for people; its hash is in `identity`."""
+    """Name or path of the checkpoint as it was given; its hash is in `identity`."""
+    recipe: Recipe
+    shape: Shape
     file: str
     """Name of the engine file in the same folder."""
     sha256: str
@@ -84,6 +87,20 @@ class EngineCache:
         """Every readable record, oldest first; other files in the folder are passed over."""
         found = [record for path in self.folder.glob("*.json") if (record := _read(path)) is not None]
         return sorted(found, key=lambda record: record.created)
+
+    def named(self, name: str) -> Record:
+        """The one record whose file name begins with `name` or ends with it, its suffix aside.
+
+        Raises:
+            EngineError: if there is none, or more than one.
+        """
+        name = Path(name).name
+        found = [r for r in self.records() if r.file.startswith(name) or Path(r.file).stem.endswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise EngineError(f"there is no engine '{name}' in {self.folder}; see streamdehaze engine list")
+        raise EngineError(f"'{name}' may be {', '.join(record.file for record in found)}; write more of it")
 
     def find(self, identity: Identity) -> Record | None:
         """The record of the engine made from exactly this, if its file is whole.
@@ -148,13 +165,25 @@ class EngineCache:
         Raises:
             EngineError: if there is no space or no permission.
         """
-        final = self.path(record)
-        beside = file.with_suffix(".json")
         try:
-            beside.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            os.replace(file, final)
-            os.replace(beside, final.with_suffix(".json"))
+            os.replace(file, self.path(record))
         except OSError as error:
+            raise self._unwritable(error) from error
+        self.write(record)
+
+    def write(self, record: Record) -> None:
+        """Write the record of an engine that is there, beside first.
+
+        Raises:
+            EngineError: if there is no space or no permission.
+        """
+        final = self.path(record).with_suffix(".json")
+        beside = final.with_suffix(".json.part")
+        try:
+            beside.write_text(record.model_dump_json(indent=2, exclude_unset=True) + "\n", encoding="utf-8")
+            os.replace(beside, final)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> EngineError:
@@ -166,7 +195,7 @@ class EngineCache:
         self._remove_files(self.path(record).with_suffix(".json"))
 
     def leftovers(self) -> list[Path]:
-        """Folders of builds that were killed half-way, and engine files without a record."""
+        """Folders of builds that were killed half-way, and engine files without a readable record."""
         if not self.folder.is_dir():
             return []
         whole = {Path(record.file).stem for record in self.records()}
@@ -175,6 +204,14 @@ class EngineCache:
             for path in self.folder.iterdir()
             if path.suffix == ".part" or (path.suffix in (".engine", ".onnx", ".compiled") and path.stem not in whole)
         )
+
+    def remove_leftover(self, path: Path) -> None:
+        """Delete one of `leftovers`, unless a build in another process holds it."""
+        with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{path.stem}.lock", timeout=0):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _make_folder(self) -> None:
         try:

@@ -6,10 +6,10 @@ import logging
 import os
 
 from streamdehaze.engine.backend import find_backend
-from streamdehaze.engine.build import DEFAULT_SHAPE, Order
 from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.order import Order, choose_shape
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, Shape, read_recipe
+from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError
@@ -54,7 +54,7 @@ def open_engine(
         ConfigError: if the recipe is wrong.
     """
     checkpoint = os.fspath(checkpoint)
-    find_checkpoint(checkpoint)
+    find_checkpoint(checkpoint)  # a wrong name is told before anything else
 
     def open_torch() -> Engine:
         return TorchEngine(load_network(checkpoint), device, threads=threads)
@@ -67,8 +67,7 @@ def open_engine(
                 raise
             _log.debug("no engine %s: %s", recipe.engine, error)
             continue
-        shape = Shape(width=size[0], height=size[1], batch=batch or 1) if size else DEFAULT_SHAPE
-        order = Order(checkpoint, recipe, recipe.shape or shape)
+        order = Order(checkpoint, recipe, choose_shape(recipe, size, batch))
         switching = SwitchingEngine(
             order, backend, cache or EngineCache(), open_torch, wait=wait, only_if_faster=engine == "auto"
         )

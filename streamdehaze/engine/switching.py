@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamdehaze.engine.backend import Backend
-from streamdehaze.engine.build import Order, build_beside, find_engine, open_built
+from streamdehaze.engine.beside import build_beside
+from streamdehaze.engine.build import find_engine, open_built
 from streamdehaze.engine.cache import EngineCache, Record
+from streamdehaze.engine.order import Order
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape
@@ -17,6 +20,8 @@ from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass
@@ -27,14 +32,15 @@ class _Slot:
     engine: Engine | None = None
     settled: bool = False
     """Nothing more is tried: PyTorch serves this size for good, unless `engine` does."""
-    batches: int = 0
+    fallback_seconds: float = 0.0
+    """Time PyTorch has served this size."""
 
 
 class SwitchingEngine:
     """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a process beside.
 
-    The build begins with the second batch of a size, for one picture is not worth it, and the engine takes over
-    between two batches. A build or an engine that fails is set aside with one warning, and PyTorch goes on.
+    The build begins when PyTorch has served a size for a second, for a photo is not worth it, and the engine takes
+    over between two batches. A build or an engine that fails is set aside with one warning, and PyTorch goes on.
 
     Args:
         order: the engine wanted; its shape holds until batches of another size come.
@@ -80,8 +86,8 @@ class SwitchingEngine:
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`; call it from one thread at a time."""
         slot = self._slot(hazy.shape)
-        slot.batches += 1
-        if slot.batches >= 2 and slot.engine is None and not slot.settled and not self._building():
+        patient = slot.fallback_seconds < _PATIENCE_SECONDS
+        if slot.engine is None and not slot.settled and not patient and not self._building():
             self._build = threading.Thread(target=self._build_beside, args=(slot,), name="engine-build")
             self._build.start()
         if (engine := slot.engine) is not None:
@@ -94,7 +100,10 @@ class SwitchingEngine:
                 slot.engine, slot.settled = None, True
                 engine.close()
         self._served_by = self._fallback()
-        return self._served_by.infer(hazy)
+        start = time.perf_counter()
+        clear = self._served_by.infer(hazy)
+        slot.fallback_seconds += time.perf_counter() - start
+        return clear
 
     def close(self) -> None:
         """Stop the build, if one runs, and free the engines; may be called twice."""

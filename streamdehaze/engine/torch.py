@@ -63,9 +63,7 @@ class TorchEngine:
         self._compiled_shapes: set[tuple[int, ...]] | None = None
         if compiled:
             self._compiled_shapes = set()
-            self._network = torch.compile(  # type: ignore[assignment]
-                self._network, mode="reduce-overhead" if cuda else None, dynamic=False
-            )
+            self._network = torch.compile(self._network, mode="reduce-overhead" if cuda else None, dynamic=False)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,185 @@
+"""`streamdehaze engine`: compiled engines, built ahead, looked at, verified and cleared away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from streamdehaze.engine import EngineCache
+    from streamdehaze.engine.cache import Record
+
+
+@click.group(name="engine")
+def command() -> None:
+    """Compiled engines: build, list, show, verify, prune.
+
+    An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the folder `engines` of a
+    checkout or else in the user's cache ($STREAMDEHAZE_ENGINES names another). `run` builds what it needs by itself.
+    """
+
+
+def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    width, _, height = value.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise click.BadParameter("write WIDTHxHEIGHT, as 256x144")
+    return int(width), int(height)
+
+
+@command.command()
+@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
+@click.option("--engine", type=click.Choice(["openvino", "tensorrt"]), help="Build with the default recipe.")
+@click.option("--recipe", type=click.Path(dir_okay=False), help="A recipe (.toml), as in the folder engines.")
+@click.option("--size", callback=_size, metavar="WxH", help="Pictures the network will see; multiples of 4.")
+@click.option("--batch", type=click.IntRange(min=1), help="Pictures a run.")
+@click.option("--again", is_flag=True, help="Build even if it is there.")
+def build(
+    checkpoint: str,
+    engine: str | None,
+    recipe: str | None,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    again: bool,
+) -> None:
+    """Build an engine, compare it with PyTorch and keep it."""
+    if (engine is None) == (recipe is None):
+        raise click.UsageError("say either --engine or --recipe")
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from streamdehaze.engine import EngineCache, Recipe, read_recipe
+    from streamdehaze.engine.build import build_engine
+    from streamdehaze.engine.order import Order, choose_shape
+
+    chosen = read_recipe(recipe) if recipe else Recipe.model_validate({"engine": engine})
+    order = Order(checkpoint, chosen, choose_shape(chosen, size, batch))
+    cache = EngineCache()
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(what: str, share: float | None) -> None:
+            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+
+        record = build_engine(order, cache, tell, again=again)
+    _print(record, cache)
+    if record.state == "rejected":
+        raise SystemExit(1)
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with everything that is recorded.")
+def list_(as_json: bool) -> None:
+    """List the engines that are kept."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from streamdehaze.engine import EngineCache
+    from streamdehaze.engine.build import device_in_words
+
+    cache = EngineCache()
+    records = cache.records()
+    if as_json:
+        click.echo(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
+        return
+    table = Table(title=f"Engines in {cache.folder}", title_justify="left")
+    table.add_column("engine", no_wrap=True)
+    for heading in ("runtime", "device", "built for", "result"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        found = record.verification
+        result = record.state
+        if found and found.psnr_db is not None:
+            result += f", {found.psnr_db:.1f} dB, {found.speedup:.2f} × PyTorch"
+        shape = record.shape
+        table.add_row(
+            f"{Path(record.checkpoint).stem} {record.recipe.engine}\n{Path(record.file).stem[-16:]}",
+            str(record.identity.get("runtime", "")).split("-")[0],
+            device_in_words(record),
+            f"{shape.width}×{shape.height}×{shape.batch}" if "shape" in record.identity else "any size",
+            f"{result}, {record.size_bytes / 1e6:.1f} MB",
+        )
+    Console().print(table)
+
+
+@command.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show what engine NAME was made from and what its comparison with PyTorch found.
+
+    NAME is the beginning or the end of its file's name, as the digits `list` shows.
+    """
+    from streamdehaze.engine import EngineCache
+    from streamdehaze.engine.build import out_of_date
+
+    cache = EngineCache()
+    record = cache.named(name)
+    click.echo(json.dumps(record.model_dump(mode="json"), indent=2))
+    why = out_of_date(record, cache)
+    click.echo(f"{record.file}: {'up to date' if why is None else f'will not be used: {why}'}", err=True)
+
+
+@command.command()
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Compare engines with PyTorch in float32 again: those named, or all."""
+    from streamdehaze.engine import EngineCache
+    from streamdehaze.engine.build import verify_again
+    from streamdehaze.errors import StreamDehazeError
+
+    cache = EngineCache()
+    failed = False
+    for record in [cache.named(name) for name in names] or cache.records():
+        try:
+            verified = verify_again(record, cache)
+        except StreamDehazeError as error:
+            failed = True
+            click.echo(str(error), err=True)
+        else:
+            failed = failed or verified.state == "rejected"
+            _print(verified, cache)
+    if failed:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Remove engines that are still good too.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def prune(everything: bool, dry_run: bool) -> None:
+    """Remove what will never be used: engines out of date, damaged or rejected, and leftovers of broken builds."""
+    from streamdehaze.engine import EngineCache
+    from streamdehaze.engine.build import out_of_date
+
+    cache = EngineCache()
+    for record in cache.records():
+        why = "asked for" if everything else "it failed its comparison" if record.state == "rejected" else None
+        why = why or out_of_date(record, cache)
+        if why is not None:
+            click.echo(f"{record.file}: {why}")
+            if not dry_run:
+                cache.remove(record)
+    for path in cache.leftovers():
+        click.echo(f"{path.name}: left behind by a build")
+        if not dry_run:
+            cache.remove_leftover(path)
+
+
+def _print(record: Record, cache: EngineCache) -> None:
+    from streamdehaze.engine.build import device_in_words
+
+    click.echo(f"{cache.path(record)}")
+    found = record.verification
+    if found is None:
+        click.echo(
+            f"built in {record.build_seconds:.1f} s for {device_in_words(record)}; not verified: no such device is here"
+        )
+        return
+    click.echo(
+        f"{record.state}: {found.reason}; {found.milliseconds:.1f} ms a picture of {found.shape[2]}×{found.shape[1]}, "
+        f"{found.speedup:.2f} × the speed of PyTorch ({found.engine})"
+    )

@@ -1,0 +1,75 @@
+"""Building an engine in a process beside, so that nobody waits and the crash of a compiler is only a failed build."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from streamdehaze.engine.build import build_engine
+from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.order import Order
+from streamdehaze.engine.recipe import Recipe, Shape
+from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
+
+
+def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> None:
+    """Build an engine in a child process.
+
+    Args:
+        order: what to build.
+        cache: where to keep it.
+        stop: ends the child when set.
+
+    Raises:
+        EngineError: if the build fails, with the child's own sentence.
+        Cancelled: if `stop` was set.
+    """
+    request = {
+        "checkpoint": os.fspath(order.checkpoint),
+        "recipe": order.recipe.model_dump(exclude_unset=True),
+        "shape": order.shape.model_dump(),
+        "folder": os.fspath(cache.folder),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "streamdehaze.engine.beside", json.dumps(request)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        # What the child says stays below a pipe's capacity but for a compiler that fails at length, so drain it.
+        while True:
+            try:
+                _, said = child.communicate(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                if stop.is_set():
+                    raise Cancelled("the build of an engine was stopped") from None
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+    if child.returncode != 0:
+        lines = said.strip().splitlines()
+        raise EngineError(lines[-1] if lines else f"the build ended with signal {-child.returncode}")
+
+
+def main(request: str) -> int:
+    """Serve one request of `build_beside`; the last line of standard error is the reason of a failure."""
+    asked = json.loads(request)
+    order = Order(asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"]))
+    try:
+        build_engine(order, EngineCache(Path(asked["folder"])))
+    except StreamDehazeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""An order for an engine: what is wanted, and all that the result depends on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import ValidationError
+
+from streamdehaze.engine.backend import Backend
+from streamdehaze.engine.recipe import Recipe, Shape
+from streamdehaze.errors import ConfigError
+from streamdehaze.network import checkpoint_hash, find_checkpoint, list_checkpoints
+
+DEFAULT_SHAPE = Shape(width=256, height=144, batch=2)
+"""What engines that serve every size are verified on, and what a build without a size is for."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """An engine that is wanted: of which checkpoint, by which recipe, for which pictures."""
+
+    checkpoint: str
+    """Name of a bundled checkpoint or path of one."""
+    recipe: Recipe
+    shape: Shape = DEFAULT_SHAPE
+
+    def identity(self, backend: Backend) -> dict[str, Any]:
+        """All the engine depends on, as plain values."""
+        return {
+            "engine": self.recipe.engine,
+            "checkpoint_sha256": checkpoint_hash(find_checkpoint(self.checkpoint)),
+            "streamdehaze": version("streamdehaze"),
+            "torch": version("torch"),  # its exporter draws the graph
+            "deformable": self.recipe.deformable,
+            "floor_db": self.recipe.floor_db,
+            **backend.identity(self.shape),
+        }
+
+    def __post_init__(self) -> None:
+        # A path must mean the same to a process started elsewhere, and to `engine verify` tomorrow.
+        if self.checkpoint not in list_checkpoints():
+            object.__setattr__(self, "checkpoint", os.path.abspath(os.path.expanduser(self.checkpoint)))
+
+    @property
+    def stem(self) -> str:
+        """Start of the engine's file name."""
+        return f"{find_checkpoint(self.checkpoint).stem}-{self.recipe.engine}"
+
+
+def choose_shape(recipe: Recipe, size: tuple[int, int] | None, batch: int | None) -> Shape:
+    """The shape to build for: what is asked, else what the recipe says, else `DEFAULT_SHAPE`.
+
+    Args:
+        recipe: whose shape, if it has one, fills in what is not asked.
+        size: (width, height) in pixels.
+        batch: pictures a run.
+
+    Raises:
+        ConfigError: if a side is no multiple of 4.
+    """
+    base = recipe.shape or DEFAULT_SHAPE
+    width, height = size or (base.width, base.height)
+    try:
+        return Shape(width=width, height=height, batch=batch or base.batch)
+    except ValidationError:
+        raise ConfigError(
+            f"an engine cannot be built for {width}×{height}, batch {batch or base.batch}: "
+            "sides are multiples of 4 from 8, a batch has 1 to 256 pictures"
+        ) from None
