@@ -164,6 +164,16 @@ def test_what_is_wrong_is_said_in_a_sentence(clips: tuple[Path, Path], tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["taken.mp4"]
 
 
+def test_an_interrupted_comparison_leaves_nothing(clips: tuple[Path, Path], tmp_path: Path) -> None:
+    def interrupt(frames: int) -> None:
+        if frames == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(*clips, tmp_path / "out.mp4", progress=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
 def test_from_the_command_line(clips: tuple[Path, Path], tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     words = ["compare", *map(str, clips), "-o", str(output), "--divider", "moving", "--labels", "hazy,clear"]
