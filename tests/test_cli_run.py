@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from clips import Clip
@@ -182,3 +184,54 @@ def test_completion_scripts_are_there() -> None:
         environment = {**os.environ, "_STREAMDEHAZE_COMPLETE": f"{shell}_source"}
         result = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=30)
         assert "streamdehaze" in result.stdout
+
+
+def test_every_kind_of_bad_file_is_one_sentence_and_the_good_ones_are_done(foggy: Path, tmp_path: Path) -> None:
+    whole = foggy.read_bytes()
+    bad = {
+        "empty.mp4": b"",
+        "text.mp4": b"this is no video\n" * 100,
+        "noise.mkv": bytes(range(256)) * 40,
+        "headless.mp4": whole[len(whole) // 2 :],
+        "index-lost.mp4": whole[: len(whole) // 2],
+        "picture.png": b"\x89PNG\r\n\x1a\n broken",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    with av.open(str(tmp_path / "sound.m4a"), "w") as output:
+        stream = output.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    (tmp_path / "folder.mp4").mkdir()
+    names = [*bad, "sound.m4a", "missing.mp4", "folder.mp4"]
+    result = run(*[tmp_path / name for name in names], foggy, "-o", f"{tmp_path}/out/")
+    text = result.stderr.decode()
+    assert result.returncode == 1, text
+    assert "Traceback" not in text
+    said = [line for line in text.splitlines() if line.startswith("streamdehaze: ")]
+    for name in names:
+        assert sum(name in line for line in said) == 1, f"{name} in {text}"
+    assert len(said) == len(names)
+    assert os.listdir(tmp_path / "out") == ["foggy.clear.mp4"]
+
+
+def test_odd_sizes_and_depths_pass_through_the_whole_house(tmp_path: Path) -> None:
+    shapes = [((1, 1), "yuv420p"), ((3, 5), "yuv422p10le"), ((1919, 1079), "yuv420p"), ((66, 50), "gray16le")]
+    inputs = []
+    for (width, height), pixel_format in shapes:
+        clip = Clip(
+            codec="rawvideo",
+            size=(width, height),
+            pixel_format=pixel_format,
+            pts=range(0, 3 * 40, 40),
+        )
+        clip.time_base = Fraction(1, 1000)
+        inputs.append(clip.write(tmp_path / f"{width}x{height}.nut"))
+    result = run(*inputs)
+    assert result.returncode == 0, result.stderr.decode()
+    for path, ((width, height), pixel_format) in zip(inputs, shapes, strict=True):
+        with av.open(str(path.with_name(f"{path.stem}.clear.nut"))) as container:
+            frames = list(container.decode(video=0))
+        assert [(f.width, f.height, f.format.name) for f in frames] == [(width, height, pixel_format)] * 3
