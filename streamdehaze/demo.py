@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from streamdehaze.scene import Fog, SceneFrame, StreetScene, write_clip
 from streamdehaze.scene.clip import to_bytes
 from streamdehaze.video import open_source
 from streamdehaze.video.compare import compare
-from streamdehaze.video.montage import split_screen
+from streamdehaze.video.montage import side_by_side, split_screen
 from streamdehaze.video.rgb import RgbArray, RgbConverter
 
-DEMO_FOG = Fog(visibility_metres=70, unevenness=0.2, sensor_noise=0.008)
-"""A foggy morning: t is 0.8 at four metres, 0.1 at forty, nothing of the street's far end."""
+DEMO_FOG = Fog(visibility_metres=90, unevenness=0.2, sensor_noise=0.008)
+"""A foggy morning: t is 0.85 at four metres, 0.1 at fifty, and nothing is left of the street's far end."""
 
 CHECK_EVERY = 5
 """Frames from one that is measured to the next."""
@@ -90,7 +90,7 @@ def run_demo(
     hazy_frames, clear_frames = _frames(hazy, truth), _frames(clear, truth)
     compare(hazy, clear, comparison, divider=None, labels=("hazy", "clear"), overwrite=True)
     middle = sorted(truth)[len(truth) // 2]
-    _write_picture(picture, [hazy_frames[middle], clear_frames[middle], truth[middle]])
+    _write_picture(picture, hazy_frames[middle], clear_frames[middle], truth[middle])
     return DemoResult(
         hazy,
         clear,
@@ -122,10 +122,12 @@ def _frames(path: Path, wanted: dict[int, RgbArray]) -> dict[int, RgbArray]:
         source.close()
 
 
-def _write_picture(path: Path, pictures: Sequence[RgbArray]) -> None:
+def _write_picture(path: Path, hazy: RgbArray, clear: RgbArray, truth: RgbArray) -> None:
+    """Split screen of hazy and clear, and the truth beside it."""
     import cv2
 
-    montage = split_screen(pictures, ("hazy", "clear", "truth"), (1 / 3, 2 / 3))
+    split = split_screen([hazy, clear], ("hazy", "clear"), [0.5])
+    montage = side_by_side([split, truth], ("", "truth"))
     partial = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
         partial.write_bytes(cv2.imencode(".png", montage[..., ::-1])[1].tobytes())

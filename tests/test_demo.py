@@ -32,7 +32,7 @@ def test_the_demo_leaves_videos_and_a_picture(result: DemoResult) -> None:
             assert sum(1 for _ in file.decode(video=0)) == 25
             assert len(file.streams.audio) == 1
             assert len(file.chapters()) == 3
-    assert cv2.imread(str(result.picture)).shape == (360, 640, 3)
+    assert cv2.imread(str(result.picture)).shape == (360, 1280, 3)
 
 
 def test_an_impossible_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
