@@ -93,7 +93,7 @@ def list_(as_json: bool) -> None:
         table.add_column(heading, overflow="fold")
     for record in records:
         found = record.verification
-        result = record.state
+        result = str(record.state)
         if found and found.psnr_db is not None:
             result += f", {found.psnr_db:.1f} dB, {found.speedup:.2f} × PyTorch"
         shape = record.shape

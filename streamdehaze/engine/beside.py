@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,15 +53,25 @@ def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> Non
                     raise Cancelled("the build of an engine was stopped") from None
     finally:
         if child.poll() is None:
-            child.kill()
-            child.communicate()
+            _end(child)
     if child.returncode != 0:
         lines = said.strip().splitlines()
         raise EngineError(lines[-1] if lines else f"the build ended with signal {-child.returncode}")
 
 
+def _end(child: subprocess.Popen[str]) -> None:
+    # Asked first, so that it clears its folder away; a compiler deep in its own code does not listen.
+    child.terminate()
+    try:
+        child.communicate(timeout=2)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+
+
 def main(request: str) -> int:
     """Serve one request of `build_beside`; the last line of standard error is the reason of a failure."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     asked = json.loads(request)
     order = Order(asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"]))
     try:

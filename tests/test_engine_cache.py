@@ -1,0 +1,243 @@
+"""Built engines are kept, found again, never used when anything has changed, and built once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from streamdehaze.cli import main
+from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine
+from streamdehaze.engine.build import build_engine
+from streamdehaze.engine.cache import Record
+from streamdehaze.engine.order import Order
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.verify import psnr
+from streamdehaze.errors import EngineError
+from streamdehaze.network import find_checkpoint, load_network
+
+pytest.importorskip("openvino")
+pytest.importorskip("onnxscript")
+
+OPENVINO = Recipe(engine="openvino")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint and its verified engine."""
+    folder = tmp_path_factory.mktemp("made")
+    shutil.copy(find_checkpoint("aecrnet-s"), folder / "mine.safetensors")
+    build_engine(Order(str(folder / "mine.safetensors"), OPENVINO), EngineCache(folder / "engines"))
+    return folder
+
+
+@pytest.fixture
+def cache(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
+    """That engine in a folder of the test's own, which the command line takes too."""
+    shutil.copytree(made / "engines", tmp_path / "engines")
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
+    return EngineCache(tmp_path / "engines")
+
+
+def the_engine(cache: EngineCache) -> Record:
+    (record,) = cache.records()
+    return record
+
+
+def order(made: Path) -> Order:
+    return Order(str(made / "mine.safetensors"), OPENVINO)
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["engine", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_the_build_verified_itself_against_pytorch(cache: EngineCache) -> None:
+    record = the_engine(cache)
+    assert record.state == "verified"
+    assert record.verification is not None
+    assert record.verification.psnr_db is not None
+    assert record.verification.psnr_db > 45
+
+
+def test_a_kept_engine_opens_without_a_build_and_without_torch(made: Path, cache: EngineCache) -> None:
+    program = f"""
+import sys
+from streamdehaze.engine import open_engine
+from streamdehaze.engine.picture import hazy_pictures
+engine = open_engine({str(made / "mine.safetensors")!r}, "openvino")
+engine.infer(hazy_pictures(2, 48, 64))
+print(engine.name, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("openvino cpu")
+    assert done.stdout.split()[-1] == "False"
+
+
+def test_an_engine_serves_every_batch_and_size_as_pytorch_does(made: Path, cache: EngineCache) -> None:
+    engine, torch_engine = (
+        open_engine(str(made / "mine.safetensors"), "openvino"),
+        TorchEngine(load_network("aecrnet-s")),
+    )
+    for shape in [(4, 48, 64), (3, 48, 64), (1, 48, 64), (2, 72, 128), (1, 100, 36), (5, 64, 64), (1, 8, 8)]:
+        hazy = hazy_pictures(*shape)
+        clear = engine.infer(hazy)
+        assert clear.dtype == np.float32
+        assert psnr(clear, torch_engine.infer(hazy)) > 45, shape
+    engine.close()
+    engine.close()
+
+
+def test_float32_is_within_1e_5_of_pytorch(made: Path, cache: EngineCache) -> None:
+    from streamdehaze.engine.openvino import OpenVINOEngine
+
+    hazy = hazy_pictures(3, 72, 128)
+    wanted = TorchEngine(load_network("aecrnet-s"), precision="float32").infer(hazy)
+    for mode in ("latency", "throughput"):
+        engine = OpenVINOEngine(cache.path(the_engine(cache)), precision="float32", mode=mode, threads=2)
+        np.testing.assert_allclose(engine.infer(hazy), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("harm", ["altered", "truncated", "missing"])
+def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) -> None:
+    record = the_engine(cache)
+    path = cache.path(record)
+    whole = path.read_bytes()
+    if harm == "altered":
+        path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
+    elif harm == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        path.unlink()
+    assert not cache.intact(record)
+    assert cache.find(record.identity) is None
+    assert not path.exists()
+    code, said = command("list")
+    assert code == 0
+    assert record.file not in said
+
+
+def test_a_replaced_checkpoint_makes_its_engine_stale(made: Path, cache: EngineCache, tmp_path: Path) -> None:
+    record = the_engine(cache)
+    mine = tmp_path / "mine.safetensors"
+    shutil.copy(find_checkpoint("aecrnet-s"), mine)
+    cache.write(record.model_copy(update={"checkpoint": str(mine)}))
+    assert "up to date" in command("show", record.file)[1]
+    shutil.copy(find_checkpoint("aecrnet-m"), mine)
+    assert "changed since: checkpoint_sha256" in command("show", record.file)[1]
+    code, said = command("verify")
+    assert code == 1
+    assert "build it again" in said
+    assert "checkpoint_sha256" in command("prune", "--dry-run")[1]
+    assert cache.intact(record)
+    command("prune")
+    assert cache.records() == []
+    assert not cache.path(record).exists()
+
+
+def test_an_engine_of_another_version_of_the_runtime_is_not_used(cache: EngineCache) -> None:
+    record = the_engine(cache)
+    older = {**record.identity, "runtime": "openvino 2025.0.0"}
+    assert cache.find(older) is None
+    assert cache.find(record.identity) == record
+
+
+def test_a_record_that_names_a_file_elsewhere_is_not_believed(cache: EngineCache, tmp_path: Path) -> None:
+    record = the_engine(cache)
+    sidecar = cache.path(record).with_suffix(".json")
+    (tmp_path / "foreign.onnx").write_bytes(cache.path(record).read_bytes())
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "file": "../foreign.onnx"}))
+    assert cache.records() == []
+    assert cache.find(record.identity) is None
+
+
+def test_verify_finds_an_engine_below_the_floor_and_run_sets_it_aside_with_one_warning(
+    made: Path, cache: EngineCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A recipe asking for more than float16 has: the record is the engine's own, its floor another.
+    record = the_engine(cache)
+    strict = Recipe(engine="openvino", floor_db=150.0)
+    recipe_file = cache.folder / "strict.toml"
+    recipe_file.write_text('engine = "openvino"\nfloor_db = 150.0\n')
+    wanted = Order(record.checkpoint, strict)
+    from streamdehaze.engine.backend import find_backend
+    from streamdehaze.engine.cache import engine_key
+
+    identity = wanted.identity(find_backend(strict))
+    stem = f"mine-openvino-{engine_key(identity)}"
+    shutil.copy(cache.path(record), cache.folder / f"{stem}.onnx")
+    cache.write(record.model_copy(update={"identity": identity, "recipe": strict, "file": f"{stem}.onnx"}))
+    code, said = command("verify", stem)
+    assert code == 1
+    assert "rejected" in said
+    assert "150.0 asked" in said
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(record.checkpoint, str(recipe_file))
+        for _ in range(3):
+            engine.infer(hazy_pictures(1, 48, 64))
+    assert engine.name.startswith("torch")
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "150.0 asked" in caplog.text
+    with pytest.raises(EngineError, match="set aside"):
+        open_engine(record.checkpoint, str(recipe_file), wait=True)
+    assert "failed its comparison" in command("prune")[1]
+
+
+def test_two_processes_build_once(made: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "STREAMDEHAZE_ENGINES": str(tmp_path)}
+    program = "from streamdehaze.cli import main; main()"
+    arguments = [sys.executable, "-c", program, "engine", "build", "--engine", "openvino"]
+    both = [subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert said[0] == said[1]  # the very same record: its times were measured once
+    assert len(EngineCache(tmp_path).records()) == 1
+    assert EngineCache(tmp_path).leftovers() == []
+
+
+def test_what_a_killed_build_leaves_is_no_engine_and_is_pruned(cache: EngineCache) -> None:
+    record = the_engine(cache)
+    half_way = cache.folder / "0123456789abcdef.part"
+    half_way.mkdir()
+    (half_way / "engine.onnx").write_bytes(b"half")
+    orphan = cache.folder / "mine-openvino-ffffffffffffffff.onnx"
+    orphan.write_bytes(b"whole but without its record")
+    assert cache.records() == [record]
+    assert set(cache.leftovers()) == {half_way, orphan}
+    command("prune")
+    assert cache.leftovers() == []
+    assert cache.intact(record)
+
+
+def test_a_folder_that_cannot_be_written_is_named(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EngineError, match="cannot be kept in"):
+        build_engine(order(made), EngineCache(tmp_path / "file" / "engines"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_no_space_is_said_in_words_and_leaves_nothing(cache: EngineCache) -> None:
+    record = the_engine(cache)
+    sidecar = cache.path(record).with_suffix(".json")
+    sidecar.with_suffix(".json.part").symlink_to("/dev/full")
+    before = sidecar.read_bytes()
+    with pytest.raises(EngineError, match="no space left"):
+        cache.write(record)
+    assert sidecar.read_bytes() == before
+    assert not sidecar.with_suffix(".json.part").is_symlink()
+
+
+def test_a_name_that_fits_no_engine_is_told(cache: EngineCache) -> None:
+    code, said = command("show", "nonsense")
+    assert code == 1
+    assert "there is no engine 'nonsense'" in said

@@ -1,0 +1,150 @@
+"""Nobody waits for an engine: PyTorch serves at once, the engine takes over, and what fails is set aside in words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.verify import psnr
+from streamdehaze.errors import CheckpointError, EngineError
+from streamdehaze.network import load_network
+
+HAZY = hazy_pictures(2, 144, 256)
+
+
+def serve_for(engine: object, seconds: float, until: str) -> list[np.ndarray]:
+    results, deadline = [], time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        results.append(engine.infer(HAZY))  # type: ignore[attr-defined]
+        if engine.name.startswith(until):  # type: ignore[attr-defined]
+            return results
+    raise AssertionError(f"after {seconds} s still {engine.name}")  # type: ignore[attr-defined]
+
+
+def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    with caplog.at_level(logging.INFO, logger="streamdehaze"):
+        engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
+        assert engine.name == "torch cpu float32"
+        results = serve_for(engine, 240, "openvino")
+        engine.close()
+    assert len(results) > 2  # the first seconds were PyTorch's
+    assert not np.array_equal(results[0], results[-1])
+    assert min(psnr(result, results[0]) for result in results) > 45
+    assert [record.message for record in caplog.records if "takes over" in record.message] == [
+        f"the engine {EngineCache(tmp_path).records()[0].verification.engine} is built and verified, "  # type: ignore[union-attr]
+        "and takes over from PyTorch"
+    ]
+
+
+def test_closing_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*.part")) and time.monotonic() < deadline:
+        engine.infer(HAZY)
+    assert list(tmp_path.glob("*.part"))
+    start = time.monotonic()
+    engine.close()
+    assert time.monotonic() - start < 8
+    assert list(tmp_path.glob("*.part")) == []
+    assert EngineCache(tmp_path).records() == []
+
+
+def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING, logger="streamdehaze"):
+        engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path / "file" / "engines"))
+        deadline = time.monotonic() + 60
+        while not caplog.records and time.monotonic() < deadline:
+            assert engine.infer(HAZY).shape == HAZY.shape
+        for _ in range(3):
+            engine.infer(HAZY)
+        engine.close()
+    assert engine.name.startswith("torch")
+    (record,) = caplog.records
+    assert "PyTorch goes on" in record.message
+    assert "cannot be kept in" in record.message
+
+
+def test_one_photo_starts_no_build(tmp_path: Path) -> None:
+    engine = open_engine("aecrnet-s", "auto", cache=EngineCache(tmp_path), device="cpu")
+    engine.infer(HAZY[:1])
+    engine.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_engine_names_the_right_ones() -> None:
+    with pytest.raises(EngineError, match="choose " + ", ".join(ENGINES)):
+        open_engine("aecrnet-s", "tensorflow")
+
+
+def test_a_wrong_checkpoint_is_told_whatever_the_engine() -> None:
+    for engine in ("auto", "torch", "openvino"):
+        with pytest.raises(CheckpointError, match="did you mean 'aecrnet-s'"):
+            open_engine("aecrnet-x", engine)
+
+
+@pytest.mark.parametrize(
+    ("engine", "hidden", "extra"),
+    [("openvino", "openvino", "openvino"), ("tensorrt", "tensorrt", "tensorrt")],
+)
+def test_a_missing_runtime_names_its_extra_and_auto_does_without(engine: str, hidden: str, extra: str) -> None:
+    program = f"""
+import importlib.util, sys
+sys.modules[{hidden!r}] = sys.modules["tensorrt_rtx"] = None
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name.startswith("tensorrt") else find(name, package)
+from streamdehaze.engine import open_engine
+from streamdehaze.errors import EngineError
+try:
+    open_engine("aecrnet-s", {engine!r})
+except EngineError as error:
+    print(error)
+print(open_engine("aecrnet-s", "auto", device="cpu" if {engine!r} == "tensorrt" else "auto").name)
+"""
+    environment = {**os.environ, "STREAMDEHAZE_ENGINES": os.devnull}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    error, name = done.stdout.splitlines()
+    assert f"pip install 'streamdehaze[{extra}]'" in error
+    assert name.startswith("torch")
+
+
+def test_threads_of_openmp_sleep_while_they_wait() -> None:
+    program = "import os, sys, streamdehaze.engine; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split() == ["PASSIVE", "False"]
+
+
+@pytest.mark.parametrize(("precision", "floor"), [("bfloat16", 40.0), ("float32", 120.0)])
+def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor: float) -> None:
+    network = load_network("aecrnet-s")
+    import torch
+
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(HAZY)).clamp(0, 1).numpy()
+    engine = TorchEngine(network, "cpu", precision=precision)  # type: ignore[arg-type]
+    assert engine.name == f"torch cpu {precision}"
+    assert psnr(engine.infer(HAZY), wanted) > floor
+
+
+def test_a_device_pytorch_does_not_have_is_named() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(EngineError, match="PyTorch cannot use the device 'cuda'"):
+        open_engine("aecrnet-s", "torch", device="cuda")

@@ -1,0 +1,139 @@
+"""Exported graphs compute what PyTorch computes, in every runtime, and carry nothing of the machine that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from shared import shared
+from streamdehaze.engine.onnx import GraphShape, export_onnx
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.verify import psnr
+from streamdehaze.errors import EngineError
+from streamdehaze.network import load_network
+from streamdehaze.network.aecrnet import AECRNet
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+ort = pytest.importorskip("onnxruntime")
+
+
+def lively(width: int) -> AECRNet:
+    """A network with every part at work: whitening, offsets and mixing away from their starting values."""
+    torch.manual_seed(5)
+    network = AECRNet(width)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.rand(2, 3, 32, 32))
+        offsets = network.dcn_block.dcn.conv_offset_mask
+        offsets.weight.normal_(0, 0.3)
+        offsets.bias.normal_(0, 1.0)
+        network.mix1.w.fill_(0.4)
+    return network.eval()
+
+
+def by_torch(network: AECRNet, hazy: Any) -> Any:
+    with torch.inference_mode():
+        return network(torch.from_numpy(hazy)).clamp(0, 1).numpy()
+
+
+def by_onnxruntime(path: Path, hazy: Any) -> Any:
+    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["clear"], {"hazy": hazy})[0]
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "aecrnet-s.onnx"
+    export_onnx(load_network("aecrnet-s"), path, metadata={"checkpoint": "aecrnet-s"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "half.onnx"
+    export_onnx(load_network("aecrnet-s"), path, precision="float16")
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1, 144, 256), (3, 96, 68), (2, 8, 12)])
+def test_one_graph_serves_every_batch_and_size(bundled: Path, shape: tuple[int, int, int]) -> None:
+    hazy = hazy_pictures(*shape)
+    np.testing.assert_allclose(by_onnxruntime(bundled, hazy), by_torch(load_network("aecrnet-s"), hazy), atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [4, 20])
+def test_any_width_with_deconvolution_and_offsets_is_equal_in_openvino_and_onnxruntime(
+    tmp_path: Path, width: int
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    network, path, hazy = lively(width), tmp_path / "n.onnx", hazy_pictures(2, 72, 96)
+    export_onnx(network, path, GraphShape(2, 72, 96))
+    wanted = by_torch(network, hazy)
+    np.testing.assert_allclose(by_onnxruntime(path, hazy), wanted, atol=1e-5)
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    np.testing.assert_allclose(compiled([hazy])[0], wanted, atol=1e-5)
+
+
+def test_native_deformable_convolution_is_equal(tmp_path: Path) -> None:
+    network, path, hazy = lively(4), tmp_path / "native.onnx", hazy_pictures(2, 48, 64)
+    export_onnx(network, path, GraphShape(2, 48, 64), native_deform=True)
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    assert operators.count("DeformConv") == 2
+    assert "GridSample" not in operators
+    np.testing.assert_allclose(by_onnxruntime(path, hazy), by_torch(network, hazy), atol=1e-5)
+
+
+def test_half_precision_stays_within_50_db_and_keeps_its_sampling_grid_in_float32(half: Path) -> None:
+    hazy = hazy_pictures(2, 144, 256)
+    assert psnr(by_onnxruntime(half, hazy), by_torch(load_network("aecrnet-s"), hazy)) > 60
+    graph = onnx.shape_inference.infer_shapes(onnx.load(half)).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    for node in graph.node:
+        if node.op_type in ("GridSample", "ReduceMean", "Tanh"):
+            wide = [name for name in node.input if name in types]
+            assert wide
+            assert all(types[name] in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64) for name in wide), node.op_type
+    assert any(value == onnx.TensorProto.FLOAT16 for value in types.values())
+    assert half.stat().st_size < 600_000
+
+
+def test_half_precision_stays_within_50_db_on_real_haze(half: Path) -> None:
+    import cv2
+
+    photos, network = shared("data/real-photos"), load_network("aecrnet-s")
+    for name in ("canyon.png", "guogong.png"):
+        picture = cv2.imread(str(photos / name))[:, :, ::-1]
+        hazy = cv2.resize(picture, (256, 192), interpolation=cv2.INTER_AREA).astype(np.float32).transpose(2, 0, 1) / 255
+        hazy = np.ascontiguousarray(hazy[None])
+        assert psnr(by_onnxruntime(half, hazy), by_torch(network, hazy)) > 50
+
+
+def test_constants_are_folded(bundled: Path) -> None:
+    graph = onnx.load(bundled).graph
+    names = {initializer.name for initializer in graph.initializer}
+    assert not any("running" in name or name.endswith("mix1.w") for name in names)
+    gates = 6 * 2 + 2  # channel and pixel attention of six blocks, the masks of two deformable convolutions
+    assert [node.op_type for node in graph.node].count("Sigmoid") == gates
+
+
+def test_the_file_tells_its_facts_and_no_paths(bundled: Path) -> None:
+    model = onnx.load(bundled)
+    facts = {item.key: item.value for item in model.metadata_props}
+    assert facts["checkpoint"] == "aecrnet-s"
+    assert facts["width"] == "16"
+    assert facts["precision"] == "float32"
+    assert str(Path(__file__).parents[1]).encode() not in bundled.read_bytes()
+    assert b"site-packages" not in bundled.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"), [((1, 90, 64), "multiples of 4"), ((1, 64, 4), "multiples of 4"), ((0, 64, 64), "batch of 0")]
+)
+def test_a_shape_the_network_does_not_take_is_refused(shape: tuple[int, int, int], said: str) -> None:
+    with pytest.raises(EngineError, match=said):
+        GraphShape(*shape)
