@@ -156,6 +156,9 @@ def test_what_is_wrong_is_said_in_a_sentence(clips: tuple[Path, Path], tmp_path:
         compare(*clips, tmp_path / "out.mp4", at=1)
     with pytest.raises(ConfigError, match="between 0 and 1"):
         compare(*clips, tmp_path / "out.mp4", divider=1.5)
+    for number in (0, 1):
+        with pytest.raises(SinkError, match="one of the inputs"):
+            compare(*clips, clips[number], overwrite=True)
     taken = tmp_path / "taken.mp4"
     taken.write_bytes(b"mine")
     with pytest.raises(SinkError, match="exists already"):

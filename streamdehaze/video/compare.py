@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video import open_sink, open_source
 from streamdehaze.video.montage import side_by_side, split_screen
@@ -144,6 +144,8 @@ def compare(
     Raises:
         StreamDehazeError: one sentence on what was wrong with which file or option.
     """
+    if os.path.exists(output) and any(os.path.exists(i) and os.path.samefile(i, output) for i in (first, second)):
+        raise SinkError(f"'{output}' is one of the inputs; choose another name for the comparison")
     still = is_picture(output)
     if at is not None and not still:
         raise ConfigError(f"a moment is for a picture, and '{output}' is a video; name a .png, or leave the moment out")
