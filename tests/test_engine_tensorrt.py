@@ -1,0 +1,212 @@
+"""TensorRT: plans are built for real without a GPU; running them is tested against a double of the run-time interface."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from streamdehaze.cli import main
+from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine, read_recipe
+from streamdehaze.engine.build import build_engine
+from streamdehaze.engine.order import Order
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.recipe import Shape, TensorRTOptions
+from streamdehaze.engine.tensorrt.execution import TensorRTEngine
+from streamdehaze.engine.tensorrt.runtime import Gpu, check_gpu, find_gpu
+from streamdehaze.errors import EngineError
+from streamdehaze.network import load_network
+from streamdehaze.network.aecrnet import AECRNet
+
+pytest.importorskip("onnxscript")
+
+AHEAD = [
+    path
+    for path in sorted((Path(__file__).parents[1] / "engines").glob("*.toml"))
+    if read_recipe(path).tensorrt.compute_capabilities
+]
+
+
+@pytest.fixture
+def rtx() -> Any:
+    if find_gpu() is not None:
+        pytest.skip("this machine has a GPU, and would verify what is built")
+    return pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX (extra tensorrt-rtx)")
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["engine", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, re.sub(r"\s+", " ", result.output)
+
+
+@pytest.mark.parametrize("path", AHEAD, ids=lambda path: path.stem)
+def test_every_ahead_of_time_recipe_builds_and_its_plan_is_kept(
+    rtx: Any, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path))
+    code, said = command("build", "--recipe", str(path))
+    assert code == 0, said
+    assert "not verified: no such device is here" in said
+    (record,) = EngineCache(tmp_path).records()
+    assert record.state == "unverified"
+    assert record.size_bytes > 500_000
+    assert record.identity["device"] == list(read_recipe(path).tensorrt.compute_capabilities)
+    assert record.file[-23:-7] in command("list")[1]
+    assert "up to date" in command("show", record.file)[1]
+    code, said = command("verify")
+    assert code == 1
+    assert "which is not here" in said
+
+
+def test_every_compute_capability_the_runtime_offers_builds(rtx: Any, tmp_path: Path) -> None:
+    from streamdehaze.engine.onnx import GraphShape, export_onnx
+    from streamdehaze.engine.tensorrt.compile import compile_plan
+
+    graph, shape = tmp_path / "graph.onnx", Shape(width=64, height=48, batch=2)
+    export_onnx(load_network("aecrnet-s"), graph, GraphShape(2, 48, 64), precision="float16")
+    names = [name for name in rtx.ComputeCapability.__members__ if name.startswith("SM")]
+    assert "SM89" in names
+    plans = {}
+    for name in names:
+        options = TensorRTOptions(compute_capabilities=(name,))
+        plans[name] = compile_plan(rtx, graph, shape, options, None, lambda what, share: None)
+        assert len(plans[name]) > 100_000
+    assert len(set(plans.values())) == len(names)
+    with pytest.raises(EngineError, match=r"does not build for SM12, only for .*SM89"):
+        options = TensorRTOptions(compute_capabilities=("SM12",))
+        compile_plan(rtx, graph, shape, options, None, lambda what, share: None)
+
+
+def test_progress_is_told_while_a_plan_is_built(rtx: Any, tmp_path: Path) -> None:
+    told: list[tuple[str, float | None]] = []
+    recipe = Recipe(
+        engine="tensorrt",
+        shape=Shape(width=64, height=48),
+        tensorrt=TensorRTOptions(runtime="tensorrt_rtx", compute_capabilities=("SM89",)),
+    )
+    build_engine(Order("aecrnet-s", recipe), EngineCache(tmp_path), lambda what, share: told.append((what, share)))
+    assert told[0] == ("exporting the network", None)
+    shares = [share for what, share in told if what == "compiling"]
+    assert shares
+    assert all(share is not None and 0 <= share <= 1 for share in shares)
+
+
+def test_a_graph_the_runtime_refuses_is_told_in_its_own_words(rtx: Any, tmp_path: Path) -> None:
+    recipe = Recipe(
+        engine="tensorrt",
+        deformable="native",
+        shape=Shape(width=64, height=48),
+        tensorrt=TensorRTOptions(runtime="tensorrt_rtx", compute_capabilities=("SM89",)),
+    )
+    with pytest.raises(EngineError, match="tensorrt_rtx refuses the graph: .*Plugin not found"):
+        build_engine(Order("aecrnet-s", recipe), EngineCache(tmp_path))
+    assert EngineCache(tmp_path).records() == []
+    assert EngineCache(tmp_path).leftovers() == []
+
+
+def test_without_a_gpu_auto_takes_another_engine_and_tensorrt_says_why(rtx: Any, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="finds no NVIDIA GPU here"):
+        open_engine("aecrnet-s", "tensorrt", cache=EngineCache(tmp_path))
+    assert "tensorrt" not in open_engine("aecrnet-s", "auto", cache=EngineCache(tmp_path)).name
+
+
+def test_a_plan_refused_here_is_an_error_in_one_sentence(rtx: Any) -> None:
+    with pytest.raises(EngineError, match="tensorrt_rtx refuses the engine: "):
+        TensorRTEngine(rtx, b"no plan at all" * 100, Shape(width=64, height=48))
+
+
+def test_a_gpu_too_old_is_named_with_what_to_do() -> None:
+    with pytest.raises(EngineError, match=r"GTX 1080 \(compute capability 6.1\) is too old .*--engine torch"):
+        check_gpu(Gpu("GTX 1080", (6, 1)), "tensorrt")
+    check_gpu(Gpu("RTX 4090", (8, 9)), "tensorrt")
+
+
+# From here on the device is a double: see runtime_double.py.
+
+
+@pytest.fixture(scope="module")
+def network() -> AECRNet:
+    return load_network("aecrnet-s")
+
+
+@pytest.fixture(scope="module")
+def plan(network: AECRNet, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    from streamdehaze.engine.onnx import GraphShape, export_onnx
+
+    pytest.importorskip("onnxruntime")
+    path = tmp_path_factory.mktemp("plan") / "plan.onnx"
+    export_onnx(network, path, GraphShape(2, 48, 64))
+    return path.read_bytes()
+
+
+def on_the_double(plan: bytes, **options: Any) -> tuple[TensorRTEngine, Any, Any]:
+    from runtime_double import DoubleCuda, DoubleTensorRT
+
+    cuda = DoubleCuda()
+    module = DoubleTensorRT(cuda)
+    return TensorRTEngine(module, plan, Shape(width=64, height=48, batch=2), cuda=cuda, **options), module, cuda  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("contexts", [1, 2, 3])
+@pytest.mark.parametrize("cuda_graph", [True, False])
+@pytest.mark.parametrize("batch", [1, 2, 5, 9])
+def test_any_batch_is_cut_and_filled_and_comes_out_in_order(
+    plan: bytes, network: AECRNet, contexts: int, cuda_graph: bool, batch: int
+) -> None:
+    engine, module, cuda = on_the_double(plan, contexts=contexts, cuda_graph=cuda_graph)
+    wanted_of = TorchEngine(network, "cpu")
+    for hazy in (hazy_pictures(batch, 48, 64), hazy_pictures(batch, 48, 64)[:, ::-1]):
+        np.testing.assert_allclose(engine.infer(hazy), wanted_of.infer(hazy), atol=1e-5)
+    assert len(module.contexts) == len(cuda.streams) == contexts
+    assert cuda.replays == (2 * -(-batch // 2) if cuda_graph else 0)
+
+
+def test_the_host_waits_once_for_each_piece_and_never_else(plan: bytes) -> None:
+    engine, _, cuda = on_the_double(plan, contexts=2)
+    before = [stream.synchronised for stream in cuda.streams]
+    engine.infer(hazy_pictures(8, 48, 64))  # four pieces on two contexts
+    assert [stream.synchronised - b for stream, b in zip(cuda.streams, before, strict=True)] == [2, 2]
+
+
+def test_tensors_on_the_device_stay_there(plan: bytes, network: AECRNet) -> None:
+    import torch
+
+    from runtime_double import DeviceTensor
+
+    engine, _, _ = on_the_double(plan, contexts=2)
+    hazy = hazy_pictures(3, 48, 64)
+    given = DeviceTensor.of(hazy.shape)
+    given.as_subclass(torch.Tensor).copy_(torch.from_numpy(hazy))
+    clear = engine.infer_tensor(given)
+    np.testing.assert_allclose(clear.as_subclass(torch.Tensor), TorchEngine(network, "cpu").infer(hazy), atol=1e-5)
+
+
+def test_a_size_the_plan_does_not_take_is_an_error_not_a_wrong_picture(plan: bytes) -> None:
+    engine, _, _ = on_the_double(plan)
+    with pytest.raises(EngineError, match="does not take batches of 2 pictures of 96×48"):
+        engine.infer(hazy_pictures(2, 48, 96))
+
+
+def test_a_launch_that_fails_is_an_error(plan: bytes) -> None:
+    engine, module, _ = on_the_double(plan, cuda_graph=False)
+    module.fail = True
+    with pytest.raises(EngineError, match="could not start"):
+        engine.infer(hazy_pictures(2, 48, 64))
+
+
+def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:
+    with pytest.raises(EngineError, match="refuses the engine: .*magicTag"):
+        on_the_double(b"x" * 2000)
+
+
+def test_a_closed_engine_serves_no_more(plan: bytes) -> None:
+    engine, _, _ = on_the_double(plan)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer(hazy_pictures(2, 48, 64))
