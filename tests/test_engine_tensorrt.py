@@ -1,4 +1,4 @@
-"""TensorRT: plans are built for real without a GPU; running them is tested against a double of the run-time interface."""
+"""TensorRT: plans are built for real without a GPU; running them is tested against a double of its interface."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_every_compute_capability_the_runtime_offers_builds(rtx: Any, tmp_path: 
         plans[name] = compile_plan(rtx, graph, shape, options, None, lambda what, share: None)
         assert len(plans[name]) > 100_000
     assert len(set(plans.values())) == len(names)
+    options = TensorRTOptions(compute_capabilities=("SM12",))
     with pytest.raises(EngineError, match=r"does not build for SM12, only for .*SM89"):
-        options = TensorRTOptions(compute_capabilities=("SM12",))
         compile_plan(rtx, graph, shape, options, None, lambda what, share: None)
 
 
@@ -103,7 +103,7 @@ def test_a_graph_the_runtime_refuses_is_told_in_its_own_words(rtx: Any, tmp_path
         shape=Shape(width=64, height=48),
         tensorrt=TensorRTOptions(runtime="tensorrt_rtx", compute_capabilities=("SM89",)),
     )
-    with pytest.raises(EngineError, match="tensorrt_rtx refuses the graph: .*Plugin not found"):
+    with pytest.raises(EngineError, match=r"tensorrt_rtx refuses the graph: .*Plugin not found"):
         build_engine(Order("aecrnet-s", recipe), EngineCache(tmp_path))
     assert EngineCache(tmp_path).records() == []
     assert EngineCache(tmp_path).leftovers() == []
@@ -200,7 +200,7 @@ def test_a_launch_that_fails_is_an_error(plan: bytes) -> None:
 
 
 def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:
-    with pytest.raises(EngineError, match="refuses the engine: .*magicTag"):
+    with pytest.raises(EngineError, match=r"refuses the engine: .*magicTag"):
         on_the_double(b"x" * 2000)
 
 
