@@ -22,28 +22,29 @@ _CORE = {
     "av": "av",
     "cv2": "opencv-python-headless",
     "torch": "torch",
-    "torchvision": "torchvision",
     "numba": "numba",
     "PIL": "pillow",
     "safetensors": "safetensors",
+    "pydantic": "pydantic",
+    "filelock": "filelock",
     "click": "click",
     "rich": "rich",
 }
 """Packages every job needs: module and distribution."""
 
-_EXTRAS = {
-    "openvino": ("openvino", ("openvino",), "the fastest engine on a CPU"),
-    "tensorrt": ("tensorrt", ("tensorrt", "tensorrt_cu13", "tensorrt_cu12"), "the fastest engine on an NVIDIA GPU"),
-    "tensorrt_rtx": (
-        "tensorrt-rtx",
-        ("tensorrt_rtx", "tensorrt-rtx-cu13"),
-        "TensorRT for RTX cards, built on the spot",
+_OPTIONAL = {
+    "openvino": ("engines", "'streamdehaze[openvino]'", ("openvino",), "the fastest engine on a CPU"),
+    "tensorrt": (
+        "engines", "'streamdehaze[tensorrt]'", ("tensorrt", "tensorrt_cu13", "tensorrt_cu12"),
+        "the fastest engine on an NVIDIA GPU",
     ),
-    "onnxruntime": ("onnx", ("onnxruntime", "onnxruntime-gpu"), "checks exported graphs"),
-    "lightning": ("train", ("lightning",), "training"),
-    "torchmetrics": ("train", ("torchmetrics",), "evaluation"),
-}
-"""Optional packages: the extra that brings each, its distributions, and what it is for."""
+    "tensorrt_rtx": ("engines", "'streamdehaze[tensorrt-rtx]'", ("tensorrt_rtx",), "TensorRT for RTX cards"),
+    "onnx": ("extras", "'streamdehaze[onnx]'", ("onnx",), "exporting the network"),
+    "onnxruntime": ("extras", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "checking an exported network"),
+    "lightning": ("extras", "'streamdehaze[train]'", ("lightning",), "training"),
+    "torchmetrics": ("extras", "'streamdehaze[train]'", ("torchmetrics",), "evaluation"),
+}  # fmt: skip
+"""Optional modules: section, what pip installs for each, its distributions, and what it is for."""
 
 _ENCODERS = {
     "libx264": ("yuv420p", "H.264"),
@@ -137,9 +138,8 @@ def _ffmpeg() -> Iterator[Finding]:
 
 def _engines() -> Iterator[Finding]:
     yield Finding("engines", "torch", "ok", f"{_version('torch')}, always there", core=True)
-    for module, (extra, distributions, purpose) in _EXTRAS.items():
-        section = "extras" if extra in ("train", "onnx") else "engines"
-        yield _imported(section, module, distributions, f"pip install 'streamdehaze[{extra}]'", purpose=purpose)
+    for module, (section, wanted, distributions, purpose) in _OPTIONAL.items():
+        yield _imported(section, module, distributions, f"pip install {wanted}", purpose=purpose)
 
 
 def _processors() -> Iterator[Finding]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from streamdehaze import diagnosis
 from streamdehaze.diagnosis import Finding, diagnose, is_healthy
 
 
@@ -47,12 +50,19 @@ def test_a_working_installation_is_healthy(findings: list[Finding]) -> None:
 
 
 def test_what_is_missing_names_its_command(findings: list[Finding]) -> None:
-    lacking = [
-        finding for finding in findings if finding.state == "missing" and finding.section in ("engines", "extras")
-    ]
-    for finding in lacking:
-        assert finding.fix is not None
-        assert finding.fix.startswith("pip install 'streamdehaze[")
+    for finding in findings:
+        if finding.state == "missing" and finding.section in ("engines", "extras"):
+            assert finding.fix is not None
+            assert finding.fix.startswith("pip install ")
+
+
+def test_the_commands_name_extras_that_exist() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    source = Path(diagnosis.__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r"streamdehaze\[([a-z-]+)\]", source))
+    assert "openvino" in named
+    assert named <= set(setup["options.extras_require"])
 
 
 def test_json_is_for_programs() -> None:

@@ -83,4 +83,5 @@ def _plate(text: str, size: int) -> FloatArray:
     ImageDraw.Draw(plate).rounded_rectangle((0, 0, shape[0] - 1, shape[1] - 1), radius=pad, fill=150)
     ImageDraw.Draw(ink).text((pad - left, (pad + pad // 2) / 2 - top), text, font=font, fill=255)
     both: FloatArray = np.stack([np.asarray(plate), np.asarray(ink)], axis=-1).astype(np.float32)
-    return both / np.float32(255)
+    both /= 255
+    return both
