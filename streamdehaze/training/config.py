@@ -134,8 +134,10 @@ class ValidationConfig(_Part):
     every_steps: Positive = 1000
     limit: Positive | None = None
     """Pairs of each set, evenly picked; None for all."""
-    network_size: Positive | None = 256
-    """Long side in fast mode; None scores the network on whole pictures."""
+    network_size: Positive = 256
+    """Long side in pixels that the network sees, as at run time."""
+    exact: bool = False
+    """Score the network on whole pictures instead, the published way."""
 
 
 class TrainingConfig(_Part):
@@ -233,8 +235,8 @@ def _index(place: list[Any], name: str, key: str) -> int:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first fault, with the nearest right key for an unknown one."""
-    fault = error.errors()[0]
+    """The first fault, with the nearest right key for an unknown one, which may be why another is missing."""
+    fault = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1, cutoff=0.5)
@@ -257,10 +259,8 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> Any:
-    """The model class inside ``list[Model]``, ``dict[str, Model]`` or ``Model``."""
-    for inner in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return inner
-        if hasattr(inner, "__args__"):
-            return _model_in(inner)
-    return annotation
+    """The model class inside ``list[Model]``, ``dict[str, Model]`` or ``Model``; None if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)

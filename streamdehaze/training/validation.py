@@ -68,14 +68,12 @@ class Validation(Callback):
 
     @property
     def _mode(self) -> str:
-        size = self._config.network_size
-        return "exact" if size is None else f"fast, network size {size}"
+        return "exact" if self._config.exact else f"fast, network size {self._config.network_size}"
 
     def _score(self, task: DehazingTask, step: int) -> dict[str, float]:
-        size = self._config.network_size
         device = "cpu" if task.device.type == "cpu" else str(task.device)
         engine = TorchEngine(task.kept_network(), device)
-        dehazer = Dehazer(engine=engine, exact=True) if size is None else Dehazer(engine=engine, network_size=size)
+        dehazer = Dehazer(engine=engine, network_size=self._config.network_size, exact=self._config.exact)
         scores: dict[str, float] = {}
         for name, pairs in self._pairs.items():
             found = []

@@ -1,0 +1,106 @@
+"""Haze made on the fly obeys its equation, repeats, and stays the same over a sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pydantic")
+
+from streamdehaze.training.haze import Haze, HazeConfig
+from streamdehaze.training.look import LookConfig, vary_look
+from streamdehaze.training.rooms import TEXTURE_SIZE, render_room
+from training_data import depth, picture
+
+PLAIN = HazeConfig(clear=0, offset=0, uneven=0, bright=0, tinted=0, slope=0, noisy=0, codec=0)
+J = picture(0).astype(np.float32) / 255
+D = depth(0).astype(np.float32) / 212.5
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_haze_follows_koschmieder() -> None:
+    config = PLAIN.model_copy(
+        update={"scattering": (1.5, 1.5), "depth_scale": (1, 1), "airlight": (0.8, 0.8), "tint": 0}
+    )
+    hazy = Haze.draw(config, rng()).add_to(J, D, rng())
+    t = np.exp(-1.5 * D)[..., None]
+    np.testing.assert_allclose(hazy, J * t + 0.8 * (1 - t), atol=1e-6)
+
+
+def test_clear_air_changes_nothing() -> None:
+    haze = Haze.draw(PLAIN.model_copy(update={"clear": 1.0}), rng())
+    np.testing.assert_allclose(haze.add_to(J, D, rng()), J, atol=1e-6)
+
+
+def test_an_offset_lays_a_veil_on_near_things_too() -> None:
+    config = PLAIN.model_copy(update={"offset": 1.0, "depth_offset": (0.5, 0.5), "scattering": (1, 1)})
+    t = Haze.draw(config, rng()).transmission(np.zeros((4, 4), np.float32))
+    np.testing.assert_allclose(t, np.exp(-0.5), rtol=1e-6)
+
+
+def test_patches_are_smooth_and_bounded() -> None:
+    config = PLAIN.model_copy(update={"uneven": 1.0, "patches": 0.4, "scattering": (1, 1), "depth_scale": (1, 1)})
+    t = Haze.draw(config, rng(4)).transmission(np.ones((60, 80), np.float32))
+    thickness = -np.log(t)
+    assert thickness.std() > 0.05
+    assert np.abs(np.diff(thickness, axis=0)).max() < 0.1
+    assert thickness.min() > 1 - 0.4 * 1.5  # a cubic may overshoot its knots a little
+    assert thickness.max() < 1 + 0.4 * 1.5
+
+
+def test_one_weather_serves_a_whole_sequence() -> None:
+    haze = Haze.draw(HazeConfig(noisy=0, codec=0, uneven=1), rng(5))
+    np.testing.assert_array_equal(haze.add_to(J, D, rng(1)), haze.add_to(J, D, rng(2)))
+
+
+def test_the_same_seed_makes_the_same_haze() -> None:
+    config = HazeConfig(uneven=1, slope=1, noisy=1, codec=1)
+    first, second = (Haze.draw(config, rng(6)).add_to(J, D, rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_every_option_keeps_the_range() -> None:
+    config = HazeConfig(clear=0, offset=1, uneven=1, tinted=1, slope=1, glow=0.5, noisy=1, noise=0.1, codec=1)
+    for seed in range(20):
+        hazy = Haze.draw(config, rng(seed)).add_to(J, D, rng(seed))
+        assert hazy.dtype == np.float32
+        assert hazy.min() >= 0
+        assert hazy.max() <= 1
+
+
+def test_lamps_glow_at_night() -> None:
+    night = np.zeros((60, 80, 3), np.float32)
+    night[28:32, 38:42] = 1
+    config = PLAIN.model_copy(update={"glow": 1.0, "scattering": (1, 1), "airlight": (0.5, 0.5)})
+    hazy = Haze.draw(config, rng()).add_to(night, np.ones((60, 80), np.float32), rng())
+    assert hazy[26, 40].mean() > hazy[2, 2].mean() + 0.005
+    assert hazy[2, 2].mean() < 0.2
+
+
+def test_stretching_the_black_point_removes_a_photos_own_veil() -> None:
+    veiled = 0.3 + 0.6 * J
+    config = LookConfig(black_point=1, black_percentile=(1, 1), white_point=0, gamma=(1, 1), gain=(1, 1), cast=0)
+    assert veiled.min() > 0.25
+    assert np.percentile(vary_look(veiled, config, rng()).min(axis=2), 1.5) < 0.02
+
+
+def test_a_picture_of_one_tone_is_not_blown_up() -> None:
+    grey = np.full((20, 20, 3), 0.5, np.float32) + rng().normal(0, 0.01, (20, 20, 3)).astype(np.float32)
+    config = LookConfig(black_point=1, white_point=1, gamma=(1, 1), gain=(1, 1), cast=0)
+    assert vary_look(grey, config, rng()).std() < 0.05
+
+
+def test_a_room_is_a_picture_with_the_depth_of_its_walls() -> None:
+    textures = rng().integers(0, 256, (4, TEXTURE_SIZE, TEXTURE_SIZE, 3), dtype=np.uint8)
+    room, far = render_room(3, textures, 60, 80)
+    again, _ = render_room(3, textures, 60, 80)
+    np.testing.assert_array_equal(room, again)
+    assert room.std() > 15
+    assert far.max() == pytest.approx(1)
+    assert far.min() > 0.02
+    # Walls, floor and ceiling are planes: along a row, inverse depth is linear, its second difference none.
+    bend = np.abs(np.diff(1 / far.astype(np.float64), n=2, axis=1))
+    assert np.median(bend) < 1e-3

@@ -1,0 +1,200 @@
+"""Data sets are recognised as people have them; nothing is paired by position."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pydantic")
+
+from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.training.dataset import HazeSamples, Position, PositionBatches, Source
+from streamdehaze.training.haze import HazeConfig
+from streamdehaze.training.layouts import find_layout, pair_folders
+from streamdehaze.training.look import LookConfig
+from streamdehaze.training.pairs import read_pair
+from streamdehaze.training.picture import read_depth, read_picture
+from streamdehaze.training.views import ViewConfig
+from training_data import make_pairs, make_scenes, picture, write_picture
+
+LAYOUTS = {
+    "RESIDE ITS": (["hazy/1_1_0.90179.png", "hazy/1_2_0.97842.png"], ["clear/1.png"]),
+    "RESIDE OTS": (["hazy/0005_0.8_0.04.jpg", "hazy/0005_1_0.2.jpg"], ["clear/0005.jpg"]),
+    "SOTS": (["in/hazy/1400_1.png", "out/hazy/0001_0.8_0.2.jpg"], ["in/clear/1400.png", "out/clear/0001.png"]),
+    "RESIDE-IN of DehazeFormer": (["test/hazy/7_1.png", "train/hazy/7_1.png"], ["test/GT/7_1.png", "train/GT/7_1.png"]),
+    "ITS of gUNet": (["ITS/IN/3.png"], ["ITS/GT/3.png"]),
+    "Haze4K": (["haze/1_0.89_1.56.png"], ["gt/1.png"]),
+    "O-HAZE": (["hazy/01_outdoor_hazy.jpg"], ["GT/01_outdoor_GT.jpg"]),
+    "I-HAZE, flat": (["01_indoor_hazy.jpg"], ["01_indoor_GT.jpg"]),
+    "NH-HAZE, flat": (["51_hazy.png", "52_hazy.png"], ["51_GT.png", "52_GT.png"]),
+    "Dense-Haze": (["hazy/51_hazy.png"], ["GT/51_GT.png"]),
+}  # fmt: skip
+VIDEOS = {
+    "REVIDE": (["Test/hazy/C1/00000.JPG", "Test/hazy/C1/00001.JPG"], ["Test/gt/C1/00000.JPG", "Test/gt/C1/00001.JPG"]),
+    "HazeWorld": (["hazy/REDS/001_0.8_1.2/00000.jpg", "hazy/REDS/001_1.0_0.6/00000.jpg"], ["gt/REDS/001/00000.jpg"]),
+    "a folder a video": (["C001/hazy/00000.png", "C002/hazy/00000.png"], ["C001/GT/00000.png", "C002/GT/00000.png"]),
+}  # fmt: skip
+
+
+def touch(folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(("hazy", "clear"), {**LAYOUTS, **VIDEOS}.values(), ids={**LAYOUTS, **VIDEOS}.keys())
+def test_layouts_are_recognised(tmp_path: Path, hazy: list[str], clear: list[str]) -> None:
+    touch(tmp_path, hazy + clear)
+    layout = find_layout(tmp_path)
+    assert [pair.hazy for pair in layout.pairs] == [tmp_path / name for name in hazy]
+    assert {pair.clear for pair in layout.pairs} == {tmp_path / name for name in clear}
+    assert layout.unmatched == ()
+
+
+@pytest.mark.parametrize(("hazy", "clear"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_single_pictures_are_no_videos(tmp_path: Path, hazy: list[str], clear: list[str]) -> None:
+    touch(tmp_path, hazy + clear)
+    assert find_layout(tmp_path).sequences == {}
+
+
+@pytest.mark.parametrize(("hazy", "clear"), VIDEOS.values(), ids=VIDEOS.keys())
+def test_videos_are_told_apart(tmp_path: Path, hazy: list[str], clear: list[str]) -> None:
+    touch(tmp_path, hazy + clear)
+    found = [[pair.hazy for pair in frames] for frames in find_layout(tmp_path).sequences.values()]
+    folders = sorted({(tmp_path / name).parent for name in hazy})
+    assert found == [[tmp_path / name for name in hazy if (tmp_path / name).parent == folder] for folder in folders]
+
+
+def test_unpaired_files_are_named_not_shifted(tmp_path: Path) -> None:
+    touch(tmp_path, ["hazy/1.png", "hazy/2.png", "hazy/3.png", "GT/2.png", "GT/3.png", "GT/4.png"])
+    layout = find_layout(tmp_path)
+    assert [(p.hazy.name, p.clear.name) for p in layout.pairs] == [("2.png", "2.png"), ("3.png", "3.png")]
+    assert layout.unmatched == (tmp_path / "GT/4.png", tmp_path / "hazy/1.png")
+
+
+def test_frames_come_in_natural_order(tmp_path: Path) -> None:
+    touch(tmp_path, [f"{role}/{i}.png" for role in ("hazy", "clear") for i in (10, 9, 1)])
+    assert [pair.hazy.stem for pair in find_layout(tmp_path).pairs] == ["1", "9", "10"]
+
+
+def test_any_two_folders_pair_by_name(tmp_path: Path) -> None:
+    touch(tmp_path, ["foggy_days/a.png", "foggy_days/b.png", "sunny_days/a.jpg"])
+    layout = pair_folders(tmp_path / "foggy_days", tmp_path / "sunny_days")
+    assert [(pair.hazy.name, pair.clear.name) for pair in layout.pairs] == [("a.png", "a.jpg")]
+    assert layout.unmatched == (tmp_path / "foggy_days/b.png",)
+
+
+def test_a_missing_depth_is_named(tmp_path: Path) -> None:
+    make_scenes(tmp_path)
+    (tmp_path / "2.depth.png").unlink()
+    with pytest.raises(SourceError, match=r"no depth map for .*2\.png"):
+        find_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no pictures in"),
+        (["a.png", "b.png"], "no pair of a hazy and a clear one"),
+        (["hazy/1.png", "GT/1.png", "2.png", "2.depth.png"], "mixes"),
+        (["hazy/1.png", "GT/1.png", "GT/1.jpg"], "two clear pictures for one name"),
+    ],
+    ids=["empty", "without roles", "mixed", "ambiguous"],
+)
+def test_folders_that_cannot_be_used_say_why(tmp_path: Path, names: list[str], message: str) -> None:
+    touch(tmp_path, names)
+    with pytest.raises(SourceError, match=message):
+        find_layout(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"there is no folder .*nowhere"):
+        find_layout(tmp_path / "nowhere")
+
+
+def test_sixteen_bit_and_grey_pictures_are_read(tmp_path: Path) -> None:
+    clear = picture(1)
+    sixteen = write_picture(tmp_path / "16.png", clear.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_picture(sixteen), clear)
+    grey = write_picture(tmp_path / "grey.png", clear[..., 0])
+    np.testing.assert_array_equal(read_picture(grey), clear[..., :1].repeat(3, axis=2))
+
+
+def test_unknown_depth_takes_the_nearest_known(tmp_path: Path) -> None:
+    millimetres = np.full((20, 30), 4000, np.uint16)
+    millimetres[:, :10] = 1000
+    millimetres[5:8, 2:5] = 0
+    found = read_depth(write_picture(tmp_path / "a.depth.png", millimetres))
+    np.testing.assert_allclose(found[:, :10], 0.25, atol=1e-6)
+    np.testing.assert_allclose(found[:, 10:], 1, atol=1e-6)
+
+
+def test_resides_white_frame_is_cut_off(tmp_path: Path) -> None:
+    clear = picture(2)
+    framed = np.pad(clear, ((10, 10), (10, 10), (0, 0)), constant_values=255)
+    write_picture(tmp_path / "clear/1.png", framed)
+    write_picture(tmp_path / "hazy/1_1_0.9.png", clear)
+    (pair,) = find_layout(tmp_path).pairs
+    np.testing.assert_array_equal(read_pair(pair)[1], clear)
+
+
+def samples(folder: Path, **options: bool) -> HazeSamples:
+    source = Source(find_layout(folder))
+    return HazeSamples([source], view=ViewConfig(), look=LookConfig(), haze=HazeConfig(), seed=1, **options)
+
+
+def test_a_sample_is_the_same_whoever_asks(tmp_path: Path) -> None:
+    folder = make_scenes(tmp_path)
+    one, other = samples(folder, in_memory=True), samples(folder, in_memory=False)
+    for number in (0, 17, 3):
+        for a, b in zip(one[Position(number, 32, 40)], other[Position(number, 32, 40)], strict=True):
+            assert a.shape == (3, 32, 40)
+            assert a.equal(b)
+
+
+def test_sizes_that_differ_within_a_pair_are_named(tmp_path: Path) -> None:
+    write_picture(tmp_path / "hazy/1.png", picture(0, 48, 64))
+    write_picture(tmp_path / "GT/1.png", picture(0, 48, 60))
+    with pytest.raises(SourceError, match=r"sizes differ: .*hazy/1\.png is 64x48, .*GT/1\.png is 60x48"):
+        samples(tmp_path)[Position(0, 32, 32)]
+
+
+def draw_30(data: HazeSamples) -> None:
+    for number in range(30):
+        data[Position(number, 32, 32)]
+
+
+def test_a_damaged_file_stops_or_is_skipped(tmp_path: Path) -> None:
+    make_pairs(tmp_path)
+    damaged = tmp_path / "hazy/1_1_0.9.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    with pytest.raises(SourceError, match=r"1_1_0\.9\.png is damaged or no picture"):
+        draw_30(samples(tmp_path))
+    draw_30(samples(tmp_path, skip_damaged=True))
+
+
+def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path) -> None:
+    make_pairs(tmp_path)
+    for path in (tmp_path / "hazy").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(SourceError, match="is damaged or no picture"):
+        samples(tmp_path, skip_damaged=True)[Position(0, 32, 32)]
+
+
+def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
+    layout = find_layout(make_pairs(tmp_path))
+    data = HazeSamples([Source(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1)
+    with pytest.raises(ConfigError, match="a crop of 240x240 does not fit a picture of 64x48"):
+        data[Position(0, 240, 240)]
+
+
+def test_ranks_share_a_batch_and_a_resumed_run_skips_what_is_done() -> None:
+    from streamdehaze.training.config import StageConfig
+
+    stages = [StageConfig(size=(32, 32), batch=2, steps=2), StageConfig(size=(32, 48), batch=3, steps=2)]
+    ranks = [list(PositionBatches(stages, rank=rank, world_size=2)) for rank in range(2)]
+    numbers = sorted(position.number for batches in ranks for batch in batches for position in batch)
+    assert numbers == list(range(2 * (2 * 2 + 2 * 3)))
+    assert list(PositionBatches(stages, start_step=3, rank=1, world_size=2)) == ranks[1][3:]

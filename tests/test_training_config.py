@@ -1,0 +1,112 @@
+"""Configurations are checked word for word, and the recipes are what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic")
+
+from streamdehaze.errors import CheckpointError, ConfigError
+from streamdehaze.network import AECRNet, write_checkpoint
+from streamdehaze.training.config import RECIPES, OptimizerConfig, read_config
+
+MINIMAL = 'name = "a"\n[[data]]\nfolder = "d"\n[[stages]]\nsize = [64, 64]\nsteps = 10\nbatch = 2\n'
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_recipes_are_valid_and_named_like_their_files(recipe: str) -> None:
+    assert read_config(recipe).name == recipe
+
+
+def test_the_paper_recipe_is_the_published_one() -> None:
+    config = read_config("paper-its")
+    assert config.network.width == 64
+    assert config.network.deconv
+    assert config.steps == 500_000
+    assert {(stage.size, stage.batch) for stage in config.stages} == {((240, 240), 16)}
+    assert (config.view.kind, config.view.flip, config.view.turn) == ("crop", 0.5, True)
+    assert (config.loss.square, config.loss.contrast, config.loss.negatives) == (0, 0.1, True)
+    optimizer = config.optimizer
+    assert (optimizer.rate, optimizer.betas, optimizer.last_rate, optimizer.clip) == (1e-4, (0.9, 0.999), 0, None)
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ("[optimizer]\nratee = 1e-4\n", r"run\.toml: unknown key 'optimizer\.ratee'; did you mean 'rate'\?"),
+        ("[optimiser]\nrate = 1e-4\n", r"unknown key 'optimiser'; did you mean 'optimizer'\?"),
+        ("[haze]\nscatering = [0.1, 1]\n", r"unknown key 'haze\.scatering'; did you mean 'scattering'\?"),
+        ("[[stages]]\nsize = [64, 64]\nstep = 1\nbatch = 1\n", r"'stages\.1\.step'; did you mean 'steps'\?"),
+        ("[[stages]]\nsize = [64, 66]\nsteps = 1\nbatch = 1\n", r"stages\.1\.size: must be multiples of 4"),
+        ("[[data]]\nhazy = 'x'\n", r"data\.1: needs either 'folder', or 'hazy' and 'clear'"),
+        ("[network]\nwidth = 7\n", r"network\.width: .*multiple of 2"),
+        ("[machine]\nprecision = 'half'\n", r"machine\.precision: .*'bf16-mixed'"),
+        ("[optimizer\n", "is not TOML"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, addition: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(written(tmp_path, MINIMAL + addition))
+    assert "\n" not in str(caught.value)
+
+
+def test_changes_win_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    changes = ["optimizer.rate=2e-4", "data.0.folder=elsewhere", "stages.0.size=[32, 48]", "machine.accelerator=cpu"]
+    config = read_config(path, changes)
+    assert config.optimizer.rate == 2e-4
+    assert config.data[0].folder == Path("elsewhere")
+    assert config.stages[0].size == (32, 48)
+    assert config.machine.accelerator == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("rate", "is not KEY=VALUE"),
+        ("data.3.folder=x", "there are entries 0 to 0, not '3'"),
+        ("name.first=x", "'name' is a single value"),
+    ],
+)
+def test_changes_that_do_not_fit_are_named(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config(written(tmp_path, MINIMAL), [change])
+
+
+def test_an_unknown_recipe_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no configuration bundled-x; .*bundled-s.*smoke"):
+        read_config("bundled-x")
+
+
+def test_the_rate_warms_up_and_ends_at_the_cosines_foot() -> None:
+    pytest.importorskip("lightning")
+    from streamdehaze.training.task import learning_rate
+
+    config = OptimizerConfig(rate=1.0, warm_up_steps=10, last_rate=0.1)
+    rates = [learning_rate(config, step, 110) for step in range(111)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[10] == pytest.approx(1)
+    assert rates[60] == pytest.approx(0.55)
+    assert rates[110] == pytest.approx(0.1)
+
+
+def test_a_start_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    from streamdehaze.training.config import NetworkConfig
+    from streamdehaze.training.task import start_network
+
+    path = tmp_path / "start.safetensors"
+    write_checkpoint(path, AECRNet(4, deconv=False), {})
+    with pytest.raises(CheckpointError, match=r"has no network deconvolution; set network\.deconv = false"):
+        start_network(NetworkConfig(width=4, start=str(path)))
+    with pytest.raises(CheckpointError, match="width 6 is not a multiple of 4"):
+        start_network(NetworkConfig(width=6, deconv=False, start=str(path)))
+    assert start_network(NetworkConfig(width=8, deconv=False, start=str(path))).width == 8

@@ -1,0 +1,121 @@
+"""The whole way: a short training, its checkpoint in `run`, and a hazy clip that gains by it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+
+import av
+import cv2
+
+from streamdehaze.cli import main
+from streamdehaze.network import read_checkpoint
+from streamdehaze.training.config import read_config
+from streamdehaze.training.run import train
+from training_data import configuration, make_pairs, make_scenes, picture
+
+FRAMES = 6
+
+
+def write_clip(path: Path, frames: list[np.ndarray]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "4", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode())
+
+
+def read_clip(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return -10 * np.log10(((one.astype(float) - other) ** 2).mean() / 255**2)
+
+
+def test_training_teaches_a_checkpoint_that_clears_a_clip(tmp_path: Path) -> None:
+    config = configuration(
+        tmp_path,
+        make_scenes(tmp_path / "scenes", 24),
+        stages=[{"size": [48, 64], "batch": 4, "steps": 100}],
+        network={"width": 16, "deconv": False, "deformable": False, "start": "aecrnet-s"},
+        optimizer={"rate": 1e-3, "warm_up_steps": 5, "clip": 1.0, "average": 0.95},
+        haze={"clear": 0, "scattering": (2, 2), "airlight": (0.5, 0.5), "tint": 0, "offset": 0, "uneven": 0},
+        look={"gamma": (1, 1), "gain": (1, 1), "black_point": 0, "white_point": 0, "cast": 0},
+        save_every_steps=100,
+        in_memory=True,
+    )
+    trained = train(config)
+    with (config.folder / "log" / "metrics.csv").open() as file:
+        losses = [float(row["loss/l1"]) for row in csv.DictReader(file) if row["loss/l1"]]
+    assert losses[-1] < 0.7 * losses[0]  # haze as dark as this is not what the start was trained on
+
+    scene = np.asarray(cv2.resize(picture(500), (128, 96), interpolation=cv2.INTER_CUBIC))
+    clear = [np.roll(scene, 2 * i, axis=1) for i in range(FRAMES)]
+    ramp = np.linspace(200, 40, 96)[:, None, None] / 212.5
+    t = np.exp(-2 * ramp)
+    hazy = [(frame * t + 0.5 * 255 * (1 - t)).astype(np.uint8) for frame in clear]
+    write_clip(tmp_path / "hazy.mp4", hazy)
+    arguments = [
+        "run",
+        str(tmp_path / "hazy.mp4"),
+        "-o",
+        str(tmp_path / "clear.mp4"),
+        "--checkpoint",
+        str(trained.last),
+    ]
+    main([*arguments, "--engine", "torch", "--network-size", "64"], standalone_mode=False)
+    results = read_clip(tmp_path / "clear.mp4")
+    assert len(results) == FRAMES
+    before = np.mean([psnr(frame, truth) for frame, truth in zip(hazy, clear, strict=True)])
+    after = np.mean([psnr(frame, truth) for frame, truth in zip(results, clear, strict=True)])
+    assert after > before + 2
+
+
+def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:
+    pairs = make_pairs(tmp_path / "pairs")
+    config = configuration(
+        tmp_path,
+        make_scenes(tmp_path / "scenes"),
+        validation={"sets": {"small": {"folder": pairs}}, "every_steps": 4, "limit": 2, "network_size": 64},
+    )
+    trained = train(config)
+    assert trained.best is not None
+    metadata = read_checkpoint(trained.best).metadata
+    assert metadata["mode"] == "fast, network size 64"
+    assert '"small/psnr"' in metadata["scores"]
+    assert metadata["training_data"] == "scenes"
+    assert str(tmp_path) not in str(metadata)
+    assert len(list((config.folder / "samples").glob("small-*-step0000008.jpg"))) == 2
+
+
+def test_pairs_and_contrast_train_together(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+    from torchvision.models import vgg19
+
+    torch.manual_seed(0)
+    vgg = tmp_path / "vgg.safetensors"
+    save_file(vgg19(weights=None).features[:29].state_dict(), vgg)
+    config = configuration(
+        tmp_path,
+        make_pairs(tmp_path / "pairs"),
+        stages=[{"size": [32, 32], "batch": 2, "steps": 2}],
+        loss={"contrast": 0.1, "features": vgg},
+        machine={"accelerator": "cpu", "threads": 1, "precision": "bf16-mixed"},
+    )
+    assert train(config).steps == 2
+
+
+def test_the_smoke_recipe_trains_what_it_says() -> None:
+    config = read_config("smoke", ["data.0.folder=x"])
+    pixels = sum(stage.steps * stage.batch * stage.size[0] * stage.size[1] for stage in config.stages)
+    assert config.network.width <= 8
+    assert pixels <= 300 * 8 * 64 * 64  # measured under two minutes on one busy core
