@@ -26,6 +26,8 @@ class Clip:
     rate: int = 25
     time_base: Fraction = Fraction(1, 12800)
     pts: Sequence[int] = tuple(range(0, 24 * 512, 512))
+    last_duration: int | None = None
+    """Ticks that the last picture is shown."""
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
     audio: str | None = None
@@ -73,10 +75,15 @@ class Clip:
             if self.color:
                 picture.color_primaries, picture.color_trc, picture.colorspace, picture.color_range = self.color
             picture.pts, picture.time_base = pts, self.time_base
-            output.mux(video.encode(picture))
+            encoded = video.encode(picture)
+            if self.last_duration is not None and number == len(self.pts) - 1:
+                encoded += video.encode(None)
+                encoded[-1].duration = self.last_duration
+            output.mux(encoded)
             while others and others[0].pts * others[0].time_base <= pts * self.time_base:
                 output.mux(others.pop(0))
-        output.mux(video.encode(None))
+        if self.last_duration is None:
+            output.mux(video.encode(None))
         output.mux(others)
 
     def _audio(self, output: Any) -> list[Packet]:

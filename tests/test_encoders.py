@@ -14,7 +14,7 @@ from clips import Clip, copy_through, noise_picture
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
-from streamdehaze.video.planes import frame_from_av
+from streamdehaze.video.planes import PictureWriter, frame_from_av
 
 FORMATS = (
     "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p",
@@ -227,3 +227,11 @@ def test_planes_are_views_and_keep_the_picture_alive() -> None:
     before = frame.planes[0].copy()
     del picture
     np.testing.assert_array_equal(frame.planes[0], before)
+
+
+def test_conversions_are_the_same_every_time() -> None:
+    """FFmpeg's swscale in more than one thread overwrites a few samples in about one of ten pictures."""
+    writer, picture = PictureWriter(), noise_picture((34, 18), "p010le", 1)
+    expected = bytes(writer.convert(picture, 34, 18, "yuv420p10le").planes[0])
+    for _ in range(300):
+        assert bytes(PictureWriter().convert(picture, 34, 18, "yuv420p10le").planes[0]) == expected

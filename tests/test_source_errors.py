@@ -6,6 +6,8 @@ import io
 import os
 import random
 import shutil
+import socket
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,10 +101,28 @@ def test_addresses_are_no_files_and_passwords_stay_secret(path: str) -> None:
 
 
 def test_playlist_reaches_no_network(tmp_path: Path) -> None:
-    (tmp_path / "evil.m3u8").write_text(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"
-    )
-    refusal(tmp_path / "evil.m3u8")
+    visitors = []
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, address = server.accept()
+            except OSError:
+                return
+            visitors.append(address)
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        porter = threading.Thread(target=serve, args=(server,))
+        porter.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        (tmp_path / "evil.m3u8").write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n"
+        )
+        refusal(tmp_path / "evil.m3u8")
+        porter.join()
+    assert visitors == []
 
 
 def test_names_that_look_like_protocols_are_files(tmp_path: Path) -> None:

@@ -202,3 +202,26 @@ def test_interlaced_goes_into_encoders_that_know_no_fields(tmp_path: Path) -> No
     made = Clip(codec="mpeg2video", options={"flags": "+ildct+ilme"}, time_base=Fraction(1, 25), pts=range(24))
     copy_through(made.write(tmp_path / "in.mkv"), tmp_path / "out.wmv")
     assert len(video_times(tmp_path / "out.wmv")) == 24
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_sound_that_starts_between_milliseconds_keeps_its_start(tmp_path: Path, ending: str) -> None:
+    fine = {"movie_timescale": "192000"}
+    source = Clip(audio="aac", audio_start=12345, container_options=fine).write(tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}")
+    assert other_packets(tmp_path / f"out.{ending}") == other_packets(source)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_durations_of_pictures_survive(tmp_path: Path, ending: str) -> None:
+    time_base = Fraction(*TICKS[ending])
+    step = int(Fraction(1, 25) / time_base)
+    pts = [0, step, 4 * step, 5 * step]
+    source = Clip(time_base=time_base, pts=pts, last_duration=3 * step, options={"bf": "0"})
+    copy_through(source.write(tmp_path / f"in.{ending}"), tmp_path / f"out.{ending}")
+    durations = []
+    for name in (f"in.{ending}", f"out.{ending}"):
+        with av.open(str(tmp_path / name)) as container:
+            durations.append([packet.duration for packet in container.demux(video=0) if packet.size])
+    assert durations[0] == durations[1]
+    assert durations[0][-1] == 3 * step

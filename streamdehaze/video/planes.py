@@ -169,8 +169,7 @@ class PictureWriter:
         elif before.family == "gray" or before.name.startswith("yuvj"):
             tags = ColorSpec(tags.primaries, tags.transfer, tags.matrix, full)
         _set_color(converted, tags)
-        converted.pts, converted.time_base = picture.pts, picture.time_base
-        converted.duration, converted.pict_type = picture.duration, 0
+        converted.pict_type = 0
         return converted
 
 

@@ -13,7 +13,6 @@ from typing import IO, Any
 import av
 import av.error
 from av.container import InputContainer
-from av.container.core import Flags
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -87,9 +86,6 @@ class FileSource:
         self._packet_count = 0
         self._begun = False
         self._no_pts = self.container.format.name in NO_PRESENTATION_TIMES
-        if self._no_pts:  # what FFmpeg would make up for them is late by the decoder's delay
-            generate: Any = Flags.gen_pts.value
-            self.container.flags &= ~generate
 
     @property
     def info(self) -> VideoInfo:
