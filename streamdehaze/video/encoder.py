@@ -154,7 +154,8 @@ def _best(
     for encoding in _openable(pictures, container, wanted, names, failures):
         loss = _loss(pictures.pixel_format, encoding.pixel_format)
         if wanted.pixel_format is None:
-            shallow = loss & PixFmtLoss.DEPTH and _depth(encoding.pixel_format) < 10
+            deep = _depth(pictures.pixel_format) > 8
+            shallow = deep and loss & PixFmtLoss.DEPTH and _depth(encoding.pixel_format) < 10
             tolerated = PixFmtLoss.COLORSPACE if first else PixFmtLoss.NONE
             if shallow or (strict and loss & _TRUE_LOSS & ~PixFmtLoss.DEPTH & ~tolerated):
                 continue
