@@ -93,6 +93,29 @@ def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     assert said.startswith(f"stopped at step {saved} of 100000; the same command goes on from there")
 
 
+def test_two_processes_learn_what_one_does_with_their_batches_together(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+    found = []
+    for devices, batch in ((1, 4), (2, 2)):
+        name = f"devices-{devices}"
+        text = (
+            f'name = "{name}"\noutput = "{(tmp_path / "runs").as_posix()}"\n[[data]]\nfolder = "{scenes.as_posix()}"\n'
+            f"[[stages]]\nsize = [32, 32]\nbatch = {batch}\nsteps = 4\n[network]\nwidth = 4\ndeconv = false\n"
+            f'[optimizer]\nrate = 1e-3\naverage = 0\n[machine]\naccelerator = "cpu"\ndevices = {devices}\nthreads = 1\n'
+        )
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text)
+        program = tmp_path / "train.py"  # the second process is started by the same command line, so it must be a file
+        program.write_text("from streamdehaze.cli import main\nmain()\n")
+        command = [sys.executable, str(program), "train", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("4 steps") == 1
+        found.append(weights(tmp_path / "runs" / name / "last.safetensors"))
+    for key in found[0]:
+        torch.testing.assert_close(found[1][key], found[0][key], atol=1e-4, rtol=1e-3)
+
+
 def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
     train(configuration(tmp_path, scenes))

@@ -17,6 +17,8 @@ def command(config: str, changes: tuple[str, ...], restart: bool) -> None:
     Example: `streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2`
     """
     try:
+        from lightning.pytorch.utilities import rank_zero_only
+
         from streamdehaze.training.config import read_config
         from streamdehaze.training.run import train
     except ModuleNotFoundError as error:
@@ -25,4 +27,4 @@ def command(config: str, changes: tuple[str, ...], restart: bool) -> None:
         ) from None
     settings = read_config(config, changes)
     trained = train(settings, restart=restart)
-    click.echo(f"{trained.steps} steps: {trained.best or trained.last}")
+    rank_zero_only(click.echo)(f"{trained.steps} steps: {trained.best or trained.last}")

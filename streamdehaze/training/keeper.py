@@ -74,6 +74,8 @@ class Keeper(Callback):
         step = trainer.global_step
         if step == self._saved_step:
             return
+        if trainer.world_size > 1:  # all processes stop after the same step, whichever was asked
+            self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         if step % self._every_steps == 0 or step == trainer.max_steps or self.interrupted:
             assert isinstance(pl_module, DehazingTask)
             self.save(trainer, pl_module)

@@ -45,7 +45,7 @@ class SampleData(lightning.LightningDataModule):
         super().__init__()
         self._config = config
         sources = [Source(layout_of(data), data.weight) for data in config.data]
-        self._samples = HazeSamples(
+        self.samples = HazeSamples(
             sources,
             view=config.view,
             look=config.look,
@@ -59,7 +59,7 @@ class SampleData(lightning.LightningDataModule):
         """Batches from the trainer's present step on."""
         config, trainer = self._config, self.trainer
         assert trainer is not None
-        self._samples.load()
+        self.samples.load()
         batches = PositionBatches(
             config.stages,
             start_step=trainer.global_step,
@@ -69,7 +69,7 @@ class SampleData(lightning.LightningDataModule):
         )
         workers = config.machine.workers
         return DataLoader(
-            self._samples,
+            self.samples,
             batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
