@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ Mode = Literal["auto", "latency", "throughput"]
 
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _CAPABILITIES = {"float16": "FP16", "bfloat16": "BF16"}
-_KEPT_SIZES = 4  # compiled frame sizes kept; each costs some ten megabytes
+_KEPT = 4  # compiled models kept, each for one size and mode; some ten megabytes each
 
 
 @dataclass
@@ -46,7 +46,7 @@ class OpenVINOEngine:
         path: the ONNX file.
         device: OpenVINO's name: "CPU", "GPU", "NPU".
         precision: "auto" is float16 where the device computes in it, else bfloat16, else float32.
-        mode: "auto" is "latency" when the first batch of a size has one picture, else "throughput".
+        mode: "auto" is "latency" for single pictures and "throughput" for batches.
         threads: CPU threads; None for all cores this process may use.
         cache: folder for compiled models, so that the next start skips compiling.
 
@@ -75,7 +75,8 @@ class OpenVINOEngine:
             self._config["INFERENCE_NUM_THREADS"] = self._threads
         if cache is not None:
             self._config["CACHE_DIR"] = os.fspath(cache)
-        self._sizes: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
+        self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
+        self._singles: Counter[tuple[int, int]] = Counter()
         self._read()
 
     @property
@@ -90,7 +91,7 @@ class OpenVINOEngine:
             EngineError: if OpenVINO cannot compile for this size or fails.
         """
         batch, _, height, width = hazy.shape
-        requests = self._compiled(height, width, batch).requests
+        requests = self._compiled_for(height, width, batch).requests
         hazy = np.ascontiguousarray(hazy)
         clear = np.empty(hazy.shape, np.float32)
 
@@ -112,7 +113,7 @@ class OpenVINOEngine:
 
     def close(self) -> None:
         """Free the compiled models."""
-        self._sizes.clear()
+        self._compiled.clear()
 
     def _read(self) -> openvino.Model:
         try:
@@ -120,17 +121,25 @@ class OpenVINOEngine:
         except RuntimeError as error:
             raise EngineError(f"{self._path} is no graph OpenVINO can read: {_last_line(error)}") from error
 
-    def _compiled(self, height: int, width: int, batch: int) -> _Compiled:
-        size = height, width
-        if size not in self._sizes:
-            self._sizes[size] = self._compile(height, width, batch)
-            if len(self._sizes) > _KEPT_SIZES:
-                self._sizes.popitem(last=False)
-        self._sizes.move_to_end(size)
-        return self._sizes[size]
+    def _compiled_for(self, height: int, width: int, batch: int) -> _Compiled:
+        key = height, width, self._mode_for((height, width), batch)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(height, width, batch, key[2])
+            if len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
+        return self._compiled[key]
 
-    def _compile(self, height: int, width: int, batch: int) -> _Compiled:
-        mode = ("latency" if batch == 1 else "throughput") if self._mode == "auto" else self._mode
+    def _mode_for(self, size: tuple[int, int], batch: int) -> str:
+        if self._mode != "auto":
+            return self._mode
+        if batch > 1:
+            return "throughput"
+        # The last batch of a video may hold one picture, which is not worth compiling for.
+        self._singles[size] += 1
+        return "throughput" if self._singles[size] == 1 and (*size, "throughput") in self._compiled else "latency"
+
+    def _compile(self, height: int, width: int, batch: int, mode: str) -> _Compiled:
         model = self._read()
         config = {**self._config, "PERFORMANCE_HINT": mode.upper()}
         if mode == "throughput" and self._device == "CPU":

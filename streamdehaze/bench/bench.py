@@ -1,0 +1,247 @@
+"""The benchmark: every part alone, then all together, over the combinations asked for."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from streamdehaze.bench.clip import draw_clip, first_frames
+from streamdehaze.bench.environment import describe_environment
+from streamdehaze.bench.report import BenchReport, Row, verdict
+from streamdehaze.bench.timing import Timing, measure
+from streamdehaze.dehaze import Dehazer, affine
+from streamdehaze.engine import Engine, open_engine
+from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.errors import EngineError
+from streamdehaze.frame import Frame
+from streamdehaze.pipeline import Pipeline, Statistics
+from streamdehaze.video import FileSink, FileSource
+
+_FRAMES_IN_MEMORY = 16
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: every combination of what is listed."""
+
+    video: Path | None = None
+    """A file; otherwise a clip is drawn for each of `sizes`."""
+    sizes: Sequence[tuple[int, int]] = ((1280, 720),)
+    network_sizes: Sequence[int] = (256,)
+    batches: Sequence[int] = (4,)
+    checkpoints: Sequence[str] = ("aecrnet-s",)
+    engines: Sequence[str] = ("auto",)
+    limit_seconds: float = 10.0
+    """For each row, unless it settles earlier."""
+    frames: int = 100
+    """Of a drawn clip, and the most that are read of a file."""
+
+
+def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
+    """Measure what a plan asks.
+
+    Engines are opened as with `--engine-wait`: what serves is the engine asked for, not PyTorch in its place.
+
+    Raises:
+        StreamDehazeError: if the video, a checkpoint or an engine cannot be had.
+    """
+    for checkpoint, engine_name, network_size in itertools.product(plan.checkpoints, plan.engines, plan.network_sizes):
+        # What cannot be had is told before the minutes of measuring, and what must be built is built.
+        Dehazer(checkpoint, engine=open_engine(checkpoint, engine_name, wait=True), network_size=network_size).close()
+    environment = describe_environment()
+    rows: list[Row] = []
+    verdicts: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
+        for clip in _clips(plan, Path(folder), told):
+            ends = [_row(clip, "decode", _decode(plan, clip, told)), _row(clip, "encode", _encode(plan, clip, told))]
+            rows += ends
+            cases = itertools.product(plan.checkpoints, plan.network_sizes, plan.engines, plan.batches)
+            applied = {size: _Application(plan, clip, size, told).rows() for size in plan.network_sizes}
+            for found in applied.values():
+                rows += found
+            for checkpoint, network_size, engine_name, batch in cases:
+                engine = open_engine(checkpoint, engine_name, wait=True)
+                try:
+                    case = _Case(plan, clip, told, checkpoint, network_size, batch, engine)
+                    found, statistics = case.rows()
+                finally:
+                    engine.close()
+                rows += found
+                label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
+                said = verdict([*applied[network_size], *found], _loads(statistics), environment["cores"])
+                verdicts.append(f"{label}: {said}")
+    return BenchReport(environment, rows, verdicts + _best(rows))
+
+
+@dataclass(frozen=True)
+class _Clip:
+    path: Path
+    frames: list[Frame]
+    result: Path
+
+    @property
+    def size(self) -> str:
+        return f"{self.frames[0].width}×{self.frames[0].height}"
+
+
+def _clips(plan: Plan, folder: Path, told: Told) -> Iterator[_Clip]:
+    if plan.video is not None:
+        yield _Clip(plan.video, first_frames(plan.video, _FRAMES_IN_MEMORY), folder / "result.mp4")
+        return
+    for width, height in plan.sizes:
+        told(f"drawing a clip of {width}×{height}")
+        path = folder / f"{width}x{height}.mp4"
+        draw_clip(path, width, height, plan.frames)
+        yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), folder / "result.mp4")
+
+
+def _decode(plan: Plan, clip: _Clip, told: Told) -> Timing:
+    told(f"{clip.size}: decode")
+
+    def work() -> int:
+        source = FileSource(clip.path)
+        try:
+            return sum(1 for _ in itertools.islice(source, plan.frames))
+        finally:
+            source.close()
+
+    return measure(work, limit_seconds=plan.limit_seconds, warm_up=1)
+
+
+def _encode(plan: Plan, clip: _Clip, told: Told) -> Timing:
+    told(f"{clip.size}: encode")
+
+    def work() -> int:
+        source = FileSource(clip.path)
+        try:
+            with FileSink(clip.result, source, overwrite=True) as sink:
+                step = clip.frames[0].duration or 1
+                for index in range(plan.frames):
+                    sink.write(replace(clip.frames[index % len(clip.frames)], pts=index * step, opaque=None))
+        finally:
+            source.close()
+        return plan.frames
+
+    return measure(work, limit_seconds=plan.limit_seconds, warm_up=1)
+
+
+def _row(clip: _Clip, part: str, timing: Timing) -> Row:
+    return Row(part, clip.size, None, None, None, None, timing)
+
+
+def _loads(statistics: Statistics) -> dict[str, float]:
+    return {stage.name: stage.busy_seconds / statistics.seconds for stage in statistics.stages}
+
+
+class _Application:
+    """What is done to a frame before and after the network, each step alone."""
+
+    def __init__(self, plan: Plan, clip: _Clip, network_size: int, told: Told) -> None:
+        self._plan, self._clip, self._network_size, self._told = plan, clip, network_size, told
+
+    def rows(self) -> list[Row]:
+        frame = self._clip.frames[0]
+        shape = affine.network_shape(frame.width, frame.height, self._network_size)
+        layout, color = frame.pixel_format, frame.color.resolved(frame.pixel_format, frame.height)
+        small = affine.shrink_components(frame, shape)
+        # A plausible clear picture: what the maps hold does not change what fitting and applying them costs.
+        clear = affine.from_rgb(np.clip(affine.to_rgb(small, layout, color) * 1.3 - 0.2, 0, 1), layout, color)
+        maps = affine.fit(small, clear, layout.family)
+
+        def shrink() -> int:
+            affine.to_rgb(affine.shrink_components(frame, shape), layout, color)
+            return 1
+
+        def fit() -> int:
+            affine.fit(small, affine.from_rgb(clear, layout, color), layout.family)
+            return 1
+
+        def apply() -> int:
+            affine.apply(frame, maps)
+            return 1
+
+        rows = []
+        for work in (shrink, fit, apply):
+            self._told(f"{self._clip.size}, network size {self._network_size}: {work.__name__}")
+            timing = measure(work, limit_seconds=self._plan.limit_seconds)
+            rows.append(Row(work.__name__, self._clip.size, self._network_size, None, None, None, timing))
+        return rows
+
+
+class _Case:
+    """One combination on one clip: the engine alone, a frame host to host, and the whole pipeline."""
+
+    def __init__(
+        self, plan: Plan, clip: _Clip, told: Told, checkpoint: str, network_size: int, batch: int, engine: Engine
+    ) -> None:
+        self._plan, self._clip, self._told = plan, clip, told
+        self._checkpoint, self._network_size, self._batch, self._engine = checkpoint, network_size, batch, engine
+        self.engine_name = engine.name
+
+    def rows(self) -> tuple[list[Row], Statistics]:
+        frame = self._clip.frames[0]
+        shape = affine.network_shape(frame.width, frame.height, self._network_size)
+        hazy = hazy_pictures(self._batch, *shape)
+        self._engine.infer(hazy)
+        self.engine_name = self._engine.name  # one that was built for this first batch has its name now
+        dehazer = Dehazer(self._checkpoint, engine=self._engine, network_size=self._network_size)
+        runs: list[Statistics] = []
+
+        def pipeline() -> int:
+            source = FileSource(self._clip.path, end=self._end())
+            try:
+                sink = FileSink(self._clip.result, source, overwrite=True)
+                runs.append(Pipeline(source, dehazer, sink, batch_size=self._batch).run())
+            finally:
+                source.close()
+            return runs[-1].encode.frames
+
+        rows = [
+            self._row("engine", lambda: len(self._engine.infer(hazy)), batch=self._batch),
+            self._row("frame", lambda: len(dehazer.process([frame])), batch=1),
+            self._row("pipeline", pipeline, batch=self._batch),
+        ]
+        if self._engine.name != self.engine_name:
+            raise EngineError(f"{self.engine_name} gave way to {self._engine.name} while it was measured")
+        return rows, runs[-1]
+
+    def _end(self) -> float | None:
+        # A file longer than the plan's frames is cut by time.
+        source = FileSource(self._clip.path)
+        try:
+            count, rate = source.info.frame_count, source.info.average_rate
+        finally:
+            source.close()
+        if (count is not None and count <= self._plan.frames) or not rate:
+            return None
+        return self._plan.frames / float(rate)
+
+    def _row(self, part: str, work: Callable[[], int], batch: int) -> Row:
+        self._told(f"{self._clip.size}, network size {self._network_size}, {self.engine_name}: {part}")
+        timing = measure(work, limit_seconds=self._plan.limit_seconds, warm_up=1 if part == "pipeline" else 2)
+        return Row(part, self._clip.size, self._network_size, batch, self._checkpoint, self.engine_name, timing)
+
+
+def _best(rows: list[Row]) -> list[str]:
+    """For each size measured in several combinations, what the fastest one gains over the slowest."""
+    said = []
+    for size in dict.fromkeys(row.size for row in rows):
+        whole = sorted((r for r in rows if r.part == "pipeline" and r.size == size), key=lambda row: row.timing.fps)
+        if len(whole) > 1:
+            slow, fast = whole[0], whole[-1]
+            said.append(
+                f"{size}: {_combination(fast)} gave {fast.timing.fps / slow.timing.fps:.2f} × the frames of "
+                f"{_combination(slow)}"
+            )
+    return said
+
+
+def _combination(row: Row) -> str:
+    return f"network size {row.network_size}, {row.checkpoint}, batch {row.batch}, {row.engine}"

@@ -1,0 +1,52 @@
+"""Where a measurement was made: without this no number means anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from streamdehaze.engine.threads import usable_cores
+
+_PACKAGES = (
+    "streamdehaze", "torch", "openvino", "tensorrt", "tensorrt-rtx", "onnx", "numpy", "numba",
+    "opencv-python-headless", "av",
+)  # fmt: skip
+
+
+def describe_environment() -> dict[str, Any]:
+    """Processor, cores, load, GPU, system and versions, as plain values."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "gpu": _gpu(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    from streamdehaze.engine.tensorrt.runtime import find_gpu
+
+    gpu = find_gpu()
+    return None if gpu is None else f"{gpu.name} {gpu.architecture}"

@@ -1,0 +1,116 @@
+"""Repeating a piece of work until its speed is known."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SPREAD = 0.02
+"""Rounds that differ by less than this share of their median are taken for settled."""
+_ROUNDS = 3
+_ROUND_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How fast a piece of work was, over all its calls after the warm-up."""
+
+    fps: float
+    """Frames a second: the median of the last rounds."""
+    spread: float
+    """Largest difference between the last three rounds, as a share of their median."""
+    settled: bool
+    """Whether the spread came under 2 % before the time limit."""
+    latency_ms: dict[str, float]
+    """min, mean, median, p90, p95, p99 of one call (a call may hold several frames)."""
+    calls: int
+    frames: int
+    cpu_seconds_per_frame: float
+    """Processor time of all threads."""
+    cores_used: float
+    """Processor time over wall time."""
+    peak_rss_mib: float | None
+    """Most memory the process held meanwhile, where the system tells (Linux)."""
+
+
+def measure(
+    work: Callable[[], int], *, limit_seconds: float, warm_up: int = 2, round_seconds: float = _ROUND_SECONDS
+) -> Timing:
+    """Call `work` until three rounds in a row agree within 2 %, or the limit is reached.
+
+    Args:
+        work: does something with frames and returns how many.
+        limit_seconds: when to stop all the same; three rounds are always made.
+        warm_up: calls before the clock starts (compilation, caches, first allocations).
+        round_seconds: least length of a round.
+    """
+    for _ in range(warm_up):
+        work()
+    reset_peak_memory()
+    latencies: list[float] = []
+    rounds: list[float] = []
+    total_frames, begin, begin_cpu = 0, time.perf_counter(), time.process_time()
+    while True:
+        frames, start = 0, time.perf_counter()
+        while (now := time.perf_counter()) - start < round_seconds or not frames:
+            frames += work()
+            latencies.append((time.perf_counter() - now) * 1000)
+        rounds.append(frames / (time.perf_counter() - start))
+        total_frames += frames
+        last = rounds[-_ROUNDS:]
+        spread = (max(last) - min(last)) / statistics.median(last)
+        settled = len(last) == _ROUNDS and spread < SPREAD
+        wall = time.perf_counter() - begin
+        if settled or (len(last) == _ROUNDS and wall >= limit_seconds):
+            break
+    cpu = time.process_time() - begin_cpu
+    return Timing(
+        fps=statistics.median(last),
+        spread=spread,
+        settled=settled,
+        latency_ms=percentiles(latencies),
+        calls=len(latencies),
+        frames=total_frames,
+        cpu_seconds_per_frame=cpu / total_frames,
+        cores_used=cpu / wall,
+        peak_rss_mib=peak_memory_mib(),
+    )
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """min, mean, median, p90, p95 and p99 by the nearest-rank method: each is a value that occurred (but the mean)."""
+    ordered = sorted(values)
+
+    def rank(share: float) -> float:
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    return {
+        "min": ordered[0],
+        "mean": statistics.fmean(ordered),
+        "median": rank(0.5),
+        "p90": rank(0.9),
+        "p95": rank(0.95),
+        "p99": rank(0.99),
+    }
+
+
+def reset_peak_memory() -> None:
+    """Begin a new peak, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mib() -> float | None:
+    """The process's peak of resident memory since the last reset; None where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    fields: dict[str, Any] = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(fields["VmHWM"].split()[0]) / 1024 if "VmHWM" in fields else None

@@ -1,0 +1,182 @@
+"""The benchmark prints what it measured and nothing else, and tells what holds a pipeline back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from streamdehaze.bench import BenchReport, Plan, Row, Timing, compare, differences, measure, read_report, run_bench
+from streamdehaze.bench.report import verdict
+from streamdehaze.bench.timing import percentiles
+from streamdehaze.cli import main
+from streamdehaze.errors import ConfigError
+
+PARTS = ["decode", "encode", "shrink", "fit", "apply", "engine", "frame", "pipeline"]
+
+
+@pytest.fixture(scope="module")
+def report() -> BenchReport:
+    plan = Plan(sizes=[(96, 64)], network_sizes=[32, 64], batches=[2], engines=["torch"], limit_seconds=0.2, frames=12)
+    return run_bench(plan)
+
+
+def test_every_part_is_measured_for_every_combination(report: BenchReport) -> None:
+    found = [(row.part, row.network_size) for row in report.rows]
+    assert sorted(found, key=str) == sorted(
+        [("decode", None), ("encode", None)] + [(part, size) for part in PARTS[2:] for size in (32, 64)], key=str
+    )
+    for row in report.rows:
+        timing = row.timing
+        assert timing.fps > 0
+        assert timing.frames >= 3
+        assert timing.cpu_seconds_per_frame > 0
+        latency = timing.latency_ms
+        assert latency["min"] <= latency["median"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
+        assert latency["min"] <= latency["mean"]
+    assert {row.engine for row in report.rows if row.part in ("engine", "frame", "pipeline")} == {"torch cpu float32"}
+
+
+def test_verdicts_name_the_bottleneck_and_what_changed_it(report: BenchReport) -> None:
+    assert len(report.verdicts) == 3
+    assert "network size 32, aecrnet-s, batch 2, torch cpu float32: " in report.verdicts[0]
+    assert "-bound: " in report.verdicts[0]
+    assert report.verdicts[2].startswith("96×64: network size 32, ")  # the smaller network is the faster one
+    assert "× the frames of network size 64" in report.verdicts[2]
+
+
+def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_path: Path) -> None:
+    report.write_json(tmp_path / "now.json")
+    again = read_report(tmp_path / "now.json")
+    assert again == report
+    content = json.loads((tmp_path / "now.json").read_text())
+    content["rows"][0]["timing"]["fps"] /= 2
+    content["environment"]["versions"]["torch"] = "1.0"
+    (tmp_path / "then.json").write_text(json.dumps(content))
+    earlier = read_report(tmp_path / "then.json")
+    assert [ratio for _, ratio in compare(report, earlier)] == [2.0] + [1.0] * (len(report.rows) - 1)
+    assert any(said.startswith("torch: 1.0 then") for said in differences(report, earlier))
+
+
+def test_csv_has_a_line_a_row(report: BenchReport, tmp_path: Path) -> None:
+    report.write_csv(tmp_path / "bench.csv")
+    with (tmp_path / "bench.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["part"] for line in lines] == [row.part for row in report.rows]
+    assert float(lines[0]["fps"]) == report.rows[0].timing.fps
+
+
+def test_measuring_warms_up_and_stops_when_rounds_agree() -> None:
+    calls = 0
+
+    def steady() -> int:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.5 if calls == 1 else 0.01)  # the first call compiles, say
+        return 2
+
+    timing = measure(steady, limit_seconds=20, round_seconds=0.2)
+    assert timing.latency_ms["p99"] < 400
+    assert timing.fps == pytest.approx(200, rel=0.3)
+    assert timing.calls == calls - 2
+    assert timing.cores_used < 0.5
+
+
+def test_what_does_not_settle_ends_at_the_limit_and_says_so() -> None:
+    calls = 0
+
+    def erratic() -> int:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.005 * (1 + 5 * (calls % 2)))
+        return 1
+
+    start = time.monotonic()
+    timing = measure(erratic, limit_seconds=0.3, round_seconds=0.001)
+    assert not timing.settled
+    assert timing.spread > 0.02
+    assert time.monotonic() - start < 5
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    found = percentiles([float(value) for value in range(1, 101)])
+    assert found == {"min": 1.0, "mean": 50.5, "median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+    assert set(percentiles([7.0]).values()) == {7.0}
+
+
+def timing(fps: float, cores_used: float = 1.0) -> Timing:
+    return Timing(fps, 0.0, True, percentiles([1000 / fps]), 1, 1, 0.1, cores_used, None)
+
+
+def row(part: str, fps: float, **facts: Any) -> Row:
+    return Row(part, "1280×720", 256, 4, "aecrnet-s", "torch", timing(fps, **facts))
+
+
+def test_the_verdict_blames_the_stage_that_worked_longest() -> None:
+    rows = [row("shrink", 1000), row("engine", 100), row("fit", 1000), row("apply", 500), row("pipeline", 60)]
+    said = verdict(rows, {"decode": 0.2, "dehaze": 0.97, "encode": 0.5}, 4)
+    assert said == (
+        "60.0 fps, dehaze-bound: dehaze worked 97% of the time (decode 20%, encode 50%); "
+        "alone, engine is 71% of a frame's 14.0 ms there"
+    )
+    rows[-1] = row("pipeline", 60, cores_used=1.95)
+    said = verdict(rows, {"decode": 0.2, "dehaze": 0.4, "encode": 0.99}, 2)
+    assert said.startswith("60.0 fps, encode-bound")
+    assert "all 2 cores are busy" in said
+    assert "engine" not in said
+
+
+def test_the_command_measures_a_file_and_compares(tmp_path: Path) -> None:
+    from streamdehaze.bench.clip import draw_clip
+
+    draw_clip(tmp_path / "clip.mp4", 64, 48, 12)
+    arguments = ["bench", str(tmp_path / "clip.mp4"), "--engine", "torch", "--network-size", "32", "--limit", "0.1"]
+    arguments += ["--frames", "8", "--json", str(tmp_path / "b.json"), "--csv", str(tmp_path / "b.csv")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "-bound" in result.output
+    rows = read_report(tmp_path / "b.json").rows
+    pipeline = next(row for row in rows if row.part == "pipeline")
+    assert pipeline.size == "64×48"
+    assert pipeline.timing.frames % 8 == 0  # --frames cuts the file
+    result = CliRunner().invoke(main, [*arguments, "--against", str(tmp_path / "b.json")])
+    assert result.exit_code == 0, result.output
+    assert result.output.count(" × ") >= len(PARTS)
+
+
+def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib (extra plot)")
+    from streamdehaze.bench.plot import plot
+
+    plot(report, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--size", "big"], 2, "neither WIDTHxHEIGHT nor one of 480p"),
+        (["gone.mp4"], 1, "gone.mp4"),
+        (["--against", "gone.json"], 1, "there is no report"),
+        (["--size", "33x20", "--engine", "torch"], 1, "cannot be drawn"),
+        (["--engine", "tensorflow"], 1, "there is no engine 'tensorflow'"),
+        (["clip.mp4", "--size", "720p"], 2, "a size of its own"),
+    ],
+)
+def test_bad_options_are_one_sentence(arguments: list[str], code: int, said: str) -> None:
+    result = CliRunner().invoke(main, ["bench", *arguments])
+    assert result.exit_code == code
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"rows": 3}')
+    with pytest.raises(ConfigError, match=r"x\.json is no report"):
+        read_report(tmp_path / "x.json")
