@@ -70,7 +70,7 @@ class Haze:
     patches: npt.NDArray[np.float32] | None
     """(4, 4) relative change of the thickness, enlarged smoothly over the picture."""
     airlight: npt.NDArray[np.float32]
-    """(2, 2, 3) airlight at the picture's corners."""
+    """(2, 2, 3) airlight at the picture's corners, or (1, 1, 3) where it is one."""
     night: bool
     """Whether lamps glow instead of the sky."""
     noise: float
@@ -88,7 +88,7 @@ class Haze:
         tint = config.tint if rng.random() < config.tinted else config.tint / 10
         colour = level * (1 + rng.uniform(-tint, tint, 3))
         sloped = rng.random() < config.slope
-        corners = 1 + (rng.uniform(-0.1, 0.1, (2, 2, 1)) if sloped else np.zeros((2, 2, 1)))
+        corners = 1 + rng.uniform(-0.1, 0.1, (2, 2, 1)) if sloped else np.ones((1, 1, 1))
         night = rng.random() < config.glow
         patched = rng.random() < config.uneven
         clear = rng.random() < config.clear
@@ -116,7 +116,9 @@ class Haze:
         """The hazy picture, (H, W, 3), of a clear one; `rng` makes the noise only."""
         height, width = depth.shape
         t = self.transmission(depth)[..., None]
-        A = cv2.resize(self.airlight, (width, height), interpolation=cv2.INTER_LINEAR)
+        A = self.airlight
+        if A.size > 3:
+            A = np.asarray(cv2.resize(A, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         if self.night:
             A = A + _glow(clear)
         hazy: Picture = clear * t + A * (1 - t)

@@ -59,8 +59,13 @@ def vary_look(picture: Picture, config: LookConfig, rng: np.random.Generator) ->
     gain = rng.uniform(*config.gain)
 
     picture = np.power(picture, np.float32(gamma)) * cast.astype(np.float32)
-    black = np.percentile(picture.min(axis=2), black_percent) if stretch_black else 0.0
-    white = np.percentile(picture.max(axis=2), 100 - white_percent) if stretch_white else 1.0
+    # Channel by channel: numpy's own reduction over an axis of three is ten times slower.
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    black, white = 0.0, 1.0
+    if stretch_black:
+        black = float(np.percentile(np.minimum(np.minimum(red, green), blue), black_percent))
+    if stretch_white:
+        white = float(np.percentile(np.maximum(np.maximum(red, green), blue), 100 - white_percent))
     # A picture of one tone has nothing to stretch: dividing by its range would only raise its noise.
     scale = gain / max(white - black, 0.25)
     varied: Picture = np.clip((picture - np.float32(black)) * np.float32(scale), 0, 1)
