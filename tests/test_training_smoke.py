@@ -53,7 +53,7 @@ def test_training_teaches_a_checkpoint_that_clears_a_clip(tmp_path: Path) -> Non
         in_memory=True,
     )
     trained = train(config)
-    with (config.folder / "log" / "metrics.csv").open() as file:
+    with (config.folder / "log" / "version_0" / "metrics.csv").open() as file:
         losses = [float(row["loss/l1"]) for row in csv.DictReader(file) if row["loss/l1"]]
     assert losses[-1] < 0.7 * losses[0]  # haze as dark as this is not what the start was trained on
 

@@ -109,7 +109,7 @@ class HazeSamples(Dataset[Sample]):
         while True:
             index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
             item = self._items[min(index, len(self._items) - 1)]
-            if item.clear in self._damaged and len(self._damaged) < len(self._items):
+            if _own_file(item) in self._damaged and len(self._damaged) < len(self._items):
                 continue
             try:
                 first, clear = self._read(item)
@@ -119,7 +119,7 @@ class HazeSamples(Dataset[Sample]):
             return self._sample(item, first, clear, position, rng)
 
     def _report(self, item: Pair | Scene, error: SourceError) -> None:
-        self._damaged.add(item.clear)
+        self._damaged.add(_own_file(item))
         if not self._skip_damaged or len(self._damaged) == len(self._items):
             raise error
         log.warning("skipped: %s", error)
@@ -196,6 +196,11 @@ class PositionBatches(Sampler[list[Position]]):
                         yield [Position(first + i, height, width) for i in range(stage.batch)]
                     number += stage.batch * self._world_size
                 step += 1
+
+
+def _own_file(item: Pair | Scene) -> Path:
+    """The file that no other item has: several hazy pictures may share a clear one."""
+    return item.hazy if isinstance(item, Pair) else item.depth
 
 
 def _read_depth_bytes(path: Path) -> npt.NDArray[np.uint8]:

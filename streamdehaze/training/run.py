@@ -139,7 +139,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
 
 def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
     machine, folder = config.machine, config.folder
-    loggers: list[Logger] = [CSVLogger(folder, name="", version="log")]
+    loggers: list[Logger] = [CSVLogger(folder, name="log")]
     if importlib.util.find_spec("tensorboard") is not None:
         loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
