@@ -140,6 +140,15 @@ def test_hazy_pictures_alone_are_scored_without_a_truth(tmp_path: Path, dehazer:
     assert set(report.rows[0]) == {"picture", "edges", "gradients", "saturated"}
 
 
+def test_any_two_folders_are_scored_together(tmp_path: Path, dehazer: Dehazer) -> None:
+    folder = make_pairs(tmp_path / "data")
+    (folder / "clear").rename(tmp_path / "sunny")
+    (folder / "hazy").rename(tmp_path / "foggy")
+    report = evaluate(tmp_path / "foggy", dehazer, clear=tmp_path / "sunny")
+    assert [row["picture"] for row in report.rows] == [f"{i}_1_0.9.png" for i in range(3)]
+    assert "psnr" in report.rows[0]
+
+
 def test_frames_of_a_video_are_scored_for_steadiness(tmp_path: Path, dehazer: Dehazer) -> None:
     for i in range(3):
         write_picture(tmp_path / "hazy" / "C001" / f"{i:05d}.png", noisy(picture(7), 1, i))

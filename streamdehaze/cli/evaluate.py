@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(name="evaluate")
 @click.argument("data", type=click.Path(path_type=Path))
+@click.option("--clear", type=click.Path(path_type=Path), help="Folder of the truth, if DATA is hazy pictures alone.")
 @click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--grid", type=click.Path(path_type=Path), help="A picture of the best and the worst goes here.")
 def command(
     data: Path,
+    clear: Path | None,
     checkpoint: str,
     engine: str,
     network_size: int,
@@ -51,7 +53,12 @@ def command(
         Console(stderr=True).status("dehazing") as status,
     ):
         report = evaluate(
-            data, dehazer, limit=limit, extremes=extremes, progress=lambda name: status.update(f"dehazing {name}")
+            data,
+            dehazer,
+            clear=clear,
+            limit=limit,
+            extremes=extremes,
+            progress=lambda name: status.update(f"dehazing {name}"),
         )
         mode = "exact" if exact else f"fast, network size {network_size}"
         facts = {**report.facts, "checkpoint": checkpoint, "mode": mode, "engine": dehazer.engine.name}

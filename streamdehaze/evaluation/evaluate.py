@@ -19,7 +19,7 @@ from streamdehaze.evaluation.report import Extremes, Report, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.training.haze import Haze, HazeConfig
-from streamdehaze.training.layouts import Layout, find_layout, find_pictures
+from streamdehaze.training.layouts import Layout, find_layout, find_pictures, natural_order, pair_folders
 from streamdehaze.training.pairs import read_pair
 from streamdehaze.training.picture import read_depth, read_picture, to_float
 
@@ -36,6 +36,7 @@ def evaluate(
     folder: str | os.PathLike[str],
     dehazer: Dehazer,
     *,
+    clear: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     extremes: Extremes | None = None,
     progress: Callable[[str], None] = lambda name: None,
@@ -48,6 +49,7 @@ def evaluate(
     Args:
         folder: of a known layout, or of hazy pictures.
         dehazer: what is scored.
+        clear: folder of the clear pictures, if `folder` holds the hazy ones alone.
         limit: the first so many pictures only.
         extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
         progress: called with each picture's name before it is dehazed.
@@ -59,23 +61,23 @@ def evaluate(
     lpips = find_lpips()
     rows: list[Row] = []
     videos: dict[str, SteadinessMeter] = {}
-    rule, pictures = _pictures(Path(folder), limit)
-    for name, sequence, hazy, clear in pictures:
+    rule, pictures = _pictures(Path(folder), clear, limit)
+    for name, sequence, hazy, truth in pictures:
         progress(name)
         result = dehazer(hazy)
         row: dict[str, Value] = {"picture": name}
         shown = [hazy, result]
-        if clear is not None:
-            row |= {"psnr": psnr(result, clear), "ssim": ssim(result, clear)}
-            row |= {"hazy_psnr": psnr(hazy, clear), "hazy_ssim": ssim(hazy, clear)}
+        if truth is not None:
+            row |= {"psnr": psnr(result, truth), "ssim": ssim(result, truth)}
+            row |= {"hazy_psnr": psnr(hazy, truth), "hazy_ssim": ssim(hazy, truth)}
             if lpips is not None:
-                row["lpips"] = lpips(result, clear)
-            shown.append(clear)
+                row["lpips"] = lpips(result, truth)
+            shown.append(truth)
             if sequence is not None:
-                videos.setdefault(sequence, SteadinessMeter()).add(result, clear)
+                videos.setdefault(sequence, SteadinessMeter()).add(result, truth)
         row |= asdict(visibility(hazy, result))
         rows.append(row)
-        score = row["psnr"] if clear is not None else row["gradients"]
+        score = row["psnr"] if truth is not None else row["gradients"]
         assert isinstance(score, float)
         extremes.add(score, shown)
     sequences: list[Row] = [
@@ -87,13 +89,15 @@ def evaluate(
     return Report(facts, rows, sequences)
 
 
-def _pictures(folder: Path, limit: int | None) -> tuple[str, Iterator[tuple[str, str | None, Bytes, Bytes | None]]]:
+def _pictures(
+    folder: Path, clear: str | os.PathLike[str] | None, limit: int | None
+) -> tuple[str, Iterator[tuple[str, str | None, Bytes, Bytes | None]]]:
     """How the folder was understood, and (name, video, hazy, clear or None) of each picture."""
     try:
-        layout = find_layout(folder)
+        layout = pair_folders(folder, clear) if clear is not None else find_layout(folder)
     except SourceError:
-        hazy = list(find_pictures(folder))[:limit]
-        if not hazy:
+        hazy = sorted(find_pictures(folder), key=natural_order)[:limit]
+        if clear is not None or not hazy:
             raise
         return "hazy pictures without a truth", ((path.name, None, read_picture(path), None) for path in hazy)
     if layout.unmatched:
