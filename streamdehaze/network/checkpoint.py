@@ -97,7 +97,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     import torch
 
     # The authors' files keep their scores as numpy scalars: these are data, and nothing else of numpy is let in.
-    scalar = np.float64().__reduce__()[0]  # type: ignore[index]
+    scalar = np.float64().__reduce__()[0]
     numpy_scalars: list[Any] = [
         (scalar, "numpy.core.multiarray.scalar"),  # its name before numpy 2
         scalar,

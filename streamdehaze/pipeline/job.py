@@ -125,7 +125,7 @@ def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
     """The path of a file, or what an end without one calls itself."""
     if isinstance(end, str | os.PathLike):
         return os.fspath(end)
-    return os.fspath(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
+    return str(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 import av.error
-from av.codec.codec import Codec, PixFmtLoss, UnknownCodecError, find_best_pix_fmt_of_list
+from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
 from streamdehaze.video.families import (
@@ -25,14 +25,13 @@ from streamdehaze.video.families import (
     PRORES_PROFILES,
     Encoder,
 )
+from streamdehaze.video.loss import Loss, conversion_loss
 
 log = logging.getLogger("streamdehaze")
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings on the terminal otherwise
 
-_TRUE_LOSS = (
-    PixFmtLoss.RESOLUTION | PixFmtLoss.DEPTH | PixFmtLoss.CHROMA | PixFmtLoss.COLORQUANT | PixFmtLoss.COLORSPACE
-)
+_TRUE_LOSS = Loss.RESOLUTION | Loss.DEPTH | Loss.CHROMA | Loss.COLORQUANT | Loss.COLORSPACE
 _PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
@@ -152,12 +151,12 @@ def _best(
     """Of `names` the encoder that loses least (or the `first` that may be taken); None if none may be taken."""
     ranked: list[tuple[int, Encoding]] = []
     for encoding in _openable(pictures, container, wanted, names, failures):
-        loss = _loss(pictures.pixel_format, encoding.pixel_format)
+        loss = conversion_loss(pictures.pixel_format, encoding.pixel_format)
         if wanted.pixel_format is None:
             deep = _depth(pictures.pixel_format) > 8
-            shallow = deep and loss & PixFmtLoss.DEPTH and _depth(encoding.pixel_format) < 10
-            tolerated = PixFmtLoss.COLORSPACE if first else PixFmtLoss.NONE
-            if shallow or (strict and loss & _TRUE_LOSS & ~PixFmtLoss.DEPTH & ~tolerated):
+            shallow = deep and loss & Loss.DEPTH and _depth(encoding.pixel_format) < 10
+            tolerated = Loss.COLORSPACE if first else Loss.NONE
+            if shallow or (strict and loss & _TRUE_LOSS & ~Loss.DEPTH & ~tolerated):
                 continue
         if first or not loss & _TRUE_LOSS:
             return encoding
@@ -256,8 +255,8 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         output.start_encoding()
         left = set(stream.codec_context.options) & set(encoding.options)
         if left:
-            known = [option.name for kind in ("private", "generic") for option in getattr(
-                stream.codec_context.supported_options, kind)]  # fmt: skip
+            supported = getattr(stream.codec_context, "supported_options", None)  # not before PyAV 18
+            known = [option.name for kind in ("private", "generic") for option in getattr(supported, kind, ())]
             name = min(left)
             raise SinkError(f"the encoder {encoding.encoder.name} has no option '{name}'{_nearest(name, known)}")
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -347,30 +346,22 @@ def _container_takes(container: str, encoder: str) -> bool:
     return True
 
 
-def _loss(before: str, after: str) -> PixFmtLoss:
-    """What a conversion between two formats loses."""
-    if before.replace("yuvj", "yuv") == after.replace("yuvj", "yuv"):
-        return PixFmtLoss.NONE
-    _, loss = find_best_pix_fmt_of_list([after], before, has_alpha=True)
-    return loss
-
-
 def _depth(pixel_format: str) -> int:
     return max(component.bits for component in av.VideoFormat(pixel_format).components)
 
 
 _LOSS_NAMES = {
-    PixFmtLoss.DEPTH: "bits a sample",
-    PixFmtLoss.RESOLUTION: "chroma resolution",
-    PixFmtLoss.CHROMA: "colour",
-    PixFmtLoss.COLORSPACE: "the RGB model",
-    PixFmtLoss.COLORQUANT: "most colours",
-    PixFmtLoss.ALPHA: "transparency",
+    Loss.DEPTH: "bits a sample",
+    Loss.RESOLUTION: "chroma resolution",
+    Loss.CHROMA: "colour",
+    Loss.COLORSPACE: "the RGB model",
+    Loss.COLORQUANT: "most colours",
+    Loss.ALPHA: "transparency",
 }
 
 
 def _warn_of_losses(pictures: Pictures, encoding: Encoding) -> None:
-    loss = _loss(pictures.pixel_format, encoding.pixel_format)
+    loss = conversion_loss(pictures.pixel_format, encoding.pixel_format)
     names = [name for flag, name in _LOSS_NAMES.items() if loss & flag]
     if names:
         log.warning(

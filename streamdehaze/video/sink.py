@@ -278,7 +278,8 @@ class _Opened:
             ratio = self._source.video.sample_aspect_ratio
             if ratio:
                 context.sample_aspect_ratio = ratio
-            context.field_order = self._source.video.codec_context.field_order if picture.interlaced_frame else 1
+            if hasattr(context, "field_order"):  # not before PyAV 18, and so not on Python 3.10
+                context.field_order = self._source.video.codec_context.field_order if picture.interlaced_frame else 1
             stream.metadata.update(current_metadata(self._source.video.metadata))
             if self._source.window.offset:
                 stream.metadata.pop("timecode", None)  # it names the first picture, which was cut off
