@@ -20,6 +20,7 @@ from streamdehaze.engine import TorchEngine
 from streamdehaze.errors import SourceError
 from streamdehaze.evaluation import Extremes, SteadinessMeter, evaluate, psnr, ssim, visibility
 from streamdehaze.evaluation.lpips import find_lpips
+from streamdehaze.evaluation.report import LABEL_HEIGHT, TILE_HEIGHT
 from streamdehaze.evaluation.temporal import motion_to_previous
 from streamdehaze.evaluation.visibility import visible_edges
 from streamdehaze.network import AECRNet, Checkpoint, write_checkpoint
@@ -131,7 +132,7 @@ def test_an_evaluation_has_a_row_a_picture_and_a_summary(tmp_path: Path, dehazer
         assert [row["picture"] for row in csv.DictReader(file)] == [row["picture"] for row in report.rows]
     sheet = cv2.imread(str(tmp_path / "r.png"))
     assert sheet is not None
-    assert sheet.shape[0] == 4 * 180
+    assert sheet.shape[0] == 4 * (TILE_HEIGHT + LABEL_HEIGHT)
 
 
 def test_hazy_pictures_alone_are_scored_without_a_truth(tmp_path: Path, dehazer: Dehazer) -> None:

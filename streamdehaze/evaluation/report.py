@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 Value = str | float | None
 Row = Mapping[str, Value]
-_TILE_HEIGHT = 180
+TILE_HEIGHT, LABEL_HEIGHT = 180, 20
+"""Of a row of a grid and of the label above it, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Extremes:
 
     def add(self, score: float, pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
         """Consider pictures of one height, such as hazy, result and truth, under a score where more is better."""
-        row = (score, contact_row(pictures, _TILE_HEIGHT))
+        row = (score, contact_row(pictures, TILE_HEIGHT))
         self._best = sorted([*self._best, row], key=lambda entry: -entry[0])[: self._count]
         self._worst = sorted([*self._worst, row], key=lambda entry: entry[0])[: self._count]
 
@@ -100,13 +101,12 @@ def contact_row(pictures: Sequence[npt.NDArray[np.uint8]], height: int) -> npt.N
 
 
 def write_sheet(path: Path, rows: Sequence[npt.NDArray[np.uint8]], labels: Sequence[str]) -> None:
-    """Write rows of pictures under each other, each with its label; narrower ones are filled up with black."""
+    """Write rows of pictures under each other, each under its label; narrower ones are filled up with black."""
     width = max(row.shape[1] for row in rows)
-    filled = []
+    tiles = []
     for row, label in zip(rows, labels, strict=True):
-        tile = np.zeros((row.shape[0], width, 3), np.uint8)
-        tile[:, : row.shape[1]] = row
-        for colour, thickness in ((0, 3), (255, 1)):
-            cv2.putText(tile, label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (colour,) * 3, thickness, cv2.LINE_AA)
-        filled.append(tile)
-    cv2.imwrite(str(path), np.concatenate(filled)[..., ::-1])
+        tile = np.zeros((LABEL_HEIGHT + row.shape[0], width, 3), np.uint8)
+        tile[LABEL_HEIGHT:, : row.shape[1]] = row
+        cv2.putText(tile, label, (4, LABEL_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1, cv2.LINE_AA)
+        tiles.append(tile)
+    cv2.imwrite(str(path), np.concatenate(tiles)[..., ::-1])
