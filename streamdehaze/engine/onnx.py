@@ -61,13 +61,15 @@ class _Float32Tanh(nn.Module):
         return torch.tanh(x.float())
 
 
-class _NativeDeformConv(nn.Module):
-    # torchvision's operator, which the exporter writes as ONNX DeformConv
+class NativeDeformConv(nn.Module):
+    """The same layer by torchvision's operator, which the exporter writes as ONNX DeformConv."""
+
     def __init__(self, dcn: ModulatedDeformConv) -> None:
         super().__init__()
         self.weight, self.bias, self.conv_offset_mask = dcn.weight, dcn.bias, dcn.conv_offset_mask
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, H, W)."""
         shifts_1, shifts_2, mask = self.conv_offset_mask(x).chunk(3, dim=1)
         offset = torch.cat([shifts_1, shifts_2], dim=1)
         clear: Tensor = deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=torch.sigmoid(mask))
@@ -88,7 +90,7 @@ class DeployedNetwork(nn.Module):
         body = network.folded().cpu().requires_grad_(False)
         body.mix1, body.mix2 = _FixedMixup(body.mix1), _FixedMixup(body.mix2)  # type: ignore[assignment]
         if native_deform:
-            body.dcn_block.dcn = _NativeDeformConv(body.dcn_block.dcn)  # type: ignore[assignment]
+            body.dcn_block.dcn = NativeDeformConv(body.dcn_block.dcn)  # type: ignore[assignment]
         if half:
             body = body.half()
             body.up3[2] = _Float32Tanh()
