@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 LENGTHS = (30, 120)
+ENGINES = ("torch", "openvino")
 
 
 def write_clip(path: Path, frames: int) -> None:
@@ -43,14 +44,17 @@ def peak_mib(command: list[str]) -> float:
 
 def main() -> None:
     streamdehaze = str(Path(sys.executable).with_name("streamdehaze"))
-    peaks = []
     with tempfile.TemporaryDirectory() as folder:
-        for frames in LENGTHS:
-            clip = Path(folder) / f"{frames}.mp4"
+        clips = [Path(folder) / f"{frames}.mp4" for frames in LENGTHS]
+        for clip, frames in zip(clips, LENGTHS, strict=True):
             write_clip(clip, frames)
-            peaks.append(peak_mib([streamdehaze, "run", "-q", str(clip), "-o", str(clip.with_suffix(".clear.mp4"))]))
-            print(f"{frames} frames of 3840x2160: peak {peaks[-1]:.0f} MiB")
-    print(f"ratio long to short {peaks[1] / peaks[0]:.2f}")
+        for engine in ENGINES:
+            peaks = []
+            for clip, frames in zip(clips, LENGTHS, strict=True):
+                target = clip.with_name(f"{clip.stem}.{engine}.mp4")
+                peaks.append(peak_mib([streamdehaze, "run", "-q", "--engine", engine, str(clip), "-o", str(target)]))
+                print(f"{engine}: {frames} frames of 3840x2160: peak {peaks[-1]:.0f} MiB")
+            print(f"{engine}: ratio long to short {peaks[1] / peaks[0]:.2f}")
 
 
 if __name__ == "__main__":

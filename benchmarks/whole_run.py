@@ -1,6 +1,6 @@
 """`streamdehaze run` on a video file: its CPU time against the sum of its parts, and its frame rate against two others.
 
-    python benchmarks/whole_run.py VIDEO [--skip-loop]
+    python benchmarks/whole_run.py VIDEO [--engine ENGINE] [--skip-loop]
 
 1. Processor seconds of the whole `run` process (start-up included) against decode alone + network alone + prepare, fit
    and apply alone + encode alone.
@@ -38,9 +38,9 @@ def timed(command: list[str]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def parts(video: str, folder: Path) -> dict[str, float]:
+def parts(video: str, folder: Path, engine: str) -> dict[str, float]:
     """Processor seconds of each part of the work alone, in this process, after a warm-up."""
-    dehazer = Dehazer()
+    dehazer = Dehazer(engine=engine)
     with closing(open_source(video)) as source:
         first = next(iter(source))
         dehazer.process([first])
@@ -72,7 +72,7 @@ def parts(video: str, folder: Path) -> dict[str, float]:
 
     # The encoder gets the clear frames of the real run, so that it does the same work.
     clear_video = folder / "clear.mp4"
-    subprocess.run([streamdehaze(), "run", "-q", video, "-o", str(clear_video)], check=True)
+    subprocess.run([streamdehaze(), "run", "-q", "--engine", engine, video, "-o", str(clear_video)], check=True)
     with closing(open_source(str(clear_video))) as source:
         frames = []
         for frame in source:
@@ -126,14 +126,25 @@ def loop_fps(video: str, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
+    parser.add_argument("--engine", default="auto")
     parser.add_argument("--skip-loop", action="store_true", help="leave out the slow comparison 3")
     arguments = parser.parse_args()
     with closing(open_source(arguments.video)) as source:
         frames = sum(1 for _ in source)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = parts(arguments.video, folder)
-        run = [streamdehaze(), "run", "-q", "--overwrite", arguments.video, "-o", str(folder / "run.mp4")]
+        alone = parts(arguments.video, folder, arguments.engine)
+        run = [
+            streamdehaze(),
+            "run",
+            "-q",
+            "--engine",
+            arguments.engine,
+            "--overwrite",
+            arguments.video,
+            "-o",
+            str(folder / "run.mp4"),
+        ]
         ffmpeg = ["ffmpeg", "-y", "-i", arguments.video, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
         ffmpeg += ["-c:a", "copy", str(folder / "ffmpeg.mp4")]
         timed(run)
@@ -142,9 +153,11 @@ def main() -> None:
         total = sum(alone.values())
         for part, seconds in alone.items():
             print(f"{part:22} {seconds:7.2f} s CPU")
+        print(f"engine: {arguments.engine}")
         print(f"sum of the parts {total:.2f} s CPU, whole run {run_cpu:.2f} s CPU, ratio {run_cpu / total:.2f}")
         print(
-            f"run {frames / run_wall:.1f} fps, ffmpeg {frames / ffmpeg_wall:.1f} fps, ratio {ffmpeg_wall / run_wall:.2f}"
+            f"run {frames / run_wall:.1f} fps, ffmpeg {frames / ffmpeg_wall:.1f} fps, "
+            f"ratio {ffmpeg_wall / run_wall:.2f}"
         )
         if not arguments.skip_loop:
             loop = loop_fps(arguments.video, folder)

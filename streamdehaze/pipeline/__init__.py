@@ -1,11 +1,10 @@
 """The pipeline: decode → dehaze → encode in threads, with bounded queues and the first error winning."""
 
 from streamdehaze.pipeline.job import Report, dehaze_image, dehaze_video
-from streamdehaze.pipeline.pipeline import DEFAULT_BATCH_SIZE, Pipeline
+from streamdehaze.pipeline.pipeline import Pipeline
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 
 __all__ = [
-    "DEFAULT_BATCH_SIZE",
     "Pipeline",
     "Report",
     "StageStatistics",

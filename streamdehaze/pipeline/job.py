@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.pipeline.pipeline import DEFAULT_BATCH_SIZE, Pipeline, Progress
+from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, open_sink, open_source
 from streamdehaze.video.inputs import output_path
@@ -53,7 +53,7 @@ def dehaze_video(
     target: str | os.PathLike[str] | Sink | None = None,
     *,
     dehazer: Dehazer | str | os.PathLike[str] | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     encode: EncodeOptions | None = None,
     container: str | None = None,
     overwrite: bool = False,
@@ -66,7 +66,7 @@ def dehaze_video(
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one.
-        batch_size: frames a run of the network.
+        batch_size: frames a run of the network; by default 4, or fewer of large ones.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, where the target's ending does not say it.
         overwrite: replace an existing target.

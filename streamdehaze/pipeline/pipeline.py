@@ -14,9 +14,10 @@ from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.protocols import Sink, Source
 
-DEFAULT_BATCH_SIZE = 4
-QUEUE_BYTES = 64 << 20
+QUEUE_BYTES = 16 << 20
 """Bound of each of the two queues; one frame always fits."""
+DEFAULT_BATCH_SIZE, DEFAULT_BATCH_BYTES = 4, 8 << 20
+"""A batch of no size asked for is full with this many frames or bytes: 4K frames go one by one."""
 
 _PROGRESS_SECONDS = 0.1
 _ABANDON_SECONDS = 5.0
@@ -44,11 +45,11 @@ class Pipeline:
         dehazer: Dehazer,
         sink: Sink,
         *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int | None = None,
         queue_bytes: int = QUEUE_BYTES,
         stop: threading.Event | None = None,
     ) -> None:
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch size must be at least 1, not {batch_size}")
         self._source, self._dehazer, self._sink = source, dehazer, sink
         self._batch_size = batch_size
@@ -136,7 +137,7 @@ class Pipeline:
         ended = False
         while not ended:
             batch: list[Frame] = []
-            while len(batch) < self._batch_size and not ended:
+            while not ended and not self._is_full(batch):
                 with statistics.waiting():
                     frame = self._hazy.get()
                 if frame is None:
@@ -151,6 +152,11 @@ class Pipeline:
                 statistics.frames += 1
         with statistics.waiting():
             self._clear.put(None, 0)
+
+    def _is_full(self, batch: list[Frame]) -> bool:
+        if self._batch_size is not None:
+            return len(batch) >= self._batch_size
+        return len(batch) >= DEFAULT_BATCH_SIZE or sum(frame.nbytes for frame in batch) >= DEFAULT_BATCH_BYTES
 
     def _encode(self, statistics: StageStatistics) -> None:
         while True:

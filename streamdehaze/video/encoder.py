@@ -21,6 +21,7 @@ from streamdehaze.video.families import (
     ENCODERS,
     FALLBACK,
     FAMILIES,
+    LARGE_PIXELS,
     PLAIN_Y4M,
     PRORES_PROFILES,
     Encoder,
@@ -219,6 +220,8 @@ def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: E
 
 def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
     options = dict(encoder.options)
+    if pictures.width * pictures.height >= LARGE_PIXELS:
+        options.update(encoder.large_options)
     if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":

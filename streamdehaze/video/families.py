@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+LARGE_PIXELS = 3840 * 2160 * 9 // 10
+"""Pixels from which a picture is 4K or more."""
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -22,6 +25,8 @@ class Encoder:
     """Fast by default: this stage must not be the one that the network waits for."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options, all of which the user may override."""
+    large_options: Mapping[str, str] = field(default_factory=dict)
+    """The same for pictures of 4K and more: an encoder that looks less far ahead holds half a gigabyte less."""
     formats: tuple[str, ...] = ()
     """Pixel formats where FFmpeg does not list them."""
     counts_frames: bool = False
@@ -44,9 +49,11 @@ _MPEG_RATES = tuple(
 )  # ISO/IEC 13818-2 table 6-4
 
 _SOFTWARE = (
-    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True, interlaces=True),
+    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True, interlaces=True,
+            large_options={"rc-lookahead": "5", "x264-params": "sliced-threads=1"}),
     Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True, interlaces=True),
     Encoder("libx265", "crf", 18, "preset", "veryfast", {"x265-params": "log-level=error"},
+            {"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
             hdr_option="x265-params", writes_aspect=True),
     Encoder("libsvtav1", "crf", 24, "preset", "8", hdr_option="svtav1-params"),
     Encoder("libvpx", "crf", 10, "cpu-used", "5",
