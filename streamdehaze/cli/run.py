@@ -52,7 +52,7 @@ def key_value(text: str) -> tuple[str, str]:
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=4, show_default=True, help="Frames a run of the network."
+    "--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4, fewer of large ones]"
 )
 @click.option("--codec", default="auto", show_default=True, help="Encoder, or auto to stay with the input's family.")
 @click.option("--crf", type=float, help="Constant quality; 18 for x264 if not given, its like for others.")
