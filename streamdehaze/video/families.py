@@ -50,7 +50,7 @@ _MPEG_RATES = tuple(
 
 _SOFTWARE = (
     Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True, interlaces=True,
-            large_options={"rc-lookahead": "5", "x264-params": "sliced-threads=1"}),
+            large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"}),
     Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True, interlaces=True),
     Encoder("libx265", "crf", 18, "preset", "veryfast", {"x265-params": "log-level=error"},
             {"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
