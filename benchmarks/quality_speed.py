@@ -4,8 +4,8 @@
 
 SOTS_FOLDER holds `hazy/` and `clear/`. For each combination: the mean PSNR of the pictures against their truth at full
 size, and milliseconds a frame of `Dehazer.process` on batches of 4 frames of VIDEO in memory (shrink, engine, fit and
-apply; no decoding or encoding). All combinations are timed by turns and the best of the rounds counts. Prints a Markdown
-table. `--exact` adds the network on whole pictures, which takes long.
+apply; no decoding or encoding). All combinations are timed by turns and the best of the rounds counts. Prints a
+Markdown table. `--exact` adds the network on whole pictures, which takes long.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
 
     dehazers: dict[tuple[str, str, str], Dehazer] = {}
     for checkpoint, engine_name in itertools.product(list_checkpoints(), ENGINES):
-        engine = open_engine(checkpoint, engine_name, wait=True)
-        for size in SIZES:
+        for size in SIZES:  # an engine each: one keeps only the latest few sizes compiled
+            engine = open_engine(checkpoint, engine_name, wait=True)
             dehazers[checkpoint, engine.name, str(size)] = Dehazer(checkpoint, engine=engine, network_size=size)
         if asked.exact:
             dehazers[checkpoint, engine.name, "exact"] = Dehazer(checkpoint, engine=engine, exact=True)
@@ -83,12 +83,8 @@ def draw(path: Path, psnr: dict[tuple[str, str, str], float], milliseconds: dict
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     for checkpoint, engine in dict.fromkeys(key[:2] for key in psnr):
         keys = [key for key in psnr if key[:2] == (checkpoint, engine)]
-        axes.plot(
-            [milliseconds[key] for key in keys],
-            [psnr[key] for key in keys],
-            marker="o",
-            label=f"{checkpoint}, {engine}",
-        )
+        x, y = [milliseconds[key] for key in keys], [psnr[key] for key in keys]
+        axes.plot(x, y, marker="o", label=f"{checkpoint}, {engine}")
         for key in keys:
             axes.annotate(key[2], (milliseconds[key], psnr[key]), textcoords="offset points", xytext=(4, 4), fontsize=8)
     axes.set_xscale("log")

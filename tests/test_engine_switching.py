@@ -148,3 +148,18 @@ def test_a_device_pytorch_does_not_have_is_named() -> None:
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(EngineError, match="PyTorch cannot use the device 'cuda'"):
         open_engine("aecrnet-s", "torch", device="cuda")
+
+
+def test_a_recipe_for_pytorch_sets_its_precision_and_compiles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = tmp_path / "compiled.toml"
+    recipe.write_text('engine = "torch"\nprecision = "bfloat16"\n')
+    assert open_engine("aecrnet-s", str(recipe), device="cpu").name == "torch cpu bfloat16"
+    recipe.write_text('engine = "torch"\n[torch]\ncompiled = true\nthreads = 1\n')
+    engine, small = open_engine("aecrnet-s", str(recipe), device="cpu"), HAZY[:1, :, :32, :32]
+    try:
+        with caplog.at_level(logging.INFO, logger="streamdehaze"):
+            clear = engine.infer(small)
+    except EngineError as error:
+        pytest.skip(f"torch.compile does not work here: {error}")
+    assert psnr(clear, TorchEngine(load_network("aecrnet-s"), "cpu").infer(small)) > 90
+    assert "torch.compile took" in caplog.text

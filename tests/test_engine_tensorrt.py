@@ -120,10 +120,12 @@ def test_a_plan_refused_here_is_an_error_in_one_sentence(rtx: Any) -> None:
         TensorRTEngine(rtx, b"no plan at all" * 100, Shape(width=64, height=48))
 
 
-def test_a_gpu_too_old_is_named_with_what_to_do() -> None:
+def test_a_gpu_the_runtime_does_not_serve_is_named_with_what_to_do(rtx: Any) -> None:
     with pytest.raises(EngineError, match=r"GTX 1080 \(compute capability 6.1\) is too old .*--engine torch"):
-        check_gpu(Gpu("GTX 1080", (6, 1)), "tensorrt")
-    check_gpu(Gpu("RTX 4090", (8, 9)), "tensorrt")
+        check_gpu(Gpu("GTX 1080", (6, 1)), rtx)
+    with pytest.raises(EngineError, match=r"does not serve the H100 \(SM90\): .*streamdehaze\[tensorrt\]"):
+        check_gpu(Gpu("H100", (9, 0)), rtx)
+    check_gpu(Gpu("RTX 4090", (8, 9)), rtx)
 
 
 # From here on the device is a double: see runtime_double.py.

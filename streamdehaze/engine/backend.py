@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Recipe, Shape
+from streamdehaze.errors import EngineError
 
 if TYPE_CHECKING:
     from streamdehaze.network.aecrnet import AECRNet
@@ -51,6 +52,8 @@ def find_backend(recipe: Recipe) -> Backend:
         from streamdehaze.engine.openvino import OpenVINOBackend
 
         return OpenVINOBackend(recipe)
+    if recipe.engine == "torch":
+        raise EngineError("PyTorch runs the checkpoint as it is: there is nothing to build")
     from streamdehaze.engine.tensorrt import TensorRTBackend
 
     return TensorRTBackend(recipe)

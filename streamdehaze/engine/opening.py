@@ -11,6 +11,7 @@ from streamdehaze.engine.order import Order, choose_shape
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
+from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError
 from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint, load_network
@@ -39,7 +40,7 @@ def open_engine(
     Args:
         checkpoint: name of a bundled checkpoint or path of one.
         engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU,
-            else OpenVINO, where installed and not measured slower than PyTorch.
+            OpenVINO on a CPU, where installed and not measured slower than PyTorch; else PyTorch.
         size: (width, height) of the pictures to come, where known; only TensorRT asks.
         batch: pictures a batch, where known.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -60,6 +61,11 @@ def open_engine(
         return TorchEngine(load_network(checkpoint), device, threads=threads)
 
     for recipe in _recipes(engine, device, threads):
+        if recipe.engine == "torch":
+            options = recipe.torch
+            threads = threads or options.threads
+            network = load_network(checkpoint)
+            return TorchEngine(network, device, precision=recipe.precision, threads=threads, compiled=options.compiled)
         try:
             backend = find_backend(recipe)
         except EngineError as error:
@@ -78,13 +84,17 @@ def open_engine(
 
 
 def _recipes(engine: str, device: str, threads: int | None) -> list[Recipe]:
+    """What to try, in order; nothing stands for PyTorch."""
     openvino = Recipe(engine="openvino", openvino=OpenVINOOptions(threads=threads))
     tensorrt = Recipe(engine="tensorrt")
     if engine == "auto":
-        return [tensorrt] * (device != "cpu") + [openvino] * (not device.startswith("cuda"))
+        on_gpu = device == "cuda" or (device == "auto" and find_gpu() is not None)
+        return [tensorrt] if on_gpu else [openvino] if device in ("auto", "cpu") else []
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
     named = {"openvino": [openvino], "tensorrt": [tensorrt], "torch": []}
     if engine not in named:
         raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
+    if engine == "tensorrt" and device not in ("auto", "cuda"):
+        raise EngineError(f"TensorRT does not run on '{device}'; it takes the first GPU $CUDA_VISIBLE_DEVICES names")
     return named[engine]

@@ -26,7 +26,7 @@ Mode = Literal["auto", "latency", "throughput"]
 
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _CAPABILITIES = {"float16": "FP16", "bfloat16": "BF16"}
-_KEPT = 4  # compiled models kept, each for one size and mode; some ten megabytes each
+_KEPT = 8  # compiled models kept, each for one size and mode; some ten megabytes each
 
 
 @dataclass

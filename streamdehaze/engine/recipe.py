@@ -80,10 +80,19 @@ class TensorRTOptions(_Table):
         return self
 
 
+class TorchOptions(_Table):
+    """What only PyTorch is asked."""
+
+    compiled: bool = False
+    """Run through torch.compile (with CUDA graphs on CUDA): the first batch of a shape then takes tens of seconds."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads; all cores this process may use if left out."""
+
+
 class Recipe(_Table):
     """How an engine is compiled and which result is accepted."""
 
-    engine: Literal["openvino", "tensorrt"]
+    engine: Literal["openvino", "tensorrt", "torch"]
     description: str = ""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Of the computation; auto is float16 where the device computes in it. TensorRT takes float32 and float16."""
@@ -95,6 +104,7 @@ class Recipe(_Table):
     """PSNR against PyTorch in float32 below which an engine is set aside."""
     openvino: OpenVINOOptions = OpenVINOOptions()
     tensorrt: TensorRTOptions = TensorRTOptions()
+    torch: TorchOptions = TorchOptions()
 
     @model_validator(mode="after")
     def _fits_its_engine(self) -> Recipe:
@@ -102,9 +112,9 @@ class Recipe(_Table):
             raise ValueError("OpenVINO has no DeformConv as ONNX defines it: deformable must be 'grid'")
         if self.engine == "tensorrt" and self.precision == "bfloat16":
             raise ValueError("the graph for TensorRT is float16 or float32, not bfloat16")
-        stray = {"openvino": "tensorrt", "tensorrt": "openvino"}[self.engine]
-        if stray in self.model_fields_set:
-            raise ValueError(f"a recipe for {self.engine} has no table [{stray}]")
+        stray = {"openvino", "tensorrt", "torch"} - {self.engine}
+        for table in sorted(stray & self.model_fields_set):
+            raise ValueError(f"a recipe for {self.engine} has no table [{table}]")
         return self
 
 

@@ -36,7 +36,7 @@ class TensorRTBackend:
                 else "TensorRT-RTX finds no NVIDIA GPU here; to build ahead of time, name compute_capabilities"
             )
         if self._gpu is not None:
-            check_gpu(self._gpu, self._package)
+            check_gpu(self._gpu, self._module)
         self.runs_here = self._gpu is not None and (not ahead or self._gpu.architecture in ahead)
         self._precision: Literal["float32", "float16"] = "float32" if recipe.precision == "float32" else "float16"
         self._native_deform = recipe.deformable == "native"
@@ -80,6 +80,7 @@ class TensorRTBackend:
         if self._gpu is not None and not self._options.compute_capabilities and self._package == "tensorrt":
             name = f"{self._module.__version__}-{self._gpu.name.replace(' ', '-')}"
             timings = default_folder() / f"tensorrt-{name}.timings"
+            timings.parent.mkdir(parents=True, exist_ok=True)
         plan = compile_plan(self._module, graph, shape, self._options, timings, progress)
         file.write_bytes(plan)
 

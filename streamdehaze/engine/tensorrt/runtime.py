@@ -73,16 +73,20 @@ def import_package(package: Package) -> Any:
         raise EngineError(f"{package} is installed but does not load: {error}") from error
 
 
-def check_gpu(gpu: Gpu, package: Package) -> None:
-    """Refuse a GPU the package has left behind.
+def check_gpu(gpu: Gpu, module: Any) -> None:
+    """Refuse a GPU that `tensorrt` or `tensorrt_rtx` does not serve.
 
     Raises:
         EngineError: with what to use instead.
     """
     if gpu.capability < _OLDEST:
         raise EngineError(
-            f"the {gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) is too old for {package}, "
-            f"which needs {_OLDEST[0]}.{_OLDEST[1]}: use --engine torch"
+            f"the {gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) is too old for "
+            f"{module.__name__}, which needs {_OLDEST[0]}.{_OLDEST[1]}: use --engine torch"
+        )
+    if module.__name__ == "tensorrt_rtx" and gpu.architecture not in module.ComputeCapability.__members__:
+        raise EngineError(
+            f"TensorRT-RTX does not serve the {gpu.name} ({gpu.architecture}): pip install 'streamdehaze[tensorrt]'"
         )
 
 
