@@ -21,37 +21,37 @@ class HazeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    clear: Share = 0.05
+    clear: Share = 0.08
     """Share left without haze, so that the network learns to leave clear pictures alone."""
-    scattering: Range = (0.2, 2.4)
+    scattering: Range = (0.4, 2.6)
     """β: optical thickness from the camera to the far end of the scene."""
     depth_scale: Range = (0.6, 1.3)
     """Factor on the depth."""
-    depth_offset: Range = (0.0, 0.6)
+    depth_offset: Range = (0.0, 0.4)
     """Distance in front of the nearest thing: a veil on near things too."""
     offset: Share = 0.5
     """Share with such an offset."""
-    uneven: Share = 0.3
-    """Share whose fog has patches."""
-    patches: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    uneven: Share = 0.15
+    """Share whose fog has patches; much of it teaches blotches on walls and tables."""
+    patches: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Largest relative change of the thickness by patches."""
-    airlight: Range = (0.6, 1.0)
-    """A: brightness of the haze itself."""
-    bright: Share = 0.5
+    airlight: Range = (0.6, 1.15)
+    """A: brightness of the haze itself; above 1 it is overexposed, which makes it 1."""
+    bright: Share = 0.45
     """Share whose airlight lies in the upper third of that range."""
     tinted: Share = 0.25
     """Share whose airlight is not grey."""
     tint: Annotated[float, Field(ge=0, lt=1)] = 0.12
     """Largest relative tint of a channel; a grey airlight has up to a tenth of it."""
-    slope: Share = 0.2
+    slope: Share = 0.1
     """Share whose airlight changes over the picture, as towards the sun."""
     glow: Share = 0.0
     """Share that is night: little airlight, and the halos of lamps in its place."""
-    noise: Annotated[float, Field(ge=0, lt=1)] = 0.015
+    noise: Annotated[float, Field(ge=0, lt=1)] = 0.008
     """Largest standard deviation of sensor noise."""
-    noisy: Share = 0.5
-    """Share with sensor noise."""
-    codec: Share = 0.25
+    noisy: Share = 0.25
+    """Share with sensor noise; much of it teaches smearing."""
+    codec: Share = 0.06
     """Share that went through a lossy codec."""
     quality: tuple[int, int] = (35, 95)
     """JPEG quality of those."""

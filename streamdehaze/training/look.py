@@ -25,17 +25,17 @@ class LookConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    black_point: Share = 0.85
+    black_point: Share = 0.9
     """Share whose darkest channel is stretched until `black_percentile` of it is black."""
-    black_percentile: Range = (0.5, 2.0)
+    black_percentile: Range = (0.5, 5.0)
     """Percent of pixels that may become black."""
-    white_point: Share = 0.4
+    white_point: Share = 0.5
     """Share whose brightest channel is stretched until `white_percentile` of it is white."""
-    white_percentile: Range = (0.2, 1.5)
+    white_percentile: Range = (0.2, 3.0)
     """Percent of pixels that may become white."""
-    gamma: Range = (0.7, 1.5)
+    gamma: Range = (0.8, 1.8)
     """Exponent of the tone curve, drawn evenly in its logarithm."""
-    gain: Range = (0.8, 1.05)
+    gain: Range = (0.85, 1.1)
     """Exposure, after the stretches."""
     cast: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Largest relative colour cast of a channel."""
