@@ -25,7 +25,7 @@ from streamdehaze.errors import EngineError
 from streamdehaze.network import find_checkpoint, load_network
 
 pytest.importorskip("openvino")
-pytest.importorskip("onnxscript")
+pytest.importorskip("onnx")
 
 OPENVINO = Recipe(engine="openvino")
 

@@ -32,7 +32,7 @@ def serve_for(engine: object, seconds: float, until: str) -> list[np.ndarray]:
 
 def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("openvino")
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnx")
     with caplog.at_level(logging.INFO, logger="streamdehaze"):
         engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
         assert engine.name == "torch cpu float32"
@@ -49,7 +49,7 @@ def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: 
 
 def test_closing_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnx")
     engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*.part")) and time.monotonic() < deadline:

@@ -137,3 +137,17 @@ def test_the_file_tells_its_facts_and_no_paths(bundled: Path) -> None:
 def test_a_shape_the_network_does_not_take_is_refused(shape: tuple[int, int, int], said: str) -> None:
     with pytest.raises(EngineError, match=said):
         GraphShape(*shape)
+
+
+@pytest.mark.parametrize("network", [lively(4), lively(6), load_network("aecrnet-s")], ids=["4", "6", "aecrnet-s"])
+def test_the_filled_template_is_equal_to_the_network_for_every_width_with_and_without_deconvolution(
+    network: AECRNet, tmp_path: Path
+) -> None:
+    from streamdehaze.engine.template import write_filled
+
+    path, hazy = tmp_path / "filled.onnx", hazy_pictures(2, 72, 100)
+    write_filled(network, path, {"checkpoint": "mine"})
+    np.testing.assert_allclose(by_onnxruntime(path, hazy), by_torch(network, hazy), atol=1e-5)
+    facts = {item.key: item.value for item in onnx.load(path).metadata_props}
+    assert facts["checkpoint"] == "mine"
+    assert facts["width"] == str(network.width)

@@ -47,13 +47,18 @@ class GraphShape:
 
 
 class _FixedMixup(nn.Module):
-    # sigmoid(w) written into the graph as a number
+    # sigmoid(w) and what is left of 1, written into the graph as numbers
+    s: Tensor
+    rest: Tensor
+
     def __init__(self, mixup: AdaptiveMixup) -> None:
         super().__init__()
-        self.s = float(torch.sigmoid(mixup.w.detach()))
+        s = torch.sigmoid(mixup.w.detach())
+        self.register_buffer("s", s)
+        self.register_buffer("rest", 1 - s)
 
     def forward(self, down: Tensor, up: Tensor) -> Tensor:
-        return down * self.s + up * (1.0 - self.s)
+        return down * self.s + up * self.rest
 
 
 class _Float32Tanh(nn.Module):
@@ -127,20 +132,29 @@ def export_onnx(
         EngineError: if the exporter's packages are missing (extra `onnx`) or it fails.
     """
     try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it and says so less clearly
+        import onnx  # noqa: F401 - torch's exporter needs both and says so less clearly
+        import onnxscript  # noqa: F401
     except ImportError as error:
         raise EngineError(
             f"compiling an engine needs the package {error.name}: pip install 'streamdehaze[onnx]'"
         ) from error
     deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform).eval()
     model = _clean(_export(deployed, shape))
+    write_graph(model, path, network, precision, metadata or {})
+
+
+def write_graph(
+    model: onnx.ModelProto, path: Path, network: AECRNet, precision: str, metadata: Mapping[str, str]
+) -> None:
+    """Check a graph and write it with its facts in metadata_props, beside first and then renamed."""
+    import onnx
+
     facts = {
         "architecture": "aecrnet",
         "width": str(network.width),
         "precision": precision,
         "input": "RGB in [0,1], NCHW, multiples of 4",
-        **(metadata or {}),
+        **metadata,
     }
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)

@@ -185,10 +185,10 @@ class OpenVINOBackend:
 
     def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
         """See `Backend.compile`."""
-        from streamdehaze.engine.onnx import export_onnx
+        from streamdehaze.engine.template import write_filled
 
-        progress("exporting the network", None)
-        export_onnx(network, file, metadata=metadata)
+        progress("writing the graph", None)
+        write_filled(network, file, metadata)
 
     def open(self, file: Path, work_folder: Path, shape: Shape) -> OpenVINOEngine:
         """See `Backend.open`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,6 +35,7 @@ class Order:
             "engine": self.recipe.engine,
             "checkpoint_sha256": checkpoint_hash(find_checkpoint(self.checkpoint)),
             "streamdehaze": version("streamdehaze"),
+            "graph": _graph_hash(),
             "torch": version("torch"),  # its exporter draws the graph
             "deformable": self.recipe.deformable,
             "floor_db": self.recipe.floor_db,
@@ -48,6 +51,14 @@ class Order:
     def stem(self) -> str:
         """Start of the engine's file name."""
         return f"{find_checkpoint(self.checkpoint).stem}-{self.recipe.engine}"
+
+
+def _graph_hash() -> str:
+    # In a checkout the network may change without the version: what the graph is drawn from counts too.
+    package = Path(__file__).parents[1]
+    files = [package / "network" / name for name in ("aecrnet.py", "deconvolution.py", "deformable.py")]
+    files += [package / "engine" / "onnx.py", *sorted((package / "engine" / "graphs").glob("*.onnx"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def choose_shape(recipe: Recipe, size: tuple[int, int] | None, batch: int | None) -> Shape:
