@@ -33,5 +33,5 @@ class TrainingError(StreamDehazeError):
     """Training cannot go on: the loss is not finite, or its state cannot be written."""
 
 
-class Cancelled(StreamDehazeError):
+class Cancelled(StreamDehazeError):  # noqa: N818 (it is no error: somebody wanted it)
     """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""
