@@ -108,7 +108,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "ffvhuff": ("ffvhuff",),
     "utvideo": ("utvideo",),
     "magicyuv": ("magicyuv",),
-    "rawvideo": ("rawvideo",),
+    "rawvideo": ("rawvideo", "wrapped_avframe"),
     "wrapped_avframe": ("rawvideo",),
     "v210": ("v210",),
     "mjpeg": ("mjpeg",),
