@@ -44,7 +44,7 @@ def standard_error(*, quiet: bool, verbose: bool) -> Console:
 class RunProgress:
     """Shows frames, percent, fps, time left and the load of each stage: a bar on a terminal, lines elsewhere."""
 
-    def __init__(self, console: Console, name: str, frames: int | None) -> None:
+    def __init__(self, console: Console, name: str, frames: int | None, *, quiet: bool = False) -> None:
         self._console, self._name, self._frames = console, name, frames
         self._next_line = time.perf_counter() + LINE_SECONDS
         self._bar = Progress(
@@ -56,7 +56,7 @@ class RunProgress:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=quiet or not console.is_terminal,
         )
         self._task = self._bar.add_task(name, total=frames, speed="")
 
