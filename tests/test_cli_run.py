@@ -166,6 +166,53 @@ def test_a_stop_signal_leaves_no_partial_file(tmp_path: Path, signal_number: sig
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_stop_signal_ends_the_wait_for_a_silent_pipe(foggy: Path, tmp_path: Path, begun: bool) -> None:
+    command = [*STREAMDEHAZE, "run", "--engine", "torch", "-", "-o", "clear.mkv"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        if begun:
+            process.stdin.write(_as_matroska(foggy))
+            process.stdin.flush()
+        time.sleep(6)
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(timeout=4) == 130
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quiet_is_silent_on_a_terminal(foggy: Path, tmp_path: Path) -> None:
+    controller, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [*STREAMDEHAZE, "run", "--engine", "torch", "--quiet", str(foggy), "-o", str(tmp_path / "clear.mp4")],
+            stderr=terminal,
+            timeout=120,
+        )
+        os.set_blocking(controller, False)
+        assert done.returncode == 0
+        with pytest.raises(BlockingIOError):
+            os.read(controller, 1)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+def test_a_file_on_standard_input_is_read_in_any_order(foggy: Path, tmp_path: Path) -> None:
+    """The index of this MP4 is at its end, out of a pipe's reach."""
+    with foggy.open("rb") as file:
+        done = subprocess.run(
+            [*STREAMDEHAZE, "run", "--engine", "torch", "-", "-o", str(tmp_path / "clear.mp4")],
+            stdin=file,
+            capture_output=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    assert frame_times(tmp_path / "clear.mp4") == frame_times(foggy)
+
+
 def test_help_loads_nothing_heavy() -> None:
     """Importing torch, numpy, OpenCV or FFmpeg is what would make `--help` slow."""
     script = (

@@ -83,6 +83,9 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
     from streamdehaze.video import EncodeOptions
     from streamdehaze.video.inputs import plan_jobs
 
+    report = options["report"]
+    if report and not report.parent.is_dir():
+        raise ConfigError(f"the folder '{report.parent}' for --report does not exist; create it first")
     jobs = plan_jobs(inputs, options["output"], recursive=options["recursive"])
     encode = EncodeOptions(
         codec=options["codec"],
@@ -104,8 +107,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
             for job in jobs:
                 outcomes.append(_run(job, dehazer, encode, stop, console, options))
         finally:
-            if options["report"]:
-                _write_report(options["report"], outcomes)
+            if report:
+                _write_report(report, outcomes)
     if any("error" in outcome for outcome in outcomes):
         raise SystemExit(1)
 
@@ -150,9 +153,10 @@ def _dehaze(
             end=options["end"],
             hwaccel=options["hwaccel"],
             deinterlace=options["deinterlace"],
+            stop=stop,
         )
     ) as source:
-        shown = RunProgress(console, job.input, source.info.frame_count)
+        shown = RunProgress(console, job.input, source.info.frame_count, quiet=options["quiet"])
         with shown:
             return dehaze_video(
                 source,

@@ -80,7 +80,7 @@ def dehaze_video(
         >>> dehaze_video("foggy.mp4").statistics.fps
     """
     own_dehazer = not isinstance(dehazer, Dehazer)
-    opened = source if isinstance(source, Source) else open_source(source)
+    opened = source if isinstance(source, Source) else open_source(source, stop=stop)
     try:
         if target is None:
             target = output_path(_name(source))

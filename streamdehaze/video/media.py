@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import re
+import threading
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -15,6 +16,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from streamdehaze.errors import SourceError
+from streamdehaze.video.stdin import standard_input
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
 
@@ -27,10 +29,15 @@ _SEQUENCE = re.compile(r"%0?(\d*)d")
 log = logging.getLogger("streamdehaze")
 
 
-def open_media(media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecoding) -> tuple[InputContainer, str]:
+def open_media(
+    media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecoding, stop: threading.Event | None = None
+) -> tuple[InputContainer, str]:
     """Open a file, an image sequence ("%05d.png"), standard input ("-") or a binary stream; also its name to show.
 
+    Once `stop` is set, waiting for standard input ends.
+
     Raises:
+        Cancelled: if `stop` is set while standard input is silent.
         SourceError: if it is missing, a folder, empty, unreadable, or no media FFmpeg knows.
     """
     options = {"protocol_whitelist": _PROTOCOLS}
@@ -39,7 +46,7 @@ def open_media(media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecod
     if hasattr(media, "read"):
         target, name = media, str(getattr(media, "name", "the stream"))
     elif os.fspath(media) == "-":
-        target, name = "pipe:0", "standard input"
+        target, name = standard_input(stop or threading.Event()), "standard input"
     else:
         name = os.fspath(media)
         _check_exists(name)
@@ -112,7 +119,7 @@ def _open(
 
 
 def _opens_in_software(target: Any, container_format: str | None, options: dict[str, str]) -> bool:
-    if not isinstance(target, str) or target.startswith("pipe:"):
+    if not isinstance(target, str):
         return False
     try:
         av.open(target, "r", format=container_format, container_options=options).close()

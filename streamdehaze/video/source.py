@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -46,6 +47,7 @@ class FileSource:
         end: float | None = None,
         hwaccel: HardwareDecoding = "none",
         deinterlace: bool = False,
+        stop: threading.Event | None = None,
     ) -> None:
         """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
 
@@ -55,13 +57,14 @@ class FileSource:
             end: seconds after the beginning at which all streams end.
             hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
             deinterlace: make whole pictures of interlaced ones (bwdif), one for each.
+            stop: once set, waiting for standard input ends with `Cancelled`.
 
         Raises:
             SourceError: if there is no video to read.
             ConfigError: if the window from `start` to `end` is empty.
         """
         self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)
-        self.container, self.name = open_media(path, hwaccel)
+        self.container, self.name = open_media(path, hwaccel, stop)
         try:
             self.video = _main_video(self.container, self.name)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:

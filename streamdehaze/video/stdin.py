@@ -1,0 +1,50 @@
+"""Standard input, whose silence does not keep the program from being stopped."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import threading
+from typing import IO
+
+from streamdehaze.errors import Cancelled
+
+_POLL_SECONDS = 0.1
+"""Longest time a waiting read takes to notice the stop event."""
+
+
+def standard_input(stop: threading.Event) -> IO[bytes] | Pipe:
+    """Standard input as something to read from; waiting for a pipe ends once `stop` is set.
+
+    A file at the other end (``< foggy.mp4``) never makes anyone wait, and can be read in any order.
+    """
+    try:
+        is_file = stat.S_ISREG(os.fstat(0).st_mode)
+    except OSError:  # closed; the first read says so
+        is_file = False
+    return open(0, "rb", closefd=False) if is_file else Pipe(stop)
+
+
+class Pipe:
+    """What FFmpeg reads a pipe on standard input through.
+
+    FFmpeg's own pipe protocol waits inside a system call, where neither Ctrl-C nor a stop event reaches it.
+    """
+
+    name = "standard input"
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, as soon as there are any; b"" at the end.
+
+        Raises:
+            Cancelled: if the stop event is set meanwhile.
+        """
+        # Elsewhere `select` knows only sockets, so a read there waits to its end.
+        while os.name == "posix" and not select.select([0], [], [], _POLL_SECONDS)[0]:
+            if self._stop.is_set():
+                raise Cancelled("stopped while waiting for standard input")
+        return os.read(0, size)
