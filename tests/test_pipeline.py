@@ -152,6 +152,23 @@ def test_a_stop_event_ends_the_work_and_aborts_the_sink() -> None:
     assert threads_left() == []
 
 
+def test_a_stop_that_comes_after_the_sink_has_closed_does_not_undo_it() -> None:
+    """The output has its final name then, and "nothing of it is kept" would be a lie."""
+    stop = threading.Event()
+
+    class StoppedWhileClosing(ListSink):
+        def close(self) -> None:
+            stop.set()
+            time.sleep(0.3)
+            super().close()
+
+    sink = StoppedWhileClosing()
+    report = dehaze_video(CountingSource(3), sink, dehazer=Dehazer(engine=HalvingEngine()), stop=stop)
+    assert report.statistics.encode.frames == 3
+    assert sink.closed
+    assert not sink.aborted
+
+
 def test_an_interrupt_in_the_callers_thread_ends_every_stage() -> None:
     sink = ListSink()
 

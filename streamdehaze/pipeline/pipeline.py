@@ -58,6 +58,7 @@ class Pipeline:
         self._hazy: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
         self._clear: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
         self._first_error: BaseException | None = None
+        self._complete = False
         self._error_lock = threading.Lock()
         self.statistics = Statistics()
 
@@ -93,6 +94,8 @@ class Pipeline:
         encode.join()
         decode.join(_ABANDON_SECONDS)
         self.statistics.seconds = time.perf_counter() - self.statistics.started
+        if self._complete and isinstance(self._first_error, Cancelled):
+            self._first_error = None  # too late: the output is whole and has its final name
         if self._first_error is not None:
             with contextlib.suppress(Exception):  # a failed clean-up must not hide the first error
                 self._sink.abort()
@@ -165,6 +168,7 @@ class Pipeline:
             with statistics.busy():
                 if frame is None:
                     self._sink.close()
+                    self._complete = True
                     return
                 self._sink.write(frame)
             statistics.frames += 1
