@@ -16,6 +16,7 @@ from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
 from streamdehaze.video.families import (
+    COMMON_NAMES,
     CONTAINER_CODECS,
     DNXHR_PROFILES,
     ENCODERS,
@@ -52,6 +53,13 @@ class EncodeOptions:
     """Options of the encoder, passed on as they are."""
     pixel_format: str | None = None
     """FFmpeg's name; None is the input's, or the nearest that the encoder takes."""
+
+    def in_words(self) -> str:
+        """The settings an encoder may refuse, as they were typed: " with --preset fast", or "" if there are none."""
+        typed = [] if self.crf is None else [f"--crf {self.crf:g}"]
+        typed += [] if self.preset is None else [f"--preset {self.preset}"]
+        typed += [f"--encoder-option {key}={value}" for key, value in self.options.items()]
+        return f" with {' '.join(typed)}" if typed else ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,8 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
 
 
 def _explicit(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
-    names = FAMILIES.get(wanted.codec, (wanted.codec,))
+    codec = COMMON_NAMES.get(wanted.codec.lower(), wanted.codec)
+    names = FAMILIES.get(codec, (codec,))
     names = tuple(name for name in names if _codec(name) is not None)
     if not names:
         known = [name for name in (*FAMILIES, *av.codecs_available) if _is_video_encoder(name)]
@@ -187,7 +196,7 @@ def _openable(
             else:
                 raise SinkError(
                     f"the encoder {name} does not take {pictures.width}x{pictures.height} pictures in "
-                    f"{wanted.pixel_format or pictures.pixel_format} with these options in a {container} file"
+                    f"{wanted.pixel_format or pictures.pixel_format}{wanted.in_words()} in a {container} file"
                 )
         except SinkError as error:
             if failures is None and (wanted.options or wanted.preset or wanted.crf is not None):

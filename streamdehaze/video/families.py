@@ -127,6 +127,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 """Encoders by FFmpeg's name of a codec: where one stays with the input's codec, one of these is taken."""
 
+COMMON_NAMES: Mapping[str, str] = {
+    "avc": "h264", "x264": "h264", "h.264": "h264", "h265": "hevc", "h.265": "hevc", "x265": "hevc", "svt-av1": "av1",
+}  # fmt: skip
+"""What people call a codec → FFmpeg's name of it."""
+
 FALLBACK = (
     "libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "wrapped_avframe", "gif", "apng", "mpeg2video",
     "mpeg4", "wmv2", "mjpeg", "rawvideo", "flv",

@@ -185,6 +185,8 @@ class FileSink:
         self.dropped += opened.begin(picture, original, self._rate)
         if self.dropped:
             log.warning("%s cannot hold, and so lacks: %s", self._target.name, ", ".join(self.dropped))
+        settings = " ".join(f"{key}={value}" for key, value in self._encoding.options.items())
+        log.info("%s: encoder %s, pixel format %s, %s", self._target.name, self.encoder, self.pixel_format, settings)
         return opened
 
 
