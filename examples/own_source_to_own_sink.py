@@ -37,7 +37,8 @@ class FogCamera:
     def __iter__(self) -> Iterator[Frame]:
         for rendered in self._scene:
             hazy = self._fog.apply(rendered.clear, rendered.depth_metres, rendered.index)
-            yield Frame.from_array((hazy * 255).astype(np.uint8), pts=rendered.index)
+            picture = (hazy * 255).astype(np.uint8)
+            yield Frame.from_array(picture, pts=rendered.index, time_base=self.info.time_base)
 
     def close(self) -> None:
         """A real camera would be let go of here."""

@@ -296,7 +296,9 @@ class Frame:
         return replace(self, planes=planes)
 
     @classmethod
-    def from_array(cls, array: npt.NDArray[Any], *, pts: int | None = None) -> Frame:
+    def from_array(
+        cls, array: npt.NDArray[Any], *, pts: int | None = None, time_base: Fraction = Fraction(1, 1)
+    ) -> Frame:
         """A frame around an array of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA.
 
         Raises:
@@ -315,7 +317,7 @@ class Frame:
         height, width = array.shape[:2]
         pixel_format = PixelFormat.parse(name)
         plane = np.ascontiguousarray(array, dtype=pixel_format.dtype).reshape(height, -1)
-        return cls((plane,), width, height, pixel_format, pts=pts)
+        return cls((plane,), width, height, pixel_format, pts=pts, time_base=time_base)
 
     def to_array(self) -> npt.NDArray[Any]:
         """Back from `from_array`: (height, width[, channels]) of a gray or packed RGB frame.
