@@ -123,7 +123,7 @@ def output_path(source: Input | str | os.PathLike[str], output: str | None = Non
     suffix = path.suffix or (".png" if is_picture(path) else ".mkv")
     result = f"{path.stem}.clear{suffix}"
     if output is None:
-        return str(path.with_name(result))
+        return str(path.parent / result)
     if "{" in output or "}" in output:
         values = {"stem": path.stem, "suffix": suffix, "name": path.name, "parent": str(path.parent)}
         filled = _fill(output, values)

@@ -28,6 +28,8 @@ from streamdehaze.video.window import Window
 
 log = logging.getLogger("streamdehaze")
 
+_BEFORE_SECONDS = 10
+"""So far before the beginning no decoding time lies."""
 _READ_RETRIES = 16
 """Damaged places in a row that reading skips before it takes them for the end."""
 
@@ -216,6 +218,7 @@ class FileSource:
             self.decode_errors += 1
             log.debug("%s: %s", self.name, error)
             pictures = []
+        self.decode_errors += sum(picture.is_corrupt for picture in pictures)
         timed = self._clock.place(pictures, last=last)
         if self._deinterlacer is None:
             yield from timed
@@ -265,8 +268,12 @@ class FileSource:
                     return
             except (av.error.FFmpegError, OSError):
                 break
-        with contextlib.suppress(av.error.FFmpegError, OSError):  # a pipe: read on from where it stands
-            self.container.seek(int(begin // self._time_base), stream=self.video)
+        # MPEG-TS goes by decoding times, and the first keyframe's lies before its presentation: from `begin` it would
+        # land behind that keyframe, too. A pipe takes neither; there, reading goes on from where it stands.
+        for target in (begin - _BEFORE_SECONDS, begin):
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self.container.seek(int(target // self._time_base), stream=self.video)
+                return
 
     def _probe(self) -> Iterator[Fraction]:
         for packet in self.container.demux(self.video):

@@ -28,9 +28,12 @@ class Target:
         """Check that `path` can be written.
 
         Raises:
-            SinkError: if it exists already, is the input, or its folder is missing or may not be written to.
+            SinkError: if it exists already, is the input or a terminal, or its folder is missing or may not be
+                written to.
         """
         if os.fspath(path) == "-":
+            if os.isatty(1):
+                raise SinkError("standard output is a terminal; pipe it to a program, or name a file with -o")
             return cls(None, _known(container or "matroska"))
         target = Path(path)
         refuse_unwritable(target, overwrite, source)
