@@ -50,6 +50,16 @@ def test_psnr_and_ssim_agree_with_scikit_image(sigma: float) -> None:
     assert ssim(result, clear) == pytest.approx(reference, abs=1e-3)
 
 
+def test_ssim_agrees_with_scikit_image_where_the_picture_is_flat() -> None:
+    metrics = pytest.importorskip("skimage.metrics")
+    clear = np.full((64, 64, 3), 200, np.uint8)
+    result = noisy(clear, 0.7)
+    reference = metrics.structural_similarity(
+        clear, result, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert ssim(result, clear) == pytest.approx(reference, abs=1e-3)
+
+
 def test_the_same_picture_scores_finitely() -> None:
     clear = picture(2)
     assert psnr(clear, clear) == 100
