@@ -1,0 +1,56 @@
+"""Log lines for machines to read, and addresses without the passwords in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from datetime import datetime, timezone
+from typing import Any
+
+# Up to the last @ before the path, since passwords may hold an @ that nobody escaped; quotes and white space end it.
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(text: str) -> str:
+    """`text` with user and password left out of every address in it: ``rtsp://admin:1234@cam/1`` → ``rtsp://cam/1``."""
+    return _CREDENTIALS.sub("", text)
+
+
+class RedactingFormatter(logging.Formatter):
+    """Plain lines, tracebacks included, in which no address shows its credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, and whatever `extra` a call added.
+
+    A traceback is one string under "traceback". No address in any of it shows its credentials.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(_redacted(line), ensure_ascii=False, default=str)
+
+
+def _redacted(value: Any) -> Any:
+    """Every string inside without credentials; what is not JSON as text, so that nothing is hidden in it."""
+    if isinstance(value, dict):
+        return {str(key): _redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
