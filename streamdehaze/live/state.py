@@ -1,0 +1,97 @@
+"""The states of a camera, and which of them may follow which."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+log = logging.getLogger("streamdehaze.live")
+
+
+class CameraState(Enum):
+    """What a camera is doing; the value is what status lines, pages and metrics show."""
+
+    CONNECTING = "connecting"
+    """Being opened, or opened and waiting for its first keyframe."""
+    RUNNING = "running"
+    """Frames arrive."""
+    STALLED = "stalled"
+    """Open, but no frame came for longer than the stall time; it is torn down."""
+    BACKING_OFF = "backing_off"
+    """Lost or unreachable; the next try waits for its time."""
+    FAILED = "failed"
+    """Refused in a way that trying again does not mend (wrong password, no such stream); retried slowly."""
+    ENDED = "ended"
+    """Over: the file has ended, or the camera was stopped. Nothing follows."""
+
+
+TRANSITIONS: Mapping[CameraState, frozenset[CameraState]] = {
+    CameraState.CONNECTING: frozenset(
+        {CameraState.RUNNING, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
+    ),
+    CameraState.RUNNING: frozenset(
+        {CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
+    ),
+    CameraState.STALLED: frozenset({CameraState.BACKING_OFF, CameraState.ENDED}),
+    CameraState.BACKING_OFF: frozenset({CameraState.CONNECTING, CameraState.ENDED}),
+    CameraState.FAILED: frozenset({CameraState.CONNECTING, CameraState.ENDED}),
+    CameraState.ENDED: frozenset(),
+}
+"""Each state's possible successors."""
+
+StateListener = Callable[[CameraState, CameraState, str], None]
+"""Called with (state before, state now, message)."""
+
+
+class StateMachine:
+    """Holds the current state; a listener that raises is logged and harms nobody.
+
+    Args:
+        listeners: called in order after each transition, from the thread that made it.
+    """
+
+    def __init__(self, *listeners: StateListener) -> None:
+        self._listeners = list(listeners)
+        self._lock = threading.Lock()
+        self._state = CameraState.CONNECTING
+        self._message = ""
+        self._since = time.monotonic()
+
+    @property
+    def state(self) -> CameraState:
+        """The current state."""
+        return self._state
+
+    @property
+    def message(self) -> str:
+        """Why it is in this state, in one sentence; empty while all is well."""
+        return self._message
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the current state."""
+        return time.monotonic() - self._since
+
+    def listen(self, listener: StateListener) -> None:
+        """Call `listener` after each further transition."""
+        self._listeners.append(listener)
+
+    def to(self, state: CameraState, message: str = "") -> None:
+        """Go to `state`.
+
+        Raises:
+            ValueError: if the table does not allow it.
+        """
+        with self._lock:
+            before = self._state
+            if state not in TRANSITIONS[before]:
+                raise ValueError(f"a camera that is {before.value} cannot become {state.value}")
+            self._state, self._message, self._since = state, message, time.monotonic()
+        for listener in list(self._listeners):
+            try:
+                listener(before, state, message)
+            except Exception:
+                log.exception("a listener of camera states failed")

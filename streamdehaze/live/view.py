@@ -1,0 +1,60 @@
+"""The newest pair of pictures of a camera, for whoever wants to look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from streamdehaze.frame import Frame
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A hazy frame and what became of it."""
+
+    number: int
+    """Grows by 1 with every frame of the camera, from 1."""
+    hazy: Frame
+    clear: Frame
+
+
+class View:
+    """One slot that always holds the newest pair: a slow viewer misses frames and holds nobody up."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._pair: Pair | None = None
+        self._closed = False
+
+    @property
+    def latest(self) -> Pair | None:
+        """The newest pair, without waiting; None before the first."""
+        return self._pair
+
+    def show(self, hazy: Frame, clear: Frame) -> None:
+        """Replace the pair."""
+        with self._changed:
+            number = 1 if self._pair is None else self._pair.number + 1
+            self._pair = Pair(number, hazy, clear)
+            self._changed.notify_all()
+
+    def wait(self, after: int = 0, timeout: float | None = None) -> Pair | None:
+        """The newest pair whose number is greater than `after`.
+
+        Returns None if none comes within `timeout` seconds, or the camera ends.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while self._pair is None or self._pair.number <= after:
+                left = None if deadline is None else deadline - time.monotonic()
+                if self._closed or (left is not None and left <= 0):
+                    return None
+                self._changed.wait(left)
+            return self._pair
+
+    def close(self) -> None:
+        """End all waits: no pair follows."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
