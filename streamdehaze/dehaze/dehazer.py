@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from streamdehaze.dehaze import affine, exact
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.network import DEFAULT_CHECKPOINT
+from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,6 +57,7 @@ class Dehazer:
         self._network_size = network_size
         self._exact = exact
         self.checkpoint = os.fspath(checkpoint)
+        self._asked = engine if isinstance(engine, str) else None
         self.engine: Engine = open_engine(checkpoint, engine) if isinstance(engine, str) else engine
 
     @property
@@ -86,6 +87,28 @@ class Dehazer:
         if self._strength == 0:
             return list(frames)
         return self._process_exact(frames) if self._exact else self._process_small(frames)
+
+    def flush(self) -> list[Frame]:
+        """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
+        return []
+
+    def state_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """What is remembered of the frames so far, by name; empty where every frame stands for itself."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on as the dehazer would that `state` was taken from."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what becomes of a frame, as plain values; two dehazers with the same give the same."""
+        return {
+            "checkpoint": checkpoint_hash(find_checkpoint(self.checkpoint)) if self._asked is not None else "",
+            "engine": self._asked or self.engine.name,
+            "strength": self._strength,
+            "network_size": self._network_size,
+            "exact": self._exact,
+        }
 
     def _process_small(self, frames: Sequence[Frame]) -> list[Frame]:
         shapes = [affine.network_shape(f.width, f.height, self._network_size) for f in frames]

@@ -6,13 +6,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
-from streamdehaze.video.protocols import Sink, Source
+from streamdehaze.video.cut import Cut, Cutter
+from streamdehaze.video.protocols import SegmentSink, Sink, Source
 
 QUEUE_BYTES = 16 << 20
 """Bound of each of the two queues; one frame always fits."""
@@ -32,6 +34,9 @@ class Pipeline:
     2. The dehaze thread takes batches of `batch_size` frames (the last one may be smaller) and queues clear frames.
     3. The encode thread writes them and closes the sink, which gives the output its final name.
 
+    With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
+    of it together with what the dehazer remembers there.
+
     Both queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
     aborts the sink and is the one `run` raises. The caller closes the source.
 
@@ -48,6 +53,7 @@ class Pipeline:
         batch_size: int | None = None,
         queue_bytes: int = QUEUE_BYTES,
         stop: threading.Event | None = None,
+        cutter: Cutter | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch size must be at least 1, not {batch_size}")
@@ -55,8 +61,9 @@ class Pipeline:
         self._batch_size = batch_size
         self._cancel = stop or threading.Event()
         self._stop = threading.Event()
-        self._hazy: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
-        self._clear: ByteQueue[Frame | None] = ByteQueue(queue_bytes, self._stop)
+        self._hazy: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._cutter = cutter
         self._first_error: BaseException | None = None
         self._complete = False
         self._error_lock = threading.Lock()
@@ -130,6 +137,12 @@ class Pipeline:
         while True:
             with statistics.busy():
                 frame = next(frames, None)
+            if frame is not None and self._cutter is not None:
+                with statistics.busy():
+                    cut = self._cutter.before(frame)
+                if cut is not None:
+                    with statistics.waiting():
+                        self._hazy.put(replace(cut, damaged=getattr(self._source, "damaged", 0)), 0)
             with statistics.waiting():
                 self._hazy.put(frame, frame.nbytes if frame else 0)
             if frame is None:
@@ -137,22 +150,30 @@ class Pipeline:
             statistics.frames += 1
 
     def _dehaze(self, statistics: StageStatistics) -> None:
+        item: Frame | Cut | None
         ended = False
         while not ended:
             batch: list[Frame] = []
-            while not ended and not self._is_full(batch):
+            while True:
                 with statistics.waiting():
-                    frame = self._hazy.get()
-                if frame is None:
-                    ended = True
-                else:
-                    batch.append(frame)
+                    item = self._hazy.get()
+                if not isinstance(item, Frame):
+                    break
+                batch.append(item)
+                if self._is_full(batch):
+                    break
+            ended = item is None
             with statistics.busy():
                 clear = self._dehazer.process(batch) if batch else []
+                if not isinstance(item, Frame):
+                    clear += self._dehazer.flush()
             for frame in clear:
                 with statistics.waiting():
                     self._clear.put(frame, frame.nbytes)
                 statistics.frames += 1
+            if isinstance(item, Cut):
+                with statistics.waiting():
+                    self._clear.put(replace(item, state=self._dehazer.state_dict()), 0)
         with statistics.waiting():
             self._clear.put(None, 0)
 
@@ -164,11 +185,15 @@ class Pipeline:
     def _encode(self, statistics: StageStatistics) -> None:
         while True:
             with statistics.waiting():
-                frame = self._clear.get()
+                item = self._clear.get()
             with statistics.busy():
-                if frame is None:
+                if item is None:
                     self._sink.close()
                     self._complete = True
                     return
-                self._sink.write(frame)
+                if isinstance(item, Cut):
+                    assert isinstance(self._sink, SegmentSink)
+                    self._sink.cut(item)
+                    continue
+                self._sink.write(item)
             statistics.frames += 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.cut import Cut
 
 
 @runtime_checkable
@@ -40,4 +41,13 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Give the output up and leave nothing under its final name; may be called after a failed `close`."""
+        ...
+
+
+@runtime_checkable
+class SegmentSink(Sink, Protocol):
+    """A sink that keeps what is finished: after a cut, all that came before it is safe."""
+
+    def cut(self, cut: Cut) -> None:
+        """End a segment here; the frames that follow begin the next one."""
         ...

@@ -1,0 +1,82 @@
+"""Where the work on a long file is cut into segments, and how the very place is found again in the input."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.frame import Frame
+
+State = Mapping[str, npt.NDArray[np.generic]]
+"""What smoothing over time remembers, by name."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The place between two frames at which a segment ends and the next one begins."""
+
+    frames: int
+    """Frames before it, counted from the beginning of the work."""
+    last_pts: int | None
+    """Presentation time of the last frame before it, in the ticks of the source."""
+    last_hash: str
+    """Of the hazy pixels of that frame."""
+    damaged: int = 0
+    """Damaged places of the input met so far."""
+    state: State = field(default_factory=dict, compare=False, repr=False)
+    """What the dehazer remembers of the frames before, for the first frame after."""
+
+
+class Cutter:
+    """Decides where segments end: at the first keyframe from `length` frames on, and without one at twice that.
+
+    The decision depends on the frames since the last cut alone, so that work taken up again at a cut is cut at the
+    same places as work that never stopped.
+
+    Args:
+        length: frames a segment has at least.
+        begin: the cut at which the work is taken up again.
+    """
+
+    def __init__(self, length: int, begin: Cut | None = None) -> None:
+        self._length = max(1, length)
+        self._count = 0
+        self._total = 0 if begin is None else begin.frames
+        self._last: Frame | None = None
+
+    def before(self, frame: Frame) -> Cut | None:
+        """The cut before this frame, if there is one; every frame is to be shown once, in order."""
+        cut = None
+        due = self._count >= 2 * self._length or (self._count >= self._length and is_keyframe(frame))
+        if due and self._last is not None:
+            cut = Cut(self._total, self._last.pts, frame_hash(self._last))
+            self._count = 0
+        self._count += 1
+        self._total += 1
+        self._last = frame
+        return cut
+
+
+def segment_length(seconds: float, rate: Fraction | None) -> int:
+    """Frames of a segment of `seconds` at `rate` frames a second (25 where nobody knows)."""
+    return max(1, round(seconds * (rate or 25)))
+
+
+def is_keyframe(frame: Frame) -> bool:
+    """Whether decoding can begin with the picture this frame was made of."""
+    return isinstance(frame.opaque, av.VideoFrame) and bool(frame.opaque.key_frame)
+
+
+def frame_hash(frame: Frame) -> str:
+    """32 hexadecimal digits of the samples that show; what pads the rows does not count."""
+    digest = hashlib.blake2b(f"{frame.pixel_format.name} {frame.width}x{frame.height}".encode(), digest_size=16)
+    for index, plane in enumerate(frame.planes):
+        row, rows = frame.pixel_format.plane_size(index, frame.width, frame.height)
+        digest.update(np.ascontiguousarray(plane[:rows, :row]).view(np.uint8).data)
+    return digest.hexdigest()
