@@ -84,6 +84,21 @@ print(engine.name, "torch" in sys.modules)
     assert done.stdout.split()[-1] == "False"
 
 
+def test_a_build_needs_no_more_than_its_extra(made: Path, tmp_path: Path) -> None:
+    # The extras `train` and `onnx` bring these; `openvino` and `torch` alone must do.
+    program = f"""
+import sys
+for absent in ("torchvision", "onnxscript", "onnxruntime", "lightning", "scipy", "matplotlib"):
+    sys.modules[absent] = None
+from streamdehaze.cli import main
+main(["engine", "build", "--engine", "openvino", "--checkpoint", {str(made / "mine.safetensors")!r}])
+"""
+    environment = {**os.environ, "STREAMDEHAZE_ENGINES": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "verified: " in done.stdout
+
+
 def test_an_engine_serves_every_batch_and_size_as_pytorch_does(made: Path, cache: EngineCache) -> None:
     engine, torch_engine = (
         open_engine(str(made / "mine.safetensors"), "openvino"),

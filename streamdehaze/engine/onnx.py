@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from streamdehaze.errors import EngineError
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
@@ -67,17 +66,29 @@ class _Float32Tanh(nn.Module):
 
 
 class NativeDeformConv(nn.Module):
-    """The same layer by torchvision's operator, which the exporter writes as ONNX DeformConv."""
+    """The same layer by torchvision's operator, which the exporter writes as ONNX DeformConv.
+
+    Raises:
+        EngineError: if torchvision is not installed (extra `tensorrt`).
+    """
 
     def __init__(self, dcn: ModulatedDeformConv) -> None:
         super().__init__()
+        try:
+            from torchvision.ops import deform_conv2d
+        except ImportError as error:
+            raise EngineError(
+                "the native deformable convolution needs torchvision: pip install 'streamdehaze[tensorrt]', or set "
+                'deformable = "grid" in the recipe'
+            ) from error
+        self._operator = deform_conv2d
         self.weight, self.bias, self.conv_offset_mask = dcn.weight, dcn.bias, dcn.conv_offset_mask
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
         shifts_1, shifts_2, mask = self.conv_offset_mask(x).chunk(3, dim=1)
         offset = torch.cat([shifts_1, shifts_2], dim=1)
-        clear: Tensor = deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=torch.sigmoid(mask))
+        clear: Tensor = self._operator(x, offset, self.weight, self.bias, padding=1, mask=torch.sigmoid(mask))
         return clear
 
 
