@@ -1,29 +1,23 @@
-"""Log lines for machines to read, and addresses without the passwords in them."""
+"""Log lines for machines to read, and none with a password in it."""
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-# Up to the last @ before the path, since passwords may hold an @ that nobody escaped; quotes and white space end it.
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+from streamdehaze.live.address import without_secrets
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def redact(text: str) -> str:
-    """`text` with user and password left out of every address in it: ``rtsp://admin:1234@cam/1`` → ``rtsp://cam/1``."""
-    return _CREDENTIALS.sub("", text)
-
-
 class RedactingFormatter(logging.Formatter):
-    """Plain lines, tracebacks included, in which no address shows its credentials."""
+    """Plain lines, tracebacks included, in which no address shows its credentials or query."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return without_secrets(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,4 +47,4 @@ def _redacted(value: Any) -> Any:
         return [_redacted(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return redact(str(value))
+    return without_secrets(str(value))

@@ -1,0 +1,246 @@
+"""What the server answers to which path."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any, get_args
+from urllib.parse import parse_qs, quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from streamdehaze.live.state import CameraState
+from streamdehaze.live.web.access import SESSION_SECONDS, Access
+from streamdehaze.live.web.address import Address, HostNames
+from streamdehaze.live.web.describe import describe
+from streamdehaze.live.web.feed import SNAPSHOT_QUALITY, Feeds, PictureEncoder, Side
+from streamdehaze.live.web.files import load_page_files
+from streamdehaze.live.web.guard import Guard, refuse
+from streamdehaze.live.web.metrics import Metrics
+from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
+from streamdehaze.live.web.stream import MjpegResponse
+
+WALL_INTERVAL_SECONDS = 0.1
+"""Between two pictures of a camera on the wall at least."""
+_FIRST_PICTURE_SECONDS = 2.0
+
+
+class Change(BaseModel):
+    """What the page may change of a camera."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    enabled: bool | None = None
+
+
+class Page:
+    """The ASGI application.
+
+    Args:
+        pipeline: whose cameras are shown.
+        access: who may come in.
+        address: where it is served.
+        host_names: names to be called by, besides those of the machine.
+        viewers: streams sent at once at most.
+    """
+
+    def __init__(
+        self, pipeline: WatchedPipeline, access: Access, address: Address, host_names: tuple[str, ...], viewers: int
+    ) -> None:
+        self._pipeline, self._access, self._maximum_viewers = pipeline, access, viewers
+        self._cookie_name = f"streamdehaze_{address.port}"  # cookies do not tell ports apart
+        self._viewers = 0
+        self._feeds = Feeds(pipeline)
+        self._files = load_page_files()
+        self._metrics = Metrics(pipeline, lambda: self._viewers)
+        self.stopping = asyncio.Event()
+        """Ends all streams when set."""
+        routes = [
+            Route("/", self._index),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+            Route("/static/{name}", self._static),
+            Route("/api/cameras", self._cameras),
+            Route("/api/cameras/{name:path}", self._change, methods=["PATCH"]),
+            Route("/wall", self._wall),
+            Route("/cameras/{name:path}/stream", self._stream),
+            Route("/cameras/{name:path}/snapshot", self._snapshot),
+            Route("/healthz", self._alive),
+            Route("/readyz", self._ready),
+            Route("/metrics", self._measure),
+        ]
+        inner = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _say})
+        self._guard = Guard(inner, access, HostNames(address, host_names), self._cookie_name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        yield
+        self._feeds.close()
+
+    # --- the page and its door
+
+    async def _index(self, request: Request) -> Response:
+        return self._file("index.html", request)
+
+    async def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._files or name.endswith(".html"):
+            raise HTTPException(404)
+        return self._file(name, request)
+
+    def _file(self, name: str, request: Request) -> Response:
+        file = self._files[name]
+        headers = {"ETag": file.tag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == file.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, media_type=file.media_type, headers=headers)
+
+    async def _login(self, request: Request) -> Response:
+        if request.method == "GET":
+            if self._access.is_open or self._guard.has_session(request):
+                return RedirectResponse("/", 303)
+            return self._file("login.html", request)
+        token = parse_qs((await request.body()).decode("utf-8", "replace")).get("token", [""])[0]
+        refusal = self._guard.refusal_of_token(request, token)
+        if refusal is not None:
+            return refusal
+        answer = JSONResponse({"welcome": True})
+        answer.set_cookie(
+            self._cookie_name,
+            self._access.new_session(),
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=request.headers.get("origin", "").startswith("https:"),
+        )
+        return answer
+
+    async def _logout(self, request: Request) -> Response:
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(self._cookie_name, httponly=True, samesite="strict")
+        return answer
+
+    # --- cameras
+
+    async def _cameras(self, _: Request) -> Response:
+        statuses = await run_in_threadpool(lambda: [camera.status() for camera in self._pipeline.cameras.values()])
+        return JSONResponse({"cameras": [describe(status) for status in statuses], "login": not self._access.is_open})
+
+    async def _change(self, request: Request) -> Response:
+        camera = self._camera(request)
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            return refuse(415, "send application/json")
+        try:
+            change = Change.model_validate_json(await request.body())
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the request"
+            return refuse(422, f"{field}: {first['msg']}")
+        if change.strength is not None:
+            await run_in_threadpool(camera.set_strength, change.strength)
+        if change.enabled is not None:
+            await run_in_threadpool(camera.set_enabled, change.enabled)
+        return JSONResponse(describe(await run_in_threadpool(camera.status)))
+
+    def _camera(self, request: Request) -> WatchedCamera:
+        camera = self._pipeline.cameras.get(request.path_params["name"])
+        if camera is None:
+            raise HTTPException(404, "there is no camera of that name")
+        return camera
+
+    async def _stream(self, request: Request) -> Response:
+        self._camera(request)
+        return self._viewing([request.path_params["name"]], _side(request), _width(request, 960), 0.0)
+
+    async def _wall(self, request: Request) -> Response:
+        return self._viewing(list(self._pipeline.cameras), _side(request), _width(request, 480), WALL_INTERVAL_SECONDS)
+
+    def _viewing(self, names: list[str], side: Side, width: int, interval_seconds: float) -> Response:
+        if self._viewers >= self._maximum_viewers:
+            answer = refuse(503, f"{self._maximum_viewers} viewers are watching already; try again later")
+            answer.headers["Retry-After"] = "10"
+            return answer
+        return _Viewing(self, names, side, width, interval_seconds)
+
+    async def _snapshot(self, request: Request) -> Response:
+        camera, side = self._camera(request), _side(request)
+        jpeg = await run_in_threadpool(_snapshot, camera, side)
+        if jpeg is None:
+            return refuse(503, "this camera has shown no picture yet")
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", request.path_params["name"])
+        file_name = f"{name}-{side}-{time.strftime('%Y%m%d-%H%M%S')}.jpg"
+        headers = {"Content-Disposition": f'attachment; filename="{quote(file_name)}"'}
+        return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+    # --- operators
+
+    async def _alive(self, _: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def _ready(self, _: Request) -> Response:
+        statuses = await run_in_threadpool(lambda: [camera.status() for camera in self._pipeline.cameras.values()])
+        running = sum(status.state is CameraState.RUNNING for status in statuses)
+        text = f"{running} of {len(statuses)} cameras running\n"
+        return PlainTextResponse(text, 200 if running else 503)
+
+    async def _measure(self, _: Request) -> Response:
+        text = await run_in_threadpool(self._metrics.text)
+        return Response(text, media_type=self._metrics.media_type)
+
+
+class _Viewing(Response):
+    """A stream that counts as one viewer as long as it goes on."""
+
+    def __init__(self, page: Page, names: list[str], side: Side, width: int, interval_seconds: float) -> None:
+        self._page, self._names, self._interval_seconds = page, names, interval_seconds
+        self._side: Side = side
+        self._width = width
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = self._page
+        page._viewers += 1
+        try:
+            with ExitStack() as stack:
+                feeds = {n: stack.enter_context(page._feeds.open(n, self._side, self._width)) for n in self._names}
+                await MjpegResponse(feeds, page.stopping, self._interval_seconds)(scope, receive, send)
+        finally:
+            page._viewers -= 1
+
+
+def _snapshot(camera: WatchedCamera, side: Side) -> bytes | None:
+    pair = camera.view.wait(0, _FIRST_PICTURE_SECONDS)
+    return None if pair is None else PictureEncoder(side, quality=SNAPSHOT_QUALITY)(pair)
+
+
+def _side(request: Request) -> Side:
+    asked = request.query_params.get("side", "clear")
+    for side in get_args(Side):
+        if side == asked:
+            known: Side = side
+            return known
+    raise HTTPException(422, "side is both, clear or hazy")
+
+
+def _width(request: Request, default: int) -> int:
+    asked = request.query_params.get("width", str(default))
+    if not re.fullmatch(r"[0-9]{1,5}", asked):
+        raise HTTPException(422, "width is a number of pixels")
+    return int(asked)
+
+
+async def _say(_: Request, error: Any) -> Response:
+    return refuse(error.status_code, error.detail)

@@ -1,0 +1,58 @@
+"""A camera's status as the page reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamdehaze.live.address import without_secrets
+from streamdehaze.live.status import CameraStatus, SinkStatus
+
+
+def describe(status: CameraStatus) -> dict[str, Any]:
+    """The status in JSON's types, without credentials whatever the messages hold."""
+    p50, p99 = status.latency_seconds
+    return {
+        "name": status.name,
+        "url": without_secrets(status.url),
+        "state": status.state.value,
+        "message": without_secrets(status.message),
+        "width": status.width,
+        "height": status.height,
+        "codec": status.codec,
+        "fps_in": round(status.fps_in, 2),
+        "fps_out": round(status.fps_out, 2),
+        "latency_p50_seconds": round(p50, 4),
+        "latency_p99_seconds": round(p99, 4),
+        "frames_in": status.frames_in,
+        "frames_out": status.frames_out,
+        "dropped": dict(status.dropped),
+        "reconnects": status.reconnects,
+        "buffered": status.buffered,
+        "buffer_limit": status.buffer_limit,
+        "adapt_level": status.adapt_level,
+        "adapt_text": status.adapt_text,
+        "engine": status.engine,
+        "strength": status.strength,
+        "enabled": status.enabled,
+        "state_seconds": round(status.state_seconds, 1),
+        "sinks": [_describe_sink(sink) for sink in status.sinks],
+    }
+
+
+def _describe_sink(sink: SinkStatus) -> dict[str, Any]:
+    return {
+        "name": sink_name(sink.name),
+        "connected": sink.connected,
+        "message": without_secrets(sink.message),
+        "reconnects": sink.reconnects,
+    }
+
+
+def sink_name(address: str) -> str:
+    """A sink's address without what may be a secret: streaming services put the stream's key into the path."""
+    if "://" not in address:
+        return address
+    parts = urlsplit(address)
+    host = without_secrets(f"//{parts.netloc}").removeprefix("//").rpartition("@")[2]
+    return f"{parts.scheme}://{host}/…" if parts.scheme.startswith("rtmp") else without_secrets(address)

@@ -1,0 +1,42 @@
+"""What the page needs of a pipeline and its cameras; `LivePipeline` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from streamdehaze.live.status import CameraCounters, CameraStatus
+from streamdehaze.live.view import View
+
+
+class WatchedCamera(Protocol):
+    """A camera that can be looked at and adjusted; every member may be used from any thread."""
+
+    @property
+    def view(self) -> View:
+        """The newest pair of pictures."""
+        ...
+
+    @property
+    def counters(self) -> CameraCounters:
+        """What it has counted."""
+        ...
+
+    def status(self) -> CameraStatus:
+        """How it is, without secrets."""
+        ...
+
+    def set_strength(self, strength: float) -> None:
+        """Remove this share of the haze, 0 to 1, from the next frame on."""
+        ...
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Whether haze is removed at all, from the next frame on."""
+        ...
+
+
+class WatchedPipeline(Protocol):
+    """The cameras by name; the mapping may change when the configuration is read again."""
+
+    @property
+    def cameras(self) -> Mapping[str, WatchedCamera]: ...

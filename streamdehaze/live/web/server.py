@@ -1,0 +1,168 @@
+"""The web server in a thread of its own."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+import uvicorn
+
+from streamdehaze.errors import ConfigError
+from streamdehaze.live.web.access import Access
+from streamdehaze.live.web.address import DEFAULT_PORT, Address
+from streamdehaze.live.web.app import Page
+from streamdehaze.live.web.connection import Connection
+from streamdehaze.live.web.protocols import WatchedPipeline
+
+log = logging.getLogger("streamdehaze.live.web")
+
+_SEND_BUFFER_BYTES = 128 << 10
+"""What the system may hold back for a slow client: a frame or two, not seconds of them."""
+_HEAD_BYTES = 16 << 10
+_START_SECONDS, _STOP_SECONDS = 10.0, 4.0
+_REASONS = {
+    errno.EADDRINUSE: "another program listens there already; choose another port",
+    errno.EACCES: "the system does not let you; choose a port above 1023",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes on at most."""
+
+    viewers: int = 32
+    """Streams sent at once; each wall or camera view is one."""
+    connections: int = 512
+    """Connections that get an answer other than "busy"."""
+
+
+class WebServer:
+    """Serves the page of a pipeline from `start` until `stop`, or until the stop event is set.
+
+    Args:
+        pipeline: whose cameras are shown.
+        address: where to listen; anything but loopback needs a token.
+        token: what visitors must know, 16 characters or more.
+        host_names: names under which the page is visited, besides the machine's own (behind a proxy, say).
+        limits: viewers and connections.
+        stop: ends the server when set.
+
+    Raises:
+        ConfigError: if a token is missing or too short, or the address cannot be had.
+    """
+
+    def __init__(
+        self,
+        pipeline: WatchedPipeline,
+        address: Address,
+        *,
+        token: str | None = None,
+        host_names: tuple[str, ...] = (),
+        limits: Limits | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        limits = limits or Limits()
+        if token is None and not address.is_loopback:
+            raise ConfigError(
+                f"{address} can be reached from other machines and so needs a token; give one, or serve on 127.0.0.1"
+            )
+        access = Access(token)
+        self._socket = _listen(address)
+        self.address = Address(address.host, self._socket.getsockname()[1])
+        """Where it listens, with the port the system chose if 0 was asked for."""
+        self._stop = stop or threading.Event()
+        page = Page(pipeline, access, self.address, host_names, limits.viewers)
+        config = uvicorn.Config(
+            page,
+            loop="asyncio",
+            http=Connection,
+            ws="none",
+            log_config=None,
+            log_level="critical",  # failures are logged by the door, under our own name
+            access_log=False,
+            proxy_headers=False,  # a client must not choose the address its wrong tokens are counted under
+            server_header=False,
+            limit_concurrency=limits.connections,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config, page, self._stop)
+        self._thread = threading.Thread(target=self._run, name="streamdehaze-web")
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address.host, self.address.host)
+        return f"http://{Address(host, self.address.port)}/"
+
+    def start(self) -> None:
+        """Begin to answer; returns once it does."""
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while self._thread.is_alive() and not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End all streams and leave."""
+        self._stop_requested()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def _stop_requested(self) -> None:
+        self._server.should_stop = True
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except Exception:
+            log.exception("the web page has failed; the cameras go on without it")
+        finally:
+            self._socket.close()
+
+
+class _Server(uvicorn.Server):
+    """Looks ten times a second whether it should stop."""
+
+    def __init__(self, config: uvicorn.Config, page: Page, stop: threading.Event) -> None:
+        super().__init__(config)
+        self._page, self._stop = page, stop
+        self.should_stop = False
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.should_stop or self._stop.is_set():
+            self._page.stopping.set()
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(
+    pipeline: WatchedPipeline,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    token: str | None = None,
+    *,
+    stop: threading.Event | None = None,
+) -> WebServer:
+    """Start the page of `pipeline` and return its server; see `WebServer`."""
+    server = WebServer(pipeline, Address(host, port), token=token, stop=stop)
+    server.start()
+    return server
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise ConfigError(f"the web page cannot be served on {address}: {reason}") from error
+    return listener

@@ -1,0 +1,43 @@
+// What the page asks of the server, besides pictures.
+
+async function ask(path, options) {
+  const answer = await fetch(path, options);
+  if (answer.status === 401) {
+    location.replace("/login");
+    return new Promise(() => {}); // the page is being left
+  }
+  if (!answer.ok) throw new Error((await answer.json()).error);
+  return answer.json();
+}
+
+export const readCameras = () => ask("/api/cameras");
+
+// Sends the newest of several changes made in quick succession, one request at a time.
+export class Changes {
+  #path;
+  #next = null;
+  #busy = false;
+
+  constructor(name) {
+    this.#path = `/api/cameras/${encodeURIComponent(name)}`;
+  }
+
+  get pending() {
+    return this.#busy;
+  }
+
+  async send(change) {
+    this.#next = { ...this.#next, ...change };
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      while (this.#next) {
+        const body = JSON.stringify(this.#next);
+        this.#next = null;
+        await ask(this.#path, { method: "PATCH", body, headers: { "Content-Type": "application/json" } });
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+}

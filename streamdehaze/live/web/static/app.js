@@ -1,0 +1,56 @@
+// Asks for the cameras' status once a second and shows the wall or, by the address after "#", one camera.
+import { readCameras } from "./api.js";
+import { CameraView } from "./camera.js";
+import { Wall } from "./wall.js";
+
+const POLL_MILLISECONDS = 1000;
+const main = document.getElementById("main");
+const summary = document.getElementById("summary");
+const notice = document.getElementById("notice");
+let view = null;
+
+function tell(problem) {
+  notice.textContent = problem && problem.charAt(0).toUpperCase() + problem.slice(1);
+  notice.hidden = !problem;
+}
+
+function route() {
+  view?.leave();
+  const name = decodeURIComponent(location.hash.slice(1));
+  document.title = name ? `${name} – StreamDehaze` : "StreamDehaze";
+  view = name ? new CameraView(main, name, tell) : new Wall(main, tell);
+  scrollTo(0, 0);
+}
+
+let contact = true;
+
+async function poll() {
+  try {
+    const { cameras, login } = await readCameras();
+    const running = cameras.filter((camera) => camera.state === "running").length;
+    summary.textContent = `${running} of ${cameras.length} running`;
+    summary.classList.toggle("bad", running < cameras.length);
+    document.getElementById("logout").hidden = !login;
+    view.update(cameras);
+    if (!contact) tell("");
+    contact = true;
+  } catch {
+    contact = false;
+    tell("No contact with StreamDehaze; trying again …");
+  }
+}
+
+async function keepPolling() {
+  for (;;) {
+    if (!document.hidden) await poll();
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+  }
+}
+
+addEventListener("hashchange", () => {
+  route();
+  poll();
+});
+document.addEventListener("visibilitychange", () => view.show(!document.hidden));
+route();
+keepPolling();
