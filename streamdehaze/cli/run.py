@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from streamdehaze.pipeline import Report
     from streamdehaze.video import EncodeOptions
     from streamdehaze.video.inputs import Job
+
+log = logging.getLogger("streamdehaze")
 
 
 def seconds(text: str) -> float:
@@ -45,6 +48,18 @@ def key_value(text: str) -> tuple[str, str]:
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option(
+    "--resume/--no-resume",
+    default=None,
+    help="Go on with unfinished work (also done unasked) and leave finished outputs alone; or begin anew.",
+)
+@click.option(
+    "--segment-seconds",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Work on longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
+)
 @click.option("--recursive", is_flag=True, help="Take the folders inside folders too.")
 @click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
@@ -65,6 +80,13 @@ def key_value(text: str) -> tuple[str, str]:
 @click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
 @click.option("--start", type=seconds, metavar="TIME", help="Begin here; all streams are cut alike.")
 @click.option("--end", type=seconds, metavar="TIME", help="End here.")
+@click.option(
+    "--on-damage",
+    type=click.Choice(["keep", "skip", "stop"]),
+    default="keep",
+    show_default=True,
+    help="Keep or skip pictures the decoder had to conceal damage in, or stop there.",
+)
 @click.option("--deinterlace", is_flag=True, help="Make whole pictures of interlaced ones.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was done as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -117,18 +139,30 @@ def _run(
     job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Do one job; a failure is printed and does not keep the others from being done."""
+    log.info("'%s' becomes '%s'", job.input, job.output)
+    from streamdehaze.video import is_finished, kept_work
+
+    if options["resume"] and not options["overwrite"] and is_finished(job.output):
+        log.warning("'%s' is there already and left as it is", job.output)
+        return {"input": job.input, "output": job.output, "frames_out": 0, "skipped": True}
     try:
         report = _dehaze(job, dehazer, encode, stop, console, options)
     except Cancelled:
-        raise Cancelled(f"stopped; '{job.output}' was not finished and nothing of it is kept") from None
+        kept = kept_work(job.output)
+        rest = f"{kept}; the same command goes on" if kept else "nothing of it is kept"
+        raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
     except StreamDehazeError as error:
         console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+        if kept := kept_work(job.output):
+            console.print(f"{kept}", markup=False, soft_wrap=True)
         if options["verbose"]:
             console.print_exception()
         return {"input": job.input, "error": str(error)}
     if not options["quiet"]:
         statistics = report.statistics
         frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
+        if statistics.earlier_frames:
+            frames += f" after {statistics.earlier_frames} of earlier runs"
         console.print(
             f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
             f"({dehazer.engine.name}; bottleneck: {statistics.bottleneck})",
@@ -153,6 +187,7 @@ def _dehaze(
             end=options["end"],
             hwaccel=options["hwaccel"],
             deinterlace=options["deinterlace"],
+            on_damage=options["on_damage"],
             stop=stop,
         )
     ) as source:
@@ -166,6 +201,8 @@ def _dehaze(
                 encode=encode,
                 container=options["container"],
                 overwrite=options["overwrite"],
+                segment_seconds=options["segment_seconds"],
+                resume=options["resume"] is not False,
                 progress=None if options["quiet"] else shown.update,
                 stop=stop,
             )
