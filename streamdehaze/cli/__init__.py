@@ -9,7 +9,7 @@ import rich_click as click
 
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
-_COMMANDS = ("run", "compare", "demo", "doctor", "bench", "engine", "train", "evaluate", "data", "checkpoint")
+_COMMANDS = ("run", "live", "compare", "demo", "doctor", "bench", "engine", "train", "evaluate", "data", "checkpoint")
 
 
 class _Group(click.RichGroup):

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from streamdehaze.errors import ConfigError
 
 _IN_TEXT = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/'\"<>]*@", re.IGNORECASE)
-_KEY_IN_PATH = re.compile(r"\b(pass(?:word|wd)?|pwd|token|secret|key)=[^&/_;?\s]*", re.IGNORECASE)
+_KEY_IN_PATH = re.compile(r"(?<![a-z])(pass(?:word|wd)?|pwd|token|secret|key)=[^&/_;?\s]*", re.IGNORECASE)
 """Some recorders want "…/user=admin_password=secret_channel=1"."""
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
@@ -27,11 +27,12 @@ class Address:
 
     @classmethod
     def of(cls, url: str, *, username: str | None = None, password: str | None = None) -> Address:
-        """An address, with credentials from elsewhere put in where given.
+        """An address, with credentials from elsewhere and environment variables (``${NAME}``) put in.
 
         Raises:
-            ConfigError: if it has no host.
+            ConfigError: if it has no host, or a variable is not set.
         """
+        url = _with_variables(url)
         if "://" not in url:
             return cls(url, url)
         try:
@@ -83,7 +84,7 @@ def read_secret(*, env: str | None = None, file: Path | None = None) -> str | No
     """
     if env is not None:
         if env not in os.environ:
-            raise ConfigError(f"the environment variable {env}, which shall hold a password, is not set")
+            raise ConfigError(f"the environment variable {env}, which an address needs, is not set")
         return os.environ[env]
     if file is not None:
         try:
@@ -91,3 +92,13 @@ def read_secret(*, env: str | None = None, file: Path | None = None) -> str | No
         except OSError as error:
             raise ConfigError(f"the password file '{file}' cannot be read: {error.strerror}") from error
     return None
+
+
+def _with_variables(url: str) -> str:
+    """`url` with each ``${NAME}`` replaced by that environment variable, escaped where it is part of an address."""
+
+    def value(match: re.Match[str]) -> str:
+        secret = read_secret(env=match[1]) or ""
+        return quote(secret, safe="") if "://" in url else secret
+
+    return re.sub(r"\$\{(\w+)\}", value, url)

@@ -1,40 +1,83 @@
-"""One camera: its state, its counters, its newest pictures, and the two things an operator may change."""
+"""One camera: its supervisor, counters, newest pictures and sinks, and the two things an operator may change."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import av
+from av.video.stream import VideoStream
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
+from streamdehaze.live.broadcast import Broadcast
 from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.connection import Connection, is_file
+from streamdehaze.live.encoded import Encoded
+from streamdehaze.live.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
+from streamdehaze.live.supervisor import Supervisor
+from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.live.view import View
+from streamdehaze.video.planes import frame_from_av
+
+if TYPE_CHECKING:
+    from streamdehaze.live.adapt import Adapt
+    from streamdehaze.live.worker import Carried
 
 FrameListener = Callable[["Camera", Frame, Frame], None]
-"""Called with (camera, hazy frame, clear frame)."""
+"""Called with (camera, hazy frame, clear frame) from the engine's thread: be quick."""
 CameraStateListener = Callable[["Camera", CameraState, str], None]
 """Called with (camera, its state now, message)."""
 
 
 class Camera:
-    """A camera of a `LivePipeline`; everything here may be called from any thread."""
+    """A camera of a `LivePipeline`; what its status, view and setters say may be asked from any thread.
 
-    def __init__(self, config: CameraConfig) -> None:
+    Args:
+        config: what is wanted of it.
+        intake: where its frames wait for the engine.
+        adapt: the quality in force.
+        engine: tells what serves.
+        on_frame: called for each clear frame.
+
+    Raises:
+        ConfigError: if a sink's target is none.
+    """
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        intake: Intake,
+        *,
+        adapt: Adapt,
+        engine: Callable[[], str],
+        on_frame: FrameListener | None = None,
+    ) -> None:
         self.config = config
         self.machine = StateMachine()
         self.counters = CameraCounters()
         self.view = View()
         self.started_at = time.time()
-        self._lock = threading.Lock()
+        self.carried: Carried | None = None
+        """Affine maps of the last run of the network; of the engine's thread alone."""
         self._strength, self._enabled = config.strength, config.enabled
         self._size: tuple[int, int] | None = None
-        self.codec: str | None = None
-        self.adapt: Callable[[], tuple[int, str]] = lambda: (0, "full quality")
-        self.engine: Callable[[], str] = lambda: ""
-        self.buffered: Callable[[], int] = lambda: 0
+        self._codec: str | None = None
+        self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
+        self._patient = is_file(config.url) and not config.realtime
+        self._intake = intake
+        self._lane = Lane(self, config.buffer_frames, config.latency_budget, self._patient, self._dropped)
+        self._lock = threading.Lock()
+        self._timeline = Timeline(follow_arrival=not is_file(config.url))
+        self._corrected = 0
+        self._connection: Connection | None = None
+        self._next_due = 0.0
+        self._broadcast = Broadcast(config, self.counters)
+        self._supervisor = Supervisor(config, self, self.machine, self.counters)
 
     @property
     def name(self) -> str:
@@ -65,16 +108,9 @@ class Camera:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
 
-    def publish(self, hazy: Frame, clear: Frame) -> None:
-        """Count and show a pair of frames."""
-        self._size = (hazy.width, hazy.height)
-        self.counters.published()
-        self.view.show(hazy, clear)
-
     def status(self) -> CameraStatus:
         """All there is to know at this moment."""
         counters = self.counters.snapshot()
-        level, text = self.adapt()
         width, height = self._size or (None, None)
         return CameraStatus(
             name=self.name,
@@ -83,7 +119,7 @@ class Camera:
             message=self.machine.message,
             width=width,
             height=height,
-            codec=self.codec,
+            codec=self._codec,
             fps_in=counters.fps_in,
             fps_out=counters.fps_out,
             latency_seconds=counters.latency_seconds,
@@ -91,13 +127,102 @@ class Camera:
             frames_out=counters.frames_out,
             dropped=counters.dropped,
             reconnects=counters.reconnects,
-            buffered=self.buffered(),
+            buffered=self._lane.waiting,
             buffer_limit=self.config.buffer_frames,
-            adapt_level=level,
-            adapt_text=text,
-            engine=self.engine(),
+            adapt_level=self._adapt.index,
+            adapt_text=str(self._adapt.level),
+            engine=self._engine(),
             strength=self.strength,
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
+            sinks=self._broadcast.status(),
         )
+
+    def start(self) -> None:
+        """Open it, and its sinks."""
+        self._intake.add(self._lane)
+        self._broadcast.start()
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """Let go of the camera; frames inside still become clear."""
+        self._supervisor.stop()
+
+    def finish(self, timeout: float) -> None:
+        """End sinks and views; returns after `timeout` seconds at the latest."""
+        began = time.monotonic()
+        self._supervisor.join(timeout / 2)
+        self._intake.remove(self._lane)
+        self._broadcast.finish(max(0.1, timeout - (time.monotonic() - began)))
+        self.view.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is over and all its frames have been handed out."""
+        return self.machine.state is CameraState.ENDED and not self._lane.waiting
+
+    def deliver(self, live: LiveFrame, clear: Frame) -> bool:
+        """Count, show and send a clear frame; True if it came after its budget. Called by the engine's thread."""
+        hazy = live.frame
+        self._size = (hazy.width, hazy.height)
+        self.counters.published()
+        self.view.show(hazy, clear)
+        if self._on_frame is not None:
+            self._on_frame(self, hazy, clear)
+        latency = time.monotonic() - live.arrival
+        if not self._broadcast.connected:
+            self.counters.delivered(latency)
+        self._broadcast.put(clear, live.arrival, wait=self._patient)
+        return not self._patient and latency > self.config.latency_budget
+
+    # What a connection tells: see `Receiver`.
+
+    def opened(self, connection: Connection, video: VideoStream) -> None:
+        with self._lock:
+            self._connection = connection
+            self._timeline.reconnect()
+        self._codec = video.codec_context.codec.canonical_name
+        self._broadcast.hears(connection.sound_format)
+
+    def begins_again(self, connection: Connection) -> None:
+        with self._lock:
+            self._timeline.reconnect()
+
+    def skipped(self, connection: Connection, reason: str) -> None:
+        self.counters.drop(reason)
+
+    def picture(self, connection: Connection, picture: av.VideoFrame, arrival: float) -> None:
+        with self._lock:
+            if connection is not self._connection or connection.abandoned:
+                return
+            if self.config.max_fps is not None:
+                if arrival < self._next_due:
+                    self.counters.arrived()
+                    self.counters.drop("over_limit")
+                    return
+                self._next_due = max(self._next_due + 1 / self.config.max_fps, arrival - 1 / self.config.max_fps)
+            pts = self._timeline.place(picture.pts, picture.time_base or TICK, arrival)
+            for _ in range(self._timeline.corrected - self._corrected):
+                self.counters.corrected_clock()
+            self._corrected = self._timeline.corrected
+        frame = frame_from_av(picture, pts=pts, time_base=TICK)
+        decoded = time.monotonic()
+        self.counters.arrived()
+        self.counters.observe("decode", decoded - arrival)
+        self._intake.put(self._lane, LiveFrame(frame, arrival, decoded), lambda: connection.abandoned)
+
+    def sound(self, connection: Connection, packet: Encoded) -> None:
+        with self._lock:
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if connection is not self._connection or stamp is None:
+                return
+            pts = self._timeline.of(stamp, packet.time_base)
+        if pts is None:
+            return
+        duration = round(packet.duration * packet.time_base / TICK)
+        self._broadcast.put_sound(Encoded(packet.data, pts, pts, duration, TICK, packet.is_keyframe, packet.format))
+
+    def _dropped(self, reason: str, frames: int) -> None:
+        self.counters.drop(reason, frames)
+        self._adapt.late(frames)

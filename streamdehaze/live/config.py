@@ -38,6 +38,8 @@ class CameraConfig(_Strict):
     """File whose first line is the password."""
     transport: Transport = "tcp"
     """How RTSP carries the pictures; "http" tunnels them through a web port."""
+    input_options: dict[str, str] = Field(default_factory=dict)
+    """Options for FFmpeg, such as video_size and framerate of a V4L2 device."""
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
     strength: float = Field(default=1.0, ge=0, le=1)
@@ -69,6 +71,10 @@ class CameraConfig(_Strict):
     """FFmpeg's encoder of the clear stream."""
     bitrate: int | None = Field(default=None, gt=0)
     """Bits a second of the clear stream; by default constant quality."""
+    segment_seconds: float = Field(default=600.0, gt=0)
+    """Length of the files a stream is written into."""
+    segment_bytes: int | None = Field(default=None, gt=0)
+    """Their size, at most."""
 
     @model_validator(mode="after")
     def _one_password(self) -> CameraConfig:
@@ -88,7 +94,10 @@ class CameraConfig(_Strict):
     @property
     def shown_url(self) -> str:
         """The address without secrets."""
-        return Address.of(self.url).shown
+        try:
+            return Address.of(self.url).shown
+        except ConfigError:  # a variable in it is not set
+            return without_secrets(self.url)
 
 
 class LiveConfig(_Strict):
@@ -146,8 +155,6 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_first_problem(error, values)}") from None
-    for camera in config.camera:
-        Address.of(camera.url)
     return config
 
 

@@ -2,41 +2,168 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 
-from streamdehaze.live.camera import Camera
+from streamdehaze.dehaze import DEFAULT_NETWORK_SIZE, Dehazer
+from streamdehaze.errors import ConfigError
+from streamdehaze.live.adapt import Adapt
+from streamdehaze.live.camera import Camera, CameraStateListener, FrameListener
 from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.intake import Intake
+from streamdehaze.live.state import CameraState
+from streamdehaze.live.worker import Worker
 
 __all__ = ["Camera", "LivePipeline"]
+
+log = logging.getLogger("streamdehaze.live")
 
 
 class LivePipeline:
     """Runs cameras in threads of their own and makes their frames clear with one shared engine.
 
+    1. A supervisor a camera keeps a connection open; the connection's thread reads and decodes.
+    2. Fresh frames of all cameras wait in one intake, from which one thread takes batches and makes them clear.
+    3. Each clear frame is shown in the camera's view and encoded once for the camera's sinks.
+
     Args:
         cameras: their configurations; names must differ.
+        dehazer: whose engine serves; its own strength is not used. Without one, the default checkpoint's is opened.
+        network_size: long side of what the network sees at full quality, pixels.
+        batch_size: frames that share a run of the network, at most.
+        adapt: give quality up, step by step, where the processor cannot keep up.
+        on_frame: called with (camera, hazy frame, clear frame) from the engine's thread.
+        on_state: called with (camera, state, message) from the camera's supervisor.
+
+    Raises:
+        ConfigError: if two cameras have one name, or a sink's target is none.
+        CheckpointError, EngineError: if the engine cannot be had.
 
     Example:
         >>> with LivePipeline([CameraConfig(name="gate", url="rtsp://192.0.2.7/stream")]) as pipeline:
         ...     pair = pipeline.cameras["gate"].view.wait(timeout=10)
     """
 
-    def __init__(self, cameras: Sequence[CameraConfig]) -> None:
-        self._cameras = {config.name: Camera(config) for config in cameras}
+    def __init__(
+        self,
+        cameras: Sequence[CameraConfig],
+        *,
+        dehazer: Dehazer | None = None,
+        network_size: int = DEFAULT_NETWORK_SIZE,
+        batch_size: int = 4,
+        adapt: bool = True,
+        on_frame: FrameListener | None = None,
+        on_state: CameraStateListener | None = None,
+    ) -> None:
+        self._own_dehazer = dehazer is None
+        self._on_frame, self._on_state = on_frame, on_state
+        self._intake = Intake()
+        self._adapt = Adapt(network_size, enabled=adapt)
+        self._engine_name = ""
+        self._stopping = threading.Event()
+        self._started = self._opened = self._stopped = False
+        self._lock = threading.RLock()
+        self.error: BaseException | None = None
+        """What ended all work, if anything did; `stopped` is set then."""
+        self._cameras: Mapping[str, Camera] = {}
+        self._cameras = self._with(cameras, {})
+        self._dehazer = Dehazer() if dehazer is None else dehazer
+        self._worker = Worker(
+            self._intake,
+            self._dehazer,
+            self._adapt,
+            batch_size=batch_size,
+            ready=self._open_cameras,
+            failed=self._failed,
+        )
 
     @property
     def cameras(self) -> Mapping[str, Camera]:
-        """By name; a reload may change it."""
-        return MappingProxyType(self._cameras)
+        """By name; `reload` puts another mapping in its place."""
+        return MappingProxyType(dict(self._cameras))
+
+    @property
+    def engine(self) -> str:
+        """What serves at the moment."""
+        return self._dehazer.engine.name
+
+    @property
+    def adapt_level(self) -> int:
+        """Steps of quality given up; 0 is full quality."""
+        return self._adapt.index
+
+    @property
+    def stopped(self) -> threading.Event:
+        """Set once the pipeline is being stopped, or has failed."""
+        return self._stopping
+
+    @property
+    def ended(self) -> bool:
+        """Whether every camera has come to its end: only files do."""
+        return all(camera.idle for camera in self._cameras.values())
 
     def start(self) -> None:
-        """Open the cameras; returns at once."""
+        """Open the cameras as soon as the engine is warm; returns at once. A pipeline is started once.
+
+        Raises:
+            RuntimeError: if it was started before.
+        """
+        with self._lock:
+            if self._started:
+                raise RuntimeError("a LivePipeline is started once; make another one")
+            self._started = True
+            self._worker.start()
+
+    def reload(self, cameras: Sequence[CameraConfig]) -> None:
+        """Take up a changed list of cameras: those that did not change are not touched.
+
+        Raises:
+            ConfigError: if two have one name, or a target is none; everything stays as it was then.
+        """
+        with self._lock:
+            before = self._cameras
+            after = self._with(cameras, before)
+            gone = [camera for name, camera in before.items() if after.get(name) is not camera]
+            new = [camera for name, camera in after.items() if before.get(name) is not camera]
+            for camera in gone:
+                camera.stop()
+            for camera in gone:  # before its successor opens the same device, file or mount
+                camera.finish(2.0)
+            self._cameras = after
+            if self._opened and not self._stopping.is_set():
+                for camera in new:
+                    camera.start()
+        log.warning(
+            "cameras reloaded: %d stopped, %d started, %d untouched", len(gone), len(new), len(after) - len(new)
+        )
 
     def stop(self, timeout: float = 4.0) -> None:
-        """Close cameras and sinks, finish files; returns after `timeout` seconds at the latest."""
-        for camera in self._cameras.values():
-            camera.view.close()
+        """Close cameras and sinks, finish files; returns after `timeout` seconds at the latest. May be called twice."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            self._stopping.set()
+            cameras = list(self._cameras.values())
+        deadline = time.monotonic() + timeout
+        for camera in cameras:
+            camera.stop()
+        self._worker.stop()
+        self._worker.join(timeout / 3)
+        self._intake.close()
+        finishers = [
+            threading.Thread(target=camera.finish, args=(max(0.2, deadline - time.monotonic()),), daemon=True)
+            for camera in cameras
+        ]
+        for thread in finishers:
+            thread.start()
+        for thread in finishers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._own_dehazer and not self._worker.alive:
+            self._dehazer.close()
 
     def __enter__(self) -> LivePipeline:
         self.start()
@@ -46,3 +173,34 @@ class LivePipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _open_cameras(self) -> None:
+        with self._lock:
+            self._opened = True
+            if not self._stopping.is_set():
+                for camera in self._cameras.values():
+                    camera.start()
+
+    def _with(self, configs: Sequence[CameraConfig], existing: Mapping[str, Camera]) -> dict[str, Camera]:
+        cameras: dict[str, Camera] = {}
+        for config in configs:
+            if config.name in cameras:
+                raise ConfigError(f"two cameras are called '{config.name}'; names must differ")
+            kept = existing.get(config.name)
+            if kept is not None and kept.config == config and kept.machine.state is not CameraState.ENDED:
+                cameras[config.name] = kept
+            else:
+                cameras[config.name] = self._camera(config)
+        return cameras
+
+    def _camera(self, config: CameraConfig) -> Camera:
+        camera = Camera(config, self._intake, adapt=self._adapt, engine=lambda: self.engine, on_frame=self._on_frame)
+        if self._on_state is not None:
+            listener = self._on_state
+            camera.machine.listen(lambda _, state, message: listener(camera, state, message))
+        return camera
+
+    def _failed(self, error: BaseException) -> None:
+        self.error = error
+        log.error("%s", error)
+        self._stopping.set()

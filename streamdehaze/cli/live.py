@@ -1,0 +1,202 @@
+"""`streamdehaze live`: cameras in, clear streams out, day and night."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from streamdehaze.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
+
+log = logging.getLogger("streamdehaze.live")
+
+_STOP_SECONDS = 4.0
+_SHARED = ("checkpoint", "engine", "network_size", "batch_size", "adapt")
+_PER_CAMERA = (
+    "username", "password_env", "password_file", "transport", "strength", "latency_budget", "max_fps", "stall_seconds",
+    "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
+)  # fmt: skip
+
+
+def seconds(text: str) -> float:
+    """Seconds of "0.2", "0.2s" or "200ms"."""
+    number, unit = (text[:-2], 0.001) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not a time; write 200ms or 0.2s.") from None
+    if not value > 0:
+        raise click.BadParameter("it must be more than 0.")
+    return value
+
+
+@click.command(name="live")
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="cameras.toml, read again on SIGHUP.")
+@click.option("--to", multiple=True, metavar="TARGET", help="rtsp://, rtmp://, srt://, udp://, folder (HLS), or file.")
+@click.option("--serve", is_flag=False, flag_value="127.0.0.1:8080", metavar="[HOST:PORT]", help="Serve a web page.")
+@click.option("--token-env", metavar="NAME", help="Variable with the page's token; needed off 127.0.0.1.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the page's token.")
+@click.option(
+    "--latency-budget", type=seconds, metavar="TIME", help="Older frames give way to newer.  [default: 200ms]"
+)
+@click.option("--adapt/--no-adapt", default=None, help="Give up quality before frames.  [default: adapt]")
+@click.option("--realtime", is_flag=True, default=None, help="Play files as fast as they were filmed.")
+@click.option("--loop", is_flag=True, default=None, help="Begin files again when they end.")
+@click.option("--transport", type=click.Choice(["tcp", "udp", "http"]), help="How RTSP comes.  [default: tcp]")
+@click.option("--username", help="In place of the address's.")
+@click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
+@click.option("--strength", type=click.FloatRange(0, 1), help="0 (unchanged) to 1.  [default: 1]")
+@click.option("--max-fps", type=float, help="Frames a second a camera gets worked on.")
+@click.option("--stall-seconds", type=float, help="Reconnect after so long without a frame.  [default: 5]")
+@click.option("--checkpoint", help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]")
+@click.option("--engine", help="auto, torch, openvino or tensorrt.  [default: auto]")
+@click.option("--network-size", type=int, help="Long side the network sees, pixels.  [default: 256]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4]")
+@click.option("--codec", help="FFmpeg's encoder of the clear stream.  [default: libx264]")
+@click.option("--bitrate", type=int, help="Bits a second.  [default: constant quality]")
+@click.option("--segment-seconds", type=float, help="Length of files.  [default: 600]")
+@click.option("--segment-bytes", type=int, help="Size of files, at most.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(urls: tuple[str, ...], **options: Any) -> None:
+    """Make live cameras clear until stopped.
+
+    URLs are cameras (rtsp://, rtmp://, http:// …), devices (/dev/video0) or files; or they are named in --config.
+    Passwords stand in the URL as ${NAME} for an environment variable, or come with --password-env or
+    --password-file. `{name}` in --to stands for the camera's name.
+
+    Example: `streamdehaze live rtsp://192.0.2.7/stream --serve --to clear/{name}.mkv`
+    """
+    if bool(urls) == bool(options["config"]):
+        raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
+    _log_to_standard_error(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.live import LivePipeline
+
+    config = _configuration(urls, options)
+    stop = threading.Event()
+    reload = threading.Event()
+    with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
+        pipeline = LivePipeline(
+            config.camera,
+            dehazer=dehazer,
+            network_size=config.network_size,
+            batch_size=config.batch_size,
+            adapt=config.adapt,
+        )
+        page = _serve(pipeline, options, stop)
+        _on_signals(stop, reload)
+        try:
+            pipeline.start()
+            _run(pipeline, stop, reload, lambda: _configuration(urls, options))
+        finally:
+            pipeline.stop(_STOP_SECONDS)
+            if page is not None:
+                page()
+    if pipeline.error is not None:
+        raise pipeline.error
+
+
+def _run(
+    pipeline: LivePipeline, stop: threading.Event, reload: threading.Event, read: Callable[[], LiveConfig]
+) -> None:
+    """Wait for the end: a signal, a failure, or, of files, that all are over."""
+    while not stop.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
+        if reload.is_set():
+            reload.clear()
+            try:
+                pipeline.reload(read().camera)
+            except ConfigError as error:
+                log.error("the cameras stay as they are: %s", error)
+
+
+def _configuration(urls: Sequence[str], options: dict[str, Any]) -> LiveConfig:
+    """What the file says, or the addresses; an option of the command line wins over the file's."""
+    from streamdehaze.live.config import camera_name, check_config, read_config
+
+    given = {key: options[key] for key in (*_SHARED, *_PER_CAMERA) if options[key] is not None}
+    shared = {key: value for key, value in given.items() if key in _SHARED}
+    each = {key: value for key, value in given.items() if key in _PER_CAMERA}
+    if options["to"]:
+        each["to"] = options["to"]
+    if options["config"] is not None:
+        config = read_config(options["config"])
+        cameras: list[dict[str, Any]] = [camera.model_dump(exclude_unset=True) for camera in config.camera]
+        values = {**config.model_dump(exclude={"camera"}, exclude_unset=True), **shared}
+        if not cameras:
+            raise ConfigError(f"'{options['config']}' names no camera; write a [[camera]] with name and url")
+    else:
+        names: set[str] = set()
+        cameras = []
+        for url in urls:
+            names.add(name := camera_name(url, names))
+            cameras.append({"name": name, "url": url})
+        values = shared
+    checked = check_config({**values, "camera": [{**camera, **each} for camera in cameras]}, "the command line")
+    _refuse_clashes(checked.camera)
+    return checked
+
+
+def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
+    taken: dict[str, str] = {}
+    for camera in cameras:
+        for to in camera.to:
+            target = to.replace("{name}", camera.name)
+            if target in taken:
+                raise ConfigError(
+                    f"'{taken[target]}' and '{camera.name}' would both be sent to the same place; put {{name}} in --to"
+                )
+            taken[target] = camera.name
+
+
+def _serve(pipeline: LivePipeline, options: dict[str, Any], stop: threading.Event) -> Callable[[], None] | None:
+    """Start the web page, if it is wanted; returns what stops it."""
+    if options["serve"] is None:
+        return None
+    from streamdehaze.live.address import read_secret
+
+    try:
+        from streamdehaze.live.web import Address, serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--serve needs {error.name}; install it with: pip install 'streamdehaze[live]'") from error
+    address = Address.parse(options["serve"])
+    token = read_secret(env=options["token_env"], file=options["token_file"])
+    server = serve(pipeline, address.host, address.port, token, stop=stop)
+    if not options["quiet"]:
+        click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
+    return server.stop
+
+
+def _log_to_standard_error(form: str, *, quiet: bool, verbose: bool) -> None:
+    from streamdehaze.live.log import JsonFormatter, RedactingFormatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter("%(asctime)s %(message)s"))
+    package = logging.getLogger("streamdehaze")
+    package.handlers = [handler]
+    package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    package.propagate = False
+
+
+def _on_signals(stop: threading.Event, reload: threading.Event) -> None:
+    """SIGTERM and Ctrl-C stop, a second one at once; SIGHUP reads the configuration again."""
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda number, frame: reload.set())

@@ -1,0 +1,145 @@
+"""All sinks of a camera: one encoder in a thread, and a thread for each sink."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from fractions import Fraction
+
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.frame import Frame
+from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.encoded import Encoded, SoundFormat
+from streamdehaze.live.encoder import PictureFormat, layout_of
+from streamdehaze.live.sink import LiveSink
+from streamdehaze.live.status import CameraCounters, SinkStatus
+from streamdehaze.live.target import SinkTarget
+
+log = logging.getLogger("streamdehaze.live")
+
+_LIMIT_FRAMES = 8
+_POLL_SECONDS = 0.1
+_RATE = Fraction(25)
+"""Named to encoders, which want one; the pictures' own times are what counts."""
+
+
+class Broadcast:
+    """Encodes clear frames and hands the packets to the sinks.
+
+    Raises:
+        ConfigError: if a target is none.
+    """
+
+    def __init__(self, config: CameraConfig, counters: CameraCounters) -> None:
+        self._config, self._counters = config, counters
+        self._changed = threading.Condition()
+        self._frames: deque[tuple[Frame, float, bool]] = deque()
+        self._patient = False
+        self._finishing = False
+        self._sound: SoundFormat | None = None
+        self._format: PictureFormat | None = None
+        self._sinks = [
+            LiveSink(
+                SinkTarget.of(to, config.name),
+                config.name,
+                segment_seconds=config.segment_seconds,
+                segment_bytes=config.segment_bytes,
+                sound=lambda: self._sound,
+                drop=counters.drop,
+                written=self._written,
+            )
+            for to in config.to
+        ]
+        self._thread = threading.Thread(target=self._run, name=f"encoder-{config.name}", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a sink takes what is sent."""
+        return any(sink.connected for sink in self._sinks)
+
+    def start(self) -> None:
+        """Begin."""
+        if self._sinks:
+            self._thread.start()
+        for sink in self._sinks:
+            sink.start()
+
+    def finish(self, timeout: float) -> None:
+        """Encode and write what is there, end files and streams; returns after `timeout` seconds at the latest."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout / 2)
+        for sink in self._sinks:
+            sink.finish()
+        for sink in self._sinks:
+            sink.join(max(0.0, deadline - time.monotonic()))
+
+    def status(self) -> tuple[SinkStatus, ...]:
+        """How each sink is going."""
+        return tuple(sink.status() for sink in self._sinks)
+
+    def hears(self, sound: SoundFormat | None) -> None:
+        """The camera's sound has this format from now on."""
+        if sound != self._sound:
+            self._sound = sound
+
+    def put(self, frame: Frame, arrival: float, *, wait: bool = False) -> None:
+        """Send a clear frame; when the encoder is behind, the oldest is dropped, or room is waited for."""
+        if not self._sinks:
+            return
+        with self._changed:
+            while wait and len(self._frames) >= _LIMIT_FRAMES and not self._finishing:
+                self._changed.wait(_POLL_SECONDS)
+            if len(self._frames) >= _LIMIT_FRAMES:
+                self._frames.popleft()
+                self._counters.drop("sink_full")
+            self._frames.append((frame, arrival, wait))
+            self._changed.notify_all()
+
+    def put_sound(self, packet: Encoded) -> None:
+        """Send a packet of sound, its times already those of the clear stream."""
+        for sink in self._sinks:
+            sink.offer(packet)
+
+    def _run(self) -> None:
+        said = ""
+        while True:
+            with self._changed:
+                while not self._frames:
+                    if self._finishing:
+                        return
+                    self._changed.wait(_POLL_SECONDS)
+                frame, arrival, _ = self._frames.popleft()
+                self._changed.notify_all()
+            began = time.monotonic()
+            try:
+                packets = self._encode(frame, arrival)
+            except Exception as error:
+                reason = str(error) if isinstance(error, StreamDehazeError) else f"encoding failed: {error}"
+                if reason != said:
+                    log.error("%s: %s", self._config.name, reason, extra={"camera": self._config.name})
+                    said = reason
+                self._format = None
+                self._counters.drop("sink_down")
+                continue
+            self._counters.observe("encode", time.monotonic() - began)
+            for packet in packets:
+                for sink in self._sinks:
+                    sink.offer(packet)
+
+    def _encode(self, frame: Frame, arrival: float) -> list[Encoded]:
+        wanted = any(sink.wants_keyframe for sink in self._sinks)
+        if self._format is None or self._format.layout != layout_of(frame):
+            self._format = PictureFormat(self._config.codec, frame, _RATE, self._config.bitrate)
+        return self._format.encode(frame, arrival, keyframe=wanted)
+
+    def _written(self, sink: LiveSink, arrival: float, seconds: float) -> None:
+        self._counters.observe("write", seconds)
+        first = next((each for each in self._sinks if each.connected), None)
+        if sink is first:
+            self._counters.delivered(time.monotonic() - arrival)

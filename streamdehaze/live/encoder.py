@@ -1,0 +1,92 @@
+"""The clear stream of a camera, encoded once for all its sinks, every picture out as soon as it is in."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+
+from streamdehaze.errors import SinkError
+from streamdehaze.frame import Frame
+from streamdehaze.live.encoded import Encoded
+from streamdehaze.live.timeline import TICK
+from streamdehaze.video.planes import PictureWriter, color_of
+
+_KEYFRAME_SECONDS = 2.0
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "libx264": {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1", "x264-params": "repeat-headers=1"},
+    "libx265": {
+        "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1",
+        "x265-params": "log-level=error:repeat-headers=1",
+    },
+    "h264_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
+    "hevc_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
+}  # fmt: skip
+_QUALITY = {"libx264": ("crf", "21"), "libx265": ("crf", "24"), "h264_nvenc": ("cq", "23"), "hevc_nvenc": ("cq", "25")}
+_INTRA = 1
+"""FFmpeg's picture type of a keyframe."""
+
+
+class PictureFormat:
+    """An open encoder and the parameters muxers ask for.
+
+    Raises:
+        SinkError: if there is no such encoder here, or it refuses the pictures.
+    """
+
+    def __init__(self, codec: str, frame: Frame, rate: Fraction, bitrate: int | None) -> None:
+        self.layout = layout_of(frame)
+        self.width, self.height = max(2, frame.width & ~1), max(2, frame.height & ~1)  # 4:2:0 has even sides
+        self._writer = PictureWriter()
+        # A container in memory, for PyAV gives the parameters of an encoder to muxers only as a container's stream.
+        self._holder = av.open(io.BytesIO(), "w", format="matroska")
+        options = dict(_OPTIONS.get(codec, {}))
+        if bitrate is None and codec in _QUALITY:
+            key, value = _QUALITY[codec]
+            options[key] = value
+        try:
+            self.stream: Any = self._holder.add_stream(codec, rate=rate, options=options)
+        except (ValueError, av.error.FFmpegError) as error:
+            raise SinkError(f"there is no encoder '{codec}' here; choose another codec, libx264 say") from error
+        context: Any = self.stream.codec_context
+        context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
+        context.time_base = self.stream.time_base = TICK
+        context.max_b_frames = 0
+        context.gop_size = 100_000  # keyframes come by time, not by number
+        if bitrate is not None:
+            context.bit_rate = bitrate
+        converted = self._converted(frame)
+        color = color_of(converted)
+        context.color_primaries, context.color_trc = color.primaries, color.transfer
+        context.colorspace = color.matrix
+        if color.full_range is not None:
+            context.color_range = 2 if color.full_range else 1
+        try:
+            self._holder.start_encoding()
+        except (ValueError, av.error.FFmpegError) as error:
+            size = f"{self.width}x{self.height}"
+            raise SinkError(f"the encoder {codec} cannot be opened for {size} pictures: {error}") from error
+        self._key_due = 0.0
+
+    def encode(self, frame: Frame, arrival: float, *, keyframe: bool) -> list[Encoded]:
+        """The packets of a frame; with `keyframe`, one that a player can begin with."""
+        picture = self._converted(frame)
+        picture.pts, picture.time_base = frame.pts, TICK
+        now = time.monotonic()
+        if keyframe or now >= self._key_due:
+            picture.pict_type = _INTRA
+            self._key_due = now + _KEYFRAME_SECONDS
+        return [Encoded.of(packet, self, arrival) for packet in self.stream.encode(picture)]
+
+    def _converted(self, frame: Frame) -> av.VideoFrame:
+        return self._writer.convert(self._writer.picture(frame), self.width, self.height, "yuv420p")
+
+
+def layout_of(frame: Frame) -> tuple[Any, ...]:
+    """What an encoder is opened for; another layout needs another encoder."""
+    return frame.width, frame.height, frame.pixel_format.name, frame.color

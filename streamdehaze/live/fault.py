@@ -1,0 +1,64 @@
+"""Why a camera or a sink cannot be had: what FFmpeg and the network say, in one sentence, told apart."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+import av.error
+
+from streamdehaze.errors import StreamDehazeError, UnsupportedFormatError
+from streamdehaze.live.address import Address, without_secrets
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong, and whether trying again soon can help."""
+
+    kind: str
+    """One word for metrics: unauthorized, not_found, refused, unknown_host, unsupported, silent, lost, broken."""
+    message: str
+    """One sentence without secrets."""
+    permanent: bool = False
+    """Trying again does not help before somebody has changed something."""
+
+
+class UnusableError(StreamDehazeError):
+    """What was opened has nothing in it that can be shown."""
+
+
+class UnknownHostError(StreamDehazeError):
+    """The name of the host has no address."""
+
+
+def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault:
+    """The fault behind an exception raised while opening, reading or writing `address`."""
+    shown = address.shown
+    if isinstance(error, UnusableError | UnsupportedFormatError):
+        return Fault("unsupported", str(error), permanent=True)
+    if isinstance(error, UnknownHostError):
+        return Fault("unknown_host", str(error))
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return Fault("unauthorized", f"{shown} refuses this user and password, or the lack of them", permanent=True)
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return Fault("not_found", f"{address.host or shown} is there but has no such stream: {shown}", permanent=True)
+    if isinstance(error, av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError | av.error.MuxerNotFoundError):
+        return Fault("unsupported", f"this FFmpeg cannot do {address.scheme or 'that'}: {shown}", permanent=True)
+    if isinstance(error, av.error.DecoderNotFoundError):
+        return Fault("unsupported", f"{shown} sends a codec this FFmpeg has no decoder for", permanent=True)
+    if isinstance(error, FileNotFoundError):
+        return Fault("not_found", f"'{shown}' does not exist", permanent=True)
+    if isinstance(error, PermissionError):
+        return Fault("unauthorized", f"'{shown}' may not be opened (permission denied)", permanent=True)
+    if isinstance(error, ConnectionRefusedError):
+        return Fault("refused", f"nothing listens at {shown}")
+    if isinstance(error, TimeoutError | av.error.ExitError):
+        return Fault("silent", f"{shown} did not answer within {timeout:g} s")
+    if isinstance(error, EOFError | ConnectionError):
+        return Fault("lost", f"{shown} closed the connection")
+    if isinstance(error, av.error.InvalidDataError):
+        return Fault("broken", f"{shown} sends nothing that can be understood")
+    if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN):
+        return Fault("refused", f"{shown} cannot be reached from here")
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Fault("broken", f"{shown}: {without_secrets(str(reason))}")

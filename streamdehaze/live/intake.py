@@ -1,0 +1,144 @@
+"""Frames of all cameras on their way to the one engine: fresh, fairly shared, and never more than fit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamdehaze.frame import Frame
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """A hazy frame that waits for the engine."""
+
+    frame: Frame
+    arrival: float
+    """When its packet came, monotonic seconds."""
+    decoded: float
+    """When it was put into the intake, monotonic seconds."""
+
+
+@dataclass
+class Lane:
+    """One camera's place in the intake."""
+
+    owner: Any
+    """Whom its frames belong to."""
+    limit: int
+    """Frames that may wait."""
+    budget_seconds: float
+    """Frames that cannot be clear within so long after their arrival are dropped for newer ones."""
+    patient: bool
+    """The putter waits for room instead of dropping: for files that are not played in real time."""
+    drop: Callable[[str, int], None]
+    """Told of the reason and number of frames dropped."""
+    frames: deque[LiveFrame] = field(default_factory=deque)
+
+    @property
+    def waiting(self) -> int:
+        """Frames inside."""
+        return len(self.frames)
+
+
+class Intake:
+    """Takes frames in from many threads and hands out batches to one.
+
+    Frames are dropped only where a lane is full or a frame is stale, the oldest first; the newest of a lane always
+    goes on, so that a processor that is too slow shows its best instead of nothing.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lanes: list[Lane] = []
+        self._turn = 0
+        self._closed = False
+
+    def add(self, lane: Lane) -> None:
+        """Let a camera take part."""
+        with self._changed:
+            self._lanes.append(lane)
+
+    def remove(self, lane: Lane) -> None:
+        """Forget a camera and the frames it has inside."""
+        with self._changed:
+            if lane in self._lanes:
+                self._lanes.remove(lane)
+            lane.frames.clear()
+            self._changed.notify_all()
+
+    def put(self, lane: Lane, frame: LiveFrame, unwanted: Callable[[], bool] = lambda: False) -> None:
+        """Add a frame; a full lane drops its oldest, or waits if it is patient (until `unwanted` says otherwise)."""
+        with self._changed:
+            while lane.patient and len(lane.frames) >= lane.limit and not self._closed and not unwanted():
+                self._changed.wait(_POLL_SECONDS)
+            if self._closed or lane not in self._lanes:
+                return
+            if len(lane.frames) >= lane.limit:
+                lane.frames.popleft()
+                lane.drop("buffer_full", 1)
+            lane.frames.append(frame)
+            self._changed.notify_all()
+
+    def take(self, count: int, *, window_seconds: float, work_seconds: float) -> list[tuple[Lane, LiveFrame]]:
+        """Up to `count` frames, the oldest of each camera in turn; empty once closed, or if none comes for a while.
+
+        Args:
+            count: frames at most.
+            window_seconds: how long frames of further cameras are waited for once there is one.
+            work_seconds: how long the work on a batch takes, which a frame's age must leave room for.
+        """
+        with self._changed:
+            if not any(lane.frames for lane in self._lanes):
+                self._changed.wait(_POLL_SECONDS)
+            deadline = time.monotonic() + window_seconds
+            while not self._closed and 0 < self._filled() < min(count, len(self._lanes)):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            if self._closed:
+                return []
+            self._drop_stale(work_seconds)
+            batch = self._in_turn(count)
+            if batch:
+                self._changed.notify_all()  # a patient putter may go on
+            return batch
+
+    def close(self) -> None:
+        """Let everybody go; what is inside is forgotten."""
+        with self._changed:
+            self._closed = True
+            for lane in self._lanes:
+                lane.frames.clear()
+            self._changed.notify_all()
+
+    def _filled(self) -> int:
+        return sum(1 for lane in self._lanes if lane.frames)
+
+    def _drop_stale(self, work_seconds: float) -> None:
+        now = time.monotonic()
+        for lane in self._lanes:
+            if lane.patient:
+                continue
+            oldest_allowed = now + work_seconds - lane.budget_seconds
+            while len(lane.frames) > 1 and lane.frames[0].arrival < oldest_allowed:
+                lane.frames.popleft()
+                lane.drop("stale", 1)
+
+    def _in_turn(self, count: int) -> list[tuple[Lane, LiveFrame]]:
+        batch: list[tuple[Lane, LiveFrame]] = []
+        lanes = self._lanes[self._turn :] + self._lanes[: self._turn]
+        while len(batch) < count and any(lane.frames for lane in lanes):
+            for lane in lanes:
+                if lane.frames and len(batch) < count:
+                    batch.append((lane, lane.frames.popleft()))
+        if batch and self._lanes:  # the next batch begins behind the last camera served
+            self._turn = (self._lanes.index(batch[-1][0]) + 1) % len(self._lanes)
+        return batch

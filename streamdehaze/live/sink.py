@@ -1,0 +1,247 @@
+"""One sink of a clear stream: connected, fed, and connected again when it dies, without holding anybody up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import av.error
+from av.container import OutputContainer
+
+from streamdehaze.live.encoded import Encoded, SoundFormat
+from streamdehaze.live.encoder import PictureFormat
+from streamdehaze.live.fault import Fault, fault_of
+from streamdehaze.live.status import SinkStatus
+from streamdehaze.live.supervisor import Backoff
+from streamdehaze.live.target import SinkTarget, holds
+
+log = logging.getLogger("streamdehaze.live")
+
+_LIMIT_BYTES = 8 << 20
+_POLL_SECONDS = 0.1
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 10.0
+
+
+class LiveSink:
+    """Writes packets to a target in a thread of its own.
+
+    Args:
+        target: where to.
+        segment_seconds, segment_bytes: when a target that rotates begins its next file.
+        sound: tells the format of the camera's sound at the moment, or None.
+        drop: told of the reason and number of pictures that this sink did not get.
+        written: told of a frame that has been written: its arrival time, and the seconds that writing took.
+    """
+
+    def __init__(
+        self,
+        target: SinkTarget,
+        camera: str,
+        *,
+        segment_seconds: float,
+        segment_bytes: int | None,
+        sound: Callable[[], SoundFormat | None],
+        drop: Callable[[str, int], None],
+        written: Callable[[LiveSink, float, float], None],
+    ) -> None:
+        self._target, self._camera = target, camera
+        self._segment_seconds, self._segment_bytes = segment_seconds, segment_bytes
+        self._sound_of, self._drop, self._written = sound, drop, written
+        self._changed = threading.Condition()
+        self._queue: deque[Encoded] = deque()
+        self._bytes = 0
+        self._finishing = threading.Event()
+        self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
+        self.wants_keyframe = True
+        """Set while nothing can be written before a keyframe."""
+        self.connected = False
+        self._message = ""
+        self._packets = self._reconnects = 0
+        self._opened_before = False
+        self._thread = threading.Thread(target=self._run, name=f"sink-{camera}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Write what is queued and end the file or stream; `join` waits for that."""
+        with self._changed:
+            self._finishing.set()
+            self._changed.notify_all()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, or `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def status(self) -> SinkStatus:
+        """How it is going."""
+        return SinkStatus(self._target.name, self.connected, self._message, self._packets, self._reconnects)
+
+    def offer(self, packet: Encoded) -> None:
+        """Take a packet, or drop it; never waits."""
+        is_picture = isinstance(packet.format, PictureFormat)
+        with self._changed:
+            if self._finishing.is_set():
+                return
+            if self.wants_keyframe:
+                if not (is_picture and packet.is_keyframe):
+                    if is_picture:
+                        self._drop("sink_down", 1)
+                    return
+                self.wants_keyframe = False
+            if self._bytes + len(packet.data) > _LIMIT_BYTES:
+                self._forget("sink_full")
+                return
+            self._queue.append(packet)
+            self._bytes += len(packet.data)
+            self._changed.notify_all()
+
+    def _forget(self, reason: str) -> None:
+        """Empty the queue; it goes on with a keyframe."""
+        with self._changed:
+            pictures = sum(isinstance(packet.format, PictureFormat) for packet in self._queue)
+            self._queue.clear()
+            self._bytes = 0
+            self.wants_keyframe = True
+        if pictures:
+            self._drop(reason, pictures)
+
+    def _next(self) -> Encoded | None:
+        """The next packet; None when all is written and the end is wanted."""
+        with self._changed:
+            while not self._queue:
+                if self._finishing.is_set():
+                    return None
+                self._changed.wait(_POLL_SECONDS)
+            packet = self._queue.popleft()
+            self._bytes -= len(packet.data)
+            return packet
+
+    def _run(self) -> None:
+        while not self._finishing.is_set():
+            opened: _Opened | None = None
+            first = self._next()
+            try:
+                while first is not None:
+                    opened = None
+                    opened = self._open(first)
+                    first = self._write(opened, first)  # None, or the packet that needs another file
+                    opened.close()
+                return
+            except Exception as error:
+                if opened is not None:
+                    opened.give_up()
+                self._lost(fault_of(error, self._target.address, timeout=5))
+                self._finishing.wait(self._backoff.next())
+
+    def _open(self, first: Encoded) -> _Opened:
+        if not isinstance(first.format, PictureFormat):
+            raise RuntimeError("a stream begins with a picture")
+        opened = _Opened(self._target, first, self._sound_of(), again=self._opened_before)
+        if not self.connected:
+            if self._opened_before:
+                self._reconnects += 1
+                log.warning("%s: %s is back", self._camera, self._target.name, extra={"camera": self._camera})
+            else:
+                log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
+        if opened.refused_sound and not self._opened_before:
+            log.warning("%s: %s does not take %s sound", self._camera, self._target.name, opened.refused_sound)
+        self.connected, self._message, self._opened_before = True, "", True
+        return opened
+
+    def _write(self, opened: _Opened, first: Encoded) -> Encoded | None:
+        """Write packets until there are no more, or one that this file cannot go on with."""
+        packet: Encoded | None = first
+        while packet is not None:
+            if packet is not first and self._needs_another(opened, packet):
+                return packet
+            began = time.monotonic()
+            opened.write(packet)
+            if isinstance(packet.format, PictureFormat):
+                self._packets += 1
+                self._backoff.reset()
+                if packet.arrival is not None:
+                    self._written(self, packet.arrival, time.monotonic() - began)
+            packet = self._next()
+        return None
+
+    def _needs_another(self, opened: _Opened, packet: Encoded) -> bool:
+        if not isinstance(packet.format, PictureFormat):
+            return False
+        if packet.format is not opened.format:
+            return True
+        if not packet.is_keyframe:
+            return False
+        if self._sound_of() != opened.sound_format:
+            return True
+        too_long = time.monotonic() - opened.since > self._segment_seconds
+        too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
+        return self._target.rotates and (too_long or too_large)
+
+    def _lost(self, fault: Fault) -> None:
+        self.connected = False
+        if fault.message != self._message:
+            log.warning(
+                "%s: %s; trying again", self._camera, fault.message, extra={"camera": self._camera, "fault": fault.kind}
+            )
+            self._message = fault.message
+        self._forget("sink_down")
+
+
+class _Opened:
+    """A container being written; its times begin at 0."""
+
+    def __init__(self, target: SinkTarget, first: Encoded, sound: SoundFormat | None, *, again: bool) -> None:
+        self.format = first.format
+        self.sound_format = sound
+        self.since = time.monotonic()
+        self.bytes = 0
+        self.refused_sound = ""
+        self._container: OutputContainer = target.open(again=again)
+        try:
+            self._container.add_stream_from_template(first.format.stream, opaque=True)
+            self._video: Any = self._container.streams[0]
+            self._sound: Any = None
+            if sound is not None:
+                if holds(self._container, sound.stream):
+                    self._sound = self._container.streams[1]
+                else:
+                    self.refused_sound = sound.codec
+            self._start = (first.dts or 0) * first.time_base
+            self._last: dict[int, int] = {}
+            self._container.start_encoding()
+        except BaseException:
+            self.give_up()
+            raise
+
+    def write(self, packet: Encoded) -> None:
+        """Mux a packet; sound from before the beginning is left out."""
+        stream = self._video if isinstance(packet.format, PictureFormat) else self._sound
+        if stream is None:
+            return
+        muxed = packet.packet(stream)
+        shift = round(self._start / packet.time_base)
+        muxed.pts = None if packet.pts is None else packet.pts - shift
+        muxed.dts = (packet.dts if packet.dts is not None else packet.pts or 0) - shift
+        if muxed.dts < 0 or muxed.dts <= self._last.get(stream.index, -1):
+            return
+        self._last[stream.index] = muxed.dts
+        self.bytes += len(packet.data)
+        self._container.mux_one(muxed)
+
+    def close(self) -> None:
+        """Finish it properly."""
+        self._container.close()
+
+    def give_up(self) -> None:
+        """Let go of it, whatever state it is in."""
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError, ValueError):
+            log.debug("closing a lost sink failed", exc_info=True)

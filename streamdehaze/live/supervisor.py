@@ -1,0 +1,177 @@
+"""Keeps one camera connected: opens it, watches it, tears it down when it stalls, and tries again in time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.live.address import Address
+from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.connection import Connection, Receiver
+from streamdehaze.live.fault import Fault
+from streamdehaze.live.state import CameraState, StateMachine
+from streamdehaze.live.status import CameraCounters
+
+log = logging.getLogger("streamdehaze.live")
+
+_FIRST_RETRY_SECONDS = 0.25
+_FIRST_SLOW_RETRY_SECONDS = 5.0
+_SETTLED_SECONDS = 10.0
+"""A camera that ran so long has earned quick retries again."""
+_MOST_ABANDONED = 3
+"""Connections that do not let go of their thread; while there are so many, no further one is opened."""
+_JOIN_SECONDS = 1.0
+
+
+class Backoff:
+    """Waits that double up to a cap, each shortened at random so that cameras do not come back in step."""
+
+    def __init__(self, first: float, cap: float, seed: str) -> None:
+        self._first, self._cap = min(first, cap), cap
+        self._random = random.Random(seed)
+        self._wait = self._first
+
+    def next(self) -> float:
+        """Seconds until the next try: between half the wait and all of it."""
+        wait = self._wait
+        self._wait = min(self._cap, 2 * wait)
+        return wait * self._random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """The camera ran: begin with short waits again."""
+        self._wait = self._first
+
+
+class Supervisor:
+    """The thread that holds the truth about a camera; connections come and go under it.
+
+    Args:
+        config: of the camera.
+        receiver: of pictures and sound.
+        machine: whose states it moves through.
+        counters: where reconnects are counted.
+    """
+
+    def __init__(
+        self, config: CameraConfig, receiver: Receiver, machine: StateMachine, counters: CameraCounters
+    ) -> None:
+        self._config, self._receiver = config, receiver
+        self._machine, self._counters = machine, counters
+        self._stop = threading.Event()
+        self._connection: Connection | None = None
+        self._abandoned: list[Connection] = []
+        self._quick = Backoff(_FIRST_RETRY_SECONDS, config.retry_seconds, config.name)
+        self._slow = Backoff(_FIRST_SLOW_RETRY_SECONDS, config.slow_retry_seconds, config.name)
+        self._said = ""
+        self._has_run = False
+        # A daemon in name only: `stop` joins it, and nothing it waits for takes longer than a second to notice.
+        self._thread = threading.Thread(target=self._run, name=f"supervisor-{config.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of the camera; `join` waits for that."""
+        self._stop.set()
+        if (connection := self._connection) is not None:
+            connection.abandon()
+            with connection.changed:
+                connection.changed.notify_all()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has let go, or `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                fault = self._attempt()
+                if self._stop.is_set():
+                    break
+                if fault is None:
+                    self._machine.to(CameraState.ENDED, "the file has ended")
+                    return
+                self._wait_after(fault)
+        finally:
+            if self._machine.state is not CameraState.ENDED:
+                with contextlib.suppress(ValueError):
+                    self._machine.to(CameraState.ENDED, "stopped")
+
+    def _attempt(self) -> Fault | None:
+        """Open the camera and watch it to its end; None where a file has ended."""
+        try:
+            address = self._config.address()  # looked up each time: a password file may have been mended
+        except StreamDehazeError as error:
+            return Fault("unauthorized", str(error), permanent=True)
+        connection = Connection(self._config, address, self._receiver)
+        self._connection = connection
+        connection.start()
+        try:
+            return self._watch(connection, address)
+        finally:
+            connection.abandon()
+            connection.join(_JOIN_SECONDS if not connection.over or self._stop.is_set() else 2 * _JOIN_SECONDS)
+            self._abandoned = [old for old in (*self._abandoned, connection) if old.alive]
+            self._connection = None
+
+    def _watch(self, connection: Connection, address: Address) -> Fault | None:
+        opened_at = time.monotonic()
+        while True:
+            with connection.changed:
+                if not connection.over and not self._stop.is_set():
+                    connection.changed.wait(0.2)
+            if self._stop.is_set():
+                return None
+            if connection.has_pictures and self._machine.state is CameraState.CONNECTING:
+                self._runs(address)
+            if connection.over:
+                return connection.fault
+            now = time.monotonic()
+            if not connection.is_open:
+                if now > opened_at + self._config.open_seconds:
+                    return Fault("silent", f"{address.shown} did not answer within {self._config.open_seconds:g} s")
+            elif now > connection.last_sign + self._config.stall_seconds:
+                fault = Fault("silent", f"no frame came from {address.shown} for {self._config.stall_seconds:g} s")
+                self._machine.to(CameraState.STALLED, fault.message)
+                return fault
+            if self._machine.state is CameraState.RUNNING and self._machine.seconds > _SETTLED_SECONDS:
+                self._quick.reset()
+                self._slow.reset()
+
+    def _runs(self, address: Address) -> None:
+        self._machine.to(CameraState.RUNNING)
+        if self._has_run:
+            self._counters.reconnected()
+        if self._has_run or self._said:
+            log.warning("%s: is back (%s)", self._config.name, address.shown, extra={"camera": self._config.name})
+        else:
+            log.info("%s: runs (%s)", self._config.name, address.shown, extra={"camera": self._config.name})
+        self._has_run, self._said = True, ""
+        self._slow.reset()
+
+    def _wait_after(self, fault: Fault) -> None:
+        ran = self._machine.state in (CameraState.RUNNING, CameraState.STALLED)
+        permanent = fault.permanent
+        wait = self._slow.next() if permanent else self._quick.next()
+        if ran and not permanent and self._said == "":
+            wait = min(wait, _FIRST_RETRY_SECONDS)
+        state = CameraState.FAILED if permanent and not ran else CameraState.BACKING_OFF
+        if fault.message != self._said:  # said once, however often it is tried again
+            how = f"tried again every {self._config.slow_retry_seconds:g} s or sooner" if permanent else "trying again"
+            log.warning(
+                "%s: %s; %s", self._config.name, fault.message, how,
+                extra={"camera": self._config.name, "fault": fault.kind},
+            )  # fmt: skip
+            self._said = fault.message
+        self._machine.to(state, fault.message)
+        self._stop.wait(wait)
+        while not self._stop.is_set() and sum(old.alive for old in self._abandoned) >= _MOST_ABANDONED:
+            self._stop.wait(0.2)
+        if not self._stop.is_set():
+            self._machine.to(CameraState.CONNECTING, fault.message)

@@ -1,0 +1,189 @@
+"""The one thread that makes the frames of all cameras clear."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamdehaze.dehaze import Dehazer, affine
+from streamdehaze.errors import EngineError, StreamDehazeError
+from streamdehaze.frame import FloatArray, Frame, PixelFormat
+from streamdehaze.live.adapt import Adapt, Level
+from streamdehaze.live.intake import Intake, LiveFrame
+
+if TYPE_CHECKING:
+    from streamdehaze.live.camera import Camera
+
+log = logging.getLogger("streamdehaze.live")
+
+_WINDOW_SECONDS = 0.004
+"""Frames of further cameras are waited for so long; a batch is not worth more."""
+_RECENT = 0.2
+"""Weight of the newest batch in the running mean of how long one takes."""
+
+
+@dataclass
+class Carried:
+    """The affine maps a camera's frames were last given, and how often since."""
+
+    maps: affine.AffineMaps
+    layout: tuple[int, int, str]
+    """Width, height and pixel format they were made for."""
+    network_size: int
+    uses: int = 1
+    """Frames they were applied to."""
+
+    def fits(self, frame: Frame, level: Level) -> bool:
+        """Whether they serve this frame, too."""
+        same = self.layout == _layout(frame) and self.network_size == level.network_size
+        return same and self.uses < level.every
+
+
+class Worker:
+    """Takes frames from the intake, runs the network on those whose turn it is, and delivers clear frames.
+
+    Args:
+        intake: where they come from; each lane's owner is a `Camera`.
+        dehazer: whose engine is used.
+        adapt: which says how often the network runs and at what size.
+        batch_size: frames that share a run of the network, at most.
+        ready: called once the engine is warm, before the first frame.
+        failed: told of an error that ends all work.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        dehazer: Dehazer,
+        adapt: Adapt,
+        *,
+        batch_size: int,
+        ready: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._intake, self._dehazer, self._adapt = intake, dehazer, adapt
+        self._batch_size, self._ready, self._failed = batch_size, ready, failed
+        self._stop = threading.Event()
+        self._work_seconds = 0.0
+        self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch under way."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, or `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    @property
+    def alive(self) -> bool:
+        """Whether a batch may be under way."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._warm_up()
+            self._ready()
+            while not self._stop.is_set():
+                batch = self._intake.take(
+                    self._batch_size, window_seconds=_WINDOW_SECONDS, work_seconds=self._work_seconds
+                )
+                if not batch:
+                    self._adapt.idle()
+                    continue
+                began = time.monotonic()
+                network = self._work([(lane.owner, frame) for lane, frame in batch], began)
+                seconds = time.monotonic() - began
+                self._work_seconds += _RECENT * (seconds - self._work_seconds)
+                self._adapt.worked(seconds, network)
+        except StreamDehazeError as error:
+            self._failed(error)
+        except BaseException as error:
+            wrapped = StreamDehazeError(f"dehazing failed: {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            self._failed(wrapped)
+
+    def _warm_up(self) -> None:
+        """The first run compiles loops and fills caches, which no frame shall wait for."""
+        planes = tuple(np.full(shape, 128, np.uint8) for shape in ((360, 640), (180, 320), (180, 320)))
+        frame = Frame(planes, 640, 360, PixelFormat.parse("yuv420p"))
+        small, rgb = _small(frame, self._adapt.level.network_size)
+        for _ in range(2):
+            clear = self._infer([rgb])[0]
+        color = frame.color.resolved(frame.pixel_format, frame.height)
+        maps = affine.fit(small, affine.from_rgb(clear, frame.pixel_format, color), frame.pixel_format.family)
+        affine.apply(frame, maps)
+
+    def _work(self, batch: list[tuple[Camera, LiveFrame]], began: float) -> float:
+        """Deliver the clear frames of a batch; seconds the network took."""
+        level = self._adapt.level
+        fresh: dict[int, tuple[FloatArray, FloatArray]] = {}
+        planned: set[str] = set()  # cameras for which the network runs in this batch
+        for index, (camera, live) in enumerate(batch):
+            camera.counters.observe("wait", began - live.decoded)
+            if camera.enabled and camera.strength > 0:
+                carried = camera.carried
+                due = carried is None or not carried.fits(live.frame, level)
+                if level.every == 1 or (due and camera.name not in planned):
+                    fresh[index] = _small(live.frame, level.network_size)
+                    planned.add(camera.name)
+                elif carried is not None:
+                    carried.uses += 1
+        network_began = time.monotonic()
+        clear_rgb = self._infer_all({index: rgb for index, (_, rgb) in fresh.items()})
+        network = time.monotonic() - network_began
+        for index, (camera, live) in enumerate(batch):
+            frame = live.frame
+            if index in fresh:
+                color = frame.color.resolved(frame.pixel_format, frame.height)
+                target = affine.from_rgb(clear_rgb[index], frame.pixel_format, color)
+                maps = affine.fit(fresh[index][0], target, frame.pixel_format.family)
+                camera.carried = Carried(maps, _layout(frame), level.network_size)
+            clear = frame
+            strength = camera.strength if camera.enabled else 0.0
+            if strength > 0 and camera.carried is not None and camera.carried.layout == _layout(frame):
+                clear = affine.apply(frame, camera.carried.maps, strength)
+            camera.counters.observe("dehaze", time.monotonic() - began)
+            if camera.deliver(live, clear):
+                self._adapt.late()
+        return network
+
+    def _infer_all(self, pictures: dict[int, FloatArray]) -> dict[int, FloatArray]:
+        """Run the engine once for each size among the pictures."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, picture in pictures.items():
+            by_shape.setdefault(picture.shape, []).append(index)
+        clear: dict[int, FloatArray] = {}
+        for indices in by_shape.values():
+            clear.update(zip(indices, self._infer([pictures[index] for index in indices]), strict=True))
+        return clear
+
+    def _infer(self, pictures: list[FloatArray]) -> FloatArray:
+        engine = self._dehazer.engine
+        clear = engine.infer(np.stack(pictures))
+        if not np.isfinite(clear).all():
+            raise EngineError(f"the engine '{engine.name}' gave values that are not finite numbers")
+        return clear
+
+
+def _small(frame: Frame, network_size: int) -> tuple[FloatArray, FloatArray]:
+    """The small hazy components of a frame, and the RGB of them that the network sees."""
+    shape = affine.network_shape(frame.width, frame.height, network_size)
+    components = affine.shrink_components(frame, shape)
+    color = frame.color.resolved(frame.pixel_format, frame.height)
+    return components, affine.to_rgb(components, frame.pixel_format, color)
+
+
+def _layout(frame: Frame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.pixel_format.name
