@@ -71,7 +71,7 @@ class RunProgress:
 
     def update(self, statistics: Statistics) -> None:
         """Show how far the run has come."""
-        done = statistics.encode.frames
+        done = statistics.earlier_frames + statistics.encode.frames
         load = " ".join(f"{stage.name} {stage.load:.0%}" for stage in statistics.stages)
         if self._console.is_terminal:
             self._bar.update(self._task, completed=done, speed=f"{statistics.fps:.1f} fps  {load}")

@@ -13,9 +13,11 @@ from typing import Any
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
-from streamdehaze.video import EncodeOptions, open_sink, open_source
+from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, open_sink, open_source
+from streamdehaze.video.continued import Continued
+from streamdehaze.video.cut import Cutter
 from streamdehaze.video.inputs import output_path
-from streamdehaze.video.protocols import Sink, Source
+from streamdehaze.video.protocols import SegmentSink, Sink, Source
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
 
@@ -29,6 +31,8 @@ class Report:
     statistics: Statistics
     engine: str
     checkpoint: str
+    damaged: int = 0
+    """Damaged places of the input that were skipped or concealed."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: frames, fps, seconds, stages, bottleneck, engine, checkpoint, versions."""
@@ -36,8 +40,10 @@ class Report:
         return {
             "input": self.input,
             "output": self.output,
-            "frames_in": statistics.decode.frames,
-            "frames_out": statistics.encode.frames,
+            "frames_in": statistics.earlier_frames + statistics.decode.frames,
+            "frames_out": statistics.earlier_frames + statistics.encode.frames,
+            "frames_of_earlier_runs": statistics.earlier_frames,
+            "damaged_places": self.damaged,
             "seconds": statistics.seconds,
             "fps": statistics.fps,
             "bottleneck": statistics.bottleneck,
@@ -57,6 +63,8 @@ def dehaze_video(
     encode: EncodeOptions | None = None,
     container: str | None = None,
     overwrite: bool = False,
+    segment_seconds: float = SEGMENT_SECONDS,
+    resume: bool = True,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
@@ -70,8 +78,11 @@ def dehaze_video(
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, where the target's ending does not say it.
         overwrite: replace an existing target.
+        segment_seconds: a file longer than this is worked on in segments of this length, kept in ``TARGET.part``
+            until the last one is there, so that a crash costs one segment; 0 for none.
+        resume: go on with the segments an earlier call left; else they are removed.
         progress: called about ten times a second with the running statistics.
-        stop: set it from elsewhere to stop; the partial output is removed and `Cancelled` raised.
+        stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
 
     Raises:
         StreamDehazeError: one sentence on what was wrong with which file or option.
@@ -87,7 +98,16 @@ def dehaze_video(
         sink = (
             target
             if isinstance(target, Sink)
-            else open_sink(target, opened, encode=encode, container=container, overwrite=overwrite)
+            else open_sink(
+                target,
+                opened,
+                encode=encode,
+                container=container,
+                overwrite=overwrite,
+                segment_seconds=segment_seconds,
+                resume=resume,
+                stop=stop,
+            )
         )
         try:
             worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []))
@@ -95,12 +115,15 @@ def dehaze_video(
             sink.abort()
             raise
         try:
-            pipeline = Pipeline(opened, worker, sink, batch_size=batch_size, stop=stop)
+            work, cutter = _begin(opened, worker, sink, batch_size)
+            pipeline = Pipeline(work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter)
+            pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
             statistics = pipeline.run(progress)
         finally:
             if own_dehazer:
                 worker.close()
-        return Report(_name(source), _name(target), statistics, worker.engine.name, worker.checkpoint)
+        damaged = getattr(work, "damaged", 0)
+        return Report(_name(source), _name(target), statistics, worker.engine.name, worker.checkpoint, damaged)
     finally:
         if opened is not source:
             opened.close()
@@ -119,6 +142,22 @@ def dehaze_image(
         StreamDehazeError: one sentence on what was wrong with which file or option.
     """
     return Path(dehaze_video(source, target, dehazer=dehazer, batch_size=1, overwrite=overwrite).output)
+
+
+def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None) -> tuple[Source, Cutter | None]:
+    """What to read and where to cut it; behind the segments of an earlier run, if the sink has any."""
+    if not isinstance(sink, SegmentSink):
+        return source, None
+    assert isinstance(source, FileSource)
+    try:
+        cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
+        if cut is None:
+            return source, Cutter(sink.length)
+        dehazer.load_state_dict(cut.state)
+        return Continued(source, cut, ended=sink.ended), Cutter(sink.length, cut)
+    except BaseException:
+        sink.abort()
+        raise
 
 
 def _name(end: str | os.PathLike[str] | Source | Sink) -> str:

@@ -59,6 +59,8 @@ class Statistics:
     """`time.perf_counter` at the start."""
     seconds: float = 0.0
     """Wall time of the whole run; 0 while it goes on."""
+    earlier_frames: int = 0
+    """Frames of the output that an earlier run finished."""
 
     @property
     def stages(self) -> tuple[StageStatistics, StageStatistics, StageStatistics]:

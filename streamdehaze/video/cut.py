@@ -46,8 +46,9 @@ class Cutter:
 
     def __init__(self, length: int, begin: Cut | None = None) -> None:
         self._length = max(1, length)
+        self.frames = 0 if begin is None else begin.frames
+        """Frames so far, with those before `begin`."""
         self._count = 0
-        self._total = 0 if begin is None else begin.frames
         self._last: Frame | None = None
 
     def before(self, frame: Frame) -> Cut | None:
@@ -55,10 +56,10 @@ class Cutter:
         cut = None
         due = self._count >= 2 * self._length or (self._count >= self._length and is_keyframe(frame))
         if due and self._last is not None:
-            cut = Cut(self._total, self._last.pts, frame_hash(self._last))
+            cut = Cut(self.frames, self._last.pts, frame_hash(self._last))
             self._count = 0
         self._count += 1
-        self._total += 1
+        self.frames += 1
         self._last = frame
         return cut
 

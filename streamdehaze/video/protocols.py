@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.cut import Cut
@@ -47,6 +47,20 @@ class Sink(Protocol):
 @runtime_checkable
 class SegmentSink(Sink, Protocol):
     """A sink that keeps what is finished: after a cut, all that came before it is safe."""
+
+    @property
+    def length(self) -> int:
+        """Frames of a segment, at least."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame is left to write, and `close` alone finishes the output."""
+        ...
+
+    def take_up(self, settings: Mapping[str, Any]) -> Cut | None:
+        """Begin, or go on with earlier work of the same `settings`: the cut behind which the next frame is wanted."""
+        ...
 
     def cut(self, cut: Cut) -> None:
         """End a segment here; the frames that follow begin the next one."""

@@ -13,7 +13,7 @@ import av.error
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.video.encoder import EncodeOptions, Pictures, choose_encoding, close_quietly, grid_rate
+from streamdehaze.video.encoder import EncodeOptions, Encoding, Pictures, choose_encoding, close_quietly, grid_rate
 from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.passthrough import Passthrough, describe
 from streamdehaze.video.planes import PictureWriter
@@ -54,13 +54,8 @@ class FileSink:
         """
         self._source = source if isinstance(source, FileSource) else None
         self._target = Target.of(path, container, overwrite, None if self._source is None else self._source.path)
-        info = source.info
-        profile = None if self._source is None else self._source.video.codec_context.profile
-        self._pictures = Pictures(
-            info.width, info.height, info.pixel_format, info.codec, profile, grid_rate(info.average_rate)
-        )
-        self._rate = grid_rate(info.average_rate)
-        self._encoding = choose_encoding(self._pictures, self._target.format, encode or EncodeOptions())
+        self._rate = grid_rate(source.info.average_rate)
+        self._encoding = encoding_for(source, self._target, encode)
         self._passthrough = None if self._source is None else Passthrough(self._source, self._target.format)
         self.dropped: list[str] = []
         """What the target container refused, in words."""
@@ -162,3 +157,16 @@ class FileSink:
         settings = " ".join(f"{key}={value}" for key, value in self._encoding.options.items())
         log.info("%s: encoder %s, pixel format %s, %s", self._target.name, self.encoder, self.pixel_format, settings)
         return opened
+
+
+def encoding_for(source: Source, target: Target, encode: EncodeOptions | None) -> Encoding:
+    """The encoder for the pictures of `source` in the container of `target`.
+
+    Raises:
+        SinkError: if there is none that fits.
+    """
+    info = source.info
+    profile = source.video.codec_context.profile if isinstance(source, FileSource) else None
+    rate = grid_rate(info.average_rate)
+    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate)
+    return choose_encoding(pictures, target.format, encode or EncodeOptions())

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import av
 import av.error
@@ -25,6 +25,8 @@ from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.media import HardwareDecoding, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.window import Window
+
+OnDamage = Literal["keep", "skip", "stop"]
 
 log = logging.getLogger("streamdehaze")
 
@@ -49,6 +51,8 @@ class FileSource:
         end: float | None = None,
         hwaccel: HardwareDecoding = "none",
         deinterlace: bool = False,
+        on_damage: OnDamage = "keep",
+        at: Fraction | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
@@ -59,12 +63,22 @@ class FileSource:
             end: seconds after the beginning at which all streams end.
             hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
             deinterlace: make whole pictures of interlaced ones (bwdif), one for each.
+            on_damage: what becomes of pictures the decoder had to conceal damage in: "keep" them as FFmpeg gives
+                them, "skip" them, or "stop" with an error.
+            at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
             stop: once set, waiting for standard input ends with `Cancelled`.
 
         Raises:
             SourceError: if there is no video to read.
             ConfigError: if the window from `start` to `end` is empty.
         """
+        self.options: dict[str, Any] = {
+            "start": start, "end": end, "hwaccel": hwaccel, "deinterlace": deinterlace, "on_damage": on_damage,
+        }  # fmt: skip
+        """How it is read, as plain values."""
+        self._stop = stop
+        self._at = at
+        self._on_damage = on_damage
         self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)
         self.container, self.name = open_media(path, hwaccel, stop)
         try:
@@ -81,7 +95,8 @@ class FileSource:
         self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
-        self.decode_errors = 0
+        self.damaged = 0
+        """Places met so far that could not be read or were concealed."""
         self._time_base = time_base
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
@@ -96,6 +111,16 @@ class FileSource:
     def info(self) -> VideoInfo:
         """What the container says of the video."""
         return self._info
+
+    def reopen(self, *, at: Fraction | None = None) -> FileSource:
+        """The same file once more, from its beginning or from a picture `at` or before an instant of its own clock.
+
+        Raises:
+            SourceError: if it can be read only once, as a pipe, or no longer.
+        """
+        if self.path is None:
+            raise SourceError(f"{self.name} can be read only once")
+        return FileSource(self.path, **self.options, at=at, stop=self._stop)
 
     def collect(self, streams: list[Stream]) -> None:
         """Keep the packets of `streams` in `packets` from now on; only what somebody copies is kept in memory."""
@@ -120,8 +145,9 @@ class FileSource:
         if self._begun:
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
-        if self.window.start is not None:
-            self._seek(self.window.start)
+        beginning = self.window.start if self._at is None else self._at
+        if beginning is not None:
+            self._seek(beginning)
         decoded = yielded = 0
         video_over = False
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
@@ -141,6 +167,28 @@ class FileSource:
             if video_over and not waiting:
                 break
         self._conclude(decoded, yielded)
+
+    def read_beside(self) -> Iterator[Fraction]:
+        """Read the file once without decoding it, for the packets of collected streams; how far, in seconds.
+
+        The instants are decoding times on the clock of the result.
+        """
+        if self._begun:
+            raise RuntimeError("a FileSource is read once; open the file again")
+        self._begun = True
+        if self.window.start is not None:
+            self._seek(self.window.start)
+        video_over = False
+        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
+        for packet in self._demux():
+            if packet.stream_index == self.video.index:
+                instant = packet.pts if packet.pts is not None else packet.dts
+                video_over |= instant is not None and self.window.after(instant, self._time_base)
+            elif packet.stream_index in self._collected and self._keep(packet):
+                waiting.discard(packet.stream_index)
+            if video_over and not waiting:
+                break
+            yield self._read_until - self.window.offset
 
     def close(self) -> None:
         """Close the file; packets and frames already handed out stay good."""
@@ -192,8 +240,8 @@ class FileSource:
                 break
             except (av.error.FFmpegError, OSError) as error:
                 failures += 1
-                self.decode_errors += 1
                 log.debug("%s: %s", self.name, error)
+                self._note_damage()
         yield self._flush()
 
     def _flush(self) -> av.Packet[Stream]:
@@ -215,19 +263,32 @@ class FileSource:
         try:
             pictures = self.video.decode(packet)
         except av.error.FFmpegError as error:
-            self.decode_errors += 1
             log.debug("%s: %s", self.name, error)
             pictures = []
-        self.decode_errors += sum(picture.is_corrupt for picture in pictures)
+            self._note_damage()
         timed = self._clock.place(pictures, last=last)
         if self._deinterlacer is None:
-            yield from timed
+            yield from self._undamaged(timed)
             return
-        for picture, pts in timed:
+        for picture, pts in self._undamaged(timed):
             picture.pts = pts
             yield from self._deinterlacer.feed(picture)
         if last:
             yield from self._deinterlacer.finish()
+
+    def _undamaged(self, timed: list[tuple[av.VideoFrame, int]]) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The pictures that may go on."""
+        for picture, pts in timed:
+            if picture.is_corrupt:
+                self._note_damage()
+            if not picture.is_corrupt or self._on_damage == "keep":
+                yield picture, pts
+
+    def _note_damage(self) -> None:
+        self.damaged += 1
+        if self._on_damage == "stop":
+            place = f"near {float(self._read_until - self.origin):.3f} s"
+            raise SourceError(f"'{self.name}' is damaged {place}; --on-damage keep or skip goes on")
 
     def _keep(self, packet: av.Packet[Stream]) -> bool:
         """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
@@ -288,13 +349,14 @@ class FileSource:
             raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded")
         if yielded == 0:
             raise SourceError(f"'{self.name}' has no frames between --start and --end")
-        if self.decode_errors:
-            log.warning("%s: %d damaged places were skipped or concealed", self.name, self.decode_errors)
+        if self.damaged:
+            done = "skipped" if self._on_damage == "skip" else "skipped or concealed"
+            log.warning("%s: %d damaged places were %s", self.name, self.damaged, done)
         if not self.window.trims and self._ends_early():
             log.warning("%s ends early: the file is cut off; all that is there was read", self.name)
 
     def _ends_early(self) -> bool:
-        if "mov" in self.container.format.name and self.video.frames:  # its index lists every packet
+        if "mov" in self.container.format.name and self.video.frames and self._at is None:  # it lists every packet
             return self._packet_count < self.video.frames
         if not self.container.duration:
             return False

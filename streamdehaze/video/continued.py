@@ -1,0 +1,96 @@
+"""A file read on from a cut, so that its frames are the ones an unbroken reading gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+
+from streamdehaze.errors import SourceError
+from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.cut import Cut, frame_hash
+from streamdehaze.video.source import FileSource
+
+log = logging.getLogger("streamdehaze")
+
+
+class Continued:
+    """The frames of a file after a cut.
+
+    A picture before the cut is sought, and decoding must come by the very frame that the cut remembers, time and
+    pixels; where it does not (no time stamps, a file that cannot be sought in, damage), the file is decoded from
+    its beginning.
+
+    Args:
+        source: the file; it stays unread itself, and its owner's to close.
+        cut: where to go on.
+        ended: no frame follows the cut.
+    """
+
+    def __init__(self, source: FileSource, cut: Cut, *, ended: bool = False) -> None:
+        self._source, self._cut, self._ended = source, cut, ended
+        self.damaged = cut.damaged
+        """Damaged places met so far, by whoever read what lies before the cut, too."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the container says of the video."""
+        return self._source.info
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return self._source.name
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames after the cut.
+
+        Raises:
+            SourceError: if the file does not decode as it did before the cut.
+        """
+        if self._ended:
+            return
+        sought = self._seek()
+        if sought is None:
+            log.info("%s: the place to go on from cannot be sought; the file is decoded from its beginning", self.name)
+            sought = self._skip()
+        source, frames = sought
+        counted = source.damaged
+        with closing(source):
+            for frame in frames:
+                self.damaged = self._cut.damaged + source.damaged - counted
+                yield frame
+            self.damaged = self._cut.damaged + source.damaged - counted
+
+    def close(self) -> None:
+        """Nothing is left open after the last frame."""
+
+    def _seek(self) -> tuple[FileSource, Iterator[Frame]] | None:
+        cut = self._cut
+        if cut.last_pts is None:
+            return None
+        instant = cut.last_pts * self.info.time_base + self._source.window.offset
+        source = self._source.reopen(at=instant)
+        frames = iter(source)
+        try:
+            for frame in frames:
+                if frame.pts == cut.last_pts and frame_hash(frame) == cut.last_hash:
+                    return source, frames
+                if frame.pts is None or frame.pts > cut.last_pts:
+                    break
+        except SourceError as error:
+            log.debug("%s: %s", self.name, error)
+        source.close()
+        return None
+
+    def _skip(self) -> tuple[FileSource, Iterator[Frame]]:
+        cut = self._cut
+        source = self._source.reopen()
+        frames = iter(source)
+        last = None
+        for _ in range(cut.frames):
+            last = next(frames, None)
+        if last is None or last.pts != cut.last_pts or frame_hash(last) != cut.last_hash:
+            source.close()
+            raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume begins anew")
+        return source, frames

@@ -1,0 +1,43 @@
+"""Files that are whole or not there, after a power cut too."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its name, make sure of it, and rename it.
+
+    Raises:
+        OSError: if that fails; what was there before stays.
+    """
+    partial = path.with_name(f"{path.name}.part")
+    with open(partial, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    rename_durably(partial, path)
+
+
+def rename_durably(partial: Path, path: Path) -> None:
+    """Rename a file whose content is on the disk already, so that a power cut leaves the old name or the new one."""
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a closed file is on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; a no-op where folders cannot be synced."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,224 @@
+"""What a folder of finished segments was made of: enough to know whether the work may go on in it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamdehaze.errors import SinkError
+from streamdehaze.video.cut import Cut
+from streamdehaze.video.durable import write_whole
+from streamdehaze.video.packets import file_hash
+
+log = logging.getLogger("streamdehaze")
+
+MANIFEST = "manifest.json"
+_EDGE_BYTES = 1 << 20
+"""Of each end of the input that its identity covers."""
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Identity(_Facts):
+    """Which file it is, without reading all of it."""
+
+    size_bytes: int
+    mtime_ns: int
+    hash: str
+    """Of its first and last mebibyte."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Identity:
+        """The identity of a file.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        with open(path, "rb") as file:
+            facts = os.fstat(file.fileno())
+            digest = hashlib.blake2b(file.read(_EDGE_BYTES), digest_size=16)
+            file.seek(max(0, facts.st_size - _EDGE_BYTES))
+            digest.update(file.read(_EDGE_BYTES))
+        return cls(size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns, hash=digest.hexdigest())
+
+
+class Place(_Facts):
+    """A cut, as it is written down; see `Cut` for the fields."""
+
+    frames: int = Field(ge=1)
+    last_pts: int | None
+    last_hash: str
+    damaged: int = Field(ge=0)
+    state_hash: str | None
+    """Of the file that holds the dehazer's state; None if there was nothing to remember."""
+
+
+class Segment(_Facts):
+    """A finished segment."""
+
+    first_frame: int = Field(ge=0)
+    frames: int = Field(ge=1)
+    first_pts: int
+    """In ticks of the output, as `last_pts`."""
+    last_pts: int
+    size_bytes: int = Field(ge=1)
+    hash: str
+    header_hash: str
+    """Of the encoder's own header (FFmpeg's "extradata"), which all segments must share."""
+    end: Place | None
+    """The cut it ends with; None for the last segment of the video."""
+
+
+class Manifest(_Facts):
+    """The content of `manifest.json`."""
+
+    version: int = 1
+    input: str
+    """Path, for people; `identity` says whether it is the same."""
+    identity: Identity
+    settings: dict[str, Any]
+    """All that the result depends on beside the input, as plain values."""
+    segments: tuple[Segment, ...] = ()
+    published: Identity | None = None
+    """The whole output, just before it gets its final name."""
+
+    @property
+    def frames(self) -> int:
+        """Frames in the finished segments."""
+        return sum(segment.frames for segment in self.segments)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the finished segments."""
+        return sum(segment.size_bytes for segment in self.segments)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every frame is in a segment, and only the joining is left."""
+        return bool(self.segments) and self.segments[-1].end is None
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What keeps work described by `other` from going on here, in words; empty if nothing does."""
+        found = []
+        if self.identity != other.identity:
+            same = (self.identity.size_bytes, self.identity.hash) == (other.identity.size_bytes, other.identity.hash)
+            found.append("the input's date changed" if same else "the input changed")
+        for name in sorted(self.settings.keys() | other.settings.keys()):
+            before, now = self.settings.get(name), other.settings.get(name)
+            if before != now:
+                found.append(f"{name.replace('_', ' ')} was {_shown(before)}, now {_shown(now)}")
+        return found
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they come back from JSON, so that they compare equal."""
+    values: dict[str, Any] = json.loads(json.dumps(settings))
+    return values
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict | list) else "not set" if value is None else str(value)
+
+
+def segment_file(folder: Path, number: int) -> Path:
+    """Where segment `number` lies."""
+    return folder / f"{number:05d}.packets"
+
+
+def state_file(folder: Path, number: int) -> Path:
+    """Where the dehazer's state after segment `number` lies."""
+    return folder / f"{number:05d}.npz"
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder; None if there is none.
+
+    Raises:
+        SinkError: if it cannot be understood.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError, ValueError, RecursionError) as error:
+        raise SinkError(f"'{path}' is damaged or of another version; --no-resume begins anew") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest in a folder.
+
+    Raises:
+        OSError: if that fails; the one before stays.
+    """
+    write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+
+
+def write_state(folder: Path, number: int, cut: Cut) -> Place:
+    """Write the dehazer's state at the cut after segment `number`, if there is any; the place of the cut."""
+    state_hash = None
+    if cut.state:
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = dict(cut.state)
+        np.savez(buffer, **arrays)
+        write_whole(state_file(folder, number), buffer.getvalue())
+        state_hash = file_hash(state_file(folder, number))
+    return Place(
+        frames=cut.frames, last_pts=cut.last_pts, last_hash=cut.last_hash, damaged=cut.damaged, state_hash=state_hash
+    )
+
+
+def read_cut(folder: Path, number: int, place: Place) -> Cut:
+    """The cut after segment `number`.
+
+    Raises:
+        OSError, ValueError: if the state cannot be read.
+    """
+    state: dict[str, Any] = {}
+    if place.state_hash is not None:
+        path = state_file(folder, number)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                state = {name: arrays[name] for name in arrays.files}
+        except (zipfile.BadZipFile, EOFError, KeyError) as error:
+            raise ValueError(f"'{path}' is damaged") from error
+    return Cut(place.frames, place.last_pts, place.last_hash, place.damaged, state)
+
+
+def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:
+    """The segments from the first one on that are as they were written; the work goes on behind them."""
+    whole: list[Segment] = []
+    for number, segment in enumerate(manifest.segments):
+        fits = segment.first_frame == sum(earlier.frames for earlier in whole) and (
+            segment.end is None or segment.end.frames == segment.first_frame + segment.frames
+        )
+        if not fits or not _is_whole(folder, number, segment):
+            log.warning("'%s' is missing or damaged; the work goes on before it", segment_file(folder, number))
+            break
+        whole.append(segment)
+        if segment.end is None:
+            break
+    return tuple(whole)
+
+
+def _is_whole(folder: Path, number: int, segment: Segment) -> bool:
+    path = segment_file(folder, number)
+    try:
+        if path.stat().st_size != segment.size_bytes or file_hash(path) != segment.hash:
+            return False
+        end = segment.end
+        return end is None or end.state_hash is None or file_hash(state_file(folder, number)) == end.state_hash
+    except OSError:
+        return False

@@ -1,0 +1,344 @@
+"""Hours of work outlive a crash: what was finished is kept, and the result is the one an unbroken run gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from clips import Clip, other_packets, video_ticks
+from streamdehaze import Dehazer, Frame, dehaze_video
+from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.frame import FloatArray
+from streamdehaze.video import EncodeOptions, FileSource, part_folder
+
+MILLISECOND = Fraction(1, 1000)
+SECONDS = 0.8  # a segment of 20 frames
+
+
+class CrashError(Exception):
+    """The process ends here, as far as the files can tell."""
+
+
+class Halves:
+    """An engine that halves, and crashes when it is told to."""
+
+    name = "half"
+
+    def __init__(self, crash_after: int | None = None, ready: Callable[[], bool] = lambda: True) -> None:
+        self.left, self.ready = crash_after, ready
+        self.frames = 0
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        self.frames += len(hazy)
+        if self.left is not None and self.frames > self.left:
+            deadline = time.monotonic() + 20
+            while not self.ready() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            raise CrashError
+        return hazy / 2
+
+    def close(self) -> None: ...
+
+
+class Remembering(Dehazer):
+    """Darkens by what it saw before, as smoothing over time does, and looks a frame ahead."""
+
+    def __init__(self, engine: Halves) -> None:
+        super().__init__(engine=engine)
+        self._mean = np.zeros(1)
+        self._held: list[Frame] = []
+
+    def process(self, frames: Sequence[Frame]) -> list[Frame]:
+        self._held += super().process(frames)
+        ready, self._held = self._held[:-1], self._held[-1:]
+        return [self._smooth(frame) for frame in ready]
+
+    def flush(self) -> list[Frame]:
+        ready, self._held = self._held, []
+        return [self._smooth(frame) for frame in ready]
+
+    def state_dict(self) -> dict[str, npt.NDArray[Any]]:
+        return {"mean": self._mean.copy()}
+
+    def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._mean = state["mean"]
+
+    def _smooth(self, frame: Frame) -> Frame:
+        self._mean = 0.9 * self._mean + 0.1 * float(frame.planes[0][: frame.height, : frame.width].mean())
+        shift = int(self._mean[0] * 10) % 64
+        return frame.with_planes((np.ascontiguousarray(frame.planes[0]) // 2 + shift, *frame.planes[1:]))
+
+
+def dehaze(source: Path, target: Path, *, crash_after: int | None = None, **options: Any) -> int:
+    """Dehaze in segments; the frames that went through the network."""
+    before = segments(target)
+    engine = Halves(crash_after, lambda: segments(target) > before)
+    options = {"segment_seconds": SECONDS, "dehazer": Dehazer(engine=engine), **options}
+    if crash_after is None:
+        dehaze_video(source, target, **options)
+    else:
+        with pytest.raises(Exception, match="Crash"):
+            dehaze_video(source, target, **options)
+    return engine.frames
+
+
+def segments(target: Path) -> int:
+    """Segments that are kept of an output."""
+    try:
+        return len(json.loads((part_folder(target) / "manifest.json").read_text())["segments"])
+    except (FileNotFoundError, TypeError):
+        return 0
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """All of a file that its user can see."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+        chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in container.chapters()]
+        attachments = [(s.name, s.data) for s in container.streams if s.type == "attachment"]
+        metadata = dict(container.metadata)
+    return {
+        "frames": frames, "ticks": video_ticks(path), "others": other_packets(path), "chapters": chapters,
+        "attachments": attachments, "metadata": metadata,
+    }  # fmt: skip
+
+
+def long_clip(ending: str, **facts: Any) -> Clip:
+    """Four seconds with a keyframe every twelve frames, B-frames where they fit, and sound."""
+    tick = {"mp4": Fraction(1, 12800), "mov": Fraction(1, 12800), "ts": Fraction(1, 90000), "avi": Fraction(1, 25)}
+    time_base = tick.get(ending, MILLISECOND)
+    step = Fraction(1, 25) / time_base
+    usual: dict[str, Any] = {
+        "time_base": time_base,
+        "pts": [int(step * number) for number in range(100)],
+        "options": {"g": "12", "bf": "0" if ending == "avi" else "2"},
+        "audio": {"webm": "libopus", "avi": "pcm_s16le"}.get(ending, "aac"),
+    }
+    if ending == "webm":
+        usual |= {"codec": "libvpx-vp9", "options": {"g": "12", "cpu-used": "8"}}
+    return Clip(**{**usual, **facts})
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "mov", "ts", "avi", "webm"])
+def test_a_broken_run_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path, ending: str) -> None:
+    chapters = [{"id": 1, "start": 0, "end": 1400, "time_base": MILLISECOND, "metadata": {"title": "fog"}}]
+    facts: dict[str, Any] = {"chapters": chapters} if ending in ("mp4", "mkv", "mov") else {}
+    if ending == "mkv":
+        facts |= {"attachments": [("sans.ttf", "font/ttf", b"font")], "subtitles": "subrip"}
+    source = long_clip(ending, **facts).write(tmp_path / f"in.{ending}")
+    assert dehaze(source, tmp_path / f"whole.{ending}") == 100
+    once = tmp_path / f"once.{ending}"
+    dehaze(source, once, segment_seconds=0)
+    target = tmp_path / f"broken.{ending}"
+    redone = dehaze(source, target, crash_after=30)
+    assert not target.exists()
+    assert part_folder(target).is_dir()
+    redone += dehaze(source, target, crash_after=40)
+    redone += dehaze(source, target)
+    assert redone < 100 + 2 * 40
+    whole = contents(tmp_path / f"whole.{ending}")
+    assert len(whole["frames"]) == 100
+    assert contents(target) == whole
+    # cut or not: the same but for the pixels, which are encoded anew
+    plain = contents(once)
+    assert {**whole, "frames": 0} == {**plain, "frames": 0}
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(f"{name}.{ending}" for name in ("in", "whole", "once", "broken"))
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libsvtav1", "ffv1", "mpeg4", "mpeg2video", "prores_ks"])
+def test_segments_of_every_kind_of_encoder_join(tmp_path: Path, codec: str) -> None:
+    source = long_clip("mkv", pts=[40 * n for n in range(50)]).write(tmp_path / "in.mkv")
+    encode = EncodeOptions(codec=codec, options={"bf": "2"} if codec.startswith("mpeg") else {})
+    dehaze(source, tmp_path / "whole.mkv", encode=encode)
+    dehaze(source, tmp_path / "broken.mkv", encode=encode, crash_after=28)
+    dehaze(source, tmp_path / "broken.mkv", encode=encode)
+    whole = contents(tmp_path / "whole.mkv")
+    assert contents(tmp_path / "broken.mkv") == whole
+    assert whole["ticks"] == video_ticks(source)
+    assert len(set(whole["frames"])) == 50
+
+
+def test_what_smoothing_remembers_is_carried_over_the_break(tmp_path: Path) -> None:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    dehaze(source, tmp_path / "whole.mp4", dehazer=Remembering(Halves()))
+    with pytest.raises(Exception, match="Crash"):
+        dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(Halves(50)))
+    dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(Halves()))
+    assert contents(tmp_path / "broken.mp4") == contents(tmp_path / "whole.mp4")
+    dehaze(source, tmp_path / "forgetful.mp4")
+    assert contents(tmp_path / "forgetful.mp4")["frames"] != contents(tmp_path / "whole.mp4")["frames"]
+
+
+def test_a_window_and_uneven_times_survive_the_break(tmp_path: Path) -> None:
+    uneven = [512 * number + number * 7 % 5 * 50 for number in range(120)]
+    source = long_clip("mp4", pts=uneven).write(tmp_path / "in.mp4")
+    for name, crashes in (("whole", []), ("broken", [30, 25])):
+        for crash in [*crashes, None]:
+            with_window = FileSource(source, start=0.7, end=4.1)
+            dehaze(with_window, tmp_path / f"{name}.mp4", crash_after=crash)  # type: ignore[arg-type]
+            with_window.close()
+    assert contents(tmp_path / "broken.mp4") == contents(tmp_path / "whole.mp4")
+    assert len(contents(tmp_path / "whole.mp4")["frames"]) > 80
+
+
+@pytest.mark.parametrize("kind", ["raw", "one keyframe", "open gop"])
+def test_files_that_are_hard_to_seek_in(tmp_path: Path, kind: str) -> None:
+    ending = "h264" if kind == "raw" else "mkv"
+    options = {"raw": {"g": "12"}, "one keyframe": {"g": "999"}, "open gop": {"x264-params": "open-gop=1:keyint=12"}}
+    source = long_clip("mkv", options=options[kind], audio=None).write(tmp_path / f"in.{ending}")
+    dehaze(source, tmp_path / "whole.mkv")
+    redone = dehaze(source, tmp_path / "broken.mkv", crash_after=60)
+    redone += dehaze(source, tmp_path / "broken.mkv")
+    assert contents(tmp_path / "broken.mkv") == contents(tmp_path / "whole.mkv")
+    assert redone <= 164
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> tuple[Path, Path]:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    for _ in range(2):
+        dehaze(source, target, crash_after=30)
+    assert segments(target) >= 2
+    return source, target
+
+
+def test_other_settings_are_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+    dehazer = Dehazer(engine=Halves(), strength=0.5)
+    with pytest.raises(SinkError, match=r"strength was 1.0, now 0.5: .*--no-resume") as caught:
+        dehaze(source, target, dehazer=dehazer, encode=EncodeOptions(crf=30))
+    assert "encoder options was" in str(caught.value)
+    assert part_folder(target).is_dir()
+    assert dehaze(source, target) < 100  # the work is still there
+    dehaze(source, target, crash_after=70, overwrite=True)
+    assert dehaze(source, target, dehazer=dehazer, overwrite=True, resume=False) == 0  # it is the dehazer's own engine
+    assert not part_folder(target).exists()
+
+
+def test_another_input_is_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+    long_clip("mp4", size=(80, 48)).write(source)
+    with pytest.raises(SinkError, match="the input changed"):
+        dehaze(source, target)
+    assert dehaze(source, target, resume=False) == 100
+    assert video_ticks(target) == video_ticks(source)
+
+
+def test_an_input_that_decodes_differently_is_not_mixed(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+    manifest = part_folder(target) / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["segments"][-1]["end"]["last_hash"] = "0" * 32
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(SourceError, match="does not decode as it did"):
+        dehaze(source, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("harm", ["cut off", "one bit", "gone"])
+def test_a_damaged_segment_is_made_again(unfinished: tuple[Path, Path], harm: str) -> None:
+    source, target = unfinished
+    dehaze(source, target.with_name("whole.mp4"))
+    path = part_folder(target) / "00001.packets"
+    content = bytearray(path.read_bytes())
+    if harm == "gone":
+        path.unlink()
+    else:
+        content[200] ^= 1
+        path.write_bytes(content[:-5] if harm == "cut off" else content)
+    dehaze(source, target)
+    assert contents(target) == contents(target.with_name("whole.mp4"))
+
+
+def test_a_damaged_manifest_is_one_sentence(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+    (part_folder(target) / "manifest.json").write_text('{"version": 1, "segments": 5}')
+    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume begins anew"):
+        dehaze(source, target)
+    assert dehaze(source, target, resume=False) == 100
+
+
+def test_joining_alone_is_taken_up_again(tmp_path: Path) -> None:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    obstacle = part_folder(target) / "joined.part.mp4"
+
+    class Obstructing(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            obstacle.mkdir(exist_ok=True)  # no file can be written under this name
+            return super().infer(hazy)
+
+    with pytest.raises(SinkError, match="cannot be written"):
+        dehaze(source, target, dehazer=Dehazer(engine=Obstructing()))
+    assert json.loads((part_folder(target) / "manifest.json").read_text())["segments"][-1]["end"] is None
+    obstacle.rmdir()
+    assert dehaze(source, target) == 0
+    dehaze(source, tmp_path / "whole.mp4")
+    assert contents(target) == contents(tmp_path / "whole.mp4")
+
+
+def test_two_runs_do_not_write_the_same_output(tmp_path: Path) -> None:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    seen: list[str] = []
+
+    class Nosy(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            if not seen:
+                with pytest.raises(SinkError) as caught:
+                    dehaze(source, target)
+                seen.append(str(caught.value))
+            return super().infer(hazy)
+
+    dehaze(source, target, dehazer=Dehazer(engine=Nosy()))
+    assert "another run is writing" in seen[0]
+    assert len(contents(target)["frames"]) == 100
+
+
+def test_short_files_need_no_segments(tmp_path: Path) -> None:
+    source = Clip().write(tmp_path / "in.mp4")
+    seen: list[list[str]] = []
+
+    class Looking(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            seen.append([path.name for path in tmp_path.iterdir() if path.is_dir()])
+            return super().infer(hazy)
+
+    dehaze(source, tmp_path / "out.mp4", dehazer=Dehazer(engine=Looking()), segment_seconds=30)
+    assert not any(seen)
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
+    source = long_clip("mp4", size=(128, 96)).write(tmp_path / "in.mp4")
+    dehaze(source, tmp_path / "whole.mp4")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = (tmp_path / "whole.mp4").stat().st_size
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size * 7 // 10 // 4096 * 4096}", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a tmpfs here")
+    try:
+        with pytest.raises(SinkError, match="No space left"):
+            dehaze(source, disk / "out.mp4")
+        assert segments(disk / "out.mp4") >= 1
+        with pytest.raises(SinkError, match="No space left"):
+            dehaze(source, disk / "out.mp4")  # still full: nothing is lost by trying
+        subprocess.run(["mount", "-o", f"remount,size={size * 4}", str(disk)], check=True)
+        dehaze(source, disk / "out.mp4")
+        assert contents(disk / "out.mp4") == contents(tmp_path / "whole.mp4")
+        assert [path.name for path in disk.iterdir()] == ["out.mp4"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
