@@ -10,16 +10,80 @@ from types import TracebackType
 import numpy as np
 
 from streamdehaze.frame import Frame
-from streamdehaze.live import Camera, CameraConfig, CameraState
+from streamdehaze.live import CameraCounters, CameraState, CameraStatus, SinkStatus, StateMachine, View
+from streamdehaze.live.address import Address
 
+SECRET = "hunter2"
+"""In every address; must not be seen anywhere."""
 FPS = 25
 AIRLIGHT = 200.0
 BRIGHT, DARK = 240, 20
 """Grey levels of the scene's left and right half without fog; through it they are 220 and 110."""
 
 
+class RenderedCamera:
+    """A camera with the real states, counters and view; only its pictures come from `render` instead of a decoder."""
+
+    def __init__(self, name: str, size: tuple[int, int]) -> None:
+        self.name, self.size = name, size
+        self.machine, self.counters, self.view = StateMachine(), CameraCounters(), View()
+        self.strength, self.enabled = 1.0, True
+        self.sinks = (SinkStatus(f"rtmp://live.example/app/{SECRET}", False, "refused", 7, 1),)
+
+    def status(self) -> CameraStatus:
+        counters = self.counters.snapshot()
+        return CameraStatus(
+            name=self.name,
+            url=Address.of(f"rtsp://operator:{SECRET}@192.0.2.7/stream?token={SECRET}").shown,
+            state=self.machine.state,
+            message=self.machine.message,
+            width=self.size[0] if counters.frames_in else None,
+            height=self.size[1] if counters.frames_in else None,
+            codec="h264",
+            fps_in=counters.fps_in,
+            fps_out=counters.fps_out,
+            latency_seconds=counters.latency_seconds,
+            frames_in=counters.frames_in,
+            frames_out=counters.frames_out,
+            dropped=counters.dropped,
+            reconnects=counters.reconnects,
+            buffered=0,
+            buffer_limit=8,
+            adapt_level=0,
+            adapt_text="network on every frame at 256 pixels",
+            engine="torch cpu",
+            strength=self.strength,
+            enabled=self.enabled,
+            started_at=0.0,
+            state_seconds=self.machine.seconds,
+            sinks=self.sinks,
+        )
+
+    def set_strength(self, strength: float) -> None:
+        self.strength = strength
+
+    def set_enabled(self, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def film(self, stop: threading.Event) -> None:
+        """Show frames until `stop` is set."""
+        self.machine.to(CameraState.RUNNING)
+        number = 0
+        while not stop.wait(1 / FPS):
+            began = time.monotonic()
+            self.counters.arrived()
+            clear = render(self.size, number)
+            hazy = 0.5 * clear + 0.5 * AIRLIGHT
+            mixed = hazy + (self.strength if self.enabled else 0.0) * (clear - hazy)
+            self.view.show(Frame.from_array(hazy.astype(np.uint8)), Frame.from_array(mixed.astype(np.uint8)))
+            self.counters.published()
+            self.counters.observe("dehaze", time.monotonic() - began)
+            self.counters.delivered(time.monotonic() - began)
+            number += 1
+
+
 class RenderedPipeline:
-    """Real cameras, states, counters and views; only the pictures come from `render` instead of a decoder.
+    """Cameras that render.
 
     Args:
         running: names of the cameras that show something.
@@ -30,14 +94,12 @@ class RenderedPipeline:
     def __init__(
         self, *running: str, dead: Mapping[str, str] | None = None, size: tuple[int, int] = (320, 180)
     ) -> None:
-        self.cameras = {name: Camera(CameraConfig(name=name, url=_url(name))) for name in (*running, *(dead or {}))}
+        self.cameras = {name: RenderedCamera(name, size) for name in (*running, *(dead or {}))}
         for name, reason in (dead or {}).items():
             self.cameras[name].machine.to(CameraState.FAILED, reason)
-        self._size = size
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._film, args=(self.cameras[name],), name=f"film-{name}") for name in running
-        ]
+        films = [self.cameras[name].film for name in running]
+        self._threads = [threading.Thread(target=film, args=(self._stop,), name="film") for film in films]
 
     def __enter__(self) -> RenderedPipeline:
         for thread in self._threads:
@@ -51,22 +113,6 @@ class RenderedPipeline:
         for thread in self._threads:
             thread.join()
 
-    def _film(self, camera: Camera) -> None:
-        camera.machine.to(CameraState.RUNNING)
-        number = 0
-        while not self._stop.wait(1 / FPS):
-            began = time.monotonic()
-            clear = render(self._size, number)
-            camera.counters.arrived()
-            strength = camera.strength if camera.enabled else 0.0
-            hazy = 0.5 * clear + 0.5 * AIRLIGHT
-            mixed = hazy + strength * (clear - hazy)
-            camera.publish(Frame.from_array(hazy.astype(np.uint8)), Frame.from_array(mixed.astype(np.uint8)))
-            seconds = time.monotonic() - began
-            camera.counters.observe("dehaze", seconds)
-            camera.counters.delivered(seconds)
-            number += 1
-
 
 def render(size: tuple[int, int], number: int) -> np.ndarray:
     """(height, width, 3) of a bright left and a dark right half, with a bar along the top that moves."""
@@ -75,7 +121,3 @@ def render(size: tuple[int, int], number: int) -> np.ndarray:
     picture[:, : width // 2] = BRIGHT
     picture[: height // 8, : (number * 4) % width] = 128
     return picture
-
-
-def _url(name: str) -> str:
-    return f"rtsp://operator:hunter2-{name}@192.0.2.7/{name}?token=hunter2"

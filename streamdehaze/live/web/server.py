@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -138,6 +139,12 @@ class _Server(uvicorn.Server):
             self._page.stopping.set()
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # accepted while we were leaving
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop closes their sockets in its next round
 
 
 def serve(

@@ -1,7 +1,9 @@
 // What the page asks of the server, besides pictures.
 
+const PATIENCE_MILLISECONDS = 5000;
+
 async function ask(path, options) {
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS), ...options });
   if (answer.status === 401) {
     location.replace("/login");
     return new Promise(() => {}); // the page is being left

@@ -32,7 +32,10 @@ async function poll() {
     summary.classList.toggle("bad", running < cameras.length);
     document.getElementById("logout").hidden = !login;
     view.update(cameras);
-    if (!contact) tell("");
+    if (!contact) {
+      tell("");
+      view.show(!document.hidden); // the connection of the stream may be half dead
+    }
     contact = true;
   } catch {
     contact = false;

@@ -81,6 +81,7 @@ export class CameraView {
   // The pictures stay, to be drawn again whenever the divider moves.
   #keep(bitmap) {
     this.#newest ??= document.createElement("canvas");
+    this.element.classList.remove("blank");
     if (this.#newest.width !== bitmap.width || this.#newest.height !== bitmap.height) {
       this.#newest.width = bitmap.width;
       this.#newest.height = bitmap.height;

@@ -14,7 +14,7 @@ function chosenTheme() {
 function showTheme(theme) {
   document.documentElement.dataset.theme = theme;
   const button = document.getElementById("theme");
-  if (button) button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme];
+  if (button) button.textContent = { auto: "◐ Auto", light: "○ Light", dark: "● Dark" }[theme];
 }
 
 showTheme(chosenTheme());

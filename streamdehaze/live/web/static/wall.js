@@ -2,7 +2,7 @@
 import { watch } from "./stream.js";
 import { figures, stateName, veil } from "./words.js";
 
-const WIDTH = 480;
+const MAXIMUM_WIDTH = 640;
 
 export class Wall {
   #tiles = new Map();
@@ -34,7 +34,7 @@ export class Wall {
     this.#stream?.abort();
     if (!visible || !this.#tiles.size || this.#leaving.signal.aborted) return;
     this.#stream = new AbortController();
-    const width = Math.min(WIDTH, Math.ceil(devicePixelRatio * 320));
+    const width = Math.min(MAXIMUM_WIDTH, Math.ceil(devicePixelRatio * this.element.firstElementChild.clientWidth));
     watch(`/wall?width=${width}`, this.#stream.signal, (bitmap, name) => this.#tiles.get(name)?.draw(bitmap), this.#tell);
   }
 

@@ -25,6 +25,11 @@ export const milliseconds = (seconds) => (seconds > 0 ? `${Math.round(seconds * 
 export const figures = (camera) =>
   camera.state === "running" ? `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}` : "";
 
+function latency(camera) {
+  if (!camera.latency_p99_seconds) return "–";
+  return `${milliseconds(camera.latency_p50_seconds)} median, ${milliseconds(camera.latency_p99_seconds)} p99`;
+}
+
 // What covers the picture of a camera that does not run.
 export function veil(camera) {
   if (camera.state === "running") return "";
@@ -40,7 +45,7 @@ export function facts(camera) {
     ["Picture", camera.width ? `${camera.width} × ${camera.height}${camera.codec ? `, ${camera.codec}` : ""}` : "–"],
     ["Frames in", `${camera.fps_in.toFixed(1)} fps, ${count(camera.frames_in)} so far`],
     ["Frames out", `${camera.fps_out.toFixed(1)} fps, ${count(camera.frames_out)} so far`],
-    ["Latency", `${milliseconds(camera.latency_p50_seconds)} median, ${milliseconds(camera.latency_p99_seconds)} p99`],
+    ["Latency", latency(camera)],
     ["Dropped", dropped ? count(dropped) : "none", drops.map(([why, n]) => `${count(n)} ${REASONS[why] ?? why}`)],
     ["Waiting", `${camera.buffered} of ${camera.buffer_limit} frames`],
     ["Reconnects", count(camera.reconnects)],

@@ -1,0 +1,248 @@
+"""Promises of the web page, in a real browser: what an operator sees and moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the page needs the extra 'live'")
+pytest.importorskip("uvicorn", reason="the page needs the extra 'live'")
+
+from live_browser import chromium
+from live_feed import BRIGHT, DARK, RenderedPipeline
+from streamdehaze.live import CameraState
+from streamdehaze.live.web import Address, WebServer
+
+TOKEN = "correct-horse-battery"
+HAZY_BRIGHT, HAZY_DARK = 220, 110
+
+# Grey level of the canvas a little left and right of a place, a fraction of the width.
+PIXELS = """place => {
+    const canvas = document.querySelector('.picture canvas');
+    const pixels = canvas.getContext('2d');
+    return [-0.05, 0.05].map(side => pixels.getImageData(
+        Math.round((place + side) * canvas.width), Math.round(canvas.height / 2), 1, 1).data[0]);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[RenderedPipeline]:
+    with RenderedPipeline("North gate", "Harbour", dead={"Tunnel": "wrong user or password"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
+    running = WebServer(pipeline, Address(port=0))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def page(browser: Any, server: WebServer) -> Iterator[Any]:
+    """The wall, with everything the browser complains of collected in `page.problems`."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(15_000)
+    opened.problems = []
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.on("console", lambda said: opened.problems.append(said.text) if said.type == "error" else None)
+    opened.goto(server.url)
+    yield opened
+    context.close()
+    assert opened.problems == []
+
+
+def open_camera(page: Any, name: str) -> None:
+    page.click(f".tile:has-text('{name}')")
+    page.wait_for_selector(".camera:not(.blank)")
+
+
+def wait_for_pixels(page: Any, place: float, left: int, right: int) -> None:
+    """Until the picture has these grey levels on the two sides of `place`."""
+    condition = (
+        f"([left, right]) => (([l, r]) => Math.abs(l - left) < 8 && Math.abs(r - right) < 8)(({PIXELS})({place}))"
+    )
+    page.wait_for_function(condition, arg=[left, right])
+
+
+def test_the_wall_shows_every_camera_with_picture_state_and_speed(page: Any) -> None:
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 3")
+    tile = page.locator(".tile:has-text('North gate')")
+    page.wait_for_function(
+        """() => { const canvas = document.querySelector('.tile canvas');
+                   const pixels = canvas.getContext('2d').getImageData(canvas.width / 4, canvas.height / 2, 1, 1);
+                   return pixels.data[0] > 200 }"""
+    )
+    assert tile.locator(".chip").inner_text() == "Running"
+    assert re.fullmatch(r"\d+\.\d fps · \d+ ms", tile.locator(".figures").inner_text())
+    assert page.locator("#summary").inner_text() == "2 of 3 running"
+
+
+def test_a_dead_camera_says_that_it_is_dead_and_why(page: Any) -> None:
+    tile = page.locator(".tile:has-text('Tunnel')")
+    assert tile.locator(".chip").inner_text() == "Failed"
+    assert "wrong user or password" in tile.locator(".veil").inner_text()
+    tile.click()
+    page.wait_for_selector(".camera[data-state=failed]")
+    assert "wrong user or password" in page.locator(".camera .veil").inner_text()
+
+
+def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeline: RenderedPipeline) -> None:
+    open_camera(page, "Harbour")
+    machine = pipeline.cameras["Harbour"].machine
+    machine.to(CameraState.STALLED, "no frame for 5 s")
+    page.wait_for_selector(".camera[data-state=stalled] .veil:has-text('no frame for 5 s')")
+    machine.to(CameraState.BACKING_OFF)
+    machine.to(CameraState.CONNECTING)
+    machine.to(CameraState.RUNNING)
+    page.wait_for_selector(".camera[data-state=running]")
+    assert page.locator(".camera .veil").inner_text() == ""
+
+
+def test_the_divider_follows_the_mouse(page: Any) -> None:
+    open_camera(page, "North gate")
+    wait_for_pixels(page, 0.5, HAZY_BRIGHT, DARK)
+    box = page.locator(".picture").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 3, steps=4)
+    page.mouse.up()
+    wait_for_pixels(page, 0.25, HAZY_BRIGHT, BRIGHT)
+    assert page.locator(".divider").get_attribute("aria-valuenow") == "25"
+    line = page.locator(".divider").bounding_box()
+    assert line["x"] + line["width"] / 2 == pytest.approx(box["x"] + box["width"] / 4, abs=1)
+
+
+def test_the_divider_follows_the_keys(page: Any) -> None:
+    open_camera(page, "North gate")
+    divider = page.locator(".divider")
+    divider.focus()
+    page.keyboard.press("ArrowRight")
+    assert divider.get_attribute("aria-valuenow") == "52"
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    assert divider.get_attribute("aria-valuenow") == "82"
+    wait_for_pixels(page, 0.82, HAZY_DARK, DARK)
+    page.keyboard.press("End")
+    wait_for_pixels(page, 0.5, HAZY_BRIGHT, HAZY_DARK)
+    page.keyboard.press("Home")
+    wait_for_pixels(page, 0.5, BRIGHT, DARK)
+
+
+def test_the_divider_follows_a_finger(browser: Any, server: WebServer) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(server.url)
+    open_camera(page, "North gate")
+    box = page.locator(".picture").bounding_box()
+    touch = context.new_cdp_session(page)
+    y = box["y"] + box["height"] / 2
+    at = lambda share: [{"x": box["x"] + box["width"] * share, "y": y}]  # noqa: E731
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at(0.5)})
+    for share in (0.55, 0.65, 0.75):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": at(share)})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for_pixels(page, 0.75, HAZY_DARK, DARK)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the phone"
+    context.close()
+
+
+def test_slider_and_switch_change_the_next_picture(page: Any, pipeline: RenderedPipeline) -> None:
+    open_camera(page, "North gate")
+    wait_for_pixels(page, 0.75, DARK, DARK)
+    page.locator("input[type=range]").fill("50")
+    wait_for_pixels(page, 0.75, 65, 65)
+    assert pipeline.cameras["North gate"].strength == 0.5
+    page.locator("input[type=checkbox]").uncheck()
+    wait_for_pixels(page, 0.75, HAZY_DARK, HAZY_DARK)
+    page.locator("input[type=checkbox]").check()
+    page.locator("input[type=range]").fill("100")
+    wait_for_pixels(page, 0.75, DARK, DARK)
+
+
+def test_a_change_made_elsewhere_shows_here(page: Any, pipeline: RenderedPipeline) -> None:
+    open_camera(page, "North gate")
+    pipeline.cameras["North gate"].set_strength(0.25)
+    page.wait_for_function("() => document.querySelector('input[type=range]').value === '25'")
+    pipeline.cameras["North gate"].set_strength(1.0)
+    page.wait_for_function("() => document.querySelector('output').textContent === '100 %'")
+
+
+def test_a_snapshot_is_the_whole_clear_picture(page: Any) -> None:
+    open_camera(page, "North gate")
+    with page.expect_download() as download:
+        page.click("text=Snapshot >> nth=0")
+    assert re.fullmatch(r"North-gate-clear-\d{8}-\d{6}\.jpg", download.value.suggested_filename)
+    picture = cv2.imdecode(np.fromfile(download.value.path(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture.shape == (180, 320)
+    assert picture[90, 300] == pytest.approx(DARK, abs=4)
+
+
+def test_light_and_dark_by_system_and_by_choice(browser: Any, server: WebServer) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(server.url)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.click("#theme")
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light, "the choice is forgotten"
+    page.click("#theme")
+    assert page.evaluate(ground) == dark
+    context.close()
+
+
+def test_the_token_is_asked_for_refused_and_accepted(browser: Any, pipeline: RenderedPipeline) -> None:
+    server = WebServer(pipeline, Address(port=0), token=TOKEN)
+    server.start()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    page.fill("#token", "not the token at all")
+    page.click("button[type=submit]")
+    page.wait_for_selector("#problem:has-text('not the token')")
+    page.fill("#token", TOKEN)
+    page.click("button[type=submit]")
+    page.wait_for_selector(".tile")
+    (cookie,) = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert TOKEN not in cookie["value"]
+    page.click("text=Log out")
+    page.wait_for_selector("#token")
+    page.goto(server.url)
+    assert page.url.endswith("/login")
+    context.close()
+    server.stop()
+
+
+def test_the_page_comes_back_when_the_server_does(browser: Any, pipeline: RenderedPipeline) -> None:
+    server = WebServer(pipeline, Address(port=0))
+    server.start()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    page.wait_for_selector(".tile")
+    server.stop()
+    page.wait_for_selector("#notice:has-text('No contact')")
+    again = WebServer(pipeline, server.address)
+    again.start()
+    page.wait_for_selector("#notice", state="hidden")
+    open_camera(page, "North gate")
+    context.close()
+    again.stop()
