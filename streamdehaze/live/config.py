@@ -139,7 +139,8 @@ def read_config(path: Path) -> LiveConfig:
         raise ConfigError(f"the configuration '{path}' cannot be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
-    for camera in values.get("camera", ()):
+    cameras = values.get("camera")
+    for camera in cameras if isinstance(cameras, list) else ():
         if isinstance(camera, dict) and isinstance(camera.get("password_file"), str):
             camera["password_file"] = path.parent / camera["password_file"]
     return check_config(values, str(path))

@@ -1,0 +1,135 @@
+"""`cameras.toml`, addresses without secrets, and the table of states."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from streamdehaze.errors import ConfigError
+from streamdehaze.live import TRANSITIONS, CameraConfig, CameraState, StateMachine, read_config
+from streamdehaze.live.address import Address, without_secrets
+from streamdehaze.live.config import camera_name
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "cameras.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_whole_configuration(tmp_path: Path) -> None:
+    (tmp_path / "gate.password").write_text("s3cret\nsecond line\n")
+    config = read_config(
+        written(
+            tmp_path,
+            """
+            checkpoint = "aecrnet-m"
+            adapt = false
+            [[camera]]
+            name = "gate"
+            url = "rtsp://192.0.2.7:554/stream?channel=1"
+            username = "admin"
+            password_file = "gate.password"
+            transport = "udp"
+            to = ["rtsp://relay.example/{name}", "clear/{name}.mkv"]
+            strength = 0.8
+            [[camera]]
+            name = "yard"
+            url = "rtsp://192.0.2.8/stream"
+            """,
+        )
+    )
+    gate, yard = config.camera
+    assert (config.checkpoint, config.adapt) == ("aecrnet-m", False)
+    assert gate.address().full == "rtsp://admin:s3cret@192.0.2.7:554/stream?channel=1"
+    assert gate.address().shown == gate.shown_url == "rtsp://192.0.2.7:554/stream"
+    assert (yard.transport, yard.strength, yard.latency_budget) == ("tcp", 1.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[[camera]]\nname = "gate"', "camera 'gate', url: Field required"),
+        ('[[camera]]\nname = "a"\nurl = "rtsp://h/"\nsterngth = 1', "camera 'a', sterngth: there is no such option"),
+        ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: Input should be less than"),
+        ('[[camera]]\nname = "a"\nurl = "b"\n[[camera]]\nname = "a"\nurl = "c"', "two cameras are called 'a'"),
+        ("camera = 3", "camera: Input should be a valid"),
+        ("adapt = maybe", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config(written(tmp_path, text))
+    assert sentence in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cameras\.toml' cannot be read"):
+        read_config(tmp_path / "cameras.toml")
+
+
+def test_a_password_comes_from_a_variable_and_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATE", "p@ss/w:rd")
+    config = CameraConfig(name="gate", url="rtsp://admin@h/stream", password_env="GATE")
+    assert config.address().full == "rtsp://admin:p%40ss%2Fw%3Ard@h/stream"
+    assert CameraConfig(name="gate", url="rtsp://me:${GATE}@h/s").address().full == "rtsp://me:p%40ss%2Fw%3Ard@h/s"
+    monkeypatch.delenv("GATE")
+    with pytest.raises(ConfigError, match="the environment variable GATE, which an address needs, is not set"):
+        config.address()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://admin:hush@192.0.2.7/stream",
+        "rtsp://192.0.2.7/stream?user=admin&password=hush",
+        "rtsp://192.0.2.7/user=admin_password=hush_channel=1",
+        "http://hush@192.0.2.7/",
+    ],
+)
+def test_no_text_shows_a_secret(url: str) -> None:
+    address = Address.of(url)
+    shown = (
+        f"{address} {address!r} {CameraConfig(name='a', url=url, to=(url,))!r} {without_secrets(f'cannot open {url}')}"
+    )
+    assert "hush" not in shown
+    assert "192.0.2.7" in shown
+    assert address.full == url
+
+
+def test_addresses_that_cannot_be_read() -> None:
+    with pytest.raises(ConfigError, match="write signs such as"):
+        Address.of("rtsp://admin:a#hush@192.0.2.7/stream")
+    with pytest.raises(ConfigError, match="names no host"):
+        Address.of("rtsp:///stream")
+
+
+def test_names_for_cameras_without_one() -> None:
+    assert camera_name("rtsp://u:p@192.0.2.7/stream", set()) == "192.0.2.7"
+    assert camera_name("rtsp://192.0.2.7/other", {"192.0.2.7"}) == "192.0.2.7-2"
+    assert camera_name("films/foggy road.mp4", set()) == "foggy-road"
+
+
+def test_every_state_has_its_row_and_only_the_end_is_final() -> None:
+    assert set(TRANSITIONS) == set(CameraState)
+    assert [state for state, after in TRANSITIONS.items() if not after] == [CameraState.ENDED]
+    assert all(CameraState.ENDED in after for state, after in TRANSITIONS.items() if state is not CameraState.ENDED)
+
+
+def test_the_machine_refuses_what_the_table_does_not_have(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[tuple[CameraState, CameraState, str]] = []
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a listener's own trouble")
+
+    machine = StateMachine(broken, lambda before, now, message: seen.append((before, now, message)))
+    machine.to(CameraState.RUNNING)
+    with pytest.raises(ValueError, match="a camera that is running cannot become connecting"):
+        machine.to(CameraState.CONNECTING)
+    machine.to(CameraState.BACKING_OFF, "gone")
+    assert (machine.state, machine.message) == (CameraState.BACKING_OFF, "gone")
+    assert [now for _, now, _ in seen] == [CameraState.RUNNING, CameraState.BACKING_OFF]
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
