@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -94,6 +95,19 @@ class DoubleCuda:
 
     def follow(self, stream: DoubleStream) -> None:
         pass
+
+    def mark(self, stream: DoubleStream) -> DoubleMark:
+        mark = DoubleMark()
+        stream.waiting.append(mark.reach)
+        return mark
+
+
+class DoubleMark:
+    def reach(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def elapsed_time(self, later: DoubleMark) -> float:
+        return (later.seconds - self.seconds) * 1000
 
 
 class DoubleTensorRT:

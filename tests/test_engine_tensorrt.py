@@ -175,6 +175,13 @@ def test_the_host_waits_once_for_each_piece_and_never_else(plan: bytes) -> None:
     assert [stream.synchronised - b for stream, b in zip(cuda.streams, before, strict=True)] == [2, 2]
 
 
+def test_the_time_on_the_device_is_split_as_trtexec_does(plan: bytes) -> None:
+    engine, _, _ = on_the_double(plan)
+    split = engine.split(hazy_pictures(5, 48, 64))
+    assert list(split) == ["host to device", "compute", "device to host"]
+    assert split["compute"] > max(split["host to device"], split["device to host"]) > 0
+
+
 def test_tensors_on_the_device_stay_there(plan: bytes, network: AECRNet) -> None:
     import torch
 

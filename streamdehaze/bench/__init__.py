@@ -1,7 +1,22 @@
 """Benchmarks: what the frame rate is, what holds it back, and what would change it."""
 
 from streamdehaze.bench.bench import Plan, run_bench
+from streamdehaze.bench.markdown import write_markdown
+from streamdehaze.bench.quality import Quality, read_quality
 from streamdehaze.bench.report import BenchReport, Row, compare, differences, read_report
 from streamdehaze.bench.timing import Timing, measure
 
-__all__ = ["BenchReport", "Plan", "Row", "Timing", "compare", "differences", "measure", "read_report", "run_bench"]
+__all__ = [
+    "BenchReport",
+    "Plan",
+    "Quality",
+    "Row",
+    "Timing",
+    "compare",
+    "differences",
+    "measure",
+    "read_quality",
+    "read_report",
+    "run_bench",
+    "write_markdown",
+]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +14,20 @@ import numpy as np
 
 from streamdehaze.bench.clip import draw_clip, first_frames
 from streamdehaze.bench.environment import describe_environment
-from streamdehaze.bench.report import BenchReport, Row, verdict
+from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.bench.timing import Timing, measure
+from streamdehaze.bench.verdict import changes, verdict
 from streamdehaze.dehaze import Dehazer, affine
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.errors import EngineError
-from streamdehaze.frame import Frame
+from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.video import FileSink, FileSource
+from streamdehaze.video.recording import record
 
 _FRAMES_IN_MEMORY = 16
+_SPLITS = 50
 
 Told = Callable[[str], None]
 
@@ -31,17 +36,18 @@ Told = Callable[[str], None]
 class Plan:
     """What to measure: every combination of what is listed."""
 
-    video: Path | None = None
-    """A file; otherwise a clip is drawn for each of `sizes`."""
+    video: str | os.PathLike[str] | None = None
+    """A file, or the address of a stream, whose first frames are recorded and then measured like a file's; otherwise a
+    clip is drawn for each of `sizes`."""
     sizes: Sequence[tuple[int, int]] = ((1280, 720),)
-    network_sizes: Sequence[int] = (256,)
+    network_sizes: Sequence[int] = (192, 256)
     batches: Sequence[int] = (4,)
     checkpoints: Sequence[str] = ("aecrnet-s",)
     engines: Sequence[str] = ("auto",)
     limit_seconds: float = 10.0
     """For each row, unless it settles earlier."""
     frames: int = 100
-    """Of a drawn clip, and the most that are read of a file."""
+    """Of a drawn clip, and the most that are read of a file or received of a stream."""
 
 
 def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
@@ -57,7 +63,7 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
         Dehazer(checkpoint, engine=open_engine(checkpoint, engine_name, wait=True), network_size=network_size).close()
     environment = describe_environment()
     rows: list[Row] = []
-    verdicts: list[str] = []
+    said: list[tuple[Row, str]] = []
     with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
         for clip in _clips(plan, Path(folder), told):
             ends = [_row(clip, "decode", _decode(plan, clip, told)), _row(clip, "encode", _encode(plan, clip, told))]
@@ -70,14 +76,14 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
                 engine = open_engine(checkpoint, engine_name, wait=True)
                 try:
                     case = _Case(plan, clip, told, checkpoint, network_size, batch, engine)
-                    found, statistics = case.rows()
+                    found, run = case.rows()
                 finally:
                     engine.close()
                 rows += found
                 label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
-                said = verdict([*applied[network_size], *found], _loads(statistics), environment["cores"])
-                verdicts.append(f"{label}: {said}")
-    return BenchReport(environment, rows, verdicts + _best(rows))
+                held_back = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
+                said.append((found[-1], f"{label}: {held_back}"))
+    return BenchReport(environment, rows, [sentence + changes(row, rows) for row, sentence in said])
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,12 @@ class _Clip:
 
 def _clips(plan: Plan, folder: Path, told: Told) -> Iterator[_Clip]:
     if plan.video is not None:
-        yield _Clip(plan.video, first_frames(plan.video, _FRAMES_IN_MEMORY), folder / "result.mp4")
+        path = Path(plan.video)
+        if "://" in os.fspath(plan.video):
+            told("receiving the stream")
+            path = folder / "received.mkv"
+            record(os.fspath(plan.video), path, plan.frames)
+        yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), folder / "result.mp4")
         return
     for width, height in plan.sizes:
         told(f"drawing a clip of {width}×{height}")
@@ -136,8 +147,8 @@ def _row(clip: _Clip, part: str, timing: Timing) -> Row:
     return Row(part, clip.size, None, None, None, None, timing)
 
 
-def _loads(statistics: Statistics) -> dict[str, float]:
-    return {stage.name: stage.busy_seconds / statistics.seconds for stage in statistics.stages}
+def _loads(run: Statistics) -> dict[str, float]:
+    return {stage.name: stage.busy_seconds / run.seconds for stage in run.stages}
 
 
 class _Application:
@@ -203,14 +214,22 @@ class _Case:
                 source.close()
             return runs[-1].encode.frames
 
+        alone = self._row("engine", lambda: len(self._engine.infer(hazy)), batch=self._batch)
         rows = [
-            self._row("engine", lambda: len(self._engine.infer(hazy)), batch=self._batch),
+            replace(alone, device_ms=self._device_ms(hazy)),
             self._row("frame", lambda: len(dehazer.process([frame])), batch=1),
             self._row("pipeline", pipeline, batch=self._batch),
         ]
         if self._engine.name != self.engine_name:
             raise EngineError(f"{self.engine_name} gave way to {self._engine.name} while it was measured")
         return rows, runs[-1]
+
+    def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
+        split = getattr(self._engine, "split", None)
+        if split is None or not split(hazy):
+            return None
+        found = [split(hazy) for _ in range(_SPLITS)]
+        return {name: statistics.median(call[name] for call in found) for name in found[0]}
 
     def _end(self) -> float | None:
         # A file longer than the plan's frames is cut by time.
@@ -227,21 +246,3 @@ class _Case:
         self._told(f"{self._clip.size}, network size {self._network_size}, {self.engine_name}: {part}")
         timing = measure(work, limit_seconds=self._plan.limit_seconds, warm_up=1 if part == "pipeline" else 2)
         return Row(part, self._clip.size, self._network_size, batch, self._checkpoint, self.engine_name, timing)
-
-
-def _best(rows: list[Row]) -> list[str]:
-    """For each size measured in several combinations, what the fastest one gains over the slowest."""
-    said = []
-    for size in dict.fromkeys(row.size for row in rows):
-        whole = sorted((r for r in rows if r.part == "pipeline" and r.size == size), key=lambda row: row.timing.fps)
-        if len(whole) > 1:
-            slow, fast = whole[0], whole[-1]
-            said.append(
-                f"{size}: {_combination(fast)} gave {fast.timing.fps / slow.timing.fps:.2f} × the frames of "
-                f"{_combination(slow)}"
-            )
-    return said
-
-
-def _combination(row: Row) -> str:
-    return f"network size {row.network_size}, {row.checkpoint}, batch {row.batch}, {row.engine}"

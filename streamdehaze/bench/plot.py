@@ -1,15 +1,24 @@
-"""A benchmark as a picture: frames a second, and how latency spreads."""
+"""A benchmark as a picture: frames a second against size, how latency spreads, quality against speed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from streamdehaze.bench.report import BenchReport
+from streamdehaze.bench.quality import Quality
+from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.errors import StreamDehazeError
 
 
-def plot(report: BenchReport, path: Path) -> None:
-    """Draw the pipeline's frames a second by size and combination, and the latency of one frame (min, median, p99).
+def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> None:
+    """Draw the pipeline's frames a second by size and combination, a histogram of the latency of one frame, and, where
+    scores are given, PSNR against frames a second.
+
+    Args:
+        report: what was measured.
+        path: of the PNG.
+        qualities: scores of the checkpoints and network sizes that were measured; others are passed over.
 
     Raises:
         StreamDehazeError: if matplotlib is not installed (extra `plot`).
@@ -21,38 +30,72 @@ def plot(report: BenchReport, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5), layout="constrained")
-    whole = [row for row in report.rows if row.part == "pipeline"]
-    single = [row for row in report.rows if row.part == "frame"]
-    sizes = list(dict.fromkeys(row.size for row in whole))
-    by_combination: dict[str, dict[str, float]] = {}
-    for row in whole:
-        label = f"{row.checkpoint}, {row.network_size}, batch {row.batch}\n{row.engine}"
-        by_combination.setdefault(label, {})[row.size] = row.timing.fps
-    for label, fps in by_combination.items():
-        left.plot([sizes.index(size) for size in fps], list(fps.values()), marker="o", label=label)
-    left.set_xticks(range(len(sizes)), sizes)
-    left.set_ylim(bottom=0)
-    left.set_ylabel("frames a second, decode to encode")
-    left.set_title("Throughput")
-    left.grid(alpha=0.3)
-    left.legend(fontsize=8)
-    for at, row in enumerate(single):
-        latency = row.timing.latency_ms
-        right.plot([latency["min"], latency["p99"]], [at, at], color="tab:blue", linewidth=2)
-        right.plot(latency["median"], at, marker="o", color="tab:blue")
-    right.set_yticks(
-        range(len(single)), [f"{r.size}, {r.checkpoint}, {r.network_size}\n{r.engine}" for r in single], fontsize=8
-    )
-    right.set_xlim(left=0)
-    right.set_xlabel("milliseconds, one frame host to host: min – median – p99")
-    right.set_title("Latency")
-    right.grid(alpha=0.3)
-    environment = report.environment
-    figure.suptitle(
-        f"{environment['processor']}, {environment['cores']} cores, {environment['gpu'] or 'no GPU'}", fontsize=9
-    )
+    panels = 3 if qualities else 2
+    figure, axes = pyplot.subplots(1, panels, figsize=(6.5 * panels, 5), layout="constrained")
+    _throughput(axes[0], [row for row in report.rows if row.part == "pipeline"])
+    _latency(axes[1], [row for row in report.rows if row.part == "frame"])
+    if qualities:
+        _quality(axes[2], [row for row in report.rows if row.part == "pipeline"], qualities)
+    figure.suptitle(report.place(), fontsize=9)
     beside = path.with_suffix(".part.png")
     figure.savefig(beside, dpi=120)
     pyplot.close(figure)
     beside.replace(path)
+
+
+def _throughput(axes: Any, rows: list[Row]) -> None:
+    sizes = list(dict.fromkeys(row.size for row in rows))
+    by_combination: dict[str, dict[str, float]] = {}
+    for row in rows:
+        label = f"{row.checkpoint}, {row.network_size}, batch {row.batch}, {row.engine}"
+        by_combination.setdefault(label, {})[row.size] = row.timing.fps
+    for label, fps in by_combination.items():
+        axes.plot([sizes.index(size) for size in fps], list(fps.values()), marker="o", label=label)
+    axes.set_xticks(range(len(sizes)), sizes)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("frames a second, decode to encode")
+    axes.set_title("Throughput")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+
+
+def _latency(axes: Any, rows: list[Row]) -> None:
+    # Each its own share of calls, so that a slow combination with few calls is as tall as a quick one.
+    for row in dict.fromkeys((r.size, r.network_size, r.checkpoint, r.engine) for r in rows):
+        found = [
+            v for r in rows if (r.size, r.network_size, r.checkpoint, r.engine) == row for v in r.timing.latencies_ms
+        ]
+        weights = [100 / len(found)] * len(found)
+        size, network_size, checkpoint, engine = row
+        axes.hist(
+            found, bins=30, weights=weights, histtype="step", label=f"{size}, {checkpoint}, {network_size}, {engine}"
+        )
+    axes.set_xlim(left=0)
+    axes.set_xlabel("milliseconds, one frame host to host")
+    axes.set_ylabel("% of frames")
+    axes.set_title("Latency")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+
+
+def _quality(axes: Any, rows: list[Row], qualities: Sequence[Quality]) -> None:
+    psnr: dict[tuple[str | None, int | None], float] = {(q.checkpoint, q.network_size): q.psnr_db for q in qualities}
+    for size, checkpoint, engine in dict.fromkeys((row.size, row.checkpoint, row.engine) for row in rows):
+        points = sorted(
+            (row.timing.fps, psnr[row.checkpoint, row.network_size], row.network_size)
+            for row in rows
+            if (row.size, row.checkpoint, row.engine) == (size, checkpoint, engine)
+            and (row.checkpoint, row.network_size) in psnr
+        )
+        if not points:
+            continue
+        fps, dbs, _ = zip(*points, strict=True)
+        axes.plot(fps, dbs, marker="o", label=f"{size}, {checkpoint}, {engine}")
+        for x, y, network_size in points:
+            axes.annotate(str(network_size), (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("frames a second, decode to encode")
+    axes.set_ylabel(f"PSNR, dB ({', '.join(dict.fromkeys(q.data for q in qualities))})")
+    axes.set_title("Quality against speed, by network size")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)

@@ -1,11 +1,10 @@
-"""What a benchmark found: rows, a verdict in words, files, and a comparison with an earlier one."""
+"""What a benchmark found: rows, files, and a comparison with an earlier one."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ class Row:
     engine: str | None
     """The name of the engine that served."""
     timing: Timing
+    device_ms: dict[str, float] | None = None
+    """Of an engine on a GPU: the median of one call's copy in, computation and copy out there, as trtexec has them."""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -35,10 +36,19 @@ class Row:
 
     def flat(self) -> dict[str, Any]:
         """One level of plain values, for a table."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "timing"}
+        values = {
+            name: getattr(self, name) for name in ("part", "size", "network_size", "batch", "checkpoint", "engine")
+        }
         timing = asdict(self.timing)
-        latencies = timing.pop("latency_ms")
-        return {**values, **timing, **{f"latency_{name}_ms": value for name, value in latencies.items()}}
+        del timing["latencies_ms"]
+        latencies, gpu = timing.pop("latency_ms"), timing.pop("gpu") or {}
+        return {
+            **values,
+            **timing,
+            **{f"latency_{name}_ms": value for name, value in latencies.items()},
+            **{f"device_{name.replace(' ', '_')}_ms": value for name, value in (self.device_ms or {}).items()},
+            **{f"gpu_{name}": value for name, value in gpu.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,27 @@ class BenchReport:
     def write_csv(self, path: Path) -> None:
         """One line a row."""
         table = [row.flat() for row in self.rows]
+        columns = list(dict.fromkeys(column for line in table for column in line))
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]))
+            writer = csv.DictWriter(file, fieldnames=columns)
             writer.writeheader()
             writer.writerows(table)
+
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """Rows that share a video, network size, checkpoint and engine, in order, each group with a title."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            facts = (row.size, row.network_size and f"network size {row.network_size}", row.checkpoint, row.engine)
+            found.setdefault(", ".join(str(fact) for fact in facts if fact), []).append(row)
+        return list(found.items())
+
+    def place(self) -> str:
+        """Where it was measured, in a line."""
+        where = self.environment
+        return (
+            f"{where['processor']}, {where['cores']} cores, load {where['load_average']}, {where['gpu'] or 'no GPU'}, "
+            f"{where['date']}"
+        )
 
 
 def read_report(path: Path) -> BenchReport:
@@ -70,7 +97,7 @@ def read_report(path: Path) -> BenchReport:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows = [Row(**{**row, "timing": Timing(**row["timing"])}) for row in content["rows"]]
+        rows = [Row(**{**row, "timing": Timing.from_dict(row["timing"])}) for row in content["rows"]]
         return BenchReport(content["environment"], rows, content["verdicts"])
     except FileNotFoundError:
         raise ConfigError(f"there is no report {path}") from None
@@ -85,38 +112,15 @@ def compare(now: BenchReport, earlier: BenchReport) -> list[tuple[Row, float]]:
 
 
 def differences(now: BenchReport, earlier: BenchReport) -> list[str]:
-    """What of the two environments is not the same, in words; the load is left out."""
+    """What of the two environments is not the same, in words; date and load are left out."""
     a, b = _flat(now.environment), _flat(earlier.environment)
     return [
         f"{key}: {b.get(key)} then, {a.get(key)} now"
         for key in sorted({*a, *b})
-        if a.get(key) != b.get(key) and key != "load_average"
+        if a.get(key) != b.get(key) and key not in ("date", "load_average")
     ]
 
 
 def _flat(environment: dict[str, Any]) -> dict[str, Any]:
     versions = environment.get("versions", {})
     return {**{key: value for key, value in environment.items() if key != "versions"}, **versions}
-
-
-def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
-    """What holds one pipeline back, in words made of measured numbers only.
-
-    Args:
-        rows: of one size, network size, batch, checkpoint and engine, the pipeline's among them.
-        loads: share of its time each stage of the pipeline worked.
-        cores: the process may use.
-    """
-    parts = {row.part: row.timing for row in rows}
-    pipeline = parts["pipeline"]
-    busiest = max(loads, key=lambda stage: loads[stage])
-    others = ", ".join(f"{stage} {load:.0%}" for stage, load in loads.items() if stage != busiest)
-    said = f"{pipeline.fps:.1f} fps, {busiest}-bound: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
-    inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit", "apply")}
-    whole = sum(inside.values())
-    if busiest == "dehaze":
-        first = max(inside, key=lambda name: inside[name])
-        said += f"; alone, {first} is {inside[first] / whole:.0%} of a frame's {whole:.1f} ms there"
-    if pipeline.cores_used > 0.9 * cores:
-        said += f"; all {cores} cores are busy ({pipeline.cores_used:.1f}), so whatever costs processor time counts"
-    return said

@@ -6,15 +6,18 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from streamdehaze.bench.gpu import GpuLoad, GpuWatch
 
 SPREAD = 0.02
 """Rounds that differ by less than this share of their median are taken for settled."""
 _ROUNDS = 3
 _ROUND_SECONDS = 0.25
+_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Timing:
     """Processor time over wall time."""
     peak_rss_mib: float | None
     """Most memory the process held meanwhile, where the system tells (Linux)."""
+    gpu: GpuLoad | None = None
+    """What the GPU's driver told meanwhile, where there is one."""
+    latencies_ms: Sequence[float] = ()
+    """Up to 200 of the latencies, ascending, taken evenly: what a histogram is drawn from."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Timing:
+        """What `dataclasses.asdict` made plain."""
+        gpu = values.get("gpu")
+        return cls(**{**values, "gpu": None if gpu is None else GpuLoad(**gpu)})
 
 
 def measure(
@@ -56,20 +69,21 @@ def measure(
     latencies: list[float] = []
     rounds: list[float] = []
     total_frames, begin, begin_cpu = 0, time.perf_counter(), time.process_time()
-    while True:
-        frames, start = 0, time.perf_counter()
-        while (now := time.perf_counter()) - start < round_seconds or not frames:
-            frames += work()
-            latencies.append((time.perf_counter() - now) * 1000)
-        rounds.append(frames / (time.perf_counter() - start))
-        total_frames += frames
-        last = rounds[-_ROUNDS:]
-        spread = (max(last) - min(last)) / statistics.median(last)
-        settled = len(last) == _ROUNDS and spread < SPREAD
-        wall = time.perf_counter() - begin
-        if settled or (len(last) == _ROUNDS and wall >= limit_seconds):
-            break
-    cpu = time.process_time() - begin_cpu
+    with GpuWatch() as gpu:
+        while True:
+            frames, start = 0, time.perf_counter()
+            while (now := time.perf_counter()) - start < round_seconds or not frames:
+                frames += work()
+                latencies.append((time.perf_counter() - now) * 1000)
+            rounds.append(frames / (time.perf_counter() - start))
+            total_frames += frames
+            last = rounds[-_ROUNDS:]
+            spread = (max(last) - min(last)) / statistics.median(last)
+            settled = len(last) == _ROUNDS and spread < SPREAD
+            wall = time.perf_counter() - begin
+            if settled or (len(last) == _ROUNDS and wall >= limit_seconds):
+                break
+        cpu = time.process_time() - begin_cpu
     return Timing(
         fps=statistics.median(last),
         spread=spread,
@@ -80,7 +94,14 @@ def measure(
         cpu_seconds_per_frame=cpu / total_frames,
         cores_used=cpu / wall,
         peak_rss_mib=peak_memory_mib(),
+        gpu=gpu.load,
+        latencies_ms=_thinned(sorted(latencies)),
     )
+
+
+def _thinned(values: list[float]) -> list[float]:
+    step = max(1.0, len(values) / _KEPT)
+    return [values[int(index * step)] for index in range(min(len(values), _KEPT))]
 
 
 def percentiles(values: list[float]) -> dict[str, float]:

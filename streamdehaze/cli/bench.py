@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.errors import ConfigError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streamdehaze.bench import BenchReport
+    from streamdehaze.bench import BenchReport, Row
 
 _NAMES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 
@@ -29,9 +31,9 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 
 
 @click.command(name="bench")
-@click.argument("video", type=click.Path(path_type=Path), required=False)
+@click.argument("video", required=False)
 @click.option("--size", "sizes", multiple=True, callback=_sizes, metavar="WxH|720p", help="Draw a clip of this size.")
-@click.option("--network-size", "network_sizes", type=int, multiple=True, default=[256], show_default=True)
+@click.option("--network-size", "network_sizes", type=int, multiple=True, default=[192, 256], show_default=True)
 @click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, default=[4], show_default=True)
 @click.option("--checkpoint", "checkpoints", multiple=True, default=["aecrnet-s"], show_default=True)
 @click.option("--engine", "engines", multiple=True, default=["auto"], show_default=True)
@@ -39,10 +41,18 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--limit", type=float, default=10.0, show_default=True, help="Most seconds for a number to settle.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Everything goes here.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A line for each row.")
+@click.option("--markdown", "markdown_file", type=click.Path(dir_okay=False, path_type=Path), help="Tables go here.")
 @click.option("--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="A picture (PNG).")
+@click.option(
+    "--quality",
+    "quality_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Results of `evaluate --json`, for the picture.",
+)
 @click.option("--against", type=click.Path(path_type=Path), help="An earlier --json, to print ratios to.")
 def command(
-    video: Path | None,
+    video: str | None,
     sizes: list[tuple[int, int]],
     network_sizes: tuple[int, ...],
     batches: tuple[int, ...],
@@ -52,22 +62,32 @@ def command(
     limit: float,
     json_file: Path | None,
     csv_file: Path | None,
+    markdown_file: Path | None,
     plot_file: Path | None,
+    quality_files: tuple[Path, ...],
     against: Path | None,
 ) -> None:
     """Measure decoding, each engine, fit and apply, encoding, and the whole pipeline.
 
-    On VIDEO, or on clips drawn for each --size (720p if none is given). Options that may be given several times are
+    On VIDEO, a file or the address of a camera (rtsp://…; its first frames are recorded as they are), or on hazy clips
+    drawn for each --size (720p if none is given). Options that may be given several times are
     combined: `bench --size 720p --size 1080p --network-size 192 --network-size 256 --engine torch --engine openvino`.
     Every number is repeated until three rounds agree within 2 %; those that did not by --limit are marked.
     """
     if video is not None and sizes:
         raise click.UsageError("a VIDEO has a size of its own; leave --size out")
+    if quality_files and not plot_file:
+        raise click.UsageError("--quality is drawn by --plot; name a file for that")
     from rich.console import Console
 
-    from streamdehaze.bench import Plan, read_report, run_bench
+    from streamdehaze.bench import Plan, read_quality, read_report, run_bench, write_markdown
 
-    earlier = read_report(against) if against else None  # a wrong file is told before the minutes of measuring
+    # A wrong file is told before the minutes of measuring.
+    earlier = read_report(against) if against else None
+    qualities = [read_quality(path) for path in quality_files]
+    for path in (json_file, csv_file, markdown_file, plot_file):
+        if path and not path.parent.is_dir():
+            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
     plan = Plan(
         video=video,
         sizes=sizes or [_NAMES["720p"]],
@@ -84,6 +104,8 @@ def command(
         report.write_json(json_file)
     if csv_file:
         report.write_csv(csv_file)
+    if markdown_file:
+        write_markdown(report, markdown_file)
     console = Console()
     _print(report, console)
     if earlier:
@@ -91,40 +113,55 @@ def command(
     if plot_file:
         from streamdehaze.bench.plot import plot
 
-        plot(report, plot_file)
+        plot(report, plot_file, qualities)
 
 
 def _print(report: BenchReport, console: Console) -> None:
     from rich.table import Table
 
-    place = report.environment
-    where = f"{place['processor']}, {place['cores']} cores, load {place['load_average']}, {place['gpu'] or 'no GPU'}"
-    console.print(where, highlight=False)
-    table, of = Table(), None
-    for row in report.rows:
-        facts = (row.size, row.network_size and f"network size {row.network_size}", row.checkpoint, row.engine)
-        if facts != of:
-            if of is not None:
-                console.print(table)
-            of = facts
-            table = Table(title=", ".join(str(fact) for fact in facts if fact), title_justify="left")
-            table.add_column("part", width=20)
-            for heading in ("fps", "median ms", "p99 ms", "CPU ms", "peak MiB"):
-                table.add_column(heading, justify="right", width=12)
-        timing = row.timing
-        single_call = row.part in ("shrink", "engine", "fit", "apply", "frame")
-        table.add_row(
-            row.part + (f", batch {row.batch}" if row.batch else ""),
-            f"{timing.fps:.1f}" + ("" if timing.settled else f" ±{timing.spread:.0%}"),
-            f"{timing.latency_ms['median']:.2f}" if single_call else "",
-            f"{timing.latency_ms['p99']:.2f}" if single_call else "",
-            f"{timing.cpu_seconds_per_frame * 1000:.2f}",
-            "" if timing.peak_rss_mib is None else f"{timing.peak_rss_mib:.0f}",
-        )
-    console.print(table)
+    console.print(report.place(), highlight=False)
+    for title, rows in report.groups():
+        table = Table(title=title, title_justify="left")
+        table.add_column("part", width=20)
+        for heading in ("fps", "median ms", "p99 ms", "CPU ms", "peak MiB"):
+            table.add_column(heading, justify="right", width=12)
+        for row in rows:
+            timing = row.timing
+            single_call = row.part in ("shrink", "engine", "fit", "apply", "frame")
+            table.add_row(
+                row.part + (f", batch {row.batch}" if row.batch else ""),
+                f"{timing.fps:.1f}" + ("" if timing.settled else f" ±{timing.spread:.0%}"),
+                f"{timing.latency_ms['median']:.2f}" if single_call else "",
+                f"{timing.latency_ms['p99']:.2f}" if single_call else "",
+                f"{timing.cpu_seconds_per_frame * 1000:.2f}",
+                "" if timing.peak_rss_mib is None else f"{timing.peak_rss_mib:.0f}",
+            )
+        console.print(table)
+        for row in rows:
+            _print_more(row, console)
     console.print("ms: of one call; CPU ms: of all threads, a frame; ±: did not settle in time", style="dim")
     for sentence in report.verdicts:
         console.print(sentence, markup=False, soft_wrap=True)
+
+
+def _print_more(row: Row, console: Console) -> None:
+    if row.part == "frame":
+        latencies = ", ".join(f"{name} {value:.2f}" for name, value in row.timing.latency_ms.items())
+        console.print(f"one frame, host to host: {latencies} ms", highlight=False, soft_wrap=True)
+    if row.device_ms:
+        split = ", ".join(f"{name} {value:.2f} ms" for name, value in row.device_ms.items())
+        console.print(f"engine, batch {row.batch}, on the GPU: {split}", highlight=False, soft_wrap=True)
+    if row.part == "pipeline" and row.timing.gpu:
+        gpu = row.timing.gpu
+        told = (
+            (gpu.peak_memory_mib, "MiB at most"),
+            (gpu.sm_clock_mhz, "MHz (SM)"),
+            (gpu.memory_clock_mhz, "MHz (memory)"),
+            (gpu.utilisation_percent, "% busy"),
+            (gpu.power_watts, "W"),
+        )
+        values = ", ".join(f"{value:.0f} {unit}" for value, unit in told if value is not None)
+        console.print(f"GPU during the pipeline: {values}", highlight=False, soft_wrap=True)
 
 
 def _print_against(report: BenchReport, earlier: BenchReport, console: Console) -> None:

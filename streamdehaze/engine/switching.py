@@ -105,6 +105,11 @@ class SwitchingEngine:
         slot.fallback_seconds += time.perf_counter() - start
         return clear
 
+    def split(self, hazy: FloatArray) -> dict[str, float]:
+        """See `TensorRTEngine.split`; empty where what serves has no device of its own."""
+        measured: dict[str, float] = getattr(self._served_by, "split", lambda hazy: {})(hazy)
+        return measured
+
     def close(self) -> None:
         """Stop the build, if one runs, and free the engines; may be called twice."""
         self._stop.set()

@@ -24,6 +24,14 @@ class Stream(Protocol):
         ...
 
 
+class Mark(Protocol):
+    """A moment in a stream."""
+
+    def elapsed_time(self, later: Any) -> float:
+        """Milliseconds from this mark to a later one; both streams must have been waited for."""
+        ...
+
+
 class Cuda(Protocol):
     """Streams, memory and graphs of one device."""
 
@@ -49,6 +57,10 @@ class Cuda(Protocol):
 
     def follow(self, stream: Stream) -> None:
         """Make a stream wait for what torch's current stream holds so far."""
+        ...
+
+    def mark(self, stream: Stream) -> Mark:
+        """Note in a stream when the device gets here."""
         ...
 
 
@@ -94,6 +106,14 @@ class TorchCuda:
         import torch
 
         _torch_stream(stream).wait_stream(torch.cuda.current_stream())
+
+    def mark(self, stream: Stream) -> Mark:
+        """See `Cuda.mark`."""
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(_torch_stream(stream))
+        return event
 
 
 def _torch_stream(stream: Stream) -> torch.cuda.Stream:

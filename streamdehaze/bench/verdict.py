@@ -1,0 +1,51 @@
+"""What holds a pipeline back and what was measured to change it, in words made of measured numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streamdehaze.bench.report import Row
+
+_WORTH_SAYING = 1.03
+
+
+def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
+    """What holds one pipeline back.
+
+    Args:
+        rows: of one size, network size, batch, checkpoint and engine, the pipeline's among them.
+        loads: share of its time each stage of the pipeline worked.
+        cores: the process may use.
+    """
+    parts = {row.part: row.timing for row in rows}
+    pipeline = parts["pipeline"]
+    busiest = max(loads, key=lambda stage: loads[stage])
+    others = ", ".join(f"{stage} {load:.0%}" for stage, load in loads.items() if stage != busiest)
+    said = f"{pipeline.fps:.1f} fps, {busiest}-bound: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
+    inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit", "apply")}
+    whole = sum(inside.values())
+    if busiest == "dehaze":
+        first = max(inside, key=lambda name: inside[name])
+        said += f"; alone, {first} is {inside[first] / whole:.0%} of a frame's {whole:.1f} ms there"
+    if pipeline.cores_used > 0.9 * cores:
+        said += f"; all {cores} cores are busy ({pipeline.cores_used:.1f}), so whatever costs processor time counts"
+    return said
+
+
+def changes(row: Row, rows: Sequence[Row]) -> str:
+    """What made the pipeline of `row` faster, of all that was measured with one thing other than there; may be ""."""
+    found = []
+    for other in sorted(rows, key=lambda other: -other.timing.fps):
+        gain = other.timing.fps / row.timing.fps
+        if (other.part, other.size) != (row.part, row.size) or gain < _WORTH_SAYING:
+            continue
+        facts = {
+            f"network size {other.network_size}": other.network_size != row.network_size,
+            f"checkpoint {other.checkpoint}": other.checkpoint != row.checkpoint,
+            f"batch {other.batch}": other.batch != row.batch,
+            f"engine {other.engine}": other.engine != row.engine,
+        }
+        differing = [fact for fact, differs in facts.items() if differs]
+        if len(differing) == 1:
+            found.append(f"; {differing[0]} gave {other.timing.fps:.1f} fps ({gain:.2f} ×)")
+    return "".join(found)
