@@ -10,9 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("starlette", reason="the page needs the extra 'live'")
-pytest.importorskip("uvicorn", reason="the page needs the extra 'live'")
-
 from live_browser import chromium
 from live_feed import BRIGHT, DARK, RenderedPipeline
 from streamdehaze.live import CameraState

@@ -34,8 +34,8 @@ class Address:
         if _DIGITS.fullmatch(text):
             host, port = "", text
         elif text.startswith("["):
-            host, _, port = text[1:].partition("]")
-            if not _is_ip(host) or (port and not port.startswith(":")):
+            host, bracket, port = text[1:].partition("]")
+            if not bracket or not _is_ip(host) or (port and not port.startswith(":")):
                 raise ConfigError(f"'{text}' is not an address to listen on; write an IPv6 one as [::1]:8080")
             port = port[1:]
         elif text.count(":") == 1:

@@ -18,6 +18,7 @@ log = logging.getLogger("streamdehaze.live.web")
 
 MAXIMUM_BODY_BYTES = 4096
 """Of a request; the largest the page sends has about fifty."""
+MAXIMUM_HEAD_BYTES = 16 << 10
 BODY_SECONDS = 10.0
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
 """What needs no token, besides the page's own files."""
@@ -79,6 +80,9 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         headers, path = request.headers, request.url.path
+        # h11 bounds only heads that come in pieces.
+        if sum(len(name) + len(value) for name, value in headers.raw) + len(str(request.url)) > MAXIMUM_HEAD_BYTES:
+            return refuse(431, f"a request's head may have {MAXIMUM_HEAD_BYTES} bytes at most")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or host_of(hosts[0]) not in self._host_names:
             return refuse(421, "this server does not answer under that name; start it with that name allowed")

@@ -17,13 +17,13 @@ from streamdehaze.live.web.access import Access
 from streamdehaze.live.web.address import DEFAULT_PORT, Address
 from streamdehaze.live.web.app import Page
 from streamdehaze.live.web.connection import Connection
+from streamdehaze.live.web.guard import MAXIMUM_HEAD_BYTES
 from streamdehaze.live.web.protocols import WatchedPipeline
 
 log = logging.getLogger("streamdehaze.live.web")
 
 _SEND_BUFFER_BYTES = 128 << 10
 """What the system may hold back for a slow client: a frame or two, not seconds of them."""
-_HEAD_BYTES = 16 << 10
 _START_SECONDS, _STOP_SECONDS = 10.0, 4.0
 _REASONS = {
     errno.EADDRINUSE: "another program listens there already; choose another port",
@@ -89,7 +89,7 @@ class WebServer:
             proxy_headers=False,  # a client must not choose the address its wrong tokens are counted under
             server_header=False,
             limit_concurrency=limits.connections,
-            h11_max_incomplete_event_size=_HEAD_BYTES,
+            h11_max_incomplete_event_size=MAXIMUM_HEAD_BYTES,
             timeout_graceful_shutdown=2,
         )
         self._server = _Server(config, page, self._stop)
