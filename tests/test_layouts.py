@@ -86,6 +86,13 @@ def test_any_two_folders_pair_by_name(tmp_path: Path) -> None:
     assert layout.unmatched == (tmp_path / "foggy_days/b.png",)
 
 
+def test_a_folder_of_clear_pictures_pairs_with_itself(tmp_path: Path) -> None:
+    touch(tmp_path, ["clear/1.png", "clear/2.png"])
+    layout = pair_folders(tmp_path / "clear", tmp_path / "clear")
+    assert [(pair.hazy.name, pair.clear.name) for pair in layout.pairs] == [("1.png", "1.png"), ("2.png", "2.png")]
+    assert layout.unmatched == ()
+
+
 def test_a_missing_depth_is_named(tmp_path: Path) -> None:
     make_scenes(tmp_path)
     (tmp_path / "2.depth.png").unlink()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from streamdehaze.errors import SourceError
 from streamdehaze.training.picture import PICTURE_SUFFIXES
 
 HAZY, CLEAR = "hazy", "clear"
+_Role = tuple[str, str]
+"""HAZY or CLEAR, and the key that pairs the two."""
 _FOLDERS = {
     **dict.fromkeys(("hazy", "haze", "in", "input", "inputs", "lq", "fog", "foggy"), HAZY),
     **dict.fromkeys(("clear", "clean", "gt", "gts", "target", "targets", "groundtruth", "ground_truth", "hq"), CLEAR),
@@ -89,21 +91,23 @@ def find_layout(folder: str | os.PathLike[str]) -> Layout:
         raise SourceError(f"{folder} mixes hazy and clear pairs with depth maps; give each its own folder")
     if depths:
         return _scenes(folder, files)
-    return _pairs(folder, roles)
+    return _pairs(folder, list(roles.items()))
 
 
 def pair_folders(hazy: str | os.PathLike[str], clear: str | os.PathLike[str]) -> Layout:
     """Pair two folders of any name by the rules of `find_layout`.
 
+    A folder of clear pictures pairs with itself: what dehazing does to pictures without haze.
+
     Raises:
         SourceError: as `find_layout`.
     """
-    keys: dict[Path, tuple[str, str] | None] = {}
+    keys: list[tuple[Path, _Role | None]] = []  # a folder paired with itself has every path twice
     for role, folder in ((HAZY, Path(hazy)), (CLEAR, Path(clear))):
         for path in find_pictures(folder):
             inner = _role(path.relative_to(folder))
             key = inner[1] if inner else path.relative_to(folder).with_suffix("").as_posix()
-            keys[path] = (role, key)
+            keys.append((path, (role, key)))
     if not keys:
         raise SourceError(f"no pictures in {hazy} and {clear}; known are {', '.join(PICTURE_SUFFIXES)}")
     return _pairs(Path(hazy), keys)
@@ -131,7 +135,7 @@ def find_pictures(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _role(relative: Path) -> tuple[str, str] | None:
+def _role(relative: Path) -> _Role | None:
     """(role, key) of a picture, or None if neither its folders nor its name tell."""
     role, folders = None, list(relative.parts[:-1])
     for i in reversed(range(len(folders))):  # the innermost folder decides: RESIDE-IN/train/hazy is hazy
@@ -147,16 +151,15 @@ def _role(relative: Path) -> tuple[str, str] | None:
     return (role, "/".join([*folders, stem])) if role else None
 
 
-def _pairs(folder: Path, roles: dict[Path, tuple[str, str] | None]) -> Layout:
+def _pairs(folder: Path, roles: Sequence[tuple[Path, _Role | None]]) -> Layout:
     clear: dict[str, Path] = {}
-    for path, role in roles.items():
+    for path, role in roles:
         if role and role[0] == CLEAR:
             if role[1] in clear:
                 raise SourceError(f"two clear pictures for one name: {clear[role[1]]} and {path}; remove one")
             clear[role[1]] = path
     pairs, used, unmatched, dropped = [], set[Path](), [], False
-    for path in sorted(roles, key=natural_order):
-        role = roles[path]
+    for path, role in sorted(roles, key=lambda entry: natural_order(entry[0])):
         if role is None:
             unmatched.append(path)
         elif role[0] == HAZY:
@@ -169,9 +172,10 @@ def _pairs(folder: Path, roles: dict[Path, tuple[str, str] | None]) -> Layout:
             pairs.append(Pair(path, clear[key], _sequence(path, role[1])))
     unmatched += [path for path in clear.values() if path not in used]
     if not pairs:
+        first = min(path for path, _ in roles)
         raise SourceError(
             f"{folder} holds {len(roles)} pictures but no pair of a hazy and a clear one; name folders or files 'hazy' "
-            f"and 'GT' (or 'clear'), or put NAME.depth.png beside each clear picture; the first is {min(roles)}"
+            f"and 'GT' (or 'clear'), or put NAME.depth.png beside each clear picture; the first is {first}"
         )
     rule = "same names" if not dropped else "names up to the first '_' (RESIDE)"
     if any(pair.sequence for pair in pairs):
