@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -319,6 +321,50 @@ def test_short_files_need_no_segments(tmp_path: Path) -> None:
 
     dehaze(source, tmp_path / "out.mp4", dehazer=Dehazer(engine=Looking()), segment_seconds=30)
     assert not any(seen)
+
+
+def run(*arguments: str | Path) -> list[str]:
+    program = [sys.executable, "-c", "from streamdehaze.cli import main; main()", "run", "--engine", "torch"]
+    return [*program, "--network-size", "32", "--segment-seconds", str(SECONDS), *map(str, arguments)]
+
+
+def interrupted(command: list[str], target: Path, number: signal.Signals) -> subprocess.CompletedProcess[bytes]:
+    """A run that gets a signal as soon as it has finished one more segment."""
+    before = segments(target)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while segments(target) <= before and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
+
+
+def test_kills_and_signals_cost_no_finished_segment(tmp_path: Path) -> None:
+    source = long_clip("mp4", size=(256, 144), pts=range(0, 160 * 512, 512)).write(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    command = run(source, "-o", target)
+    assert interrupted(command, target, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert not target.exists()
+    kept = segments(target)
+    assert kept >= 1
+    stopped = interrupted(command, target, signal.SIGTERM)
+    assert stopped.returncode == 130
+    assert b"going on after" in stopped.stderr
+    assert b"are kept in" in stopped.stderr
+    assert segments(target) > kept
+    report = tmp_path / "report.json"
+    done = subprocess.run(run(source, "-o", target, "--resume", "--report", report), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    (job,) = json.loads(report.read_text())["jobs"]
+    assert job["frames_out"] == 160
+    assert job["frames_of_earlier_runs"] >= 40
+    whole = tmp_path / "whole.mp4"
+    subprocess.run(run(source, "-o", whole), check=True, capture_output=True, timeout=120)
+    assert contents(target) == contents(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "report.json", "whole.mp4"]
+    again = subprocess.run(run(source, "-o", target, "--resume"), capture_output=True, timeout=120)
+    assert again.returncode == 0
+    assert b"is there already and left as it is" in again.stderr
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
