@@ -45,6 +45,7 @@ def seconds(text: str) -> float:
 @click.option("--serve", is_flag=False, flag_value="127.0.0.1:8080", metavar="[HOST:PORT]", help="Serve a web page.")
 @click.option("--token-env", metavar="NAME", help="Variable with the page's token; needed off 127.0.0.1.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the page's token.")
+@click.option("--host-name", multiple=True, metavar="NAME", help="Name the page is visited by, behind a proxy, say.")
 @click.option(
     "--latency-budget", type=seconds, metavar="TIME", help="Older frames give way to newer.  [default: 200ms]"
 )
@@ -87,6 +88,7 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
     config = _configuration(urls, options)
     stop = threading.Event()
     reload = threading.Event()
+    token = _page_token(options)
     with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
         pipeline = LivePipeline(
             config.camera,
@@ -95,7 +97,7 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
             batch_size=config.batch_size,
             adapt=config.adapt,
         )
-        page = _serve(pipeline, options, stop)
+        page = _serve(pipeline, options, token, stop)
         _on_signals(stop, reload)
         try:
             pipeline.start()
@@ -160,19 +162,37 @@ def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
             taken[target] = camera.name
 
 
-def _serve(pipeline: LivePipeline, options: dict[str, Any], stop: threading.Event) -> Callable[[], None] | None:
-    """Start the web page, if it is wanted; returns what stops it."""
+def _page_token(options: dict[str, Any]) -> str | None:
+    """The page's token, or None if it is served to this machine only, or not at all."""
     if options["serve"] is None:
         return None
     from streamdehaze.live.address import read_secret
 
     try:
-        from streamdehaze.live.web import Address, serve
+        from streamdehaze.live.web import Address
     except ModuleNotFoundError as error:
         raise ConfigError(f"--serve needs {error.name}; install it with: pip install 'streamdehaze[live]'") from error
     address = Address.parse(options["serve"])
     token = read_secret(env=options["token_env"], file=options["token_file"])
-    server = serve(pipeline, address.host, address.port, token, stop=stop)
+    if token is None and not address.is_loopback:
+        raise click.UsageError(
+            f"--serve {address} can be reached from other machines and so needs --token-env or --token-file; "
+            "'openssl rand -hex 16' makes a token"
+        )
+    return token
+
+
+def _serve(
+    pipeline: LivePipeline, options: dict[str, Any], token: str | None, stop: threading.Event
+) -> Callable[[], None] | None:
+    """Start the web page, if it is wanted; returns what stops it."""
+    if options["serve"] is None:
+        return None
+    from streamdehaze.live.web import Address, WebServer
+
+    address = Address.parse(options["serve"])
+    server = WebServer(pipeline, address, token=token, host_names=options["host_name"], stop=stop)
+    server.start()
     if not options["quiet"]:
         click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
     return server.stop
