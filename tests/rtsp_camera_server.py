@@ -22,6 +22,11 @@ ENCODERS = {
     "vp8": "vp8enc deadline=1 cpu-used=8 keyframe-max-dist={gop} ! rtpvp8pay name=pay0 pt=96 {seed}",
 }
 AUDIO = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8"
+RECORD = (
+    "( rtph264depay name=depay0 ! h264parse ! matroskamux name=mux streamable=true ! "
+    "filesink location={file} async=false sync=false {audio} )"
+)
+RECORD_AUDIO = "rtppcmadepay name=depay1 ! queue ! mux."
 
 
 def main() -> None:
@@ -38,6 +43,7 @@ def main() -> None:
     parser.add_argument("--password")
     parser.add_argument("--audio", action="store_true")
     parser.add_argument("--pattern", default="ball")
+    parser.add_argument("--record", metavar="FILE", help="Take H.264 (and A-law sound) in instead of sending.")
     options = parser.parse_args()
     Gst.init(None)
     width, height = options.size.split("x")
@@ -64,8 +70,12 @@ def main() -> None:
         server.set_auth(auth)
     for mount in options.mount or ["/stream"]:
         factory = GstRtspServer.RTSPMediaFactory()
-        factory.set_launch(f"( {video} {AUDIO if options.audio else ''} )")
-        factory.set_shared(True)
+        if options.record:
+            factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+            factory.set_launch(RECORD.format(file=options.record, audio=RECORD_AUDIO if options.audio else ""))
+        else:
+            factory.set_launch(f"( {video} {AUDIO if options.audio else ''} )")
+            factory.set_shared(True)
         if options.user:
             permissions = GstRtspServer.RTSPPermissions()
             permissions.add_permission_for_role("user", "media.factory.access", True)

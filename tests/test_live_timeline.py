@@ -31,6 +31,13 @@ def test_first_frames_without_times_go_by_arrival() -> None:
     assert times == [0, 9000, 18000, 24000, 30000]
 
 
+def test_a_burst_that_begins_without_a_time_is_spread_by_the_cameras_steps() -> None:
+    timeline = Timeline()
+    times = [timeline.place(None, TICK, 10.0)]
+    times += [timeline.place(77_000 + n * STEP, TICK, 10.0) for n in range(3)]
+    assert times == [0, 3600, 9600, 15600]
+
+
 @pytest.mark.parametrize("bits", [32, 33])
 def test_a_clock_that_wraps_goes_on(bits: int) -> None:
     timeline = Timeline()

@@ -20,7 +20,17 @@ class SoundFormat:
         self.stream: Any = self._holder.add_stream_from_template(stream)
         self.time_base: Fraction = stream.time_base
         context = stream.codec_context
-        self._facts = (self.codec, context.sample_rate, context.layout.name, bytes(context.extradata or b""))
+        self._rate, self._layout = context.sample_rate, context.layout.name
+        self._extradata = bytes(context.extradata or b"")
+        self._facts = (self.codec, self._rate, self._layout, self._extradata)
+
+    def decoder(self) -> Any:
+        """A new decoder for it."""
+        context: Any = av.CodecContext.create(self.codec, "r")
+        context.sample_rate, context.layout = self._rate, self._layout
+        if self._extradata:
+            context.extradata = self._extradata
+        return context
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SoundFormat) and self._facts == other._facts

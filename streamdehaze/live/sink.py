@@ -15,9 +15,10 @@ from av.container import OutputContainer
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.encoder import PictureFormat
 from streamdehaze.live.fault import Fault, fault_of
+from streamdehaze.live.sound import AacSound, add_sound
 from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.supervisor import Backoff
-from streamdehaze.live.target import SinkTarget, holds
+from streamdehaze.live.target import SinkTarget
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -150,8 +151,10 @@ class LiveSink:
                 log.warning("%s: %s is back", self._camera, self._target.name, extra={"camera": self._camera})
             else:
                 log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
-        if opened.refused_sound and not self._opened_before:
-            log.warning("%s: %s does not take %s sound", self._camera, self._target.name, opened.refused_sound)
+        if opened.converted_sound and not self._opened_before:
+            log.info(
+                "%s: %s gets AAC, for it does not hold %s", self._camera, self._target.name, opened.converted_sound
+            )
         self.connected, self._message, self._opened_before = True, "", True
         return opened
 
@@ -202,17 +205,17 @@ class _Opened:
         self.sound_format = sound
         self.since = time.monotonic()
         self.bytes = 0
-        self.refused_sound = ""
+        self.converted_sound = ""
+        """The codec of sound that is made AAC; empty if it goes through as it is."""
+        self._aac: AacSound | None = None
         self._container: OutputContainer = target.open(again=again)
         try:
             self._container.add_stream_from_template(first.format.stream, opaque=True)
             self._video: Any = self._container.streams[0]
             self._sound: Any = None
             if sound is not None:
-                if holds(self._container, sound.stream):
-                    self._sound = self._container.streams[1]
-                else:
-                    self.refused_sound = sound.codec
+                self._sound, self._aac = add_sound(self._container, sound)
+                self.converted_sound = sound.codec if self._aac else ""
             self._start = (first.dts or 0) * first.time_base
             self._last: dict[int, int] = {}
             self._container.start_encoding()
@@ -222,9 +225,15 @@ class _Opened:
 
     def write(self, packet: Encoded) -> None:
         """Mux a packet; sound from before the beginning is left out."""
-        stream = self._video if isinstance(packet.format, PictureFormat) else self._sound
-        if stream is None:
-            return
+        if isinstance(packet.format, PictureFormat):
+            self._mux(packet, self._video)
+        elif self._aac is not None:
+            for converted in self._aac.convert(packet):
+                self._mux(converted, self._sound)
+        elif self._sound is not None:
+            self._mux(packet, self._sound)
+
+    def _mux(self, packet: Encoded, stream: Any) -> None:
         muxed = packet.packet(stream)
         shift = round(self._start / packet.time_base)
         muxed.pts = None if packet.pts is None else packet.pts - shift

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -99,7 +98,7 @@ class SinkTarget:
         if self.format == "matroska":
             return {"cluster_time_limit": "1000"}
         if self.format == "mp4":  # whole after every keyframe instead of only at the end
-            return {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+            return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "video_track_timescale": "90000"}
         if self.address.scheme == "udp":
             return {"pkt_size": "1316"}
         return {}
@@ -112,12 +111,3 @@ def _free_name(pattern: str) -> str:
         return str(path)
     numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
     return str(next(name for name in numbered if not name.exists()))
-
-
-def holds(container: OutputContainer, template: Any) -> bool:
-    """Add a stream like `template` to a container; False if its format does not hold that codec."""
-    try:
-        container.add_stream_from_template(template, opaque=True)
-    except ValueError:
-        return False
-    return True

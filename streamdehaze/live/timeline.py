@@ -8,6 +8,8 @@ TICK = Fraction(1, 90000)
 """Of all live time stamps, seconds: the clock of RTP and MPEG-TS video."""
 
 _PER_SECOND = 90000
+_SHORTEST = _PER_SECOND // 1000
+"""Between two frames: a millisecond, for that is all that some containers count in."""
 _WRAPS = (1 << 32, 1 << 33)
 """Ticks after which RTP's and MPEG-TS's clocks begin again."""
 _PATIENCE_SECONDS = 3.0
@@ -55,8 +57,8 @@ class Timeline:
             self._start = arrival
         source = None if pts is None else round(pts * time_base * _PER_SECOND)
         placed = self._by_arrival(arrival) if source is None else self._by_source(source, arrival)
-        if self._last is not None and placed <= self._last:
-            placed = self._last + 1
+        if self._last is not None:
+            placed = max(placed, self._last + _SHORTEST)
         if self._last is not None and self._last_source is not None:
             self._step = max(1, placed - self._last)
         self._last, self._last_arrival = placed, arrival
@@ -79,10 +81,9 @@ class Timeline:
 
     def _by_source(self, source: int, arrival: float) -> int:
         if self._offset is None:
-            if self._follow:
-                self._offset = self._by_arrival(arrival) - source
-            else:  # a file that begins again goes on one frame later
-                self._offset = -source + (0 if self._last is None else self._last + self._step)
+            # One frame after the last: a file that begins again, and pictures that came at once with one without time.
+            after = 0 if self._last is None else self._last + self._step
+            self._offset = (max(after, self._by_arrival(arrival)) if self._follow else after) - source
         if not self._follow:
             return source + self._offset
         if self._corrections >= _CORRECTIONS:

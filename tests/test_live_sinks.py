@@ -1,0 +1,210 @@
+"""Where clear streams go to: files that survive being cut off, playlists, servers; and sinks that die and come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from clips import Clip
+from quick_engine import quick_dehazer
+from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
+from streamdehaze.errors import ConfigError
+from streamdehaze.live import Camera, CameraConfig, LivePipeline
+from streamdehaze.live.target import SinkTarget
+
+
+@contextmanager
+def sending(url: str, to: Sequence[str | Path], **options: object) -> Iterator[Camera]:
+    """A running camera with these sinks; nothing is too late for it."""
+    values = {"name": "gate", "url": url, "to": [str(each) for each in to], "latency_budget": 5.0, **options}
+    with LivePipeline([CameraConfig.model_validate(values)], dehazer=quick_dehazer()) as pipeline:
+        yield pipeline.cameras["gate"]
+
+
+def film(folder: Path, frames: int = 50, **facts: object) -> Path:
+    """A file of 25 frames a second."""
+    return Clip(pts=tuple(512 * n for n in range(frames)), **facts).write(folder / "film.mp4")  # type: ignore[arg-type]
+
+
+def pictures(path: Path) -> list[float]:
+    """The times of all pictures that can be decoded, seconds."""
+    with av.open(str(path)) as container:
+        return [float(frame.time or 0) for frame in container.decode(video=0)]
+
+
+def play_through(camera: Camera) -> None:
+    wait_until(lambda: camera.idle, 30, "the film's end")
+
+
+def test_a_file_played_as_fast_as_it_goes_loses_no_frame(tmp_path: Path) -> None:
+    with sending(str(film(tmp_path)), [tmp_path / "clear.mkv"]) as camera:
+        play_through(camera)
+    (clear,) = tmp_path.glob("clear-*.mkv")
+    times = pictures(clear)
+    assert [round(time * 25) for time in times] == list(range(50))
+    assert camera.status().dropped == {}
+
+
+def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None:
+    path = film(tmp_path, frames=25)
+    began = time.monotonic()
+    with sending(str(path), [], realtime=True) as camera:
+        play_through(camera)
+    assert time.monotonic() - began > 0.9
+    with sending(str(path), [tmp_path / "clear.mkv"], loop=True) as camera:
+        wait_until(lambda: camera.status().frames_out > 60, 20, "the third time around")
+    (clear,) = tmp_path.glob("clear-*.mkv")
+    assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
+
+
+def test_files_are_cut_by_size_and_none_loses_a_frame(tmp_path: Path) -> None:
+    noise = film(tmp_path, frames=100, size=(320, 240))
+    with sending(str(noise), [tmp_path / "clear.ts"], segment_bytes=1, realtime=True) as camera:
+        play_through(camera)
+    files = sorted(tmp_path.glob("clear-*.ts"), key=lambda path: path.stat().st_mtime)
+    assert len(files) >= 2, "a new file at each keyframe, every two seconds"
+    assert sum(len(pictures(path)) for path in files) == 100
+
+
+_RECORD = """
+import sys, time
+from quick_engine import quick_dehazer
+from streamdehaze.live import CameraConfig, LivePipeline
+config = CameraConfig(name="gate", url=sys.argv[1], to=(sys.argv[2],), realtime=True, loop=True)
+with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+    while pipeline.cameras["gate"].status().frames_out < 75:
+        time.sleep(0.05)
+    print("recorded", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".mp4", ".ts"])
+def test_a_file_can_be_played_after_a_power_cut(tmp_path: Path, ending: str) -> None:
+    command = [sys.executable, "-c", _RECORD, str(film(tmp_path)), str(tmp_path / f"clear{ending}")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as recorder:
+        assert recorder.stdout is not None
+        assert recorder.stdout.readline() == "recorded\n"
+        recorder.send_signal(signal.SIGKILL)
+    (clear,) = tmp_path.glob(f"clear-*{ending}")
+    assert len(pictures(clear)) >= 40, "all but the last second or two"
+
+
+def test_a_playlist_in_a_folder(tmp_path: Path) -> None:
+    with sending(str(film(tmp_path, frames=125)), [f"{tmp_path}/web/"]) as camera:
+        play_through(camera)
+    assert len(pictures(tmp_path / "web" / "index.m3u8")) == 125
+
+
+_LISTEN = """
+import sys, av
+with av.open(sys.argv[1], container_options={"listen": "1", "fflags": "nobuffer"}) as container:
+    print(container.streams.video[0].codec_context.name, flush=True)
+    for number, frame in enumerate(container.decode(video=0)):
+        if number % 10 == 0:
+            print("frame", flush=True)
+"""
+
+
+@contextmanager
+def rtmp_server(port: int) -> Iterator[subprocess.Popen[str]]:
+    """FFmpeg listening for an RTMP stream, which it decodes."""
+    command = [sys.executable, "-c", _LISTEN, f"rtmp://127.0.0.1:{port}/live/gate"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    targets = [f"rtmp://127.0.0.1:{port}/live/gate", str(tmp_path / "clear.mkv")]
+    with sending(str(film(tmp_path)), targets, realtime=True, loop=True) as camera:
+        wait_until(lambda: "nothing listens" in camera.status().sinks[0].message, 10, "nobody listens yet")
+        for _ in range(2):
+            with rtmp_server(port) as server:
+                assert server.stdout is not None
+                assert server.stdout.readline() == "h264\n"
+                assert server.stdout.readline() == "frame\n"
+            wait_until(lambda: not camera.status().sinks[0].connected, 20, "the death is noticed")
+        status = camera.status()
+    assert status.sinks[0].reconnects == 1
+    assert status.dropped.keys() <= {"sink_down"}
+    (clear,) = tmp_path.glob("clear-*.mkv")
+    assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
+
+
+@needs_rtsp_server
+def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.mkv"
+    with RtspCamera(size="160x120", audio=True) as source, RtspCamera(record=taken, audio=True) as server:
+        with sending(source.url, [server.url, tmp_path / "clear.ts"]) as camera:
+            wait_until(lambda: camera.status().sinks[0].packets > 45, 20, "three seconds of pictures")
+        time.sleep(0.3)
+    assert len(pictures(taken)) > 35
+    with av.open(str(taken)) as container:
+        starts = {
+            packet.stream.type: packet.pts * packet.time_base
+            for packet in reversed(list(container.demux()))
+            if packet.size
+        }
+        assert set(starts) == {"video", "audio"}
+        assert abs(starts["video"] - starts["audio"]) < 0.3, "in step"
+
+
+@needs_rtsp_server
+def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
+    with RtspCamera(size="160x120", audio=True) as source, sending(source.url, [tmp_path / "clear.mp4"]) as camera:
+        wait_until(lambda: camera.status().sinks[0].packets > 45, 20, "three seconds of pictures")
+    (clear,) = tmp_path.glob("clear-*.mp4")
+    with av.open(str(clear)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert seconds == pytest.approx(max(pictures(clear)), abs=0.7)
+
+
+@needs_rtsp_server
+def test_a_camera_that_comes_back_in_another_size_begins_a_new_file(tmp_path: Path) -> None:
+    with RtspCamera(size="160x120") as source, sending(source.url, [tmp_path / "clear.mkv"]) as camera:
+        wait_until(lambda: camera.status().sinks[0].packets > 5, 20, "pictures")
+        source.kill()
+        source.start(size="320x240")
+        wait_until(lambda: camera.status().width == 320, 10, "the other size")
+        before = camera.status().sinks[0].packets
+        wait_until(lambda: camera.status().sinks[0].packets > before + 5, 10, "pictures of it")
+    sizes = []
+    for path in tmp_path.glob("clear-*.mkv"):
+        with av.open(str(path)) as container:
+            sizes.append(container.streams.video[0].codec_context.width)
+    assert sorted(sizes) == [160, 320]
+
+
+@pytest.mark.parametrize(
+    ("to", "sentence"),
+    [
+        ("clear.avi", "none of .mkv, .ts, .mp4"),
+        ("ftp://h/x", "nothing is sent to ftp:// addresses"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_before_anything_runs(to: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LivePipeline([CameraConfig(name="gate", url="rtsp://h/", to=(to,))], dehazer=quick_dehazer())
+    assert sentence in str(caught.value)
+
+
+def test_targets_show_no_credentials() -> None:
+    target = SinkTarget.of("rtmp://me:hush@h/live/{name}?key=hush", "gate")
+    assert target.name == "rtmp://h/live/gate"
+    assert "hush" not in repr(target)
