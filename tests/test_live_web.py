@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.log import JsonFormatter
-from streamdehaze.live.web import Address, Limits, WebServer
+from streamdehaze.live.web import Address, Limits, WebServer, serve
 
 TOKEN = "correct-horse-battery"
 VIEWERS = 40
@@ -453,8 +453,7 @@ def test_no_secret_in_any_answer_or_log_line(pipeline: RenderedPipeline) -> None
 def test_the_stop_event_ends_streams_and_leaves_no_thread(pipeline: RenderedPipeline) -> None:
     before = set(threading.enumerate())
     stop = threading.Event()
-    server = WebServer(pipeline, Address(port=0), stop=stop)
-    server.start()
+    server = serve(pipeline, port=0, stop=stop)
     with httpx.stream("GET", server.url + "wall") as response:
         began = time.monotonic()
         stop.set()

@@ -1,0 +1,123 @@
+"""Promises of `streamdehaze live --serve`: the command, its page, its logs and its end, all together."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from clips import Clip
+from streamdehaze.cli import main
+
+SECRET = "hunter2"
+TOKEN = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[str], Path]]:
+    """The page's address, the process, and its log: a file played in a loop and a camera that is not there."""
+    folder = tmp_path_factory.mktemp("live")
+    clip = Clip(size=(192, 108)).write(folder / "foggy.mp4")
+    config = folder / "cameras.toml"
+    config.write_text(
+        f'engine = "torch"\nnetwork_size = 64\n'
+        f'[[camera]]\nname = "street"\nurl = "{clip}"\nrealtime = true\nloop = true\nlatency_budget = 5.0\n'
+        f'[[camera]]\nname = "gate"\nurl = "rtsp://operator:{SECRET}@127.0.0.1:9/stream?token={SECRET}"\n'
+        f'to = ["rtmp://user:{SECRET}@127.0.0.1:9/live/clear"]\n',
+        encoding="utf-8",
+    )
+    (folder / "token").write_text(TOKEN + "\n")
+    log = folder / "log"
+    arguments = ["--config", str(config), "--serve", "127.0.0.1:0", "--token-file", str(folder / "token")]
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamdehaze", "live", *arguments, "--log-format", "json", "--verbose"],
+            stdout=written,
+            stderr=written,
+            text=True,
+        )
+        try:
+            yield _address(process, log), process, log
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    """The page's address, once a picture can be had there."""
+    deadline = time.monotonic() + 90
+    address = None
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        if "http://" in log.read_text():
+            address = "http://" + log.read_text().partition("http://")[2].split()[0]
+            if httpx.get(address + "readyz").status_code == 200:
+                return address
+        time.sleep(0.1)
+    raise AssertionError(f"no camera runs: {log.read_text()}")
+
+
+def halves(client: httpx.Client) -> tuple[np.ndarray, np.ndarray]:
+    """A snapshot's hazy and clear picture."""
+    jpeg = client.get("/cameras/street/snapshot?side=both").content
+    both = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    return both[:, : both.shape[1] // 2], both[:, both.shape[1] // 2 :]
+
+
+def test_the_page_shows_and_steers_a_running_command(command: tuple[str, subprocess.Popen[str], Path]) -> None:
+    address, _, _ = command
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20) as client:
+        cameras = {camera["name"]: camera for camera in client.get("/api/cameras").json()["cameras"]}
+        assert cameras["street"]["state"] == "running"
+        assert cameras["gate"]["state"] in ("connecting", "backing_off")
+        hazy, clear = halves(client)
+        assert np.abs(hazy - clear).mean() > 3
+        assert client.patch("/api/cameras/street", json={"enabled": False}).json()["enabled"] is False
+        deadline = time.monotonic() + 20
+        while np.abs(np.subtract(*halves(client))).mean() > 1:
+            assert time.monotonic() < deadline, "the switch does not reach the pictures"
+        assert client.get("/metrics").text.count('streamdehaze_frames_out_total{camera="street"}') == 1
+
+
+def test_no_password_in_logs_pages_or_metrics(command: tuple[str, subprocess.Popen[str], Path]) -> None:
+    address, _, log = command
+    deadline = time.monotonic() + 30
+    while '"camera": "gate"' not in log.read_text():
+        assert time.monotonic() < deadline, "the dead camera is not in the log"
+        time.sleep(0.1)
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        for path in ("/", "/api/cameras", "/metrics", "/readyz", "/cameras/gate/snapshot"):
+            assert SECRET not in client.get(path).text, path
+    assert SECRET not in log.read_text()
+    assert TOKEN not in log.read_text()
+
+
+def test_sigterm_ends_it_within_five_seconds(command: tuple[str, subprocess.Popen[str], Path]) -> None:
+    address, process, log = command
+    with httpx.stream("GET", address + "wall", headers={"Authorization": f"Bearer {TOKEN}"}) as response:
+        next(response.iter_raw())
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()
+        assert time.monotonic() - began < 5
+    lines = log.read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(entries) >= len(lines) - 1, "more than the page's address is not JSON"
+    assert not [entry for entry in entries if "traceback" in entry]
+
+
+def test_an_address_others_can_reach_is_refused_without_a_token(tmp_path: Path) -> None:
+    clip = Clip(size=(64, 48)).write(tmp_path / "foggy.mp4")
+    result = CliRunner().invoke(main, ["live", str(clip), "--serve", "0.0.0.0:0"])
+    assert result.exit_code == 2
+    assert "needs --token-env or --token-file" in " ".join(result.output.split()).replace(" │ │ ", " ")
