@@ -73,6 +73,12 @@ class Intake:
             lane.frames.clear()
             self._changed.notify_all()
 
+    @property
+    def tightest_budget(self) -> float | None:
+        """The smallest latency budget of the cameras inside, seconds; None if none has any."""
+        with self._changed:
+            return min((lane.budget_seconds for lane in self._lanes if not lane.patient), default=None)
+
     def put(self, lane: Lane, frame: LiveFrame, unwanted: Callable[[], bool] = lambda: False) -> None:
         """Add a frame; a full lane drops its oldest, or waits if it is patient (until `unwanted` says otherwise)."""
         with self._changed:

@@ -25,7 +25,9 @@ log = logging.getLogger("streamdehaze.live")
 _WINDOW_SECONDS = 0.004
 """Frames of further cameras are waited for so long; a batch is not worth more."""
 _RECENT = 0.2
-"""Weight of the newest batch in the running mean of how long one takes."""
+"""Weight of the newest batch in the running mean of how long a frame takes."""
+_SHARE = 0.5
+"""Of the tightest latency budget, the most that one batch may take: the first frame waits for the last."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Worker:
         self._intake, self._dehazer, self._adapt = intake, dehazer, adapt
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
         self._stop = threading.Event()
-        self._work_seconds = 0.0
+        self._frame_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
 
     def start(self) -> None:
@@ -96,8 +98,9 @@ class Worker:
             self._warm_up()
             self._ready()
             while not self._stop.is_set():
+                count = self._frames_in_time()
                 batch = self._intake.take(
-                    self._batch_size, window_seconds=_WINDOW_SECONDS, work_seconds=self._work_seconds
+                    count, window_seconds=_WINDOW_SECONDS, work_seconds=count * self._frame_seconds
                 )
                 if not batch:
                     self._adapt.idle()
@@ -105,7 +108,7 @@ class Worker:
                 began = time.monotonic()
                 network = self._work([(lane.owner, frame) for lane, frame in batch], began)
                 seconds = time.monotonic() - began
-                self._work_seconds += _RECENT * (seconds - self._work_seconds)
+                self._frame_seconds += _RECENT * (seconds / len(batch) - self._frame_seconds)
                 self._adapt.worked(seconds, network)
         except StreamDehazeError as error:
             self._failed(error)
@@ -120,10 +123,19 @@ class Worker:
         frame = Frame(planes, 640, 360, PixelFormat.parse("yuv420p"))
         small, rgb = _small(frame, self._adapt.level.network_size)
         for _ in range(2):
+            began = time.monotonic()
             clear = self._infer([rgb])[0]
+            self._frame_seconds = time.monotonic() - began
         color = frame.color.resolved(frame.pixel_format, frame.height)
         maps = affine.fit(small, affine.from_rgb(clear, frame.pixel_format, color), frame.pixel_format.family)
         affine.apply(frame, maps)
+
+    def _frames_in_time(self) -> int:
+        """How many frames a batch may have and still be ready in time."""
+        budget = self._intake.tightest_budget
+        if budget is None or not self._frame_seconds:
+            return self._batch_size
+        return min(self._batch_size, max(1, int(_SHARE * budget / self._frame_seconds)))
 
     def _work(self, batch: list[tuple[Camera, LiveFrame]], began: float) -> float:
         """Deliver the clear frames of a batch; seconds the network took."""

@@ -1,0 +1,220 @@
+"""Many cameras, one engine: nobody waits for a dead camera, lists change while running, and memory stays flat."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from clips import Clip
+from quick_engine import Darker, quick_dehazer
+from rtsp_camera import RtspCamera, needs_rtsp_server, wait_until
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.errors import ConfigError, EngineError, StreamDehazeError
+from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
+
+
+def film(folder: Path, name: str = "film", frames: int = 50, **facts: object) -> str:
+    """A file of 25 frames a second."""
+    clip = Clip(pts=tuple(512 * n for n in range(frames)), **facts)  # type: ignore[arg-type]
+    return str(clip.write(folder / f"{name}.mp4"))
+
+
+def looping(folder: Path, name: str = "gate", **options: object) -> CameraConfig:
+    """A camera that plays a film in real time for ever."""
+    path = folder / f"{name}.mp4"
+    url = str(path) if path.exists() else film(folder, name, size=(160, 120))
+    return CameraConfig.model_validate({"name": name, "url": url, "realtime": True, "loop": True, **options})
+
+
+@needs_rtsp_server
+def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> None:
+    servers = [RtspCamera(size=size) for size in ("160x120", "320x180", "160x90")]
+    dying = RtspCamera(size="160x120")
+    configs = [
+        CameraConfig(name=str(n), url=server.url, latency_budget=2.0, buffer_frames=64)
+        for n, server in enumerate([*servers, dying])
+    ]
+    try:
+        with LivePipeline(configs, dehazer=quick_dehazer()) as pipeline:
+            cameras = list(pipeline.cameras.values())
+            wait_until(lambda: all(camera.status().frames_out for camera in cameras), 30, "all four run")
+            began = time.monotonic()
+            for number in (1, 2, 3):
+                dying.kill()
+                time.sleep(0.3)
+                dying.start()
+                wait_until(lambda: cameras[3].status().reconnects == number, 5, "it comes back")  # noqa: B023
+            seconds = time.monotonic() - began
+            statuses = [camera.status() for camera in cameras]
+        for status in statuses[:3]:
+            assert (status.dropped, status.reconnects) == ({}, 0)
+            assert status.frames_out >= status.frames_in - 8, "all but those on their way"
+            assert status.frames_out > 15 * seconds * 0.9
+    finally:
+        for server in (*servers, dying):
+            server.kill()
+
+
+def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) -> None:
+    configs = [looping(tmp_path, name) for name in ("a", "b", "c")]
+    engine = Darker(seconds=0.02)
+    with LivePipeline(configs, dehazer=Dehazer(engine=engine)) as pipeline:
+        wait_until(lambda: all(c.status().frames_out > 20 for c in pipeline.cameras.values()), 20, "frames of all")
+    assert max(len_ for len_, *_ in engine.batches) >= 2
+
+
+def test_strength_and_off_act_from_the_next_frame(tmp_path: Path) -> None:
+    def ratio(camera: Camera) -> float:
+        shown = camera.view.latest
+        pair = camera.view.wait(after=(shown.number if shown else 0) + 3, timeout=5)
+        assert pair is not None
+        hazy, clear = (float(np.mean(frame.planes[0][:120, :160])) - 16 for frame in (pair.hazy, pair.clear))
+        return clear / hazy
+
+    with LivePipeline([looping(tmp_path)], dehazer=quick_dehazer()) as pipeline:
+        gate = pipeline.cameras["gate"]
+        assert gate.view.wait(timeout=20) is not None
+        assert ratio(gate) == pytest.approx(0.5, abs=0.1)
+        gate.set_strength(0.5)
+        assert ratio(gate) == pytest.approx(0.75, abs=0.1)
+        gate.set_enabled(False)
+        assert ratio(gate) == 1.0
+        gate.set_enabled(True)
+        gate.set_strength(0)
+        assert ratio(gate) == 1.0
+        with pytest.raises(ConfigError, match="between 0 and 1"):
+            gate.set_strength(2)
+        assert (gate.status().strength, gate.status().enabled) == (0, True)
+
+
+def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
+    a, b, c = (looping(tmp_path, name) for name in ("a", "b", "c"))
+    states: list[tuple[str, CameraState]] = []
+    with LivePipeline(
+        [a, b], dehazer=quick_dehazer(), on_state=lambda camera, state, _: states.append((camera.name, state))
+    ) as pipeline:
+        before = pipeline.cameras
+        wait_until(lambda: all(camera.status().frames_out for camera in before.values()), 20, "both run")
+        pipeline.reload([a.model_copy(update={"strength": 0.5}), b, c])
+        after = pipeline.cameras
+        assert list(after) == ["a", "b", "c"]
+        assert after["b"] is before["b"]
+        assert after["a"] is not before["a"]
+        wait_until(lambda: all(camera.status().frames_out for camera in after.values()), 20, "all three run")
+        with pytest.raises(ConfigError, match="two cameras are called 'a'"):
+            pipeline.reload([a, a])
+        pipeline.reload([c])
+        assert before["b"].machine.state is CameraState.ENDED
+        assert list(pipeline.cameras) == ["c"]
+    assert ("b", CameraState.ENDED) in states
+
+
+def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    with LivePipeline([looping(tmp_path, max_fps=5)], dehazer=quick_dehazer()) as pipeline:
+        gate = pipeline.cameras["gate"]
+        wait_until(lambda: gate.status().frames_out, 20, "frames")
+        time.sleep(3)
+        status = gate.status()
+    assert status.frames_out == pytest.approx(15, abs=6)
+    assert status.dropped.keys() == {"over_limit"}
+
+
+def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:
+    config = looping(tmp_path, latency_budget=0.2)
+    fast = film(tmp_path, "fast", size=(160, 120), frames=100)
+    engine = Darker(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
+    with LivePipeline([config.model_copy(update={"url": fast})], dehazer=Dehazer(engine=engine)) as pipeline:
+        gate = pipeline.cameras["gate"]
+        wait_until(lambda: gate.status().adapt_level >= 2, 30, "quality is given up")
+        settled = gate.counters.snapshot()
+        time.sleep(3)
+        after = gate.counters.snapshot()
+    assert "every 3rd" in gate.status().adapt_text or gate.status().adapt_level > 2
+    assert after.frames_out - settled.frames_out > 0.8 * 75, "the pace is kept"
+    assert gate.status().latency_seconds[1] < 0.4
+    assert set(after.dropped) <= {"stale", "buffer_full"}
+
+
+def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
+    config = looping(tmp_path, latency_budget=0.2, to=(str(tmp_path / "clear.mkv"),))
+    engine = Darker(seconds=0.2)
+    process = psutil.Process()
+    with LivePipeline([config], dehazer=Dehazer(engine=engine), adapt=False) as pipeline:
+        gate = pipeline.cameras["gate"]
+        wait_until(lambda: gate.status().frames_out > 15, 30, "it works")
+        before = process.memory_info().rss
+        wait_until(lambda: gate.status().frames_out > 35, 30, "it works on")
+        grown = process.memory_info().rss - before
+        assert gate.status().adapt_level == 0
+        assert gate.status().buffered <= gate.config.buffer_frames
+    assert grown < 10 << 20
+
+
+def test_the_end_of_all_files_is_the_end(tmp_path: Path) -> None:
+    seen: list[Frame] = []
+    config = CameraConfig(name="gate", url=film(tmp_path, frames=10))
+    with LivePipeline([config], dehazer=quick_dehazer(), on_frame=lambda c, h, clear: seen.append(clear)) as pipeline:
+        wait_until(lambda: pipeline.ended, 20, "the end")
+        wait_until(lambda: len(seen) == 10, 5, "all frames")
+        assert pipeline.cameras["gate"].machine.state is CameraState.ENDED
+    assert pipeline.cameras["gate"].view.wait(after=10, timeout=5) is None
+
+
+def test_a_missing_file_is_told_once_and_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "later.mp4"
+    config = CameraConfig(name="gate", url=str(path), slow_retry_seconds=0.1)
+    with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+        gate = pipeline.cameras["gate"]
+        wait_until(lambda: gate.machine.state is CameraState.FAILED, 20, "it is missed")
+        time.sleep(0.5)
+        os.rename(film(tmp_path), path)
+        wait_until(lambda: gate.status().frames_out > 0, 5, "it is found")
+    assert sum("does not exist" in record.getMessage() for record in caplog.records) == 1
+
+
+class Failing:
+    """An engine that breaks after some batches."""
+
+    name = "failing"
+
+    def __init__(self) -> None:
+        self.left = 5
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        self.left -= 1
+        if self.left < 0:
+            raise EngineError("the engine is broken")
+        return hazy
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def test_an_engine_that_breaks_ends_all_work_with_its_reason(tmp_path: Path) -> None:
+    with LivePipeline([looping(tmp_path)], dehazer=Dehazer(engine=Failing())) as pipeline:
+        assert pipeline.stopped.wait(20)
+    assert isinstance(pipeline.error, StreamDehazeError)
+    assert str(pipeline.error) == "the engine is broken"
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    def things() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    def once() -> None:
+        config = looping(tmp_path, to=(str(tmp_path / "clear.mkv"),))
+        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+            wait_until(lambda: pipeline.cameras["gate"].status().frames_out > 3, 20, "frames")
+
+    once()
+    before = things()
+    for _ in range(3):
+        once()
+    wait_until(lambda: all(now <= then for now, then in zip(things(), before, strict=True)), 5, "all is freed")
