@@ -69,7 +69,8 @@ class HostNames:
     """
 
     def __init__(self, address: Address, more: Iterable[str] = ()) -> None:
-        known = {"localhost", socket.gethostname(), address.host, *more}
+        machine = socket.gethostname()
+        known = {"localhost", machine, f"{machine}.local", address.host, *more}
         self._known = {name.lower().rstrip(".") for name in known}
 
     def __contains__(self, host: object) -> bool:
