@@ -89,6 +89,7 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
     stop = threading.Event()
     reload = threading.Event()
     token = _page_token(options)
+    _on_signals(stop, reload)
     with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
         pipeline = LivePipeline(
             config.camera,
@@ -98,7 +99,6 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
             adapt=config.adapt,
         )
         page = _serve(pipeline, options, token, stop)
-        _on_signals(stop, reload)
         try:
             pipeline.start()
             _run(pipeline, stop, reload, lambda: _configuration(urls, options))

@@ -1,0 +1,127 @@
+"""`streamdehaze live` as a process: signals, logs, exit codes, and no secret anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import pytest
+from click.testing import CliRunner
+
+from clips import Clip
+from rtsp_camera import free_port, wait_until
+from streamdehaze.cli import main
+
+
+class Live:
+    """A running `streamdehaze live` and the lines it has said."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def says(self, words: str) -> bool:
+        return any(words in line for line in list(self.lines))
+
+    def ends(self, number: int) -> int:
+        """Send a signal; the exit code, which must come in under 5 seconds."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        assert time.monotonic() - began < 5
+        self._reader.join()
+        return code
+
+
+@contextmanager
+def live(*arguments: object, **environment: str) -> Iterator[Live]:
+    command = [sys.executable, "-m", "streamdehaze", "live", *map(str, arguments)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}, bufsize=1
+    ) as process:
+        running = Live(process)
+        try:
+            yield running
+        finally:
+            process.kill()
+
+
+def film(folder: Path, frames: int = 50) -> Path:
+    return Clip(pts=tuple(512 * n for n in range(frames))).write(folder / "film.mp4")
+
+
+def test_sigterm_finishes_the_files(tmp_path: Path) -> None:
+    arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "clear" / "{name}.mp4", "--engine", "torch"]
+    with live(*arguments) as running:
+        wait_until(lambda: running.says("sends to"), 60, "it sends")
+        time.sleep(2.5)
+        assert running.ends(signal.SIGTERM) == 0
+    (clear,) = (tmp_path / "clear").glob("film-*.mp4")
+    with av.open(str(clear)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert len(times) > 5
+    assert times == sorted(times)
+
+
+def test_files_that_end_end_the_command(tmp_path: Path) -> None:
+    with live(film(tmp_path, frames=5), "--to", tmp_path / "clear.mkv", "--engine", "torch") as running:
+        assert running.process.wait(60) == 0
+    assert len(list(tmp_path.glob("clear-*.mkv"))) == 1
+
+
+def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "cameras.toml"
+    sink = f"rtmp://warden:hush@127.0.0.1:{free_port()}/live/{{{{name}}}}?key=hush"
+    camera = f'[[camera]]\nname = "{{name}}"\nurl = "{film(tmp_path)}"\nrealtime = true\nloop = true\nto = ["{sink}"]\n'
+    config.write_text(camera.format(name="gate"))
+    with live("--config", config, "--engine", "torch", "--log-format", "json") as running:
+        wait_until(lambda: running.says("gate: runs"), 60, "the first camera")
+        config.write_text(camera.format(name="gate") + camera.format(name="yard"))
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: running.says("yard: runs"), 10, "the second camera")
+        config.write_text(camera.format(name="gate") + "strenght = 1\n")
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: running.says("the cameras stay as they are"), 10, "what is wrong")
+        assert running.says("there is no such option")
+        assert running.ends(signal.SIGTERM) == 0
+    assert running.says("nothing listens at rtmp://127.0.0.1")
+    for line in running.lines:
+        assert "hush" not in line
+        assert "warden" not in line
+        assert {"time", "level", "logger", "message"} <= json.loads(line).keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ([], 2, "give the URLs of cameras, or --config"),
+        (["rtsp://h/", "--config", "cameras.toml"], 2, "give the URLs of cameras, or --config"),
+        (["--config", "cameras.toml"], 1, "'cameras.toml' cannot be read"),
+        (["rtsp://h/", "rtsp://g/", "--to", "clear.mkv"], 1, "put {name} in --to"),
+        (["rtsp://h/", "--to", "clear.avi"], 1, "none of .mkv, .ts, .mp4"),
+        (["rtsp://h/", "--network-size", "50"], 1, "network_size: Input should be a multiple of 4"),
+        (["rtsp://h/", "--latency-budget", "soon"], 2, "write 200ms or 0.2s"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["live", *arguments])
+    assert result.exit_code == code
+    assert sentence in " ".join(result.output.replace("│", " ").split())
