@@ -148,9 +148,12 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
 
 def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
     port = free_port()
-    with sending(str(film(tmp_path)), [f"udp://127.0.0.1:{port}"], realtime=True, loop=True):
-        with av.open(f"udp://127.0.0.1:{port}", container_options={"probesize": "50000"}, timeout=20) as container:
-            times = [frame.time for frame, _ in zip(container.decode(video=0), range(25), strict=False)]
+    receiver = f"udp://127.0.0.1:{port}"
+    with (
+        sending(str(film(tmp_path)), [receiver], realtime=True, loop=True),
+        av.open(receiver, container_options={"probesize": "50000"}, timeout=20) as container,
+    ):
+        times = [frame.time for frame, _ in zip(container.decode(video=0), range(25), strict=False)]
     assert times == sorted(times)
 
 
