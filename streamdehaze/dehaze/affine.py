@@ -17,10 +17,12 @@ import numpy as np
 from streamdehaze.dehaze.kernels import apply_affine, shrink
 from streamdehaze.frame import ColorSpec, Family, FloatArray, Frame, PixelFormat, Plane
 
-RADIUS, EPSILON = 1, 3e-4
+RADIUS, EPSILON = 1, 1e-4
 """Fine fit: half the window's side in pixels of the small picture, and the variance below which it counts as flat."""
 COARSE_RADIUS, COARSE_EPSILON = 4, 1e-4
 """The same of the coarse fit, which says what the gain is where a fine window is flat."""
+BLUR = 1.0
+"""Deviation in pixels of the Gaussian that both pictures pass before their gains are compared."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,13 @@ def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
 
     A window without texture does not tell its gain. The guided filter takes it as 0 there, which wipes out faint
     detail; but 1/t is the same for all components and changes slowly, so here it falls back to the gain that luma
-    shows in a wider window (and where that is flat too, to 1). With the truth for a network this gives 47.0 instead of
-    43.4 dB in RGB and 39.6 instead of 37.2 dB on yuv420p (SOTS-indoor, 256 pixels).
+    shows in a wider window (and where that is flat too, to 1).
+
+    A network blurs its finest detail a little. Taken as it stands, that loss would pass for a gain below 1 and smear
+    the full-size texture, which the network never saw; so gains come from both pictures blurred alike, and only the
+    offsets from the pictures themselves. With the truth for a network this costs 0.8 dB on yuv420p and 2 dB of 45
+    in RGB; with a network of width 16 it gains 0.2 dB, keeps clear pictures better by 1.7 dB, and the gradients of real
+    fog grow by 8 % instead of shrinking by 18 % (SOTS-indoor, a real clip, 256 pixels).
 
     Args:
         hazy, clear: (components, rows, columns), as `shrink_components` and `from_rgb` give them.
@@ -107,10 +114,14 @@ def _fit_windows(
     def mean(x: FloatArray) -> FloatArray:
         return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
-    mean_I, mean_J = mean(I), mean(J)
-    covariance, variance = mean(I * J) - mean_I * mean_J, mean(I * I) - mean_I * mean_I
+    def soften(x: FloatArray) -> FloatArray:
+        return cv2.GaussianBlur(x, (0, 0), BLUR, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+
+    soft_I, soft_J = soften(I), soften(J)
+    mean_I, mean_J = mean(soft_I), mean(soft_J)
+    covariance, variance = mean(soft_I * soft_J) - mean_I * mean_J, mean(soft_I * soft_I) - mean_I * mean_I
     a = (covariance + epsilon * prior) / (variance + epsilon)
-    return mean(a), mean(mean_J - a * mean_I)
+    return mean(a), mean(mean(J) - a * mean(I))
 
 
 def apply(frame: Frame, maps: AffineMaps, strength: float = 1.0) -> Frame:
