@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,10 @@ def start(arguments: list[str], log: Path) -> int:
             streamdehaze(arguments, standalone_mode=True)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1 if error.code else 0
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     return child
 
@@ -121,6 +125,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch  # noqa: F401 (before the first fork, so that no child imports it)
 
+    import streamdehaze.cli.run
     import streamdehaze.pipeline  # noqa: F401
 
     chance = random.Random(arguments.seed)

@@ -259,3 +259,14 @@ def test_mapping_of_sound_without_layout_is_written_into_mp4(tmp_path: Path) -> 
     sink = copy_through(tmp_path / "in.avi", tmp_path / "out.mp4")
     assert sink.dropped == []
     assert any("audio" in name for name in other_packets(tmp_path / "out.mp4"))
+
+
+def test_a_stream_of_unknown_codec_is_left_out_and_named(tmp_path: Path) -> None:
+    source = Clip(audio="aac").write(tmp_path / "in.mp4")
+    content = source.read_bytes()
+    assert content.count(b"mp4a") == content.count(b"esds") == 1
+    source.write_bytes(content.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    for ending in ("mp4", "mkv", "ts"):
+        sink = copy_through(source, tmp_path / f"out.{ending}")
+        assert [name.split(" (")[0] for name in sink.dropped] == ["audio stream 1"]
+        assert len(video_times(tmp_path / f"out.{ending}")) == 24

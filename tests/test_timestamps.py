@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -225,3 +226,20 @@ def test_durations_of_pictures_survive(tmp_path: Path, ending: str) -> None:
             durations.append([packet.duration for packet in container.demux(video=0) if packet.size])
     assert durations[0] == durations[1]
     assert durations[0][-1] == 3 * step
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 10**9), Fraction(10**9)])
+def test_rates_no_encoder_can_write_down_are_no_obstacle(tmp_path: Path, rate: Fraction) -> None:
+    """A damaged duration makes an average rate of next to nothing, or of millions of pictures a second."""
+    source = clip("mp4", "vfr").write(tmp_path / "in.mp4")
+
+    class Misled(FileSource):
+        @property
+        def info(self) -> VideoInfo:
+            return dataclasses.replace(super().info, average_rate=rate)
+
+    reader = Misled(source)
+    with FileSink(tmp_path / "out.mp4", reader) as sink:
+        for frame in reader:
+            sink.write(frame)
+    assert video_ticks(tmp_path / "out.mp4") == video_ticks(source)

@@ -329,7 +329,8 @@ def close_quietly(container: Any) -> None:
 
 def grid_rate(rate: Fraction | None) -> Fraction:
     """A frame rate every encoder can write down: at most 16 bits above and below the line."""
-    return Fraction(rate or 25).limit_denominator(1001)
+    near = Fraction(rate or 25).limit_denominator(1001)
+    return min(max(near, Fraction(1, 1001)), Fraction(0xFFFF))
 
 
 def _codec(name: str) -> Codec | None:

@@ -123,7 +123,7 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
             sound: Any = copy.codec_context
             sound.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
     else:  # no decoder here: only the parameters are needed
-        copy = output.add_mux_stream(stream.name or "")
+        copy = output.add_mux_stream(_codec_name(stream))
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
         copy.time_base = stream.time_base
     copy.metadata.clear()
@@ -143,10 +143,15 @@ def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 def describe(stream: Stream) -> str:
     """A stream in words, for the warning that it was left out."""
-    context: Any = stream.codec_context
-    codec = context.codec.canonical_name if context is not None else stream.metadata.get("filename", "")
+    codec = _codec_name(stream) if stream.codec_context is not None else stream.metadata.get("filename", "")
     language = f", {stream.language}" if stream.language else ""
     return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
+
+
+def _codec_name(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec; "" where it knows none, and PyAV has no such attribute then."""
+    context: Any = stream.codec_context
+    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None) or "")
 
 
 def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> None:
@@ -165,8 +170,7 @@ def _in_packets(streams: list[Stream]) -> list[Stream]:
 def _takes(streams: list[Stream], container_format: str) -> bool:
     """Whether a container takes these streams, by writing its header for them."""
     if container_format == "mpegts":
-        codecs = {stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
-                  for stream in streams}  # fmt: skip
+        codecs = {_codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
             return False
     output = av.open(Nowhere(), "w", format=container_format, metadata_errors="surrogateescape")

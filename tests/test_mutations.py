@@ -1,0 +1,58 @@
+"""Whatever a file holds, the program ends in time with a whole result or one sentence, and leaves nothing behind.
+
+Some hundreds of harmed files, always the same ones; `benchmarks/mutations.py` tries them by the thousand.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mutation import Seed, harm, judge, seeds, warm_up
+
+CASES = 240
+SECONDS = 120
+"""What is left after so long is left to a less busy machine; no case may be skipped on a quiet one."""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of forked processes as Linux does")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> list[Seed]:
+    warm_up()
+    return seeds(tmp_path_factory.mktemp("good"))
+
+
+def test_good_files_are_done(good: list[Seed], tmp_path: Path) -> None:
+    """What only looks odd is no reason to refuse it."""
+    verdicts = {seed.name: judge(seed, seed.content, tmp_path / "case") for seed in good}
+    assert {name: verdict for name, verdict in verdicts.items() if verdict.kind != "done"} == {}
+
+
+def test_harmed_files_are_done_or_refused(good: list[Seed], tmp_path: Path) -> None:
+    chance = random.Random(6)
+    deadline = time.monotonic() + SECONDS
+    bugs = []
+    kinds = {"done": 0, "refused": 0}
+    for number in range(CASES):
+        seed = good[number % len(good)]
+        content, what = harm(seed.content, chance)
+        if time.monotonic() > deadline:
+            break
+        verdict = judge(seed, content, tmp_path / "case")
+        if verdict.is_bug:
+            bugs.append(f"{seed.name}: {what}: {verdict.kind}: {verdict.words}")
+        else:
+            kinds[verdict.kind] += 1
+    assert bugs == []
+    assert min(kinds.values()) >= 5  # neither all nor nothing is refused
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"\0" * 5000, b"RIFF", b"\x1aE\xdf\xa3" * 500])
+def test_hardly_anything_is_refused(good: list[Seed], tmp_path: Path, content: bytes) -> None:
+    seed = good[0]
+    assert judge(seed, content, tmp_path / "case").kind == "refused"
