@@ -9,7 +9,7 @@ import re
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
@@ -44,6 +44,15 @@ def key_value(text: str) -> tuple[str, str]:
     return key, value
 
 
+def every(text: str) -> int | Literal["auto"]:
+    """A count of frames, or "auto"."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"'{text}' is neither a number of frames nor auto.")
+    return int(text)
+
+
 @click.command(name="run")
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.")
@@ -66,6 +75,19 @@ def key_value(text: str) -> tuple[str, str]:
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 (unchanged) to 1.")
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
+@click.option(
+    "--steady",
+    type=click.Choice(["off", "low", "high"]),
+    help="Smooth what dehazing does over time, against flicker; photos stand for themselves.  [default: low]",
+)
+@click.option(
+    "--every",
+    type=every,
+    default="1",
+    show_default=True,
+    metavar="K",
+    help="Run the network on every K-th frame and carry its maps along between, or as often as needed (auto).",
+)
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4, fewer of large ones]"
 )
@@ -124,6 +146,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         strength=options["strength"],
         network_size=options["network_size"],
         exact=options["exact"],
+        steady=options["steady"] or ("off" if options["exact"] else "low"),
+        every=options["every"],
     ) as dehazer:
         try:
             for job in jobs:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import affine, exact
+from streamdehaze.dehaze.temporal import Every, Sight, StateDict, Steady, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
-from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.frame import ColorSpec, FloatArray, Frame
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ class Dehazer:
         strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed); may be set at any time.
         network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
         exact: run the network on the whole frame.
+        steady: "low" or "high" smooths the maps over time, against flicker; frames then belong to one video and come
+            in order, and `reset` begins another one. "off": each frame stands for itself.
+        every: the network sees every so-manieth frame, and the maps are carried along the motion between; "auto": as
+            often as what changes asks for.
 
     Raises:
-        ConfigError: if `strength` or `network_size` is out of range.
+        ConfigError: if `strength`, `network_size` or `every` is out of range, or `exact` is to be steady.
         CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
 
     Example:
@@ -50,9 +55,18 @@ class Dehazer:
         strength: float = 1.0,
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
+        steady: Steady = "off",
+        every: Every = 1,
     ) -> None:
         if network_size < 16 or network_size % 4:
             raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {network_size}")
+        if every != "auto" and every < 1:
+            raise ConfigError(f"every must be 'auto' or at least 1, not {every}")
+        if exact and (steady != "off" or every != 1):
+            raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
+        self._temporal = TemporalFilter(steady)
+        self._steady: Steady = steady
+        self._every: Every = every
         self.strength = strength
         self._network_size = network_size
         self._exact = exact
@@ -92,12 +106,25 @@ class Dehazer:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
         return []
 
-    def state_dict(self) -> dict[str, npt.NDArray[Any]]:
+    def reset(self) -> None:
+        """Forget the frames so far: what comes is another video, or another place of this one."""
+        self._temporal.reset()
+
+    def state_dict(self) -> StateDict:
         """What is remembered of the frames so far, by name; empty where every frame stands for itself."""
-        return {}
+        return self._temporal.state_dict() if self._remembers else {}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on as the dehazer would that `state` was taken from."""
+        """Go on as the dehazer would that `state` was taken from.
+
+        Raises:
+            ConfigError: if it is no such state.
+        """
+        self._temporal.load_state_dict(state)
+
+    @property
+    def _remembers(self) -> bool:
+        return self._steady != "off" or self._every != 1
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -108,6 +135,8 @@ class Dehazer:
             "strength": self._strength,
             "network_size": self._network_size,
             "exact": self._exact,
+            "steady": self._steady,
+            "every": self._every,
         }
 
     def _process_small(self, frames: Sequence[Frame]) -> list[Frame]:
@@ -115,12 +144,27 @@ class Dehazer:
         hazy = [affine.shrink_components(f, shape) for f, shape in zip(frames, shapes, strict=True)]
         colors = [f.color.resolved(f.pixel_format, f.height) for f in frames]
         rgb = [affine.to_rgb(h, f.pixel_format, c) for h, f, c in zip(hazy, frames, colors, strict=True)]
+        if not self._remembers:
+            answers = iter(self._infer(rgb))
+            fresh = [self._fit(*of, next(answers)) for of in zip(frames, colors, hazy, strict=True)]
+            return [affine.apply(frame, maps, self._strength) for frame, maps in zip(frames, fresh, strict=True)]
+        sights = [self._look(frame, picture) for frame, picture in zip(frames, rgb, strict=True)]
+        answers = iter(self._infer([sight.picture for sight in sights if sight.network]))
         clear_frames = []
-        for frame, color, small, clear_rgb in zip(frames, colors, hazy, self._infer(rgb), strict=True):
-            layout = frame.pixel_format
-            maps = affine.fit(small, affine.from_rgb(clear_rgb, layout, color), layout.family)
-            clear_frames.append(affine.apply(frame, maps, self._strength))
+        for frame, color, small, sight in zip(frames, colors, hazy, sights, strict=True):
+            maps = self._fit(frame, color, small, next(answers)) if sight.network else None
+            steady = self._temporal.smooth(sight, small, frame.pixel_format.family, maps)
+            clear_frames.append(affine.apply(frame, steady, self._strength))
         return clear_frames
+
+    def _look(self, frame: Frame, picture: FloatArray) -> Sight:
+        key = f"{frame.pixel_format.name} {frame.width}x{frame.height}"
+        return self._temporal.look(picture, key, frame.seconds, self._every)
+
+    @staticmethod
+    def _fit(frame: Frame, color: ColorSpec, small: FloatArray, clear_rgb: FloatArray) -> affine.AffineMaps:
+        layout = frame.pixel_format
+        return affine.fit(small, affine.from_rgb(clear_rgb, layout, color), layout.family)
 
     def _process_exact(self, frames: Sequence[Frame]) -> list[Frame]:
         clear_frames = []

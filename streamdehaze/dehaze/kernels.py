@@ -1,4 +1,4 @@
-"""The loops over full-size planes: shrink by area, enlarge and apply an affine map. Compiled by numba.
+"""The loops over full-size planes (shrink by area, enlarge and apply an affine map) and over maps in time. By numba.
 
 Each releases the interpreter lock, reads and writes every sample once, and keeps its inner loop over a contiguous row
 so that the compiler vectorises it. Planes are (rows, row length) arrays of uint8 or uint16 in native byte order;
@@ -128,3 +128,59 @@ def apply_affine(
                 b = bias_0[x] + f * (bias_1[x] - bias_0[x])
                 value = min(max(a * np.float32(row[x * step + offset] >> shift) + b + half, zero), ceiling)
                 target[x * step + offset] = np.int32(value) << shift
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def carry(planes: FloatArray, flow: FloatArray, out: FloatArray) -> None:
+    """Move `planes` (n, rows, columns) along `flow` (rows, columns, 2), bilinearly; beyond the border it is repeated.
+
+    ``out[:, y, x] = planes[:, y + flow[y, x, 1], x + flow[y, x, 0]]``
+    """
+    count, rows, columns = planes.shape
+    for y in range(rows):
+        for x in range(columns):
+            u = min(max(x + flow[y, x, 0], np.float32(0)), np.float32(columns - 1))
+            v = min(max(y + flow[y, x, 1], np.float32(0)), np.float32(rows - 1))
+            left, upper = int(u), int(v)
+            right, lower = min(left + 1, columns - 1), min(upper + 1, rows - 1)
+            f, g = np.float32(u - left), np.float32(v - upper)
+            w00, w01, w10, w11 = (1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g
+            for n in range(count):
+                out[n, y, x] = (
+                    w00 * planes[n, upper, left]
+                    + w01 * planes[n, upper, right]
+                    + w10 * planes[n, lower, left]
+                    + w11 * planes[n, lower, right]
+                )
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def weigh(
+    variance: FloatArray, reference: FloatArray, picture: FloatArray, floor: float, spread: float, drift: float
+) -> FloatArray:
+    """The Kalman gain of each pixel, (rows, columns), which is also its variance once that was applied.
+
+    Process noise is `drift` and, where the picture left its reference by more than `floor`, ``((c − floor)/spread)²``;
+    the measurement's own variance is 1.
+    """
+    channels, rows, columns = picture.shape
+    gain = np.empty((rows, columns), np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            change = np.float32(0)
+            for n in range(channels):
+                change = max(change, abs(picture[n, y, x] - reference[n, y, x]))
+            beyond = max(change - np.float32(floor), np.float32(0)) / np.float32(spread)
+            predicted = variance[y, x] + np.float32(drift) + beyond * beyond
+            gain[y, x] = predicted / (predicted + np.float32(1))
+    return gain
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray) -> None:
+    """Draw `planes` (n, rows, columns) towards `fresh` by `weight` (rows, columns), in place."""
+    count, rows, columns = planes.shape
+    for n in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                planes[n, y, x] += weight[y, x] * (fresh[n, y, x] - planes[n, y, x])

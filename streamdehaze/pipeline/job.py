@@ -73,7 +73,7 @@ def dehaze_video(
     Args:
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
-        dehazer: a `Dehazer`, or the name or path of a checkpoint for one.
+        dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low").
         batch_size: frames a run of the network; by default 4, or fewer of large ones.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, where the target's ending does not say it.
@@ -110,11 +110,12 @@ def dehaze_video(
             )
         )
         try:
-            worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []))
+            worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []), steady="low")
         except BaseException:
             sink.abort()
             raise
         try:
+            worker.reset()  # another video than the one before
             work, cutter = _begin(opened, worker, sink, batch_size)
             pipeline = Pipeline(work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter)
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0

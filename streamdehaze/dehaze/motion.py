@@ -1,0 +1,101 @@
+"""What moved between two small pictures, and whether they show the same scene at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamdehaze.dehaze.kernels import carry
+from streamdehaze.frame import FloatArray
+
+NOISE_FLOOR, NOISE_CEILING = 0.0005, 0.02
+"""Between which the standard deviation of a small picture's noise is believed, of full scale."""
+CHANGE_FLOOR = 0.01
+"""A smaller change of a pixel, of full scale, is never taken for motion."""
+_NOISE_MEMORY = 0.1
+"""Weight of the newest frame in the noise estimate."""
+_MOVING_SHARE = 0.2
+"""A picture of which more has changed than this is moved as a whole; less is something passing by."""
+_SMALLEST = 32
+"""Pixels of the short side from which on motion is looked for."""
+_CUT_CORRELATION = 0.6
+"""Below, what is in the one picture is not in the other. Driving through fog stays above 0.7, cuts between foggy
+streets fall below 0.5."""
+_LIGHT_STEP = 0.015
+"""A change of the light, of full scale from one frame to the next, that makes a scene another: a fade, a flash."""
+_WINDOW = 13
+"""Side in pixels of what the pictures are compared against locally, so that light and haze do not count."""
+_MATCH_SHARE = 0.25
+"""Two pictures that differ in less of their pixels show the same scene."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """From the frame before to this one."""
+
+    flow: FloatArray | None
+    """(rows, columns, 2): where each pixel was, relative to where it is, in pixels (right, down); None if at rest."""
+    cut: bool
+    """Whether nothing of the frame before is left: another scene, camera, or light."""
+    unrest: float
+    """Share of the picture that changed beyond what motion explains, and 0.02 for each pixel of mean motion."""
+    noise: float
+    """Standard deviation of the picture's noise as known by now, of full scale."""
+
+    @property
+    def floor(self) -> float:
+        """Changes below are noise, of full scale."""
+        return max(2.5 * self.noise, CHANGE_FLOOR)
+
+
+def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
+    """Motion by dense inverse search (Kroeger et al., ECCV 2016), looked for only if much of the picture changed.
+
+    A camera at rest has none: what passes by changes its pixels, and those are better renewed than carried.
+
+    Args:
+        now, before: RGB (3, rows, columns) in [0, 1].
+        noise: standard deviation known so far.
+    """
+    difference = np.abs(now - before).max(axis=0)
+    floor = max(2.5 * noise, CHANGE_FLOOR)
+    changed = float((difference > floor).mean())
+    flow, length, cut = None, 0.0, False
+    if changed > _MOVING_SHARE:
+        grey, moved = now.mean(axis=0), before
+        if min(grey.shape) >= _SMALLEST:
+            search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+            flow = np.asarray(search.calc(_bytes(grey), _bytes(before.mean(axis=0)), None), np.float32)  # type: ignore[call-overload]
+            moved = np.empty_like(before)
+            carry(before, flow, moved)
+            length = float(np.abs(flow).mean())
+        step = now - moved
+        difference = np.abs(step).max(axis=0)
+        changed = float((difference > floor).mean())
+        light = float(np.abs(np.median(step.reshape(3, -1), axis=1)).max())
+        cut = light > _LIGHT_STEP or _correlation(grey, moved.mean(axis=0), noise) < _CUT_CORRELATION
+    if not cut:
+        measured = 1.4826 / 2**0.5 * float(np.median(difference))
+        noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
+    return Motion(flow, cut, changed + 0.02 * length, noise)
+
+
+def same_scene(picture: FloatArray, other: FloatArray, noise: float) -> bool:
+    """Whether two pictures (3, rows, columns) differ only in what passes by."""
+    difference = np.abs(picture - other).max(axis=0)
+    return float((difference > max(2.5 * noise, CHANGE_FLOOR)).mean()) < _MATCH_SHARE
+
+
+def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return (grey * 255 + 0.5).astype(np.uint8)
+
+
+def _correlation(picture: FloatArray, other: FloatArray, noise: float) -> float:
+    """Of what two grey pictures show beside their local means; 1 if neither shows more than noise."""
+    a, b = (x - cv2.blur(x, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT) for x in (picture, other))
+    energy, other_energy = float((a * a).mean()), float((b * b).mean())
+    if max(energy, other_energy) < (2 * noise) ** 2:
+        return 1.0
+    return float((a * b).mean() / max(np.sqrt(energy * other_energy), 1e-12))

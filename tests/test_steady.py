@@ -1,0 +1,235 @@
+"""Promises of smoothing over time: the still stands still, changes are followed at once, batches change nothing."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from streamdehaze import Dehazer
+from streamdehaze.cli import main
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.scene import Fog, StreetScene
+
+Bytes = npt.NDArray[np.uint8]
+WIDTH, HEIGHT = 256, 144
+FOG = Fog(visibility_metres=70)
+
+
+class NervousEngine:
+    """A "network" that removes a constant veil, and errs a little differently with each picture it sees."""
+
+    name = "nervous"
+
+    def __init__(self, nerves: float = 0.03) -> None:
+        self._nerves = nerves
+        self.pictures = 0
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        self.pictures += len(hazy)
+        return np.stack([self._clear(picture) for picture in hazy])
+
+    def _clear(self, picture: FloatArray) -> FloatArray:
+        rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
+        coarse = rng.normal(0, self._nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, self._nerves / 3))
+        error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
+        return np.clip(picture * (0.5 + 0.6 * picture) + error, 0, 1)
+
+    def close(self) -> None: ...
+
+
+def street(seed: int) -> FloatArray:
+    """A foggy street, (H, W, 3) in [0, 1]."""
+    view = StreetScene(WIDTH, HEIGHT, frames=2, seed=seed).render(0)
+    return FOG.apply(view.clear, view.depth_metres)
+
+
+@pytest.fixture(scope="module")
+def streets() -> tuple[FloatArray, FloatArray]:
+    return street(1), street(2)
+
+
+def film(pictures: list[FloatArray], noise: float = 0.004) -> list[Frame]:
+    """Pictures as frames of a slightly noisy camera at 25 frames a second."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for index, picture in enumerate(pictures):
+        noisy = np.clip(picture + noise * rng.standard_normal(picture.shape, np.float32), 0, 1)
+        frames.append(Frame.from_array((noisy * 255 + 0.5).astype(np.uint8), pts=index, time_base=Fraction(1, 25)))
+    return frames
+
+
+def with_box(picture: FloatArray, left: int) -> FloatArray:
+    """The street with a dark lorry passing."""
+    picture = picture.copy()
+    picture[60:120, max(left, 0) : max(left + 70, 0)] = (0.25, 0.2, 0.2)
+    return picture
+
+
+def clear(frames: list[Frame], steady: str = "off", nerves: float = 0.03, **options: object) -> list[Bytes]:
+    dehazer = Dehazer(engine=NervousEngine(nerves), steady=steady, **options)  # type: ignore[arg-type]
+    return [dehazer.process([frame])[0].to_array() for frame in frames]
+
+
+def ideal(frames: list[Frame]) -> list[Bytes]:
+    """What a network with calm nerves makes of each frame."""
+    dehazer = Dehazer(engine=NervousEngine(0))
+    return [frame.to_array() for frame in dehazer.process(frames)]
+
+
+def error(a: Bytes, b: Bytes) -> float:
+    return float(np.abs(a.astype(np.float32) - b).mean())
+
+
+def psnr(a: Bytes, b: Bytes) -> float:
+    return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float32) - b) ** 2), 1e-9)))
+
+
+@pytest.mark.parametrize("steady", ["low", "high"])
+def test_what_stands_still_neither_flickers_nor_pumps(streets: tuple[FloatArray, FloatArray], steady: str) -> None:
+    frames = film([streets[0]] * 40, noise=0.002)
+    nervous, calm = clear(frames), clear(frames, steady)
+    flicker = [np.mean([error(v[i], v[i - 1]) for i in range(8, 40)]) for v in (calm, nervous, ideal(frames))]
+    assert flicker[0] - flicker[2] < 0.25 * (flicker[1] - flicker[2])
+    wobble = [np.mean(np.abs(np.diff([picture.mean() for picture in v[8:]]))) for v in (calm, nervous)]
+    assert wobble[0] < 0.3 * wobble[1]
+    true = ideal(frames)
+    assert np.mean([psnr(a, b) for a, b in zip(calm, true, strict=True)]) > np.mean(
+        [psnr(a, b) for a, b in zip(nervous, true, strict=True)]
+    )
+
+
+def test_a_cut_is_followed_at_once(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 10 + [streets[1]] * 3)
+    nervous, calm = clear(frames), clear(frames, "high")
+    assert np.array_equal(calm[10], nervous[10])
+    assert not np.array_equal(calm[9], nervous[9])
+
+
+def test_a_fade_does_not_lag(streets: tuple[FloatArray, FloatArray]) -> None:
+    dark = [streets[0] * level for level in np.linspace(1, 0.1, 12, dtype=np.float32)]
+    frames = film([streets[0]] * 8 + dark + dark[::-1])
+    calm, true = clear(frames, "high", nerves=0), ideal(frames)
+    assert max(error(a, b) for a, b in zip(calm, true, strict=True)) < 1
+
+
+def test_after_a_flash_the_video_is_as_steady_as_before(streets: tuple[FloatArray, FloatArray]) -> None:
+    flash = np.clip(streets[0] * 0.3 + 0.7, 0, 1)
+    frames = film([streets[0]] * 20 + [flash] + [streets[0]] * 5, noise=0.002)
+    nervous, calm = clear(frames), clear(frames, "low")
+    assert np.array_equal(calm[20], nervous[20])
+    assert error(calm[21], calm[19]) < 0.5 * error(nervous[21], nervous[19])
+
+
+def test_what_passes_leaves_no_ghost(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 10 + [with_box(streets[0], left) for left in range(-60, 260, 10)])
+    calm, true = clear(frames, "high", nerves=0), ideal(frames)
+    for index in range(16, 40):
+        left = 10 * (index - 10) - 60
+        uncovered = (slice(62, 118), slice(max(left - 30, 0), max(left - 4, 1)))
+        covered = (slice(62, 118), slice(max(left + 4, 0), max(left + 66, 1)))
+        assert error(calm[index][uncovered], true[index][uncovered]) < 2.5
+        assert error(calm[index][covered], true[index][covered]) < 2.5
+
+
+def test_batches_give_what_one_by_one_gives(streets: tuple[FloatArray, FloatArray]) -> None:
+    pictures = [streets[0]] * 4 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 4
+    frames = film(pictures)
+    one_by_one = clear(frames, "low", every=2)
+    for size in (2, 3, len(frames)):
+        dehazer = Dehazer(engine=NervousEngine(), steady="low", every=2)
+        batches = [dehazer.process(frames[start : start + size]) for start in range(0, len(frames), size)]
+        together = [frame.to_array() for batch in batches for frame in batch]
+        assert all(np.array_equal(a, b) for a, b in zip(one_by_one, together, strict=True))
+
+
+@pytest.mark.parametrize("every", [1, 3, "auto"])
+def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray], every: int) -> None:
+    pictures = [with_box(streets[0], left) for left in range(0, 120, 12)]
+    frames = film([streets[0]] * 5 + [streets[1]] * 2 + pictures)
+    whole = clear(frames, "low", every=every)
+    for cut in (1, 6, 9):
+        first = Dehazer(engine=NervousEngine(), steady="low", every=every)  # type: ignore[arg-type]
+        first.process(frames[:cut])
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **first.state_dict())
+        file.seek(0)
+        second = Dehazer(engine=NervousEngine(), steady="low", every=every)  # type: ignore[arg-type]
+        with np.load(file, allow_pickle=False) as state:
+            second.load_state_dict(dict(state))
+        rest = second.process(frames[cut:])
+        assert all(np.array_equal(a, frame.to_array()) for a, frame in zip(whole[cut:], rest, strict=True))
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no state of smoothing over time"):
+        Dehazer(engine=NervousEngine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
+
+
+def test_a_seek_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 12)
+    dehazer = Dehazer(engine=NervousEngine(), steady="low")
+    dehazer.process(frames[:8])
+    back = dehazer.process([frames[3]])[0].to_array()
+    assert np.array_equal(back, clear([frames[3]])[0])
+    dehazer.reset()
+    again = dehazer.process([frames[9]])[0].to_array()
+    assert np.array_equal(again, clear([frames[9]])[0])
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_the_network_runs_every_kth_frame_and_is_exact_there(
+    streets: tuple[FloatArray, FloatArray], every: int
+) -> None:
+    frames = film([with_box(streets[0], left) for left in range(0, 108, 12)])
+    engine = NervousEngine()
+    result = [frame.to_array() for frame in Dehazer(engine=engine, every=every).process(frames)]
+    assert engine.pictures == -(-len(frames) // every)
+    nervous = clear(frames)
+    for index in range(0, len(frames), every):
+        assert np.array_equal(result[index], nervous[index])
+    assert not np.array_equal(result[1], nervous[1])
+
+
+def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray, FloatArray]) -> None:
+    engine = NervousEngine()
+    dehazer = Dehazer(engine=engine, every="auto")
+    dehazer.process(film([streets[0]] * 25))
+    still, engine.pictures = engine.pictures, 0
+    dehazer.reset()
+    dehazer.process(film([with_box(streets[0], left) for left in range(-60, 190, 10)]))
+    assert still < 8 < engine.pictures
+
+
+def test_strength_zero_gives_every_bit_back_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 3)
+    result = Dehazer(engine=NervousEngine(), strength=0, steady="high").process(frames)
+    assert all(np.array_equal(a.to_array(), b.to_array()) for a, b in zip(frames, result, strict=True))
+
+
+def test_another_size_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
+    large = film([streets[0]] * 3)
+    small = Frame.from_array(np.ascontiguousarray(large[0].to_array()[:100, :200]), pts=3, time_base=Fraction(1, 25))
+    dehazer = Dehazer(engine=NervousEngine(), steady="low")
+    result = dehazer.process([*large, small])[-1].to_array()
+    assert np.array_equal(result, clear([small])[0])
+
+
+def test_wrong_options_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="steady must be one of off, low, high, not 'much'"):
+        Dehazer(engine=NervousEngine(), steady="much")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="every must be 'auto' or at least 1, not 0"):
+        Dehazer(engine=NervousEngine(), every=0)
+    with pytest.raises(ConfigError, match="exact works frame by frame"):
+        Dehazer(engine=NervousEngine(), exact=True, steady="low")
+    with pytest.raises(SystemExit) as exit_code:
+        main(["run", "--every", "0", str(tmp_path / "a.mp4")])
+    assert exit_code.value.code == 2
+    assert "neither a number of frames nor auto" in capsys.readouterr().err
