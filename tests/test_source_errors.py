@@ -181,6 +181,26 @@ def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str)
     assert len(list(FileSource(tmp_path / f"out.{ending}"))) >= 50
 
 
+def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"g": "10", "bf": "0"}
+    source = Clip(time_base=Fraction(1, 1000), pts=range(0, 4000, 40), options=options).write(tmp_path / "a.mkv")
+    content = bytearray(source.read_bytes())
+    for place in (len(content) // 3, len(content) // 2):
+        content[place : place + 64] = random.Random(1).randbytes(64)
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(content)
+    kept, skipping = FileSource(bad), FileSource(bad, on_damage="skip")
+    all_times = [frame.pts for frame in kept]
+    times = [frame.pts for frame in skipping]
+    assert kept.damaged
+    assert skipping.damaged
+    assert len(times) < len(all_times)
+    assert set(times) < set(video_ticks(source)[1])  # the times of the others stay
+    assert f"{skipping.damaged} damaged places were skipped" in caplog.text
+    assert "is damaged near 1." in refusal(bad, on_damage="stop")
+    assert [frame.pts for frame in FileSource(source, on_damage="stop")] == video_ticks(source)[1]
+
+
 def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:
     source = Clip(options={"bf": "0"}).write(tmp_path / "a.mp4")
     content = bytearray(source.read_bytes())

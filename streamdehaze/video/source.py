@@ -92,6 +92,8 @@ class FileSource:
             self.container.close()
             raise
         self.video.thread_type = "AUTO"
+        if on_damage != "keep":  # decoders that conceal without a word give errors instead
+            self.video.codec_context.options = {"err_detect": "crccheck+explode"}
         self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
