@@ -24,6 +24,8 @@ LAYOUTS = {
     "RESIDE OTS": (["hazy/0005_0.8_0.04.jpg", "hazy/0005_1_0.2.jpg"], ["clear/0005.jpg"]),
     "SOTS": (["in/hazy/1400_1.png", "out/hazy/0001_0.8_0.2.jpg"], ["in/clear/1400.png", "out/clear/0001.png"]),
     "RESIDE-IN of DehazeFormer": (["test/hazy/7_1.png", "train/hazy/7_1.png"], ["test/GT/7_1.png", "train/GT/7_1.png"]),
+    "RESIDE-6K, RESIDE-OUT": (["test/hazy/0001.jpg", "train/hazy/0001.jpg"], ["test/GT/0001.jpg", "train/GT/0001.jpg"]),
+    "RS-Haze": (["train/hazy/1-RGB-2-a.png"], ["train/GT/1-RGB-2-a.png"]),
     "ITS of gUNet": (["ITS/IN/3.png"], ["ITS/GT/3.png"]),
     "Haze4K": (["haze/1_0.89_1.56.png"], ["gt/1.png"]),
     "O-HAZE": (["hazy/01_outdoor_hazy.jpg"], ["GT/01_outdoor_GT.jpg"]),

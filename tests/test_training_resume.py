@@ -15,7 +15,7 @@ pytest.importorskip("lightning")
 
 import torch
 
-from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
+from streamdehaze.errors import CheckpointError, ConfigError, SourceError, TrainingError
 from streamdehaze.network import read_checkpoint
 from streamdehaze.training.config import TrainingConfig
 from streamdehaze.training.run import train
@@ -144,6 +144,14 @@ def test_the_last_good_state_survives_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"cannot be written .* is the one saved before"):
         train(longer, restart=True)
     assert (config.folder / "last.ckpt").read_bytes() == before
+
+
+def test_a_damaged_picture_is_named_in_one_sentence_from_a_worker_process(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes", 1)
+    (scenes / "0.png").write_bytes(b"no picture")
+    config = configuration(tmp_path, scenes, machine={"accelerator": "cpu", "threads": 1, "workers": 1})
+    with pytest.raises(SourceError, match=r"^\S+0\.png is damaged or no picture$"):
+        train(config)
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_batch_saved(tmp_path: Path) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rich_click as click
 
 
 @click.command(name="train")
 @click.argument("config")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    help="VGG19 for the contrastive loss, as safetensors; torchvision's, which it downloads, if not given.",
+)
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with the run of that name.")
-def command(config: str, changes: tuple[str, ...], restart: bool) -> None:
+def command(config: str, changes: tuple[str, ...], features: Path | None, restart: bool) -> None:
     """Train AECR-Net by CONFIG, a TOML file or the name of a recipe, such as `smoke`.
 
     A run that was stopped goes on where it stood when the same command is given again.
@@ -25,6 +32,8 @@ def command(config: str, changes: tuple[str, ...], restart: bool) -> None:
         raise click.ClickException(
             f"training needs {error.name}; install it with: pip install 'streamdehaze[train]'"
         ) from None
+    if features is not None:
+        changes = (*changes, f"loss.features={features}")
     settings = read_config(config, changes)
     trained = train(settings, restart=restart)
     rank_zero_only(click.echo)(f"{trained.steps} steps: {trained.best or trained.last}")

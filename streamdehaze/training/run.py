@@ -117,6 +117,8 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     lightning.seed_everything(config.seed, verbose=False)
     if config.machine.threads is not None:
         torch.set_num_threads(config.machine.threads)
+    if config.machine.precision == "bf16-mixed" and config.machine.accelerator == "cpu" and not _has_fast_bfloat16():
+        log.warning("this processor has no bfloat16 arithmetic; machine.precision=32-true is several times as fast")
     data = SampleData(config)
     keeper = Keeper(folder, config.save_every_steps, _facts(config))
     sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
@@ -127,8 +129,8 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
             # Lightning's advice on workers and logging does not fit data that is made in this process.
             warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(DehazingTask(config), data, ckpt_path=state if resumed else None, weights_only=True)
-    except StreamDehazeError:
-        raise
+    except StreamDehazeError as error:
+        raise _as_told(error) from None
     except KeyboardInterrupt:
         keeper.interrupted = True
     if keeper.interrupted:
@@ -167,6 +169,19 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
         raise ConfigError(
             f"this machine does not offer {machine.devices} x {machine.accelerator}, {machine.precision} ({error})"
         ) from error
+
+
+def _has_fast_bfloat16() -> bool:
+    """Whether the processor has AVX-512 (with or without its own bfloat16) or is no x86; AVX2 emulates it slowly."""
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX", "AVX2")
+
+
+def _as_told(error: StreamDehazeError) -> StreamDehazeError:
+    """The error itself, or what it was in the worker process it comes from: PyTorch puts that traceback around it."""
+    said = str(error)
+    if " in DataLoader worker process" not in said:
+        return error
+    return type(error)(said.strip().splitlines()[-1].split(": ", 1)[1])
 
 
 def _read_state(path: Path) -> dict[str, Any]:
