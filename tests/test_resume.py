@@ -32,6 +32,12 @@ class CrashError(Exception):
     """The process ends here, as far as the files can tell."""
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 class Halves:
     """An engine that halves, and crashes when it is told to."""
 
@@ -44,9 +50,7 @@ class Halves:
     def infer(self, hazy: FloatArray) -> FloatArray:
         self.frames += len(hazy)
         if self.left is not None and self.frames > self.left:
-            deadline = time.monotonic() + 20
-            while not self.ready() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_for(self.ready)
             raise CrashError
         return hazy / 2
 
@@ -181,6 +185,31 @@ def test_what_smoothing_remembers_is_carried_over_the_break(tmp_path: Path) -> N
     assert contents(tmp_path / "broken.mp4") == contents(tmp_path / "whole.mp4")
     dehaze(source, tmp_path / "forgetful.mp4")
     assert contents(tmp_path / "forgetful.mp4")["frames"] != contents(tmp_path / "whole.mp4")["frames"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"steady": "low"}, {"steady": "high", "every": 3}, {"steady": "low", "every": "auto"}]
+)
+def test_steady_video_is_as_steady_after_the_break(tmp_path: Path, options: dict[str, Any]) -> None:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    target = tmp_path / "broken.mp4"
+
+    class Crashing(Dehazer):
+        seen = 0
+
+        def process(self, frames: Sequence[Frame]) -> list[Frame]:
+            self.seen += len(frames)
+            if self.seen > 50:
+                wait_for(lambda: segments(target) > 0)
+                raise CrashError
+            return super().process(frames)
+
+    dehaze(source, tmp_path / "whole.mp4", dehazer=Dehazer(engine=Halves(), **options))
+    with pytest.raises(Exception, match="Crash"):
+        dehaze(source, target, dehazer=Crashing(engine=Halves(), **options))
+    assert segments(target)
+    dehaze(source, target, dehazer=Dehazer(engine=Halves(), **options))
+    assert contents(target) == contents(tmp_path / "whole.mp4")
 
 
 def test_a_window_and_uneven_times_survive_the_break(tmp_path: Path) -> None:

@@ -154,7 +154,8 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
         cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
         if cut is None:
             return source, Cutter(sink.length)
-        dehazer.load_state_dict(cut.state)
+        if cut.state:
+            dehazer.load_state_dict(cut.state)
         return Continued(source, cut, ended=sink.ended), Cutter(sink.length, cut)
     except BaseException:
         sink.abort()
