@@ -114,7 +114,7 @@ class Broadcast:
                     if self._finishing:
                         return
                     self._changed.wait(_POLL_SECONDS)
-                frame, arrival, _ = self._frames.popleft()
+                frame, arrival, wait = self._frames.popleft()
                 self._changed.notify_all()
             began = time.monotonic()
             try:
@@ -130,7 +130,7 @@ class Broadcast:
             self._counters.observe("encode", time.monotonic() - began)
             for packet in packets:
                 for sink in self._sinks:
-                    sink.offer(packet)
+                    sink.offer(packet, wait=wait)
 
     def _encode(self, frame: Frame, arrival: float) -> list[Encoded]:
         wanted = any(sink.wants_keyframe for sink in self._sinks)

@@ -16,8 +16,8 @@ class SoundFormat:
 
     def __init__(self, stream: Any) -> None:
         self.codec: str = stream.codec_context.codec.canonical_name
-        self._holder = av.open(io.BytesIO(), "w", format="nut")
-        self.stream: Any = self._holder.add_stream_from_template(stream)
+        with av.open(io.BytesIO(), "w", format="nut") as holder:
+            self.stream: Any = holder.add_stream_from_template(stream)
         self.time_base: Fraction = stream.time_base
         context = stream.codec_context
         self._rate, self._layout = context.sample_rate, context.layout.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -44,13 +43,13 @@ class PictureFormat:
         self.width, self.height = max(2, frame.width & ~1), max(2, frame.height & ~1)  # 4:2:0 has even sides
         self._writer = PictureWriter()
         # A container in memory, for PyAV gives the parameters of an encoder to muxers only as a container's stream.
-        self._holder = av.open(io.BytesIO(), "w", format="matroska")
+        holder = av.open(io.BytesIO(), "w", format="matroska")
         options = dict(_OPTIONS.get(codec, {}))
         if bitrate is None and codec in _QUALITY:
             key, value = _QUALITY[codec]
             options[key] = value
         try:
-            self.stream: Any = self._holder.add_stream(codec, rate=rate, options=options)
+            self.stream: Any = holder.add_stream(codec, rate=rate, options=options)
         except (ValueError, av.error.FFmpegError) as error:
             raise SinkError(f"there is no encoder '{codec}' here; choose another codec, libx264 say") from error
         context: Any = self.stream.codec_context
@@ -67,20 +66,22 @@ class PictureFormat:
         if color.full_range is not None:
             context.color_range = 2 if color.full_range else 1
         try:
-            self._holder.start_encoding()
+            holder.start_encoding()
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{self.width}x{self.height}"
             raise SinkError(f"the encoder {codec} cannot be opened for {size} pictures: {error}") from error
-        self._key_due = 0.0
+        finally:
+            holder.close()  # PyAV never frees a container that was not closed; its stream outlives it
+        self._key_due = 0
 
     def encode(self, frame: Frame, arrival: float, *, keyframe: bool) -> list[Encoded]:
         """The packets of a frame; with `keyframe`, one that a player can begin with."""
         picture = self._converted(frame)
         picture.pts, picture.time_base = frame.pts, TICK
-        now = time.monotonic()
-        if keyframe or now >= self._key_due:
+        pts = frame.pts or 0
+        if keyframe or pts >= self._key_due:
             picture.pict_type = _INTRA
-            self._key_due = now + _KEYFRAME_SECONDS
+            self._key_due = pts + round(_KEYFRAME_SECONDS / TICK)
         return [Encoded.of(packet, self, arrival) for packet in self.stream.encode(picture)]
 
     def _converted(self, frame: Frame) -> av.VideoFrame:

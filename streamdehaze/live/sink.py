@@ -58,7 +58,8 @@ class LiveSink:
         self._finishing = threading.Event()
         self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
         self.wants_keyframe = True
-        """Set while nothing can be written before a keyframe."""
+        """Nothing can be written before a keyframe, and one would be written."""
+        self._resting = False
         self.connected = False
         self._message = ""
         self._packets = self._reconnects = 0
@@ -84,11 +85,15 @@ class LiveSink:
         """How it is going."""
         return SinkStatus(self._target.name, self.connected, self._message, self._packets, self._reconnects)
 
-    def offer(self, packet: Encoded) -> None:
-        """Take a packet, or drop it; never waits."""
+    def offer(self, packet: Encoded, *, wait: bool = False) -> None:
+        """Take a packet, or drop it if there is no room; with `wait`, a connected sink is waited for instead."""
         is_picture = isinstance(packet.format, PictureFormat)
         with self._changed:
             if self._finishing.is_set():
+                return
+            if self._resting:
+                if is_picture:
+                    self._drop("sink_down", 1)
                 return
             if self.wants_keyframe:
                 if not (is_picture and packet.is_keyframe):
@@ -96,12 +101,17 @@ class LiveSink:
                         self._drop("sink_down", 1)
                     return
                 self.wants_keyframe = False
-            if self._bytes + len(packet.data) > _LIMIT_BYTES:
+            while wait and self.connected and self._is_full(packet) and not self._finishing.is_set():
+                self._changed.wait(_POLL_SECONDS)
+            if self._is_full(packet):
                 self._forget("sink_full")
                 return
             self._queue.append(packet)
             self._bytes += len(packet.data)
             self._changed.notify_all()
+
+    def _is_full(self, packet: Encoded) -> bool:
+        return bool(self._queue) and self._bytes + len(packet.data) > _LIMIT_BYTES
 
     def _forget(self, reason: str) -> None:
         """Empty the queue; it goes on with a keyframe."""
@@ -122,6 +132,7 @@ class LiveSink:
                 self._changed.wait(_POLL_SECONDS)
             packet = self._queue.popleft()
             self._bytes -= len(packet.data)
+            self._changed.notify_all()
             return packet
 
     def _run(self) -> None:
@@ -139,7 +150,7 @@ class LiveSink:
                 if opened is not None:
                     opened.give_up()
                 self._lost(fault_of(error, self._target.address, timeout=5))
-                self._finishing.wait(self._backoff.next())
+                self._rest(self._backoff.next())
 
     def _open(self, first: Encoded) -> _Opened:
         if not isinstance(first.format, PictureFormat):
@@ -183,7 +194,7 @@ class LiveSink:
             return False
         if self._sound_of() != opened.sound_format:
             return True
-        too_long = time.monotonic() - opened.since > self._segment_seconds
+        too_long = opened.seconds_at(packet) >= self._segment_seconds
         too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
 
@@ -194,7 +205,15 @@ class LiveSink:
                 "%s: %s; trying again", self._camera, fault.message, extra={"camera": self._camera, "fault": fault.kind}
             )
             self._message = fault.message
-        self._forget("sink_down")
+
+    def _rest(self, seconds: float) -> None:
+        """Wait before the next try, which begins with what is new then."""
+        with self._changed:
+            self._forget("sink_down")
+            self._resting, self.wants_keyframe = True, False
+        self._finishing.wait(seconds)
+        with self._changed:
+            self._resting, self.wants_keyframe = False, True
 
 
 class _Opened:
@@ -203,7 +222,6 @@ class _Opened:
     def __init__(self, target: SinkTarget, first: Encoded, sound: SoundFormat | None, *, again: bool) -> None:
         self.format = first.format
         self.sound_format = sound
-        self.since = time.monotonic()
         self.bytes = 0
         self.converted_sound = ""
         """The codec of sound that is made AAC; empty if it goes through as it is."""
@@ -222,6 +240,10 @@ class _Opened:
         except BaseException:
             self.give_up()
             raise
+
+    def seconds_at(self, packet: Encoded) -> float:
+        """How long it is when `packet` begins."""
+        return float((packet.dts or 0) * packet.time_base - self._start)
 
     def write(self, packet: Encoded) -> None:
         """Mux a packet; sound from before the beginning is left out."""

@@ -38,14 +38,15 @@ class AacSound:
 
     def __init__(self, sound: SoundFormat) -> None:
         self._decoder: Any = sound.decoder()
-        self._holder = av.open(io.BytesIO(), "w", format="mp4")
+        holder = av.open(io.BytesIO(), "w", format="mp4")
         rate = max(self._decoder.sample_rate, 8000)
         layout = "mono" if self._decoder.layout.nb_channels == 1 else "stereo"
-        self.stream: Any = self._holder.add_stream("aac", rate=rate, layout=layout)
+        self.stream: Any = holder.add_stream("aac", rate=rate, layout=layout)
         self.stream.codec_context.bit_rate = _BITS_A_SAMPLE * rate
         self._resampler = AudioResampler("fltp", layout, rate, frame_size=1024)
         self._tick = Fraction(1, rate)
-        self._holder.start_encoding()
+        holder.start_encoding()
+        holder.close()  # PyAV never frees a container that was not closed; its stream outlives it
         self._next: Fraction | None = None
 
     def convert(self, packet: Encoded) -> Iterator[Encoded]:
