@@ -1,13 +1,14 @@
 """Our OpenVINO engine against OpenVINO, ONNX Runtime and torch.compile called bare on the same graph.
 
-    python benchmarks/engines.py [--width 16] [--size 256x144] [--rounds 15] [--skip-compile]
+    python benchmarks/engines.py [--width 16] [--size 256x144] [--seconds 60] [--skip-compile]
 
 One picture a call, all cores; every round runs each candidate once, in turn, so that whatever else the machine does
-falls on all of them. Two ratios, of the best times (and, in brackets, of the medians):
+falls on all of them, and the order changes from round to round; calls short enough run calmly (see calm.py). Two
+ratios, of the best times (and, in brackets, of the medians, and of processor time):
 
 - as they run by default: our engine with precision "auto" against OpenVINO as `compile_model` gives it without any
   setting, and ONNX Runtime and torch.compile, which compute in float32;
-- in float32: all of them held to it.
+- in float32: all of them held to it (the same thing where the CPU computes in nothing less).
 
 Widths 16 and 32 are bundled checkpoints, others random weights. Needs onnxruntime beside the extras `openvino`, `onnx`.
 """
@@ -28,6 +29,7 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from calm import timed
 
 from streamdehaze.engine.onnx import GraphShape, export_onnx
 from streamdehaze.engine.openvino import OpenVINOEngine
@@ -36,6 +38,8 @@ from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network import load_network
 from streamdehaze.network.aecrnet import AECRNet
 
+LONGEST_CALM_MS = 8000
+"""Longer calls do not go before everybody else's work."""
 BUNDLED = {16: "aecrnet-s", 32: "aecrnet-m"}
 
 
@@ -55,12 +59,13 @@ def candidates(width: int, size: tuple[int, int], folder: Path, compiled: bool) 
     fastest = OpenVINOEngine(free)
     default = openvino.Core().compile_model(str(fixed), "CPU").create_infer_request()
     runs: dict[str, Callable[[], object]] = {
-        f"ours ({fastest.precision})": lambda: fastest.infer(hazy),
+        "ours": lambda: fastest.infer(hazy),
         "OpenVINO": lambda: np.array(default.infer([hazy], share_inputs=True)[0]),
-        "ours (float32)": lambda: ours.infer(hazy),
-        "OpenVINO (float32)": lambda: np.array(bare.infer([hazy], share_inputs=True)[0]),
         "ONNX Runtime": lambda: session.run(None, {"hazy": hazy}),
     }
+    if fastest.precision != "float32":
+        runs["ours (float32)"] = lambda: ours.infer(hazy)
+        runs["OpenVINO (float32)"] = lambda: np.array(bare.infer([hazy], share_inputs=True)[0])
     if compiled:
         torch.set_num_threads(threads)
         module = torch.compile(network.folded())
@@ -78,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, action="append")
     parser.add_argument("--size", action="append")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=60, help="for each width and size; three rounds at least")
     parser.add_argument("--skip-compile", action="store_true")
     asked = parser.parse_args()
     for width in asked.width or [16, 32, 64]:
@@ -86,27 +91,28 @@ def main() -> None:
             size = tuple(int(side) for side in text.split("x"))
             with tempfile.TemporaryDirectory() as folder:
                 runs = candidates(width, (size[0], size[1]), Path(folder), not asked.skip_compile)
-                for run in runs.values():
-                    run()
-                    run()
-                times: dict[str, list[float]] = {name: [] for name in runs}
-                for _ in range(asked.rounds):
-                    for name, run in runs.items():
-                        start = time.perf_counter()
-                        run()
-                        times[name].append((time.perf_counter() - start) * 1000)
-            best = {name: min(values) for name, values in times.items()}
-            middle = {name: statistics.median(values) for name, values in times.items()}
-            print(f"width {width}, {text}: " + ", ".join(f"{name} {best[name]:.1f} ms" for name in runs))
-            for what, ours, theirs in zip(("by default", "in float32"), *_ratio_of(list(runs)), strict=True):
-                ratios = [t[ours] / min(t[name] for name in theirs) for t in (best, middle)]
-                print(f"    {what}: ours / best other {ratios[0]:.2f} ({ratios[1]:.2f})", flush=True)
-
-
-def _ratio_of(names: list[str]) -> tuple[list[str], list[list[str]]]:
-    ours = [name for name in names if name.startswith("ours")]
-    neutral = [name for name in names if name in ("ONNX Runtime", "torch.compile")]
-    return ours, [["OpenVINO", *neutral], ["OpenVINO (float32)", *neutral]]
+                first = {name: timed(run, calmly=False)[0] for name, run in runs.items()}
+                first = {name: timed(run, calmly=False)[0] for name, run in runs.items()}
+                calmly = max(first.values()) < LONGEST_CALM_MS
+                times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+                begin, order = time.perf_counter(), list(runs)
+                while len(times["ours"]) < 3 or time.perf_counter() - begin < asked.seconds:
+                    order = [*order[1:], order[0]]
+                    for name in order:
+                        times[name].append(timed(runs[name], calmly=calmly))
+            best = {name: min(wall for wall, _ in values) for name, values in times.items()}
+            middle = {name: statistics.median(wall for wall, _ in values) for name, values in times.items()}
+            work = {name: min(processor for _, processor in values) for name, values in times.items()}
+            listed = ", ".join(f"{name} {best[name]:.1f} ms ({work[name]:.0f} of processor)" for name in runs)
+            print(f"width {width}, {text}, {len(times['ours'])} rounds{'' if calmly else ', not calm'}: {listed}")
+            neutral = [name for name in ("ONNX Runtime", "torch.compile") if name in runs]
+            for mode in ("", " (float32)"):
+                if f"ours{mode}" in runs:
+                    others = [f"OpenVINO{mode}", *neutral]
+                    by_best, by_median, by_work = (
+                        t[f"ours{mode}"] / min(t[name] for name in others) for t in (best, middle, work)
+                    )
+                    print(f"    ours{mode} / best other: {by_best:.3f} ({by_median:.3f}, {by_work:.3f})", flush=True)
 
 
 if __name__ == "__main__":
