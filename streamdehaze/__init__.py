@@ -10,6 +10,7 @@ from streamdehaze.errors import StreamDehazeError
 if TYPE_CHECKING:
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.frame import ColorSpec, Frame, PixelFormat, VideoInfo
+    from streamdehaze.live import CameraConfig, LivePipeline
     from streamdehaze.network import list_checkpoints, load_network
     from streamdehaze.pipeline import Report, dehaze_image, dehaze_video
     from streamdehaze.video import open_sink, open_source
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 __version__ = version("streamdehaze")
 
 _HOMES = {
+    "CameraConfig": "live",
     "ColorSpec": "frame",
     "Dehazer": "dehaze",
     "Frame": "frame",
+    "LivePipeline": "live",
     "PixelFormat": "frame",
     "Report": "pipeline",
     "VideoInfo": "frame",
@@ -32,9 +35,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "CameraConfig",
     "ColorSpec",
     "Dehazer",
     "Frame",
+    "LivePipeline",
     "PixelFormat",
     "Report",
     "StreamDehazeError",
