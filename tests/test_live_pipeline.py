@@ -14,6 +14,7 @@ import pytest
 from clips import Clip
 from quick_engine import Darker, quick_dehazer
 from rtsp_camera import RtspCamera, needs_rtsp_server, wait_until
+from slow_film import slow_film
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray, Frame
@@ -128,7 +129,7 @@ def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
 
 def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:
     config = looping(tmp_path, latency_budget=0.2)
-    fast = film(tmp_path, "fast", size=(160, 120), frames=100)
+    fast = str(slow_film(tmp_path / "fast.mp4", frames=100))
     engine = Darker(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
     with LivePipeline([config.model_copy(update={"url": fast})], dehazer=Dehazer(engine=engine)) as pipeline:
         gate = pipeline.cameras["gate"]

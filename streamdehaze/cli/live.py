@@ -21,8 +21,8 @@ log = logging.getLogger("streamdehaze.live")
 _STOP_SECONDS = 4.0
 _SHARED = ("checkpoint", "engine", "network_size", "batch_size", "adapt")
 _PER_CAMERA = (
-    "username", "password_env", "password_file", "transport", "strength", "latency_budget", "max_fps", "stall_seconds",
-    "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
+    "username", "password_env", "password_file", "transport", "strength", "steady", "latency_budget", "max_fps",
+    "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
 )  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def seconds(text: str) -> float:
 @click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
 @click.option("--strength", type=click.FloatRange(0, 1), help="0 (unchanged) to 1.  [default: 1]")
+@click.option("--steady", type=click.Choice(["off", "low", "high"]), help="Smooth flicker over time.  [default: low]")
 @click.option("--max-fps", type=float, help="Frames a second a camera gets worked on.")
 @click.option("--stall-seconds", type=float, help="Reconnect after so long without a frame.  [default: 5]")
 @click.option("--checkpoint", help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]")

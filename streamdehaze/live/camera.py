@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import av
 from av.video.stream import VideoStream
 
+from streamdehaze.dehaze.temporal import TemporalFilter
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.broadcast import Broadcast
@@ -26,7 +27,6 @@ from streamdehaze.video.planes import frame_from_av
 
 if TYPE_CHECKING:
     from streamdehaze.live.adapt import Adapt
-    from streamdehaze.live.worker import Carried
 
 FrameListener = Callable[["Camera", Frame, Frame], None]
 """Called with (camera, hazy frame, clear frame) from the engine's thread: be quick."""
@@ -62,8 +62,8 @@ class Camera:
         self.counters = CameraCounters()
         self.view = View()
         self.started_at = time.time()
-        self.carried: Carried | None = None
-        """Affine maps of the last run of the network; of the engine's thread alone."""
+        self.temporal = TemporalFilter(config.steady)
+        """What the network said of the frames before; of the engine's thread alone."""
         self._strength, self._enabled = config.strength, config.enabled
         self._size: tuple[int, int] | None = None
         self._codec: str | None = None

@@ -45,6 +45,8 @@ class CameraConfig(_Strict):
     strength: float = Field(default=1.0, ge=0, le=1)
     enabled: bool = True
     """Whether haze is removed from the start; the stream goes on either way."""
+    steady: Literal["off", "low", "high"] = "low"
+    """How strongly flicker is smoothed over time."""
     latency_budget: float = Field(default=0.2, gt=0)
     """Seconds from arrival to clear frame; older frames are dropped for newer ones."""
     max_fps: float | None = Field(default=None, gt=0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamdehaze.dehaze import Dehazer, affine
+from streamdehaze.dehaze.temporal import Sight
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray, Frame, PixelFormat
 from streamdehaze.live.adapt import Adapt, Level
@@ -30,21 +31,13 @@ _SHARE = 0.5
 """Of the tightest latency budget, the most that one batch may take: the first frame waits for the last."""
 
 
-@dataclass
-class Carried:
-    """The affine maps a camera's frames were last given, and how often since."""
+@dataclass(frozen=True)
+class Planned:
+    """What is known of a frame before the network runs."""
 
-    maps: affine.AffineMaps
-    layout: tuple[int, int, str]
-    """Width, height and pixel format they were made for."""
-    network_size: int
-    uses: int = 1
-    """Frames they were applied to."""
-
-    def fits(self, frame: Frame, level: Level) -> bool:
-        """Whether they serve this frame, too."""
-        same = self.layout == _layout(frame) and self.network_size == level.network_size
-        return same and self.uses < level.every
+    components: FloatArray
+    """Small hazy components, (n, rows, columns)."""
+    sight: Sight
 
 
 class Worker:
@@ -140,32 +133,19 @@ class Worker:
     def _work(self, batch: list[tuple[Camera, LiveFrame]], began: float) -> float:
         """Deliver the clear frames of a batch; seconds the network took."""
         level = self._adapt.level
-        fresh: dict[int, tuple[FloatArray, FloatArray]] = {}
-        planned: set[str] = set()  # cameras for which the network runs in this batch
+        planned: dict[int, Planned] = {}
         for index, (camera, live) in enumerate(batch):
             camera.counters.observe("wait", began - live.decoded)
             if camera.enabled and camera.strength > 0:
-                carried = camera.carried
-                due = carried is None or not carried.fits(live.frame, level)
-                if level.every == 1 or (due and camera.name not in planned):
-                    fresh[index] = _small(live.frame, level.network_size)
-                    planned.add(camera.name)
-                elif carried is not None:
-                    carried.uses += 1
+                planned[index] = _plan(camera, live.frame, level)
         network_began = time.monotonic()
-        clear_rgb = self._infer_all({index: rgb for index, (_, rgb) in fresh.items()})
+        answers = self._infer_all({index: plan.sight.picture for index, plan in planned.items() if plan.sight.network})
         network = time.monotonic() - network_began
         for index, (camera, live) in enumerate(batch):
-            frame = live.frame
-            if index in fresh:
-                color = frame.color.resolved(frame.pixel_format, frame.height)
-                target = affine.from_rgb(clear_rgb[index], frame.pixel_format, color)
-                maps = affine.fit(fresh[index][0], target, frame.pixel_format.family)
-                camera.carried = Carried(maps, _layout(frame), level.network_size)
-            clear = frame
-            strength = camera.strength if camera.enabled else 0.0
-            if strength > 0 and camera.carried is not None and camera.carried.layout == _layout(frame):
-                clear = affine.apply(frame, camera.carried.maps, strength)
+            clear = live.frame
+            if index in planned:
+                maps = _maps(camera, clear, planned[index], answers.get(index))
+                clear = affine.apply(clear, maps, camera.strength if camera.enabled else 0.0)
             camera.counters.observe("dehaze", time.monotonic() - began)
             if camera.deliver(live, clear):
                 self._adapt.late()
@@ -197,5 +177,18 @@ def _small(frame: Frame, network_size: int) -> tuple[FloatArray, FloatArray]:
     return components, affine.to_rgb(components, frame.pixel_format, color)
 
 
-def _layout(frame: Frame) -> tuple[int, int, str]:
-    return frame.width, frame.height, frame.pixel_format.name
+def _plan(camera: Camera, frame: Frame, level: Level) -> Planned:
+    """Shrink a frame and look at it: whether the network must, or what it said before can be carried forward."""
+    components, rgb = _small(frame, level.network_size)
+    key = f"{frame.pixel_format.name} {frame.width}x{frame.height}"
+    return Planned(components, camera.temporal.look(rgb, key, frame.seconds, level.every))
+
+
+def _maps(camera: Camera, frame: Frame, plan: Planned, answer: FloatArray | None) -> affine.AffineMaps:
+    """The affine maps of a frame from the network's answer, if it saw it, and what is known of those before."""
+    layout = frame.pixel_format
+    fresh = None
+    if answer is not None:
+        color = frame.color.resolved(layout, frame.height)
+        fresh = affine.fit(plan.components, affine.from_rgb(answer, layout, color), layout.family)
+    return camera.temporal.smooth(plan.sight, plan.components, layout.family, fresh)
