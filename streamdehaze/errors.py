@@ -29,6 +29,10 @@ class ConfigError(StreamDehazeError):
     """An option or configuration value is out of range or contradicts another."""
 
 
+class ResourceError(StreamDehazeError):
+    """The work needs more memory than it may have."""
+
+
 class TrainingError(StreamDehazeError):
     """Training cannot go on: the loss is not finite, or its state cannot be written."""
 

@@ -36,6 +36,14 @@ def seconds(text: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
+def size_bytes(text: str) -> int:
+    """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not an amount of memory; write 800M or 1.5G.")
+    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
+
+
 def key_value(text: str) -> tuple[str, str]:
     """An encoder option's key and value."""
     key, equals, value = text.partition("=")
@@ -110,6 +118,9 @@ def every(text: str) -> int | Literal["auto"]:
     help="Keep or skip pictures the decoder had to conceal damage in, or stop there.",
 )
 @click.option("--deinterlace", is_flag=True, help="Make whole pictures of interlaced ones.")
+@click.option(
+    "--memory-limit", type=size_bytes, metavar="SIZE", help="End before more memory than this (1.5G) is held."
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was done as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more, and show where errors come from.")
@@ -175,7 +186,7 @@ def _run(
         kept = kept_work(job.output)
         rest = f"{kept}; the same command goes on" if kept else "nothing of it is kept"
         raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
-    except StreamDehazeError as error:
+    except (StreamDehazeError, OSError) as error:
         console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
         if kept := kept_work(job.output):
             console.print(f"{kept}", markup=False, soft_wrap=True)
@@ -227,6 +238,7 @@ def _dehaze(
                 overwrite=options["overwrite"],
                 segment_seconds=options["segment_seconds"],
                 resume=options["resume"] is not False,
+                memory_limit=options["memory_limit"],
                 progress=None if options["quiet"] else shown.update,
                 stop=stop,
             )

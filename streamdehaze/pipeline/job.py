@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import threading
@@ -65,6 +66,7 @@ def dehaze_video(
     overwrite: bool = False,
     segment_seconds: float = SEGMENT_SECONDS,
     resume: bool = True,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
@@ -81,6 +83,7 @@ def dehaze_video(
         segment_seconds: a file longer than this is worked on in segments of this length, kept in ``TARGET.part``
             until the last one is there, so that a crash costs one segment; 0 for none.
         resume: go on with the segments an earlier call left; else they are removed.
+        memory_limit: bytes this process may hold; the work ends with `ResourceError` before it takes more.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
 
@@ -117,7 +120,9 @@ def dehaze_video(
         try:
             worker.reset()  # another video than the one before
             work, cutter = _begin(opened, worker, sink, batch_size)
-            pipeline = Pipeline(work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter)
+            pipeline = Pipeline(
+                work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter, memory_limit=memory_limit
+            )
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
             statistics = pipeline.run(progress)
         finally:
@@ -169,11 +174,12 @@ def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
     return str(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in _RECORDED_PACKAGES:
         try:
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
+        except (metadata.PackageNotFoundError, OSError):
             continue
     return versions

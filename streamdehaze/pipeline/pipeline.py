@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
 from streamdehaze.frame import Frame
+from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.cut import Cut, Cutter
@@ -21,6 +22,8 @@ QUEUE_BYTES = 16 << 20
 DEFAULT_BATCH_SIZE, DEFAULT_BATCH_BYTES = 4, 8 << 20
 """A batch of no size asked for is full with this many frames or bytes: 4K frames go one by one."""
 
+_QUEUE_SHARE = 32
+"""Part of the memory allowed that one queue may take."""
 _PROGRESS_SECONDS = 0.1
 _ABANDON_SECONDS = 5.0
 
@@ -35,7 +38,8 @@ class Pipeline:
     3. The encode thread writes them and closes the sink, which gives the output its final name.
 
     With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
-    of it together with what the dehazer remembers there.
+    of it together with what the dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
+    the work ends before the system would end the process.
 
     Both queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
     aborts the sink and is the one `run` raises. The caller closes the source.
@@ -54,9 +58,13 @@ class Pipeline:
         queue_bytes: int = QUEUE_BYTES,
         stop: threading.Event | None = None,
         cutter: Cutter | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch size must be at least 1, not {batch_size}")
+        if memory_limit is not None:
+            queue_bytes = min(queue_bytes, memory_limit // _QUEUE_SHARE)
+        self._memory_limit = memory_limit
         self._source, self._dehazer, self._sink = source, dehazer, sink
         self._batch_size = batch_size
         self._cancel = stop or threading.Event()
@@ -93,6 +101,7 @@ class Pipeline:
                 encode.join(_PROGRESS_SECONDS)
                 if self._cancel.is_set():
                     self._fail(Cancelled("stopped before the end"))
+                self._watch_memory()
                 if progress:
                     progress(self.statistics)
         except BaseException as error:  # KeyboardInterrupt, or a progress callback that failed
@@ -131,6 +140,17 @@ class Pipeline:
             if self._first_error is None:
                 self._first_error = error
             self._stop.set()
+
+    def _watch_memory(self) -> None:
+        if self._memory_limit is not None and (held := resident_bytes()) > self._memory_limit:
+            mebibytes = 1 << 20
+            self._fail(
+                ResourceError(
+                    f"the work holds {held // mebibytes} MiB, more than --memory-limit allows "
+                    f"({self._memory_limit // mebibytes} MiB); allow more, or choose a smaller --batch-size or a "
+                    "faster --preset"
+                )
+            )
 
     def _decode(self, statistics: StageStatistics) -> None:
         frames = iter(self._source)

@@ -16,7 +16,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.stdin import standard_input
+from streamdehaze.video.stdin import is_named_pipe, named_pipe, standard_input
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
 
@@ -47,6 +47,12 @@ def open_media(
         target, name = media, str(getattr(media, "name", "the stream"))
     elif os.fspath(media) == "-":
         target, name = standard_input(stop or threading.Event()), "standard input"
+    elif is_named_pipe(media):
+        name = os.fspath(media)
+        try:
+            target = named_pipe(name, stop or threading.Event())
+        except OSError as error:
+            raise SourceError(f"'{name}' cannot be read ({error.strerror})") from error
     else:
         name = os.fspath(media)
         _check_exists(name)

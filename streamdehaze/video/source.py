@@ -24,6 +24,7 @@ from streamdehaze.video.deinterlace import Deinterlacer
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.media import HardwareDecoding, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
+from streamdehaze.video.stdin import is_named_pipe
 from streamdehaze.video.window import Window
 
 OnDamage = Literal["keep", "skip", "stop"]
@@ -79,7 +80,8 @@ class FileSource:
         self._stop = stop
         self._at = at
         self._on_damage = on_damage
-        self.path = None if hasattr(path, "read") or path == "-" else os.fspath(path)
+        self.path = _path_of(path)
+        """None for what can be read only once."""
         self.container, self.name = open_media(path, hwaccel, stop)
         try:
             self.video = _main_video(self.container, self.name)
@@ -363,6 +365,12 @@ class FileSource:
         if not self.container.duration:
             return False
         return self._read_until < Fraction(self.container.duration, av.time_base) - 1
+
+
+def _path_of(media: str | os.PathLike[str] | IO[bytes]) -> str | None:
+    if not isinstance(media, str | os.PathLike) or media == "-" or is_named_pipe(media):
+        return None
+    return os.fspath(media)
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:

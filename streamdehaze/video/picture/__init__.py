@@ -27,6 +27,8 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     if path.suffix:
         return format_for(path.suffix) is not None
+    if not path.is_file():  # what is read from a named pipe is gone
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(12)
