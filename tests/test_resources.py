@@ -1,0 +1,174 @@
+"""Memory, descriptors, signals and pipes: what a long-running process must not run out of, or hang on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from clips import Clip, video_ticks
+from streamdehaze import Dehazer, dehaze_video
+from streamdehaze.errors import ResourceError, StreamDehazeError
+from streamdehaze.frame import FloatArray
+from streamdehaze.pipeline.memory import resident_bytes
+
+MILLISECONDS = {"time_base": Fraction(1, 1000), "pts": range(0, 4000, 40), "options": {"g": "12"}}
+
+
+class Halves:
+    """An engine that halves, no faster than it is told to."""
+
+    name = "half"
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.seconds = seconds
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        time.sleep(self.seconds)
+        return hazy / 2
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def foggy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Clip(**MILLISECONDS, audio="aac").write(tmp_path_factory.mktemp("clips") / "foggy.mkv")
+
+
+def streamdehaze(*arguments: str | Path) -> list[str]:
+    program = [sys.executable, "-c", "from streamdehaze.cli import main; main()", "run", "--engine", "torch"]
+    return [*program, "--network-size", "32", *map(str, arguments)]
+
+
+@pytest.mark.skipif(not resident_bytes(), reason="this system does not tell how much memory a process holds")
+def test_the_work_ends_before_it_takes_more_memory_than_allowed(foggy: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    slow = Dehazer(engine=Halves(0.05))
+    with pytest.raises(ResourceError, match=r"holds \d+ MiB, more than --memory-limit allows \(\d+ MiB\)"):
+        dehaze_video(foggy, target, dehazer=slow, memory_limit=resident_bytes() // 2)
+    assert list(tmp_path.iterdir()) == []
+    dehaze_video(foggy, target, dehazer=slow, memory_limit=resident_bytes() + (2 << 30))
+    assert len(video_ticks(target)[1]) == 100
+
+
+def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        streamdehaze(foggy, "-o", tmp_path / "out.mkv", "--memory-limit", "10M"), capture_output=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert b"--memory-limit allows (10 MiB)" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    wrong = subprocess.run(streamdehaze(foggy, "--memory-limit", "lots"), capture_output=True, timeout=120)
+    assert wrong.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux shows them")
+def test_many_jobs_leave_no_descriptor_and_no_thread(foggy: Path, tmp_path: Path) -> None:
+    dehazer = Dehazer(engine=Halves())
+    (tmp_path / "bad.mkv").write_bytes(foggy.read_bytes()[:2000])
+
+    def work() -> None:
+        for seconds in (0, 0.8):
+            dehaze_video(foggy, tmp_path / "out.mkv", dehazer=dehazer, overwrite=True, segment_seconds=seconds)
+            with pytest.raises(StreamDehazeError):
+                dehaze_video(tmp_path / "bad.mkv", tmp_path / "no.mkv", dehazer=dehazer, segment_seconds=seconds)
+
+    work()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(3):
+        work()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sees its descriptors as Linux shows them")
+def test_running_out_of_descriptors_is_one_sentence(foggy: Path, tmp_path: Path) -> None:
+    dehazer = Dehazer(engine=Halves())
+    dehaze_video(foggy, tmp_path / "first.mkv", dehazer=dehazer, segment_seconds=0.8)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = {int(name) for name in os.listdir("/proc/self/fd")}
+    free = next(number for number in range(limits[0]) if number not in taken)
+    said = []
+    try:
+        for spare in range(1, 9):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + spare, limits[1]))
+            try:
+                dehaze_video(foggy, tmp_path / f"{spare}.mkv", dehazer=dehazer, segment_seconds=0.8)
+            except StreamDehazeError as error:
+                said.append(str(error))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert said
+    assert not any(" failed: " in sentence for sentence in said)
+    assert len(list(tmp_path.glob("?.mkv"))) + len(said) == 8
+
+
+def test_a_file_size_limit_keeps_the_finished_segments(foggy: Path, tmp_path: Path) -> None:
+    """As a quota does: the file that grows too large cannot be written, the smaller ones before it can."""
+    dehazer = Dehazer(engine=Halves())
+    target = tmp_path / "out.mkv"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (foggy.stat().st_size // 2, limits[1]))
+    try:
+        with pytest.raises(StreamDehazeError, match="cannot be written"):
+            dehaze_video(foggy, target, dehazer=dehazer, segment_seconds=0.8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not target.exists()
+    assert (tmp_path / "out.mkv.part" / "manifest.json").exists()
+    dehaze_video(foggy, target, dehazer=dehazer, segment_seconds=0.8)
+    assert len(video_ticks(target)[1]) == 100
+
+
+def test_a_named_pipe_is_read_once(foggy: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(foggy.read_bytes()))
+    writer.start()
+    dehaze_video(pipe, tmp_path / "out.mkv", dehazer=Dehazer(engine=Halves()))
+    writer.join()
+    assert video_ticks(tmp_path / "out.mkv") == video_ticks(foggy)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_named_pipe_that_stalls_can_be_stopped(foggy: Path, tmp_path: Path, begun: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        streamdehaze(pipe, "-v", "-o", tmp_path / "out.mkv"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    assert b"becomes" in process.stderr.readline()
+    holder = os.open(pipe, os.O_RDWR)  # a writer that goes on for ever
+    if begun:
+        os.write(holder, foggy.read_bytes()[:40_000])
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(holder)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_run_that_was_held_goes_on(foggy: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    command = streamdehaze(foggy, "--segment-seconds", "0.8", "-o", target)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        for _ in range(4):
+            time.sleep(0.5)
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=120) == 0
+    assert video_ticks(target) == video_ticks(foggy)
