@@ -288,7 +288,7 @@ def _unfinished(source: Path, target: Path) -> Path:
 
 
 def _decoded(path: Path) -> list[bytes]:
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
