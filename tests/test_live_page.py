@@ -158,15 +158,40 @@ def test_the_divider_follows_a_finger(browser: Any, server: WebServer) -> None:
     context.close()
 
 
+def test_video_takes_over_where_bandwidth_is_to_be_saved(page: Any, server: WebServer) -> None:
+    pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
+    open_camera(page, "North gate")
+    # A video that can be drawn replaces the JPEGs: count what is drawn from which.
+    page.evaluate(
+        """() => {
+            const draw = CanvasRenderingContext2D.prototype.drawImage;
+            window.drawn = { video: 0, jpeg: 0 };
+            CanvasRenderingContext2D.prototype.drawImage = function (source, ...places) {
+                if (source instanceof HTMLVideoElement) window.drawn.video++;
+                if (source instanceof ImageBitmap) window.drawn.jpeg++;
+                return draw.call(this, source, ...places);
+            };
+        }"""
+    )
+    page.locator(".switch:has-text('Save bandwidth') input").check()
+    page.wait_for_function("() => window.drawn.video > 10", timeout=30_000)
+    wait_for_pixels(page, 0.5, HAZY_BRIGHT, DARK)
+    before = page.evaluate("() => window.drawn.jpeg")
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => window.drawn.jpeg") == before
+    page.locator(".switch:has-text('Save bandwidth') input").uncheck()
+    page.wait_for_function(f"() => window.drawn.jpeg > {before} + 5")
+
+
 def test_slider_and_switch_change_the_next_picture(page: Any, pipeline: RenderedPipeline) -> None:
     open_camera(page, "North gate")
     wait_for_pixels(page, 0.75, DARK, DARK)
     page.locator("input[type=range]").fill("50")
     wait_for_pixels(page, 0.75, 65, 65)
     assert pipeline.cameras["North gate"].strength == 0.5
-    page.locator("input[type=checkbox]").uncheck()
+    page.locator("[data-slot=enabled]").uncheck()
     wait_for_pixels(page, 0.75, HAZY_DARK, HAZY_DARK)
-    page.locator("input[type=checkbox]").check()
+    page.locator("[data-slot=enabled]").check()
     page.locator("input[type=range]").fill("100")
     wait_for_pixels(page, 0.75, DARK, DARK)
 

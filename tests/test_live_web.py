@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -343,8 +344,8 @@ def test_requests_from_foreign_pages_are_refused(server: WebServer, client: Any,
 
 def test_large_requests_are_refused(server: WebServer, client: Any) -> None:
     json_type = {"Content-Type": "application/json"}
-    assert client.patch("/api/cameras/north", content=b" " * 5000, headers=json_type).status_code == 413
-    endless = (b" " * 1000 for _ in range(10))  # chunked: no length is declared
+    assert client.patch("/api/cameras/north", content=b" " * 20_000, headers=json_type).status_code == 413
+    endless = (b" " * 1000 for _ in range(20))  # chunked: no length is declared
     assert client.patch("/api/cameras/north", content=endless, headers=json_type).status_code == 413
     declared = b"PATCH /api/cameras/north HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
     assert raw(server, declared).split()[1] == b"413"
@@ -372,6 +373,28 @@ def test_two_hundred_clients_share_what_there_is(server: WebServer, client: Any)
         time.sleep(0.1)
     with client.stream("GET", "/cameras/north/stream?width=320") as response:
         assert parts(response, 2)
+
+
+def test_video_needs_an_offer_of_one_video_and_leaves_no_session(server: WebServer, client: Any) -> None:
+    pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
+    for offer in ({}, {"sdp": "", "type": "offer"}, {"sdp": "v=0", "type": "offer"}, {"sdp": "v=0", "type": "x"}):
+        answer = client.post("/cameras/north/video", json=offer)
+        assert answer.status_code == 422, offer
+        assert answer.json()["error"]
+    assert client.post("/cameras/nobody/video", json={}).status_code == 404
+    sdp = asyncio.run(_audio_offer())
+    assert client.post("/cameras/north/video", json={"sdp": sdp, "type": "offer"}).status_code == 422
+    assert "streamdehaze_viewers 0.0" in client.get("/metrics").text
+
+
+async def _audio_offer() -> str:
+    from aiortc import RTCPeerConnection
+
+    peer = RTCPeerConnection()
+    peer.addTransceiver("audio")
+    sdp = (await peer.createOffer()).sdp
+    await peer.close()
+    return str(sdp)
 
 
 def test_half_a_request_and_a_reader_that_sleeps_are_cut_off(

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, get_args
 from urllib.parse import parse_qs, quote
@@ -23,12 +24,14 @@ from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import Address, HostNames
 from streamdehaze.live.web.describe import describe
-from streamdehaze.live.web.feed import SNAPSHOT_QUALITY, Feeds, PictureEncoder, Side
+from streamdehaze.live.web.feed import Feeds
 from streamdehaze.live.web.files import load_page_files
 from streamdehaze.live.web.guard import Guard, refuse
 from streamdehaze.live.web.metrics import Metrics
+from streamdehaze.live.web.picture import SNAPSHOT_QUALITY, PictureEncoder, Side
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
 from streamdehaze.live.web.stream import MjpegResponse
+from streamdehaze.live.web.video import Offer, VideoSessions, is_available
 
 WALL_INTERVAL_SECONDS = 0.1
 """Between two pictures of a camera on the wall at least."""
@@ -60,10 +63,13 @@ class Page:
     ) -> None:
         self._pipeline, self._access, self._maximum_viewers = pipeline, access, viewers
         self._cookie_name = f"streamdehaze_{address.port}"  # cookies do not tell ports apart
-        self._viewers = 0
-        self._feeds = Feeds(pipeline)
+        self._streams = 0
+        # A thread each waits for a camera's next frame; they are made as they are needed.
+        self._pool = ThreadPoolExecutor(max_workers=128, thread_name_prefix="streamdehaze-web-picture")
+        self._feeds = Feeds(pipeline, self._pool)
+        self._video = VideoSessions(pipeline, self._pool) if is_available() else None
         self._files = load_page_files()
-        self._metrics = Metrics(pipeline, lambda: self._viewers)
+        self._metrics = Metrics(pipeline, lambda: self.viewers)
         self.stopping = asyncio.Event()
         """Ends all streams when set."""
         routes = [
@@ -76,6 +82,7 @@ class Page:
             Route("/wall", self._wall),
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
+            Route("/cameras/{name:path}/video", self._negotiate, methods=["POST"]),
             Route("/healthz", self._alive),
             Route("/readyz", self._ready),
             Route("/metrics", self._measure),
@@ -89,7 +96,14 @@ class Page:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
-        self._feeds.close()
+        if self._video is not None:
+            await self._video.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def viewers(self) -> int:
+        """Streams and video sessions that are sent now."""
+        return self._streams + (self._video.viewers if self._video else 0)
 
     # --- the page and its door
 
@@ -138,7 +152,8 @@ class Page:
 
     async def _cameras(self, _: Request) -> Response:
         statuses = await run_in_threadpool(lambda: [camera.status() for camera in self._pipeline.cameras.values()])
-        return JSONResponse({"cameras": [describe(status) for status in statuses], "login": not self._access.is_open})
+        cameras = [describe(status) for status in statuses]
+        return JSONResponse({"cameras": cameras, "login": not self._access.is_open, "video": self._video is not None})
 
     async def _change(self, request: Request) -> Response:
         camera = self._camera(request)
@@ -170,11 +185,27 @@ class Page:
         return self._viewing(list(self._pipeline.cameras), _side(request), _width(request, 480), WALL_INTERVAL_SECONDS)
 
     def _viewing(self, names: list[str], side: Side, width: int, interval_seconds: float) -> Response:
-        if self._viewers >= self._maximum_viewers:
-            answer = refuse(503, f"{self._maximum_viewers} viewers are watching already; try again later")
-            answer.headers["Retry-After"] = "10"
-            return answer
-        return _Viewing(self, names, side, width, interval_seconds)
+        return self._refusal_if_full() or _Viewing(self, names, side, width, interval_seconds)
+
+    def _refusal_if_full(self) -> Response | None:
+        if self.viewers < self._maximum_viewers:
+            return None
+        answer = refuse(503, f"{self._maximum_viewers} viewers are watching already; try again later")
+        answer.headers["Retry-After"] = "10"
+        return answer
+
+    async def _negotiate(self, request: Request) -> Response:
+        self._camera(request)
+        if self._video is None:
+            return refuse(501, "WebRTC needs aiortc; install it with: pip install 'streamdehaze[webrtc]'")
+        if (refusal := self._refusal_if_full()) is not None:
+            return refusal
+        try:
+            offer = Offer.model_validate_json(await request.body())
+            answer = await self._video.answer(request.path_params["name"], _width(request, 960), offer)
+        except ValueError as error:  # pydantic's is one
+            return refuse(422, str(error).splitlines()[0])
+        return JSONResponse(answer.model_dump())
 
     async def _snapshot(self, request: Request) -> Response:
         camera, side = self._camera(request), _side(request)
@@ -212,13 +243,13 @@ class _Viewing(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self._page
-        page._viewers += 1
+        page._streams += 1
         try:
             with ExitStack() as stack:
                 feeds = {n: stack.enter_context(page._feeds.open(n, self._side, self._width)) for n in self._names}
                 await MjpegResponse(feeds, page.stopping, self._interval_seconds)(scope, receive, send)
         finally:
-            page._viewers -= 1
+            page._streams -= 1
 
 
 def _snapshot(camera: WatchedCamera, side: Side) -> bytes | None:

@@ -16,8 +16,8 @@ from streamdehaze.live.web.address import HostNames, host_of
 
 log = logging.getLogger("streamdehaze.live.web")
 
-MAXIMUM_BODY_BYTES = 4096
-"""Of a request; the largest the page sends has about fifty."""
+MAXIMUM_BODY_BYTES = 16 << 10
+"""Of a request; the largest is the offer of a WebRTC session, about 6 KB."""
 MAXIMUM_HEAD_BYTES = 16 << 10
 BODY_SECONDS = 10.0
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})

@@ -93,7 +93,8 @@ class WebServer:
             timeout_graceful_shutdown=2,
         )
         self._server = _Server(config, page, self._stop)
-        self._thread = threading.Thread(target=self._run, name="streamdehaze-web")
+        # A daemon, for it owns nothing: a program that fails before `stop` shall not hang on its page.
+        self._thread = threading.Thread(target=self._run, name="streamdehaze-web", daemon=True)
 
     @property
     def url(self) -> str:

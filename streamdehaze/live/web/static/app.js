@@ -7,6 +7,7 @@ const POLL_MILLISECONDS = 1000;
 const main = document.getElementById("main");
 const summary = document.getElementById("summary");
 const notice = document.getElementById("notice");
+const offersVideo = readCameras().then(({ video }) => video, () => false);
 let view = null;
 
 function tell(problem) {
@@ -18,7 +19,7 @@ function route() {
   view?.leave();
   const name = decodeURIComponent(location.hash.slice(1));
   document.title = name ? `${name} – StreamDehaze` : "StreamDehaze";
-  view = name ? new CameraView(main, name, tell) : new Wall(main, tell);
+  view = name ? new CameraView(main, name, tell, offersVideo) : new Wall(main, tell);
   scrollTo(0, 0);
 }
 

@@ -2,6 +2,7 @@
 import { Changes } from "./api.js";
 import { Divider } from "./divider.js";
 import { watch } from "./stream.js";
+import { canWatchVideo, watchVideo } from "./video.js";
 import { facts, stateName, veil } from "./words.js";
 
 const MAXIMUM_WIDTH = 1280;
@@ -9,6 +10,7 @@ const MAXIMUM_WIDTH = 1280;
 export class CameraView {
   #name;
   #tell;
+  #offersVideo;
   #changes;
   #canvas;
   #slots;
@@ -17,8 +19,9 @@ export class CameraView {
   #stream = null;
   #left = false;
 
-  constructor(main, name, tell) {
+  constructor(main, name, tell, offersVideo) {
     this.#name = name;
+    this.#offersVideo = offersVideo;
     this.#tell = tell;
     this.#changes = new Changes(name);
     main.replaceChildren(document.getElementById("camera-template").content.cloneNode(true));
@@ -33,13 +36,14 @@ export class CameraView {
   }
 
   #connectControls(picture) {
-    const { enabled, strength, percent, snapshot, fullscreen } = this.#slots;
+    const { enabled, strength, percent, saving, snapshot, fullscreen } = this.#slots;
     const send = (change) => this.#changes.send(change).then(() => this.#tell(""), (error) => this.#tell(error.message));
     enabled.addEventListener("change", () => send({ enabled: enabled.checked }));
     strength.addEventListener("input", () => {
       percent.textContent = `${strength.value} %`;
       send({ strength: strength.value / 100 });
     });
+    saving.addEventListener("change", () => this.show(!document.hidden));
     const path = `/cameras/${encodeURIComponent(this.#name)}/snapshot`;
     snapshot.href = `${path}?side=clear`;
     this.#slots["snapshot-both"].href = `${path}?side=both`;
@@ -69,8 +73,34 @@ export class CameraView {
     if (!visible || this.#left) return;
     this.#stream = new AbortController();
     const wanted = Math.min(Math.ceil(this.#canvas.clientWidth * devicePixelRatio) || 960, MAXIMUM_WIDTH);
-    const url = `/cameras/${encodeURIComponent(this.#name)}/stream?side=both&width=${wanted}`;
-    watch(url, this.#stream.signal, (bitmap) => this.#keep(bitmap), this.#tell);
+    this.#watch(wanted, this.#stream.signal);
+  }
+
+  // JPEGs are the freshest. Video needs a fraction of their bits; where it is wanted it takes over when it has its first
+  // picture, and JPEGs again when it ends.
+  async #watch(width, signal) {
+    let jpegs = this.#watchJpegs(width, signal);
+    if (!(await this.#savesBandwidth())) return;
+    const url = `/cameras/${encodeURIComponent(this.#name)}/video?width=${width}`;
+    const show = (video) => {
+      jpegs.abort();
+      this.#keep(video, video.videoWidth, video.videoHeight);
+    };
+    while ((await watchVideo(url, signal, show)) && !signal.aborted) jpegs = this.#watchJpegs(width, signal);
+  }
+
+  async #savesBandwidth() {
+    const saving = this.#slots.saving;
+    saving.hidden = !canWatchVideo() || !(await this.#offersVideo);
+    return !saving.hidden && saving.querySelector("input").checked;
+  }
+
+  #watchJpegs(width, signal) {
+    const own = new AbortController();
+    signal.addEventListener("abort", () => own.abort());
+    const url = `/cameras/${encodeURIComponent(this.#name)}/stream?side=both&width=${width}`;
+    watch(url, own.signal, (bitmap) => this.#keep(bitmap, bitmap.width, bitmap.height), this.#tell);
+    return own;
   }
 
   leave() {
@@ -79,17 +109,17 @@ export class CameraView {
   }
 
   // The pictures stay, to be drawn again whenever the divider moves.
-  #keep(bitmap) {
+  #keep(picture, width, height) {
     this.#newest ??= document.createElement("canvas");
     this.element.classList.remove("blank");
-    if (this.#newest.width !== bitmap.width || this.#newest.height !== bitmap.height) {
-      this.#newest.width = bitmap.width;
-      this.#newest.height = bitmap.height;
-      this.#canvas.width = bitmap.width / 2;
-      this.#canvas.height = bitmap.height;
-      this.#canvas.parentElement.style.setProperty("--aspect", bitmap.width / 2 / bitmap.height);
+    if (this.#newest.width !== width || this.#newest.height !== height) {
+      this.#newest.width = width;
+      this.#newest.height = height;
+      this.#canvas.width = width / 2;
+      this.#canvas.height = height;
+      this.#canvas.parentElement.style.setProperty("--aspect", width / 2 / height);
     }
-    this.#newest.getContext("2d").drawImage(bitmap, 0, 0);
+    this.#newest.getContext("2d").drawImage(picture, 0, 0);
     this.#draw();
   }
 
