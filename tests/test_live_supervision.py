@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from operator import le
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from quick_engine import quick_dehazer
 from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
 from streamdehaze import open_source
+from streamdehaze.cli import main
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
@@ -348,3 +351,9 @@ def test_for_frame_in_open_source() -> None:
 def test_open_source_says_what_is_wrong() -> None:
     with pytest.raises(SourceError, match=r"nothing listens at rtsp://127\.0\.0\.1"):
         open_source(f"rtsp://me:secret@127.0.0.1:{free_port()}/", wait_seconds=1.0)
+
+
+def test_run_refuses_a_camera_and_names_the_command_for_it(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["run", "rtsp://me:secret@192.0.2.7/", "-o", str(tmp_path / "x.mkv")])
+    assert result.exit_code == 1
+    assert "rtsp://192.0.2.7/ is a live stream, which has no end; use 'streamdehaze live'" in result.output

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import av
 from av.video.stream import VideoStream
 
-from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.live.address import Address
 from streamdehaze.live.config import CameraConfig, check_config
@@ -28,6 +28,8 @@ from streamdehaze.video.planes import frame_from_av
 _POLL_SECONDS = 0.1
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https"})
 _FILE_ENDINGS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
+
+_FILE_OPTIONS = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage"})
 
 
 def is_camera(path: object) -> bool:
@@ -53,16 +55,15 @@ class LiveSource:
         **options: of `CameraConfig`, such as `transport` or `password_env`.
 
     Raises:
-        SourceError: if no frame comes in time; the reason is named.
+        SourceError: if no frame comes in time; the reason is named. Also for options that only files have.
         ConfigError: if an option is wrong.
     """
 
     def __init__(
         self, url: str, *, wait_seconds: float = 15.0, stop: threading.Event | None = None, **options: Any
     ) -> None:
-        for name in ("start", "end", "deinterlace", "hwaccel"):
-            if options.pop(name, None) not in (None, False, "none"):
-                raise ConfigError(f"--{name} is for files; a camera has no such thing")
+        if not _FILE_OPTIONS.isdisjoint(options):
+            raise SourceError(f"{Address.of(url).shown} is a live stream, which has no end; use 'streamdehaze live'")
         values = {"name": "source", "url": url, **options}
         self._config: CameraConfig = check_config({"camera": [values]}, Address.of(url).shown).camera[0]
         self.name = self._config.shown_url
