@@ -17,9 +17,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
 from clips import Clip, other_packets, video_ticks
 from streamdehaze import Dehazer, Frame, dehaze_video
+from streamdehaze.cli import main
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
 from streamdehaze.video import EncodeOptions, FileSource, part_folder
@@ -394,6 +396,22 @@ def test_kills_and_signals_cost_no_finished_segment(tmp_path: Path) -> None:
     again = subprocess.run(run(source, "-o", target, "--resume"), capture_output=True, timeout=120)
     assert again.returncode == 0
     assert b"is there already and left as it is" in again.stderr
+
+
+def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+
+    def parts(*arguments: str) -> str:
+        result = CliRunner().invoke(main, ["parts", str(source.parent), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "out.mp4.part" in parts()
+    assert "1 unfinished" in parts()
+    assert part_folder(target).is_dir()
+    assert "removed: " in parts("--delete")
+    assert not part_folder(target).exists()
+    assert "nothing is kept" in parts()
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:

@@ -9,7 +9,20 @@ import rich_click as click
 
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
-_COMMANDS = ("run", "live", "compare", "demo", "doctor", "bench", "engine", "train", "evaluate", "data", "checkpoint")
+_COMMANDS = (
+    "run",
+    "parts",
+    "live",
+    "compare",
+    "demo",
+    "doctor",
+    "bench",
+    "engine",
+    "train",
+    "evaluate",
+    "data",
+    "checkpoint",
+)
 
 
 class _Group(click.RichGroup):

@@ -8,6 +8,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+
 from streamdehaze.errors import SinkError
 from streamdehaze.video.manifest import Identity, read_manifest
 
@@ -37,6 +40,29 @@ def kept_work(path: str | os.PathLike[str]) -> Kept | None:
         if manifest is not None and manifest.segments and (manifest.published is None or not os.path.exists(path)):
             return Kept(folder, manifest.frames, manifest.size_bytes)
     return None
+
+
+def find_kept(place: Path) -> list[Kept]:
+    """Unfinished work at a place: of that output, or in that folder and those inside it."""
+    folders = [place] if place.name.endswith(".part") else sorted(place.rglob("*.part"))
+    found = [kept_work(folder.with_suffix("")) for folder in folders if folder.is_dir()]
+    return [kept for kept in found if kept is not None]
+
+
+def remove_kept(kept: Kept) -> None:
+    """Remove unfinished work.
+
+    Raises:
+        SinkError: if a run is busy with it.
+    """
+    lock = FileLock(kept.folder / "lock")
+    try:
+        with lock.acquire(timeout=0):
+            shutil.rmtree(kept.folder)
+    except LockTimeout as error:
+        raise SinkError(f"'{kept.folder}' is not removed: a run is busy with it") from error
+    except OSError as error:
+        raise SinkError(f"'{kept.folder}' cannot be removed: {error.strerror}") from error
 
 
 def is_finished(path: str | os.PathLike[str]) -> bool:
