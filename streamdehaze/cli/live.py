@@ -102,7 +102,7 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
         page = _serve(pipeline, options, token, stop)
         try:
             pipeline.start()
-            _run(pipeline, stop, reload, lambda: _configuration(urls, options))
+            _run(pipeline, config, stop, reload, lambda: _configuration(urls, options))
         finally:
             pipeline.stop(_STOP_SECONDS)
             if page is not None:
@@ -112,14 +112,22 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
 
 
 def _run(
-    pipeline: LivePipeline, stop: threading.Event, reload: threading.Event, read: Callable[[], LiveConfig]
+    pipeline: LivePipeline,
+    config: LiveConfig,
+    stop: threading.Event,
+    reload: threading.Event,
+    read: Callable[[], LiveConfig],
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
     while not stop.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
         if reload.is_set():
             reload.clear()
             try:
-                pipeline.reload(read().camera)
+                changed = read()
+                pipeline.reload(changed.camera)
+                later = [name for name in _SHARED if getattr(changed, name) != getattr(config, name)]
+                if later:
+                    log.warning("changes of %s take effect when the command is started again", ", ".join(later))
             except ConfigError as error:
                 log.error("the cameras stay as they are: %s", error)
 

@@ -36,7 +36,6 @@ class Broadcast:
         self._config, self._counters = config, counters
         self._changed = threading.Condition()
         self._frames: deque[tuple[Frame, float, bool]] = deque()
-        self._patient = False
         self._finishing = False
         self._sound: SoundFormat | None = None
         self._format: PictureFormat | None = None

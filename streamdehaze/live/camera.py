@@ -146,7 +146,7 @@ class Camera:
         self._supervisor.start()
 
     def stop(self) -> None:
-        """Let go of the camera; frames inside still become clear."""
+        """Let go of the camera; `finish` waits for that."""
         self._supervisor.stop()
 
     def finish(self, timeout: float) -> None:

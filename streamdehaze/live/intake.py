@@ -84,7 +84,7 @@ class Intake:
         with self._changed:
             while lane.patient and len(lane.frames) >= lane.limit and not self._closed and not unwanted():
                 self._changed.wait(_POLL_SECONDS)
-            if self._closed or lane not in self._lanes:
+            if self._closed or unwanted() or lane not in self._lanes:
                 return
             if len(lane.frames) >= lane.limit:
                 lane.frames.popleft()
