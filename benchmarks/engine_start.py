@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from calm import calm
+
 from streamdehaze.engine import EngineCache, Recipe
 from streamdehaze.engine.build import build_engine
 from streamdehaze.engine.order import Order
@@ -21,8 +23,10 @@ from streamdehaze.network import write_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 
 _START = """
-import sys, time
+import contextlib, os, sys, time
 import numpy, cv2
+with contextlib.suppress(AttributeError, PermissionError):
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # calmly, as in calm.py
 start = time.perf_counter()
 import openvino
 imported = time.perf_counter()
@@ -79,7 +83,8 @@ def _plans(checkpoint: Path, folder: Path) -> None:
         for name in [name for name in tensorrt_rtx.ComputeCapability.__members__ if name.startswith("SM")]:
             options = TensorRTOptions(compute_capabilities=(name,))
             start = time.perf_counter()
-            plan = compile_plan(tensorrt_rtx, graph, shape, options, None, lambda what, share: None)
+            with calm():
+                plan = compile_plan(tensorrt_rtx, graph, shape, options, None, lambda what, share: None)
             print(f"    {name}: {time.perf_counter() - start:.2f} s, {len(plan) / 1e6:.1f} MB", flush=True)
 
 
