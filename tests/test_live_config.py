@@ -88,6 +88,7 @@ def test_a_password_comes_from_a_variable_and_is_escaped(monkeypatch: pytest.Mon
         "rtsp://192.0.2.7/stream?user=admin&password=hush",
         "rtsp://192.0.2.7/user=admin_password=hush_channel=1",
         "http://hush@192.0.2.7/",
+        "rtmps://192.0.2.7:443/live2/hush-1234/hush",
     ],
 )
 def test_no_text_shows_a_secret(url: str) -> None:

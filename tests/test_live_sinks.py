@@ -229,6 +229,7 @@ def test_a_target_that_is_none_is_refused_before_anything_runs(to: str, sentence
 
 
 def test_targets_show_no_credentials() -> None:
-    target = SinkTarget.of("rtmp://me:hush@h/live/{name}?key=hush", "gate")
-    assert target.name == "rtmp://h/live/gate"
+    target = SinkTarget.of("rtmp://me:hush@h/live/{name}-hush?key=hush", "gate")
+    assert target.address.full == "rtmp://me:hush@h/live/gate-hush?key=hush"
+    assert target.name == "rtmp://h/live/…"
     assert "hush" not in repr(target)

@@ -13,6 +13,8 @@ from streamdehaze.errors import ConfigError
 _IN_TEXT = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/'\"<>]*@", re.IGNORECASE)
 _KEY_IN_PATH = re.compile(r"(?<![a-z])(pass(?:word|wd)?|pwd|token|secret|key)=[^&/_;?\s]*", re.IGNORECASE)
 """Some recorders want "…/user=admin_password=secret_channel=1"."""
+_STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.IGNORECASE)
+"""What follows the application in an RTMP address lets anybody send there."""
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
 
@@ -23,7 +25,7 @@ class Address:
     full: str = field(repr=False)
     """With user and password: for FFmpeg only."""
     shown: str
-    """Without user, password and query: for logs, pages and metrics."""
+    """Without user, password, query and stream key: for logs, pages and metrics."""
 
     @classmethod
     def of(cls, url: str, *, username: str | None = None, password: str | None = None) -> Address:
@@ -48,7 +50,7 @@ class Address:
         place = f"[{host}]" if host and ":" in host else host or ""
         if port is not None:
             place += f":{port}"
-        shown = urlunsplit((parts.scheme, place, _KEY_IN_PATH.sub(r"\1=…", parts.path), "", ""))
+        shown = without_secrets(urlunsplit((parts.scheme, place, parts.path, "", "")))
         user = username if username is not None else unquote(parts.username) if parts.username else None
         secret = password if password is not None else unquote(parts.password) if parts.password else None
         if user is not None or secret is not None:
@@ -72,8 +74,9 @@ class Address:
 
 
 def without_secrets(text: str) -> str:
-    """`text` with user, password and query taken out of every address in it."""
-    return _KEY_IN_PATH.sub(r"\1=…", _QUERY_IN_TEXT.sub(r"\1", _IN_TEXT.sub(r"\g<scheme>", text)))
+    """`text` with user, password, query and stream key taken out of every address in it."""
+    text = _QUERY_IN_TEXT.sub(r"\1", _IN_TEXT.sub(r"\g<scheme>", text))
+    return _KEY_IN_PATH.sub(r"\1=…", _STREAM_KEY.sub(r"\1/…", text))
 
 
 def read_secret(*, env: str | None = None, file: Path | None = None) -> str | None:
