@@ -62,7 +62,7 @@ class Connection:
         self.is_open = False
         self.has_pictures = False
         self.last_sign = time.monotonic()
-        """When the last picture came, or, while a keyframe is waited for, the last packet."""
+        """When the last picture came, or, while a keyframe is waited for, the last packet; at first, when it began."""
         self.fault: Fault | None = None
         """Why it is over; None at the end of a file."""
         self.over = False
@@ -102,7 +102,10 @@ class Connection:
                 self.fault = Fault("lost", f"{self._address.shown} ended its stream")
         except Exception as error:
             seconds = self._config.stall_seconds if self.is_open else self._config.open_seconds
-            self.fault = fault_of(error, self._address, timeout=seconds)
+            interrupted = not self.is_open and time.monotonic() - self.last_sign >= seconds
+            # What FFmpeg calls an interruption depends on where it was.
+            told = TimeoutError() if interrupted and isinstance(error, av.error.FFmpegError) else error
+            self.fault = fault_of(told, self._address, timeout=seconds)
         finally:
             with self.changed:
                 self.over = True
