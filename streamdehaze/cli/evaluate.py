@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
+
+from streamdehaze.cli.run import every
+from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamdehaze.evaluation import Report
@@ -18,9 +22,18 @@ if TYPE_CHECKING:
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole pictures: the paper's procedure.")
+@click.option(
+    "--steady",
+    type=click.Choice(["off", "low", "high"]),
+    default="off",
+    show_default=True,
+    help="As of `run`, on videos.",
+)
+@click.option("--every", type=every, default="1", show_default=True, metavar="K", help="As of `run`, on videos.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures only.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="A row per picture goes here.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Everything goes here.")
+@click.option("--trace", type=click.Path(path_type=Path), help="A plot of each video's steadiness over time goes here.")
 @click.option("--grid", type=click.Path(path_type=Path), help="A picture of the best and the worst goes here.")
 def command(
     data: Path,
@@ -29,15 +42,19 @@ def command(
     engine: str,
     network_size: int,
     exact: bool,
+    steady: Literal["off", "low", "high"],
+    every: int | Literal["auto"],
     limit: int | None,
     csv_file: Path | None,
     json_file: Path | None,
+    trace: Path | None,
     grid: Path | None,
 ) -> None:
     """Score a checkpoint on DATA: pairs of hazy and clear pictures or videos, pictures with depth, or hazy ones alone.
 
     PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for what became visible; for videos the error along
-    the true motion beside the truth's own, and the flicker of still pixels, in 8-bit levels.
+    the true motion beside the truth's own, what dehazing adds to still pixels, and the wobble of the brightness, in
+    8-bit levels.
     """
     from rich.console import Console
 
@@ -45,11 +62,14 @@ def command(
 
     try:
         from streamdehaze.evaluation import Extremes, evaluate
+        from streamdehaze.evaluation.trace import plot_trace
     except ModuleNotFoundError as error:
         raise click.ClickException(f"evaluation needs {error.name}: pip install 'streamdehaze[train]'") from None
     extremes = Extremes()
     with (
-        Dehazer(checkpoint, engine=engine, network_size=network_size, exact=exact) as dehazer,
+        Dehazer(
+            checkpoint, engine=engine, network_size=network_size, exact=exact, steady=steady, every=every
+        ) as dehazer,
         Console(stderr=True).status("dehazing") as status,
     ):
         report = evaluate(
@@ -61,12 +81,22 @@ def command(
             progress=lambda name: status.update(f"dehazing {name}"),
         )
         mode = "exact" if exact else f"fast, network size {network_size}"
-        facts = {**report.facts, "checkpoint": checkpoint, "mode": mode, "engine": dehazer.engine.name}
-    report = type(report)(facts, report.rows, report.sequences)
+        facts = {
+            **report.facts,
+            "checkpoint": checkpoint,
+            "mode": mode,
+            "engine": dehazer.engine.name,
+            "steady": steady,
+        }
+    report = replace(report, facts=facts)
     if csv_file:
         report.write_csv(csv_file)
     if json_file:
         report.write_json(json_file)
+    if trace:
+        if not report.traces:
+            raise ConfigError("--trace needs the frames of a video with their truth; DATA holds single pictures")
+        plot_trace(trace, report.traces, "error along the motion, levels")
     if grid:
         extremes.write(grid)
     _print(report)

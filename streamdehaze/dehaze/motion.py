@@ -59,25 +59,25 @@ def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
         now, before: RGB (3, rows, columns) in [0, 1].
         noise: standard deviation known so far.
     """
-    difference = np.abs(now - before).max(axis=0)
+    grey, grey_before = now.mean(axis=0), before.mean(axis=0)
+    difference = grey - grey_before
     floor = max(2.5 * noise, CHANGE_FLOOR)
-    changed = float((difference > floor).mean())
     flow, length, cut = None, 0.0, False
-    if changed > _MOVING_SHARE:
-        grey, moved = now.mean(axis=0), before
+    if float((np.abs(difference) > floor).mean()) > _MOVING_SHARE:
+        moved = grey_before
         if min(grey.shape) >= _SMALLEST:
             search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-            flow = np.asarray(search.calc(_bytes(grey), _bytes(before.mean(axis=0)), None), np.float32)  # type: ignore[call-overload]
-            moved = np.empty_like(before)
-            carry(before, flow, moved)
+            flow = np.asarray(search.calc(_bytes(grey), _bytes(grey_before), None), np.float32)  # type: ignore[call-overload]
+            moved = np.empty_like(grey_before)
+            carry(grey_before[None], flow, moved[None])
             length = float(np.abs(flow).mean())
-        step = now - moved
-        difference = np.abs(step).max(axis=0)
-        changed = float((difference > floor).mean())
-        light = float(np.abs(np.median(step.reshape(3, -1), axis=1)).max())
-        cut = light > _LIGHT_STEP or _correlation(grey, moved.mean(axis=0), noise) < _CUT_CORRELATION
+        difference = grey - moved
+        light = abs(float(np.median(difference[::2, ::2])))
+        cut = light > _LIGHT_STEP or _correlation(grey, moved, noise) < _CUT_CORRELATION
+    change = np.abs(difference)
+    changed = float((change > floor).mean())
     if not cut:
-        measured = 1.4826 / 2**0.5 * float(np.median(difference))
+        measured = 1.4826 / 2**0.5 * float(np.median(change[::2, ::2]))
         noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
     return Motion(flow, cut, changed + 0.02 * length, noise)
 

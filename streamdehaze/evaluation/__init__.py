@@ -3,6 +3,7 @@
 from streamdehaze.evaluation.evaluate import evaluate
 from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.report import Extremes, Report
+from streamdehaze.evaluation.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
 from streamdehaze.evaluation.visibility import Visibility, visibility
 
@@ -11,6 +12,8 @@ __all__ = [
     "Report",
     "Steadiness",
     "SteadinessMeter",
+    "Stillness",
+    "StillnessMeter",
     "Visibility",
     "evaluate",
     "psnr",

@@ -16,6 +16,7 @@ from streamdehaze.errors import SourceError
 from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
+from streamdehaze.evaluation.stillness import StillnessMeter
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.training.haze import Haze, HazeConfig
@@ -48,7 +49,7 @@ def evaluate(
 
     Args:
         folder: of a known layout, or of hazy pictures.
-        dehazer: what is scored.
+        dehazer: what is scored; it begins anew with each video, and with each picture of none.
         clear: folder of the clear pictures, if `folder` holds the hazy ones alone.
         limit: the first so many pictures only.
         extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
@@ -60,10 +61,14 @@ def evaluate(
     extremes = extremes or Extremes()
     lpips = find_lpips()
     rows: list[Row] = []
-    videos: dict[str, SteadinessMeter] = {}
+    videos: dict[str, tuple[SteadinessMeter, StillnessMeter]] = {}
+    before: str | None = None
     rule, pictures = _pictures(Path(folder), clear, limit)
     for name, sequence, hazy, truth in pictures:
         progress(name)
+        if sequence is None or sequence != before:
+            dehazer.reset()
+        before = sequence
         result = dehazer(hazy)
         row: dict[str, Value] = {"picture": name}
         shown = [hazy, result]
@@ -74,19 +79,23 @@ def evaluate(
                 row["lpips"] = lpips(result, truth)
             shown.append(truth)
             if sequence is not None:
-                videos.setdefault(sequence, SteadinessMeter()).add(result, truth)
+                steadiness, stillness = videos.setdefault(sequence, (SteadinessMeter(), StillnessMeter()))
+                steadiness.add(result, truth)
+                stillness.add(hazy, result)
         row |= asdict(visibility(hazy, result))
         rows.append(row)
         score = row["psnr"] if truth is not None else row["gradients"]
         assert isinstance(score, float)
         extremes.add(score, shown)
     sequences: list[Row] = [
-        {"sequence": name, **asdict(steadiness)}
-        for name, meter in videos.items()
-        if (steadiness := meter.steadiness) is not None
+        {"sequence": name, **asdict(along), **asdict(still)}
+        for name, meters in videos.items()
+        if (along := meters[0].steadiness) is not None and (still := meters[1].stillness) is not None
     ]
+    traces = {name: [result for result, _ in along.trace] for name, (along, _) in videos.items()}
+    traces |= {f"{name}, truth": [truth for _, truth in along.trace] for name, (along, _) in videos.items()}
     facts = {"folder": Path(folder).name, "layout": rule, "lpips": "yes" if lpips else "no weights on this machine"}
-    return Report(facts, rows, sequences)
+    return Report(facts, rows, sequences, traces)
 
 
 def _pictures(

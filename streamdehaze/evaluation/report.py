@@ -30,6 +30,8 @@ class Report:
     """One per picture; the first entry is its name."""
     sequences: Sequence[Row] = field(default=())
     """One per video."""
+    traces: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The error along the motion over each video's frames, and that of its truth; 8-bit levels."""
 
     @property
     def summary(self) -> dict[str, dict[str, float]]:

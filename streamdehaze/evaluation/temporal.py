@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
+MotionField = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
+"""Where each pixel was in the previous frame, (H, W, 2) in pixels (right, down), and whether it was seen there."""
+_LEAST = 0.1
+"""Error of the truth, in levels, that worst ratios are taken to at least: nothing moves in a frame below."""
 STILL_LEVELS = 1
 """Largest change of the truth, in 8-bit levels, of a pixel that counts as still."""
 
@@ -26,6 +30,8 @@ class Steadiness:
     """Mean difference of the result to its previous frame, moved along the truth's motion."""
     warped_error_of_truth: float
     """The same of the truth: what a perfect result would have."""
+    worst_warped_ratio: float
+    """The greatest ratio of the two of any frame."""
     flicker: float | None
     """Mean change of the result from frame to frame at still pixels; None if nothing is still."""
     brightness_jump: float
@@ -36,18 +42,25 @@ class SteadinessMeter:
     """Measures a video against its clear truth while it goes by, two frames in memory."""
 
     def __init__(self) -> None:
-        self._warped: list[float] = []
-        self._warped_truth: list[float] = []
+        self.trace: list[tuple[float, float]] = []
+        """The error along the motion, of the result and of the truth, for each frame but the first; 8-bit levels."""
         self._still_change, self._still_count, self._jump = 0.0, 0, 0.0
         self._previous: tuple[Bytes, Bytes] | None = None
 
-    def add(self, result: Bytes, truth: Bytes) -> None:
-        """Take the next frame, both (H, W, 3) RGB."""
+    def add(self, result: Bytes, truth: Bytes, motion: MotionField | None = None) -> None:
+        """Take the next frame, both (H, W, 3) RGB.
+
+        Args:
+            result: what dehazing made of it.
+            truth: what it should have become.
+            motion: to the previous frame, where it is known; else it is searched for in the truth.
+        """
         if self._previous is not None:
             old_result, old_truth = self._previous
-            motion, seen = motion_to_previous(truth, old_truth)
-            self._warped.append(_difference(result, _moved(old_result, motion), seen))
-            self._warped_truth.append(_difference(truth, _moved(old_truth, motion), seen))
+            flow, seen = motion or motion_to_previous(truth, old_truth)
+            self.trace.append(
+                (_difference(result, _moved(old_result, flow), seen), _difference(truth, _moved(old_truth, flow), seen))
+            )
             still = cv2.absdiff(truth, old_truth).max(axis=2) <= STILL_LEVELS
             self._still_change += float(cv2.absdiff(result, old_result)[still].sum()) / 3
             self._still_count += int(still.sum())
@@ -58,13 +71,15 @@ class SteadinessMeter:
     @property
     def steadiness(self) -> Steadiness | None:
         """Of the frames so far; None before the second."""
-        if not self._warped:
+        if not self.trace:
             return None
         flicker = self._still_change / self._still_count if self._still_count else None
-        return Steadiness(float(np.mean(self._warped)), float(np.mean(self._warped_truth)), flicker, self._jump)
+        result, truth = np.mean(self.trace, axis=0)
+        worst = max(error / max(least, _LEAST) for error, least in self.trace)
+        return Steadiness(float(result), float(truth), worst, flicker, self._jump)
 
 
-def motion_to_previous(frame: Bytes, previous: Bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def motion_to_previous(frame: Bytes, previous: Bytes) -> MotionField:
     """Where each pixel of `frame` was in `previous`, (H, W, 2) in pixels, and whether it was seen there."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     now, before = _grey(frame), _grey(previous)

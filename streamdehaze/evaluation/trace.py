@@ -1,0 +1,37 @@
+"""Measures over time as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from streamdehaze.errors import ConfigError
+
+
+def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) -> None:
+    """Draw one line a name over the frames' numbers into a picture.
+
+    Raises:
+        ConfigError: if matplotlib is not installed, or the picture cannot be written.
+    """
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise ConfigError("plotting needs matplotlib: pip install 'streamdehaze[plot]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(10, 4), layout="constrained")
+    for name, values in traces.items():
+        axes.plot(range(1, len(values) + 1), values, label=name, linewidth=0.9)
+    axes.set_xlabel("frame")
+    axes.set_ylabel(label)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the plot cannot be written to '{path}': {error}") from error
+    finally:
+        pyplot.close(figure)
