@@ -432,7 +432,10 @@ def _be_the_child(seed: Seed, path: Path, said: Path) -> None:
     faulthandler.enable(open(said, "a"))  # noqa: SIM115 (to the end of the process)
     import logging
 
+    import torch
+
     logging.disable(logging.CRITICAL)
+    torch.set_num_threads(1)  # those of the parent's pool did not come along; waiting for them would never end
     with open("/proc/self/statm") as statm:
         born_with = int(statm.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (born_with + MEMORY_BYTES,) * 2)
