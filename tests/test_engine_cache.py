@@ -142,6 +142,22 @@ def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) ->
     assert record.file not in said
 
 
+def test_what_openvino_compiled_is_used_again_but_never_altered(cache: EngineCache, tmp_path: Path) -> None:
+    from streamdehaze.engine.openvino import OpenVINOEngine
+
+    graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
+    clear = OpenVINOEngine(graph, cache=kept).infer(hazy)
+    (blob,) = kept.glob("*.blob")
+    whole, first = blob.read_bytes(), blob.stat()
+    assert np.array_equal(OpenVINOEngine(graph, cache=kept).infer(hazy), clear)
+    assert blob.stat().st_mtime_ns == first.st_mtime_ns  # not compiled anew
+    middle = len(whole) // 2
+    for harmed in (whole[:middle] + b"\xff" * 2000 + whole[middle + 2000 :], whole[:middle], b""):
+        blob.write_bytes(harmed)
+        assert np.array_equal(OpenVINOEngine(graph, cache=kept).infer(hazy), clear)
+    assert blob.stat().st_size > middle
+
+
 def test_a_replaced_checkpoint_makes_its_engine_stale(made: Path, cache: EngineCache, tmp_path: Path) -> None:
     record = the_engine(cache)
     mine = tmp_path / "mine.safetensors"

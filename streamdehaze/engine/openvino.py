@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from streamdehaze.engine.noted import drop_altered, note
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
@@ -73,7 +74,9 @@ class OpenVINOEngine:
         self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision]}
         if device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = self._threads
+        self._cache = cache
         if cache is not None:
+            drop_altered(cache.glob("*.blob"))
             self._config["CACHE_DIR"] = os.fspath(cache)
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
         self._singles: Counter[tuple[int, int]] = Counter()
@@ -148,6 +151,8 @@ class OpenVINOEngine:
         try:
             model.reshape([1, 3, height, width])
             compiled = self._core.compile_model(model, self._device, config)
+            if self._cache is not None:
+                note(self._cache.glob("*.blob"))
             count = 1 if mode == "latency" else int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
             return _Compiled(compiled, [compiled.create_infer_request() for _ in range(max(count, 1))])
         except RuntimeError as error:

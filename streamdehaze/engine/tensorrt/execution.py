@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamdehaze.engine.noted import drop_altered, note
 from streamdehaze.engine.onnx import INPUT, OUTPUT
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
@@ -112,7 +113,9 @@ class TensorRTEngine:
             kernels.parent.mkdir(parents=True, exist_ok=True)
             beside = kernels.with_suffix(".part")
             beside.write_bytes(bytes(self._cache.serialize()))
+            kernels.with_name(f"{kernels.name}.sha256").unlink(missing_ok=True)
             beside.replace(kernels)
+            note([kernels])
 
     @property
     def name(self) -> str:
@@ -201,6 +204,8 @@ class TensorRTEngine:
             return None, None
         config = self._engine.create_runtime_config()
         cache = config.create_runtime_cache()
+        if kernels.is_file():
+            drop_altered([kernels])
         if kernels.is_file():
             cache.deserialize(kernels.read_bytes())
         config.set_runtime_cache(cache)
