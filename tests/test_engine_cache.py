@@ -70,6 +70,23 @@ def test_the_build_verified_itself_against_pytorch(cache: EngineCache) -> None:
     assert record.verification.psnr_db > 45
 
 
+def test_an_engine_is_verified_on_a_real_photo_too(cache: EngineCache, tmp_path: Path) -> None:
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image's photos")
+    import cv2
+
+    photo = data.astronaut().astype(np.float32) / 255
+    cv2.imwrite(str(tmp_path / "hazy.png"), ((photo * 0.5 + 0.45) * 255).astype(np.uint8)[:, :, ::-1])
+    code, said = command("verify", "--picture", str(tmp_path / "hazy.png"))
+    assert code == 0, said
+    again = the_engine(cache).verification
+    assert again is not None
+    assert again.psnr_db is not None
+    assert again.psnr_db > 45
+    code, said = command("verify", "--picture", str(tmp_path / "gone.png"))
+    assert code == 1
+    assert "is missing or no picture" in said
+
+
 def test_a_kept_engine_opens_without_a_build_and_without_torch(made: Path, cache: EngineCache) -> None:
     program = f"""
 import sys

@@ -126,7 +126,8 @@ def show(name: str) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1)
-def verify(names: tuple[str, ...]) -> None:
+@click.option("--picture", type=click.Path(path_type=Path), help="A hazy photo of yours to compare on.")
+def verify(names: tuple[str, ...], picture: Path | None) -> None:
     """Compare engines with PyTorch in float32 again: those named, or all."""
     from streamdehaze.engine import EngineCache
     from streamdehaze.engine.build import verify_again
@@ -136,7 +137,7 @@ def verify(names: tuple[str, ...]) -> None:
     failed = False
     for record in [cache.named(name) for name in names] or cache.records():
         try:
-            verified = verify_again(record, cache)
+            verified = verify_again(record, cache, picture)
         except StreamDehazeError as error:
             failed = True
             click.echo(str(error), err=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 from streamdehaze.engine.backend import Backend, Progress, find_backend
 from streamdehaze.engine.cache import EngineCache, Record, State, engine_key, file_hash
 from streamdehaze.engine.order import Order
+from streamdehaze.engine.picture import read_hazy
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.verify import Verification, verify
 from streamdehaze.errors import EngineError, StreamDehazeError
+from streamdehaze.frame import FloatArray
 from streamdehaze.network import load_network
 
 
@@ -85,8 +87,10 @@ def build_engine(
         return record
 
 
-def verify_file(order: Order, backend: Backend, file: Path, work_folder: Path) -> Verification:
-    """Compare an engine file with PyTorch in float32.
+def verify_file(
+    order: Order, backend: Backend, file: Path, work_folder: Path, picture: FloatArray | None = None
+) -> Verification:
+    """Compare an engine file with PyTorch in float32, on drawn pictures or on one of the order's shape.
 
     Raises:
         EngineError: if the runtime refuses the file.
@@ -99,15 +103,21 @@ def verify_file(order: Order, backend: Backend, file: Path, work_folder: Path) -
             load_network(order.checkpoint), precision="float32", threads=order.recipe.openvino.threads
         )
         shape = order.shape.batch, order.shape.height, order.shape.width
-        return verify(engine, reference, shape, order.recipe.floor_db)
+        return verify(engine, reference, shape, order.recipe.floor_db, picture=picture)
     finally:
         engine.close()
 
 
-def verify_again(record: Record, cache: EngineCache) -> Record:
+def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) -> Record:
     """Compare a kept engine with PyTorch once more, and keep what was found in its record.
 
+    Args:
+        record: of the engine.
+        cache: where it lies.
+        photo: a hazy photo to compare on, shrunk to the engine's size; drawn pictures are taken if left out.
+
     Raises:
+        SourceError: if the photo cannot be read.
         EngineError: if the engine is damaged or out of date, its runtime is missing or its device is not here.
     """
     order = Order(record.checkpoint, record.recipe, record.shape)
@@ -116,7 +126,8 @@ def verify_again(record: Record, cache: EngineCache) -> Record:
         raise EngineError(f"{record.file} cannot be verified: {why}; build it again")
     if not backend.runs_here:
         raise EngineError(f"{record.file} was built for {device_in_words(record)}, which is not here")
-    found = verify_file(order, backend, cache.path(record), cache.work_folder(record))
+    picture = None if photo is None else read_hazy(photo, record.shape.height, record.shape.width)
+    found = verify_file(order, backend, cache.path(record), cache.work_folder(record), picture)
     record = record.model_copy(update={"verification": found, "state": _state(found)})
     cache.write(record)
     return record

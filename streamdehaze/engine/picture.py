@@ -1,10 +1,13 @@
-"""A hazy picture drawn from a seed: what engines are verified and timed on."""
+"""What engines are verified and timed on: hazy pictures drawn from a seed, or a photo."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from streamdehaze.errors import SourceError
 from streamdehaze.frame import FloatArray
 
 
@@ -16,6 +19,20 @@ def hazy_pictures(batch: int, height: int, width: int) -> FloatArray:
     """
     random = np.random.default_rng(7)
     return np.stack([_draw(random, height, width) for _ in range(batch)])
+
+
+def read_hazy(photo: Path, height: int, width: int) -> FloatArray:
+    """A photo as an engine sees it, (3, H, W) RGB in [0, 1]; its shape is not kept.
+
+    Raises:
+        SourceError: if it is missing or no picture.
+    """
+    pixels = cv2.imread(str(photo)) if photo.is_file() else None
+    if pixels is None:
+        raise SourceError(f"'{photo}' is missing or no picture")
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    picture: FloatArray = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32) / np.float32(255)
+    return picture
 
 
 def _texture(random: np.random.Generator, height: int, width: int, channels: int) -> FloatArray:

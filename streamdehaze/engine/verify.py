@@ -46,9 +46,14 @@ def psnr(a: FloatArray, b: FloatArray) -> float:
 
 
 def verify(
-    engine: Engine, reference: Engine, shape: tuple[int, int, int], floor_db: float, repeats: int = 5
+    engine: Engine,
+    reference: Engine,
+    shape: tuple[int, int, int],
+    floor_db: float,
+    repeats: int = 5,
+    picture: FloatArray | None = None,
 ) -> Verification:
-    """Compare an engine with the PyTorch engine (float32) on drawn hazy pictures, and time both by turns.
+    """Compare an engine with the PyTorch engine (float32) on hazy pictures, and time both by turns.
 
     Args:
         engine: under test.
@@ -56,8 +61,9 @@ def verify(
         shape: (batch, height, width).
         floor_db: PSNR the worst picture must reach.
         repeats: timed batches of each; the best counts.
+        picture: a hazy picture, (3, height, width) RGB in [0, 1], to take in place of drawn ones.
     """
-    hazy = hazy_pictures(*shape)
+    hazy = hazy_pictures(*shape) if picture is None else np.stack([picture] * shape[0])
     got, wanted = engine.infer(hazy), reference.infer(hazy)
     finite = bool(np.isfinite(got).all())
     worst = min(psnr(g, w) for g, w in zip(got, wanted, strict=True)) if finite else None
