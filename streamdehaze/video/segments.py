@@ -287,6 +287,7 @@ class SegmentFileSink:
     def _take_folder(self) -> None:
         try:
             self.folder.mkdir(exist_ok=True)
+            sync_folder(self.folder.parent)
         except FileExistsError as error:
             raise SinkError(f"'{self.folder}' is a file; its name is needed for a folder of segments") from error
         lock = FileLock(self.folder / "lock", thread_local=False)  # another thread lets go of it

@@ -12,6 +12,7 @@ import av.error
 from av.container import OutputContainer
 
 from streamdehaze.errors import SinkError
+from streamdehaze.video.durable import rename_durably, sync_file
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Target:
         return av.open(place, "w", format=self.format, metadata_errors="surrogateescape")
 
     def publish(self) -> None:
-        """Give the finished file its name."""
+        """Give the finished file its name, once its content is on the disk."""
         if self.path is not None and self.partial is not None:
-            os.replace(self.partial, self.path)
+            sync_file(self.partial)
+            rename_durably(self.partial, self.path)
 
     def discard(self) -> None:
         """Remove the partial file."""
