@@ -157,6 +157,8 @@ def test_the_verdict_tells_what_was_measured_to_change_it_and_no_more() -> None:
     assert changes(slow, rows) == "; network size 192 gave 30.0 fps (1.50 ×)"
     assert changes(smaller, rows) == "; batch 8 gave 40.0 fps (1.33 ×)"
     assert changes(both, rows) == ""
+    unsteady = replace(smaller, timing=replace(smaller.timing, spread=0.4))
+    assert changes(slow, [slow, unsteady]) == ""
 
 
 def test_markdown_has_a_table_a_combination_and_the_verdicts(report: BenchReport, tmp_path: Path) -> None:

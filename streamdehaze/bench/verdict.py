@@ -33,11 +33,15 @@ def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
 
 
 def changes(row: Row, rows: Sequence[Row]) -> str:
-    """What made the pipeline of `row` faster, of all that was measured with one thing other than there; may be ""."""
+    """What made the pipeline of `row` faster, of all that was measured with one thing other than there; may be "".
+
+    A gain counts if it is more than the rounds of the two differed among themselves.
+    """
     found = []
     for other in sorted(rows, key=lambda other: -other.timing.fps):
         gain = other.timing.fps / row.timing.fps
-        if (other.part, other.size) != (row.part, row.size) or gain < _WORTH_SAYING:
+        sure = other.timing.fps * (1 - other.timing.spread) > row.timing.fps * (1 + row.timing.spread)
+        if (other.part, other.size) != (row.part, row.size) or gain < _WORTH_SAYING or not sure:
             continue
         facts = {
             f"network size {other.network_size}": other.network_size != row.network_size,
