@@ -14,6 +14,7 @@ pytest.importorskip("pydantic")
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter
 from streamdehaze.evaluation.reprojection import motion_from_depth
 from streamdehaze.evaluation.trace import plot_trace
+from streamdehaze.training.picture import read_depth
 
 
 def texture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -69,6 +70,16 @@ def test_depth_and_poses_give_the_motion_and_what_was_hidden() -> None:
     assert not seen[0, 0]  # unknown
     assert not seen[30, 50]  # was behind the box
     assert not seen[5, 79]  # was outside
+
+
+def test_unknown_depth_takes_the_nearest_distance_whichever_way_cameras_mark_it(tmp_path: Path) -> None:
+    millimetres = np.full((20, 30), 2000, np.uint16)
+    millimetres[:, 15:] = 4000
+    millimetres[3, 3], millimetres[10, 25] = 0, 65535
+    cv2.imwrite(str(tmp_path / "a.depth.png"), millimetres)
+    depth = read_depth(tmp_path / "a.depth.png")
+    assert np.allclose(depth[:, :15], 0.5)
+    assert np.allclose(depth[:, 15:], 1)
 
 
 def test_known_motion_is_used_and_each_frame_is_kept() -> None:

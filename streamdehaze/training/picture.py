@@ -35,8 +35,8 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
 def read_depth(path: Path) -> npt.NDArray[np.float32]:
     """A depth map as (H, W) distance relative to the far end of the scene.
 
-    8 bit is taken as relative (255 is 1.2), 16 bit as millimetres with 0 for unknown; unknown pixels take the distance
-    of the nearest known one.
+    8 bit is taken as relative (255 is 1.2), 16 bit as millimetres with 0 and 65535 for unknown; unknown
+    pixels take the distance of the nearest known one.
 
     Raises:
         SourceError: if the file is missing, damaged, or knows no distance at all.
@@ -45,7 +45,7 @@ def read_depth(path: Path) -> npt.NDArray[np.float32]:
     if pixels.dtype == np.uint8:
         relative: npt.NDArray[np.float32] = pixels.astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
         return relative
-    known = pixels > 0
+    known = (pixels > 0) & (pixels < 65535)
     if not known.any():
         raise SourceError(f"{path} holds no known distance")
     _, nearest = cv2.distanceTransformWithLabels(
