@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from streamdehaze.cli import main
 from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.verify import psnr
@@ -77,6 +79,24 @@ def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplo
     (record,) = caplog.records
     assert "PyTorch goes on" in record.message
     assert "cannot be kept in" in record.message
+
+
+def test_run_insists_on_the_engine_when_asked_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnx")
+    import cv2
+
+    hazy = tmp_path / "hazy.png"
+    cv2.imwrite(str(hazy), (HAZY[0].transpose(1, 2, 0)[:, :, ::-1] * 255).astype(np.uint8))
+    arguments = ["run", str(hazy), "--engine", "openvino", "--engine-wait", "--network-size", "64"]
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "openvino cpu" in result.output
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(hazy / "engines"))  # below a file
+    result = CliRunner().invoke(main, [*arguments, "--overwrite"])
+    assert result.exit_code == 1
+    assert "cannot be kept in" in result.output
 
 
 def test_one_photo_starts_no_build(tmp_path: Path) -> None:

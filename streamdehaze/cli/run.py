@@ -79,7 +79,10 @@ def every(text: str) -> int | Literal["auto"]:
 )
 @click.option("--recursive", is_flag=True, help="Take the folders inside folders too.")
 @click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
-@click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
+@click.option(
+    "--engine", default="auto", show_default=True, help="auto, torch, openvino, tensorrt, or a recipe (.toml)."
+)
+@click.option("--engine-wait", is_flag=True, help="Wait until the engine is built; else PyTorch serves meanwhile.")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 (unchanged) to 1.")
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
@@ -154,6 +157,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
     with Dehazer(
         options["checkpoint"],
         engine=options["engine"],
+        engine_wait=options["engine_wait"],
         strength=options["strength"],
         network_size=options["network_size"],
         exact=options["exact"],

@@ -31,6 +31,7 @@ class Dehazer:
     Args:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
+        engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
         strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed); may be set at any time.
         network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
         exact: run the network on the whole frame.
@@ -52,6 +53,7 @@ class Dehazer:
         checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
         *,
         engine: str | Engine = "auto",
+        engine_wait: bool = False,
         strength: float = 1.0,
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
@@ -72,7 +74,9 @@ class Dehazer:
         self._exact = exact
         self.checkpoint = os.fspath(checkpoint)
         self._asked = engine if isinstance(engine, str) else None
-        self.engine: Engine = open_engine(checkpoint, engine) if isinstance(engine, str) else engine
+        self.engine: Engine = (
+            engine if not isinstance(engine, str) else open_engine(checkpoint, engine, wait=engine_wait)
+        )
 
     @property
     def strength(self) -> float:
