@@ -56,7 +56,8 @@ def guarded(pipeline: RenderedPipeline) -> Iterator[WebServer]:
 
 @pytest.fixture
 def client(server: WebServer) -> Iterator[Any]:
-    with httpx.Client(base_url=server.url, timeout=10) as running:
+    # A kept connection may be closed by the server just when the next request is sent, if the machine is busy.
+    with httpx.Client(base_url=server.url, timeout=30, headers={"Connection": "close"}) as running:
         yield running
 
 
@@ -221,7 +222,7 @@ def test_a_port_in_use_is_said_in_words(pipeline: RenderedPipeline, server: WebS
 
 
 def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
-    with httpx.Client(base_url=guarded.url) as stranger:
+    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=30) as stranger:
         for path in (
             "/",
             "/api/cameras",
@@ -242,7 +243,7 @@ def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
 
 
 def test_the_token_opens_by_header_and_by_cookie(guarded: WebServer) -> None:
-    with httpx.Client(base_url=guarded.url) as visitor:
+    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=30) as visitor:
         assert visitor.get("/api/cameras", headers=bearer(TOKEN)).status_code == 200
         login = visitor.post("/login", data={"token": TOKEN})
         cookie = login.headers["set-cookie"]
@@ -452,7 +453,7 @@ def test_no_secret_in_any_answer_or_log_line(pipeline: RenderedPipeline) -> None
     try:
         server = WebServer(pipeline, Address(port=0), token=TOKEN)
         server.start()
-        with httpx.Client(base_url=server.url, headers=bearer(TOKEN)) as reader:
+        with httpx.Client(base_url=server.url, headers={**bearer(TOKEN), "Connection": "close"}) as reader:
             paths = ["/", "/login", "/api/cameras", "/metrics", "/healthz", "/readyz", "/cameras/gate/snapshot", "/x"]
             texts = [(reader.get(path), path) for path in paths]
         for answer, path in texts:
