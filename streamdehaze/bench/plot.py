@@ -10,6 +10,8 @@ from streamdehaze.bench.quality import Quality
 from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.errors import StreamDehazeError
 
+_BINS = 50
+
 
 def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> None:
     """Draw the pipeline's frames a second by size and combination, a histogram of the latency of one frame, and, where
@@ -61,15 +63,13 @@ def _throughput(axes: Any, rows: list[Row]) -> None:
 
 def _latency(axes: Any, rows: list[Row]) -> None:
     # Each its own share of calls, so that a slow combination with few calls is as tall as a quick one.
-    for row in dict.fromkeys((r.size, r.network_size, r.checkpoint, r.engine) for r in rows):
-        found = [
-            v for r in rows if (r.size, r.network_size, r.checkpoint, r.engine) == row for v in r.timing.latencies_ms
-        ]
+    longest = max((value for row in rows for value in row.timing.latencies_ms), default=1.0)
+    edges = [longest * index / _BINS for index in range(_BINS + 1)]
+    for facts in dict.fromkeys((r.size, r.checkpoint, r.network_size, r.engine) for r in rows):
+        same = [r for r in rows if (r.size, r.checkpoint, r.network_size, r.engine) == facts]
+        found = [value for row in same for value in row.timing.latencies_ms]
         weights = [100 / len(found)] * len(found)
-        size, network_size, checkpoint, engine = row
-        axes.hist(
-            found, bins=30, weights=weights, histtype="step", label=f"{size}, {checkpoint}, {network_size}, {engine}"
-        )
+        axes.hist(found, bins=edges, weights=weights, histtype="step", label=", ".join(str(fact) for fact in facts))
     axes.set_xlim(left=0)
     axes.set_xlabel("milliseconds, one frame host to host")
     axes.set_ylabel("% of frames")
