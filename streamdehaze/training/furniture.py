@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.training.roomcaster import BOOKS, PICTURE, PLAIN, TINTED
+from streamdehaze.training.roomcaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
 
 
 @dataclass
@@ -56,6 +56,8 @@ def _colour(rng: np.random.Generator, low: float, high: float, saturation: float
 def paint_walls(rng: np.random.Generator, textures: int) -> npt.NDArray[np.float64]:
     """(6, 6) of left, right, floor, ceiling, back, front: colour (3), finish, texture, repeats a metre."""
     wall = _colour(rng, 0.35, 0.9, 0.3) if rng.random() < 0.8 else _colour(rng, 0.1, 0.6, 0.9)
+    if rng.random() < 0.5:  # most real walls are white to beige
+        wall = rng.uniform(0.35, 0.9) * np.array([1.0, rng.uniform(0.85, 1.0), rng.uniform(0.65, 0.95)])
     accent = _colour(rng, 0.2, 0.85, 0.8) if rng.random() < 0.3 else wall
     floor = _colour(rng, 0.04, 0.4, 0.4) * (np.array([1, 0.7, 0.45]) if rng.random() < 0.6 else 1.0)
     ceiling = _colour(rng, 0.65, 0.92, 0.15)
@@ -78,14 +80,18 @@ def place_lights(rng: np.random.Generator, room: npt.NDArray[np.float64]) -> npt
     return np.array(rows)
 
 
-def furnish(rng: np.random.Generator, room: npt.NDArray[np.float64], textures: int) -> npt.NDArray[np.float64]:
-    """The rows of `Furniture` for a room of half width, height and half length in metres."""
+def furnish(
+    rng: np.random.Generator, room: npt.NDArray[np.float64], wall: npt.NDArray[np.float64], textures: int
+) -> npt.NDArray[np.float64]:
+    """The rows of `Furniture` for a room of half width, height and half length in metres and a wall's colour (3)."""
     decorator = _Decorator(rng, room, textures)
-    for _ in range(rng.integers(2, 8)):
+    if rng.random() < 0.4:
+        decorator.put_up_a_partition(wall)
+    for _ in range(rng.integers(2, 10)):
         decorator.hang_on_a_wall()
     for _ in range(rng.integers(1, 4)):
         decorator.set_a_table()
-    for _ in range(rng.integers(1, 6)):
+    for _ in range(rng.integers(1, 8)):
         decorator.place_a_block()
     if rng.random() < 0.5:
         decorator.lay_a_carpet()
@@ -102,14 +108,26 @@ class _Decorator:
         self._rng, self._textures = rng, textures
         self._hx, self._height, self._hz = room
 
+    def put_up_a_partition(self, colour: npt.NDArray[np.float64]) -> None:
+        """A wall across the room with an opening, through which another room is seen, farther and lit otherwise."""
+        rng, hx, height = self._rng, self._hx, self._height
+        z, middle, gap = rng.uniform(0.0, 0.7) * self._hz, rng.uniform(-0.7, 0.7) * hx, rng.uniform(0.4, 1.3)
+        top = rng.uniform(1.95, height) if rng.random() < 0.7 else height
+        for left, right in ((-hx, middle - gap), (middle + gap, hx)):
+            if right > left:
+                half = ((right - left) / 2, height / 2, 0.07)
+                self.things.add(((left + right) / 2, height / 2, z), half, colour)
+        if top < height:
+            self.things.add((middle, (top + height) / 2, z), (gap, (height - top) / 2, 0.07), colour)
+
     def hang_on_a_wall(self) -> None:
         """A painting, a window or a door."""
         rng, hx, hz = self._rng, self._hx, self._hz
         along, side = rng.uniform(-0.85, 0.85), rng.integers(3)
         w, h, y = rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.6), rng.uniform(1.2, 1.8)
-        kind, glow = rng.random(), 0.0
+        kind, glow, repeats = rng.random(), 0.0, 1.0
         if kind < 0.3:  # a window
-            w, h, glow = rng.uniform(0.4, 1.1), rng.uniform(0.4, 0.9), rng.uniform(0.5, 3.0)
+            w, h, glow = rng.uniform(0.4, 1.1), rng.uniform(0.4, 0.9), np.exp(rng.uniform(-1.5, 1.1))
         elif kind < 0.45:  # a door
             w, h, y = 0.45, 1.0, 1.0
         centre = ((along * hx, y, hz), (-hx, y, along * hz), (hx, y, along * hz))[side]
@@ -119,7 +137,9 @@ class _Decorator:
         plain = 0.3 <= kind < 0.45 or (glow > 0 and rng.random() < 0.6)
         colour = np.ones(3) if glow else _colour(rng, 0.05, 0.95, 0.8)
         finish = PLAIN if plain else PICTURE
-        self.things.add(centre, half, colour, glow=glow, finish=finish, texture=self._texture())
+        if glow and rng.random() < 0.4:
+            finish, repeats = BLINDS, rng.uniform(10, 30)
+        self.things.add(centre, half, colour, glow=glow, finish=finish, texture=self._texture(), repeats=repeats)
 
     def set_a_table(self) -> None:
         """A table, chairs around it, and what lies on it."""

@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
-PLAIN, TINTED, PICTURE, BOOKS = 0.0, 1.0, 2.0, 3.0
-"""Finishes of a surface: one colour, the grain of a texture, a texture's own colours, rows of spines."""
+PLAIN, TINTED, PICTURE, BOOKS, BLINDS = 0.0, 1.0, 2.0, 3.0, 4.0
+"""Finishes of a surface: one colour, the grain of a texture, a texture's own colours, rows of spines, slats."""
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -52,6 +52,9 @@ def _meet(block, ox, oy, oz, dx, dy, dz):
 def _paint(textures, finish, texture, u, v, r, g, b):
     """Colour of a surface of the given finish at (u, v), in repeats of its texture."""
     size = textures.shape[1]
+    if finish == BLINDS:
+        slat = 0.5 if v - math.floor(v) < 0.4 else 1.0
+        return r * slat, g * slat, b * slat
     if finish == BOOKS:  # coloured spines between dark boards
         shelf, spine = math.floor(v * 4), math.floor(u * 22)
         if v * 4 - shelf < 0.12:

@@ -44,7 +44,7 @@ def render_room(seed: int, textures: Bytes, height: int = 240, width: int = 320)
         [rng.uniform(1.5, 3.5), rng.uniform(2.3, 3.2), rng.uniform(1.8, 5.0)]
     )  # half width, height, half length
     walls = paint_walls(rng, len(textures))
-    furniture = furnish(rng, room, len(textures))
+    furniture = furnish(rng, room, walls[5, :3], len(textures))
     lights = place_lights(rng, room)
     away = rng.uniform(0.55, 0.97)
     eye = np.array([rng.uniform(-0.8, 0.8) * room[0], rng.uniform(1.1, 1.9), -away * room[2]])
@@ -52,7 +52,7 @@ def render_room(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     focal = width / 2 / math.tan(math.radians(rng.uniform(52, 78)) / 2)
     light, depth = trace_room(height, width, focal, eye, yaw, pitch, room, walls, furniture, lights, textures)
     # Exposed as a camera would: the middle tones decide, windows and lamps blow out.
-    exposure = rng.uniform(0.35, 0.6) / np.percentile(light.mean(axis=2), rng.uniform(50, 75))
+    exposure = np.exp(rng.uniform(-2.2, -0.6)) / np.percentile(light.mean(axis=2), rng.uniform(50, 75))
     tone = 1 / rng.uniform(1.7, 2.4)
     picture = np.clip(light * exposure, 0, 1) ** tone
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
