@@ -76,6 +76,59 @@ def test_sigterm_finishes_the_files(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
+@contextmanager
+def python_that(folder: Path, name: str, code: str) -> Iterator[dict[str, str]]:
+    """An environment in which Python finds this module before all others."""
+    (folder / name).write_text(code)
+    yield {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", ""))))}
+
+
+def test_nothing_is_waited_for_once_the_files_are_finished(tmp_path: Path) -> None:
+    arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "{name}-clear.mp4", "--engine", "torch"]
+    slow_runtime = "import atexit, time\natexit.register(time.sleep, 600)\n"
+    with python_that(tmp_path, "sitecustomize.py", slow_runtime) as environment, live(*arguments, **environment) as it:
+        wait_until(lambda: it.says("sends to"), 60, "it sends")
+        assert it.ends(signal.SIGTERM) == 0
+    (clear,) = tmp_path.glob("film-clear-*.mp4")
+    with av.open(str(clear)) as container:
+        assert next(container.decode(video=0)).width > 0
+
+
+def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Path) -> None:
+    slow_import = "import sys, time\nprint('opening', file=sys.stderr, flush=True)\ntime.sleep(600)\n"
+    with (
+        python_that(tmp_path, "openvino.py", slow_import) as environment,
+        live(film(tmp_path), "--engine", "openvino", **environment) as it,
+    ):
+        wait_until(lambda: it.says("opening"), 60, "it opens the engine")
+        assert it.ends(signal.SIGTERM) == 0
+
+
+_STUCK = """
+import logging, time
+from streamdehaze.live.departure import Departure
+logging.basicConfig(format="%(message)s")
+with Departure() as departure:
+    departure.has_work = True
+    logging.warning("at work")
+    departure.told.wait()
+    logging.warning("finishing")
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("signals", "code"), [([signal.SIGTERM], 1), ([signal.SIGTERM, signal.SIGINT], 130)])
+def test_what_cannot_be_finished_is_left_in_time_or_at_a_second_signal(signals: list[int], code: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", _STUCK], stderr=subprocess.PIPE, text=True) as process:
+        stuck = Live(process)
+        wait_until(lambda: stuck.says("at work"), 60, "it works")
+        for number in signals[:-1]:
+            process.send_signal(number)
+            wait_until(lambda: stuck.says("finishing"), 60, "it hears the first signal")
+        assert stuck.ends(signals[-1]) == code
+    assert stuck.says("leaving all the same") == (code == 1)
+
+
 def test_files_that_end_end_the_command(tmp_path: Path) -> None:
     with live(film(tmp_path, frames=5), "--to", tmp_path / "clear.mkv", "--engine", "torch") as running:
         assert running.process.wait(60) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
+    from streamdehaze.live.departure import Departure
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -85,41 +85,42 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
     _log_to_standard_error(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
+    from streamdehaze.live.departure import Departure
 
     config = _configuration(urls, options)
-    stop = threading.Event()
-    reload = threading.Event()
     token = _page_token(options)
-    _on_signals(stop, reload)
-    with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
-        pipeline = LivePipeline(
-            config.camera,
-            dehazer=dehazer,
-            network_size=config.network_size,
-            batch_size=config.batch_size,
-            adapt=config.adapt,
-        )
-        page = _serve(pipeline, options, token, stop)
-        try:
-            pipeline.start()
-            _run(pipeline, config, stop, reload, lambda: _configuration(urls, options))
-        finally:
-            pipeline.stop(_STOP_SECONDS)
-            if page is not None:
-                page()
-    if pipeline.error is not None:
-        raise pipeline.error
+    with Departure() as departure:
+        with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
+            pipeline = LivePipeline(
+                config.camera,
+                dehazer=dehazer,
+                network_size=config.network_size,
+                batch_size=config.batch_size,
+                adapt=config.adapt,
+            )
+            page = _serve(pipeline, options, token, departure.told)
+            try:
+                departure.has_work = True
+                pipeline.start()
+                _run(pipeline, config, departure, lambda: _configuration(urls, options))
+            finally:
+                pipeline.stop(_STOP_SECONDS)
+                if page is not None:
+                    page()
+        if pipeline.error is not None:
+            raise pipeline.error
+        departure.leave()
 
 
 def _run(
     pipeline: LivePipeline,
     config: LiveConfig,
-    stop: threading.Event,
-    reload: threading.Event,
+    departure: Departure,
     read: Callable[[], LiveConfig],
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
-    while not stop.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
+    told, reload = departure.told, departure.reload
+    while not told.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
         if reload.is_set():
             reload.clear()
             try:
@@ -216,16 +217,3 @@ def _log_to_standard_error(form: str, *, quiet: bool, verbose: bool) -> None:
     package.handlers = [handler]
     package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     package.propagate = False
-
-
-def _on_signals(stop: threading.Event, reload: threading.Event) -> None:
-    """SIGTERM and Ctrl-C stop, a second one at once; SIGHUP reads the configuration again."""
-
-    def handle(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, lambda number, frame: reload.set())

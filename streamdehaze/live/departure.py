@@ -1,0 +1,99 @@
+"""How the process hears that it shall go, and goes: what is being written is finished, nothing else is waited for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+log = logging.getLogger("streamdehaze.live")
+
+LEAVE_SECONDS = 4.6
+"""From the signal to the end of the process at the latest; five are promised."""
+_TELL_SECONDS = 0.2
+_UNFINISHED = 1
+
+
+class Departure:
+    """Hears SIGTERM, Ctrl-C and SIGHUP while it is entered, and sees to it that the process leaves in time.
+
+    Python runs handlers of signals in the main thread, between two steps of its own: not before a library has been
+    loaded or an engine compiled, which may take a minute. A thread that reads what the interpreter writes for each
+    signal (`signal.set_wakeup_fd`) hears them at once. And to take PyTorch, OpenVINO and the interpreter apart needs
+    half a second of processor time, ten seconds on a busy machine, with nothing left to gain: `leave` skips it.
+
+    Enter it in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        """Set by the first SIGTERM or Ctrl-C; a second one ends the process on the spot."""
+        self.reload = threading.Event()
+        """Set by SIGHUP; whoever reads the configuration again clears it."""
+        self.has_work = False
+        """Whether files and streams have to be finished; until it is set, the process leaves as soon as it is told."""
+        self._deadline: float | None = None
+        self._before: dict[int, Any] = {}
+        self._wakeup = -1
+        self._reader, self._writer = socket.socketpair()
+        self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+
+    def __enter__(self) -> Departure:
+        self._writer.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None:
+                self._before[number] = signal.signal(number, _heard_elsewhere)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        if not self.told.is_set():  # else the thread goes on watching the clock
+            self._writer.close()
+            self._thread.join()
+            self._reader.close()
+
+    def leave(self) -> None:
+        """End the process here and now, if it was told to go; everything must have been finished and closed."""
+        if self.told.is_set():
+            os._exit(0)  # lines of the log are flushed as they are written
+
+    def _listen(self) -> None:
+        while numbers := self._hear():
+            for number in numbers:
+                if number == getattr(signal, "SIGHUP", None):
+                    self.reload.set()
+                elif number in (signal.SIGINT, signal.SIGTERM):
+                    if self.told.is_set():
+                        os._exit(128 + number)
+                    self.told.set()
+                    if not self.has_work:
+                        os._exit(0)
+                    self._deadline = time.monotonic() + LEAVE_SECONDS
+
+    def _hear(self) -> bytes:
+        if self._deadline is not None:
+            self._reader.settimeout(max(0.001, self._deadline - time.monotonic()))
+        try:
+            return self._reader.recv(64)
+        except TimeoutError:
+            said = "not everything could be finished in %g s; leaving all the same"
+            teller = threading.Thread(target=log.error, args=(said, LEAVE_SECONDS), daemon=True)
+            teller.start()
+            teller.join(_TELL_SECONDS)  # whoever should read the log may be what everything waits for
+            os._exit(_UNFINISHED)
+
+
+def _heard_elsewhere(number: int, frame: FrameType | None) -> None:
+    """A handler there has to be, or the signal would do what the system does with it."""
