@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from streamdehaze.training.haze import Haze, HazeConfig
+from streamdehaze.training.haze import Haze, HazeConfig, leave_sky
 from streamdehaze.training.look import LookConfig, vary_look
-from streamdehaze.training.rooms import TEXTURE_SIZE, render_room
+from streamdehaze.training.picture import SKY_DEPTH
+from streamdehaze.training.rendered import TEXTURE_SIZE, render_room, render_town
 from training_data import depth, picture
 
 PLAIN = HazeConfig(clear=0, offset=0, uneven=0, bright=0, tinted=0, slope=0, noisy=0, codec=0)
@@ -104,3 +105,25 @@ def test_a_room_is_a_picture_with_the_depth_of_its_walls() -> None:
     # Walls, floor and ceiling are planes: along a row, inverse depth is linear, its second difference none.
     bend = np.abs(np.diff(1 / far.astype(np.float64), n=2, axis=1))
     assert np.median(bend) < 1e-3
+
+
+def test_a_town_has_a_sky_behind_everything() -> None:
+    textures = rng().integers(0, 256, (4, TEXTURE_SIZE, TEXTURE_SIZE, 3), dtype=np.uint8)
+    town, far = render_town(5, textures, 60, 80)
+    again, _ = render_town(5, textures, 60, 80)
+    np.testing.assert_array_equal(town, again)
+    sky = far == np.float32(SKY_DEPTH)
+    assert 0.02 < sky.mean() < 0.9
+    assert far[~sky].max() < SKY_DEPTH - 0.04
+    assert sky[:20].mean() > sky[40:].mean()
+
+
+def test_the_sky_is_to_be_left_as_it_is_seen() -> None:
+    clear = np.full((8, 8, 3), 0.2, np.float32)
+    depth = np.full((8, 8), 0.5, np.float32)
+    depth[:4] = SKY_DEPTH
+    hazy = Haze.draw(HazeConfig(clear=0), rng()).through_air(clear, depth)
+    wanted = leave_sky(clear, hazy, depth)
+    np.testing.assert_allclose(wanted[:4], hazy[:4], atol=1e-5)
+    np.testing.assert_array_equal(wanted[4:], clear[4:])
+    assert np.abs(hazy[:4] - clear[:4]).min() > 0.1

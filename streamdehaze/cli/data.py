@@ -1,17 +1,21 @@
-"""`streamdehaze data`: looks at data sets, and makes rooms to train on."""
+"""`streamdehaze data`: looks at data sets, and renders scenes to train on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from streamdehaze.training.rendered import Kind
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.group(name="data")
 def command() -> None:
-    """Look at data sets before training, and render rooms to train on."""
+    """Look at data sets before training, and render scenes to train on."""
 
 
 @command.command()
@@ -48,13 +52,27 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
 @click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many rooms.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the first room.")
 def rooms(folder: Path, textures: Path, count: int, seed: int) -> None:
-    """Render furnished rooms with exact depth into FOLDER, to learn indoor haze from; about four a second."""
+    """Render furnished rooms with exact depth into FOLDER, to learn indoor haze from; two to four a second."""
+    _render("room", folder, textures, count, seed)
+
+
+@command.command()
+@click.argument("folder", type=_PATH)
+@click.option("--textures", type=_PATH, required=True, help="Folder of photos that become walls, signs and ground.")
+@click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many towns.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the first town.")
+def towns(folder: Path, textures: Path, count: int, seed: int) -> None:
+    """Render towns with exact depth and a sky into FOLDER, to learn outdoor fog from; two to four a second."""
+    _render("town", folder, textures, count, seed)
+
+
+def _render(kind: Kind, folder: Path, textures: Path, count: int, seed: int) -> None:
     from rich.progress import track
 
     from streamdehaze.training.layouts import find_pictures
-    from streamdehaze.training.rooms import write_rooms
+    from streamdehaze.training.rendered import write_rendered
 
     photos = sorted(path for path in find_pictures(textures) if not path.stem.endswith(".depth"))
-    for _ in track(write_rooms(folder, photos, count=count, seed=seed), "rendering", total=count):
+    for _ in track(write_rendered(kind, folder, photos, count=count, seed=seed), "rendering", total=count):
         pass
-    click.echo(f"{count} rooms in {folder}")
+    click.echo(f"{count} {kind}s in {folder}")

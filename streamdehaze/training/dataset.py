@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from streamdehaze.errors import SourceError
-from streamdehaze.training.haze import Haze, HazeConfig
+from streamdehaze.training.haze import Haze, HazeConfig, leave_sky
 from streamdehaze.training.layouts import Layout, Pair, Scene
 from streamdehaze.training.look import LookConfig, vary_look
 from streamdehaze.training.pairs import matching_clear
@@ -141,7 +141,8 @@ class HazeSamples(Dataset[Sample]):
         if weather.scattering > 0 or rng.random() < 0.5:
             J = vary_look(J, self._look, rng)
         depth = view.of(first).astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
-        return Sample(_tensor(weather.add_to(J, depth, rng)), _tensor(J))
+        hazy = weather.through_air(J, depth)
+        return Sample(_tensor(weather.photograph(hazy, rng)), _tensor(leave_sky(J, hazy, depth)))
 
     def _read(self, item: Pair | Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """(hazy or depth, clear) as bytes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.training.roomcaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
+from streamdehaze.training.raycaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Furniture:
         )
 
 
-def _colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float64]:
+def draw_colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float64]:
     """A reflectance (3,) of the given brightness and at most the given saturation."""
     hue = rng.uniform(0, 1, 3)
     hue = hue / hue.max()
@@ -55,12 +55,12 @@ def _colour(rng: np.random.Generator, low: float, high: float, saturation: float
 
 def paint_walls(rng: np.random.Generator, textures: int) -> npt.NDArray[np.float64]:
     """(6, 6) of left, right, floor, ceiling, back, front: colour (3), finish, texture, repeats a metre."""
-    wall = _colour(rng, 0.35, 0.9, 0.3) if rng.random() < 0.8 else _colour(rng, 0.1, 0.6, 0.9)
+    wall = draw_colour(rng, 0.35, 0.9, 0.3) if rng.random() < 0.8 else draw_colour(rng, 0.1, 0.6, 0.9)
     if rng.random() < 0.5:  # most real walls are white to beige
         wall = rng.uniform(0.35, 0.9) * np.array([1.0, rng.uniform(0.85, 1.0), rng.uniform(0.65, 0.95)])
-    accent = _colour(rng, 0.2, 0.85, 0.8) if rng.random() < 0.3 else wall
-    floor = _colour(rng, 0.04, 0.4, 0.4) * (np.array([1, 0.7, 0.45]) if rng.random() < 0.6 else 1.0)
-    ceiling = _colour(rng, 0.65, 0.92, 0.15)
+    accent = draw_colour(rng, 0.2, 0.85, 0.8) if rng.random() < 0.3 else wall
+    floor = draw_colour(rng, 0.04, 0.4, 0.4) * (np.array([1, 0.7, 0.45]) if rng.random() < 0.6 else 1.0)
+    ceiling = draw_colour(rng, 0.65, 0.92, 0.15)
     rows = []
     for colour, roughness in ((wall, 0.3), (wall, 0.3), (floor, 0.8), (ceiling, 0.1), (accent, 0.3), (wall, 0.3)):
         finish = TINTED if rng.random() < roughness else PLAIN
@@ -135,7 +135,7 @@ class _Decorator:
         frame = (w + 0.05, h + 0.05, 0.02) if side == 0 else (0.02, h + 0.05, w + 0.05)
         self.things.add(centre, frame, self._wood())
         plain = 0.3 <= kind < 0.45 or (glow > 0 and rng.random() < 0.6)
-        colour = np.ones(3) if glow else _colour(rng, 0.05, 0.95, 0.8)
+        colour = np.ones(3) if glow else draw_colour(rng, 0.05, 0.95, 0.8)
         finish = PLAIN if plain else PICTURE
         if glow and rng.random() < 0.4:
             finish, repeats = BLINDS, rng.uniform(10, 30)
@@ -146,12 +146,12 @@ class _Decorator:
         rng = self._rng
         x, z = rng.uniform(-0.75, 0.75) * self._hx, rng.uniform(-0.6, 0.85) * self._hz
         yaw, w, d, h = rng.uniform(0, 3.1), rng.uniform(0.3, 1.1), rng.uniform(0.3, 0.7), rng.uniform(0.4, 0.8)
-        colour = self._wood() if rng.random() < 0.65 else _colour(rng, 0.6, 0.95, 0.2)
+        colour = self._wood() if rng.random() < 0.65 else draw_colour(rng, 0.6, 0.95, 0.2)
         finish, texture = TINTED if rng.random() < 0.5 else PLAIN, self._texture()
         self.things.add((0, h, 0), (w, 0.025, d), colour, yaw=yaw, around=(x, z), finish=finish, texture=texture)
         self._legs((w - 0.06, d - 0.06), h, 0.03, colour, yaw, (x, z))
         self._clutter((x, h + 0.02, z), min(w, d) * 0.8, int(rng.integers(0, 6)))
-        cloth = self._wood() if rng.random() < 0.6 else _colour(rng, 0.02, 0.8, 1.0)
+        cloth = self._wood() if rng.random() < 0.6 else draw_colour(rng, 0.02, 0.8, 1.0)
         for _ in range(rng.integers(0, 5)):
             side = rng.choice([-1, 1])
             cx, cz, turn = rng.uniform(-1.3, 1.3) * w, side * (d + 0.25), yaw + rng.normal(0, 0.3)
@@ -171,7 +171,7 @@ class _Decorator:
         elif side < 3:
             x, yaw = (self._hx - d) * (1 if side == 1 else -1), math.pi / 2
         finish = (PLAIN, TINTED, BOOKS, PICTURE)[rng.choice(4, p=(0.45, 0.25, 0.2, 0.1))]
-        colour = self._wood() if rng.random() < 0.6 else _colour(rng, 0.05, 0.9, 0.9)
+        colour = self._wood() if rng.random() < 0.6 else draw_colour(rng, 0.05, 0.9, 0.9)
         texture, repeats = self._texture(), rng.uniform(0.5, 1.5)
         self.things.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
         if rng.random() < 0.3 and finish != BOOKS:  # the back of a sofa
@@ -184,7 +184,7 @@ class _Decorator:
         place = (rng.uniform(-0.5, 0.5) * self._hx, 0.005, rng.uniform(-0.5, 0.7) * self._hz)
         size = (rng.uniform(0.5, 1.5), 0.006, rng.uniform(0.4, 1.2))
         yaw, texture = rng.uniform(0, 3.1), self._texture()
-        self.things.add(place, size, _colour(rng, 0.1, 0.9, 0.8), yaw=yaw, finish=PICTURE, texture=texture)
+        self.things.add(place, size, draw_colour(rng, 0.1, 0.9, 0.8), yaw=yaw, finish=PICTURE, texture=texture)
 
     def place_a_lamp_or_a_person(self) -> None:
         """A hanging lamp, or a person made of two ellipsoids."""
@@ -194,7 +194,7 @@ class _Decorator:
             size, y = rng.uniform(0.08, 0.2), self._height - rng.uniform(0.1, 0.8)
             self.things.add((x, y, z), (size, size * 0.7, size), np.ones(3), rounded=True, glow=4.0)
         else:
-            self.things.add((x, 0.8, z), (0.25, 0.85, 0.2), _colour(rng, 0.03, 0.8, 0.9), rounded=True)
+            self.things.add((x, 0.8, z), (0.25, 0.85, 0.2), draw_colour(rng, 0.03, 0.8, 0.9), rounded=True)
             self.things.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
 
     def _legs(
@@ -219,7 +219,7 @@ class _Decorator:
             self.things.add(
                 (x + dx, y + size[1], z + dz),
                 (size[0], size[1], size[2]),
-                _colour(rng, 0.02, 0.95, 1.0),
+                draw_colour(rng, 0.02, 0.95, 1.0),
                 yaw=rng.uniform(0, 3.1),
                 rounded=rng.random() < 0.3,
                 finish=PICTURE if rng.random() < 0.4 else PLAIN,
@@ -232,7 +232,7 @@ class _Decorator:
     def _wood(self) -> npt.NDArray[np.float64]:
         rng = self._rng
         if rng.random() >= 0.7:
-            return _colour(rng, 0.02, 0.9, 0.5)
+            return draw_colour(rng, 0.02, 0.9, 0.5)
         tone = np.array([1.0, rng.uniform(0.5, 0.9), rng.uniform(0.25, 0.8)])
         wood: npt.NDArray[np.float64] = np.exp(rng.uniform(-5, -0.9)) * tone
         return wood

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.training.look import Picture, Range, Share
+from streamdehaze.training.picture import SKY_DEPTH
 
 Depth = npt.NDArray[np.float32]
 """(H, W) distance relative to the far end of the scene, which is at 1."""
@@ -114,6 +115,10 @@ class Haze:
 
     def add_to(self, clear: Picture, depth: Depth, rng: np.random.Generator) -> Picture:
         """The hazy picture, (H, W, 3), of a clear one; `rng` makes the noise only."""
+        return self.photograph(self.through_air(clear, depth), rng)
+
+    def through_air(self, clear: Picture, depth: Depth) -> Picture:
+        """The hazy picture before the camera adds anything of its own, (H, W, 3)."""
         height, width = depth.shape
         t = self.transmission(depth)[..., None]
         A = self.airlight
@@ -122,10 +127,29 @@ class Haze:
         if self.night:
             A = A + _glow(clear)
         hazy: Picture = clear * t + A * (1 - t)
+        return hazy
+
+    def photograph(self, hazy: Picture, rng: np.random.Generator) -> Picture:
+        """What the camera and its codec make of a hazy picture, (H, W, 3)."""
         if self.noise:
             hazy = hazy + rng.standard_normal(hazy.shape, dtype=np.float32) * np.float32(self.noise)
         hazy = np.clip(hazy, 0, 1)
         return hazy if self.quality is None else _through_codec(hazy, self.quality)
+
+
+def leave_sky(clear: Picture, hazy: Picture, depth: Depth) -> Picture:
+    """The picture to be restored: the clear one, but under a sky that is as hazy as it was seen.
+
+    Nothing stands behind fog in the sky. A network that is to find something there darkens it in blotches.
+
+    Args:
+        clear, hazy: (H, W, 3).
+        depth: (H, W), `SKY_DEPTH` where the sky is.
+    """
+    # Where a view was shrunk, the sky's edge has depths between; the farthest thing is 0.05 nearer than the sky.
+    share = np.clip((depth - (SKY_DEPTH - 0.04)) / 0.04, 0, 1)[..., None]
+    wanted: Picture = clear + share * (np.clip(hazy, 0, 1) - clear)
+    return wanted
 
 
 def _glow(clear: Picture) -> Picture:

@@ -14,7 +14,9 @@ from streamdehaze.training.look import Picture
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """File names that are taken for pictures, in lower case."""
-RELATIVE_DEPTH_SCALE = 1.2 / 255
+SKY_DEPTH = 1.2
+"""Relative depth that stands for the sky; nothing else is as far."""
+RELATIVE_DEPTH_SCALE = SKY_DEPTH / 255
 """Distance of one step of an 8-bit depth map; the far end of the scene is at 1."""
 
 
@@ -35,7 +37,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
 def read_depth(path: Path) -> npt.NDArray[np.float32]:
     """A depth map as (H, W) distance relative to the far end of the scene.
 
-    8 bit is taken as relative (255 is 1.2), 16 bit as millimetres with 0 and 65535 for unknown; unknown
+    8 bit is taken as relative (255 is 1.2 and the sky), 16 bit as millimetres with 0 and 65535 for unknown; unknown
     pixels take the distance of the nearest known one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Casts a ray through every pixel of a furnished room; compiled by numba.
+"""Casts a ray through every pixel of a furnished room, or of a town under its sky; compiled by numba.
 
 All compiled functions live in this file because numba's on-disk cache notices changes of a function's own file only.
 """
@@ -12,8 +12,11 @@ import math
 import numpy as np
 from numba import njit
 
-PLAIN, TINTED, PICTURE, BOOKS, BLINDS = 0.0, 1.0, 2.0, 3.0, 4.0
-"""Finishes of a surface: one colour, the grain of a texture, a texture's own colours, rows of spines, slats."""
+PLAIN, TINTED, PICTURE, BOOKS, BLINDS, WINDOWS, SKY = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0
+"""Finishes of a surface: one colour, the grain of a texture, a texture's own colours, rows of spines, slats, dark panes
+in a wall; and, for walls only, the sky, which shines by itself and is infinitely far."""
+SKY_DISTANCE = 1e9
+"""Metres that stand for infinitely many."""
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -55,6 +58,10 @@ def _paint(textures, finish, texture, u, v, r, g, b):
     if finish == BLINDS:
         slat = 0.5 if v - math.floor(v) < 0.4 else 1.0
         return r * slat, g * slat, b * slat
+    if finish == WINDOWS:
+        if u - math.floor(u) < 0.5 and v * 2 - math.floor(v * 2) < 0.55:
+            return 0.04 + 0.1 * r, 0.05 + 0.1 * g, 0.06 + 0.1 * b
+        return r, g, b
     if finish == BOOKS:  # coloured spines between dark boards
         shelf, spine = math.floor(v * 4), math.floor(u * 22)
         if v * 4 - shelf < 0.12:
@@ -71,8 +78,8 @@ def _paint(textures, finish, texture, u, v, r, g, b):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def trace_room(height, width, focal, eye, yaw, pitch, room, walls, blocks, lights, textures):
-    """Light (H, W, 3), linear, and depth (H, W) in metres along the optical axis."""
+def trace_scene(height, width, focal, eye, yaw, pitch, room, walls, blocks, lights, textures):
+    """Light (H, W, 3), linear, and depth (H, W) in metres along the optical axis, `SKY_DISTANCE` in the sky."""
     light = np.zeros((height, width, 3))
     depth = np.zeros((height, width))
     cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
@@ -98,6 +105,13 @@ def trace_room(height, width, focal, eye, yaw, pitch, room, walls, blocks, light
             x, y, z = eye[0] + nearest * dx, eye[1] + nearest * dy, eye[2] + nearest * dz
             depth[row, column] = nearest
             glow, nx, ny, nz = 0.0, 0.0, 0.0, 0.0
+            if hit < 0 and walls[side, 3] == SKY:
+                depth[row, column] = SKY_DISTANCE
+                haze = math.exp(-6 * max(dy, 0.0) / math.sqrt(dx * dx + dy * dy + dz * dz))  # white at the horizon
+                brightest = max(walls[side, 0], walls[side, 1], walls[side, 2])
+                for k in range(3):
+                    light[row, column, k] = walls[side, k] + haze * (brightest - walls[side, k])
+                continue
             if hit < 0:
                 wall = walls[side]
                 sign = -1.0 if side % 2 else 1.0
