@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +284,48 @@ def test_no_space_is_said_in_words_and_leaves_nothing(cache: EngineCache) -> Non
         cache.write(record)
     assert sidecar.read_bytes() == before
     assert not sidecar.with_suffix(".json.part").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_no_space_for_what_openvino_compiles_costs_only_time(cache: EngineCache, tmp_path: Path) -> None:
+    from streamdehaze.engine.openvino import OpenVINOEngine
+
+    graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
+    clear = OpenVINOEngine(graph, cache=kept).infer(hazy)
+    (note,) = kept.glob("*.sha256")
+    note.unlink()
+    note.with_name(f"{note.name}.{os.getpid()}").symlink_to("/dev/full")
+    assert np.array_equal(OpenVINOEngine(graph, cache=kept).infer(hazy), clear)
+    assert list(kept.glob("*.sha256*")) == []
+
+
+@pytest.fixture
+def read_only(cache: EngineCache) -> Iterator[EngineCache]:
+    """The cache on a disk that has become read-only; its engine has been altered before."""
+    whole = {path: path.read_bytes() for path in cache.folder.iterdir() if path.suffix in (".onnx", ".json")}
+    if not shutil.which("mount") or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(cache.folder)]).returncode:
+        pytest.skip("may not mount a tmpfs here")
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[:-1] + b"x" if path.suffix == ".onnx" else content)
+        subprocess.run(["mount", "-o", "remount,ro", str(cache.folder)], check=True)
+        yield cache
+    finally:
+        subprocess.run(["umount", "--lazy", str(cache.folder)], check=True)
+
+
+def test_a_damaged_engine_that_cannot_be_removed_is_not_used_and_said_in_one_sentence(
+    made: Path, read_only: EngineCache
+) -> None:
+    assert open_engine(str(made / "mine.safetensors"), "openvino").name.startswith("torch")
+    for arguments, said_so in (
+        (("verify",), "its file is missing or altered"),
+        (("build", "--engine", "openvino"), "cannot be kept in"),
+        (("prune",), "nothing can be removed from"),
+    ):
+        code, said = command(*arguments)
+        assert code == 1
+        assert said_so in said
 
 
 def test_a_name_that_fits_no_engine_is_told(cache: EngineCache) -> None:

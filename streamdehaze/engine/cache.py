@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.verify import Verification
@@ -47,6 +47,12 @@ class Record(BaseModel):
     state: State
     """"unverified" was built for a device that is not here; "rejected" failed its comparison and never serves."""
     verification: Verification | None = None
+
+    @model_validator(mode="after")
+    def _verified_or_rejected_by_something(self) -> Record:
+        if (self.state == "unverified") != (self.verification is None):
+            raise ValueError(f"the state is {self.state} but the verification does not say so")
+        return self
 
 
 def engine_key(identity: Identity) -> str:
@@ -105,13 +111,15 @@ class EngineCache:
     def find(self, identity: Identity) -> Record | None:
         """The record of the engine made from exactly this, if its file is whole.
 
-        A record whose engine file is missing or altered is removed, so that the engine is built anew.
+        A record whose engine file is missing or altered is removed, where that can be done, so that the engine is
+        built anew.
         """
         for path in self.folder.glob(f"*-{engine_key(identity)}.json"):
             record = _read(path)
             if record is not None and record.identity == dict(identity) and self.intact(record):
                 return record
-            self._remove_files(path)
+            with contextlib.suppress(OSError):
+                self._remove_files(path)
         return None
 
     def intact(self, record: Record) -> bool:
@@ -183,16 +191,24 @@ class EngineCache:
             beside.write_text(record.model_dump_json(indent=2, exclude_unset=True) + "\n", encoding="utf-8")
             os.replace(beside, final)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> EngineError:
+    def _unwritable(self, error: OSError, what: str = "the engine cannot be kept in") -> EngineError:
         why = "there is no space left" if error.errno == errno.ENOSPC else str(error.strerror or error)
-        return EngineError(f"the engine cannot be kept in {self.folder}: {why}")
+        return EngineError(f"{what} {self.folder}: {why}")
 
     def remove(self, record: Record) -> None:
-        """Delete an engine, its record and what a runtime compiled from it."""
-        self._remove_files(self.path(record).with_suffix(".json"))
+        """Delete an engine, its record and what a runtime compiled from it.
+
+        Raises:
+            EngineError: if that is not permitted.
+        """
+        try:
+            self._remove_files(self.path(record).with_suffix(".json"))
+        except OSError as error:
+            raise self._unwritable(error, "nothing can be removed from") from error
 
     def leftovers(self) -> list[Path]:
         """Folders of builds that were killed half-way, and engine files without a readable record."""
@@ -206,12 +222,22 @@ class EngineCache:
         )
 
     def remove_leftover(self, path: Path) -> None:
-        """Delete one of `leftovers`, unless a build in another process holds it."""
-        with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{path.stem}.lock", timeout=0):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        """Delete one of `leftovers`, unless a build in another process holds it or has finished it meanwhile.
+
+        Raises:
+            EngineError: if that is not permitted.
+        """
+        key = path.stem.removesuffix(".json")[-16:]
+        try:
+            with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{key}.lock", timeout=0):
+                if path not in self.leftovers():
+                    return
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        except OSError as error:
+            raise self._unwritable(error, "nothing can be removed from") from error
 
     def _make_folder(self) -> None:
         try:

@@ -76,8 +76,11 @@ class OpenVINOEngine:
             self._config["INFERENCE_NUM_THREADS"] = self._threads
         self._cache = cache
         if cache is not None:
-            drop_altered(cache.glob("*.blob"))
-            self._config["CACHE_DIR"] = os.fspath(cache)
+            try:
+                drop_altered(cache.glob("*.blob"))
+                self._config["CACHE_DIR"] = os.fspath(cache)
+            except OSError:  # a folder where what was altered stays is not to be read from
+                self._cache = None
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
         self._singles: Counter[tuple[int, int]] = Counter()
         self._read()

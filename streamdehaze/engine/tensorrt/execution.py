@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamdehaze.engine.noted import drop_altered, note
+from streamdehaze.engine.noted import drop_altered, keep
 from streamdehaze.engine.onnx import INPUT, OUTPUT
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
@@ -110,12 +111,7 @@ class TensorRTEngine:
         self._lanes: dict[tuple[int, int], list[_Lane]] = {}
         self._lanes_for(*self._size)
         if self._cache is not None and kernels is not None:
-            kernels.parent.mkdir(parents=True, exist_ok=True)
-            beside = kernels.with_suffix(".part")
-            beside.write_bytes(bytes(self._cache.serialize()))
-            kernels.with_name(f"{kernels.name}.sha256").unlink(missing_ok=True)
-            beside.replace(kernels)
-            note([kernels])
+            keep(kernels, bytes(self._cache.serialize()))
 
     @property
     def name(self) -> str:
@@ -204,9 +200,10 @@ class TensorRTEngine:
             return None, None
         config = self._engine.create_runtime_config()
         cache = config.create_runtime_cache()
-        if kernels.is_file():
-            drop_altered([kernels])
-        if kernels.is_file():
-            cache.deserialize(kernels.read_bytes())
+        with contextlib.suppress(OSError):
+            if kernels.is_file():
+                drop_altered([kernels])
+            if kernels.is_file():
+                cache.deserialize(kernels.read_bytes())
         config.set_runtime_cache(cache)
         return config, cache
