@@ -27,7 +27,7 @@ class RenderedCamera:
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         self.name, self.size = name, size
         self.machine, self.counters, self.view = StateMachine(), CameraCounters(), View()
-        self.strength, self.enabled = 1.0, True
+        self.strength, self.enabled, self.adapt_level = 1.0, True, 0
         self.sinks = (SinkStatus(f"rtmp://live.example/app/{SECRET}", False, "refused", 7, 1),)
 
     def status(self) -> CameraStatus:
@@ -49,13 +49,14 @@ class RenderedCamera:
             reconnects=counters.reconnects,
             buffered=0,
             buffer_limit=8,
-            adapt_level=0,
+            adapt_level=self.adapt_level,
             adapt_text="network on every frame at 256 pixels",
             engine="torch cpu",
             strength=self.strength,
             enabled=self.enabled,
             started_at=0.0,
             state_seconds=self.machine.seconds,
+            frame_age_seconds=counters.frame_age_seconds,
             sinks=self.sinks,
         )
 

@@ -31,19 +31,35 @@ def test_the_cameras_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not any("secret" in camera.shown_url for camera in config.camera)
 
 
-def test_every_metric_on_the_dashboard_is_one_we_have() -> None:
+def metrics_had() -> set[str]:
+    """Names of all metrics a running page gives."""
     with RenderedPipeline("north") as pipeline:
         server = serve(pipeline, port=0)
         metrics = httpx.get(server.url + "metrics").text
         server.stop()
     had = set(re.findall(r"^([a-z_]+)(?:\{| )", metrics, re.MULTILINE))
     had |= {line.split()[2] for line in metrics.splitlines() if line.startswith("# TYPE")}
-    had |= {f"{name}_total" for name in had}
+    return had | {f"{name}_total" for name in had}
+
+
+def metrics_of(query: str) -> set[str]:
+    """Names of all metrics a query asks for."""
+    return set(re.findall(r"\b(?:streamdehaze|process)_[a-z_]+", query))
+
+
+def test_every_metric_on_the_dashboard_is_one_we_have() -> None:
     dashboard = json.loads((EXAMPLES / "grafana.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    used = {name for query in queries for name in re.findall(r"\b(?:streamdehaze|process)_[a-z_]+", query)}
+    used = metrics_of(" ".join(queries))
     assert len(used) > 12
-    assert used <= had
+    assert used <= metrics_had()
+
+
+def test_every_metric_of_the_operators_page_is_one_we_have() -> None:
+    page = (EXAMPLES.parents[1] / "docs" / "operators.md").read_text()
+    alerts = page.partition("Worth waking somebody for:")[2].partition("```\n")[2].partition("```")[0]
+    assert metrics_of(alerts) <= metrics_had()
+    assert len(metrics_of(alerts)) == 3
 
 
 def test_every_option_of_the_service_and_the_image_is_one_we_have() -> None:

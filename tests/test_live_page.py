@@ -83,30 +83,53 @@ def test_the_wall_shows_every_camera_with_picture_state_and_speed(page: Any) -> 
                    const pixels = canvas.getContext('2d').getImageData(canvas.width / 4, canvas.height / 2, 1, 1);
                    return pixels.data[0] > 200 }"""
     )
-    assert tile.locator(".chip").inner_text() == "Running"
+    assert tile.locator("[data-slot=state]").inner_text() == "Running"
     assert re.fullmatch(r"\d+\.\d fps · \d+ ms", tile.locator(".figures").inner_text())
-    assert page.locator("#summary").inner_text() == "2 of 3 running"
+    assert page.locator("#summary strong").inner_text() == "2 of 3 running"
+    assert page.locator("#summary .chip").all_inner_texts() == ["1 failed"]
+    assert page.locator("#reduced").is_hidden()
 
 
 def test_a_dead_camera_says_that_it_is_dead_and_why(page: Any) -> None:
     tile = page.locator(".tile:has-text('Tunnel')")
-    assert tile.locator(".chip").inner_text() == "Failed"
-    assert "wrong user or password" in tile.locator(".veil").inner_text()
+    assert tile.locator("[data-slot=state]").inner_text() == "Failed"
+    assert "Wrong user or password" in tile.locator(".veil").inner_text()
+    assert tile.locator(".figures").inner_text() == "No picture yet"
+    assert tile.get_attribute("data-trouble") == "failed"
     tile.click()
     page.wait_for_selector(".camera[data-state=failed]")
-    assert "wrong user or password" in page.locator(".camera .veil").inner_text()
+    assert "Wrong user or password" in page.locator(".camera .veil").inner_text()
 
 
 def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeline: RenderedPipeline) -> None:
     open_camera(page, "Harbour")
     machine = pipeline.cameras["Harbour"].machine
     machine.to(CameraState.STALLED, "no frame for 5 s")
-    page.wait_for_selector(".camera[data-state=stalled] .veil:has-text('no frame for 5 s')")
+    page.wait_for_selector(".camera[data-state=stalled] .veil:has-text('No frame for 5 s')")
+    page.wait_for_selector(".camera .veil:has-text('Last picture')")
     machine.to(CameraState.BACKING_OFF)
     machine.to(CameraState.CONNECTING)
     machine.to(CameraState.RUNNING)
     page.wait_for_selector(".camera[data-state=running]")
     assert page.locator(".camera .veil").inner_text() == ""
+
+
+def test_the_wall_tells_what_is_not_as_it_should_be(page: Any, pipeline: RenderedPipeline) -> None:
+    camera = pipeline.cameras["North gate"]
+    tile = page.locator(".tile:has-text('North gate')")
+    page.wait_for_selector(".tile:has-text('North gate') .remarks:has-text('Output down')")
+    camera.set_strength(0.6)
+    page.wait_for_selector(".tile:has-text('North gate') .remarks:has-text('Strength 60 %')")
+    camera.set_enabled(False)
+    camera.adapt_level = 2
+    page.wait_for_selector(".tile:has-text('North gate') .remarks:has-text('Haze kept')")
+    assert page.locator("#reduced").inner_text() == "Reduced quality, level 2"
+    assert "network on every" in str(page.locator("#reduced").get_attribute("title"))
+    camera.set_enabled(True)
+    camera.set_strength(1.0)
+    camera.adapt_level = 0
+    page.wait_for_selector("#reduced", state="hidden")
+    assert tile.get_attribute("data-trouble") == ""
 
 
 def test_the_divider_follows_the_mouse(page: Any) -> None:

@@ -187,6 +187,9 @@ def test_metrics_are_what_the_cameras_counted(client: Any, pipeline: RenderedPip
     assert stage > 0
     assert value("streamdehaze_camera_state", "streamdehaze_camera_state", camera="gate", state="failed") == 1
     assert value("streamdehaze_engine_info", "streamdehaze_engine_info", camera="north", engine="torch cpu") == 1
+    assert 0 <= value("streamdehaze_frame_age_seconds", "streamdehaze_frame_age_seconds", camera="north") < 5
+    never = value("streamdehaze_frame_age_seconds", "streamdehaze_frame_age_seconds", camera="gate")
+    assert never > 5, "a camera that never showed anything is as old as the start"
     for gauge in ("queue_frames", "queue_limit_frames", "adapt_level", "strength"):
         assert value(f"streamdehaze_{gauge}", f"streamdehaze_{gauge}", camera="north") >= 0
 

@@ -136,6 +136,7 @@ class Camera:
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
+            frame_age_seconds=counters.frame_age_seconds,
             sinks=self._broadcast.status(),
         )
 

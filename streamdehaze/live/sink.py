@@ -24,7 +24,7 @@ log = logging.getLogger("streamdehaze.live")
 
 _LIMIT_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
-_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 10.0
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 3.0
 
 
 class LiveSink:

@@ -82,6 +82,8 @@ class CountersSnapshot:
     fps_out: float
     latency_seconds: tuple[float, float]
     """(p50, p99) of the last minute; zeros if there was no frame."""
+    frame_age_seconds: float | None
+    """Time since the newest clear frame; None before the first."""
 
 
 class CameraCounters:
@@ -143,10 +145,11 @@ class CameraCounters:
                 self._recent.popleft()
             latencies = sorted(latency for _, latency in self._recent)
             numbers = (self._frames_in, self._frames_out, dict(self._dropped), self._reconnects, self._corrections)
+            age = now - self._out_times[-1] if self._out_times else None
             rates = (_rate(self._in_times, now), _rate(self._out_times, now))
         stages = {name: histogram.snapshot() for name, histogram in self._stages.items()}
         percentiles = (_percentile(latencies, 0.5), _percentile(latencies, 0.99))
-        return CountersSnapshot(*numbers, stages, self._latency.snapshot(), *rates, percentiles)
+        return CountersSnapshot(*numbers, stages, self._latency.snapshot(), *rates, percentiles, age)
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,8 @@ class CameraStatus:
     """Seconds since 1970."""
     state_seconds: float
     """Time spent in this state."""
+    frame_age_seconds: float | None
+    """Time since the newest clear frame; None before the first."""
     sinks: tuple[SinkStatus, ...] = field(default=())
 
 

@@ -36,6 +36,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "strength": status.strength,
         "enabled": status.enabled,
         "state_seconds": round(status.state_seconds, 1),
+        "frame_age_seconds": None if status.frame_age_seconds is None else round(status.frame_age_seconds, 1),
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from urllib.parse import urlsplit
@@ -57,6 +58,7 @@ class _CameraCollector(Collector):
         yield from _counts(samples)
         yield from _histograms(samples)
         yield from _gauges(samples)
+        yield from _ages(samples)
         yield from _sinks(samples)
 
     def describe(self) -> list[Metric]:
@@ -134,6 +136,16 @@ def _gauges(samples: list[Sample]) -> Iterator[Metric]:
         for status, _ in samples:
             metric.add_metric([status.name], float(read(status)))
         yield metric
+
+
+def _ages(samples: list[Sample]) -> Iterator[Metric]:
+    ages = GaugeMetricFamily(
+        "streamdehaze_frame_age_seconds", "Time since the newest clear frame, or since the start.", labels=["camera"]
+    )
+    for status, _ in samples:
+        age = status.frame_age_seconds
+        ages.add_metric([status.name], time.time() - status.started_at if age is None else age)
+    yield ages
 
 
 def _sinks(samples: list[Sample]) -> Iterator[Metric]:

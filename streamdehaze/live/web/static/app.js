@@ -2,10 +2,12 @@
 import { readCameras } from "./api.js";
 import { CameraView } from "./camera.js";
 import { Wall } from "./wall.js";
+import { census } from "./words.js";
 
 const POLL_MILLISECONDS = 1000;
 const main = document.getElementById("main");
 const summary = document.getElementById("summary");
+const reduced = document.getElementById("reduced");
 const notice = document.getElementById("notice");
 const offersVideo = readCameras().then(({ video }) => video, () => false);
 let view = null;
@@ -23,14 +25,29 @@ function route() {
   scrollTo(0, 0);
 }
 
+function summarise(cameras) {
+  const { text, others } = census(cameras);
+  summary.replaceChildren(document.createElement("strong"));
+  summary.firstChild.textContent = text;
+  for (const [state, words] of others) {
+    const chip = document.createElement("span");
+    chip.className = "chip";
+    chip.dataset.tone = state;
+    chip.textContent = words;
+    summary.append(chip);
+  }
+  const level = Math.max(0, ...cameras.map((camera) => camera.adapt_level));
+  reduced.hidden = !level;
+  reduced.textContent = `Reduced quality, level ${level}`;
+  reduced.title = level ? `The processor is short of time: ${cameras[0].adapt_text}` : "";
+}
+
 let contact = true;
 
 async function poll() {
   try {
     const { cameras, login } = await readCameras();
-    const running = cameras.filter((camera) => camera.state === "running").length;
-    summary.textContent = `${running} of ${cameras.length} running`;
-    summary.classList.toggle("bad", running < cameras.length);
+    summarise(cameras);
     document.getElementById("logout").hidden = !login;
     view.update(cameras);
     if (!contact) {

@@ -1,9 +1,10 @@
 // One camera: before and after with a divider, controls, facts.
 import { Changes } from "./api.js";
 import { Divider } from "./divider.js";
+import { showRemarks, showVeil } from "./overlay.js";
 import { watch } from "./stream.js";
 import { canWatchVideo, watchVideo } from "./video.js";
-import { facts, stateName, veil } from "./words.js";
+import { facts, figures, stateName } from "./words.js";
 
 const MAXIMUM_WIDTH = 1280;
 
@@ -59,7 +60,8 @@ export class CameraView {
     }
     this.element.dataset.state = camera.state;
     this.#slots.state.textContent = stateName(camera);
-    this.#slots.veil.textContent = veil(camera);
+    showRemarks(this.#slots.remarks, camera);
+    showVeil(this.#slots.veil, camera, figures(camera));
     if (!this.#changes.pending && !this.#slots.strength.matches(":active")) {
       this.#slots.enabled.checked = camera.enabled;
       this.#slots.strength.value = Math.round(camera.strength * 100);
@@ -135,7 +137,7 @@ export class CameraView {
   }
 }
 
-function row([term, text, details = []]) {
+function row([term, text, details = [], trouble = false]) {
   const name = document.createElement("dt");
   const value = document.createElement("dd");
   name.textContent = term;
@@ -143,6 +145,7 @@ function row([term, text, details = []]) {
   for (const detail of details) {
     const line = document.createElement("small");
     line.textContent = detail;
+    line.classList.toggle("trouble", trouble);
     value.append(line);
   }
   return [name, value];

@@ -1,6 +1,7 @@
 // All cameras side by side.
+import { showRemarks, showVeil } from "./overlay.js";
 import { watch } from "./stream.js";
-import { figures, stateName, veil } from "./words.js";
+import { figures, stateName, trouble } from "./words.js";
 
 const MAXIMUM_WIDTH = 640;
 
@@ -55,9 +56,11 @@ class Tile {
 
   update(camera) {
     this.element.dataset.state = camera.state;
+    this.element.dataset.trouble = trouble(camera);
     this.slots.state.textContent = stateName(camera);
     this.slots.figures.textContent = figures(camera);
-    this.slots.veil.textContent = veil(camera);
+    showRemarks(this.slots.remarks, camera);
+    showVeil(this.slots.veil, camera);
   }
 
   draw(bitmap) {

@@ -22,21 +22,64 @@ export const stateName = (camera) => STATES[camera.state] ?? camera.state;
 
 export const milliseconds = (seconds) => (seconds > 0 ? `${Math.round(seconds * 1000)} ms` : "–");
 
-export const figures = (camera) =>
-  camera.state === "running" ? `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}` : "";
+// "40 s", "12 min", "3 h 5 min", "2 d 4 h"
+export function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return `${Math.floor(seconds)} s`;
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
+}
+
+// "2 of 5 running", and [state, "1 failed"] for what else there is.
+export function census(cameras) {
+  const number = (...states) => cameras.filter((camera) => states.includes(camera.state)).length;
+  const others = [
+    ["backing_off", number("connecting", "stalled", "backing_off"), "not connected"],
+    ["failed", number("failed"), "failed"],
+    ["ended", number("ended"), "ended"],
+  ];
+  return {
+    text: `${number("running")} of ${cameras.length} running`,
+    others: others.filter(([, count]) => count).map(([state, count, words]) => [state, `${count} ${words}`]),
+  };
+}
+
+// What an operator should know of a camera beside its state: [kind, text] each.
+export function remarks(camera) {
+  const said = [];
+  if (!camera.enabled) said.push(["plain", "Haze kept"]);
+  else if (camera.strength < 1) said.push(["plain", `Strength ${Math.round(camera.strength * 100)} %`]);
+  if (camera.state === "running" && camera.sinks.some((sink) => !sink.connected)) said.push(["wait", "Output down"]);
+  return said;
+}
+
+// How fast a camera is or, if it does not run, how long ago it did.
+export function figures(camera) {
+  if (camera.state === "running") return `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}`;
+  const age = camera.frame_age_seconds;
+  return age === null ? "No picture yet" : `Last picture ${duration(age)} ago`;
+}
 
 function latency(camera) {
   if (!camera.latency_p99_seconds) return "–";
   return `${milliseconds(camera.latency_p50_seconds)} median, ${milliseconds(camera.latency_p99_seconds)} p99`;
 }
 
-// What covers the picture of a camera that does not run.
-export function veil(camera) {
+// Why a camera shows nothing new; "" while it runs.
+export function reason(camera) {
   if (camera.state === "running") return "";
-  return camera.message ? `${stateName(camera)}: ${camera.message}` : stateName(camera);
+  const said = camera.message || stateName(camera);
+  return /^[a-z]+ /.test(said) ? said.charAt(0).toUpperCase() + said.slice(1) : said; // (an address stays as it is)
 }
 
-// [term, text] rows for the table of facts.
+// Whether that needs somebody ("failed"), will pass by itself ("wait"), or is as it should be ("").
+export function trouble(camera) {
+  if (camera.state === "failed") return "failed";
+  return ["running", "ended"].includes(camera.state) || !camera.message ? "" : "wait";
+}
+
+// [term, text, further lines, whether these tell of trouble] rows for the table of facts.
 export function facts(camera) {
   const count = (number) => number.toLocaleString("en");
   const drops = Object.entries(camera.dropped).filter(([, frames]) => frames > 0);
@@ -49,9 +92,15 @@ export function facts(camera) {
     ["Dropped", dropped ? count(dropped) : "none", drops.map(([why, n]) => `${count(n)} ${REASONS[why] ?? why}`)],
     ["Waiting", `${camera.buffered} of ${camera.buffer_limit} frames`],
     ["Reconnects", count(camera.reconnects)],
-    ["Quality", camera.adapt_text],
+    [
+      "Quality",
+      camera.adapt_level ? `reduced, level ${camera.adapt_level}` : "full",
+      [camera.adapt_text],
+      camera.adapt_level > 0,
+    ],
     ["Engine", camera.engine || "–"],
+    ["In this state", `for ${duration(camera.state_seconds)}`],
     ["Address", camera.url],
-    ...camera.sinks.map((sink) => ["Output", sink.name, sink.connected ? [] : [sink.message || "not connected"]]),
+    ...camera.sinks.map((sink) => ["Output", sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
   ];
 }
