@@ -6,9 +6,13 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +256,39 @@ def test_two_processes_build_once(made: Path, tmp_path: Path) -> None:
     assert said[0] == said[1]  # the very same record: its times were measured once
     assert len(EngineCache(tmp_path).records()) == 1
     assert EngineCache(tmp_path).leftovers() == []
+
+
+def test_a_checkpoint_replaced_during_the_build_makes_no_engine(tmp_path: Path) -> None:
+    mine, cache = tmp_path / "mine.safetensors", EngineCache(tmp_path / "engines")
+    shutil.copy(find_checkpoint("aecrnet-s"), mine)
+
+    def replace(what: str, share: float | None) -> None:
+        shutil.copy(find_checkpoint("aecrnet-m"), mine)
+
+    with pytest.raises(EngineError, match=r"mine\.safetensors' was replaced while"):
+        build_engine(Order(str(mine), OPENVINO), cache, replace)
+    assert cache.records() == cache.leftovers() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
+def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: Path, tmp_path: Path) -> None:
+    from streamdehaze.engine.beside import build_beside
+
+    cache = EngineCache(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(build_beside, order(made), cache, threading.Event())
+        while not cache.leftovers() and not building.done():
+            time.sleep(0.01)
+        (child,) = (
+            pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+        )
+        os.kill(int(child), signal.SIGKILL)
+        with pytest.raises(EngineError, match="ended by SIGKILL"):
+            building.result()
+    assert cache.records() == []
+    assert len(cache.leftovers()) == 1
+    assert build_engine(order(made), cache).state == "verified"
+    assert cache.leftovers() == []
 
 
 def test_what_a_killed_build_leaves_is_no_engine_and_is_pruned(cache: EngineCache) -> None:

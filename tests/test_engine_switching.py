@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.verify import psnr
 from streamdehaze.errors import CheckpointError, EngineError
-from streamdehaze.network import load_network
+from streamdehaze.network import find_checkpoint, load_network
 
 HAZY = hazy_pictures(2, 144, 256)
 
@@ -79,6 +80,26 @@ def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplo
     (record,) = caplog.records
     assert "PyTorch goes on" in record.message
     assert "cannot be kept in" in record.message
+
+
+def test_no_engine_of_a_checkpoint_that_was_replaced_meanwhile_takes_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnx")
+    mine = tmp_path / "mine.safetensors"
+    shutil.copy(find_checkpoint("aecrnet-s"), mine)
+    engine = open_engine(mine, "openvino", cache=EngineCache(tmp_path / "engines"))
+    first = engine.infer(HAZY)
+    shutil.copy(find_checkpoint("aecrnet-m"), mine)
+    deadline = time.monotonic() + 240
+    with caplog.at_level(logging.WARNING, logger="streamdehaze"):
+        while not caplog.records and time.monotonic() < deadline:
+            last = engine.infer(HAZY)
+    assert "a checkpoint that has replaced the one in use" in caplog.text
+    assert engine.name.startswith("torch")
+    np.testing.assert_allclose(last, first, atol=1e-5)
+    engine.close()
 
 
 def test_run_insists_on_the_engine_when_asked_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,25 @@ def test_progress_is_told_while_a_plan_is_built(rtx: Any, tmp_path: Path) -> Non
     assert all(share is not None and 0 <= share <= 1 for share in shares)
 
 
+def test_a_plan_is_refused_where_its_device_is_not_and_when_it_is_altered_or_out_of_date(
+    rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        'engine = "tensorrt"\nshape = { width = 64, height = 48 }\n'
+        '[tensorrt]\nruntime = "tensorrt_rtx"\ncompute_capabilities = ["SM89"]\n'
+    )
+    with pytest.raises(EngineError, match="was built for SM89, which is not here"):
+        open_engine("aecrnet-s", str(recipe), wait=True)
+    cache = EngineCache()
+    (record,) = cache.records()
+    cache.write(record.model_copy(update={"identity": {**record.identity, "runtime": "tensorrt_rtx 1.0"}}))
+    assert "changed since: runtime" in command("show", record.file)[1]
+    assert cache.find(record.identity) is None
+    assert cache.leftovers() == cache.records() == []
+
+
 def test_a_graph_the_runtime_refuses_is_told_in_its_own_words(rtx: Any, tmp_path: Path) -> None:
     recipe = Recipe(
         engine="tensorrt",
@@ -206,6 +225,19 @@ def test_a_launch_that_fails_is_an_error(plan: bytes) -> None:
     module.fail = True
     with pytest.raises(EngineError, match="could not start"):
         engine.infer(hazy_pictures(2, 48, 64))
+
+
+def test_a_gpu_without_memory_left_is_an_error_that_pytorch_can_stand_in_for(
+    plan: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runtime_double import DoubleCuda
+
+    def full(self: object, shape: tuple[int, ...]) -> Any:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation")
+
+    monkeypatch.setattr(DoubleCuda, "device", full)
+    with pytest.raises(EngineError, match=r"cannot take up the engine: CUDA out of memory\. Tried to .* GiB\.$"):
+        on_the_double(plan)
 
 
 def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:

@@ -54,9 +54,11 @@ def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> Non
     finally:
         if child.poll() is None:
             _end(child)
+    if child.returncode < 0:  # by somebody, by the system for want of memory, or by a fault of the compiler's
+        raise EngineError(f"the process that built it was ended by {signal.Signals(-child.returncode).name}")
     if child.returncode != 0:
         lines = said.strip().splitlines()
-        raise EngineError(lines[-1] if lines else f"the build ended with signal {-child.returncode}")
+        raise EngineError(lines[-1] if lines else f"the build ended with status {child.returncode}")
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -17,17 +17,14 @@ from streamdehaze.frame import FloatArray
 from streamdehaze.network import load_network
 
 
-def find_engine(order: Order, backend: Backend, cache: EngineCache) -> Record | None:
-    """The record of the wanted engine, if it has been built and nothing it depends on has changed."""
-    return cache.find(order.identity(backend))
-
-
 def open_built(order: Order, record: Record, backend: Backend, cache: EngineCache) -> Engine:
     """The engine of a record that was found for an order.
 
     Raises:
-        EngineError: if it failed its verification or its runtime refuses it.
+        EngineError: if it failed its verification, could not be verified here or its runtime refuses it.
     """
+    if record.state == "unverified":
+        raise EngineError(f"the engine {record.file} was built for {device_in_words(record)}, which is not here")
     if record.state == "rejected":
         assert record.verification is not None
         raise EngineError(f"the engine {record.file} is set aside: {record.verification.reason}")
@@ -48,7 +45,8 @@ def build_engine(
         again: build even if it is there.
 
     Raises:
-        EngineError: if the runtime is missing, the build fails or the result cannot be kept.
+        EngineError: if the runtime is missing, the build fails, its checkpoint is replaced meanwhile, or the result
+            cannot be kept.
         CheckpointError: if the checkpoint cannot be had.
     """
     backend = find_backend(order.recipe)
@@ -70,6 +68,8 @@ def build_engine(
         if backend.runs_here:
             progress("comparing it with PyTorch", None)
             verification = verify_file(order, backend, file, workshop / "compiled")
+        if order.identity(backend) != identity:
+            raise EngineError(f"the checkpoint '{order.checkpoint}' was replaced while its engine was being built")
         record = Record(
             identity=identity,
             checkpoint=order.checkpoint,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from streamdehaze.engine.backend import Backend
 from streamdehaze.engine.beside import build_beside
-from streamdehaze.engine.build import find_engine, open_built
-from streamdehaze.engine.cache import EngineCache, Record
+from streamdehaze.engine.build import open_built
+from streamdehaze.engine.cache import EngineCache, Identity, Record
 from streamdehaze.engine.order import Order
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
@@ -29,6 +29,8 @@ class _Slot:
     """What serves one picture size, or every size where one engine file does."""
 
     order: Order
+    identity: Identity
+    """Of the engine when work began: one made from a checkpoint that has replaced this one's is not it."""
     engine: Engine | None = None
     settled: bool = False
     """Nothing more is tried: PyTorch serves this size for good, unless `engine` does."""
@@ -135,9 +137,11 @@ class SwitchingEngine:
         order = self._order
         if not self._backend.covers(order.shape, height, width):
             order = Order(order.checkpoint, order.recipe, Shape(width=width, height=height, batch=batch))
-        slot = _Slot(order)
+        slot = _Slot(order, order.identity(self._backend))
         self._slots.append(slot)
         if not self._backend.covers(order.shape, height, width):  # outside the recipe's profile
+            if self._wait:
+                raise EngineError(f"the recipe's shapes do not cover {width}×{height}")
             _log.warning("the recipe's shapes do not cover %d×%d: PyTorch serves", width, height)
             slot.settled = True
         else:
@@ -145,11 +149,10 @@ class SwitchingEngine:
         return slot
 
     def _look_up(self, slot: _Slot) -> None:
-        record = find_engine(slot.order, self._backend, self._cache)
+        record = self._cache.find(slot.identity)
         if self._wait and (record is None or record.state == "unverified"):
-            build_beside(slot.order, self._cache, self._stop)
-            record = find_engine(slot.order, self._backend, self._cache)
-        if record is None or record.state == "unverified":
+            record = self._built(slot)
+        if record is None or (record.state == "unverified" and not self._wait):
             return
         try:
             slot.engine = self._open(slot.order, record)
@@ -161,11 +164,7 @@ class SwitchingEngine:
 
     def _build_beside(self, slot: _Slot) -> None:
         try:
-            build_beside(slot.order, self._cache, self._stop)
-            record = find_engine(slot.order, self._backend, self._cache)
-            if record is None:
-                raise EngineError("the engine that was built has been altered or removed")
-            engine = self._open(slot.order, record)
+            engine = self._open(slot.order, self._built(slot))
             if engine is not None:  # compiled and warm before it takes over
                 shape = slot.order.shape
                 engine.infer(hazy_pictures(shape.batch, shape.height, shape.width))
@@ -177,6 +176,13 @@ class SwitchingEngine:
             _log.warning("no %s engine, PyTorch goes on: %s", slot.order.recipe.engine, error)
         finally:
             slot.settled = True
+
+    def _built(self, slot: _Slot) -> Record:
+        build_beside(slot.order, self._cache, self._stop)
+        record = self._cache.find(slot.identity)
+        if record is None:
+            raise EngineError("what was built is gone, or of a checkpoint that has replaced the one in use")
+        return record
 
     def _open(self, order: Order, record: Record) -> Engine | None:
         speedup = record.verification.speedup if record.verification else None

@@ -82,7 +82,7 @@ class TensorRTEngine:
         cuda: the device's streams and memory.
 
     Raises:
-        EngineError: if the plan is damaged or for another GPU, driver or version.
+        EngineError: if the plan is damaged or for another GPU, driver or version, or the GPU's memory is used up.
     """
 
     def __init__(
@@ -183,9 +183,12 @@ class TensorRTEngine:
             while len(self._lanes) > 1:
                 self._lanes.pop(next(iter(self._lanes)))
             shape = (self._batch, 3, height, width)
-            self._lanes[height, width] = [
-                _Lane(self._context(), self._cuda, shape, self._graph) for _ in range(self._count)
-            ]
+            try:
+                self._lanes[height, width] = [
+                    _Lane(self._context(), self._cuda, shape, self._graph) for _ in range(self._count)
+                ]
+            except RuntimeError as error:  # torch's, of memory that is used up, say
+                raise EngineError(f"the GPU cannot take up the engine: {str(error).splitlines()[0]}") from error
         return self._lanes[height, width]
 
     def _context(self) -> Any:
