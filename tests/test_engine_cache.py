@@ -157,6 +157,7 @@ def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) ->
     else:
         path.unlink()
     assert not cache.intact(record)
+    assert "will not be used: its file is missing or altered" in " ".join(command("list")[1].replace("│", "").split())
     assert cache.find(record.identity) is None
     assert not path.exists()
     code, said = command("list")

@@ -75,12 +75,12 @@ def build(
 @command.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with everything that is recorded.")
 def list_(as_json: bool) -> None:
-    """List the engines that are kept."""
+    """List the engines that are kept, and why one will not be used any more."""
     from rich.console import Console
     from rich.table import Table
 
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build import device_in_words
+    from streamdehaze.engine.build import device_in_words, out_of_date
 
     cache = EngineCache()
     records = cache.records()
@@ -96,13 +96,16 @@ def list_(as_json: bool) -> None:
         result = str(record.state)
         if found and found.psnr_db is not None:
             result += f", {found.psnr_db:.1f} dB, {found.speedup:.2f} × PyTorch"
+        result += f", {record.size_bytes / 1e6:.1f} MB"
+        if (why := out_of_date(record, cache)) is not None:
+            result += f"\nwill not be used: {why}"
         shape = record.shape
         table.add_row(
             f"{Path(record.checkpoint).stem} {record.recipe.engine}\n{Path(record.file).stem[-16:]}",
             str(record.identity.get("runtime", "")).split("-")[0],
             device_in_words(record),
             f"{shape.width}×{shape.height}×{shape.batch}" if "shape" in record.identity else "any size",
-            f"{result}, {record.size_bytes / 1e6:.1f} MB",
+            result,
         )
     Console().print(table)
 
