@@ -165,6 +165,8 @@ class DoubleTensorRT:
                 return Context(self.session)
 
         class Runtime:
+            engine_host_code_allowed = False
+
             def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
                 try:
                     return Engine(plan)
@@ -172,4 +174,5 @@ class DoubleTensorRT:
                     log.log(double.ILogger.ERROR, "Serialization assertion failed: magicTag")
                     return None
 
-        return Runtime()
+        self.runtime = Runtime()
+        return self.runtime

@@ -147,6 +147,26 @@ def test_a_gpu_the_runtime_does_not_serve_is_named_with_what_to_do(rtx: Any) -> 
     check_gpu(Gpu("RTX 4090", (8, 9)), rtx)
 
 
+def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
+    rtx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamdehaze.engine.tensorrt import TensorRTBackend, backend
+
+    def identity(gpu: Gpu, **options: Any) -> Any:
+        monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
+        recipe = Recipe(engine="tensorrt", tensorrt=TensorRTOptions(runtime="tensorrt_rtx", **options))
+        return TensorRTBackend(recipe).identity(Shape(width=64, height=48))
+
+    here, there, old = Gpu("RTX 4090", (8, 9)), Gpu("RTX 3080", (8, 6)), Gpu("RTX 2070", (7, 5))
+    assert identity(here)["device"] == "RTX 4090 SM89"
+    assert identity(here)["runtime"] == f"tensorrt_rtx {rtx.__version__}"
+    assert identity(here) != identity(there)
+    both = [identity(gpu, version_compatible=True, hardware_compatible=True) for gpu in (here, there)]
+    assert both[0] == both[1]
+    assert both[0]["runtime"] == f"tensorrt_rtx {rtx.__version__.split('.')[0]}.x"
+    assert identity(old, hardware_compatible=True)["device"] == "RTX 2070 SM75"
+
+
 # From here on the device is a double: see runtime_double.py.
 
 
@@ -243,6 +263,12 @@ def test_a_gpu_without_memory_left_is_an_error_that_pytorch_can_stand_in_for(
 def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:
     with pytest.raises(EngineError, match=r"refuses the engine: .*magicTag"):
         on_the_double(b"x" * 2000)
+
+
+def test_a_plan_brings_code_for_the_host_only_where_its_recipe_says_so(plan: bytes) -> None:
+    for allowed in (False, True):
+        _, module, _ = on_the_double(plan, host_code=allowed)
+        assert module.runtime.engine_host_code_allowed is allowed
 
 
 def test_a_closed_engine_serves_no_more(plan: bytes) -> None:

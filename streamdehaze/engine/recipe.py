@@ -61,7 +61,7 @@ class TensorRTOptions(_Table):
     compute_capabilities: tuple[str, ...] = ()
     """GPUs to build for ahead of time, as ("SM86", "SM89"); TensorRT-RTX only. The GPU at hand if left out."""
     version_compatible: bool = False
-    """Let later minor versions of TensorRT run the engine."""
+    """Let other minor versions of TensorRT run the engine; TensorRT only, with its lean runtime installed."""
     hardware_compatible: bool = False
     """Let other GPUs of Ampere or later run the engine; TensorRT only."""
     contexts: Annotated[int, Field(ge=1, le=16)] = 2

@@ -46,15 +46,24 @@ class TensorRTBackend:
         options = self._options.model_dump(
             mode="json", exclude={"runtime", "contexts", "cuda_graph", "compute_capabilities"}
         )
-        ahead = list(self._options.compute_capabilities)
-        gpu = None if ahead or self._gpu is None else f"{self._gpu.name} {self._gpu.architecture}"
+        # What lets an engine run elsewhere must not tie its key to one place.
+        version = str(self._module.__version__)
+        if self._options.version_compatible:
+            version = f"{version.split('.')[0]}.x"
         return {
-            "runtime": f"{self._package} {self._module.__version__}",
-            "device": ahead or gpu,
+            "runtime": f"{self._package} {version}",
+            "device": list(self._options.compute_capabilities) or self._gpu_in_words(),
             "precision": self._precision,
             "shape": shape.model_dump(),
             "options": options,
         }
+
+    def _gpu_in_words(self) -> str | None:
+        if self._gpu is None:
+            return None
+        if self._options.hardware_compatible and self._gpu.capability >= (8, 0):
+            return "Ampere or later"
+        return f"{self._gpu.name} {self._gpu.architecture}"
 
     def covers(self, shape: Shape, height: int, width: int) -> bool:
         """See `Backend.covers`."""
@@ -95,4 +104,5 @@ class TensorRTBackend:
             contexts=self._options.contexts,
             cuda_graph=self._options.cuda_graph,
             kernels=work_folder / "kernels",
+            host_code=self._options.version_compatible,
         )

@@ -78,6 +78,7 @@ class TensorRTEngine:
         shape: pictures the plan was built for.
         contexts: execution contexts.
         cuda_graph: replay each context's launches as one CUDA graph.
+        host_code: let the plan bring code for the host, as version-compatible ones do.
         kernels: where TensorRT-RTX keeps the kernels it compiles on first use, so that the next start has them.
         cuda: the device's streams and memory.
 
@@ -93,11 +94,13 @@ class TensorRTEngine:
         *,
         contexts: int = 2,
         cuda_graph: bool = True,
+        host_code: bool = False,
         kernels: Path | None = None,
         cuda: Cuda | None = None,
     ) -> None:
         log = logger(module)
         self._runtime = module.Runtime(log)
+        self._runtime.engine_host_code_allowed = host_code
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(
