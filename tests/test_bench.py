@@ -6,7 +6,9 @@ import contextlib
 import csv
 import functools
 import http.server
+import importlib.util
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,7 +35,7 @@ from streamdehaze.bench import (
 from streamdehaze.bench.gpu import GpuLoad, GpuWatch
 from streamdehaze.bench.timing import percentiles
 from streamdehaze.bench.verdict import changes, verdict
-from streamdehaze.cli import main
+from streamdehaze.cli import bench, main
 from streamdehaze.errors import ConfigError
 
 PARTS = ["decode", "encode", "shrink", "fit", "apply", "engine", "frame", "pipeline"]
@@ -76,7 +78,8 @@ def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_pa
     content["environment"]["versions"]["torch"] = "1.0"
     (tmp_path / "then.json").write_text(json.dumps(content))
     earlier = read_report(tmp_path / "then.json")
-    assert [ratio for _, ratio in compare(report, earlier)] == [2.0] + [1.0] * (len(report.rows) - 1)
+    assert [change.ratio for change in compare(report, earlier)] == [2.0] + [1.0] * (len(report.rows) - 1)
+    assert compare(report, BenchReport({}, [], [])) == []
     assert any(said.startswith("torch: 1.0 then") for said in differences(report, earlier))
 
 
@@ -159,6 +162,14 @@ def test_the_verdict_tells_what_was_measured_to_change_it_and_no_more() -> None:
     assert changes(both, rows) == ""
     unsteady = replace(smaller, timing=replace(smaller.timing, spread=0.4))
     assert changes(slow, [slow, unsteady]) == ""
+
+
+def test_a_ratio_to_an_earlier_report_says_where_it_may_be_chance() -> None:
+    steady, shaky = row("engine", 100), row("pipeline", 100)
+    shaky = replace(shaky, timing=replace(shaky.timing, spread=0.3))
+    now = [replace(r, timing=replace(r.timing, fps=120)) for r in (steady, shaky)]
+    found = compare(BenchReport({}, now, []), BenchReport({}, [steady, shaky], []))
+    assert [(change.ratio, change.sure) for change in found] == [(1.2, True), (1.2, False)]
 
 
 def test_markdown_has_a_table_a_combination_and_the_verdicts(report: BenchReport, tmp_path: Path) -> None:
@@ -252,6 +263,7 @@ def test_the_command_measures_a_file_and_compares(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*arguments, "--against", str(tmp_path / "b.json")])
     assert result.exit_code == 0, result.output
     assert result.output.count(" × ") >= len(PARTS)
+    assert " × engine, batch 4: 64×48, network size 32, aecrnet-s, torch cpu float32" in result.output
 
 
 def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:
@@ -281,6 +293,7 @@ def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:
         (["--quality", "e.json"], 2, "drawn by --plot"),
         (["--quality", "gone.json", "--plot", "p.png"], 1, "there is no evaluation"),
         (["--json", "no/such/folder/b.json"], 1, "does not exist; create it first"),
+        (["--limit", "-1"], 2, "--limit"),
     ],
 )
 def test_bad_options_are_one_sentence(arguments: list[str], code: int, said: str) -> None:
@@ -288,6 +301,23 @@ def test_bad_options_are_one_sentence(arguments: list[str], code: int, said: str
     assert result.exit_code == code
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_results_that_cannot_be_written_are_shown_all_the_same() -> None:
+    arguments = ["bench", "--size", "64x48", "--engine", "torch", "--network-size", "32", "--limit", "0"]
+    result = CliRunner().invoke(main, [*arguments, "--frames", "8", "--json", "/dev/full"])
+    assert result.exit_code == 1
+    assert "-bound" in result.output
+    assert "cannot be written to '/dev/full': No space left on device" in result.output
+
+
+def test_a_missing_matplotlib_is_told_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else name)
+    result = CliRunner().invoke(bench.command, ["--plot", str(tmp_path / "b.png"), "--size", "33x33"])
+    assert str(result.exception) == "--plot needs matplotlib: pip install 'streamdehaze[plot]'"
 
 
 def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def _cells(row: Row) -> list[str]:
     timing = row.timing
     device = "".join(f", {name} {value:.2f} ms" for name, value in (row.device_ms or {}).items())
     return [
-        row.part + (f", batch {row.batch}" if row.batch else "") + device,
+        row.name + device,
         f"{timing.fps:.1f}" + ("" if timing.settled else f" ±{timing.spread:.0%}"),
         *(f"{timing.latency_ms[name]:.2f}" for name in _LATENCIES),
         f"{timing.cpu_seconds_per_frame * 1000:.2f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     Raises:
         StreamDehazeError: if matplotlib is not installed (extra `plot`).
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise StreamDehazeError("--plot needs matplotlib: pip install 'streamdehaze[plot]'") from error
+    require_matplotlib()
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -43,6 +43,16 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     figure.savefig(beside, dpi=120)
     pyplot.close(figure)
     beside.replace(path)
+
+
+def require_matplotlib() -> None:
+    """Make sure that `plot` can work, without the memory that importing matplotlib takes.
+
+    Raises:
+        StreamDehazeError: if matplotlib is not installed (extra `plot`).
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise StreamDehazeError("--plot needs matplotlib: pip install 'streamdehaze[plot]'")
 
 
 def _throughput(axes: Any, rows: list[Row]) -> None:

@@ -34,6 +34,17 @@ class Row:
         """What makes it the same measurement on another day."""
         return self.part, self.size, self.network_size, self.batch, self.checkpoint, self.engine
 
+    @property
+    def group(self) -> str:
+        """Video, network size, checkpoint and engine in words: "1280×720, network size 256, …"."""
+        facts = (self.size, self.network_size and f"network size {self.network_size}", self.checkpoint, self.engine)
+        return ", ".join(str(fact) for fact in facts if fact)
+
+    @property
+    def name(self) -> str:
+        """The part, with its batch if that plays one: "engine, batch 4"."""
+        return self.part + (f", batch {self.batch}" if self.batch else "")
+
     def flat(self) -> dict[str, Any]:
         """One level of plain values, for a table."""
         values = {
@@ -76,8 +87,7 @@ class BenchReport:
         """Rows that share a video, network size, checkpoint and engine, in order, each group with a title."""
         found: dict[str, list[Row]] = {}
         for row in self.rows:
-            facts = (row.size, row.network_size and f"network size {row.network_size}", row.checkpoint, row.engine)
-            found.setdefault(", ".join(str(fact) for fact in facts if fact), []).append(row)
+            found.setdefault(row.group, []).append(row)
         return list(found.items())
 
     def place(self) -> str:
@@ -105,10 +115,26 @@ def read_report(path: Path) -> BenchReport:
         raise ConfigError(f"{path} is no report of `streamdehaze bench --json`: {error}") from error
 
 
-def compare(now: BenchReport, earlier: BenchReport) -> list[tuple[Row, float]]:
-    """Rows measured both times, each with its frames a second now over then."""
-    then = {row.key: row for row in earlier.rows}
-    return [(row, row.timing.fps / then[row.key].timing.fps) for row in now.rows if row.key in then]
+@dataclass(frozen=True)
+class Change:
+    """A row that was measured now and earlier."""
+
+    row: Row
+    ratio: float
+    """Frames a second now over then."""
+    sure: bool
+    """Whether the two differ by more than the rounds of each did."""
+
+
+def compare(now: BenchReport, earlier: BenchReport) -> list[Change]:
+    """What was measured both times."""
+    earlier_rows = {row.key: row.timing for row in earlier.rows}
+    changes = []
+    for row in now.rows:
+        if (then := earlier_rows.get(row.key)) is not None:
+            sure = row.timing.faster_than(then) or then.faster_than(row.timing)
+            changes.append(Change(row, row.timing.fps / then.fps, sure))
+    return changes
 
 
 def differences(now: BenchReport, earlier: BenchReport) -> list[str]:

@@ -40,8 +40,9 @@ def changes(row: Row, rows: Sequence[Row]) -> str:
     found = []
     for other in sorted(rows, key=lambda other: -other.timing.fps):
         gain = other.timing.fps / row.timing.fps
-        sure = other.timing.fps * (1 - other.timing.spread) > row.timing.fps * (1 + row.timing.spread)
-        if (other.part, other.size) != (row.part, row.size) or gain < _WORTH_SAYING or not sure:
+        if (other.part, other.size) != (row.part, row.size) or gain < _WORTH_SAYING:
+            continue
+        if not other.timing.faster_than(row.timing):
             continue
         facts = {
             f"network size {other.network_size}": other.network_size != row.network_size,

@@ -38,7 +38,13 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--checkpoint", "checkpoints", multiple=True, default=["aecrnet-s"], show_default=True)
 @click.option("--engine", "engines", multiple=True, default=["auto"], show_default=True)
 @click.option("--frames", type=click.IntRange(min=8), default=100, show_default=True, help="Frames of the clip.")
-@click.option("--limit", type=float, default=10.0, show_default=True, help="Most seconds for a number to settle.")
+@click.option(
+    "--limit",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Most seconds for a number to settle.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Everything goes here.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A line for each row.")
 @click.option("--markdown", "markdown_file", type=click.Path(dir_okay=False, path_type=Path), help="Tables go here.")
@@ -81,13 +87,16 @@ def command(
     from rich.console import Console
 
     from streamdehaze.bench import Plan, read_quality, read_report, run_bench, write_markdown
+    from streamdehaze.bench.plot import plot, require_matplotlib
 
-    # A wrong file is told before the minutes of measuring.
+    # What is wrong or missing is told before the minutes of measuring.
     earlier = read_report(against) if against else None
     qualities = [read_quality(path) for path in quality_files]
     for path in (json_file, csv_file, markdown_file, plot_file):
         if path and not path.parent.is_dir():
             raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
+    if plot_file:
+        require_matplotlib()
     plan = Plan(
         video=video,
         sizes=sizes or [_NAMES["720p"]],
@@ -100,20 +109,21 @@ def command(
     )
     with Console(stderr=True).status("starting") as status:
         report = run_bench(plan, status.update)
-    if json_file:
-        report.write_json(json_file)
-    if csv_file:
-        report.write_csv(csv_file)
-    if markdown_file:
-        write_markdown(report, markdown_file)
     console = Console()
     _print(report, console)
     if earlier:
         _print_against(report, earlier, console)
-    if plot_file:
-        from streamdehaze.bench.plot import plot
-
-        plot(report, plot_file, qualities)
+    for path, write in (
+        (json_file, report.write_json),
+        (csv_file, report.write_csv),
+        (markdown_file, lambda file: write_markdown(report, file)),
+        (plot_file, lambda file: plot(report, file, qualities)),
+    ):
+        try:
+            if path:
+                write(path)
+        except OSError as error:
+            raise ConfigError(f"what was measured cannot be written to '{path}': {error.strerror or error}") from error
 
 
 def _print(report: BenchReport, console: Console) -> None:
@@ -122,14 +132,14 @@ def _print(report: BenchReport, console: Console) -> None:
     console.print(report.place(), highlight=False)
     for title, rows in report.groups():
         table = Table(title=title, title_justify="left")
-        table.add_column("part", width=20)
-        for heading in ("fps", "median ms", "p99 ms", "CPU ms", "peak MiB"):
-            table.add_column(heading, justify="right", width=12)
+        table.add_column("part", width=18)  # with its borders as wide as a terminal, 80
+        for heading, width in (("fps", 11), ("median ms", 9), ("p99 ms", 8), ("CPU ms", 7), ("peak MiB", 8)):
+            table.add_column(heading, justify="right", width=width)
         for row in rows:
             timing = row.timing
             single_call = row.part in ("shrink", "engine", "fit", "apply", "frame")
             table.add_row(
-                row.part + (f", batch {row.batch}" if row.batch else ""),
+                row.name,
                 f"{timing.fps:.1f}" + ("" if timing.settled else f" ±{timing.spread:.0%}"),
                 f"{timing.latency_ms['median']:.2f}" if single_call else "",
                 f"{timing.latency_ms['p99']:.2f}" if single_call else "",
@@ -169,6 +179,10 @@ def _print_against(report: BenchReport, earlier: BenchReport, console: Console) 
 
     for difference in differences(report, earlier):
         console.print(f"not the same: {difference}", markup=False, soft_wrap=True)
-    for row, ratio in compare(report, earlier):
-        facts = ", ".join(str(fact) for fact in row.key if fact)
-        console.print(f"{ratio:6.2f} × {facts}", markup=False, soft_wrap=True)
+    changes = compare(report, earlier)
+    for change in changes:
+        doubt = "" if change.sure else " (no more than its rounds differ)"
+        what = f"{change.row.name}: {change.row.group}"
+        console.print(f"{change.ratio:6.2f} × {what}{doubt}", markup=False, soft_wrap=True)
+    if not changes:
+        console.print("nothing that was measured now is in the earlier report", markup=False, soft_wrap=True)
