@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from streamdehaze.bench.report import Row
 
 _WORTH_SAYING = 1.03
+_BUSY = 0.6
+"""Share of the time above which a stage holds the others up; below it a short clip's ends or other programs do."""
 
 
 def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
@@ -21,7 +23,8 @@ def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
     pipeline = parts["pipeline"]
     busiest = max(loads, key=lambda stage: loads[stage])
     others = ", ".join(f"{stage} {load:.0%}" for stage, load in loads.items() if stage != busiest)
-    said = f"{pipeline.fps:.1f} fps, {busiest}-bound: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
+    bound = f"{busiest}-bound" if loads[busiest] > _BUSY else "bound by none of its stages"
+    said = f"{pipeline.fps:.1f} fps, {bound}: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
     inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit", "apply")}
     whole = sum(inside.values())
     if busiest == "dehaze":
