@@ -167,6 +167,65 @@ def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
     assert identity(old, hardware_compatible=True)["device"] == "RTX 2070 SM75"
 
 
+def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
+    rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamdehaze.engine import opening
+    from streamdehaze.engine.cache import Record, engine_key, file_hash
+    from streamdehaze.engine.tensorrt import TensorRTBackend, backend
+    from streamdehaze.engine.verify import Verification
+
+    for module in (opening, backend):
+        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("RTX 4090", (8, 9)))
+    cache = EngineCache(tmp_path)
+
+    def kept(level: int, speedup: float, psnr_db: float = 60.0, checkpoint: str = "aecrnet-s") -> Recipe:
+        recipe = Recipe(engine="tensorrt", floor_db=20, tensorrt=TensorRTOptions(optimization_level=level))
+        order = Order(checkpoint, recipe)
+        identity = order.identity(TensorRTBackend(recipe))
+        file = tmp_path / f"{order.stem}-{engine_key(identity)}.engine"
+        file.write_bytes(b"a plan")
+        found = Verification(
+            passed=True,
+            reason="",
+            engine="tensorrt_rtx",
+            shape=(2, 144, 256),
+            psnr_db=psnr_db,
+            largest_difference=0.0,
+            milliseconds=1.0,
+            torch_milliseconds=speedup,
+        )
+        record = Record(
+            identity=identity,
+            checkpoint=checkpoint,
+            recipe=recipe,
+            shape=order.shape,
+            file=file.name,
+            sha256=file_hash(file),
+            size_bytes=6,
+            created="2026",
+            build_seconds=1.0,
+            state="verified",
+            verification=found,
+        )
+        cache.write(record)
+        return recipe
+
+    def chosen() -> list[Recipe]:
+        return opening._recipes("auto", "auto", None, "aecrnet-s", cache)
+
+    usual = Recipe(engine="tensorrt")
+    assert chosen() == [usual]
+    slow, fast = kept(0, 2.0), kept(5, 4.0)
+    kept(4, 9.0, psnr_db=30.0)
+    kept(2, 9.0, checkpoint="aecrnet-m")
+    assert chosen() == [fast, usual]
+    for path in tmp_path.glob("*.engine"):
+        if path.with_suffix(".json").read_text().count('"optimization_level": 5'):
+            path.write_bytes(b"altered")
+    assert chosen() == [slow, usual]
+
+
 # From here on the device is a double: see runtime_double.py.
 
 

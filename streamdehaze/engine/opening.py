@@ -6,6 +6,7 @@ import logging
 import os
 
 from streamdehaze.engine.backend import find_backend
+from streamdehaze.engine.build import out_of_date
 from streamdehaze.engine.cache import EngineCache
 from streamdehaze.engine.order import Order, choose_shape
 from streamdehaze.engine.protocol import Engine
@@ -14,7 +15,7 @@ from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError
-from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint, load_network
+from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint, load_network
 
 ENGINES = ("auto", "tensorrt", "openvino", "torch")
 
@@ -39,8 +40,9 @@ def open_engine(
 
     Args:
         checkpoint: name of a bundled checkpoint or path of one.
-        engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU,
-            OpenVINO on a CPU, where installed and not measured slower than PyTorch; else PyTorch.
+        engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU
+            (by the recipe of the fastest engine that has been built there, if any), OpenVINO on a CPU, where
+            installed and not measured slower than PyTorch; else PyTorch.
         size: (width, height) of the pictures to come, where known; only TensorRT asks.
         batch: pictures a batch, where known.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -60,7 +62,8 @@ def open_engine(
     def open_torch() -> Engine:
         return TorchEngine(load_network(checkpoint), device, threads=threads)
 
-    for recipe in _recipes(engine, device, threads):
+    cache = cache or EngineCache()
+    for recipe in _recipes(engine, device, threads, checkpoint, cache):
         if recipe.engine == "torch":
             options = recipe.torch
             threads = threads or options.threads
@@ -74,22 +77,22 @@ def open_engine(
             _log.debug("no engine %s: %s", recipe.engine, error)
             continue
         order = Order(checkpoint, recipe, choose_shape(recipe, size, batch))
-        switching = SwitchingEngine(
-            order, backend, cache or EngineCache(), open_torch, wait=wait, only_if_faster=engine == "auto"
-        )
+        switching = SwitchingEngine(order, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
         if size is not None or recipe.shape is not None or recipe.engine == "openvino":
             switching.prepare(order.shape.width, order.shape.height, order.shape.batch)
         return switching
     return open_torch()
 
 
-def _recipes(engine: str, device: str, threads: int | None) -> list[Recipe]:
+def _recipes(engine: str, device: str, threads: int | None, checkpoint: str, cache: EngineCache) -> list[Recipe]:
     """What to try, in order; nothing stands for PyTorch."""
     openvino = Recipe(engine="openvino", openvino=OpenVINOOptions(threads=threads))
     tensorrt = Recipe(engine="tensorrt")
     if engine == "auto":
         on_gpu = device == "cuda" or (device == "auto" and find_gpu() is not None)
-        return [tensorrt] if on_gpu else [openvino] if device in ("auto", "cpu") else []
+        if on_gpu:
+            return [*_fastest_kept(checkpoint, cache), tensorrt]
+        return [openvino] if device in ("auto", "cpu") else []
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
     named = {"openvino": [openvino], "tensorrt": [tensorrt], "torch": []}
@@ -98,3 +101,25 @@ def _recipes(engine: str, device: str, threads: int | None) -> list[Recipe]:
     if engine == "tensorrt" and device not in ("auto", "cuda"):
         raise EngineError(f"TensorRT does not run on '{device}'; it takes the first GPU $CUDA_VISIBLE_DEVICES names")
     return named[engine]
+
+
+def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:
+    """The recipe of the TensorRT engine that was measured fastest beside PyTorch, of those kept for a checkpoint.
+
+    One below the usual floor is left to those who name its recipe, and one for a range of sizes too: it is the slower.
+    """
+    sha256, floor_db = checkpoint_hash(find_checkpoint(checkpoint)), Recipe(engine="tensorrt").floor_db
+    kept = [
+        (found.speedup, record)
+        for record in cache.records()
+        if (found := record.verification) is not None
+        and record.state == "verified"
+        and record.identity.get("checkpoint_sha256") == sha256
+        and record.recipe.engine == "tensorrt"
+        and record.recipe.tensorrt.min_shape is None
+        and (found.psnr_db or 0.0) >= floor_db
+    ]
+    for _, record in sorted(kept, key=lambda pair: pair[0], reverse=True):
+        if out_of_date(record, cache) is None:
+            return [record.recipe]
+    return []
