@@ -17,6 +17,7 @@ from av.container import InputContainer
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.stdin import is_named_pipe, named_pipe, standard_input
+from streamdehaze.video.stored import StoredFile
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
 
@@ -47,16 +48,14 @@ def open_media(
         target, name = media, str(getattr(media, "name", "the stream"))
     elif os.fspath(media) == "-":
         target, name = standard_input(stop or threading.Event()), "standard input"
-    elif is_named_pipe(media):
-        name = os.fspath(media)
-        try:
-            target = named_pipe(name, stop or threading.Event())
-        except OSError as error:
-            raise SourceError(f"'{name}' cannot be read ({error.strerror})") from error
     else:
         name = os.fspath(media)
-        _check_exists(name)
-        target = f"file:{name}"
+        if not is_named_pipe(media):
+            _check_exists(name)
+        try:
+            target = _target(name, stop)
+        except OSError as error:
+            raise SourceError(f"'{name}' cannot be read ({error.strerror})") from error
         if not os.path.exists(name):
             container_format = "image2"
             options["start_number"] = str(_first_number(Path(name)))
@@ -65,6 +64,12 @@ def open_media(
         container.close()
         raise SourceError(f"'{name}' is a text, not a video file")
     return container, name
+
+
+def _target(name: str, stop: threading.Event | None) -> Any:
+    if is_named_pipe(name):
+        return named_pipe(name, stop or threading.Event())
+    return StoredFile(name) if os.path.isfile(name) else f"file:{name}"
 
 
 def _check_exists(name: str) -> None:
@@ -99,6 +104,8 @@ def _open(
     target: Any, name: str, container_format: str | None, options: dict[str, str], hwaccel: HardwareDecoding
 ) -> InputContainer:
     device = None if hwaccel == "none" else HWAccel("cuda", allow_software_fallback=hwaccel == "auto")
+    if isinstance(target, StoredFile):
+        target.seek(0)
     try:
         # Metadata in an unknown encoding goes through byte for byte instead of ending the work.
         container: InputContainer = av.open(
@@ -125,8 +132,9 @@ def _open(
 
 
 def _opens_in_software(target: Any, container_format: str | None, options: dict[str, str]) -> bool:
-    if not isinstance(target, str):
+    if not isinstance(target, StoredFile):
         return False
+    target.seek(0)
     try:
         av.open(target, "r", format=container_format, container_options=options).close()
     except (av.error.FFmpegError, OSError):
