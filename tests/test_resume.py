@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from streamdehaze.cli import main
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
 from streamdehaze.video import EncodeOptions, FileSource, part_folder
+from streamdehaze.video.manifest import Manifest, write_manifest
 
 MILLISECOND = Fraction(1, 1000)
 SECONDS = 0.8  # a segment of 20 frames
@@ -275,7 +278,7 @@ def test_an_input_that_decodes_differently_is_not_mixed(unfinished: tuple[Path, 
     manifest = part_folder(target) / "manifest.json"
     facts = json.loads(manifest.read_text())
     facts["segments"][-1]["end"]["last_hash"] = "0" * 32
-    manifest.write_text(json.dumps(facts))
+    write_manifest(part_folder(target), Manifest.model_validate_json(json.dumps(facts)))
     with pytest.raises(SourceError, match="does not decode as it did"):
         dehaze(source, target)
     assert not target.exists()
@@ -294,6 +297,48 @@ def test_a_damaged_segment_is_made_again(unfinished: tuple[Path, Path], harm: st
         path.write_bytes(content[:-5] if harm == "cut off" else content)
     dehaze(source, target)
     assert contents(target) == contents(target.with_name("whole.mp4"))
+
+
+def test_a_wrong_digit_in_the_manifest_is_noticed(unfinished: tuple[Path, Path]) -> None:
+    source, target = unfinished
+    manifest = part_folder(target) / "manifest.json"
+    content = manifest.read_bytes()
+    facts = json.loads(content)
+    facts["segments"][-1]["last_pts"] += 100_000  # later pictures would be moved behind it
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume begins anew"):
+        dehaze(source, target)
+    manifest.write_bytes(content)
+    assert dehaze(source, target) < 100
+
+
+def test_an_input_that_grows_meanwhile_gives_no_result(tmp_path: Path) -> None:
+    source = long_clip("ts").write(tmp_path / "in.ts")
+    target = tmp_path / "out.ts"
+
+    class Growing(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            if not self.frames:
+                source.write_bytes(source.read_bytes() + bytes(188))
+            return super().infer(hazy)
+
+    with pytest.raises(SourceError, match=r"in.ts' changed while it was worked on; .*--no-resume"):
+        dehaze(source, target, dehazer=Dehazer(engine=Growing()))
+    assert not target.exists()
+    with pytest.raises(SinkError, match="the input changed"):
+        dehaze(source, target)
+    assert dehaze(source, target, resume=False) == 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_no_text_are_no_obstacle(tmp_path: Path) -> None:
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    odd = source.rename(tmp_path / os.fsdecode(b"in-\xff.mp4"))
+    target = tmp_path / os.fsdecode(b"out-\xfe.mp4")
+    dehaze(odd, target, crash_after=50)
+    assert segments(target) >= 1
+    assert dehaze(odd, target) < 100
+    assert video_ticks(target) == video_ticks(odd)
 
 
 def test_a_damaged_manifest_is_one_sentence(unfinished: tuple[Path, Path]) -> None:
@@ -412,6 +457,96 @@ def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) ->
     assert "removed: " in parts("--delete")
     assert not part_folder(target).exists()
     assert "nothing is kept" in parts()
+
+
+@contextlib.contextmanager
+def mounted(image: Path, place: Path, *options: str) -> Iterator[Path]:
+    """A disk of its own: a file system inside a file."""
+    place.mkdir(exist_ok=True)
+    mount = ["mount", "-o", ",".join(("loop", *options)), str(image), str(place)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a file system in a file here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def disk_image(path: Path) -> Path:
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("cannot make an ext4 file system here")
+    with open(path, "wb") as file:
+        file.truncate(48 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(path)], check=True)
+    return path
+
+
+def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
+    """What a disk holds at a moment, without what only the memory holds of it, is what a power cut leaves."""
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    dehaze(source, tmp_path / "whole.mp4")
+    image = disk_image(tmp_path / "disk.img")
+    moments: list[tuple[Path, int]] = []
+
+    def cut_power() -> None:
+        finished = segments(target)
+        copy, again = (tmp_path / f"{len(moments)}.{kind}.img" for kind in ("cut", "again"))
+        shutil.copy(image, copy)
+        while shutil.copy(image, again).read_bytes() != copy.read_bytes():  # it was written to meanwhile
+            again.replace(copy)
+        again.unlink()
+        moments.append((copy, finished))
+
+    class Cutting(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            if self.frames >= 25 * len(moments):  # a segment has 22 frames
+                wait_for(lambda: segments(target) >= len(moments))
+                cut_power()
+            return super().infer(hazy)
+
+    with mounted(image, tmp_path / "disk") as disk:
+        target = disk / "out.mp4"
+        dehaze(source, target, dehazer=Dehazer(engine=Cutting()), batch_size=4)
+        cut_power()
+    assert [finished for _, finished in moments[:-1]] == [0, 1, 2, 3]
+    for copy, finished in moments[:-1]:
+        with mounted(copy, tmp_path / "disk"):
+            assert segments(target) >= finished
+            assert dehaze(source, target, batch_size=4) <= 100 - 20 * finished
+            assert contents(target) == contents(tmp_path / "whole.mp4")
+    with mounted(moments[-1][0], tmp_path / "disk"):
+        assert contents(target) == contents(tmp_path / "whole.mp4")
+
+
+def test_a_disk_that_turns_read_only_keeps_what_is_finished(tmp_path: Path) -> None:
+    """As Linux makes one on which it met an error."""
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    dehaze(source, tmp_path / "whole.mp4")
+    image = disk_image(tmp_path / "disk.img")
+    aborted: list[bool] = []
+
+    class Aborting(Halves):
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            if self.frames >= 40 and not aborted:
+                aborted.append(True)
+                wait_for(lambda: segments(target) > 0)
+                if subprocess.run(["mount", "-o", "remount,abort", str(disk)], capture_output=True).returncode:
+                    pytest.skip("may not make a mounted file system read-only here")
+            return super().infer(hazy)
+
+    with mounted(image, tmp_path / "disk") as disk:
+        target = disk / "out.mp4"
+        with pytest.raises(SinkError, match="cannot be written: Read-only file system"):
+            dehaze(source, target, dehazer=Dehazer(engine=Aborting()), batch_size=4)
+        with pytest.raises(SinkError, match=r"may not be written to|Read-only file system"):
+            dehaze(source, target, batch_size=4)
+        assert not target.exists()
+    with mounted(image, tmp_path / "disk"):
+        kept = segments(target)
+        assert kept >= 1
+        assert dehaze(source, target, batch_size=4) <= 100 - 20 * kept
+        assert contents(target) == contents(tmp_path / "whole.mp4")
+        assert sorted(path.name for path in disk.iterdir()) == ["lost+found", "out.mp4"]
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:

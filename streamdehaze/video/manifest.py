@@ -10,10 +10,10 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.errors import SinkError
 from streamdehaze.video.cut import Cut
@@ -53,6 +53,10 @@ class Identity(_Facts):
             digest.update(file.read(_EDGE_BYTES))
         return cls(size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns, hash=digest.hexdigest())
 
+    def same_content(self, other: Identity) -> bool:
+        """Whether only the date differs, if anything."""
+        return (self.size_bytes, self.hash) == (other.size_bytes, other.hash)
+
 
 class Place(_Facts):
     """A cut, as it is written down; see `Cut` for the fields."""
@@ -84,7 +88,7 @@ class Segment(_Facts):
 class Manifest(_Facts):
     """The content of `manifest.json`."""
 
-    version: int = 1
+    version: Literal[2] = 2
     input: str
     """Path, for people; `identity` says whether it is the same."""
     identity: Identity
@@ -93,6 +97,13 @@ class Manifest(_Facts):
     segments: tuple[Segment, ...] = ()
     published: Identity | None = None
     """The whole output, just before it gets its final name."""
+    hash: str = ""
+    """Of all the rest: a single wrong digit would put pictures at other times without a word."""
+
+    def sealed(self) -> Manifest:
+        """The same with its hash."""
+        bare = self.model_copy(update={"hash": ""}).model_dump_json().encode()
+        return self.model_copy(update={"hash": hashlib.blake2b(bare, digest_size=16).hexdigest()})
 
     @property
     def frames(self) -> int:
@@ -113,7 +124,7 @@ class Manifest(_Facts):
         """What keeps work described by `other` from going on here, in words; empty if nothing does."""
         found = []
         if self.identity != other.identity:
-            same = (self.identity.size_bytes, self.identity.hash) == (other.identity.size_bytes, other.identity.hash)
+            same = self.identity.same_content(other.identity)
             found.append("the input's date changed" if same else "the input changed")
         for name in sorted(self.settings.keys() | other.settings.keys()):
             before, now = self.settings.get(name), other.settings.get(name)
@@ -123,8 +134,8 @@ class Manifest(_Facts):
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from JSON, so that they compare equal."""
-    values: dict[str, Any] = json.loads(json.dumps(settings))
+    """Settings as they come back from JSON, so that they compare equal; with "?" for names' bytes that are no text."""
+    values: dict[str, Any] = json.loads(json.dumps(settings, ensure_ascii=False).encode(errors="replace"))
     return values
 
 
@@ -146,15 +157,22 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest in a folder; None if there is none.
 
     Raises:
-        SinkError: if it cannot be understood.
+        SinkError: if it cannot be read or understood.
     """
     path = folder / MANIFEST
+    damaged = f"'{path}' is damaged or of another version; --no-resume begins anew"
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        whole = manifest == manifest.sealed()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValidationError, ValueError, RecursionError) as error:
-        raise SinkError(f"'{path}' is damaged or of another version; --no-resume begins anew") from error
+    except OSError as error:  # of the disk, and no reason to begin anew
+        raise SinkError(f"'{path}' cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SinkError(damaged) from error
+    if not whole:
+        raise SinkError(damaged)
+    return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -163,7 +181,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OSError: if that fails; the one before stays.
     """
-    write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    write_whole(folder / MANIFEST, manifest.sealed().model_dump_json(indent=1).encode() + b"\n")
 
 
 def write_state(folder: Path, number: int, cut: Cut) -> Place:
@@ -198,7 +216,11 @@ def read_cut(folder: Path, number: int, place: Place) -> Cut:
 
 
 def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:
-    """The segments from the first one on that are as they were written; the work goes on behind them."""
+    """The segments from the first one on that are as they were written; the work goes on behind them.
+
+    Raises:
+        OSError: if one that is there cannot be read.
+    """
     whole: list[Segment] = []
     for number, segment in enumerate(manifest.segments):
         fits = segment.first_frame == sum(earlier.frames for earlier in whole) and (
@@ -220,5 +242,5 @@ def _is_whole(folder: Path, number: int, segment: Segment) -> bool:
             return False
         end = segment.end
         return end is None or end.state_hash is None or file_hash(state_file(folder, number)) == end.state_hash
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError):
         return False

@@ -18,7 +18,7 @@ import av.error
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
-from streamdehaze.errors import Cancelled, SinkError
+from streamdehaze.errors import SinkError, SourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.video.cut import Cut, segment_length
 from streamdehaze.video.durable import sync_file, sync_folder
@@ -27,6 +27,7 @@ from streamdehaze.video.families import ONE_ENCODER_RUN
 from streamdehaze.video.joining import join
 from streamdehaze.video.kept import part_folder, sweep
 from streamdehaze.video.manifest import (
+    MANIFEST,
     Identity,
     Manifest,
     Segment,
@@ -115,6 +116,7 @@ class SegmentFileSink:
         self.dropped: list[str] = [describe(stream) for stream in self._passthrough.refused]
         """What the target container refused, in words."""
         self._lock: FileLock | None = None
+        self._is_ours = False  # the folder
         self._manifest: Manifest | None = None
         self._beginning: Beginning | None = None
         self._output: Output | None = None
@@ -152,8 +154,8 @@ class SegmentFileSink:
             assert self._source.path is not None
             encoding = self._encoding
             fresh = Manifest(
-                input=os.path.abspath(self._source.path),
-                identity=Identity.of(self._source.path),
+                input=os.fsencode(os.path.abspath(self._source.path)).decode(errors="replace"),
+                identity=self._identity(),
                 settings=plain(
                     {
                         **settings,
@@ -225,6 +227,11 @@ class SegmentFileSink:
                 self._finish_segment(None)
             if self._manifest is None or not self._manifest.segments:
                 raise SinkError(f"no frame reached {self._target.name}, so it was not written")
+            if not self._manifest.identity.same_content(self._identity()):
+                raise SourceError(
+                    f"'{self._source.path}' changed while it was worked on; once it stays as it is, begin anew with "
+                    "--no-resume"
+                )
             joined = self._joined
             beginning = self._first_picture()
             join(
@@ -252,8 +259,10 @@ class SegmentFileSink:
                 self._packets.abort()
             self._joined.unlink(missing_ok=True)
         self._let_go()
-        if self._manifest is not None and not self._manifest.segments:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            begun = (self.folder / MANIFEST).exists() if self._manifest is None else bool(self._manifest.segments)
+            if self._is_ours and not begun:
+                shutil.rmtree(self.folder)
 
     def __enter__(self) -> SegmentFileSink:
         return self
@@ -276,13 +285,20 @@ class SegmentFileSink:
             raise SinkError(f"{self._target.name} is finished already")
         try:
             yield
-        except (SinkError, Cancelled):
+        except StreamDehazeError:
             self.abort()
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.abort()
             reason = getattr(error, "strerror", None) or error
             raise SinkError(f"{self._target.name} cannot be written: {reason}") from error
+
+    def _identity(self) -> Identity:
+        assert self._source.path is not None
+        try:
+            return Identity.of(self._source.path)
+        except OSError as error:
+            raise SourceError(f"'{self._source.path}' cannot be read: {error.strerror}") from error
 
     def _take_folder(self) -> None:
         try:
@@ -293,11 +309,12 @@ class SegmentFileSink:
         lock = FileLock(self.folder / "lock", thread_local=False)  # another thread lets go of it
         try:
             lock.acquire(timeout=0)
+            self._lock = lock
         except LockTimeout as error:
             raise SinkError(f"another run is writing {self._target.name}; wait for it, or stop it") from error
-        except NotImplementedError:
-            return  # a file system without locks
-        self._lock = lock
+        except NotImplementedError:  # a file system without locks
+            pass
+        self._is_ours = True
 
     def _let_go(self) -> None:
         self._beside.close()
