@@ -299,11 +299,16 @@ def test_what_a_killed_build_leaves_is_no_engine_and_is_pruned(cache: EngineCach
     (half_way / "engine.onnx").write_bytes(b"half")
     orphan = cache.folder / "mine-openvino-ffffffffffffffff.onnx"
     orphan.write_bytes(b"whole but without its record")
+    unreadable = cache.folder / "mine-openvino-eeeeeeeeeeeeeeee.json"
+    unreadable.write_text("{")
+    foreign = cache.folder / "a-model-of-somebody-else.onnx"
+    foreign.write_bytes(b"not ours to remove")
     assert cache.records() == [record]
-    assert set(cache.leftovers()) == {half_way, orphan}
+    assert set(cache.leftovers()) == {half_way, orphan, unreadable}
     command("prune")
     assert cache.leftovers() == []
     assert cache.intact(record)
+    assert foreign.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(made: Path, tmp_path: Path) -> None:

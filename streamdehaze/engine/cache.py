@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ Identity = Mapping[str, Any]
 """All an engine depends on: plain values, so that two processes and two days agree on its JSON."""
 
 State = Literal["verified", "rejected", "unverified"]
+
+
+_OURS = re.compile(r"(?:.+-)?(?P<key>[0-9a-f]{16})\.(?:part|engine|onnx|compiled|json|json\.part)")
 
 
 class Record(BaseModel):
@@ -211,15 +215,14 @@ class EngineCache:
             raise self._unwritable(error, "nothing can be removed from") from error
 
     def leftovers(self) -> list[Path]:
-        """Folders of builds that were killed half-way, and engine files without a readable record."""
+        """What builds that were killed half-way left, engine files without a readable record, and unreadable records.
+
+        Files whose names are not of this cache's making are nobody's leftovers.
+        """
         if not self.folder.is_dir():
             return []
         whole = {Path(record.file).stem for record in self.records()}
-        return sorted(
-            path
-            for path in self.folder.iterdir()
-            if path.suffix == ".part" or (path.suffix in (".engine", ".onnx", ".compiled") and path.stem not in whole)
-        )
+        return sorted(path for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and path.stem not in whole)
 
     def remove_leftover(self, path: Path) -> None:
         """Delete one of `leftovers`, unless a build in another process holds it or has finished it meanwhile.
@@ -227,9 +230,11 @@ class EngineCache:
         Raises:
             EngineError: if that is not permitted.
         """
-        key = path.stem.removesuffix(".json")[-16:]
+        name = _OURS.fullmatch(path.name)
+        if name is None:
+            return
         try:
-            with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{key}.lock", timeout=0):
+            with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{name['key']}.lock", timeout=0):
                 if path not in self.leftovers():
                     return
                 if path.is_dir():
