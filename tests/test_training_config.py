@@ -8,9 +8,12 @@ import pytest
 
 pytest.importorskip("pydantic")
 
+import torch
+
 from streamdehaze.errors import CheckpointError, ConfigError
 from streamdehaze.network import AECRNet, write_checkpoint
 from streamdehaze.training.config import RECIPES, OptimizerConfig, read_config
+from training_data import configuration, make_scenes
 
 MINIMAL = 'name = "a"\n[[data]]\nfolder = "d"\n[[stages]]\nsize = [64, 64]\nsteps = 10\nbatch = 2\n'
 
@@ -49,6 +52,13 @@ def test_the_paper_recipe_is_the_published_one() -> None:
         ("[[data]]\nhazy = 'x'\n", r"data\.1: needs either 'folder', or 'hazy' and 'clear'"),
         ("[network]\nwidth = 7\n", r"network\.width: .*multiple of 2"),
         ("[machine]\nprecision = 'half'\n", r"machine\.precision: .*'bf16-mixed'"),
+        ("[optimizer]\nrate = 'fast'\n", r"optimizer\.rate: .*, not 'fast'"),
+        ("[optimizer]\nbetas = [2, 3]\n", r"optimizer\.betas\.0: .*less than 1, not 2"),
+        ("[haze]\nairlight = [1.2, 0.3]\n", r"haze\.airlight: the lowest value comes first, not 1\.2 before 0\.3"),
+        ("[haze]\nquality = [0, 95]\n", r"haze\.quality\.0: .*, not 0"),
+        ("[look]\ngamma = [0, 1]\n", r"look\.gamma\.0: .*greater than 0, not 0"),
+        ("[view]\nshare = [0.5, 2]\n", r"view\.share\.1: .*, not 2"),
+        ("[validation]\nnetwork_size = 250\n", r"validation\.network_size: .*multiple of 4, not 250"),
         ("[optimizer\n", "is not TOML"),
     ],
 )
@@ -74,6 +84,7 @@ def test_changes_win_over_the_file(tmp_path: Path) -> None:
         ("rate", "is not KEY=VALUE"),
         ("data.3.folder=x", "there are entries 0 to 0, not '3'"),
         ("name.first=x", "'name' is a single value"),
+        ("name=../elsewhere", "name: must be the name of a folder inside 'output', not '../elsewhere'"),
     ],
 )
 def test_changes_that_do_not_fit_are_named(tmp_path: Path, change: str, message: str) -> None:
@@ -96,6 +107,32 @@ def test_the_rate_warms_up_and_ends_at_the_cosines_foot() -> None:
     assert max(rates) == rates[10] == pytest.approx(1)
     assert rates[60] == pytest.approx(0.55)
     assert rates[110] == pytest.approx(0.1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+@pytest.mark.parametrize(
+    ("machine", "message"),
+    [
+        ({"accelerator": "gpu"}, r"this machine does not offer machine\.accelerator = 'gpu'"),
+        ({"accelerator": "cpu", "precision": "16-mixed"}, r"'16-mixed' needs a GPU; on a CPU take 'bf16-mixed'"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_sentence(tmp_path: Path, machine: dict[str, str], message: str) -> None:
+    pytest.importorskip("lightning")
+    from streamdehaze.training.run import train
+
+    with pytest.raises(ConfigError, match=message) as caught:
+        train(configuration(tmp_path, make_scenes(tmp_path / "scenes"), machine=machine))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    from streamdehaze.training.run import train
+
+    scenes = make_scenes(tmp_path / "scenes")
+    with pytest.raises(ConfigError, match=r"the run's folder .*0\.png.* cannot be made \(Not a directory\)"):
+        train(configuration(scenes / "0.png", scenes))
 
 
 def test_a_start_that_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ RECIPES = Path(__file__).parent / "recipes"
 """The recipes that come with the package, `NAME.toml`."""
 
 Positive = Annotated[int, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Part(BaseModel):
@@ -100,7 +101,7 @@ class OptimizerConfig(_Part):
     """Adam under a cosine."""
 
     rate: Annotated[float, Field(gt=0)] = 1e-4
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
     last_rate: Annotated[float, Field(ge=0)] = 0.0
     """Where the cosine ends."""
@@ -108,7 +109,7 @@ class OptimizerConfig(_Part):
     """Largest norm of the gradient."""
     accumulate: Positive = 1
     """Batches per step."""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    average: Decay = 0.999
     """Decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights."""
 
 
@@ -134,7 +135,7 @@ class ValidationConfig(_Part):
     every_steps: Positive = 1000
     limit: Positive | None = None
     """Pairs of each set, evenly picked; None for all."""
-    network_size: Positive = 256
+    network_size: Annotated[int, Field(ge=16, multiple_of=4)] = 256
     """Long side in pixels that the network sees, as at run time."""
     exact: bool = False
     """Score the network on whole pictures instead, the published way."""
@@ -144,6 +145,7 @@ class TrainingConfig(_Part):
     """A training run."""
 
     name: str
+    """Of the run's folder."""
     output: Path = Path("runs")
     """The run's folder is made in here."""
     seed: int = 666
@@ -162,6 +164,13 @@ class TrainingConfig(_Part):
     """Keep the pictures in memory as bytes."""
     damaged: Literal["stop", "skip"] = "stop"
     """What a damaged file does, in the middle of it all."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if name in ("", ".", "..") or set(name) & {"/", "\\"}:
+            raise ValueError(f"must be the name of a folder inside 'output', not {name!r}")
+        return name
 
     @property
     def steps(self) -> int:
@@ -193,7 +202,7 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig
         file = bundled
     try:
         content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     for change in changes:
         _apply(content, change)
@@ -243,6 +252,9 @@ def _explain(error: ValidationError) -> str:
         hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(_known_keys(fault['loc'][:-1]))}"
         return f"unknown key '{where}'{hint}"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault["input"]
+    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
+        message += f", not {given!r}"
     return f"{where}: {message}" if where else message
 
 

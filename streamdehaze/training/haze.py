@@ -8,13 +8,15 @@ from typing import Annotated
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from streamdehaze.training.look import Picture, Range, Share
+from streamdehaze.training.look import Picture, Range, Share, in_order
 from streamdehaze.training.picture import SKY_DEPTH
 
 Depth = npt.NDArray[np.float32]
 """(H, W) distance relative to the far end of the scene, which is at 1."""
+Quality = Annotated[int, Field(ge=1, le=100)]
+"""Of JPEG."""
 
 
 class HazeConfig(BaseModel):
@@ -54,8 +56,8 @@ class HazeConfig(BaseModel):
     """Share with sensor noise; much of it teaches smearing."""
     codec: Share = 0.06
     """Share that went through a lossy codec."""
-    quality: tuple[int, int] = (35, 95)
-    """JPEG quality of those."""
+    quality: Annotated[tuple[Quality, Quality], AfterValidator(in_order)] = (35, 95)
+    """Lowest and highest JPEG quality of those."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,29 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Picture = npt.NDArray[np.float32]
 """(H, W, 3) RGB in [0, 1]."""
 Share = Annotated[float, Field(ge=0, le=1)]
 """The part of all pictures that something happens to."""
-Range = tuple[float, float]
+
+
+def in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    """The ends of a range; a ValueError if the first is not the lower one."""
+    if ends[0] > ends[1]:
+        raise ValueError(f"the lowest value comes first, not {ends[0]:g} before {ends[1]:g}")
+    return ends
+
+
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Percent = Annotated[float, Field(ge=0, le=100)]
+Range = Annotated[tuple[_NotNegative, _NotNegative], AfterValidator(in_order)]
 """Lowest and highest value of an even draw."""
+Shares = Annotated[tuple[Share, Share], AfterValidator(in_order)]
+_Percents = Annotated[tuple[_Percent, _Percent], AfterValidator(in_order)]
+_Positives = Annotated[tuple[_Positive, _Positive], AfterValidator(in_order)]
 
 
 class LookConfig(BaseModel):
@@ -27,13 +42,13 @@ class LookConfig(BaseModel):
 
     black_point: Share = 0.9
     """Share whose darkest channel is stretched until `black_percentile` of it is black."""
-    black_percentile: Range = (0.5, 5.0)
+    black_percentile: _Percents = (0.5, 5.0)
     """Percent of pixels that may become black."""
     white_point: Share = 0.5
     """Share whose brightest channel is stretched until `white_percentile` of it is white."""
-    white_percentile: Range = (0.2, 3.0)
+    white_percentile: _Percents = (0.2, 3.0)
     """Percent of pixels that may become white."""
-    gamma: Range = (0.8, 1.8)
+    gamma: _Positives = (0.8, 1.8)
     """Exponent of the tone curve, drawn evenly in its logarithm."""
     gain: Range = (0.85, 1.1)
     """Exposure, after the stretches."""

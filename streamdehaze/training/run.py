@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -109,7 +110,10 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
         Cancelled: after Ctrl-C or SIGTERM, when everything is saved.
     """
     folder = config.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the run's folder {folder} cannot be made ({error.strerror})") from error
     state = folder / STATE
     resumed = state.is_file() and not restart
     if resumed:
@@ -136,7 +140,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     if keeper.interrupted:
         raise Cancelled(f"stopped at step {trainer.global_step} of {config.steps}; the same command goes on from there")
     best = folder / "best.safetensors"
-    return Trained(folder / "last.safetensors", best if best.is_file() else None, trainer.global_step)
+    return Trained(folder / "last.safetensors", best if sets and best.is_file() else None, trainer.global_step)
 
 
 def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
@@ -146,7 +150,7 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
         loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices if machine.accelerator != "cpu" or machine.devices != "auto" else 1,
             num_nodes=machine.nodes,
@@ -165,10 +169,14 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
             use_distributed_sampler=False,  # positions are dealt out by `PositionBatches`
             num_sanity_val_steps=0,
         )
-    except (RuntimeError, ValueError) as error:
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"this machine does not offer {machine.devices} x {machine.accelerator}, {machine.precision} ({error})"
+            f"this machine does not offer machine.accelerator = '{machine.accelerator}' with machine.devices = "
+            f"{machine.devices} ({str(error).strip().splitlines()[0]})"
         ) from error
+    if trainer.precision != machine.precision:  # Lightning takes bfloat16 where a CPU was to scale float16
+        raise ConfigError("machine.precision = '16-mixed' needs a GPU; on a CPU take 'bf16-mixed' or '32-true'")
+    return trainer
 
 
 def _has_fast_bfloat16() -> bool:

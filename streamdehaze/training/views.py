@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.training.look import Range, Share
+from streamdehaze.training.look import Share, Shares
 
 
 class ViewConfig(BaseModel):
@@ -22,7 +22,7 @@ class ViewConfig(BaseModel):
 
     kind: Literal["crop", "whole"] = "whole"
     """"crop" cuts pixels as they are, the published way; "whole" shrinks most of the picture, as the runtime does."""
-    share: Range = (0.45, 1.0)
+    share: Shares = (0.45, 1.0)
     """"whole": part of the picture's area in view."""
     aspect: Annotated[float, Field(ge=0, le=1)] = 0.2
     """"whole": largest change of the aspect ratio, in its logarithm."""
