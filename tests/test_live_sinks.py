@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,51 @@ def test_a_file_can_be_played_after_a_power_cut(tmp_path: Path, ending: str) -> 
         recorder.send_signal(signal.SIGKILL)
     (clear,) = tmp_path.glob(f"clear-*{ending}")
     assert len(pictures(clear)) >= 40, "all but the last second or two"
+
+
+_FILL = """
+import logging, os, sys, time
+from pathlib import Path
+from quick_engine import quick_dehazer
+from streamdehaze.live import CameraConfig, LivePipeline
+logging.basicConfig(format="%(message)s", level=logging.INFO)
+film, folder = sys.argv[1], Path(sys.argv[2])
+config = CameraConfig(name="gate", url=film, to=(f"{folder}/clear.mkv",), realtime=True, loop=True, bitrate=300_000)
+with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+    sink = lambda: pipeline.cameras["gate"].status().sinks[0]
+    while "no space is left" not in sink().message:
+        time.sleep(0.02)
+    tries = sink().reconnects
+    while sink().reconnects == tries or sink().connected:
+        time.sleep(0.02)
+    logging.info("files %s", len(list(folder.glob("clear-*.mkv"))))
+    for path in folder.iterdir():
+        path.unlink()
+    before = sink().packets
+    while sink().packets < before + 60:
+        time.sleep(0.02)
+    logging.info("goes on")
+"""
+
+
+def test_a_full_disk_is_said_once_strewn_with_nothing_and_written_to_again_when_there_is_room(tmp_path: Path) -> None:
+    mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not shutil.which("unshare") or subprocess.run([*mount, f"mount -t tmpfs none {disk}"]).returncode:
+        pytest.skip("needs a small disk of its own: unshare and the right to mount a tmpfs in a namespace")
+    noise = film(tmp_path, frames=100, size=(320, 240))
+    script = f'mount -t tmpfs -o size=200k none {disk} && exec "$0" -c "$1" "$2" {disk}'
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    ran = subprocess.run(
+        [*mount, script, sys.executable, _FILL, str(noise)],
+        stderr=subprocess.PIPE, text=True, env=environment, timeout=120,
+    )  # fmt: skip
+    said = ran.stderr.splitlines()
+    assert "goes on" in said, ran.stderr
+    assert "files 1" in said
+    assert sum("no space is left on the device" in line for line in said) == 1
+    assert sum("is back" in line for line in said) == 1
 
 
 def test_a_playlist_in_a_folder(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import av.error
 from streamdehaze.errors import StreamDehazeError, UnsupportedFormatError
 from streamdehaze.live.address import Address, without_secrets
 
+_REMEDY = "PyAV's wheels leave some protocols out; 'pip install --no-binary av av' takes the system's FFmpeg"
+
 
 @dataclass(frozen=True)
 class Fault:
     """What went wrong, and whether trying again soon can help."""
 
     kind: str
-    """One word for metrics: unauthorized, not_found, refused, unknown_host, unsupported, silent, lost, broken."""
+    """One word for metrics: unauthorized, not_found, refused, unknown_host, unsupported, full, silent, lost, broken."""
     message: str
     """One sentence without secrets."""
     permanent: bool = False
@@ -43,7 +45,8 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
     if isinstance(error, av.error.HTTPNotFoundError):
         return Fault("not_found", f"{address.host or shown} is there but has no such stream: {shown}", permanent=True)
     if isinstance(error, av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError | av.error.MuxerNotFoundError):
-        return Fault("unsupported", f"this FFmpeg cannot do {address.scheme or 'that'}: {shown}", permanent=True)
+        reason = f"this FFmpeg cannot do {address.scheme or 'that'}: {shown} ({_REMEDY})"
+        return Fault("unsupported", reason, permanent=True)
     if isinstance(error, av.error.DecoderNotFoundError):
         return Fault("unsupported", f"{shown} sends a codec this FFmpeg has no decoder for", permanent=True)
     if isinstance(error, FileNotFoundError):
@@ -60,5 +63,7 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
         return Fault("broken", f"{shown} sends nothing that can be understood")
     if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN):
         return Fault("refused", f"{shown} cannot be reached from here")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Fault("full", f"no space is left on the device for {shown}", permanent=True)
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Fault("broken", f"{shown}: {without_secrets(str(reason))}")

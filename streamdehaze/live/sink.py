@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -25,6 +26,9 @@ log = logging.getLogger("streamdehaze.live")
 _LIMIT_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 3.0
+_FIRST_SLOW_RETRY_SECONDS, _LONGEST_SLOW_RETRY_SECONDS = 2.0, 30.0
+_SETTLED_SECONDS = 2.0
+"""A sink that took pictures for so long is back; a full disk takes some, too, before it refuses."""
 
 
 class LiveSink:
@@ -56,12 +60,14 @@ class LiveSink:
         self._queue: deque[Encoded] = deque()
         self._bytes = 0
         self._finishing = threading.Event()
-        self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
+        self._quick = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
+        self._slow = Backoff(_FIRST_SLOW_RETRY_SECONDS, _LONGEST_SLOW_RETRY_SECONDS, target.name)
         self.wants_keyframe = True
         """Nothing can be written before a keyframe, and one would be written."""
         self._resting = False
         self.connected = False
-        self._message = ""
+        self._said = ""
+        """Why it was lost; empty once it has settled again."""
         self._packets = self._reconnects = 0
         self._opened_before = False
         self._thread = threading.Thread(target=self._run, name=f"sink-{camera}", daemon=True)
@@ -83,7 +89,8 @@ class LiveSink:
 
     def status(self) -> SinkStatus:
         """How it is going."""
-        return SinkStatus(self._target.name, self.connected, self._message, self._packets, self._reconnects)
+        message = "" if self.connected else self._said
+        return SinkStatus(self._target.name, self.connected, message, self._packets, self._reconnects)
 
     def offer(self, packet: Encoded, *, wait: bool = False) -> None:
         """Take a packet, or drop it if there is no room; with `wait`, a connected sink is waited for instead."""
@@ -149,24 +156,23 @@ class LiveSink:
             except Exception as error:
                 if opened is not None:
                     opened.give_up()
-                self._lost(fault_of(error, self._target.address, timeout=5))
-                self._rest(self._backoff.next())
+                fault = fault_of(error, self._target.address, timeout=5)
+                self._lost(fault)
+                self._rest(self._slow.next() if fault.permanent else self._quick.next())
 
     def _open(self, first: Encoded) -> _Opened:
         if not isinstance(first.format, PictureFormat):
             raise RuntimeError("a stream begins with a picture")
         opened = _Opened(self._target, first, self._sound_of(), again=self._opened_before)
-        if not self.connected:
-            if self._opened_before:
-                self._reconnects += 1
-                log.warning("%s: %s is back", self._camera, self._target.name, extra={"camera": self._camera})
-            else:
-                log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
+        if not self.connected and self._opened_before:
+            self._reconnects += 1
+        elif not self.connected and not self._said:
+            log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
         if opened.converted_sound and not self._opened_before:
             log.info(
                 "%s: %s gets AAC, for it does not hold %s", self._camera, self._target.name, opened.converted_sound
             )
-        self.connected, self._message, self._opened_before = True, "", True
+        self.connected = self._opened_before = True
         return opened
 
     def _write(self, opened: _Opened, first: Encoded) -> Encoded | None:
@@ -179,7 +185,8 @@ class LiveSink:
             opened.write(packet)
             if isinstance(packet.format, PictureFormat):
                 self._packets += 1
-                self._backoff.reset()
+                if self._said and began - opened.since > _SETTLED_SECONDS:
+                    self._settled()
                 if packet.arrival is not None:
                     self._written(self, packet.arrival, time.monotonic() - began)
             packet = self._next()
@@ -198,13 +205,21 @@ class LiveSink:
         too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
 
+    def _settled(self) -> None:
+        self._said = ""
+        self._quick.reset()
+        self._slow.reset()
+        log.warning("%s: %s is back", self._camera, self._target.name, extra={"camera": self._camera})
+
     def _lost(self, fault: Fault) -> None:
         self.connected = False
-        if fault.message != self._message:
+        if fault.message != self._said:  # said once, however often it is tried again
+            often = f"tried again every {_LONGEST_SLOW_RETRY_SECONDS:g} s or sooner"
             log.warning(
-                "%s: %s; trying again", self._camera, fault.message, extra={"camera": self._camera, "fault": fault.kind}
-            )
-            self._message = fault.message
+                "%s: %s; %s", self._camera, fault.message, often if fault.permanent else "trying again",
+                extra={"camera": self._camera, "fault": fault.kind},
+            )  # fmt: skip
+            self._said = fault.message
 
     def _rest(self, seconds: float) -> None:
         """Wait before the next try, which begins with what is new then."""
@@ -223,10 +238,12 @@ class _Opened:
         self.format = first.format
         self.sound_format = sound
         self.bytes = 0
+        self.since = time.monotonic()
         self.converted_sound = ""
         """The codec of sound that is made AAC; empty if it goes through as it is."""
         self._aac: AacSound | None = None
         self._container: OutputContainer = target.open(again=again)
+        self._path = target.path_of(self._container)
         try:
             self._container.add_stream_from_template(first.format.stream, opaque=True)
             self._video: Any = self._container.streams[0]
@@ -276,3 +293,7 @@ class _Opened:
             self._container.close()
         except (av.error.FFmpegError, OSError, ValueError):
             log.debug("closing a lost sink failed", exc_info=True)
+        if self._path is not None:  # a full disk shall not be strewn with empty files
+            with contextlib.suppress(OSError):
+                if self._path.stat().st_size == 0:
+                    self._path.unlink()

@@ -86,6 +86,10 @@ class SinkTarget:
         container: OutputContainer = av.open(place, "w", format=self.format, container_options=options)
         return container
 
+    def path_of(self, container: OutputContainer) -> Path | None:
+        """The file of this target that `open` began; None if it is no single file."""
+        return Path(container.name.removeprefix("file:")) if self.rotates else None
+
     def _options(self, again: bool) -> Mapping[str, str]:
         silence = str(round(_SILENCE_SECONDS * 1e6))
         if self.format == "rtsp":
