@@ -104,6 +104,7 @@ def test_a_plan_is_refused_where_its_device_is_not_and_when_it_is_altered_or_out
     recipe.write_text(
         'engine = "tensorrt"\nshape = { width = 64, height = 48 }\n'
         '[tensorrt]\nruntime = "tensorrt_rtx"\ncompute_capabilities = ["SM89"]\n'
+        "workspace_mib = 64\noptimization_level = 1\nhardware_compatible = true\n"
     )
     with pytest.raises(EngineError, match="was built for SM89, which is not here"):
         open_engine("aecrnet-s", str(recipe), wait=True)
