@@ -22,6 +22,8 @@ from training_data import make_pairs, make_scenes, picture, write_picture
 LAYOUTS = {
     "RESIDE ITS": (["hazy/1_1_0.90179.png", "hazy/1_2_0.97842.png"], ["clear/1.png"]),
     "RESIDE OTS": (["hazy/0005_0.8_0.04.jpg", "hazy/0005_1_0.2.jpg"], ["clear/0005.jpg"]),
+    "RESIDE OTS, in parts": (["hazy/part1/5_0.8_0.04.jpg", "hazy/part2/6_1_0.2.jpg"], ["clear/5.jpg", "clear/6.jpg"]),
+    "RESIDE OTS, as unpacked": (["B/haze/OTS/0005_0.8_0.04.jpg"], ["B/clear/clear_images/0005.jpg"]),
     "SOTS": (["in/hazy/1400_1.png", "out/hazy/0001_0.8_0.2.jpg"], ["in/clear/1400.png", "out/clear/0001.png"]),
     "RESIDE-IN of DehazeFormer": (["test/hazy/7_1.png", "train/hazy/7_1.png"], ["test/GT/7_1.png", "train/GT/7_1.png"]),
     "RESIDE-6K, RESIDE-OUT": (["test/hazy/0001.jpg", "train/hazy/0001.jpg"], ["test/GT/0001.jpg", "train/GT/0001.jpg"]),
@@ -30,12 +32,15 @@ LAYOUTS = {
     "Haze4K": (["haze/1_0.89_1.56.png"], ["gt/1.png"]),
     "O-HAZE": (["hazy/01_outdoor_hazy.jpg"], ["GT/01_outdoor_GT.jpg"]),
     "I-HAZE, flat": (["01_indoor_hazy.jpg"], ["01_indoor_GT.jpg"]),
+    "O-HAZE of NTIRE 2018": (["OutdoorTrainHazy/01_outdoor_hazy.jpg"], ["OutdoorTrainGT/01_outdoor_GT.jpg"]),
+    "NH-HAZE in its folder": (["NH-HAZE/51_hazy.png"], ["NH-HAZE/51_GT.png"]),
     "NH-HAZE, flat": (["51_hazy.png", "52_hazy.png"], ["51_GT.png", "52_GT.png"]),
     "Dense-Haze": (["hazy/51_hazy.png"], ["GT/51_GT.png"]),
 }  # fmt: skip
 VIDEOS = {
     "REVIDE": (["Test/hazy/C1/00000.JPG", "Test/hazy/C1/00001.JPG"], ["Test/gt/C1/00000.JPG", "Test/gt/C1/00001.JPG"]),
     "HazeWorld": (["hazy/REDS/001_0.8_1.2/00000.jpg", "hazy/REDS/001_1.0_0.6/00000.jpg"], ["gt/REDS/001/00000.jpg"]),
+    "HazeWorld, names of several words": (["hazy/MVI_20011_0.01/00000.jpg"], ["gt/MVI_20011/00000.jpg"]),
     "a folder a video": (["C001/hazy/00000.png", "C002/hazy/00000.png"], ["C001/GT/00000.png", "C002/GT/00000.png"]),
 }  # fmt: skip
 
@@ -100,6 +105,26 @@ def test_a_missing_depth_is_named(tmp_path: Path) -> None:
     (tmp_path / "2.depth.png").unlink()
     with pytest.raises(SourceError, match=r"no depth map for .*2\.png"):
         find_layout(tmp_path)
+
+
+def test_depth_maps_lie_beside_a_picture_or_beside_its_folder(tmp_path: Path) -> None:
+    touch(tmp_path, ["beside/a.color.jpg", "beside/a.depth.png"])
+    (beside,) = find_layout(tmp_path / "beside").scenes
+    assert (beside.clear.name, beside.depth.name, beside.sequence) == ("a.color.jpg", "a.depth.png", "beside")
+    touch(tmp_path, ["kitchen/color/10.jpg", "kitchen/color/9.jpg", *(f"kitchen/depth/{i}.png" for i in (9, 10, 11))])
+    layout = find_layout(tmp_path / "kitchen")
+    found = [(scene.clear.name, scene.depth.name, scene.sequence) for scene in layout.scenes]
+    assert found == [("9.jpg", "9.png", "kitchen"), ("10.jpg", "10.png", "kitchen")]
+    assert layout.unmatched == (tmp_path / "kitchen/depth/11.png",)
+    (tmp_path / "kitchen/depth/9.png").unlink()
+    with pytest.raises(SourceError, match=r"no depth map for .*color/9\.jpg; expected as depth/NAME\.png"):
+        find_layout(tmp_path / "kitchen")
+
+
+def test_a_depth_folder_beside_pairs_is_no_matter(tmp_path: Path) -> None:
+    touch(tmp_path, ["haze/1_0.6_1.8.png", "gt/1.png", "depth/1.png", "trans/1.png"])
+    layout = find_layout(tmp_path)
+    assert (len(layout.pairs), layout.scenes, layout.unmatched) == (1, (), ())
 
 
 @pytest.mark.parametrize(

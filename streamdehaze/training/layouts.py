@@ -1,9 +1,10 @@
 """Data-set layouts as people have them on disk, recognised by rules on names instead of exact trees.
 
-A picture is hazy or clear by the name of a folder above it (`hazy/`, `GT/`, `IN/`, …) or by the end of its own name
-(`01_outdoor_hazy.jpg`, `01_GT.png`). What remains of the path is the key that pairs the two; RESIDE's hazy pictures
-carry airlight and scattering after it (`1400_1.png`, `0005_0.8_0.04.jpg`), dropped if the whole key has no partner.
-Never by position: a file without a partner is named, not shifted.
+A picture is hazy or clear by the name of a folder above it (`hazy/`, `GT/`, `IN/`, `OutdoorTrainHazy/`, …) or by the
+end of its own name (`01_outdoor_hazy.jpg`, `01_GT.png`). What remains of the path is the key that pairs the two;
+RESIDE's hazy pictures carry airlight and scattering after it (`1400_1.png`, `0005_0.8_0.04.jpg`) and lie in parts
+(`hazy/part1/`), dropped if the whole key has no partner. Depth lies beside a picture (`NAME.depth.png`) or in a folder
+beside its folder (`rgb/NAME.png`, `depth/NAME.png`). Never by position: a file without a partner is named, not shifted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,17 @@ _FOLDERS = {
     **dict.fromkeys(("hazy", "haze", "in", "input", "inputs", "lq", "fog", "foggy"), HAZY),
     **dict.fromkeys(("clear", "clean", "gt", "gts", "target", "targets", "groundtruth", "ground_truth", "hq"), CLEAR),
 }
+_OTHER_FOLDERS = ("trans", "transmission", "depth", "depths", "airlight")
+_COLOUR_FOLDERS, _DEPTH_FOLDERS = ("rgb", "color", "colour", "image", "images"), ("depth", "depths")
+_FOLDER_ENDINGS = re.compile(r"^(?P<key>.+?)(?:(?<=[a-z0-9])(?=[A-Z])|_)(?P<role>[Hh]azy|GT|gt|[Cc]lear)$")
+"""OutdoorTrainHazy or train_gt, but not NH-HAZE or unclear."""
+_PARTS = re.compile(r"^(part_?\d+|ots|clear_images)$", re.IGNORECASE)
+"""What RESIDE's outdoor set has between `hazy` or `clear` and its pictures; it tells nothing."""
+_ENDINGS = re.compile(r"^(?P<key>.+?)[_-]?(?P<role>[Hh]az[ey]|HAZY|HAZE|[Cc]lear|GT)$")
+_PARTS = re.compile(r"^(part_?\d+|OTS|clear_images)$", re.IGNORECASE)
+"""Folders that RESIDE's outdoor set is split into; they tell nothing."""
+_COLOUR_FOLDERS = ("rgb", "color", "colour", "image", "images")
+_DEPTH_FOLDERS = ("depth", "depths")
 _OTHER_FOLDERS = ("trans", "transmission", "depth", "depths", "airlight")
 _ENDINGS = re.compile(r"^(?P<key>.*?)[_.-](?P<role>hazy|haze|gt|clear|clean)$", re.IGNORECASE)
 _DEPTH = re.compile(r"^(?P<key>.+)\.depth$", re.IGNORECASE)
@@ -91,6 +103,8 @@ def find_layout(folder: str | os.PathLike[str]) -> Layout:
         raise SourceError(f"{folder} mixes hazy and clear pairs with depth maps; give each its own folder")
     if depths:
         return _scenes(folder, files)
+    if not any(roles.values()) and any(_depth_folder(path) for path in files):
+        return _scenes_in_folders(folder, files)
     return _pairs(folder, list(roles.items()))
 
 
@@ -138,9 +152,14 @@ def find_pictures(folder: Path) -> Iterator[Path]:
 def _role(relative: Path) -> _Role | None:
     """(role, key) of a picture, or None if neither its folders nor its name tell."""
     role, folders = None, list(relative.parts[:-1])
+    if len(folders) > 1 and _PARTS.match(folders[-1]):
+        del folders[-1]
     for i in reversed(range(len(folders))):  # the innermost folder decides: RESIDE-IN/train/hazy is hazy
         if folders[i].lower() in _FOLDERS:
             role = _FOLDERS[folders.pop(i).lower()]
+            break
+        if ending := _FOLDER_ENDINGS.match(folders[i]):
+            role, folders[i] = _FOLDERS[ending["role"].lower()], ending["key"]
             break
     stem = relative.stem
     ending = _ENDINGS.match(stem)
@@ -177,7 +196,7 @@ def _pairs(folder: Path, roles: Sequence[tuple[Path, _Role | None]]) -> Layout:
             f"{folder} holds {len(roles)} pictures but no pair of a hazy and a clear one; name folders or files 'hazy' "
             f"and 'GT' (or 'clear'), or put NAME.depth.png beside each clear picture; the first is {first}"
         )
-    rule = "same names" if not dropped else "names up to the first '_' (RESIDE)"
+    rule = "same names" if not dropped else "names up to a '_' (RESIDE)"
     if any(pair.sequence for pair in pairs):
         rule += ", frames of sequences"
     return Layout(folder, rule, tuple(pairs), unmatched=tuple(sorted(unmatched, key=natural_order)))
@@ -186,22 +205,31 @@ def _pairs(folder: Path, roles: Sequence[tuple[Path, _Role | None]]) -> Layout:
 def _keys(key: str) -> Iterator[str]:
     """The keys a hazy picture's partner may have, the likeliest first."""
     folder, _, stem = key.rpartition("/")
-    prefix = f"{folder}/" if folder else ""
-    yield key
-    yield prefix + stem.split("_")[0]
-    if folder:  # several hazy videos of one clear one: VIDEO_0.8_1.2/00000.png, or VIDEO/0.8_1.2/00000.png
-        outer, _, last = folder.rpartition("/")
-        yield "/".join(part for part in (outer, last.split("_")[0], stem) if part)
-        yield "/".join(part for part in (outer, stem) if part)
+    outer, _, last = folder.rpartition("/")
+    # Several hazy videos of one clear one (VIDEO_0.8_1.2/00000.png, or VIDEO/0.8_1.2/00000.png).
+    inner = [*_shortened(last), ""] if last else [""]
+    for name in inner:
+        for shorter in _shortened(stem):
+            yield "/".join(part for part in (outer, name, shorter) if part)
+
+
+def _shortened(name: str) -> Iterator[str]:
+    """The name, then without its last `_0.8`, the one before, and so on."""
+    words = name.split("_")
+    return ("_".join(words[:count]) for count in range(len(words), 0, -1))
 
 
 def _sequence(path: Path, key: str) -> str | None:
     """The video a hazy file is a frame of: the folder below the role's (hazy/C001/0.png) or above it (C001/hazy/)."""
-    below = path.parent.name.lower() not in _FOLDERS and path.stem[-1:].isdigit()
+    below = not _tells_the_role(path.parent.name) and path.stem[-1:].isdigit()
     above = path.stem.isdigit() and len(path.stem) >= 5
     if _ENDINGS.match(path.stem) or not (below or above):
         return None
     return key.rpartition("/")[0] or None
+
+
+def _tells_the_role(folder: str) -> bool:
+    return folder.lower() in _FOLDERS or bool(_FOLDER_ENDINGS.match(folder) or _PARTS.match(folder))
 
 
 def _scenes(folder: Path, files: list[Path]) -> Layout:
@@ -218,6 +246,33 @@ def _scenes(folder: Path, files: list[Path]) -> Layout:
     if missing:
         raise SourceError(f"no depth map for {_names(missing)}; expected beside it as NAME.depth.png")
     return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(depths.values())))
+
+
+def _depth_folder(path: Path) -> Path | None:
+    """The folder of depth maps beside the one of a colour picture, if there is one."""
+    if path.parent.name.lower() not in _COLOUR_FOLDERS:
+        return None
+    beside = (path.parent.with_name(name) for name in _DEPTH_FOLDERS)
+    return next((folder for folder in beside if folder.is_dir()), None)
+
+
+def _scenes_in_folders(folder: Path, files: list[Path]) -> Layout:
+    scenes, missing, used = [], [], set[Path]()
+    maps: dict[Path, dict[str, Path]] = {}
+    for path in sorted(files, key=natural_order):
+        depth_folder = _depth_folder(path)
+        if depth_folder is not None and depth_folder not in maps:
+            maps[depth_folder] = {depth.stem: depth for depth in find_pictures(depth_folder)}
+        depth = maps[depth_folder].get(path.stem) if depth_folder is not None else None
+        if depth is None:
+            missing.append(path)
+            continue
+        used.add(depth)
+        scenes.append(Scene(path, depth, path.parent.parent.name if path.stem.isdigit() else None))
+    if missing:
+        raise SourceError(f"no depth map for {_names(missing)}; expected as depth/NAME.png beside its folder")
+    unmatched = [depth for found in maps.values() for depth in found.values() if depth not in used]
+    return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(unmatched)))
 
 
 def _names(paths: list[Path]) -> str:
