@@ -5,6 +5,7 @@ Used by `test_mutations.py` (some hundreds of cases) and by `benchmarks/mutation
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -56,6 +57,8 @@ class Seed:
     content: bytes
     attempt: Callable[[Path], None]
     """Uses a harmed copy; raises `StreamDehazeError` to refuse it, anything else is a bug."""
+    verdict: str = "done"
+    """What becomes of it unharmed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def seeds(folder: Path) -> list[Seed]:
     """Good files of every kind that is read: videos, odd videos, pictures, and what the program writes for itself."""
     folder.mkdir(parents=True, exist_ok=True)
     videos = [*_videos(folder), *_odd_videos(folder)]
-    found = [Seed(path.name, path.read_bytes(), dehaze) for path in videos]
+    found = [Seed(path.name, path.read_bytes(), dehaze) for path in [*videos, _huge_header(folder)]]
+    found.append(Seed("empty.mkv", _no_frames(folder).read_bytes(), dehaze, "refused"))
     found += [Seed(path.name, path.read_bytes(), dehaze) for path in _pictures(folder)]
     found += _own_files(folder)
     gc.collect()
@@ -197,6 +201,35 @@ def _remux(source: Path, target: Path, order: Any, change: Any) -> bool:
     return True
 
 
+def _no_frames(folder: Path) -> Path:
+    """A video stream with a header, and not one picture."""
+    path = folder / "empty.mkv"
+    with av.open(str(path), "w") as output:
+        output.add_stream("mpeg4", width=64, height=48, pix_fmt="yuv420p")
+        sound: Any = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        output.mux(sound.encode(silence()))
+    return path
+
+
+def silence() -> av.AudioFrame:
+    """A tenth of a second of it."""
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+    frame.sample_rate = 8000
+    return frame
+
+
+def _huge_header(folder: Path) -> Path:
+    """More tags, chapters and attachments than pictures."""
+    tick = Fraction(1, 1000)
+    return Clip(
+        time_base=tick,
+        pts=range(0, 960, 40),
+        metadata={f"tag{number}": "fog" * 100 for number in range(500)},
+        chapters=[{"id": n, "start": n, "end": n + 1, "time_base": tick, "metadata": {}} for n in range(900)],
+        attachments=[("a.ttf", "font/ttf", bytes(200_000))],
+    ).write(folder / "header.mkv")
+
+
 def _pictures(folder: Path) -> list[Path]:
     made = []
     for name, codec, pixel_format in [
@@ -215,8 +248,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _own_files(folder: Path) -> list[Seed]:
     """Checkpoints, recipes, configurations, and the folder of an unfinished run."""
+    import torch
+
     import streamdehaze
     from streamdehaze.engine.recipe import read_recipe
+    from streamdehaze.live.config import read_config as read_cameras
     from streamdehaze.network import find_checkpoint, read_checkpoint
     from streamdehaze.training.config import read_config
 
@@ -224,39 +260,69 @@ def _own_files(folder: Path) -> list[Seed]:
         assert read() is not None
 
     training = (Path(streamdehaze.__file__).parent / "training/recipes/smoke.toml").read_bytes()
+    cameras = (Path(__file__).parents[1] / "examples/live/cameras.toml").read_bytes()
     recipe = b'engine = "openvino"\nprecision = "float32"\n\n[shape]\nwidth = 256\nheight = 144\nbatch = 4\n'
     network = find_checkpoint("aecrnet-s").read_bytes()
+    weights = read_checkpoint(find_checkpoint("aecrnet-s")).network().state_dict()
+    authors = folder / "authors.pk"
+    torch.save({"model": {f"module.{key}": value for key, value in weights.items()}}, authors)
     found = [
         Seed("net.safetensors", network, lambda path: use(read_checkpoint(path).network)),
+        Seed("authors.pk", authors.read_bytes(), lambda path: use(read_checkpoint(path).network)),
+        Seed("cameras.toml", cameras, lambda path: use(lambda: read_cameras(path))),
         Seed("engine.toml", recipe, lambda path: use(lambda: read_recipe(path))),
         Seed("training.toml", training, lambda path: use(lambda: read_config(path))),
     ]
     source = Clip(options={"g": "8"}, pts=range(0, 48 * 512, 512)).write(folder / "work.mp4")
     work = _unfinished(source, folder / "work.clear.mp4")
     truth = _decoded(_finished(source, folder / "truth.mp4"))
-    for name in ("manifest.json", "00000.packets", "00001.packets"):
+    for name in ("manifest.json", "00000.packets", "00001.packets", "00001.npz"):
         found.append(Seed(f"work {name}", (work / name).read_bytes(), _Resumed(source, work, name, truth)))
+    manifest = (work / "manifest.json").read_bytes()
+    found.append(Seed("work sealed manifest.json", manifest, _Sealed(source, work, "manifest.json", truth)))
     return found
 
 
 class _Resumed:
     """Goes on in a folder of which one file is harmed: refused, or the result is the true one."""
 
-    def __init__(self, source: Path, work: Path, name: str, truth: list[bytes]) -> None:
+    def __init__(self, source: Path, work: Path, name: str, truth: list[tuple[int | None, bytes]]) -> None:
         self.source, self.work, self.name, self.truth = source, work, name, truth
 
     def __call__(self, path: Path) -> None:
         target = path.parent / "work.clear.mp4"
         shutil.copytree(self.work, target.parent / self.work.name)
         shutil.copyfile(path, target.parent / self.work.name / self.name)
+        self.prepare(target.parent / self.work.name)
         _finished(self.source, target)
-        assert _decoded(target) == self.truth, "the result differs from that of an unbroken run"
+        self.check(_decoded(target))
+
+    def prepare(self, work: Path) -> None:
+        """What else is done to the folder."""
+
+    def check(self, found: list[tuple[int | None, bytes]]) -> None:
+        """Whether the result may look like this."""
+        assert found == self.truth, "the result differs from that of an unbroken run"
+
+
+class _Sealed(_Resumed):
+    """Goes on with a manifest that was harmed before its hash was made: it is believed, and need only be survived."""
+
+    def prepare(self, work: Path) -> None:
+        from streamdehaze.video.manifest import Manifest, write_manifest
+
+        with contextlib.suppress(ValueError, RecursionError):
+            write_manifest(work, Manifest.model_validate_json((work / self.name).read_bytes()))
+
+    def check(self, found: list[tuple[int | None, bytes]]) -> None:
+        assert found
 
 
 def _finished(source: Path, target: Path) -> Path:
     from streamdehaze import Dehazer, dehaze_video
 
-    dehaze_video(source, target, dehazer=Dehazer(engine=Halves(), network_size=32), segment_seconds=SEGMENT_SECONDS)
+    dehazer = Dehazer(engine=Halves(), network_size=32, steady="low")
+    dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     return target
 
 
@@ -279,7 +345,7 @@ def _unfinished(source: Path, target: Path) -> Path:
             return super().infer(hazy)
 
     try:
-        dehazer = Dehazer(engine=Crashing(), network_size=32)
+        dehazer = Dehazer(engine=Crashing(), network_size=32, steady="low")
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     except StreamDehazeError:
         (folder / "lock").unlink(missing_ok=True)
@@ -287,9 +353,9 @@ def _unfinished(source: Path, target: Path) -> Path:
     raise AssertionError("the run was not stopped")
 
 
-def _decoded(path: Path) -> list[bytes]:
+def _decoded(path: Path) -> list[tuple[int | None, bytes]]:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
-        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+        return [(frame.pts, frame.to_ndarray().tobytes()) for frame in container.decode(video=0)]
 
 
 def dehaze(path: Path) -> None:
@@ -374,9 +440,28 @@ def _swap_number(data: bytearray, place: int, chance: random.Random) -> None:
     data[place : place + 4] = value.to_bytes(4, chance.choice(["big", "little"]))[: len(data[place : place + 4])]
 
 
+_TOKEN = re.compile(rb'-?[\d.]+|"[^"\n]*"|true|false|null')
+_ODD_TOKENS = (
+    b"-1", b"0", b"1e999", b"-0.0", b"99999999999999999999", b"nan", b"null", b"true", b"[]", b"{}", b'""',
+    b'"../../x"', b'"\\u0000"', b'"\xff"', b'"' + b"9" * 5000 + b'"', b"[" * 3000 + b"]" * 3000,
+)  # fmt: skip
+
+
+def _swap_token(data: bytearray, place: int, chance: random.Random) -> None:
+    """A word, number or string of a text becomes another; what is no text gets a bit flipped."""
+    tokens = [match.span() for match in _TOKEN.finditer(data)] if len(data) < 10_000 and 0 not in data else []
+    if not tokens:
+        _flip(data, place, chance)
+        return
+    first, last = chance.choice(tokens)
+    other = chance.choice(tokens)
+    data[first:last] = chance.choice([*_ODD_TOKENS, bytes(data[slice(*other)])])
+
+
 _HARMS: dict[str, Callable[[bytearray, int, random.Random], None]] = {
     "bit flipped": _flip, "bytes set": _set, "noise": _noise, "cut off": _cut_off, "removed": _remove,
     "repeated": _repeat, "inserted": _insert, "moved": _move, "number replaced": _swap_number,
+    "word swapped": _swap_token,
 }  # fmt: skip
 
 
@@ -387,7 +472,7 @@ def judge(seed: Seed, content: bytes, folder: Path) -> Verdict:
     """Use a harmed copy in a process of its own, under limits of time and memory; `folder` is empty afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    path = folder / seed.name.replace("work ", "")
+    path = folder / seed.name.rpartition(" ")[2]
     path.write_bytes(content)
     said = folder / "said"
     child = os.fork()

@@ -96,7 +96,15 @@ def test_missing_and_unknown_keys_are_named(tmp_path: Path, network: AECRNet) ->
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pk"])
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02}q\x00."])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"\x80\x02}q\x00.",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
+    ],  # without arguments
+)
 def test_damaged_files_are_one_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)

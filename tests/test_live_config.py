@@ -55,6 +55,7 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
         ('[[camera]]\nname = "a"\nurl = "rtsp://h/"\nsterngth = 1', "camera 'a', sterngth: there is no such option"),
         ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: Input should be less than"),
         ('[[camera]]\nname = "a"\nurl = "b"\n[[camera]]\nname = "a"\nurl = "c"', "two cameras are called 'a'"),
+        ('[[camera]]\nname = "a/b"\nurl = "c"', "camera 'a/b', name: it begins with a letter or digit and has only"),
         ("camera = 3", "camera: Input should be a valid"),
         ("adapt = maybe", "is not TOML"),
     ],
@@ -64,6 +65,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         read_config(written(tmp_path, text))
     assert sentence in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ['name = "Gärten"'.encode("latin-1"), b"camera = " + b"[" * 5000])
+def test_a_file_that_is_no_text_or_all_brackets_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cameras.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cameras\.toml' is not TOML"):
+        read_config(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no recipe {path}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}") from error
     try:
         return Recipe.model_validate(content)

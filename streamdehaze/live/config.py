@@ -139,7 +139,7 @@ def read_config(path: Path) -> LiveConfig:
             values = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"the configuration '{path}' cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
     cameras = values.get("camera")
     for camera in cameras if isinstance(cameras, list) else ():
