@@ -1,11 +1,12 @@
 """Kill -9 at random moments of a job, each resumed: the result must be the one an unbroken run gives.
 
-    python benchmarks/kills.py [--kills 50] [--ending mp4] [--codec libx265] [--seed 0]
+    python benchmarks/kills.py [--kills 50] [--ending mp4] [--codec libx265] [--seed 0] [--network-size 64]
 
 The job: 456 frames of 256×144 with a keyframe every 24, B-frames, sound and chapters, in segments of two seconds. Each
-round starts it in a process of its own, ends that with SIGKILL at a random moment of an unbroken run's time, and runs
-the same command with `--resume` until it succeeds. Compared are all decoded frames, all presentation times, and all
-packets of the other streams. Beside the tally it prints how many frames were made twice at most.
+round starts it in a process of its own, ends that with SIGKILL at a random moment of an unbroken run's processor time
+(so that a busy machine kills neither earlier nor later), and runs the same command with `--resume`. Compared are all
+decoded frames, all presentation times, and all packets of the other streams. Beside the tally it prints how many frames
+of finished segments were made twice at most; the unfinished one is always made again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -100,6 +102,12 @@ def start(arguments: list[str], log: Path) -> int:
     return child
 
 
+def processor_seconds(child: int) -> float:
+    """What a process has used so far; infinite once it is over."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return float("inf") if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def finish(arguments: list[str], log: Path) -> int:
     """Run `streamdehaze` to its end; the exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(start(arguments, log), 0)[1])
@@ -122,6 +130,7 @@ def main() -> None:
         "--option", action="append", default=[], help="a further option of `run`, as --option=--steady=off"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network-size", default="64")
     arguments = parser.parse_args()
     import torch  # noqa: F401 (before the first fork, so that no child imports it)
 
@@ -141,19 +150,21 @@ def main() -> None:
             folder / f"out.{arguments.ending}",
         )
         write_clip(clip)
-        run = ["run", "--engine", "torch", "--network-size", "64", "--segment-seconds", str(SEGMENT_SECONDS)]
+        run = ["run", "--engine", "torch", "--network-size", arguments.network_size]
+        run += ["--segment-seconds", str(SEGMENT_SECONDS)]
         run += ["--codec", arguments.codec, *arguments.option, str(clip), "-o"]
-        begun = time.perf_counter()
         if code := finish([*run, str(whole)], log):
             sys.exit(f"the unbroken run failed with {code}:\n{log.read_text()}")
-        seconds = time.perf_counter() - begun
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = used.ru_utime + used.ru_stime
         truth = contents(whole)
         part = folder / f"{target.name}.part"
         for number in range(arguments.kills):
             target.unlink(missing_ok=True)
             moment = chance.uniform(0, seconds)
             child = start([*run, str(target)], log)
-            time.sleep(moment)
+            while processor_seconds(child) < moment:
+                time.sleep(0.002)
             alive = os.waitpid(child, os.WNOHANG)[0] == 0
             if alive:
                 os.killpg(child, signal.SIGKILL)
