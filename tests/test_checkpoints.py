@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from streamdehaze.errors import CheckpointError
+from streamdehaze.errors import CheckpointError, SinkError
 from streamdehaze.network import (
     AECRNet,
     find_checkpoint,
@@ -85,6 +85,31 @@ def test_a_hostile_pickle_is_refused_and_nothing_in_it_runs(tmp_path: Path, netw
     assert not marker.exists()
     torch.load(zipped, weights_only=False)  # the bait is real: the unsafe way does run it
     assert marker.exists()
+
+
+@pytest.mark.parametrize(("shape", "said"), [((3, 3, 7, 7), "3x3x7x7"), ((), "one number")])
+def test_a_first_convolution_that_cannot_be_ours_is_named(tmp_path: Path, shape: tuple[int, ...], said: str) -> None:
+    torch.save({"model": {"down1.1.weight": torch.zeros(shape)}}, tmp_path / "x.pk")
+    with pytest.raises(CheckpointError, match=rf"not an AECR-Net: its tensor 'down1\.1\.weight' is {said}"):
+        load_network(tmp_path / "x.pk")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, network: AECRNet) -> None:
+    with torch.no_grad():
+        network.mix2.w[0] = float("nan")
+    write_checkpoint(tmp_path / "x.safetensors", network, {})
+    with pytest.raises(CheckpointError, match=r"not finite, in mix2\.w"):
+        load_network(tmp_path / "x.safetensors")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path: Path, network: AECRNet) -> None:
+    with pytest.raises(SinkError, match=r"x\.safetensors cannot be written"):
+        write_checkpoint(tmp_path / "nowhere" / "x.safetensors", network, {})
+    theirs = authors_file(tmp_path / "theirs.pk", network)
+    before = theirs.read_bytes()
+    with pytest.raises(SinkError, match=r"theirs\.pk is no name for a checkpoint; end it in \.safetensors"):
+        write_checkpoint(theirs, network, {})
+    assert theirs.read_bytes() == before
 
 
 def test_missing_and_unknown_keys_are_named(tmp_path: Path, network: AECRNet) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from streamdehaze.errors import SinkError
+
 _PATH = click.Path(path_type=Path)
 _HALF = click.option("--half", is_flag=True, help="Store 16-bit numbers: half the size.")
 
@@ -45,8 +47,12 @@ def convert(source: str, target: Path, half: bool) -> None:
 @command.command()
 @click.argument("source")
 @click.argument("target", type=_PATH)
-@click.option("--width", type=int, required=True, help="Width of the wide one, a multiple of SOURCE's.")
-@click.option("--noise", type=float, default=0.0, show_default=True, help="To break the symmetry: 0.01.")
+@click.option(
+    "--width", type=click.IntRange(min=2), required=True, help="Width of the wide one, a multiple of SOURCE's."
+)
+@click.option(
+    "--noise", type=click.FloatRange(min=0), default=0.0, show_default=True, help="To break the symmetry: 0.01."
+)
 @_HALF
 def widen(source: str, target: Path, width: int, noise: float, half: bool) -> None:
     """Write a wider network that computes what SOURCE does, to train on from."""
@@ -88,4 +94,7 @@ def card(checkpoint: str, evaluations: tuple[Path, ...], output: Path | None) ->
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"{output} cannot be written ({error.strerror})") from error

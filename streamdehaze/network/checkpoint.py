@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamdehaze.errors import CheckpointError
+from streamdehaze.errors import CheckpointError, SinkError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +30,13 @@ class Checkpoint:
     @property
     def width(self) -> int:
         """Channels of the first stage, read off the weights."""
-        try:
-            return int(self.state["down1.1.weight"].shape[0])
-        except KeyError:
-            raise CheckpointError("the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'") from None
+        first = self.state.get("down1.1.weight")
+        if first is None:
+            raise CheckpointError("the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'")
+        if first.dim() != 4 or len(first) < 2 or len(first) % 2:
+            shape = "x".join(map(str, first.shape)) or "one number"
+            raise CheckpointError(f"the checkpoint is not an AECR-Net: its tensor 'down1.1.weight' is {shape}")
+        return len(first)
 
     @property
     def has_deconv(self) -> bool:
@@ -44,7 +47,7 @@ class Checkpoint:
         """The network with these weights, float32, in evaluation mode.
 
         Raises:
-            CheckpointError: naming missing and unknown keys and wrong shapes.
+            CheckpointError: naming missing and unknown keys, wrong shapes, and tensors that are not finite.
         """
         from streamdehaze.network.aecrnet import AECRNet
 
@@ -60,6 +63,9 @@ class Checkpoint:
         ]
         if faults:
             raise CheckpointError(f"the checkpoint does not fit AECR-Net of width {self.width}; {'; '.join(faults)}")
+        broken = [key for key, value in self.state.items() if not value.isfinite().all()]
+        if broken:
+            raise CheckpointError(f"the checkpoint holds numbers that are not finite, in {', '.join(broken[:4])}")
         network.load_state_dict({key: value.float() for key, value in self.state.items()})
         return network.eval()
 
@@ -142,11 +148,18 @@ def write_checkpoint(
         network: whose weights.
         metadata: facts to keep with them; architecture, width and deconv are added.
         half: store float16 (half the size; the bundled checkpoints are so).
+
+    Raises:
+        SinkError: if the name does not end in `.safetensors`, or there is no space or no permission; what was there
+            before stays.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
+    if path.suffix != ".safetensors":
+        raise SinkError(f"{path} is no name for a checkpoint; end it in .safetensors")
     dtype = torch.float16 if half else torch.float32
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
     facts = {
@@ -159,10 +172,14 @@ def write_checkpoint(
     partial = path.with_name(f"{path.name}.part")
     try:
         save_file(state, partial, facts)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    except (OSError, SafetensorError) as error:
+        raise SinkError(f"{path} cannot be written ({error})") from error
+    finally:
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
 
 
 def checkpoint_hash(path: str | os.PathLike[str]) -> str:

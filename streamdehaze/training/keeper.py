@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from streamdehaze.errors import TrainingError
+from streamdehaze.errors import SinkError, TrainingError
 from streamdehaze.network import write_checkpoint
 from streamdehaze.training.task import DehazingTask
 
@@ -103,7 +103,7 @@ class Keeper(Callback):
             trainer.save_checkpoint(state)
             if trainer.is_global_zero:
                 self.keep("last", task, {})
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SinkError) as error:
             kept = f"; {state} is the one saved before" if state.exists() else ""
             raise TrainingError(f"the state of step {self._saved_step} cannot be written ({error}){kept}") from error
 
