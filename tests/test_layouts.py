@@ -195,6 +195,15 @@ def test_sizes_that_differ_within_a_pair_are_named(tmp_path: Path) -> None:
         samples(tmp_path)[Position(0, 32, 32)]
 
 
+def test_a_smaller_depth_map_is_enlarged_and_one_of_another_shape_refused(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png", picture(0, 48, 64))
+    write_picture(tmp_path / "1.depth.png", np.full((24, 32), 100, np.uint8))
+    assert samples(tmp_path)[Position(0, 32, 32)].clear.shape == (3, 32, 32)
+    write_picture(tmp_path / "1.depth.png", np.full((32, 32), 100, np.uint8))
+    with pytest.raises(SourceError, match=r"shapes differ: .*1\.png is 64x48, .*1\.depth\.png is 32x32"):
+        samples(tmp_path)[Position(0, 32, 32)]
+
+
 def draw_30(data: HazeSamples) -> None:
     for number in range(30):
         data[Position(number, 32, 32)]
@@ -220,7 +229,7 @@ def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
     layout = find_layout(make_pairs(tmp_path))
     data = HazeSamples([Source(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1)
-    with pytest.raises(ConfigError, match="a crop of 240x240 does not fit a picture of 64x48"):
+    with pytest.raises(ConfigError, match=r"clear/\d\.png: a crop of 240x240 does not fit a picture of 64x48"):
         data[Position(0, 240, 240)]
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.errors import SourceError
 from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
@@ -20,9 +19,9 @@ from streamdehaze.evaluation.stillness import StillnessMeter
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.training.haze import Haze, HazeConfig
-from streamdehaze.training.layouts import Layout, find_layout, find_pictures, natural_order, pair_folders
-from streamdehaze.training.pairs import read_pair
-from streamdehaze.training.picture import read_depth, read_picture, to_float
+from streamdehaze.training.layouts import Layout, NoTruthError, find_layout, find_pictures, natural_order, pair_folders
+from streamdehaze.training.pairs import read_pair, read_scene
+from streamdehaze.training.picture import read_picture, to_float
 
 log = logging.getLogger(__name__)
 
@@ -104,10 +103,10 @@ def _pictures(
     """How the folder was understood, and (name, video, hazy, clear or None) of each picture."""
     try:
         layout = pair_folders(folder, clear) if clear is not None else find_layout(folder)
-    except SourceError:
-        hazy = sorted(find_pictures(folder), key=natural_order)[:limit]
-        if clear is not None or not hazy:
+    except NoTruthError:
+        if clear is not None:
             raise
+        hazy = sorted(find_pictures(folder), key=natural_order)[:limit]
         return "hazy pictures without a truth", ((path.name, None, read_picture(path), None) for path in hazy)
     if layout.unmatched:
         names = ", ".join(path.name for path in layout.unmatched[:5])
@@ -125,7 +124,7 @@ def _from_scenes(layout: Layout, limit: int | None) -> Iterator[tuple[str, str |
     rng = np.random.default_rng(0)
     haze = Haze.draw(_TEST_HAZE, rng)
     for scene in layout.scenes[:limit]:
-        clear = read_picture(scene.clear)
-        hazy = haze.add_to(to_float(clear), read_depth(scene.depth), rng)
+        clear, depth = read_scene(scene)
+        hazy = haze.add_to(to_float(clear), depth, rng)
         name = scene.clear.relative_to(layout.folder).as_posix()
         yield name, scene.sequence, (hazy * 255 + 0.5).astype(np.uint8), clear

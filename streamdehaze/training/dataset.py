@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.haze import Haze, HazeConfig, leave_sky
 from streamdehaze.training.layouts import Layout, Pair, Scene
 from streamdehaze.training.look import LookConfig, vary_look
-from streamdehaze.training.pairs import matching_clear
+from streamdehaze.training.pairs import matching_clear, matching_depth
 from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
 from streamdehaze.training.views import View, ViewConfig
 
@@ -132,7 +131,10 @@ class HazeSamples(Dataset[Sample]):
         position: Position,
         rng: np.random.Generator,
     ) -> Sample:
-        view = View.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
+        try:
+            view = View.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
+        except ConfigError as error:
+            raise ConfigError(f"{item.clear}: {error}") from error
         J = to_float(view.of(clear))
         if isinstance(item, Pair):
             return Sample(_tensor(to_float(view.of(first))), _tensor(J))
@@ -148,10 +150,7 @@ class HazeSamples(Dataset[Sample]):
         """(hazy or depth, clear) as bytes."""
         clear = self._remember(item.clear, read_picture)
         if isinstance(item, Scene):
-            first = self._remember(item.depth, _read_depth_bytes)
-            if first.shape != clear.shape[:2]:
-                first = np.asarray(cv2.resize(first, clear.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-            return first, clear
+            return matching_depth(item, self._remember(item.depth, _read_depth_bytes), clear), clear
         first = self._remember(item.hazy, read_picture)
         return first, matching_clear(item, first, clear)
 

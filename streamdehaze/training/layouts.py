@@ -42,6 +42,10 @@ _DEPTH = re.compile(r"^(?P<key>.+)\.depth$", re.IGNORECASE)
 _COLOUR = re.compile(r"^(?P<key>.+)\.colou?r$", re.IGNORECASE)
 
 
+class NoTruthError(SourceError):
+    """There are pictures, but none is known to be clear."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A hazy picture and the clear one of the same scene."""
@@ -77,12 +81,13 @@ class Layout:
     """Pictures left without a partner."""
 
     @property
-    def sequences(self) -> dict[str, list[Pair]]:
-        """The pairs that are frames of videos, by the video's name and in order."""
-        found: dict[str, list[Pair]] = {}
-        for pair in self.pairs:
-            if pair.sequence is not None:
-                found.setdefault(pair.sequence, []).append(pair)
+    def sequences(self) -> dict[str, list[Pair | Scene]]:
+        """The pairs or scenes that are frames of videos, by the video's name and in order."""
+        found: dict[str, list[Pair | Scene]] = {}
+        frames: list[Pair | Scene] = [*self.pairs, *self.scenes]
+        for frame in frames:
+            if frame.sequence is not None:
+                found.setdefault(frame.sequence, []).append(frame)
         return found
 
 
@@ -90,6 +95,7 @@ def find_layout(folder: str | os.PathLike[str]) -> Layout:
     """Recognise a data set: hazy and clear pairs, or clear pictures with depth.
 
     Raises:
+        NoTruthError: if no picture is clear by its name and none has depth.
         SourceError: if the folder is missing, holds no pictures, mixes both kinds, matches none, has two clear pictures
             for one key, or lacks a depth map.
     """
@@ -192,7 +198,7 @@ def _pairs(folder: Path, roles: Sequence[tuple[Path, _Role | None]]) -> Layout:
     unmatched += [path for path in clear.values() if path not in used]
     if not pairs:
         first = min(path for path, _ in roles)
-        raise SourceError(
+        raise (SourceError if clear else NoTruthError)(
             f"{folder} holds {len(roles)} pictures but no pair of a hazy and a clear one; name folders or files 'hazy' "
             f"and 'GT' (or 'clear'), or put NAME.depth.png beside each clear picture; the first is {first}"
         )

@@ -1,14 +1,18 @@
-"""Reading a pair of hazy and clear pictures of one size."""
+"""Reading what belongs together: a pair of hazy and clear pictures of one size, a picture and its depth."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
-from streamdehaze.training.layouts import Pair
-from streamdehaze.training.picture import read_picture
+from streamdehaze.training.layouts import Pair, Scene
+from streamdehaze.training.picture import read_depth, read_picture
 
+Number = TypeVar("Number", np.uint8, np.float32)
 _RESIDE_FRAME = 10
 """RESIDE's clear pictures have a white frame this wide, which its hazy ones lack."""
 
@@ -38,3 +42,31 @@ def matching_clear(pair: Pair, hazy: npt.NDArray[np.uint8], clear: npt.NDArray[n
         f"sizes differ: {pair.hazy} is {hazy.shape[1]}x{hazy.shape[0]}, "
         f"{pair.clear} is {clear.shape[1]}x{clear.shape[0]}"
     )
+
+
+def read_scene(scene: Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """The clear picture, (H, W, 3) RGB, and its depth, (H, W), relative to the far end of the scene.
+
+    Raises:
+        SourceError: naming a file that is damaged, or both if their shapes differ.
+    """
+    clear = read_picture(scene.clear)
+    return clear, matching_depth(scene, read_depth(scene.depth), clear)
+
+
+def matching_depth(scene: Scene, depth: npt.NDArray[Number], clear: npt.NDArray[np.uint8]) -> npt.NDArray[Number]:
+    """The depth in the clear picture's size; a sensor's is often smaller.
+
+    Raises:
+        SourceError: if it has another aspect ratio, and so belongs to another picture.
+    """
+    height, width = clear.shape[:2]
+    if depth.shape == (height, width):
+        return depth
+    aspects = width * depth.shape[0], height * depth.shape[1]
+    if max(aspects) > 1.02 * min(aspects):
+        raise SourceError(
+            f"shapes differ: {scene.clear} is {width}x{height}, {scene.depth} is {depth.shape[1]}x{depth.shape[0]}"
+        )
+    resized = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, depth.dtype)
