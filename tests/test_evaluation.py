@@ -17,7 +17,7 @@ pytest.importorskip("pydantic")
 from streamdehaze.cli import main
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine import TorchEngine
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.evaluation import Extremes, SteadinessMeter, evaluate, psnr, ssim, visibility
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import LABEL_HEIGHT, TILE_HEIGHT
@@ -25,6 +25,7 @@ from streamdehaze.evaluation.temporal import motion_to_previous
 from streamdehaze.evaluation.visibility import visible_edges
 from streamdehaze.network import AECRNet, Checkpoint, write_checkpoint
 from streamdehaze.training.card import write_card
+from streamdehaze.training.layouts import find_layout
 from training_data import depth, make_pairs, make_scenes, picture, write_picture
 
 
@@ -173,9 +174,27 @@ def test_pictures_with_depth_are_made_hazy_alike(tmp_path: Path, dehazer: Dehaze
     for i in range(2):
         write_picture(tmp_path / f"frame-{i:06d}.color.png", picture(8))
         write_picture(tmp_path / f"frame-{i:06d}.depth.png", depth(0).astype(np.uint16) * 20)
+    (frames,) = find_layout(tmp_path).sequences.values()
+    assert len(frames) == 2
     report = evaluate(tmp_path, dehazer)
     assert report.rows[0]["hazy_psnr"] == report.rows[1]["hazy_psnr"] < 25
     assert report.sequences[0]["flicker"] == 0
+
+
+def test_a_depth_map_of_another_size_serves_and_a_missing_one_is_named(tmp_path: Path, dehazer: Dehazer) -> None:
+    folder = make_scenes(tmp_path, 2)
+    write_picture(folder / "0.depth.png", cv2.resize(depth(0), (32, 24)))
+    assert len(evaluate(folder, dehazer).rows) == 2
+    (folder / "1.depth.png").unlink()
+    with pytest.raises(SourceError, match=r"no depth map for .*1\.png"):
+        evaluate(folder, dehazer)
+
+
+def test_pictures_that_are_mixed_up_are_not_taken_for_hazy_ones(tmp_path: Path, dehazer: Dehazer) -> None:
+    write_picture(tmp_path / "hazy" / "a.png", picture(1))
+    write_picture(tmp_path / "clear" / "b.png", picture(1))
+    with pytest.raises(SourceError, match="no pair of a hazy and a clear one"):
+        evaluate(tmp_path, dehazer)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path, dehazer: Dehazer) -> None:
@@ -222,6 +241,24 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
     assert all((tmp_path / name).is_file() for name in files.values())
 
 
+@pytest.mark.parametrize("option", ["csv", "json", "grid"])
+def test_an_output_without_a_folder_is_said_before_the_work(tmp_path: Path, option: str) -> None:
+    from click.testing import CliRunner
+
+    folder = make_pairs(tmp_path / "data")
+    result = CliRunner().invoke(main, ["evaluate", str(folder), f"--{option}={tmp_path / 'nowhere' / 'x.png'}"])
+    assert result.exit_code == 1
+    assert "cannot be written: there is no folder" in result.stderr
+    assert "pictures" not in result.stdout
+
+
+def test_a_grid_of_no_known_kind_is_named(tmp_path: Path) -> None:
+    extremes = Extremes()
+    extremes.add(1.0, [picture(1)])
+    with pytest.raises(SinkError, match=r"r\.foo is no name for a picture"):
+        extremes.write(tmp_path / "r.foo")
+
+
 def test_data_check_says_what_it_sees_and_what_is_wrong(tmp_path: Path) -> None:
     from click.testing import CliRunner
 
@@ -233,6 +270,8 @@ def test_data_check_says_what_it_sees_and_what_is_wrong(tmp_path: Path) -> None:
     assert "3 pairs, matched by names up to a '_' (RESIDE)" in result.output
     assert f"no partner: {folder / 'hazy' / '9_1_1.png'}" in result.output
     assert "2_1_0.9.png is damaged or no picture" in result.output
+    assert result.exit_code == 1
+    assert sheet.is_file()
 
 
 def test_rooms_are_rendered_once_and_trained_on(tmp_path: Path) -> None:

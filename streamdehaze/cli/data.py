@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.errors import SourceError
+
 if TYPE_CHECKING:
     from streamdehaze.training.rendered import Kind
 
@@ -22,7 +24,7 @@ def command() -> None:
 @click.argument("folder", type=_PATH)
 @click.option("--clear", type=_PATH, help="Folder of the clear pictures, if FOLDER holds the hazy ones alone.")
 @click.option("--sheet", type=_PATH, help="Contact sheet; FOLDER's name with `-contact.jpg` here if not given.")
-@click.option("--all", "read_all", is_flag=True, help="Also open every file.")
+@click.option("--all", "read_all", is_flag=True, help="Also open every file; exit code 1 if one is at fault.")
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
     """Say what FOLDER is recognised as, name what has no partner, and write a contact sheet."""
     from streamdehaze.training.contact import write_contact_sheet
@@ -30,20 +32,23 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
     from streamdehaze.training.layouts import find_layout, pair_folders
 
     layout = pair_folders(folder, clear) if clear else find_layout(folder)
-    what = f"{len(layout.scenes)} pictures with depth" if layout.scenes else f"{len(layout.pairs)} pairs"
-    click.echo(f"{folder}: {what}, matched by {layout.rule}")
+    pairs = f"{len(layout.pairs)} pairs, matched by {layout.rule}"
+    found = f"{len(layout.scenes)} {layout.rule}" if layout.scenes else pairs
+    click.echo(f"{folder}: {found}")
     if layout.sequences:
         click.echo(f"{len(layout.sequences)} videos: {', '.join(list(layout.sequences)[:5])}")
     for path in layout.unmatched:
         click.echo(f"no partner: {path}")
-    if read_all:
-        faults = list(unreadable(layout))
-        for fault in faults:
-            click.echo(fault)
-        click.echo(f"{len(faults)} faults")
+    faults = list(unreadable(layout)) if read_all else []
+    for fault in faults:
+        click.echo(fault)
     sheet = sheet or Path(f"{folder.resolve().name}-contact.jpg")
     write_contact_sheet(layout, sheet)
     click.echo(f"contact sheet: {sheet}")
+    if faults:
+        raise SourceError(f"{folder} has {len(faults)} files at fault, named above")
+    if read_all:
+        click.echo("no file is at fault")
 
 
 @command.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import rich_click as click
 
 from streamdehaze.cli.run import every
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
     from streamdehaze.evaluation import Report
@@ -65,6 +65,9 @@ def command(
         from streamdehaze.evaluation.trace import plot_trace
     except ModuleNotFoundError as error:
         raise click.ClickException(f"evaluation needs {error.name}: pip install 'streamdehaze[train]'") from None
+    for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
+        if output is not None and not output.absolute().parent.is_dir():
+            raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")
     extremes = Extremes()
     with (
         Dehazer(
@@ -89,6 +92,7 @@ def command(
             "steady": steady,
         }
     report = replace(report, facts=facts)
+    _print(report)
     if csv_file:
         report.write_csv(csv_file)
     if json_file:
@@ -99,7 +103,6 @@ def command(
         plot_trace(trace, report.traces, "error along the motion, levels")
     if grid:
         extremes.write(grid)
-    _print(report)
 
 
 def _print(report: Report) -> None:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.errors import SinkError
+
 Value = str | float | None
 Row = Mapping[str, Value]
 TILE_HEIGHT, LABEL_HEIGHT = 180, 20
@@ -103,7 +105,11 @@ def contact_row(pictures: Sequence[npt.NDArray[np.uint8]], height: int) -> npt.N
 
 
 def write_sheet(path: Path, rows: Sequence[npt.NDArray[np.uint8]], labels: Sequence[str]) -> None:
-    """Write rows of pictures under each other, each under its label; narrower ones are filled up with black."""
+    """Write rows of pictures under each other, each under its label; narrower ones are filled up with black.
+
+    Raises:
+        SinkError: if the file cannot be written.
+    """
     width = max(row.shape[1] for row in rows)
     tiles = []
     for row, label in zip(rows, labels, strict=True):
@@ -111,4 +117,9 @@ def write_sheet(path: Path, rows: Sequence[npt.NDArray[np.uint8]], labels: Seque
         tile[LABEL_HEIGHT:, : row.shape[1]] = row
         cv2.putText(tile, label, (4, LABEL_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1, cv2.LINE_AA)
         tiles.append(tile)
-    cv2.imwrite(str(path), np.concatenate(tiles)[..., ::-1])
+    try:
+        written = cv2.imwrite(str(path), np.concatenate(tiles)[..., ::-1])
+    except cv2.error:
+        raise SinkError(f"{path} is no name for a picture; end it in .png or .jpg") from None
+    if not written:
+        raise SinkError(f"{path} cannot be written; is its folder there, and space?")

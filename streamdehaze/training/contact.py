@@ -6,11 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from streamdehaze.errors import SourceError
 from streamdehaze.evaluation.report import contact_row, write_sheet
 from streamdehaze.training.layouts import Layout, Pair, Scene
-from streamdehaze.training.pairs import read_pair
-from streamdehaze.training.picture import read_depth, read_picture
+from streamdehaze.training.pairs import read_pair, read_scene
 
 _TILE_HEIGHT = 150
 
@@ -18,19 +19,27 @@ _TILE_HEIGHT = 150
 def write_contact_sheet(layout: Layout, path: Path, count: int = 8) -> None:
     """Write rows of hazy and clear pictures, or of clear ones and their depth (near is dark), evenly picked.
 
+    Damaged ones have a black row under what is wrong with them.
+
     Raises:
-        SourceError: naming a file that is damaged or whose size differs from its partner's.
+        SinkError: if the sheet cannot be written.
     """
     rows, labels = [], []
     items: list[Pair | Scene] = [*layout.pairs, *layout.scenes]
     chosen = [items[i * len(items) // count] for i in range(count)] if len(items) > count else items
     for item in chosen:
-        if isinstance(item, Pair):
-            pictures = list(read_pair(item))
-        else:
-            clear = read_picture(item.clear)
-            depth = (np.clip(read_depth(item.depth), 0, 1) * 255).astype(np.uint8)
-            pictures = [clear, np.asarray(cv2.cvtColor(depth, cv2.COLOR_GRAY2RGB), np.uint8)]
+        try:
+            pictures, label = _pictures(item), item.clear.name
+        except SourceError as error:
+            pictures, label = [np.zeros((3, 4, 3), np.uint8)], str(error)
         rows.append(contact_row(pictures, _TILE_HEIGHT))
-        labels.append(item.clear.name)
+        labels.append(label)
     write_sheet(path, rows, labels)
+
+
+def _pictures(item: Pair | Scene) -> list[npt.NDArray[np.uint8]]:
+    if isinstance(item, Pair):
+        return list(read_pair(item))
+    clear, distance = read_scene(item)
+    depth = (np.clip(distance, 0, 1) * 255).astype(np.uint8)
+    return [clear, np.asarray(cv2.cvtColor(depth, cv2.COLOR_GRAY2RGB), np.uint8)]
