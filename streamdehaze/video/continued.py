@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import closing
@@ -55,9 +56,10 @@ class Continued:
             log.info("%s: the place to go on from cannot be sought; the file is decoded from its beginning", self.name)
             sought = self._skip()
         source, frames = sought
-        counted = source.damaged
         with closing(source):
-            for frame in frames:
+            first = next(frames, None)
+            counted = source.damaged  # the cut counted them when this very frame came
+            for frame in () if first is None else itertools.chain([first], frames):
                 self.damaged = self._cut.damaged + source.damaged - counted
                 yield frame
             self.damaged = self._cut.damaged + source.damaged - counted
@@ -74,7 +76,7 @@ class Continued:
         frames = iter(source)
         try:
             for frame in frames:
-                if frame.pts == cut.last_pts and frame_hash(frame) == cut.last_hash:
+                if self._is_last(frame, source):
                     return source, frames
                 if frame.pts is None or frame.pts > cut.last_pts:
                     break
@@ -90,7 +92,15 @@ class Continued:
         last = None
         for _ in range(cut.frames):
             last = next(frames, None)
-        if last is None or last.pts != cut.last_pts or frame_hash(last) != cut.last_hash:
+        if last is None or not self._is_last(last, source):
             source.close()
             raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume begins anew")
         return source, frames
+
+    def _is_last(self, frame: Frame, source: FileSource) -> bool:
+        """Whether a frame is the one before the cut.
+
+        Where FFmpeg's threads conceal damage, the same file gives other pixels each time; its time must do then.
+        """
+        cut = self._cut
+        return frame.pts == cut.last_pts and (bool(source.damaged) or frame_hash(frame) == cut.last_hash)
