@@ -6,6 +6,7 @@ import io
 import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from streamdehaze import Dehazer
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
+from streamdehaze.evaluation import SteadinessMeter
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.scene import Fog, StreetScene
 
@@ -206,6 +208,109 @@ def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray
     dehazer.reset()
     dehazer.process(film([with_box(streets[0], 30 * index % 240 - 40) for index in range(25)]))
     assert still < 6 < engine.pictures
+
+
+def ahead(frames: list[Frame], engine: NervousEngine, batch: int = 1, **options: object) -> list[Bytes]:
+    """The frames made clear with a look ahead, in batches."""
+    dehazer = Dehazer(engine=engine, look_ahead=True, **options)  # type: ignore[arg-type]
+    found = [f for start in range(0, len(frames), batch) for f in dehazer.process(frames[start : start + batch])]
+    found += dehazer.flush()
+    assert [frame.pts for frame in found] == [frame.pts for frame in frames]
+    return [frame.to_array() for frame in found]
+
+
+class Truthful(NervousEngine):
+    """A "network" that knows the truth of the frames it will be shown, but for its nerves."""
+
+    def __init__(self, truths: list[FloatArray]) -> None:
+        super().__init__()
+        self._truths = iter(truths)
+
+    def _clear(self, picture: FloatArray) -> FloatArray:
+        error = super()._clear(picture) - np.clip(picture * (0.5 + 0.6 * picture), 0, 1)
+        answer: FloatArray = np.clip(next(self._truths).transpose(2, 0, 1) + error, 0, 1)
+        return answer
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_looking_ahead_is_steadier_on_a_drive_and_as_near_to_the_truth(every: int) -> None:
+    views = list(StreetScene(WIDTH, HEIGHT, frames=40, seed=1))
+    frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
+    true = [(view.clear * 255 + 0.5).astype(np.uint8) for view in views]
+    shown = [view.clear for view in views][::every]
+    dehazer = Dehazer(engine=Truthful(shown), steady="low", every=every)
+    behind = [dehazer.process([frame])[0].to_array() for frame in frames]
+    mended = ahead(frames, Truthful(shown), steady="low", every=every)
+    errors = []
+    for video in (behind, mended):
+        meter = SteadinessMeter()
+        for picture, truth in zip(video, true, strict=True):
+            meter.add(picture, truth)
+        assert meter.steadiness is not None
+        errors.append(meter.steadiness.warped_error - meter.steadiness.warped_error_of_truth)
+    assert errors[1] < 0.6 * errors[0]
+    quality = [np.mean([psnr(a, b) for a, b in zip(v, true, strict=True)]) for v in (behind, mended)]
+    assert quality[1] > quality[0]
+
+
+def test_between_keyframes_maps_are_blended_from_both_sides_and_exact_at_them(
+    streets: tuple[FloatArray, FloatArray],
+) -> None:
+    frames = film([streets[0]] * 13, noise=0)
+    levels = iter(np.linspace(0, 0.12, 4))
+
+    class Brighter(NervousEngine):
+        def _clear(self, picture: FloatArray) -> FloatArray:
+            brighter: FloatArray = np.clip(picture * 0.5 + np.float32(next(levels)), 0, 1)
+            return brighter
+
+    found = ahead(frames, Brighter(), every=4, batch=20)
+    means = np.array([picture.mean() for picture in found])
+    assert np.abs(means - np.linspace(means[0], means[12], 13)).max() < 0.3
+    assert means[12] - means[0] > 25
+    moving = film([with_box(streets[0], left) for left in range(0, 117, 9)])
+    nervous, blended = clear(moving), ahead(moving, NervousEngine(), every=4)
+    for index in range(0, 13, 4):
+        assert np.array_equal(blended[index], nervous[index])
+
+
+@pytest.mark.parametrize(("steady", "every"), [("low", 1), ("off", 3), ("high", 3), ("low", "auto")])
+def test_looking_ahead_neither_crosses_a_cut_nor_hangs_on_batches(
+    streets: tuple[FloatArray, FloatArray], steady: str, every: int | str
+) -> None:
+    pictures = [streets[0]] * 38 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 4
+    frames = film(pictures)
+    options: dict[str, Any] = {"steady": steady, "every": every}
+    found = ahead(frames, NervousEngine(), **options)
+    for batch in (5, len(frames)):
+        assert all(map(np.array_equal, found, ahead(frames, NervousEngine(), batch, **options)))
+    before = ahead(frames[:43], NervousEngine(), **options)
+    assert all(map(np.array_equal, found[21:43], before[21:]))
+    after = ahead(frames[43:], NervousEngine(0.03), **options)
+    assert np.mean([error(a, b) for a, b in zip(found[43:], after, strict=True)]) < 0.5
+
+
+def test_looking_ahead_leaves_no_ghost_either(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 10 + [with_box(streets[0], left) for left in range(-60, 260, 10)])
+    true = ideal(frames)
+    for every, most in ((1, 2.5), (3, 6.0)):
+        calm = ahead(frames, NervousEngine(0), steady="high", every=every)
+        for index in range(16, 40):
+            left = 10 * (index - 10) - 60
+            uncovered = (slice(62, 118), slice(max(left - 30, 0), max(left - 4, 1)))
+            assert error(calm[index][uncovered], true[index][uncovered]) < most
+
+
+def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 70)
+    dehazer = Dehazer(engine=NervousEngine(0), steady="low", look_ahead=True)
+    given = 0
+    for index, frame in enumerate(frames):
+        given += len(dehazer.process([frame]))
+        assert index + 1 - given <= 32
+    dehazer.reset()
+    assert dehazer.flush() == []
+    assert np.array_equal(dehazer(frames[0].to_array()), clear(frames[:1], nerves=0)[0])
 
 
 def test_strength_zero_gives_every_bit_back_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import affine, exact
+from streamdehaze.dehaze.lookahead import Held, LookAhead
 from streamdehaze.dehaze.temporal import Every, Sight, StateDict, Steady, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
@@ -39,6 +40,9 @@ class Dehazer:
             in order, and `reset` begins another one. "off": each frame stands for itself.
         every: the network sees every so-manieth frame, and the maps are carried along the motion between; "auto": as
             often as what changes asks for.
+        look_ahead: frames are held back (up to 32, or 96 MiB of them), so that their maps come from the frames after
+            them too: steadier while the camera moves, and interpolated where `every` leaves out the network. What
+            `process` returns is then behind what it is given; `flush` returns the rest.
 
     Raises:
         ConfigError: if `strength`, `network_size` or `every` is out of range, or `exact` is to be steady.
@@ -59,6 +63,7 @@ class Dehazer:
         exact: bool = False,
         steady: Steady = "off",
         every: Every = 1,
+        look_ahead: bool = False,
     ) -> None:
         if network_size < 16 or network_size % 4:
             raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {network_size}")
@@ -66,7 +71,8 @@ class Dehazer:
             raise ConfigError(f"every must be 'auto' or at least 1, not {every}")
         if exact and (steady != "off" or every != 1):
             raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
-        self._temporal = TemporalFilter(steady)
+        self._temporal = TemporalFilter(steady, ahead=look_ahead)
+        self._look_ahead = LookAhead() if look_ahead and (steady != "off" or every != 1) else None
         self._steady: Steady = steady
         self._every: Every = every
         self.strength = strength
@@ -98,24 +104,29 @@ class Dehazer:
         Raises:
             ValueError: for another shape or dtype.
         """
-        return self.process([Frame.from_array(image)])[0].to_array()
+        return (self.process([Frame.from_array(image)]) + self.flush())[-1].to_array()
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
         """Clear frames for hazy ones, in order; frames of one shape share a run of the network."""
         if self._strength == 0:
-            return list(frames)
+            return self.flush() + list(frames)
         return self._process_exact(frames) if self._exact else self._process_small(frames)
 
     def flush(self) -> list[Frame]:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
-        return []
+        return self._take(everything=True) if self._look_ahead is not None else []
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place of this one."""
         self._temporal.reset()
+        if self._look_ahead is not None:
+            self._look_ahead.drop()
 
     def state_dict(self) -> StateDict:
-        """What is remembered of the frames so far, by name; empty where every frame stands for itself."""
+        """What is remembered of the frames so far, by name; empty where every frame stands for itself.
+
+        It knows nothing of frames held back: `flush` comes first.
+        """
         return self._temporal.state_dict() if self._remembers else {}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -141,6 +152,7 @@ class Dehazer:
             "exact": self._exact,
             "steady": self._steady,
             "every": self._every,
+            "look_ahead": self._look_ahead is not None,
         }
 
     def _process_small(self, frames: Sequence[Frame]) -> list[Frame]:
@@ -157,8 +169,23 @@ class Dehazer:
         clear_frames = []
         for frame, color, small, sight in zip(frames, colors, hazy, sights, strict=True):
             maps = self._fit(frame, color, small, next(answers)) if sight.network else None
-            steady = self._temporal.smooth(sight, small, frame.pixel_format.family, maps)
-            clear_frames.append(affine.apply(frame, steady, self._strength))
+            family = frame.pixel_format.family
+            if self._look_ahead is None:
+                clear_frames.append(
+                    affine.apply(frame, self._temporal.smooth(sight, small, family, maps), self._strength)
+                )
+            else:
+                self._look_ahead.add(Held(frame, small, sight, self._temporal.follow(sight, small, maps)))
+                clear_frames += self._take()
+        return clear_frames
+
+    def _take(self, *, everything: bool = False) -> list[Frame]:
+        """The clear frames that need not be held back any longer."""
+        assert self._look_ahead is not None
+        clear_frames = []
+        for held in self._look_ahead.take(everything=everything):
+            maps = self._temporal.level(held.estimate, held.components, held.frame.pixel_format.family)
+            clear_frames.append(affine.apply(held.frame, maps, self._strength))
         return clear_frames
 
     def _look(self, frame: Frame, picture: FloatArray) -> Sight:

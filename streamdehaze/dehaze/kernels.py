@@ -134,46 +134,46 @@ def apply_affine(
 def carry(planes: FloatArray, flow: FloatArray, out: FloatArray) -> None:
     """Move `planes` (n, rows, columns) along `flow` (rows, columns, 2), bilinearly; beyond the border it is repeated.
 
-    ``out[:, y, x] = planes[:, y + flow[y, x, 1], x + flow[y, x, 0]]``
+    ``out[:, y, x] = planes[:, y + flow[y, x, 1], x + flow[y, x, 0]]``; there are at least 2 rows and 2 columns.
     """
     count, rows, columns = planes.shape
+    flat = planes.reshape(count, rows * columns)
+    place = np.empty(columns, np.uint32)  # unsigned: a negative index would have to be looked for
+    f, g = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    one, below = np.uint32(1), np.uint32(columns)
     for y in range(rows):
         for x in range(columns):
-            u = min(max(x + flow[y, x, 0], np.float32(0)), np.float32(columns - 1))
-            v = min(max(y + flow[y, x, 1], np.float32(0)), np.float32(rows - 1))
-            left, upper = int(u), int(v)
-            right, lower = min(left + 1, columns - 1), min(upper + 1, rows - 1)
-            f, g = np.float32(u - left), np.float32(v - upper)
-            w00, w01, w10, w11 = (1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g
-            for n in range(count):
-                out[n, y, x] = (
-                    w00 * planes[n, upper, left]
-                    + w01 * planes[n, upper, right]
-                    + w10 * planes[n, lower, left]
-                    + w11 * planes[n, lower, right]
-                )
+            u = min(max(np.float32(x) + flow[y, x, 0], np.float32(0)), np.float32(columns - 1))
+            v = min(max(np.float32(y) + flow[y, x, 1], np.float32(0)), np.float32(rows - 1))
+            left, upper = min(np.int32(u), np.int32(columns - 2)), min(np.int32(v), np.int32(rows - 2))
+            place[x] = upper * columns + left
+            f[x], g[x] = u - np.float32(left), v - np.float32(upper)
+        for n in range(count):
+            source, target = flat[n], out[n, y]
+            for x in range(columns):
+                i = place[x]
+                top = source[i] + f[x] * (source[np.uint32(i + one)] - source[i])
+                j = np.uint32(i + below)
+                bottom = source[j] + f[x] * (source[np.uint32(j + one)] - source[j])
+                target[x] = top + g[x] * (bottom - top)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def weigh(
-    variance: FloatArray, reference: FloatArray, picture: FloatArray, floor: float, spread: float, drift: float
-) -> FloatArray:
-    """The Kalman gain of each pixel, (rows, columns), which is also its variance once that was applied.
+def process_noise(reference: FloatArray, picture: FloatArray, floor: float, spread: float, drift: float) -> FloatArray:
+    """What the variance of each pixel grows by, (rows, columns), in units of the variance of one answer.
 
-    Process noise is `drift` and, where the picture left its reference by more than `floor`, ``((c − floor)/spread)²``;
-    the measurement's own variance is 1.
+    It is `drift` and, where the picture left its reference by a c beyond `floor`, ``((c − floor)/spread)²``.
     """
     channels, rows, columns = picture.shape
-    gain = np.empty((rows, columns), np.float32)
+    noise = np.empty((rows, columns), np.float32)
     for y in range(rows):
         for x in range(columns):
             change = np.float32(0)
             for n in range(channels):
                 change = max(change, abs(picture[n, y, x] - reference[n, y, x]))
             beyond = max(change - np.float32(floor), np.float32(0)) / np.float32(spread)
-            predicted = variance[y, x] + np.float32(drift) + beyond * beyond
-            gain[y, x] = predicted / (predicted + np.float32(1))
-    return gain
+            noise[y, x] = np.float32(drift) + beyond * beyond
+    return noise
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -184,3 +184,14 @@ def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray) -> None:
         for y in range(rows):
             for x in range(columns):
                 planes[n, y, x] += weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def mend(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
+    """Write `planes` (n, rows, columns), drawn towards the first n of `ahead` by P / (P + Q), into `out`."""
+    count, rows, columns = planes.shape
+    for n in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                share = variance[y, x] / (variance[y, x] + noise[y, x])
+                out[n, y, x] = planes[n, y, x] + share * (ahead[n, y, x] - planes[n, y, x])

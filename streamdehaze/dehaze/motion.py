@@ -66,8 +66,7 @@ def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
     if float((np.abs(difference) > floor).mean()) > _MOVING_SHARE:
         moved = grey_before
         if min(grey.shape) >= _SMALLEST:
-            search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-            flow = np.asarray(search.calc(_bytes(grey), _bytes(grey_before), None), np.float32)  # type: ignore[call-overload]
+            flow = _flow(grey, grey_before)
             moved = np.empty_like(grey_before)
             carry(grey_before[None], flow, moved[None])
             length = float(np.abs(flow).mean())
@@ -82,10 +81,20 @@ def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
     return Motion(flow, cut, changed + 0.02 * length, noise)
 
 
+def flow_back(now: FloatArray, after: FloatArray) -> FloatArray:
+    """Where each pixel of a picture (3, rows, columns) is in the one after it, (rows, columns, 2) in pixels."""
+    return _flow(now.mean(axis=0), after.mean(axis=0))
+
+
 def same_scene(picture: FloatArray, other: FloatArray, noise: float) -> bool:
-    """Whether two pictures (3, rows, columns) differ only in what passes by."""
+    """Whether two pictures (n, rows, columns) differ only in what passes by."""
     difference = np.abs(picture - other).max(axis=0)
     return float((difference > max(2.5 * noise, CHANGE_FLOOR)).mean()) < _MATCH_SHARE
+
+
+def _flow(grey: FloatArray, other: FloatArray) -> FloatArray:
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    return np.asarray(search.calc(_bytes(grey), _bytes(other), None), np.float32)  # type: ignore[call-overload]
 
 
 def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -8,12 +8,13 @@ What it answers with here is a small affine map (`streamdehaze.dehaze.affine`), 
 2. **carry**: if the camera moves, everything remembered is moved along.
 3. **weigh**: each pixel has a variance P beside its gain and offset, and the hazy colour R they were learned on. The
    process noise grows with the distance of the picture from R beyond the picture's own noise; so the Kalman gain falls
-   as 1/n while a pixel stands still and is near 1 where something passes. R is filtered with the same gain, so that
-   slow drift of the light or the fog cannot hide between two frames.
-4. **blend** the fresh maps in. While the camera moves, the smooth part of what they say anew (the distance to
-   everything changes, and the overall haze with it) is followed faster than the details.
-5. **level**: while the camera stands still, the overall brightness of the result at still pixels follows that of the
-   maps slowly, which takes out exposure and encoder pumping.
+   as 1/n while a pixel stands still and is near 1 where something passes. While the camera stands, R is filtered with
+   the same gain, so that slow drift of the light or the fog cannot hide between two frames; while it moves, R is the
+   picture before, which has not been blurred by being carried.
+4. **blend** the fresh maps in.
+5. **level**: while the camera stands still, the overall brightness is held (`streamdehaze.dehaze.level`).
+
+Files can be looked ahead in (`streamdehaze.dehaze.lookahead`); then the same is done backwards between 4 and 5.
 
 At a cut everything begins anew with that very frame. What was known is kept aside for `_SHELF_FRAMES`: where the
 picture returns to it (a flash, a camera switched there and back), it is taken up again.
@@ -33,7 +34,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
-from streamdehaze.dehaze.kernels import blend, carry, weigh
+from streamdehaze.dehaze.kernels import blend, carry, process_noise
+from streamdehaze.dehaze.level import Level
 from streamdehaze.dehaze.motion import Motion, find_motion, same_scene
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Family, FloatArray
@@ -50,25 +52,28 @@ _SHELF_FRAMES = 12
 _FIRST_NOISE = 0.002
 _TRUSTED = 0.3
 """Kalman gain below which a pixel counts as still."""
-_SMOOTH_SHARE, _SMOOTH_RATE = 1 / 32, 0.4
-"""What is smooth while the camera moves: a Gaussian of this share of the long side; and how fast it is followed."""
-_LEVEL_RATE, _LEVEL_MOST, _LEVEL_SHARE = 0.05, 0.02, 0.4
-"""Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 """A jump in time over both begins anew: a seek, or a camera that was away."""
 
 
 @dataclass(frozen=True)
-class _Strength:
-    """How strongly is smoothed."""
+class Trust:
+    """How long what is known of a pixel is believed."""
 
     drift: float
-    """Process noise of a still pixel, in units of the variance of one answer; the gain settles at its square root."""
+    """Process noise of an unchanged pixel, in units of the variance of one answer; the gain settles at its root."""
     spread: float
     """Change of the hazy colour, of full scale, that adds as much process noise as one answer has."""
+    kept: float = 0.0
+    """Share of a change of the hazy colour along the motion that is taken for haze: the clear colour stays."""
 
 
-_STRENGTHS = {"low": _Strength(0.003, 0.1), "high": _Strength(0.001, 0.2)}
+_STILL = {"low": Trust(0.003, 0.1), "high": Trust(0.001, 0.2)}
+_MOVING = {"low": Trust(0.02, 0.1), "high": Trust(0.01, 0.1)}
+_MOVING_AHEAD = {"low": Trust(0.015, 0.1, 0.7), "high": Trust(0.008, 0.15, 0.7)}
+"""With frames to come at hand, little is lost by believing long: what lags behind is mended from ahead."""
+_KEPT_MOST = 0.02
+"""Of full scale from one frame to the next; a greater change is no haze but another thing."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,28 @@ class Sight:
     """Whether the network must see this frame: `smooth` needs fresh maps."""
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What is believed of a frame's maps."""
+
+    planes: FloatArray
+    """Gain and offset of each component, (2n, rows, columns)."""
+    variance: FloatArray
+    """(rows, columns), in units of the variance of one answer."""
+    trust: Trust
+    """In what was known, from the frame before to this one."""
+    still: npt.NDArray[np.bool_] | None
+    """Pixels that count as still; None while the camera moves."""
+    anew: bool
+    """Whether a scene begins, or is come back to: nothing connects the frame with the one before."""
+
+
 class TemporalFilter:
     """Smooths the maps of one video; each stream needs its own.
 
     Args:
         steady: "off" takes fresh maps as they are, "low" and "high" smooth them.
+        ahead: whether a `LookAhead` will mend the estimates.
 
     Raises:
         ConfigError: if there is no such strength.
@@ -95,13 +117,15 @@ class TemporalFilter:
     Example:
         >>> sight = steadying.look(rgb)
         >>> fresh = affine.fit(...) if sight.network else None
-        >>> maps = steadying.smooth(sight, components, fresh)
+        >>> maps = steadying.smooth(sight, components, family, fresh)
     """
 
-    def __init__(self, steady: Steady = "low") -> None:
+    def __init__(self, steady: Steady = "low", *, ahead: bool = False) -> None:
         if steady not in STEADY:
             raise ConfigError(f"steady must be one of {', '.join(STEADY)}, not '{steady}'")
         self._steady: Steady = steady
+        strength = "low" if steady == "off" else steady
+        self._still, self._moving = _STILL[strength], (_MOVING_AHEAD if ahead else _MOVING)[strength]
         self.reset()
 
     def reset(self) -> None:
@@ -111,12 +135,10 @@ class TemporalFilter:
         self._noise = _FIRST_NOISE
         self._seconds, self._interval = -1.0, 0.0
         self._since, self._unrest = 0, 0.0
-        self._planes: FloatArray | None = None  # gain and offset of each component, R, G and B of the reference
-        self._variance = np.empty((0, 0), np.float32)
-        self._brightness = np.empty((0, 0), np.float32)  # of the last result
-        self._held_back = 0.0
+        self._planes: FloatArray | None = None  # gain, offset and reference of each component, and the variance
         self._shelf: FloatArray | None = None
         self._shelf_age = 0
+        self._level = Level()
 
     def look(self, picture: FloatArray, key: str = "", seconds: float | None = None, every: Every = 1) -> Sight:
         """Look at the next small hazy picture, and say whether the network must.
@@ -153,42 +175,51 @@ class TemporalFilter:
             family: of its pixel format.
             fresh: the maps fitted to the network's answer; None only where `sight.network` is false.
         """
+        return self.level(self.follow(sight, components, fresh), components, family)
+
+    def follow(self, sight: Sight, components: FloatArray, fresh: AffineMaps | None) -> Estimate:
+        """What is believed of a frame's maps, from this frame and those before; `level` makes maps of it."""
         motion = sight.motion
-        if fresh is not None:
-            new = np.concatenate([fresh.gain, fresh.offset, sight.picture]).astype(np.float32, copy=False)
-            if self._planes is None or motion is None or not self._goes_on(sight, motion):
-                self._begin(new, components, family, keep=motion is not None)
-                return fresh
-            if self._steady == "off":
-                self._planes = new
-                return fresh
-        elif self._planes is None or motion is None:
-            raise ValueError("the first frame of a scene needs maps of its own")
-        flow = None if motion.cut else motion.flow
-        if flow is not None:
-            self._carry(flow)
-        known = self._planes
         n = len(components)
-        chosen = _STRENGTHS.get(self._steady, _STRENGTHS["low"])
-        gain = weigh(self._variance, known[2 * n :], sight.picture, motion.floor, chosen.spread, chosen.drift)
-        if fresh is None:
-            self._variance = gain / (1 - gain)  # it only grew: there was no answer to apply the gain to
+        new = None if fresh is None else np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
+        if self._planes is None or motion is None or not self._goes_on(components, motion):
+            if new is None:
+                raise ValueError("the first frame of a scene needs maps of its own")
+            self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
+            self._planes = new
+            return Estimate(new[: 2 * n].copy(), new[-1].copy(), self._still, None, anew=True)
+        flow = None if motion.cut else motion.flow
+        trust = self._still if flow is None else self._moving
+        known = self._planes if flow is None else carried(self._planes, flow, components, trust)
+        variance = known[-1] + process_noise(known[2 * n : 3 * n], components, motion.floor, trust.spread, trust.drift)
+        gain = variance / (variance + 1)
+        if new is None:
+            known[-1] = variance
+        elif self._steady == "off":
+            known = new
         else:
-            smooth_part = None if flow is None else _smooth_innovation(known, new, components, gain)
-            blend(known, new, gain)
-            if smooth_part is not None:
-                known[n : 2 * n] += np.maximum(_SMOOTH_RATE - gain, 0) * smooth_part
-            self._variance = gain
-        return self._level(known, components, family, gain if flow is None else None)
+            blend(known[:-1], new[:-1], gain)
+            known[-1] = gain  # which is the variance, once it was applied
+        if flow is not None:
+            known[2 * n : 3 * n] = components
+        self._planes = known
+        still = gain < _TRUSTED if flow is None else None
+        return Estimate(known[: 2 * n].copy(), known[-1].copy(), trust, still, anew=motion.cut)
+
+    def level(self, estimate: Estimate, components: FloatArray, family: Family) -> AffineMaps:
+        """The maps of an estimate, their brightness held still; to be called once for each frame, in order."""
+        if self._steady == "off":
+            gain, offset = np.split(estimate.planes, 2)
+            return AffineMaps(gain, offset)
+        return self._level(estimate.planes, components, family, estimate.still, anew=estimate.anew)
 
     def state_dict(self) -> StateDict:
         """Everything remembered, by name; a copy."""
-        numbers = [self._noise, self._seconds, self._interval, self._since, self._unrest, self._held_back]
+        numbers = [self._noise, self._seconds, self._interval, self._since, self._unrest, self._level.held_back]
         state: StateDict = {
             "key": np.frombuffer(self._key.encode(), np.uint8).copy(),
             "numbers": np.array([*numbers, self._shelf_age], np.float64),
-            "variance": self._variance.copy(),
-            "brightness": self._brightness.copy(),
+            "brightness": self._level.brightness.copy(),
         }
         for name, array in (("picture", self._picture), ("planes", self._planes), ("shelf", self._shelf)):
             if array is not None:
@@ -207,11 +238,11 @@ class TemporalFilter:
         try:
             self._key = bytes(np.asarray(state["key"], np.uint8)).decode()
             noise, seconds, interval, since, unrest, held_back, age = (float(x) for x in state["numbers"])
-            self._variance, self._brightness = _floats(state["variance"]), _floats(state["brightness"])
+            self._level.brightness, self._level.held_back = _floats(state["brightness"]), held_back
         except (KeyError, ValueError) as error:
             raise ConfigError(f"this is no state of smoothing over time: {error}; begin anew") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval
-        self._since, self._unrest, self._held_back, self._shelf_age = int(since), unrest, held_back, int(age)
+        self._since, self._unrest, self._shelf_age = int(since), unrest, int(age)
         self._picture, self._planes, self._shelf = (
             _floats(state[name]) if name in state else None for name in ("picture", "planes", "shelf")
         )
@@ -222,83 +253,38 @@ class TemporalFilter:
         gap = seconds - self._seconds
         return gap < 0 or gap > max(_GAP_SECONDS, _GAP_FRAMES * self._interval)
 
-    def _goes_on(self, sight: Sight, motion: Motion) -> bool:
+    def _doubt(self, components: FloatArray) -> FloatArray:
+        """Variance of fresh maps, (1, rows, columns); taken as they are, they are exact."""
+        return np.full((1, *components.shape[1:]), 0 if self._steady == "off" else 1, np.float32)
+
+    def _goes_on(self, components: FloatArray, motion: Motion) -> bool:
         """Whether what is known serves this frame; after a cut back to a scene left shortly before, it does again."""
         self._shelf_age += 1
         if not motion.cut:
             return True
-        shelf, n = self._shelf, (0 if self._shelf is None else (len(self._shelf) - 5) // 2)
-        if shelf is None or self._shelf_age > _SHELF_FRAMES or shelf.shape[1:] != sight.picture.shape[1:]:
+        shelf, n = self._shelf, len(components)
+        if shelf is None or self._shelf_age > _SHELF_FRAMES or shelf.shape[1:] != components.shape[1:]:
             return False
-        if not same_scene(sight.picture, shelf[2 * n : 2 * n + 3], motion.noise):
+        if not same_scene(components, shelf[2 * n : 3 * n], motion.noise):
             return False
-        left = self._everything()
-        self._planes, self._variance, self._brightness = shelf[:-2].copy(), shelf[-2].copy(), shelf[-1].copy()
-        self._shelf, self._shelf_age = left, 0
+        self._planes, self._shelf, self._shelf_age = shelf, self._planes, 0
         return True
 
-    def _begin(self, new: FloatArray, components: FloatArray, family: Family, *, keep: bool) -> None:
-        """Begin anew with this frame's maps; `keep` what was known for a while."""
-        self._shelf, self._shelf_age = (self._everything() if keep and self._planes is not None else None), 0
-        self._planes = new
-        self._variance = np.ones(new.shape[1:], np.float32)
-        self._brightness = _brightness(new, components, family)
-        self._held_back = 0.0
 
-    def _everything(self) -> FloatArray:
-        assert self._planes is not None
-        return np.concatenate([self._planes, self._variance[None], self._brightness[None]])
+def carried(planes: FloatArray, flow: FloatArray, components: FloatArray, trust: Trust) -> FloatArray:
+    """Gain, offset, reference and whatever follows (≥ 3n, rows, columns), moved along `flow` to the picture there.
 
-    def _carry(self, flow: FloatArray) -> None:
-        assert self._planes is not None
-        everything = np.concatenate([self._planes, self._variance[None]])
-        moved = np.empty_like(everything)
-        carry(everything, flow, moved)
-        self._planes, self._variance = moved[:-1], moved[-1]
-
-    def _level(self, known: FloatArray, components: FloatArray, family: Family, gain: FloatArray | None) -> AffineMaps:
-        """A copy of the maps known, with what is held back of the overall brightness taken off."""
-        if self._steady == "off":
-            return AffineMaps(*(part.copy() for part in np.split(known[:-3], 2)))
-        brightness = _brightness(known, components, family)
-        change = 0.0
-        if gain is not None:
-            still = gain < _TRUSTED
-            if still.mean() > _LEVEL_SHARE:
-                change = float((brightness - self._brightness)[still].mean())
-        self._brightness = brightness
-        held = (self._held_back + change) * (1 - _LEVEL_RATE)
-        self._held_back = min(max(held, -_LEVEL_MOST), _LEVEL_MOST)
+    What changes of the hazy colour on the way is haze, for the most part: things come nearer. The clear colour does not
+    change with it, so the offsets are made to keep it by as much as `trust` says.
+    """
+    moved = np.empty_like(planes)
+    carry(planes, flow, moved)
+    if trust.kept:
         n = len(components)
-        offset = known[n : 2 * n].copy()
-        offset[_bright(family)] -= np.float32(self._held_back)
-        return AffineMaps(known[:n].copy(), offset)
-
-
-def _bright(family: Family) -> slice:
-    """The components that carry brightness: R, G and B, or luma alone."""
-    return slice(0, 3) if family == "rgb" else slice(0, 1)
-
-
-def _brightness(known: FloatArray, components: FloatArray, family: Family) -> FloatArray:
-    """Of the small clear picture, (rows, columns)."""
-    bright, n = _bright(family), len(components)
-    clear: FloatArray = (known[:n][bright] * components[bright] + known[n : 2 * n][bright]).mean(axis=0)
-    return clear
-
-
-def _smooth_innovation(known: FloatArray, new: FloatArray, components: FloatArray, gain: FloatArray) -> FloatArray:
-    """What the fresh maps change of the clear picture, (n, rows, columns), smoothed over the pixels known well."""
-    n = len(components)
-    innovation = (new[:n] - known[:n]) * components + (new[n : 2 * n] - known[n : 2 * n])
-    weight = (gain < 0.5).astype(np.float32) + 1e-3
-    stacked = np.concatenate([innovation * weight, weight[None]])
-    sigma = max(gain.shape) * _SMOOTH_SHARE
-    small = [cv2.resize(plane, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) for plane in stacked]
-    smooth = [cv2.GaussianBlur(plane, (0, 0), sigma / 4) for plane in small]
-    ratio = [plane / smooth[-1] for plane in smooth[:-1]]
-    size = gain.shape[::-1]
-    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in ratio])
+        change = np.clip(moved[2 * n : 3 * n] - components, -_KEPT_MOST, _KEPT_MOST)
+        for gain, offset, part in zip(moved[:n], moved[n : 2 * n], change, strict=True):
+            offset += trust.kept * gain * cv2.GaussianBlur(part, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+    return moved
 
 
 def _floats(array: npt.NDArray[Any]) -> FloatArray:

@@ -1,0 +1,56 @@
+"""The overall brightness of a clear video, held still while the camera is."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.dehaze.affine import AffineMaps
+from streamdehaze.frame import Family, FloatArray
+
+_RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
+"""Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
+
+
+class Level:
+    """Lets the brightness of still pixels follow that of the maps slowly, against exposure and encoder pumping."""
+
+    def __init__(self) -> None:
+        self.brightness = np.empty((0, 0), np.float32)
+        """Of the last small clear picture, (rows, columns), before anything was held back."""
+        self.held_back = 0.0
+        """Of full scale."""
+
+    def __call__(
+        self,
+        planes: FloatArray,
+        components: FloatArray,
+        family: Family,
+        still: npt.NDArray[np.bool_] | None,
+        *,
+        anew: bool,
+    ) -> AffineMaps:
+        """The maps with what is held back of the brightness taken off their offsets.
+
+        Args:
+            planes: gain and offset of each component, (2n, rows, columns).
+            components: of the small hazy picture, (n, rows, columns).
+            family: of the pixel format.
+            still: pixels that count as still; None while the camera moves.
+            anew: another scene begins.
+        """
+        n = len(components)
+        bright = slice(0, 3) if family == "rgb" else slice(0, 1)
+        gain, offset = planes[:n], planes[n:].copy()
+        brightness: FloatArray = (gain[bright] * components[bright] + offset[bright]).mean(axis=0)
+        if anew:
+            self.held_back = 0.0
+        else:
+            change = 0.0
+            if still is not None and still.mean() > _SHARE:
+                change = float((brightness - self.brightness)[still].mean())
+            held = (self.held_back + change) * (1 - _RATE)
+            self.held_back = min(max(held, -_MOST), _MOST)
+        self.brightness = brightness
+        offset[bright] -= np.float32(self.held_back)
+        return AffineMaps(gain.copy(), offset)
