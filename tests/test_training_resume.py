@@ -16,8 +16,9 @@ pytest.importorskip("lightning")
 import torch
 
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
-from streamdehaze.network import read_checkpoint
+from streamdehaze.network import AECRNet, read_checkpoint
 from streamdehaze.training.config import TrainingConfig
+from streamdehaze.training.ema import WeightAverage
 from streamdehaze.training.run import train
 from training_data import configuration, make_scenes
 
@@ -118,6 +119,9 @@ def test_two_processes_learn_what_one_does_with_their_batches_together(tmp_path:
         found.append(weights(tmp_path / "runs" / name / "last.safetensors"))
     for key in found[0]:
         torch.testing.assert_close(found[1][key], found[0][key], atol=1e-4, rtol=1e-3)
+    alone = train_apart(tmp_path, scenes, "devices-2", 2, "devices = 1")
+    assert alone.returncode == 1
+    assert "was trained by 2 processes (devices x nodes), not 1" in alone.stderr
 
 
 def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:
@@ -126,6 +130,21 @@ def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:
     changed = configuration(tmp_path, scenes, optimizer={"rate": 5e-4})
     with pytest.raises(ConfigError, match=r"cannot resume: optimizer\.rate was 0\.001 .* and is 0\.0005 now"):
         train(changed)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0])
+def test_the_average_follows_weights_slowly_and_buffers_at_once(decay: float) -> None:
+    network = AECRNet(4)
+    average = WeightAverage(network, decay)
+    started = {key: value.clone() for key, value in average.weights.items()}
+    average.load_state_dict({"updates": 1000, "average": average.weights})  # long past its first updates
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            value.add_(1)
+    average.update(network)
+    for key, value in average.weights.items():
+        step = 1 if key in ("deconv.running_mean", "deconv.running_deconv") else 1 - decay
+        torch.testing.assert_close(value, started[key] + step)
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:

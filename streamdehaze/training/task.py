@@ -131,8 +131,15 @@ class DehazingTask(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["average"] = self.average.state_dict()
         checkpoint["config"] = self.config.model_dump(mode="json")
+        checkpoint["processes"] = self.trainer.world_size
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        before, now = checkpoint.get("processes", self.trainer.world_size), self.trainer.world_size
+        if before != now:  # each has a batch of its own, so a step would be of another size
+            raise ConfigError(
+                f"cannot resume: {self.config.folder} was trained by {before} processes (devices x nodes), not {now}; "
+                "set machine.devices and machine.nodes as they were, or give the run another name"
+            )
         self.average.load_state_dict(checkpoint["average"])
 
 
