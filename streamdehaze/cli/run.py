@@ -97,7 +97,7 @@ def every(text: str) -> int | Literal["auto"]:
     default="1",
     show_default=True,
     metavar="K",
-    help="Run the network on every K-th frame and carry its maps along between, or as often as needed (auto).",
+    help="Run the network on every K-th frame, or as often as needed (auto); its maps are blended between.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4, fewer of large ones]"
@@ -163,6 +163,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         exact=options["exact"],
         steady=options["steady"] or ("off" if options["exact"] else "low"),
         every=options["every"],
+        look_ahead="-" not in inputs,  # who writes into a pipe may wait for what comes out of it
     ) as dehazer:
         try:
             for job in jobs:

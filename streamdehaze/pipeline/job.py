@@ -75,7 +75,7 @@ def dehaze_video(
     Args:
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
-        dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low").
+        dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low") and looks ahead.
         batch_size: frames a run of the network; by default 4, or fewer of large ones.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, where the target's ending does not say it.
@@ -113,7 +113,11 @@ def dehaze_video(
             )
         )
         try:
-            worker = dehazer if isinstance(dehazer, Dehazer) else Dehazer(*([dehazer] if dehazer else []), steady="low")
+            worker = (
+                dehazer
+                if isinstance(dehazer, Dehazer)
+                else Dehazer(*([dehazer] if dehazer else []), steady="low", look_ahead=True)
+            )
         except BaseException:
             sink.abort()
             raise
