@@ -1,6 +1,9 @@
 """How steady the clear video is, and what that costs: per frame, low and high; the network every frame or every k-th.
 
-    python benchmarks/steady.py [--still VIDEO] [--rgbd FOLDER] [--street FRAMES] [--every 1 2 4 auto] [--plot PNG]
+    python benchmarks/steady.py [--still VIDEO] [--rgbd FOLDER] [--street FRAMES] [--every 1 2 4 auto] [--frames N]
+        [--plot PNG]
+
+"ahead" are the ways that look ahead, as files allow.
 
 1. `--still`: a video of a camera at rest, such as real fog. Change that dehazing adds where the hazy video stands
    still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.evaluation.stillness`).
@@ -9,14 +12,17 @@
    ratios to that of the truth itself.
 3. `--street`: the same on our own rendered street, with its true motion.
 
-Last, CPU milliseconds a frame of each way (all threads; decoding and encoding aside).
+The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last (with
+`--still`), CPU milliseconds a frame of each way with the network in it (all threads; decoding and encoding aside), the
+best of some rounds by turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,10 +31,11 @@ import cv2
 import numpy as np
 
 from streamdehaze import Dehazer, open_source
-from streamdehaze.engine import open_engine
+from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
 from streamdehaze.evaluation.reprojection import motion_from_depth
 from streamdehaze.evaluation.temporal import MotionField, motion_to_previous
+from streamdehaze.evaluation.trace import plot_traces
 from streamdehaze.frame import Frame
 from streamdehaze.scene import Fog, StreetScene
 from streamdehaze.scene.clip import to_bytes
@@ -39,23 +46,60 @@ Shown = tuple[np.ndarray, np.ndarray, MotionField | None]
 """Hazy frame, truth, and true motion to the frame before (or of the street: to the next)."""
 
 
-def still(video: Path, dehazers: dict[str, Dehazer]) -> dict[str, StillnessMeter]:
-    """Meters of each way on a video without a truth."""
+class OnceAsked:
+    """An engine that is asked once for each picture, so that many ways cost the network of one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self._engine = engine
+        self._answers: dict[bytes, np.ndarray] = {}
+
+    def infer(self, hazy: np.ndarray) -> np.ndarray:
+        return np.stack([self._once(picture) for picture in hazy])
+
+    def _once(self, picture: np.ndarray) -> np.ndarray:
+        key = picture.tobytes()
+        if key not in self._answers:
+            self._answers[key] = self._engine.infer(picture[None])[0]
+        return self._answers[key]
+
+    def close(self) -> None:
+        self._answers.clear()
+
+
+def clear_frames(frames: Iterable[Frame], dehazer: Dehazer) -> Iterator[Frame]:
+    """One clear frame for each, those held back at the end too."""
+    dehazer.reset()
+    for frame in frames:
+        yield from dehazer.process([frame])
+    yield from dehazer.flush()
+
+
+def still(video: Path, frames: int, dehazers: dict[str, Dehazer]) -> dict[str, StillnessMeter]:
+    """Meters of each way on the first frames of a video without a truth."""
     meters = {name: StillnessMeter() for name in dehazers}
-    rgb = RgbConverter()
-    with closing(open_source(video)) as source:
-        for frame in source:
-            hazy = rgb(frame)
-            for name, dehazer in dehazers.items():
-                meters[name].add(hazy, rgb(dehazer.process([frame])[0]))
+    for name, dehazer in dehazers.items():
+        rgb = RgbConverter()
+        with closing(open_source(video)) as source:
+            hazy, seen = itertools.tee(itertools.islice(source, frames))
+            for frame, clear in zip(seen, clear_frames(hazy, dehazer), strict=True):
+                meters[name].add(rgb(frame), rgb(clear))
     return meters
 
 
-def found_by(meter: StillnessMeter) -> tuple[float, float]:
-    """Added change and brightness wobble."""
-    found = meter.stillness
-    assert found is not None
-    return found.added_change or 0.0, found.brightness_wobble
+def print_still(meters: dict[str, StillnessMeter]) -> None:
+    """A row for each way, as a ratio to the first."""
+    print("| way | added change, levels (ratio) | of the worst frame | wobble, levels (ratio) | worst |")
+    print("|---|---|---|---|---|")
+    first = next(iter(meters.values())).stillness
+    assert first is not None
+    for name, meter in meters.items():
+        found = meter.stillness
+        assert found is not None
+        cells = [name]
+        for fact in ("added_change", "worst_added_change", "brightness_wobble", "worst_brightness_change"):
+            cells.append(f"{getattr(found, fact):.3f} ({getattr(found, fact) / getattr(first, fact):.3f})")
+        print("|", " | ".join(cells), "|", flush=True)
 
 
 def rgbd(folder: Path) -> Iterator[Shown]:
@@ -97,20 +141,26 @@ def _margin(seen: np.ndarray) -> np.ndarray:
     return cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
-def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: bool) -> None:
-    """Print a row for each way; with `to_next` the motion is to the next frame, and measured going back in time."""
+def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: bool) -> dict[str, SteadinessMeter]:
+    """Print a row for each way, and return the meters along the true motion.
+
+    With `to_next` the motion is to the next frame, and measured going back in time.
+    """
     meters = {name: (SteadinessMeter(), SteadinessMeter()) for name in dehazers}
     quality: dict[str, list[float]] = {name: [] for name in dehazers}
-    kept = []
-    for hazy, truth, motion in frames:
-        frame = Frame.from_array(hazy)
-        kept.append((truth, motion, {name: d.process([frame])[0].to_array() for name, d in dehazers.items()}))
+    shown = list(frames)
+    hazy = [Frame.from_array(picture) for picture, _, _ in shown]
+    found = {name: [f.to_array() for f in clear_frames(hazy, dehazer)] for name, dehazer in dehazers.items()}
+    kept = [
+        (truth, motion, {name: video[index] for name, video in found.items()})
+        for index, (_, truth, motion) in enumerate(shown)
+    ]
     previous: np.ndarray | None = None
     for truth, motion, results in reversed(kept) if to_next else kept:
-        found = motion_to_previous(truth, previous) if previous is not None else None
+        searched = motion_to_previous(truth, previous) if previous is not None else None
         for name, result in results.items():
             quality[name].append(psnr(result, truth))
-            for meter, field in zip(meters[name], (motion, found), strict=True):
+            for meter, field in zip(meters[name], (motion, searched), strict=True):
                 meter.add(result, truth, field)
         previous = truth
     print(
@@ -124,6 +174,7 @@ def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: boo
             ratio = steadiness.warped_error / steadiness.warped_error_of_truth
             cells.append(f"{ratio:.3f} ({steadiness.worst_warped_ratio:.2f})")
         print(f"| {name} | {np.mean(quality[name]):.3f} ({min(quality[name]):.2f}) | {' | '.join(cells)} |", flush=True)
+    return {name: pair[0] for name, pair in meters.items()}
 
 
 def cost(frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
@@ -132,8 +183,8 @@ def cost(frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
     for _ in range(8):
         for name, dehazer in dehazers.items():
             began = time.process_time()
-            for frame in frames:
-                dehazer.process([frame])
+            for _ in clear_frames(frames, dehazer):
+                pass
             best[name] = min(best[name], (time.process_time() - began) * 1000 / len(frames))
     print(", ".join(f"{name} {ms:.1f} ms" for name, ms in best.items()), "of CPU a frame")
 
@@ -144,42 +195,51 @@ def main() -> None:
     parser.add_argument("--rgbd", type=Path)
     parser.add_argument("--street", type=int, default=0, help="frames")
     parser.add_argument("--every", nargs="+", default=["1"])
+    parser.add_argument("--frames", type=int, default=456, help="of the still video, at most")
     parser.add_argument("--checkpoint", default="aecrnet-s")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--plot", type=Path)
     asked = parser.parse_args()
     engine = open_engine(asked.checkpoint, asked.engine, wait=True)
-    dehazers: dict[str, Dehazer] = {}
-    for steady in ("off", "low", "high"):
-        for every in asked.every:
-            k: Any = every if every == "auto" else int(every)
-            name = ("per frame" if steady == "off" else steady) + ("" if k == 1 else f", every {k}")
-            dehazers[name] = Dehazer(asked.checkpoint, engine=engine, steady=steady, every=k)  # type: ignore[arg-type]
+    once = OnceAsked(engine)
     print(f"{asked.checkpoint}, {engine.name}")
-    if asked.still:
-        meters = still(asked.still, dehazers)
-        print(f"\n{asked.still.name}\n\n| way | added change, levels (ratio) | wobble, levels (ratio) |\n|---|---|---|")
-        first_added, first_wobble = found_by(meters["per frame"])
-        for name, meter in meters.items():
-            added, wobble = found_by(meter)
-            ratios = added / first_added, wobble / first_wobble
-            print(f"| {name} | {added:.3f} ({ratios[0]:.3f}) | {wobble:.3f} ({ratios[1]:.3f}) |")
-        if asked.plot:
-            from streamdehaze.evaluation.trace import plot_trace
 
-            columns = {name: [frame.added_change or 0.0 for frame in meter.trace] for name, meter in meters.items()}
-            plot_trace(asked.plot, columns, "added change of still pixels, levels")
+    def dehazers(each: Engine) -> dict[str, Dehazer]:
+        ways: dict[str, Dehazer] = {}
+        for every, steady, ahead in itertools.product(asked.every, ("off", "low", "high"), (False, True)):
+            k: Any = every if every == "auto" else int(every)
+            if ahead and steady == "off" and k == 1:
+                continue
+            name = ("per frame" if steady == "off" else steady) + (f", every {k}" if k != 1 else "")
+            name += ", ahead" if ahead else ""
+            ways[name] = Dehazer(asked.checkpoint, engine=each, steady=steady, every=k, look_ahead=ahead)  # type: ignore[arg-type]
+        return ways
+
+    traces: dict[str, dict[str, list[float]]] = {}
+    if asked.still:
+        print(f"\n{asked.still.name}\n")
+        still_meters = still(asked.still, asked.frames, dehazers(once))
+        print_still(still_meters)
+        traces["added change of still pixels, levels"] = {
+            name: [frame.added_change or 0.0 for frame in meter.trace] for name, meter in still_meters.items()
+        }
     clips = {"rgbd": rgbd(asked.rgbd) if asked.rgbd else None, "street": street(asked.street) if asked.street else None}
     for title, frames in clips.items():
         if frames is not None:
-            for dehazer in dehazers.values():
-                dehazer.reset()
             print(f"\n{title}\n")
-            score(frames, dehazers, to_next=title == "street")
+            meters = score(frames, dehazers(once), to_next=title == "street")
+            lines = {name: [result for result, _ in meter.trace] for name, meter in meters.items()}
+            lines["truth"] = [truth for _, truth in next(iter(meters.values())).trace]
+            traces[f"{title}: error along the motion, levels"] = {
+                name: values[::-1] if title == "street" else values for name, values in lines.items()
+            }
+    if asked.plot:
+        few = ("per frame", "low", "low, ahead", "truth")
+        shown = {label: {way: v for way, v in lines.items() if way in few} for label, lines in traces.items()}
+        plot_traces(asked.plot, shown)
     if asked.still:
         with closing(open_source(asked.still)) as source:
-            few = [frame for frame, _ in zip(source, range(20), strict=False)]
-        cost(few, dehazers)
+            cost(list(itertools.islice(source, 24)), dehazers(engine))
     engine.close()
 
 

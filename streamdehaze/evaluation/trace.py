@@ -14,6 +14,15 @@ def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) ->
     Raises:
         ConfigError: if matplotlib is not installed, or the picture cannot be written.
     """
+    plot_traces(path, {label: traces})
+
+
+def plot_traces(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """The same for several measures, one below the other, each with its label and lines.
+
+    Raises:
+        ConfigError: if matplotlib is not installed, or the picture cannot be written.
+    """
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -21,14 +30,16 @@ def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) ->
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(10, 4), layout="constrained")
-    for name, values in traces.items():
-        axes.plot(range(1, len(values) + 1), values, label=name, linewidth=0.9)
-    axes.set_xlabel("frame")
-    axes.set_ylabel(label)
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    size = (10, 4 * len(panels))
+    figure, rows = pyplot.subplots(len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (label, traces) in zip(rows[:, 0], panels.items(), strict=True):
+        for name, values in traces.items():
+            axes.plot(range(1, len(values) + 1), values, label=name, linewidth=0.9)
+        axes.set_xlabel("frame")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
