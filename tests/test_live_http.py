@@ -151,3 +151,4 @@ def test_what_this_ffmpeg_cannot_do_is_said() -> None:
         camera = pipeline.cameras["gate"]
         wait_until(lambda: camera.machine.state is CameraState.FAILED, 20, "it is refused")
         assert "this FFmpeg cannot do mmsh2" in camera.status().message
+        assert "'pip install --no-binary av av' takes the system's FFmpeg" in camera.status().message

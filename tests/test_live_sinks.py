@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,6 +206,21 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
     assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
 
 
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, scheme: str) -> None:
+    arrivals: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        to = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live/gate"
+        config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(to,))
+        with LivePipeline(
+            [config], dehazer=quick_dehazer(), on_frame=lambda *_: arrivals.append(time.monotonic())
+        ) as pipeline:
+            camera = pipeline.cameras["gate"]
+            wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, 30, "it is given up")
+            assert not camera.status().sinks[0].connected
+    assert max(b - a for a, b in pairwise(arrivals)) < 3, "no frame waited for it"
+
+
 def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
     port = free_port()
     receiver = f"udp://127.0.0.1:{port}"
@@ -221,7 +237,7 @@ def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) 
     taken = tmp_path / "taken.mkv"
     with RtspCamera(size="160x120", audio=True) as source, RtspCamera(record=taken, audio=True) as server:
         with sending(source.url, [server.url, tmp_path / "clear.ts"]) as camera:
-            wait_until(lambda: camera.status().sinks[0].packets > 45, 20, "three seconds of pictures")
+            wait_until(lambda: camera.status().sinks[0].packets > 75, 20, "five seconds of pictures")
         time.sleep(0.3)
     assert len(pictures(taken)) > 20
     with av.open(str(taken)) as container:
@@ -272,6 +288,11 @@ def test_a_target_that_is_none_is_refused_before_anything_runs(to: str, sentence
     with pytest.raises(ConfigError) as caught:
         LivePipeline([CameraConfig(name="gate", url="rtsp://h/", to=(to,))], dehazer=quick_dehazer())
     assert sentence in str(caught.value)
+
+
+def test_a_cameras_name_is_escaped_in_addresses_and_plain_in_files() -> None:
+    assert SinkTarget.of("rtsp://h/{name}", "Tunnel 4, east").address.full == "rtsp://h/Tunnel%204%2C%20east"
+    assert SinkTarget.of("clear/{name}.mkv", "Tunnel 4, east").name.startswith("clear/Tunnel 4, east-")
 
 
 def test_targets_show_no_credentials() -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from operator import le
 from pathlib import Path
 
+import av
 import pytest
 from click.testing import CliRunner
 
@@ -24,6 +25,7 @@ from streamdehaze.cli import main
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
+from streamdehaze.live.supervisor import Backoff
 
 
 class Watch:
@@ -303,6 +305,36 @@ def test_another_codec_size_and_rate_after_a_reconnect() -> None:
         assert (status.width, status.height, status.codec) == (320, 240, "mjpeg")
         times = [frame.pts for _, frame in watch.frames]
         assert times == sorted(set(times))
+
+
+def test_nothing_is_shown_before_a_keyframe(tmp_path: Path) -> None:
+    path = tmp_path / "from-the-middle.ts"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"g": "20", "bf": "0", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        pictures = [av.VideoFrame(64, 48, "yuv420p") for _ in range(60)]
+        packets = [packet for picture in (*pictures, None) for packet in stream.encode(picture)]
+        for packet in packets[5:]:
+            output.mux(packet)
+    with watching(str(path)) as watch:
+        wait_until(lambda: watch.camera.idle, 20, "the end")
+        assert watch.camera.status().dropped == {"waiting_for_keyframe": 15}
+    assert len(watch.frames) == 40
+
+
+def test_waits_between_tries_double_up_to_a_cap_and_no_two_cameras_keep_step() -> None:
+    gate, yard = Backoff(0.25, 2.0, "gate"), Backoff(0.25, 2.0, "yard")
+    waits, others = [gate.next() for _ in range(6)], [yard.next() for _ in range(6)]
+    assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (0.25, 0.5, 1, 2, 2, 2), strict=True))
+    assert all(wait != other for wait, other in zip(waits, others, strict=True))
+    gate.reset()
+    assert gate.next() <= 0.25
+
+
+def test_a_device_that_is_not_plugged_in_is_called_that() -> None:
+    with watching("/dev/video63") as watch:
+        wait_until(lambda: watch.seen(CameraState.FAILED), 10, "it is missed")
+        assert watch.camera.status().message == "'/dev/video63' does not exist"
 
 
 @needs_rtsp_server

@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 class CameraConfig(_Strict):
     """One camera and what is wanted of it."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w .:-]*$")
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w .,:()+-]*$")
     """Unique; in pages, metrics and logs."""
     url: str = Field(min_length=1, repr=False)
     """An address (rtsp://, rtmp://, http:// …), a V4L2 device (/dev/video0) or a file."""
@@ -171,6 +171,8 @@ def _first_problem(error: ValidationError, values: dict[str, Any]) -> str:
     reason = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         reason = "there is no such option"
+    if problem["type"] == "string_pattern_mismatch":
+        reason = "it begins with a letter or digit and has only these, spaces and . , : ( ) + - _"
     return without_secrets(f"{', '.join(place)}: {reason}" if place else reason)
 
 

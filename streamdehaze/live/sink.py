@@ -164,15 +164,8 @@ class LiveSink:
         if not isinstance(first.format, PictureFormat):
             raise RuntimeError("a stream begins with a picture")
         opened = _Opened(self._target, first, self._sound_of(), again=self._opened_before)
-        if not self.connected and self._opened_before:
-            self._reconnects += 1
-        elif not self.connected and not self._said:
-            log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
-        if opened.converted_sound and not self._opened_before:
-            log.info(
-                "%s: %s gets AAC, for it does not hold %s", self._camera, self._target.name, opened.converted_sound
-            )
-        self.connected = self._opened_before = True
+        if opened.answered:
+            self._connected(opened)
         return opened
 
     def _write(self, opened: _Opened, first: Encoded) -> Encoded | None:
@@ -183,9 +176,11 @@ class LiveSink:
                 return packet
             began = time.monotonic()
             opened.write(packet)
+            if not self.connected and opened.answered:
+                self._connected(opened)
             if isinstance(packet.format, PictureFormat):
                 self._packets += 1
-                if self._said and began - opened.since > _SETTLED_SECONDS:
+                if self.connected and self._said and began - opened.since > _SETTLED_SECONDS:
                     self._settled()
                 if packet.arrival is not None:
                     self._written(self, packet.arrival, time.monotonic() - began)
@@ -204,6 +199,19 @@ class LiveSink:
         too_long = opened.seconds_at(packet) >= self._segment_seconds
         too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
+
+    def _connected(self, opened: _Opened) -> None:
+        if self.connected:
+            return
+        if self._opened_before:
+            self._reconnects += 1
+        else:
+            self._opened_before = True
+            log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
+            if opened.converted_sound:
+                text = "%s: %s gets AAC, for it does not hold %s"
+                log.info(text, self._camera, self._target.name, opened.converted_sound, extra={"camera": self._camera})
+        self.connected = True
 
     def _settled(self) -> None:
         self._said = ""
@@ -242,14 +250,15 @@ class _Opened:
         self.converted_sound = ""
         """The codec of sound that is made AAC; empty if it goes through as it is."""
         self._aac: AacSound | None = None
-        self._container: OutputContainer = target.open(again=again)
+        self._remote = target.connect(again=again) if target.is_remote else None
+        self._container: OutputContainer = self._remote.container if self._remote else target.open(again=again)
         self._path = target.path_of(self._container)
         try:
             self._container.add_stream_from_template(first.format.stream, opaque=True)
             self._video: Any = self._container.streams[0]
             self._sound: Any = None
             if sound is not None:
-                self._sound, self._aac = add_sound(self._container, sound)
+                self._sound, self._aac = add_sound(self._container, sound, target.format)
                 self.converted_sound = sound.codec if self._aac else ""
             self._start = (first.dts or 0) * first.time_base
             self._last: dict[int, int] = {}
@@ -258,12 +267,25 @@ class _Opened:
             self.give_up()
             raise
 
+    @property
+    def answered(self) -> bool:
+        """Whether what is written gets somewhere."""
+        return self._remote is None or self._remote.answered
+
     def seconds_at(self, packet: Encoded) -> float:
         """How long it is when `packet` begins."""
         return float((packet.dts or 0) * packet.time_base - self._start)
 
     def write(self, packet: Encoded) -> None:
         """Mux a packet; sound from before the beginning is left out."""
+        try:
+            self._write(packet)
+            if self._remote is not None:
+                self._remote.flush()
+        except BrokenPipeError:
+            raise self._remote.verdict() if self._remote else ConnectionError from None
+
+    def _write(self, packet: Encoded) -> None:
         if isinstance(packet.format, PictureFormat):
             self._mux(packet, self._video)
         elif self._aac is not None:
@@ -286,9 +308,13 @@ class _Opened:
     def close(self) -> None:
         """Finish it properly."""
         self._container.close()
+        if self._remote is not None:
+            self._remote.close()
 
     def give_up(self) -> None:
         """Let go of it, whatever state it is in."""
+        if self._remote is not None:
+            self._remote.kill()
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError, ValueError):

@@ -22,15 +22,29 @@ _LONGEST_GAP_SECONDS = 0.2
 """Sound that goes on later than this after the sound before keeps its own time; less is jitter."""
 
 
-def add_sound(container: OutputContainer, sound: SoundFormat) -> tuple[Any, AacSound | None]:
-    """Add a stream for this sound to a container, and what converts it where it does not hold that codec."""
-    if container.format.name not in _TRANSPORT_STREAMS or sound.codec in TRANSPORT_STREAM_CODECS:
-        try:
-            return container.add_stream_from_template(sound.stream, opaque=True), None
-        except ValueError:  # FFmpeg says the format has no way to store it
-            pass
+def add_sound(container: OutputContainer, sound: SoundFormat, format: str) -> tuple[Any, AacSound | None]:
+    """Add a stream for this sound to a container, and what converts it where `format` does not hold that codec.
+
+    Args:
+        container: what the packets are written to.
+        sound: as the camera sends it.
+        format: FFmpeg's name of the format they get to in the end.
+    """
+    if _holds(format, sound):
+        return container.add_stream_from_template(sound.stream, opaque=True), None
     aac = AacSound(sound)
     return container.add_stream_from_template(aac.stream, opaque=True), aac
+
+
+def _holds(format: str, sound: SoundFormat) -> bool:
+    if format in _TRANSPORT_STREAMS and sound.codec not in TRANSPORT_STREAM_CODECS:
+        return False
+    with av.open("nowhere", "w", format=format) as tried:  # opens nothing before something is written
+        try:
+            tried.add_stream_from_template(sound.stream, opaque=True)
+        except ValueError:  # FFmpeg says the format has no way to store it
+            return False
+    return True
 
 
 class AacSound:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 from av.container import OutputContainer
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.address import Address
+from streamdehaze.live.remote import Remote
 
 _SILENCE_SECONDS = 5.0
 """A server that takes nothing for so long is given up and connected to again."""
@@ -41,7 +43,7 @@ class SinkTarget:
         Raises:
             ConfigError: if it is no address that is sent to, and no kind of file that survives being cut off.
         """
-        to = to.replace("{name}", camera)
+        to = to.replace("{name}", quote(camera, safe="") if "://" in to else camera)
         if "://" in to:
             address = Address.of(to)
             if address.scheme not in _FORMATS:
@@ -66,8 +68,22 @@ class SinkTarget:
         """For logs and pages."""
         return self.address.shown
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether a server has to answer before anything can be sent."""
+        return self.format in ("rtsp", "flv") or self.address.scheme == "srt"
+
+    def connect(self, *, again: bool) -> Remote:
+        """Send to the server; what it answers shows later.
+
+        Args:
+            again: it has been open before.
+        """
+        options = {**_COMMON, **self._options(again)}
+        return Remote(self.address.full, self.format, options, _SILENCE_SECONDS)
+
     def open(self, *, again: bool) -> OutputContainer:
-        """Connect, or begin the next file.
+        """Begin the next file, playlist or datagrams.
 
         Args:
             again: it has been open before: a playlist goes on instead of beginning anew.

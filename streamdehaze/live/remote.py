@@ -1,0 +1,102 @@
+"""A stream to a server, sent by a process of its own so that a silent server holds nobody up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+import av.error
+from av.container import OutputContainer
+
+_PROGRAM = str(Path(__file__).with_name("sender.py"))
+_VERDICT_SECONDS = 1.0
+
+
+class Remote:
+    """The sending process (see `sender.py`) and the container that feeds it.
+
+    Args:
+        place, format, options: for FFmpeg; the place, which may hold a password, is no argument that others could see.
+        silence_seconds: a server that neither answers nor takes anything for so long is given up.
+    """
+
+    def __init__(self, place: str, format: str, options: Mapping[str, str], silence_seconds: float) -> None:
+        # With the paths of this process, wherever PyAV was found; and not as a module, for the package takes a second.
+        program = f"import sys, runpy; sys.path[:] = {sys.path!r}; runpy.run_path({_PROGRAM!r}, run_name='__main__')"
+        self._process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        self._pipe, self._answer = self._process.stdin, self._process.stderr
+        request = {"place": place, "format": format, "options": dict(options), "silence_seconds": silence_seconds}
+        os.set_blocking(self._answer.fileno(), False)
+        self._said = b""
+        self._pipe.write(json.dumps(request).encode() + b"\n")
+        self._silence_seconds = silence_seconds
+        self.container: OutputContainer = av.open(
+            self._pipe, "w", format="nut", container_options={"max_interleave_delta": "300000"}
+        )
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server has said that it takes the stream."""
+        self._said += self._answer.read() or b""
+        return self._said.startswith(b"ready")
+
+    def flush(self) -> None:
+        """Hand over what has been muxed.
+
+        Raises:
+            OSError, av.error.FFmpegError: what the process met with, if it has ended.
+        """
+        self._pipe.flush()
+        if self._process.poll() is not None:
+            raise self.verdict()
+
+    def close(self) -> None:
+        """End the stream.
+
+        Raises:
+            OSError, av.error.FFmpegError: what the process met with, if it failed.
+        """
+        self._pipe.flush()
+        self._pipe.close()
+        try:
+            self._process.wait(self._silence_seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            failure = self.verdict() if self._process.poll() != 0 else None
+            self.kill()
+        if failure is not None:
+            raise failure
+
+    def verdict(self) -> Exception:
+        """Why the process ended, as the exception it would have been here; waits for that a moment."""
+        try:
+            _, said = self._process.communicate(timeout=_VERDICT_SECONDS)
+        except (subprocess.TimeoutExpired, ValueError, OSError):
+            return TimeoutError()
+        if self._process.returncode == -signal.SIGALRM:
+            return TimeoutError()
+        try:
+            name, number, text = json.loads((self._said + said).splitlines()[-1])
+            kind: type[Exception] = getattr(av.error, name, OSError)
+            return kind(number, text)
+        except (ValueError, IndexError, TypeError):
+            return ConnectionError("the sending process ended")
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    pipe.close()
