@@ -232,6 +232,17 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
+def test_datagrams_hold_whole_packets_of_the_transport_stream(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        to = f"udp://127.0.0.1:{receiver.getsockname()[1]}"
+        with sending(str(film(tmp_path)), [to], realtime=True, loop=True):
+            datagrams = [receiver.recv(65536) for _ in range(20)]
+    assert {len(datagram) % 188 for datagram in datagrams} == {0}
+    assert max(map(len, datagrams)) <= 1316
+
+
 @needs_rtsp_server
 def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) -> None:
     taken = tmp_path / "taken.mkv"

@@ -70,20 +70,22 @@ class SinkTarget:
 
     @property
     def is_remote(self) -> bool:
-        """Whether a server has to answer before anything can be sent."""
-        return self.format in ("rtsp", "flv") or self.address.scheme == "srt"
+        """Whether names have to be looked up and servers have to answer before anything can be sent."""
+        return bool(self.address.scheme)
 
     def connect(self, *, again: bool) -> Remote:
-        """Send to the server; what it answers shows later.
+        """Begin to send to the address; what comes of it shows later.
 
         Args:
             again: it has been open before.
         """
-        options = {**_COMMON, **self._options(again)}
-        return Remote(self.address.full, self.format, options, _SILENCE_SECONDS)
+        place = self.address.full
+        if self.address.scheme == "udp" and "?" not in place:
+            place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
+        return Remote(place, self.format, {**_COMMON, **self._options(again)}, _SILENCE_SECONDS)
 
     def open(self, *, again: bool) -> OutputContainer:
-        """Begin the next file, playlist or datagrams.
+        """Begin the next file or playlist.
 
         Args:
             again: it has been open before: a playlist goes on instead of beginning anew.
@@ -91,13 +93,10 @@ class SinkTarget:
         Raises:
             OSError, av.error.FFmpegError: if that cannot be done.
         """
-        place = self.address.full
-        if not self.address.scheme:
-            if self.rotates:
-                place = _free_name(place)
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-            if self.format != "hls":  # (HLS opens its files itself and does not know "file:" before a playlist)
-                place = f"file:{place}"
+        place = _free_name(self.address.full) if self.rotates else self.address.full
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        if self.format != "hls":  # (HLS opens its files itself and does not know "file:" before a playlist)
+            place = f"file:{place}"
         options = {**_COMMON, **self._options(again)}
         container: OutputContainer = av.open(place, "w", format=self.format, container_options=options)
         return container
@@ -111,7 +110,7 @@ class SinkTarget:
         if self.format == "rtsp":
             return {"rtsp_transport": "tcp", "timeout": silence}
         if self.format == "flv":
-            return {"rw_timeout": silence, "flvflags": "no_duration_filesize"}
+            return {"flvflags": "no_duration_filesize"}
         if self.format == "hls":
             flags = "delete_segments+temp_file+independent_segments" + ("+append_list" if again else "")
             return {"hls_time": "2", "hls_list_size": "6", "hls_flags": flags}
@@ -119,8 +118,6 @@ class SinkTarget:
             return {"cluster_time_limit": "1000"}
         if self.format == "mp4":  # whole after every keyframe instead of only at the end
             return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "video_track_timescale": "90000"}
-        if self.address.scheme == "udp":
-            return {"pkt_size": "1316"}
         return {}
 
 
