@@ -38,12 +38,18 @@ from streamdehaze.bench.verdict import changes, verdict
 from streamdehaze.cli import bench, main
 from streamdehaze.errors import ConfigError
 
-PARTS = ["decode", "encode", "shrink", "fit", "apply", "engine", "frame", "pipeline"]
+PARTS = [
+    "decode", "encode", "shrink", "fit", "apply", "steady", "engine", "frame", "pipeline", "steady pipeline",
+    "steady pipeline, every 3",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def report() -> BenchReport:
-    plan = Plan(sizes=[(96, 64)], network_sizes=[32, 64], batches=[2], engines=["torch"], limit_seconds=0.2, frames=12)
+    plan = Plan(
+        sizes=[(96, 64)], network_sizes=[32, 64], batches=[2], engines=["torch"], every=[3], limit_seconds=0.2,
+        frames=12,
+    )  # fmt: skip
     return run_bench(plan)
 
 
@@ -60,7 +66,7 @@ def test_every_part_is_measured_for_every_combination(report: BenchReport) -> No
         latency = timing.latency_ms
         assert latency["min"] <= latency["median"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
         assert latency["min"] <= latency["mean"]
-    assert {row.engine for row in report.rows if row.part in ("engine", "frame", "pipeline")} == {"torch cpu float32"}
+    assert {row.engine for row in report.rows if row.part in PARTS[6:]} == {"torch cpu float32"}
 
 
 def test_verdicts_name_the_bottleneck_and_what_changed_it(report: BenchReport) -> None:
@@ -254,6 +260,7 @@ def test_the_command_measures_a_file_and_compares(tmp_path: Path) -> None:
 
     draw_clip(tmp_path / "clip.mp4", 64, 48, 12)
     arguments = ["bench", str(tmp_path / "clip.mp4"), "--engine", "torch", "--network-size", "32", "--limit", "0.1"]
+    arguments += ["--every", "3"]
     arguments += ["--frames", "8", "--json", str(tmp_path / "b.json"), "--csv", str(tmp_path / "b.csv")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output

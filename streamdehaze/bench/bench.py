@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import statistics
@@ -18,6 +19,8 @@ from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.bench.timing import Timing, measure
 from streamdehaze.bench.verdict import changes, verdict
 from streamdehaze.dehaze import Dehazer, affine
+from streamdehaze.dehaze.lookahead import Held, LookAhead
+from streamdehaze.dehaze.temporal import Every, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.errors import EngineError
@@ -44,6 +47,8 @@ class Plan:
     batches: Sequence[int] = (4,)
     checkpoints: Sequence[str] = ("aecrnet-s",)
     engines: Sequence[str] = ("auto",)
+    every: Sequence[Every] = ()
+    """For each, a steady pipeline too whose network sees so many frames fewer."""
     limit_seconds: float = 10.0
     """For each row, unless it settles earlier."""
     frames: int = 100
@@ -79,10 +84,11 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
                     found, run = case.rows()
                 finally:
                     engine.close()
+                pipeline = next(row for row in found if row.part == "pipeline")
                 rows += found
                 label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
                 held_back = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
-                said.append((found[-1], f"{label}: {held_back}"))
+                said.append((pipeline, f"{label}: {held_back}"))
     return BenchReport(environment, rows, [sentence + changes(row, rows) for row, sentence in said])
 
 
@@ -178,8 +184,21 @@ class _Application:
             affine.apply(frame, maps)
             return 1
 
+        smoothing = TemporalFilter("low", ahead=True)
+        look_ahead = LookAhead()
+        pictures = [affine.shrink_components(each, shape) for each in self._clip.frames]
+        seen = [affine.to_rgb(picture, layout, color) for picture in pictures]
+
+        def steady() -> int:
+            for each, picture, rgb in zip(self._clip.frames, pictures, seen, strict=True):
+                sight = smoothing.look(rgb)
+                look_ahead.add(Held(each, picture, sight, smoothing.follow(sight, picture, maps)))
+                for held in look_ahead.take():
+                    smoothing.level(held.estimate, held.components, layout.family)
+            return len(seen)
+
         rows = []
-        for work in (shrink, fit, apply):
+        for work in (shrink, fit, apply, steady):
             self._told(f"{self._clip.size}, network size {self._network_size}: {work.__name__}")
             timing = measure(work, limit_seconds=self._plan.limit_seconds)
             rows.append(Row(work.__name__, self._clip.size, self._network_size, None, None, None, timing))
@@ -205,11 +224,12 @@ class _Case:
         dehazer = Dehazer(self._checkpoint, engine=self._engine, network_size=self._network_size)
         runs: list[Statistics] = []
 
-        def pipeline() -> int:
+        def pipeline(worker: Dehazer) -> int:
             source = FileSource(self._clip.path, end=self._end())
             try:
+                worker.reset()
                 sink = FileSink(self._clip.result, source, overwrite=True)
-                runs.append(Pipeline(source, dehazer, sink, batch_size=self._batch).run())
+                runs.append(Pipeline(source, worker, sink, batch_size=self._batch).run())
             finally:
                 source.close()
             return runs[-1].encode.frames
@@ -218,11 +238,19 @@ class _Case:
         rows = [
             replace(alone, device_ms=self._device_ms(hazy)),
             self._row("frame", lambda: len(dehazer.process([frame])), batch=1),
-            self._row("pipeline", pipeline, batch=self._batch),
+            self._row("pipeline", functools.partial(pipeline, dehazer), batch=self._batch),
         ]
+        run = runs[-1]
+        for every in (1, *self._plan.every):
+            steady = Dehazer(
+                self._checkpoint, engine=self._engine, network_size=self._network_size, steady="low", every=every,
+                look_ahead=True,
+            )  # fmt: skip
+            part = "steady pipeline" + (f", every {every}" if every != 1 else "")
+            rows.append(self._row(part, functools.partial(pipeline, steady), batch=self._batch))
         if self._engine.name != self.engine_name:
             raise EngineError(f"{self.engine_name} gave way to {self._engine.name} while it was measured")
-        return rows, runs[-1]
+        return rows, run
 
     def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
         split = getattr(self._engine, "split", None)
@@ -244,5 +272,5 @@ class _Case:
 
     def _row(self, part: str, work: Callable[[], int], batch: int) -> Row:
         self._told(f"{self._clip.size}, network size {self._network_size}, {self.engine_name}: {part}")
-        timing = measure(work, limit_seconds=self._plan.limit_seconds, warm_up=1 if part == "pipeline" else 2)
+        timing = measure(work, limit_seconds=self._plan.limit_seconds, warm_up=1 if "pipeline" in part else 2)
         return Row(part, self._clip.size, self._network_size, batch, self._checkpoint, self.engine_name, timing)

@@ -17,7 +17,11 @@ class Row:
     """One thing that was measured; what does not bear on it is None."""
 
     part: str
-    """"decode", "shrink", "engine", "fit", "apply", "encode" alone; "frame" (host to host) or "pipeline" together."""
+    """"decode", "shrink", "engine", "fit", "apply", "encode" alone; "frame" (host to host) or "pipeline" together.
+
+    "steady" is smoothing over time alone; "steady pipeline" one with it, as `run` is unless told otherwise, the network
+    on every frame or with ", every 3" on every third.
+    """
     size: str
     """Of the video, "1280×720"."""
     network_size: int | None

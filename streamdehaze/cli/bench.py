@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
+from streamdehaze.cli.run import every
 from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, default=[4], show_default=True)
 @click.option("--checkpoint", "checkpoints", multiple=True, default=["aecrnet-s"], show_default=True)
 @click.option("--engine", "engines", multiple=True, default=["auto"], show_default=True)
+@click.option(
+    "--every", "everies", type=every, multiple=True, metavar="K", help="As of `run`: a steady pipeline for each."
+)
 @click.option("--frames", type=click.IntRange(min=8), default=100, show_default=True, help="Frames of the clip.")
 @click.option(
     "--limit",
@@ -64,6 +68,7 @@ def command(
     batches: tuple[int, ...],
     checkpoints: tuple[str, ...],
     engines: tuple[str, ...],
+    everies: tuple[int | Literal["auto"], ...],
     frames: int,
     limit: float,
     json_file: Path | None,
@@ -73,7 +78,7 @@ def command(
     quality_files: tuple[Path, ...],
     against: Path | None,
 ) -> None:
-    """Measure decoding, each engine, fit and apply, encoding, and the whole pipeline.
+    """Measure decoding, each engine, fit and apply, smoothing over time, encoding, and the whole pipeline.
 
     On VIDEO, a file or the address of a camera (rtsp://…; its first frames are recorded as they are), or on hazy clips
     drawn for each --size (720p if none is given). Options that may be given several times are
@@ -104,6 +109,7 @@ def command(
         batches=batches,
         checkpoints=checkpoints,
         engines=engines,
+        every=[k for k in everies if k != 1],
         limit_seconds=limit,
         frames=frames,
     )
