@@ -150,8 +150,8 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         running.process.send_signal(signal.SIGHUP)
         wait_until(lambda: running.says("the cameras stay as they are"), 30, "what is wrong")
         assert running.says("there is no such option")
+        wait_until(lambda: running.says("nothing listens at rtmp://127.0.0.1"), 30, "the sink's trouble")
         assert running.ends(signal.SIGTERM) == 0
-    assert running.says("nothing listens at rtmp://127.0.0.1")
     for line in running.lines:
         assert "hush" not in line
         assert "warden" not in line

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 
 from clips import Clip
@@ -210,15 +211,18 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
 def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, scheme: str) -> None:
     arrivals: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        to = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live/gate"
+        to = f"{scheme}://me:hush@127.0.0.1:{silent.getsockname()[1]}/live/gate"
         config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(to,))
         with LivePipeline(
             [config], dehazer=quick_dehazer(), on_frame=lambda *_: arrivals.append(time.monotonic())
         ) as pipeline:
             camera = pipeline.cameras["gate"]
+            wait_until(lambda: psutil.Process().children(), 20, "the process that sends")
+            assert not any("hush" in word for child in psutil.Process().children() for word in child.cmdline())
             wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, 30, "it is given up")
             assert not camera.status().sinks[0].connected
     assert max(b - a for a, b in pairwise(arrivals)) < 3, "no frame waited for it"
+    assert not psutil.Process().children()
 
 
 def test_a_transport_stream_over_udp(tmp_path: Path) -> None:

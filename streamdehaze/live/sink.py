@@ -25,7 +25,7 @@ log = logging.getLogger("streamdehaze.live")
 
 _LIMIT_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
-_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 3.0
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 10.0
 _FIRST_SLOW_RETRY_SECONDS, _LONGEST_SLOW_RETRY_SECONDS = 2.0, 30.0
 _SETTLED_SECONDS = 2.0
 """A sink that took pictures for so long is back; a full disk takes some, too, before it refuses."""
