@@ -66,10 +66,10 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool) -> No
 
 
 @command.command()
-@click.argument("target", type=_PATH)
 @click.argument("sources", nargs=-1, required=True)
+@click.argument("target", type=_PATH)
 @_HALF
-def average(target: Path, sources: tuple[str, ...], half: bool) -> None:
+def average(sources: tuple[str, ...], target: Path, half: bool) -> None:
     """Write the mean of the weights of SOURCES to TARGET."""
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.average import average_checkpoints
