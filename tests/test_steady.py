@@ -301,6 +301,25 @@ def test_looking_ahead_leaves_no_ghost_either(streets: tuple[FloatArray, FloatAr
             assert error(calm[index][uncovered], true[index][uncovered]) < most
 
 
+@pytest.mark.parametrize("look_ahead", [False, True])
+def test_a_film_with_everything_in_it_never_strays_from_the_truth(
+    streets: tuple[FloatArray, FloatArray], look_ahead: bool
+) -> None:
+    fade = [streets[0] * level for level in np.linspace(1, 0.2, 10, dtype=np.float32)]
+    flash = np.clip(streets[0] * 0.3 + 0.7, 0, 1)
+    passing = [with_box(streets[0], left) for left in range(-60, 260, 16)]
+    pictures = [streets[0]] * 8 + [flash] + [streets[0]] * 4 + passing + [streets[0]] * 3 + fade + [streets[1]] * 6
+    frames = film(pictures)
+    true, nervous = ideal(frames), clear(frames)
+    calm = ahead(frames, NervousEngine(), steady="low") if look_ahead else clear(frames, "low")
+    quality = [[psnr(a, b) for a, b in zip(video, true, strict=True)] for video in (calm, nervous)]
+    assert np.mean(quality[0]) > np.mean(quality[1]) + 1
+    cut = len(pictures) - 6
+    for first in (0, 8, cut):  # of the film, the flash, the scene after the cut
+        assert quality[0][first] > quality[1][first] - 0.2
+    assert min(quality[0]) > min(quality[1])
+
+
 def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 70)
     dehazer = Dehazer(engine=NervousEngine(0), steady="low", look_ahead=True)

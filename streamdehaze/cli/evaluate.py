@@ -71,7 +71,13 @@ def command(
     extremes = Extremes()
     with (
         Dehazer(
-            checkpoint, engine=engine, network_size=network_size, exact=exact, steady=steady, every=every
+            checkpoint,
+            engine=engine,
+            network_size=network_size,
+            exact=exact,
+            steady=steady,
+            every=every,
+            look_ahead=True,
         ) as dehazer,
         Console(stderr=True).status("dehazing") as status,
     ):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +20,7 @@ from streamdehaze.evaluation.report import Extremes, Report, Row, Value
 from streamdehaze.evaluation.stillness import StillnessMeter
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
+from streamdehaze.frame import Frame
 from streamdehaze.training.haze import Haze, HazeConfig
 from streamdehaze.training.layouts import Layout, NoTruthError, find_layout, find_pictures, natural_order, pair_folders
 from streamdehaze.training.pairs import read_pair, read_scene
@@ -26,6 +29,8 @@ from streamdehaze.training.picture import read_picture, to_float
 log = logging.getLogger(__name__)
 
 Bytes = npt.NDArray[np.uint8]
+Picture = tuple[str, str | None, Bytes, Bytes | None]
+"""Name, video (None if it is of none), hazy, and clear or None."""
 _TEST_HAZE = HazeConfig(
     clear=0, scattering=(1.2, 1.2), depth_scale=(1, 1), offset=0, uneven=0, airlight=(0.85, 0.85), bright=0, tinted=0,
     slope=0, noisy=0, codec=0,
@@ -61,14 +66,8 @@ def evaluate(
     lpips = find_lpips()
     rows: list[Row] = []
     videos: dict[str, tuple[SteadinessMeter, StillnessMeter]] = {}
-    before: str | None = None
     rule, pictures = _pictures(Path(folder), clear, limit)
-    for name, sequence, hazy, truth in pictures:
-        progress(name)
-        if sequence is None or sequence != before:
-            dehazer.reset()
-        before = sequence
-        result = dehazer(hazy)
+    for (name, sequence, hazy, truth), result in _dehazed(pictures, dehazer, progress):
         row: dict[str, Value] = {"picture": name}
         shown = [hazy, result]
         if truth is not None:
@@ -97,10 +96,24 @@ def evaluate(
     return Report(facts, rows, sequences, traces)
 
 
-def _pictures(
-    folder: Path, clear: str | os.PathLike[str] | None, limit: int | None
-) -> tuple[str, Iterator[tuple[str, str | None, Bytes, Bytes | None]]]:
-    """How the folder was understood, and (name, video, hazy, clear or None) of each picture."""
+def _dehazed(
+    pictures: Iterator[Picture], dehazer: Dehazer, progress: Callable[[str], None]
+) -> Iterator[tuple[Picture, Bytes]]:
+    """Each picture and what becomes of it, in order; a dehazer that looks ahead is behind by some."""
+    for _, group in itertools.groupby(pictures, key=lambda picture: picture[1] or picture[0]):
+        dehazer.reset()
+        waiting: deque[Picture] = deque()
+        for picture in group:
+            progress(picture[0])
+            waiting.append(picture)
+            for clear in dehazer.process([Frame.from_array(picture[2])]):
+                yield waiting.popleft(), clear.to_array()
+        for clear in dehazer.flush():
+            yield waiting.popleft(), clear.to_array()
+
+
+def _pictures(folder: Path, clear: str | os.PathLike[str] | None, limit: int | None) -> tuple[str, Iterator[Picture]]:
+    """How the folder was understood, and its pictures."""
     try:
         layout = pair_folders(folder, clear) if clear is not None else find_layout(folder)
     except NoTruthError:
@@ -114,13 +127,13 @@ def _pictures(
     return layout.rule, _from_scenes(layout, limit) if layout.scenes else _from_pairs(layout, limit)
 
 
-def _from_pairs(layout: Layout, limit: int | None) -> Iterator[tuple[str, str | None, Bytes, Bytes | None]]:
+def _from_pairs(layout: Layout, limit: int | None) -> Iterator[Picture]:
     for pair in layout.pairs[:limit]:
         hazy, clear = read_pair(pair)
         yield pair.hazy.relative_to(layout.folder).as_posix(), pair.sequence, hazy, clear
 
 
-def _from_scenes(layout: Layout, limit: int | None) -> Iterator[tuple[str, str | None, Bytes, Bytes | None]]:
+def _from_scenes(layout: Layout, limit: int | None) -> Iterator[Picture]:
     rng = np.random.default_rng(0)
     haze = Haze.draw(_TEST_HAZE, rng)
     for scene in layout.scenes[:limit]:
