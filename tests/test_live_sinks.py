@@ -236,6 +236,13 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "udp"])
+def test_a_server_nobody_knows_is_called_that(tmp_path: Path, scheme: str) -> None:
+    with sending(str(film(tmp_path)), [f"{scheme}://no-such-host.invalid:5000/x"], realtime=True, loop=True) as camera:
+        wait_until(lambda: camera.status().sinks[0].message, 20, "it is noticed")
+        assert camera.status().sinks[0].message == "the host 'no-such-host.invalid' is not known here"
+
+
 def test_datagrams_hold_whole_packets_of_the_transport_stream(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))

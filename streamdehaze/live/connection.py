@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from av.video.stream import VideoStream
 from streamdehaze.live.address import Address
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
-from streamdehaze.live.fault import Fault, UnknownHostError, UnusableError, fault_of
+from streamdehaze.live.fault import Fault, UnusableError, fault_of, look_up
 
 _NETWORK_PROTOCOLS = (
     "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
@@ -215,7 +214,7 @@ def _open(config: CameraConfig, address: Address) -> InputContainer:
             target = f"file:{target}"
             if not os.path.exists(address.full):
                 raise FileNotFoundError(address.shown)
-    _look_up(address)
+    look_up(address)
     # FFmpeg's own limits first; PyAV's, which interrupt whatever FFmpeg does, are the net below.
     patience = (config.open_seconds, config.stall_seconds + 1)
     container: InputContainer = av.open(
@@ -245,16 +244,6 @@ def _options(config: CameraConfig, scheme: str) -> Iterator[tuple[str, str]]:
         yield "rw_timeout", microseconds
     elif scheme in ("udp", "srt"):
         yield "timeout", microseconds
-
-
-def _look_up(address: Address) -> None:
-    """Resolve the host's name, for FFmpeg calls an unknown host an input/output error."""
-    if address.host is None or address.scheme not in ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt"):
-        return
-    try:
-        socket.getaddrinfo(address.host, None)
-    except OSError as error:
-        raise UnknownHostError(f"the host '{address.host}' is not known here") from error
 
 
 def _video_of(container: InputContainer, address: Address) -> VideoStream:

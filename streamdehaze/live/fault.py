@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from dataclasses import dataclass
 
 import av.error
@@ -11,6 +12,8 @@ from streamdehaze.errors import StreamDehazeError, UnsupportedFormatError
 from streamdehaze.live.address import Address, without_secrets
 
 _REMEDY = "PyAV's wheels leave some protocols out; 'pip install --no-binary av av' takes the system's FFmpeg"
+
+_SCHEMES_WITH_HOSTS = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,20 @@ class UnusableError(StreamDehazeError):
 
 class UnknownHostError(StreamDehazeError):
     """The name of the host has no address."""
+
+
+def look_up(address: Address) -> None:
+    """Resolve the host's name, for FFmpeg calls an unknown host an input/output error.
+
+    Raises:
+        UnknownHostError: if nobody knows it.
+    """
+    if address.host is None or address.scheme not in _SCHEMES_WITH_HOSTS:
+        return
+    try:
+        socket.getaddrinfo(address.host, None)
+    except OSError as error:
+        raise UnknownHostError(f"the host '{address.host}' is not known here") from error
 
 
 def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault:

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.address import Address
+from streamdehaze.live.fault import look_up
 from streamdehaze.live.remote import Remote
 
 _SILENCE_SECONDS = 5.0
@@ -78,7 +79,11 @@ class SinkTarget:
 
         Args:
             again: it has been open before.
+
+        Raises:
+            UnknownHostError: if its host has no address.
         """
+        look_up(self.address)
         place = self.address.full
         if self.address.scheme == "udp" and "?" not in place:
             place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
