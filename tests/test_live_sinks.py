@@ -273,6 +273,17 @@ def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) 
 
 
 @needs_rtsp_server
+def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.mkv"
+    with RtspCamera(record=taken, user="me", password="right") as server:
+        wrong, right = (f"rtsp://me:{word}@127.0.0.1:{server.port}/stream" for word in ("hush", "right"))
+        with sending(str(film(tmp_path)), [wrong, right], realtime=True, loop=True) as camera:
+            wait_until(lambda: "refuses this user and password" in camera.status().sinks[0].message, 20, "refused")
+            wait_until(lambda: camera.status().sinks[1].connected, 20, "taken")
+            assert "hush" not in str(camera.status())
+
+
+@needs_rtsp_server
 def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
     with RtspCamera(size="160x120", audio=True) as source, sending(source.url, [tmp_path / "clear.mp4"]) as camera:
         wait_until(lambda: camera.status().sinks[0].packets > 45, 20, "three seconds of pictures")
