@@ -67,7 +67,7 @@ class PictureSource:
             raise
         except Exception as error:  # Pillow raises many kinds for metadata that is not what it claims to be
             self._image.close()
-            raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+            raise _refusal(self.path, error) from error
         width, height = tiff.stored_size(self._image) if self._image.format == "TIFF" else self._image.size
         self._info = VideoInfo(
             width=width,
@@ -96,7 +96,7 @@ class PictureSource:
         except SourceError:
             raise
         except Exception as error:  # as above
-            raise SourceError(f"'{self.path}' is damaged: {_one_line(error)}") from error
+            raise _refusal(self.path, error) from error
         finally:
             self._image.close()  # its own copy of the pixels is large and of no more use
         height, width, channels = pixels.shape
@@ -190,7 +190,7 @@ def _open(path: Path) -> Any:
                 known = "TIFF of 8 or 16 bits, gray or RGB"
         raise SourceError(f"'{path}' is damaged, or not a picture of a kind that can be read ({known})") from error
     except Exception as error:  # a damaged header raises ValueError, SyntaxError, struct.error, …
-        raise SourceError(f"'{path}' is damaged: {_one_line(error)}") from error
+        raise _refusal(path, error) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
@@ -234,5 +234,7 @@ def _avif_is_deep(path: Path) -> bool:
     return at >= 0 and bool(head[at + 6] & 0x40)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _refusal(path: Path, error: Exception) -> SourceError:
+    if isinstance(error, OSError) and error.errno:  # the disk's; Pillow's own have no number
+        return SourceError(f"'{path}' cannot be read: {error.strerror}")
+    return SourceError(f"'{path}' is damaged: {' '.join(str(error).split()) or type(error).__name__}")
