@@ -19,7 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from mutation import Verdict, harm, judge, seeds, warm_up
+from good_files import seeds
+from mutation import Verdict, harm, judge, warm_up
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mutation import Seed, harm, judge, seeds, warm_up
+from good_files import Seed, seeds
+from mutation import harm, judge, warm_up
 
 CASES = 240
 SECONDS = 120
