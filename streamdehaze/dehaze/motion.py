@@ -71,12 +71,12 @@ def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
             carry(grey_before[None], flow, moved[None])
             length = float(np.abs(flow).mean())
         difference = grey - moved
-        light = abs(float(np.median(difference[::2, ::2])))
+        light = abs(float(np.median(difference[::4, ::4])))
         cut = light > _LIGHT_STEP or _correlation(grey, moved, noise) < _CUT_CORRELATION
     change = np.abs(difference)
     changed = float((change > floor).mean())
     if not cut:
-        measured = 1.4826 / 2**0.5 * float(np.median(change[::2, ::2]))
+        measured = 1.4826 / 2**0.5 * float(np.median(change[::4, ::4]))
         noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
     return Motion(flow, cut, changed + 0.02 * length, noise)
 
