@@ -44,6 +44,11 @@ class Furniture:
             [x, y, z, *half, math.cos(yaw), math.sin(yaw), float(rounded), *colour, glow, finish, texture, repeats]
         )
 
+    def add_person(self, x: float, z: float, clothes: npt.NDArray[np.float64]) -> None:
+        """Add somebody made of two ellipsoids."""
+        self.add((x, 0.8, z), (0.25, 0.85, 0.2), clothes, rounded=True)
+        self.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
+
 
 def draw_colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float64]:
     """A reflectance (3,) of the given brightness and at most the given saturation."""
@@ -187,15 +192,14 @@ class _Decorator:
         self.things.add(place, size, draw_colour(rng, 0.1, 0.9, 0.8), yaw=yaw, finish=PICTURE, texture=texture)
 
     def place_a_lamp_or_a_person(self) -> None:
-        """A hanging lamp, or a person made of two ellipsoids."""
+        """A hanging lamp, or a person."""
         rng = self._rng
         x, z = rng.uniform(-0.8, 0.8) * self._hx, rng.uniform(-0.4, 0.9) * self._hz
         if rng.random() < 0.7:
             size, y = rng.uniform(0.08, 0.2), self._height - rng.uniform(0.1, 0.8)
             self.things.add((x, y, z), (size, size * 0.7, size), np.ones(3), rounded=True, glow=4.0)
         else:
-            self.things.add((x, 0.8, z), (0.25, 0.85, 0.2), draw_colour(rng, 0.03, 0.8, 0.9), rounded=True)
-            self.things.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
+            self.things.add_person(x, z, draw_colour(rng, 0.03, 0.8, 0.9))
 
     def _legs(
         self,

@@ -142,10 +142,9 @@ class _Builder:
             self.things.add((x, h, z - 0.1), half, np.ones(3), finish=PICTURE, texture=self._texture())
 
     def place_a_person(self) -> None:
-        """Two ellipsoids."""
+        """On the road or beside it."""
         x, z = self._beside(self._rng.uniform(-4, 4)), self._away(0.4)
-        self.things.add((x, 0.8, z), (0.25, 0.85, 0.2), draw_colour(self._rng, 0.02, 0.8, 0.9), rounded=True)
-        self.things.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
+        self.things.add_person(x, z, draw_colour(self._rng, 0.02, 0.8, 0.9))
 
     def add_a_stone(self) -> None:
         """So that no town is empty."""
