@@ -29,14 +29,8 @@ _OTHER_FOLDERS = ("trans", "transmission", "depth", "depths", "airlight")
 _COLOUR_FOLDERS, _DEPTH_FOLDERS = ("rgb", "color", "colour", "image", "images"), ("depth", "depths")
 _FOLDER_ENDINGS = re.compile(r"^(?P<key>.+?)(?:(?<=[a-z0-9])(?=[A-Z])|_)(?P<role>[Hh]azy|GT|gt|[Cc]lear)$")
 """OutdoorTrainHazy or train_gt, but not NH-HAZE or unclear."""
-_PARTS = re.compile(r"^(part_?\d+|ots|clear_images)$", re.IGNORECASE)
-"""What RESIDE's outdoor set has between `hazy` or `clear` and its pictures; it tells nothing."""
-_ENDINGS = re.compile(r"^(?P<key>.+?)[_-]?(?P<role>[Hh]az[ey]|HAZY|HAZE|[Cc]lear|GT)$")
 _PARTS = re.compile(r"^(part_?\d+|OTS|clear_images)$", re.IGNORECASE)
 """Folders that RESIDE's outdoor set is split into; they tell nothing."""
-_COLOUR_FOLDERS = ("rgb", "color", "colour", "image", "images")
-_DEPTH_FOLDERS = ("depth", "depths")
-_OTHER_FOLDERS = ("trans", "transmission", "depth", "depths", "airlight")
 _ENDINGS = re.compile(r"^(?P<key>.*?)[_.-](?P<role>hazy|haze|gt|clear|clean)$", re.IGNORECASE)
 _DEPTH = re.compile(r"^(?P<key>.+)\.depth$", re.IGNORECASE)
 _COLOUR = re.compile(r"^(?P<key>.+)\.colou?r$", re.IGNORECASE)
