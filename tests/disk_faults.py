@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image
 
 from clips import Clip, other_packets, video_ticks
+from quick_engine import Darker
 from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.errors import StreamDehazeError
-from streamdehaze.frame import FloatArray
 from streamdehaze.video import EncodeOptions
 
 READS, WRITES = 1, 2
@@ -34,17 +34,6 @@ FOR_GOOD = 1 << 40
 SEGMENT_SECONDS = 0.8
 ONE_THREAD = EncodeOptions(options={"threads": "1"})
 """With more, x264 encodes pictures as small as these differently once in a hundred times."""
-
-
-class Halves:
-    """An engine that halves."""
-
-    name = "half"
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        return hazy / 2
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ def contents(path: Path) -> tuple[Any, ...]:
 
 def attempt(source: Path, target: Path, seconds: float) -> tuple[str, bool]:
     """What is said, and whether that is one of the package's sentences."""
-    dehazer = Dehazer(engine=Halves(), network_size=32)
+    dehazer = Dehazer(engine=Darker(), network_size=32)
     try:
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=seconds, overwrite=True, encode=ONE_THREAD)
     except StreamDehazeError as error:
