@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,21 +52,26 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
         click.echo("no file is at fault")
 
 
+def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the first one."),
+        click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many."),
+        click.option("--textures", type=_PATH, required=True, help="Folder of photos that surfaces are made of."),
+        click.argument("folder", type=_PATH),
+    ):
+        call = option(call)
+    return call
+
+
 @command.command()
-@click.argument("folder", type=_PATH)
-@click.option("--textures", type=_PATH, required=True, help="Folder of photos that become paintings and carpets.")
-@click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many rooms.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the first room.")
+@_scene_options
 def rooms(folder: Path, textures: Path, count: int, seed: int) -> None:
     """Render furnished rooms with exact depth into FOLDER, to learn indoor haze from; two to four a second."""
     _render("room", folder, textures, count, seed)
 
 
 @command.command()
-@click.argument("folder", type=_PATH)
-@click.option("--textures", type=_PATH, required=True, help="Folder of photos that become walls, signs and ground.")
-@click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many towns.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the first town.")
+@_scene_options
 def towns(folder: Path, textures: Path, count: int, seed: int) -> None:
     """Render towns with exact depth and a sky into FOLDER, to learn outdoor fog from; two to four a second."""
     _render("town", folder, textures, count, seed)
