@@ -33,10 +33,11 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
         assert torch.equal(one[key], other[key]), key
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, accumulate: int) -> None:
+@pytest.mark.parametrize(("accumulate", "method"), [(1, "adam"), (2, "adam"), (1, "muon")])
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, accumulate: int, method: str) -> None:
     scenes = make_scenes(tmp_path / "scenes")
-    changes = {"optimizer": {"rate": 1e-3, "warm_up_steps": 2, "accumulate": accumulate, "average": 0.9}}
+    optimizer = {"method": method, "rate": 1e-3, "warm_up_steps": 2, "accumulate": accumulate, "average": 0.9}
+    changes = {"optimizer": optimizer}
     whole = configuration(tmp_path, scenes, name="whole", **changes)
     train(whole)
 

@@ -177,21 +177,35 @@ def process_noise(reference: FloatArray, picture: FloatArray, floor: float, spre
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray) -> None:
-    """Draw `planes` (n, rows, columns) towards `fresh` by `weight` (rows, columns), in place."""
+def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray, corrections: FloatArray) -> None:
+    """Draw `planes` (n, rows, columns) towards `fresh` by `weight` (rows, columns), in place.
+
+    To `corrections` (≤ n, cell rows, cell columns) is added what each cell of the first planes changed by on average.
+    """
     count, rows, columns = planes.shape
+    measured, cell_rows, cell_columns = corrections.shape
+    change = np.empty(columns, np.float32)
+    share = np.float32(cell_rows * cell_columns / (rows * columns))
     for n in range(count):
         for y in range(rows):
             for x in range(columns):
-                planes[n, y, x] += weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
+                change[x] = weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
+                planes[n, y, x] += change[x]
+            if n < measured:
+                cells = corrections[n, y * cell_rows // rows]
+                for cell in range(cell_columns):
+                    total = np.float32(0)
+                    for x in range(cell * columns // cell_columns, (cell + 1) * columns // cell_columns):
+                        total += change[x]
+                    cells[cell] += total * share
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def mend(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
     """Write `planes` (n, rows, columns), drawn towards the first n of `ahead` by P / (P + Q), into `out`."""
     count, rows, columns = planes.shape
+    share = variance / (variance + noise)
     for n in range(count):
         for y in range(rows):
             for x in range(columns):
-                share = variance[y, x] / (variance[y, x] + noise[y, x])
-                out[n, y, x] = planes[n, y, x] + share * (ahead[n, y, x] - planes[n, y, x])
+                out[n, y, x] = planes[n, y, x] + share[y, x] * (ahead[n, y, x] - planes[n, y, x])

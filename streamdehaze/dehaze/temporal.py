@@ -5,7 +5,8 @@ What it answers with here is a small affine map (`streamdehaze.dehaze.affine`), 
 
 1. **look** (needs no network): motion from the last small hazy picture to this one, and whether it is a cut
    (`streamdehaze.dehaze.motion`). With `every`, this decides whether the network sees the frame at all.
-2. **carry**: if the camera moves, everything remembered is moved along.
+2. **carry**: if the camera moves, everything remembered is moved along, and changed as it comes to be changed there
+   (`streamdehaze.dehaze.trend`).
 3. **weigh**: each pixel has a variance P beside its gain and offset, and the hazy colour R they were learned on. The
    process noise grows with the distance of the picture from R beyond the picture's own noise; so the Kalman gain falls
    as 1/n while a pixel stands still and is near 1 where something passes. While the camera stands, R is filtered with
@@ -37,6 +38,7 @@ from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.kernels import blend, carry, process_noise
 from streamdehaze.dehaze.level import Level
 from streamdehaze.dehaze.motion import Motion, find_motion, same_scene
+from streamdehaze.dehaze.trend import Trend
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Family, FloatArray
 
@@ -69,9 +71,9 @@ class Trust:
 
 
 _STILL = {"low": Trust(0.003, 0.1), "high": Trust(0.001, 0.2)}
-_MOVING = {"low": Trust(0.02, 0.1), "high": Trust(0.01, 0.1)}
+_MOVING = {"low": Trust(0.001, 0.25, 0.75), "high": Trust(0.0005, 0.3, 0.75)}
 _MOVING_AHEAD = {"low": Trust(0.015, 0.1, 0.7), "high": Trust(0.008, 0.15, 0.7)}
-"""With frames to come at hand, little is lost by believing long: what lags behind is mended from ahead."""
+"""What lags behind is mended from ahead, by the frames at hand; longer memories would show where those end."""
 _KEPT_MOST = 0.02
 """Of full scale from one frame to the next; a greater change is no haze but another thing."""
 
@@ -139,6 +141,7 @@ class TemporalFilter:
         self._shelf: FloatArray | None = None
         self._shelf_age = 0
         self._level = Level()
+        self._trend = Trend()
 
     def look(self, picture: FloatArray, key: str = "", seconds: float | None = None, every: Every = 1) -> Sight:
         """Look at the next small hazy picture, and say whether the network must.
@@ -187,10 +190,16 @@ class TemporalFilter:
                 raise ValueError("the first frame of a scene needs maps of its own")
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
+            self._trend.forget()
             return Estimate(new[: 2 * n].copy(), new[-1].copy(), self._still, None, anew=True)
         flow = None if motion.cut else motion.flow
         trust = self._still if flow is None else self._moving
-        known = self._planes if flow is None else carried(self._planes, flow, components, trust)
+        if flow is None:
+            known = self._planes
+            self._trend.forget()
+        else:
+            known = carried(self._planes, flow, components, trust)
+            self._trend.apply(known)
         variance = known[-1] + process_noise(known[2 * n : 3 * n], components, motion.floor, trust.spread, trust.drift)
         gain = variance / (variance + 1)
         if new is None:
@@ -198,8 +207,11 @@ class TemporalFilter:
         elif self._steady == "off":
             known = new
         else:
-            blend(known[:-1], new[:-1], gain)
+            corrections = self._trend.cells_of(known[: 2 * n])
+            blend(known[:-1], new[:-1], gain, corrections)
             known[-1] = gain  # which is the variance, once it was applied
+            if flow is not None:
+                self._trend.learn(corrections)
         if flow is not None:
             known[2 * n : 3 * n] = components
         self._planes = known
@@ -220,6 +232,7 @@ class TemporalFilter:
             "key": np.frombuffer(self._key.encode(), np.uint8).copy(),
             "numbers": np.array([*numbers, self._shelf_age], np.float64),
             "brightness": self._level.brightness.copy(),
+            "trend": self._trend.cells.copy(),
         }
         for name, array in (("picture", self._picture), ("planes", self._planes), ("shelf", self._shelf)):
             if array is not None:
@@ -239,6 +252,7 @@ class TemporalFilter:
             self._key = bytes(np.asarray(state["key"], np.uint8)).decode()
             noise, seconds, interval, since, unrest, held_back, age = (float(x) for x in state["numbers"])
             self._level.brightness, self._level.held_back = _floats(state["brightness"]), held_back
+            self._trend.cells = _floats(state["trend"])
         except (KeyError, ValueError) as error:
             raise ConfigError(f"this is no state of smoothing over time: {error}; begin anew") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval

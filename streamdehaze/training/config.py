@@ -98,10 +98,13 @@ class LossConfig(_Part):
 
 
 class OptimizerConfig(_Part):
-    """Adam under a cosine."""
+    """Adam or Muon under a cosine."""
 
+    method: Literal["adam", "muon"] = "adam"
+    """The paper's, or one that learns faster by the step (`streamdehaze.training.muon`)."""
     rate: Annotated[float, Field(gt=0)] = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Of Adam."""
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
     last_rate: Annotated[float, Field(ge=0)] = 0.0
     """Where the cosine ends."""

@@ -18,6 +18,7 @@ from streamdehaze.training.config import NetworkConfig, OptimizerConfig, Trainin
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
 from streamdehaze.training.dataset import Sample
 from streamdehaze.training.ema import WeightAverage
+from streamdehaze.training.muon import Muon
 from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
 from streamdehaze.training.widen import widen
 
@@ -112,10 +113,11 @@ class DehazingTask(lightning.LightningModule):
         self.average.update(self.network)
 
     def configure_optimizers(self) -> Any:
-        """Adam, and the rate of each step."""
+        """Adam or Muon, and the rate of each step."""
         config = self.config.optimizer
         # The schedule's own start is a factor of one, so that the factors below are the rates themselves.
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=1.0, betas=config.betas)
+        method = Muon if config.method == "muon" else torch.optim.Adam
+        optimizer = method(self.network.parameters(), lr=1.0, betas=config.betas)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate(config, step, self.config.steps)
         )
