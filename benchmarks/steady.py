@@ -12,9 +12,9 @@
    ratios to that of the truth itself.
 3. `--street`: the same on our own rendered street, with its true motion.
 
-The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last (with
-`--still`), CPU milliseconds a frame of each way with the network in it (all threads; decoding and encoding aside), the
-best of some rounds by turns.
+The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last, of the
+still video and of the street at 1280×720, CPU milliseconds a frame of each way with the network in it (all threads,
+without decoding and encoding), the best of some rounds by turns.
 """
 
 from __future__ import annotations
@@ -129,10 +129,10 @@ def filled(depth: np.ndarray) -> np.ndarray:
     return distances[nearest]
 
 
-def street(frames: int) -> Iterator[Shown]:
+def street(frames: int, width: int = 640, height: int = 360) -> Iterator[Shown]:
     """Our own street through uneven fog."""
     fog = Fog(visibility_metres=90, unevenness=0.2)
-    for frame in StreetScene(640, 360, frames=frames):
+    for frame in StreetScene(width, height, frames=frames):
         motion = frame.flow, _margin(~frame.occluded)
         yield to_bytes(fog.apply(frame.clear, frame.depth_metres, frame.index)), to_bytes(frame.clear), motion
 
@@ -177,8 +177,8 @@ def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: boo
     return {name: pair[0] for name, pair in meters.items()}
 
 
-def cost(frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
-    """CPU milliseconds a frame, the best of some rounds by turns."""
+def cost(title: str, frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
+    """Print CPU milliseconds a frame, the best of some rounds by turns."""
     best = dict.fromkeys(dehazers, float("inf"))
     for _ in range(8):
         for name, dehazer in dehazers.items():
@@ -186,7 +186,7 @@ def cost(frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
             for _ in clear_frames(frames, dehazer):
                 pass
             best[name] = min(best[name], (time.process_time() - began) * 1000 / len(frames))
-    print(", ".join(f"{name} {ms:.1f} ms" for name, ms in best.items()), "of CPU a frame")
+    print(f"\n{title}:", ", ".join(f"{name} {ms:.1f} ms" for name, ms in best.items()), "of CPU a frame", flush=True)
 
 
 def main() -> None:
@@ -239,7 +239,9 @@ def main() -> None:
         plot_traces(asked.plot, shown)
     if asked.still:
         with closing(open_source(asked.still)) as source:
-            cost(list(itertools.islice(source, 24)), dehazers(engine))
+            cost("at rest", list(itertools.islice(source, 48)), dehazers(engine))
+    if asked.street:
+        cost("on the drive", [Frame.from_array(hazy) for hazy, _, _ in street(48, 1280, 720)], dehazers(engine))
     engine.close()
 
 

@@ -26,14 +26,11 @@ from clips import Clip, other_packets, video_ticks
 from quick_engine import Darker
 from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.errors import StreamDehazeError
-from streamdehaze.video import EncodeOptions
 
 READS, WRITES = 1, 2
 """Kinds of calls, as `faulty_disk.c` numbers them."""
 FOR_GOOD = 1 << 40
 SEGMENT_SECONDS = 0.8
-ONE_THREAD = EncodeOptions(options={"threads": "1"})
-"""With more, x264 encodes pictures as small as these differently once in a hundred times."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def attempt(source: Path, target: Path, seconds: float) -> tuple[str, bool]:
     """What is said, and whether that is one of the package's sentences."""
     dehazer = Dehazer(engine=Darker(), network_size=32)
     try:
-        dehaze_video(source, target, dehazer=dehazer, segment_seconds=seconds, overwrite=True, encode=ONE_THREAD)
+        dehaze_video(source, target, dehazer=dehazer, segment_seconds=seconds, overwrite=True)
     except StreamDehazeError as error:
         return str(error), " failed: " not in str(error)
     except Exception as error:

@@ -13,6 +13,7 @@ import pytest
 from clips import Clip, copy_through, noise_picture
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.scene import StreetScene
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
 from streamdehaze.video.planes import PictureWriter, frame_from_av
 
@@ -178,6 +179,34 @@ def test_quality_and_options_reach_the_encoder(tmp_path: Path) -> None:
         assert b"keyint=7" in (tmp_path / f"{crf}.mp4").read_bytes()
         assert f"crf={crf}.0".encode() in (tmp_path / f"{crf}.mp4").read_bytes()
     assert sizes[0] > 2 * sizes[1]
+
+
+class Drive(Pictures):
+    """A source of what H.264 looks far ahead in: a street that comes nearer."""
+
+    def __init__(self) -> None:
+        super().__init__("yuv420p", (160, 96), "h264")
+        self._views = [view.clear for view in StreetScene(160, 96, frames=16)]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number, view in enumerate(self._views):
+            picture = av.VideoFrame.from_ndarray((view * 255).astype(np.uint8), format="rgb24").reformat(
+                format="yuv420p"
+            )
+            yield frame_from_av(picture, pts=number, time_base=Fraction(1, 25))
+
+
+def test_the_same_pictures_always_give_the_same_film(tmp_path: Path) -> None:
+    source = Drive()
+    films = set()
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        # What other work leaves in memory must not find its way into the film.
+        left = [rng.integers(0, 256, size, np.uint8) for size in 2 ** rng.integers(8, 21, 60)]
+        del left
+        encode(source, tmp_path / f"{number}.h264")
+        films.add((tmp_path / f"{number}.h264").read_bytes())
+    assert len(films) == 1
 
 
 def test_default_is_crf_18(tmp_path: Path) -> None:

@@ -98,8 +98,7 @@ def dehaze(source: Path, target: Path, *, crash_after: int | None = None, **opti
     """Dehaze in segments; the frames that went through the network."""
     before = segments(target)
     engine = Halves(crash_after, lambda: segments(target) > before)
-    one_thread = EncodeOptions(options={"threads": "1"})  # more, and x264 encodes tiny pictures differently at times
-    options = {"segment_seconds": SECONDS, "dehazer": Dehazer(engine=engine), "encode": one_thread, **options}
+    options = {"segment_seconds": SECONDS, "dehazer": Dehazer(engine=engine), **options}
     if crash_after is None:
         dehaze_video(source, target, **options)
     else:

@@ -166,12 +166,15 @@ def process_noise(reference: FloatArray, picture: FloatArray, floor: float, spre
     """
     channels, rows, columns = picture.shape
     noise = np.empty((rows, columns), np.float32)
+    change = np.empty(columns, np.float32)
     for y in range(rows):
+        change[:] = floor
+        for n in range(channels):
+            row, other = picture[n, y], reference[n, y]
+            for x in range(columns):
+                change[x] = max(change[x], abs(row[x] - other[x]))
         for x in range(columns):
-            change = np.float32(0)
-            for n in range(channels):
-                change = max(change, abs(picture[n, y, x] - reference[n, y, x]))
-            beyond = max(change - np.float32(floor), np.float32(0)) / np.float32(spread)
+            beyond = (change[x] - np.float32(floor)) * np.float32(1 / spread)
             noise[y, x] = np.float32(drift) + beyond * beyond
     return noise
 
@@ -184,20 +187,20 @@ def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray, corrections
     """
     count, rows, columns = planes.shape
     measured, cell_rows, cell_columns = corrections.shape
-    change = np.empty(columns, np.float32)
+    total = np.empty(columns, np.float32)
     share = np.float32(cell_rows * cell_columns / (rows * columns))
     for n in range(count):
-        for y in range(rows):
-            for x in range(columns):
-                change[x] = weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
-                planes[n, y, x] += change[x]
+        for band in range(cell_rows):
+            total[:] = 0
+            for y in range(band * rows // cell_rows, (band + 1) * rows // cell_rows):
+                for x in range(columns):
+                    change = weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
+                    planes[n, y, x] += change
+                    total[x] += change
             if n < measured:
-                cells = corrections[n, y * cell_rows // rows]
                 for cell in range(cell_columns):
-                    total = np.float32(0)
-                    for x in range(cell * columns // cell_columns, (cell + 1) * columns // cell_columns):
-                        total += change[x]
-                    cells[cell] += total * share
+                    part = total[cell * columns // cell_columns : (cell + 1) * columns // cell_columns]
+                    corrections[n, band, cell] += part.sum() * share
 
 
 @njit(nogil=True, cache=True, fastmath=True)

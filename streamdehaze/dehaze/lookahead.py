@@ -22,8 +22,10 @@ from streamdehaze.dehaze.motion import flow_back
 from streamdehaze.dehaze.temporal import Estimate, Sight, carried
 from streamdehaze.frame import FloatArray, Frame
 
-_FRAMES, _BYTES = 32, 96 << 20
-"""Held back at most; the first two thirds of them leave together. Of 1080p it is 32 frames, of 4K 8."""
+_FRAMES, _BYTES = 48, 96 << 20
+"""Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
+_STAY = 11
+"""So many frames stay when the others leave, or a third of all; looking farther ahead makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class LookAhead:
         most = max(2, min(_FRAMES, _BYTES // max(held.frame.nbytes for held in self._held))) if self._held else 0
         if not everything and len(self._held) < most:
             return []
-        count = len(self._held) if everything else most * 2 // 3
+        count = len(self._held) if everything else most - min(_STAY, most // 3)
         mended = self._mended()[:count]
         del self._held[:count], self._flows[:count]
         return mended

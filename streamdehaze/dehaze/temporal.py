@@ -297,7 +297,7 @@ def carried(planes: FloatArray, flow: FloatArray, components: FloatArray, trust:
         n = len(components)
         change = np.clip(moved[2 * n : 3 * n] - components, -_KEPT_MOST, _KEPT_MOST)
         for gain, offset, part in zip(moved[:n], moved[n : 2 * n], change, strict=True):
-            offset += trust.kept * gain * cv2.GaussianBlur(part, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+            offset += trust.kept * gain * cv2.GaussianBlur(part, (5, 5), 1.0, borderType=cv2.BORDER_REFLECT)
     return moved
 
 
