@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal, so that rare directions are learnt as fast as common ones.
 
-Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. Steps are as long as Adam's, after Liu et
-al., "Muon is Scalable for LLM Training", arXiv 2502.16982. PyTorch's own takes matrices only, no convolutions.
+Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. Steps are as long as Adam's, after Liu
+et al., "Muon is Scalable for LLM Training", arXiv 2502.16982. PyTorch's own takes matrices only, no convolutions.
 """
 
 from __future__ import annotations
