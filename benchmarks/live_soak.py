@@ -1,6 +1,6 @@
 """Memory, threads and file descriptors of live cameras over minutes or days.
 
-    python benchmarks/live_soak.py --minutes 10
+    python benchmarks/live_soak.py --minutes 60 --plot live-soak.png
     python benchmarks/live_soak.py --minutes 10 --flapping     # one of the cameras dies again and again
 
 Prints a line a minute; fails where memory after the first minute grows by 2 % or more. Needs GStreamer's RTSP server
@@ -20,6 +20,8 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from soak import plot, sample
+
 from rtsp_camera import RtspCamera
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
@@ -33,9 +35,12 @@ def main() -> None:
     parser.add_argument("--fps", default="8")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--flapping", action="store_true")
+    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     servers = [RtspCamera(size=options.size, fps=options.fps, audio=True) for _ in range(options.cameras)]
     process = psutil.Process()
+    samples = []
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Dehazer(engine=options.engine) as dehazer:
         configs = [
             CameraConfig(
@@ -50,6 +55,7 @@ def main() -> None:
                     end = time.monotonic() + 60
                     while (left := end - time.monotonic()) > 0:
                         time.sleep(min(10, left))
+                        samples.append((time.monotonic() - begun, *sample(process)))
                         if options.flapping:
                             servers[-1].kill()
                             time.sleep(1)
@@ -69,6 +75,8 @@ def main() -> None:
         finally:
             for server in servers:
                 server.kill()
+    if options.plot:
+        plot(samples, options.plot)
     if base is not None and memory > 1.02 * base:
         raise SystemExit("memory grew by 2 % or more")
 

@@ -181,6 +181,15 @@ def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str)
     assert len(list(FileSource(tmp_path / f"out.{ending}"))) >= 50
 
 
+def test_a_stream_that_begins_far_behind_the_others_does_not_end_the_video(tmp_path: Path) -> None:
+    # FFmpeg looks for streams in the first and last megabytes; these are larger.
+    facts = {"size": (352, 288), "options": {"qp": "2", "g": "12"}, "time_base": Fraction(1, 90000)}
+    silent = Clip(pts=range(0, 24 * 3600, 3600), **facts).write(tmp_path / "silent.ts").read_bytes()  # type: ignore[arg-type]
+    loud = Clip(pts=range(0, 6 * 3600, 3600), audio="aac", **facts).write(tmp_path / "loud.ts").read_bytes()  # type: ignore[arg-type]
+    (tmp_path / "late.ts").write_bytes(silent + loud + silent)
+    assert len(list(FileSource(tmp_path / "late.ts"))) == 24 + 6 + 24
+
+
 def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options = {"g": "10", "bf": "0"}
     source = Clip(time_base=Fraction(1, 1000), pts=range(0, 4000, 40), options=options).write(tmp_path / "a.mkv")

@@ -246,6 +246,8 @@ class FileSource:
                 failures += 1
                 log.debug("%s: %s", self.name, error)
                 self._note_damage()
+            except IndexError:  # from PyAV, which knows only the streams that were there when the file was opened
+                log.debug("%s: a packet of a stream that begins later", self.name)
         yield self._flush()
 
     def _flush(self) -> av.Packet[Stream]:
