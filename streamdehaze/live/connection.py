@@ -17,6 +17,7 @@ from streamdehaze.live.address import Address
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.fault import Fault, UnusableError, fault_of, look_up
+from streamdehaze.video.media import demux
 
 _NETWORK_PROTOCOLS = (
     "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
@@ -130,7 +131,7 @@ class Connection:
         pace = _Pace(self._abandoned) if self._config.realtime and is_file(self._config.url) else None
         key_deadline = time.monotonic() + self._config.keyframe_seconds
         decoding = False
-        for packet in container.demux(video) if sound is None else container.demux(video, sound):
+        for packet in demux(container, video) if sound is None else demux(container, video, sound):
             arrival = time.monotonic()
             if self._abandoned.is_set():
                 return

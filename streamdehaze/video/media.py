@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -14,6 +15,8 @@ import av
 import av.error
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.stdin import is_named_pipe, named_pipe, standard_input
@@ -28,6 +31,19 @@ _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _SEQUENCE = re.compile(r"%0?(\d*)d")
 
 log = logging.getLogger("streamdehaze")
+
+
+def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """The packets of some streams, or of all that were there when the file was opened.
+
+    PyAV knows no others, and ends at the first packet of one that begins later.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            log.debug("a packet of a stream that begins later")
 
 
 def open_media(

@@ -10,6 +10,7 @@ import av
 import av.error
 
 from streamdehaze.errors import SourceError
+from streamdehaze.video.media import demux
 
 _PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,srt"
 """A playlist names further addresses; none of them may be a file of this machine."""
@@ -49,7 +50,7 @@ def _copy(stream: av.container.InputContainer, path: Path, frames: int, shown: s
     video, count, first_pts, begin = stream.streams.video[0], 0, 0, 0.0
     with av.open(path, "w", format="matroska") as file:
         out = file.add_stream_from_template(video)
-        for packet in stream.demux(video):
+        for packet in demux(stream, video):
             if packet.pts is None or (not count and not packet.is_keyframe):
                 continue
             if not count:

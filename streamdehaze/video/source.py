@@ -22,7 +22,7 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.clock import Clock
 from streamdehaze.video.deinterlace import Deinterlacer
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
-from streamdehaze.video.media import HardwareDecoding, open_media
+from streamdehaze.video.media import HardwareDecoding, demux, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.stdin import is_named_pipe
 from streamdehaze.video.window import Window
@@ -136,7 +136,7 @@ class FileSource:
             return b""
         container, _ = open_media(self.path, "none")
         with container:
-            for packet in container.demux(container.streams[stream.index]):
+            for packet in demux(container, container.streams[stream.index]):
                 return bytes(packet)
         return b""
 
@@ -236,7 +236,7 @@ class FileSource:
         failures = 0
         while failures < _READ_RETRIES:
             try:
-                for packet in self.container.demux():
+                for packet in demux(self.container):
                     if packet.size:
                         failures = 0
                         self._note_progress(packet)
@@ -246,8 +246,6 @@ class FileSource:
                 failures += 1
                 log.debug("%s: %s", self.name, error)
                 self._note_damage()
-            except IndexError:  # from PyAV, which knows only the streams that were there when the file was opened
-                log.debug("%s: a packet of a stream that begins later", self.name)
         yield self._flush()
 
     def _flush(self) -> av.Packet[Stream]:
@@ -343,7 +341,7 @@ class FileSource:
                 return
 
     def _probe(self) -> Iterator[Fraction]:
-        for packet in self.container.demux(self.video):
+        for packet in demux(self.container, self.video):
             with contextlib.suppress(av.error.FFmpegError):
                 for picture in packet.decode():
                     pts = picture.pts if picture.pts is not None else picture.dts
