@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -207,6 +209,17 @@ def test_the_same_pictures_always_give_the_same_film(tmp_path: Path) -> None:
         encode(source, tmp_path / f"{number}.h264")
         films.add((tmp_path / f"{number}.h264").read_bytes())
     assert len(films) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root's encoders may take the machine")
+def test_an_encoder_does_not_take_the_machine_for_itself(tmp_path: Path) -> None:
+    source = Pictures("yuv420p", (128, 96), "av1")
+    with FileSink(tmp_path / "out.mp4", source) as sink:
+        for frame in source:
+            sink.write(frame)
+            threads = [int(name) for name in os.listdir("/proc/self/task")]
+            assert len(threads) > 2
+            assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
 
 
 def test_default_is_crf_18(tmp_path: Path) -> None:

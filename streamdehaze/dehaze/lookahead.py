@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdehaze.dehaze.kernels import mend, process_noise
-from streamdehaze.dehaze.motion import flow_back
+from streamdehaze.dehaze.motion import find_flow
 from streamdehaze.dehaze.temporal import Estimate, Sight, carried
 from streamdehaze.frame import FloatArray, Frame
 
@@ -57,7 +57,7 @@ class LookAhead:
         motion = held.sight.motion
         if self._held:
             moves = motion is not None and not motion.cut and motion.flow is not None
-            self._flows.append(flow_back(self._held[-1].sight.picture, held.sight.picture) if moves else None)
+            self._flows.append(find_flow(self._held[-1].sight.grey, held.sight.grey) if moves else None)
         self._held.append(held)
 
     def take(self, *, everything: bool = False) -> Sequence[Held]:

@@ -50,23 +50,22 @@ class Motion:
         return max(2.5 * self.noise, CHANGE_FLOOR)
 
 
-def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
+def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Motion:
     """Motion by dense inverse search (Kroeger et al., ECCV 2016), looked for only if much of the picture changed.
 
     A camera at rest has none: what passes by changes its pixels, and those are better renewed than carried.
 
     Args:
-        now, before: RGB (3, rows, columns) in [0, 1].
+        grey, grey_before: (rows, columns) in [0, 1].
         noise: standard deviation known so far.
     """
-    grey, grey_before = now.mean(axis=0), before.mean(axis=0)
     difference = grey - grey_before
     floor = max(2.5 * noise, CHANGE_FLOOR)
     flow, length, cut = None, 0.0, False
     if float((np.abs(difference) > floor).mean()) > _MOVING_SHARE:
         moved = grey_before
         if min(grey.shape) >= _SMALLEST:
-            flow = _flow(grey, grey_before)
+            flow = find_flow(grey, grey_before)
             moved = np.empty_like(grey_before)
             carry(grey_before[None], flow, moved[None])
             length = float(np.abs(flow).mean())
@@ -81,20 +80,16 @@ def find_motion(now: FloatArray, before: FloatArray, noise: float) -> Motion:
     return Motion(flow, cut, changed + 0.02 * length, noise)
 
 
-def flow_back(now: FloatArray, after: FloatArray) -> FloatArray:
-    """Where each pixel of a picture (3, rows, columns) is in the one after it, (rows, columns, 2) in pixels."""
-    return _flow(now.mean(axis=0), after.mean(axis=0))
+def find_flow(grey: FloatArray, other: FloatArray) -> FloatArray:
+    """Where each pixel of a picture (rows, columns) in [0, 1] is in another one, (rows, columns, 2) in pixels."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    return np.asarray(search.calc(_bytes(grey), _bytes(other), None), np.float32)  # type: ignore[call-overload]
 
 
 def same_scene(picture: FloatArray, other: FloatArray, noise: float) -> bool:
     """Whether two pictures (n, rows, columns) differ only in what passes by."""
     difference = np.abs(picture - other).max(axis=0)
     return float((difference > max(2.5 * noise, CHANGE_FLOOR)).mean()) < _MATCH_SHARE
-
-
-def _flow(grey: FloatArray, other: FloatArray) -> FloatArray:
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    return np.asarray(search.calc(_bytes(grey), _bytes(other), None), np.float32)  # type: ignore[call-overload]
 
 
 def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

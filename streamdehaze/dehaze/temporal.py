@@ -84,6 +84,8 @@ class Sight:
 
     picture: FloatArray
     """RGB of the small hazy picture, (3, rows, columns)."""
+    grey: FloatArray
+    """Mean of its channels, (rows, columns)."""
     motion: Motion | None
     """From the frame before; None if there is none, or it is of no use."""
     network: bool
@@ -133,7 +135,7 @@ class TemporalFilter:
     def reset(self) -> None:
         """Forget everything, as where another video begins."""
         self._key = ""
-        self._picture: FloatArray | None = None  # of the frame last looked at
+        self._grey: FloatArray | None = None  # of the frame last looked at
         self._noise = _FIRST_NOISE
         self._seconds, self._interval = -1.0, 0.0
         self._since, self._unrest = 0, 0.0
@@ -153,11 +155,11 @@ class TemporalFilter:
             every: the network sees at least each `every`-th frame; "auto": as soon as enough has changed.
         """
         key = f"{key} {picture.shape}"
-        motion = None
-        if self._picture is not None and key == self._key and not self._jumps(seconds):
-            motion = find_motion(picture, self._picture, self._noise)
+        grey, motion = picture.mean(axis=0), None
+        if self._grey is not None and key == self._key and not self._jumps(seconds):
+            motion = find_motion(grey, self._grey, self._noise)
             self._noise = motion.noise
-        self._key, self._picture = key, picture
+        self._key, self._grey = key, grey
         if seconds is not None:
             self._interval = seconds - self._seconds if self._seconds >= 0 and motion is not None else 0.0
             self._seconds = seconds
@@ -167,7 +169,7 @@ class TemporalFilter:
         network = motion is None or motion.cut or due
         if network:
             self._since, self._unrest = 0, 0.0
-        return Sight(picture, motion, network)
+        return Sight(picture, grey, motion, network)
 
     def smooth(self, sight: Sight, components: FloatArray, family: Family, fresh: AffineMaps | None) -> AffineMaps:
         """The maps to apply to a frame.
@@ -234,7 +236,7 @@ class TemporalFilter:
             "brightness": self._level.brightness.copy(),
             "trend": self._trend.cells.copy(),
         }
-        for name, array in (("picture", self._picture), ("planes", self._planes), ("shelf", self._shelf)):
+        for name, array in (("grey", self._grey), ("planes", self._planes), ("shelf", self._shelf)):
             if array is not None:
                 state[name] = array.copy()
         return state
@@ -257,8 +259,8 @@ class TemporalFilter:
             raise ConfigError(f"this is no state of smoothing over time: {error}; begin anew") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval
         self._since, self._unrest, self._shelf_age = int(since), unrest, int(age)
-        self._picture, self._planes, self._shelf = (
-            _floats(state[name]) if name in state else None for name in ("picture", "planes", "shelf")
+        self._grey, self._planes, self._shelf = (
+            _floats(state[name]) if name in state else None for name in ("grey", "planes", "shelf")
         )
 
     def _jumps(self, seconds: float | None) -> bool:

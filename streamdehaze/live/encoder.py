@@ -15,6 +15,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.live.encoded import Encoded
 from streamdehaze.live.timeline import TICK
 from streamdehaze.video.planes import PictureWriter, color_of
+from streamdehaze.video.priority import ordinary_priority
 
 _KEYFRAME_SECONDS = 2.0
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -66,7 +67,8 @@ class PictureFormat:
         if color.full_range is not None:
             context.color_range = 2 if color.full_range else 1
         try:
-            holder.start_encoding()
+            with ordinary_priority():
+                holder.start_encoding()
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{self.width}x{self.height}"
             raise SinkError(f"the encoder {codec} cannot be opened for {size} pictures: {error}") from error

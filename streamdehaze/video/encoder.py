@@ -29,6 +29,7 @@ from streamdehaze.video.families import (
     Encoder,
 )
 from streamdehaze.video.loss import Loss, conversion_loss
+from streamdehaze.video.priority import ordinary_priority
 
 log = logging.getLogger("streamdehaze")
 
@@ -281,7 +282,8 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         stream = output.add_stream(encoding.encoder.name, rate=rate)
         configure(stream, encoding, width, height)
         stream.time_base = stream.codec_context.time_base = 1 / rate
-        output.start_encoding()
+        with ordinary_priority():
+            output.start_encoding()
         left = set(stream.codec_context.options) & set(encoding.options)
         if left:
             supported = getattr(stream.codec_context, "supported_options", None)  # not before PyAV 18

@@ -8,6 +8,8 @@ import av
 import av.error
 from av.codec.codec import UnknownCodecError
 
+from streamdehaze.video.priority import ordinary_priority
+
 
 def ffmpeg_libraries() -> dict[str, str]:
     """FFmpeg's libraries and their versions, such as {"libavcodec": "62.11.100"}."""
@@ -30,7 +32,8 @@ def encoder_state(name: str, pixel_format: str) -> str:
     previous = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)
     try:
-        context.open()
+        with ordinary_priority():
+            context.open()
     except (av.error.FFmpegError, OSError, ValueError):
         return "unusable"
     finally:

@@ -25,6 +25,7 @@ from streamdehaze.video.families import (
 from streamdehaze.video.hdr import display_matrix, light_levels
 from streamdehaze.video.passthrough import Passthrough, current_metadata
 from streamdehaze.video.planes import PictureWriter, color_of
+from streamdehaze.video.priority import ordinary_priority
 from streamdehaze.video.source import FileSource
 from streamdehaze.video.window import Window
 
@@ -240,7 +241,8 @@ class Output:
             )  # fmt: skip
         encoded = self._writer.convert(picture, *self._size, self._encoding.pixel_format)
         self._place_in_time(encoded)
-        return self._timed(self.video.encode(encoded))
+        with ordinary_priority():  # the first picture opens the encoder
+            return self._timed(self.video.encode(encoded))
 
     def end_encoding(self) -> list[av.Packet[Any]]:
         """The packets the encoder still holds."""
