@@ -10,7 +10,8 @@
 2. `--rgbd`: a folder of NAME.color.jpg, NAME.depth.png, NAME.pose.txt and camera-intrinsics.txt. It is made hazy by its
    depth; PSNR against the clear truth, and the error along the motion (true one by depth and pose, and DIS flow) as
    ratios to that of the truth itself.
-3. `--street`: the same on our own rendered street, with its true motion.
+3. `--street`: the same on our own rendered street, with its true motion; and the first frame after a cut to another
+   street.
 
 The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last, of the
 still video and of the street at 1280×720, CPU milliseconds a frame of each way with the network in it (all threads,
@@ -129,10 +130,10 @@ def filled(depth: np.ndarray) -> np.ndarray:
     return distances[nearest]
 
 
-def street(frames: int, width: int = 640, height: int = 360) -> Iterator[Shown]:
+def street(frames: int, width: int = 640, height: int = 360, seed: int = 0) -> Iterator[Shown]:
     """Our own street through uneven fog."""
     fog = Fog(visibility_metres=90, unevenness=0.2)
-    for frame in StreetScene(width, height, frames=frames):
+    for frame in StreetScene(width, height, frames=frames, seed=seed):
         motion = frame.flow, _margin(~frame.occluded)
         yield to_bytes(fog.apply(frame.clear, frame.depth_metres, frame.index)), to_bytes(frame.clear), motion
 
@@ -175,6 +176,17 @@ def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: boo
             cells.append(f"{ratio:.3f} ({steadiness.worst_warped_ratio:.2f})")
         print(f"| {name} | {np.mean(quality[name]):.3f} ({min(quality[name]):.2f}) | {' | '.join(cells)} |", flush=True)
     return {name: pair[0] for name, pair in meters.items()}
+
+
+def cut(dehazers: dict[str, Dehazer]) -> None:
+    """Print each way's PSNR of the first frame after a cut."""
+    before, after = list(street(12)), list(street(12, seed=7))
+    hazy = [Frame.from_array(picture) for picture, _, _ in before + after]
+    print("\nafter a cut: ", end="")
+    for name, dehazer in dehazers.items():
+        first = list(clear_frames(hazy, dehazer))[len(before)].to_array()
+        print(f"{name} {psnr(first, after[0][1]):.2f} dB", end=", ")
+    print(flush=True)
 
 
 def cost(title: str, frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
@@ -233,6 +245,8 @@ def main() -> None:
             traces[f"{title}: error along the motion, levels"] = {
                 name: values[::-1] if title == "street" else values for name, values in lines.items()
             }
+    if asked.street:
+        cut(dehazers(once))
     if asked.plot:
         few = ("per frame", "low", "low, ahead", "truth")
         shown = {label: {way: v for way, v in lines.items() if way in few} for label, lines in traces.items()}

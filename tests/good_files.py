@@ -15,20 +15,10 @@ import av
 
 import good_films
 from clips import Clip
+from quick_engine import Darker
 from streamdehaze.frame import FloatArray
 
 SEGMENT_SECONDS = 0.4
-
-
-class Halves:
-    """An engine that halves."""
-
-    name = "half"
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        return hazy / 2
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -131,7 +121,7 @@ class _Sealed(_Resumed):
 def _finished(source: Path, target: Path) -> Path:
     from streamdehaze import Dehazer, dehaze_video
 
-    dehazer = Dehazer(engine=Halves(), network_size=32, steady="low")
+    dehazer = Dehazer(engine=Darker(), network_size=32, steady="low")
     dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     return target
 
@@ -143,7 +133,7 @@ def _unfinished(source: Path, target: Path) -> Path:
 
     folder = target.with_name(f"{target.name}.part")
 
-    class Crashing(Halves):
+    class Crashing(Darker):
         frames = 0
 
         def infer(self, hazy: FloatArray) -> FloatArray:
@@ -174,7 +164,7 @@ def dehaze(path: Path) -> None:
     from streamdehaze.video.inputs import output_path
 
     target = Path(output_path(path))
-    dehazer = Dehazer(engine=Halves(), network_size=32)
+    dehazer = Dehazer(engine=Darker(), network_size=32)
     report = dehaze_video(path, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     written = report.statistics.encode.frames
     if target.suffix in (".png", ".jpg", ".tiff", ".bmp", ".webp"):

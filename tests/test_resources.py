@@ -15,27 +15,12 @@ from pathlib import Path
 import pytest
 
 from clips import Clip, video_ticks
-from streamdehaze import Dehazer, dehaze_video
+from quick_engine import quick_dehazer
+from streamdehaze import dehaze_video
 from streamdehaze.errors import ResourceError, StreamDehazeError
-from streamdehaze.frame import FloatArray
 from streamdehaze.pipeline.memory import resident_bytes
 
 MILLISECONDS = {"time_base": Fraction(1, 1000), "pts": range(0, 4000, 40), "options": {"g": "12"}}
-
-
-class Halves:
-    """An engine that halves, no faster than it is told to."""
-
-    name = "half"
-
-    def __init__(self, seconds: float = 0) -> None:
-        self.seconds = seconds
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        time.sleep(self.seconds)
-        return hazy / 2
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +36,7 @@ def streamdehaze(*arguments: str | Path) -> list[str]:
 @pytest.mark.skipif(not resident_bytes(), reason="this system does not tell how much memory a process holds")
 def test_the_work_ends_before_it_takes_more_memory_than_allowed(foggy: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
-    slow = Dehazer(engine=Halves(0.05))
+    slow = quick_dehazer(0.05)
     with pytest.raises(ResourceError, match=r"holds \d+ MiB, more than --memory-limit allows \(\d+ MiB\)"):
         dehaze_video(foggy, target, dehazer=slow, memory_limit=resident_bytes() // 2)
     assert list(tmp_path.iterdir()) == []
@@ -73,7 +58,7 @@ def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> No
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux shows them")
 def test_many_jobs_leave_no_descriptor_and_no_thread(foggy: Path, tmp_path: Path) -> None:
-    dehazer = Dehazer(engine=Halves())
+    dehazer = quick_dehazer()
     (tmp_path / "bad.mkv").write_bytes(foggy.read_bytes()[:2000])
 
     def work() -> None:
@@ -91,7 +76,7 @@ def test_many_jobs_leave_no_descriptor_and_no_thread(foggy: Path, tmp_path: Path
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sees its descriptors as Linux shows them")
 def test_running_out_of_descriptors_is_one_sentence(foggy: Path, tmp_path: Path) -> None:
-    dehazer = Dehazer(engine=Halves())
+    dehazer = quick_dehazer()
     dehaze_video(foggy, tmp_path / "first.mkv", dehazer=dehazer, segment_seconds=0.8)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = {int(name) for name in os.listdir("/proc/self/fd")}
@@ -113,7 +98,7 @@ def test_running_out_of_descriptors_is_one_sentence(foggy: Path, tmp_path: Path)
 
 def test_a_file_size_limit_keeps_the_finished_segments(foggy: Path, tmp_path: Path) -> None:
     """As a quota does: the file that grows too large cannot be written, the smaller ones before it can."""
-    dehazer = Dehazer(engine=Halves())
+    dehazer = quick_dehazer()
     target = tmp_path / "out.mkv"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (foggy.stat().st_size // 2, limits[1]))
@@ -133,7 +118,7 @@ def test_a_named_pipe_is_read_once(foggy: Path, tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(foggy.read_bytes()))
     writer.start()
-    dehaze_video(pipe, tmp_path / "out.mkv", dehazer=Dehazer(engine=Halves()))
+    dehaze_video(pipe, tmp_path / "out.mkv", dehazer=quick_dehazer())
     writer.join()
     assert video_ticks(tmp_path / "out.mkv") == video_ticks(foggy)
 
