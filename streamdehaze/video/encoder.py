@@ -257,8 +257,8 @@ _AVX_512F = 13
 def _repeatable(encoder: Encoder, options: dict[str, str]) -> dict[str, str]:
     """Options with which the same pictures always give the same film: resumed work is to equal unbroken work.
 
-    The AVX-512 code of x264 (core 165) for the macroblock tree reads what nobody wrote, unless the width is a multiple
-    of 256: 223 encodings of one clip were 162 different ones. Its AVX2 code is as fast.
+    With the AVX-512 code of x264 (core 165), the macroblock tree depends on what was left in memory: 223 encodings of a
+    small clip were 162 different ones. Its AVX2 code is as fast.
     """
     if encoder.name.startswith("libx264") and cv2.checkHardwareSupport(_AVX_512F):
         given = options.get("x264-params")
