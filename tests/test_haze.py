@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from streamdehaze.training.haze import Haze, HazeConfig, leave_sky
+from streamdehaze.training.haze import Haze, HazeConfig, leave_unseen
 from streamdehaze.training.look import LookConfig, vary_look
 from streamdehaze.training.picture import SKY_DEPTH
 from streamdehaze.training.rendered import TEXTURE_SIZE, render_room, render_town
@@ -118,12 +118,15 @@ def test_a_town_has_a_sky_behind_everything() -> None:
     assert sky[:20].mean() > sky[40:].mean()
 
 
-def test_the_sky_is_to_be_left_as_it_is_seen() -> None:
-    clear = np.full((8, 8, 3), 0.2, np.float32)
-    depth = np.full((8, 8), 0.5, np.float32)
+def test_sky_and_what_cannot_be_seen_are_to_be_left_as_they_are() -> None:
+    clear = np.full((12, 8, 3), 0.2, np.float32)
+    depth = np.full((12, 8), 0.5, np.float32)
     depth[:4] = SKY_DEPTH
-    hazy = Haze.draw(HazeConfig(clear=0), rng()).through_air(clear, depth)
-    wanted = leave_sky(clear, hazy, depth)
+    t = np.full((12, 8), 0.5, np.float32)
+    t[8:10], t[10:] = 0.075, 0.02  # half to be restored, not to be restored
+    hazy = clear * t[..., None] + 0.9 * (1 - t[..., None])
+    wanted = leave_unseen(clear, hazy, depth, t, (0.03, 0.12))
     np.testing.assert_allclose(wanted[:4], hazy[:4], atol=1e-5)
-    np.testing.assert_array_equal(wanted[4:], clear[4:])
-    assert np.abs(hazy[:4] - clear[:4]).min() > 0.1
+    np.testing.assert_array_equal(wanted[4:8], clear[4:8])
+    np.testing.assert_allclose(wanted[8:10], (clear[8:10] + hazy[8:10]) / 2, atol=1e-5)
+    np.testing.assert_allclose(wanted[10:], hazy[10:], atol=1e-5)

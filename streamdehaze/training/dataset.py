@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.training.haze import Haze, HazeConfig, leave_sky
+from streamdehaze.training.haze import Haze, HazeConfig, leave_unseen
 from streamdehaze.training.layouts import Layout, Pair, Scene
 from streamdehaze.training.look import LookConfig, vary_look
 from streamdehaze.training.pairs import matching_clear, matching_depth
@@ -144,7 +144,8 @@ class HazeSamples(Dataset[Sample]):
             J = vary_look(J, self._look, rng)
         depth = view.of(first).astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
         hazy = weather.through_air(J, depth)
-        return Sample(_tensor(weather.photograph(hazy, rng)), _tensor(leave_sky(J, hazy, depth)))
+        wanted = leave_unseen(J, hazy, depth, weather.transmission(depth), self._haze.unseen)
+        return Sample(_tensor(weather.photograph(hazy, rng)), _tensor(wanted))
 
     def _read(self, item: Pair | Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """(hazy or depth, clear) as bytes."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from streamdehaze.training.look import Picture, Range, Share, in_order
+from streamdehaze.training.look import Picture, Range, Share, Shares, in_order
 from streamdehaze.training.picture import SKY_DEPTH
 
 Depth = npt.NDArray[np.float32]
@@ -38,7 +38,9 @@ class HazeConfig(BaseModel):
     """Share whose fog has patches; much of it teaches blotches on walls and tables."""
     patches: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Largest relative change of the thickness by patches."""
-    airlight: Range = (0.6, 1.15)
+    unseen: Shares = (0.03, 0.12)
+    """Transmission up to which the picture is left as it is seen, and from which on it is restored."""
+    airlight: Range = (0.4, 1.15)
     """A: brightness of the haze itself; above 1 it is overexposed, which makes it 1."""
     bright: Share = 0.45
     """Share whose airlight lies in the upper third of that range."""
@@ -139,17 +141,24 @@ class Haze:
         return hazy if self.quality is None else _through_codec(hazy, self.quality)
 
 
-def leave_sky(clear: Picture, hazy: Picture, depth: Depth) -> Picture:
-    """The picture to be restored: the clear one, but under a sky that is as hazy as it was seen.
+def leave_unseen(
+    clear: Picture, hazy: Picture, depth: Depth, transmission: npt.NDArray[np.float32], unseen: tuple[float, float]
+) -> Picture:
+    """The picture to be restored: the clear one, but as hazy as it was seen where nothing can be seen through the haze.
 
-    Nothing stands behind fog in the sky. A network that is to find something there darkens it in blotches.
+    Nothing stands behind fog in the sky, and of what lies behind the thickest, nothing arrives. A network that is to
+    find something there paints the mean of all pictures: it darkens skies and distant cities in blotches.
 
     Args:
         clear, hazy: (H, W, 3).
         depth: (H, W), `SKY_DEPTH` where the sky is.
+        transmission: (H, W).
+        unseen: transmission up to which all is left as it was seen, and from which on nothing is.
     """
     # Where a view was shrunk, the sky's edge has depths between; the farthest thing is 0.05 nearer than the sky.
-    share = np.clip((depth - (SKY_DEPTH - 0.04)) / 0.04, 0, 1)[..., None]
+    sky = (depth - (SKY_DEPTH - 0.04)) / 0.04
+    thick = (unseen[1] - transmission) / max(unseen[1] - unseen[0], 1e-6)
+    share = np.clip(np.maximum(sky, thick), 0, 1)[..., None]
     wanted: Picture = clear + share * (np.clip(hazy, 0, 1) - clear)
     return wanted
 
