@@ -68,10 +68,11 @@ def test_many_jobs_leave_no_descriptor_and_no_thread(foggy: Path, tmp_path: Path
                 dehaze_video(tmp_path / "bad.mkv", tmp_path / "no.mkv", dehazer=dehazer, segment_seconds=seconds)
 
     work()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
     for _ in range(3):
         work()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert len(os.listdir("/proc/self/fd")) <= descriptors  # fewer, where what an earlier test left goes meanwhile
+    assert threading.active_count() <= threads
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sees its descriptors as Linux shows them")
