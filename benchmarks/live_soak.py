@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--fps", default="8")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--flapping", action="store_true")
+    parser.add_argument("--no-adapt", action="store_true", help="keep full quality, and with it one size of network")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     servers = [RtspCamera(size=options.size, fps=options.fps, audio=True) for _ in range(options.cameras)]
@@ -49,7 +50,7 @@ def main() -> None:
             for n, server in enumerate(servers)
         ]
         try:
-            with LivePipeline(configs, dehazer=dehazer) as pipeline:
+            with LivePipeline(configs, dehazer=dehazer, adapt=not options.no_adapt) as pipeline:
                 base = None
                 for minute in range(1, round(options.minutes) + 1):
                     end = time.monotonic() + 60
