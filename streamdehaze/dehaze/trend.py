@@ -3,8 +3,8 @@
 Things that come nearer are seen better, and the network takes more haze off them: along the motion its answers change
 always the same way, and a filter that believes long lags behind. But what is seen at one place of the picture stays
 alike: as far away, as large. So the corrections that fresh answers make there are learned, and made beforehand; as an
-integral controller does, until none are left. They are averaged over large cells, which a
-single thing passing hardly changes.
+integral controller does, until none are left. They are averaged over large cells, which a single thing passing hardly
+changes.
 """
 
 from __future__ import annotations
