@@ -143,8 +143,9 @@ class HazeSamples(Dataset[Sample]):
         if weather.scattering > 0 or rng.random() < 0.5:
             J = vary_look(J, self._look, rng)
         depth = view.of(first).astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
-        hazy = weather.through_air(J, depth)
-        wanted = leave_unseen(J, hazy, depth, weather.transmission(depth), self._haze.unseen)
+        t = weather.transmission(depth)
+        hazy = weather.through_air(J, t)
+        wanted = leave_unseen(J, hazy, depth, t, self._haze.unseen)
         return Sample(_tensor(weather.photograph(hazy, rng)), _tensor(wanted))
 
     def _read(self, item: Pair | Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -119,12 +119,12 @@ class Haze:
 
     def add_to(self, clear: Picture, depth: Depth, rng: np.random.Generator) -> Picture:
         """The hazy picture, (H, W, 3), of a clear one; `rng` makes the noise only."""
-        return self.photograph(self.through_air(clear, depth), rng)
+        return self.photograph(self.through_air(clear, self.transmission(depth)), rng)
 
-    def through_air(self, clear: Picture, depth: Depth) -> Picture:
-        """The hazy picture before the camera adds anything of its own, (H, W, 3)."""
-        height, width = depth.shape
-        t = self.transmission(depth)[..., None]
+    def through_air(self, clear: Picture, transmission: npt.NDArray[np.float32]) -> Picture:
+        """The hazy picture before the camera adds anything of its own, (H, W, 3), at a `transmission` of (H, W)."""
+        height, width = transmission.shape
+        t = transmission[..., None]
         A = self.airlight
         if A.size > 3:
             A = np.asarray(cv2.resize(A, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -7,7 +7,7 @@ et al., "Muon is Scalable for LLM Training", arXiv 2502.16982. PyTorch's own tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,9 @@ def _is_kernel(parameter: Tensor) -> bool:
 
 
 def _muon_step(kernel: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    mean = cast(Tensor, state.setdefault("mean", torch.zeros_like(kernel)))
-    mean.lerp_(gradient, 1 - group["momentum"])
+    if not state:
+        state.update(mean=torch.zeros_like(kernel))
+    mean = state["mean"].lerp_(gradient, 1 - group["momentum"])
     update = gradient.lerp(mean, group["momentum"]).reshape(len(kernel), -1)
     size = _RMS * max(update.shape) ** 0.5
     kernel.add_(orthogonalised(update).reshape(kernel.shape), alpha=-group["lr"] * size)
