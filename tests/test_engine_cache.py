@@ -33,6 +33,7 @@ pytest.importorskip("openvino")
 pytest.importorskip("onnx")
 
 OPENVINO = Recipe(engine="openvino")
+FLOOR = OPENVINO.floor_db  # where the CPU computes in bfloat16; float32 is held to 1e-5 below
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_the_build_verified_itself_against_pytorch(cache: EngineCache) -> None:
     assert record.state == "verified"
     assert record.verification is not None
     assert record.verification.psnr_db is not None
-    assert record.verification.psnr_db > 45
+    assert record.verification.psnr_db > FLOOR
 
 
 def test_an_engine_is_verified_on_a_real_photo_too(cache: EngineCache, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_an_engine_is_verified_on_a_real_photo_too(cache: EngineCache, tmp_path:
     again = the_engine(cache).verification
     assert again is not None
     assert again.psnr_db is not None
-    assert again.psnr_db > 45
+    assert again.psnr_db > FLOOR
     code, said = command("verify", "--picture", str(tmp_path / "gone.png"))
     assert code == 1
     assert "is missing or no picture" in said
@@ -130,7 +131,7 @@ def test_an_engine_serves_every_batch_and_size_as_pytorch_does(made: Path, cache
         hazy = hazy_pictures(*shape)
         clear = engine.infer(hazy)
         assert clear.dtype == np.float32
-        assert psnr(clear, torch_engine.infer(hazy)) > 45, shape
+        assert psnr(clear, torch_engine.infer(hazy)) > FLOOR, shape
     engine.close()
     engine.close()
 

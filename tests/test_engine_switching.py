@@ -43,7 +43,7 @@ def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: 
         engine.close()
     assert len(results) > 2  # the first seconds were PyTorch's
     assert not np.array_equal(results[0], results[-1])
-    assert min(psnr(result, results[0]) for result in results) > 45
+    assert min(psnr(result, results[0]) for result in results) > 35  # dB; the CPU may compute in bfloat16
     assert [record.message for record in caplog.records if "takes over" in record.message] == [
         f"the engine {EngineCache(tmp_path).records()[0].verification.engine} is built and verified, "  # type: ignore[union-attr]
         "and takes over from PyTorch"

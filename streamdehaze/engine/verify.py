@@ -20,7 +20,7 @@ class Verification(BaseModel):
 
     passed: bool
     reason: str
-    """One sentence, as "73.1 dB of PyTorch float32, 45.0 asked"."""
+    """One sentence, as "73.1 dB of PyTorch float32, 35.0 asked"."""
     engine: str
     """`Engine.name`."""
     shape: tuple[int, int, int]
