@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import resource
 import signal
@@ -60,7 +59,6 @@ def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> No
 
 def open_descriptors() -> set[tuple[str, str]]:
     """The number of each descriptor of this process and what it stands for."""
-    gc.collect()  # a refused input is closed with the last that is known of its error
     found = set()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,7 +20,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.stdin import is_named_pipe, named_pipe, standard_input
+from streamdehaze.video.stdin import Pipe, is_named_pipe, named_pipe, standard_input
 from streamdehaze.video.stored import StoredFile
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
@@ -46,10 +47,27 @@ def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
             log.debug("a packet of a stream that begins later")
 
 
+@dataclass(frozen=True)
+class Media:
+    """A file that was opened for reading."""
+
+    container: InputContainer
+    name: str
+    """To show."""
+    file: StoredFile | Pipe | None
+    """What FFmpeg reads it through, where that is ours."""
+
+    def close(self) -> None:
+        """Close it; packets and frames already handed out stay good."""
+        self.container.close()
+        if self.file is not None:
+            self.file.close()
+
+
 def open_media(
     media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecoding, stop: threading.Event | None = None
-) -> tuple[InputContainer, str]:
-    """Open a file, an image sequence ("%05d.png"), standard input ("-") or a binary stream; also its name to show.
+) -> Media:
+    """Open a file, an image sequence ("%05d.png"), standard input ("-") or a binary stream.
 
     Once `stop` is set, waiting for standard input ends.
 
@@ -75,11 +93,17 @@ def open_media(
         if not os.path.exists(name):
             container_format = "image2"
             options["start_number"] = str(_first_number(Path(name)))
-    container = _open(target, name, container_format, options, hwaccel)
-    if container.format.name in _TEXT_ART:
-        container.close()
+    file = target if isinstance(target, (StoredFile, Pipe)) else None
+    try:
+        opened = Media(_open(target, name, container_format, options, hwaccel), name, file)
+    except BaseException:  # its traceback would hold the file open
+        if file is not None:
+            file.close()
+        raise
+    if opened.container.format.name in _TEXT_ART:
+        opened.close()
         raise SourceError(f"'{name}' is a text, not a video file")
-    return container, name
+    return opened
 
 
 def _target(name: str, stop: threading.Event | None) -> Any:

@@ -82,7 +82,8 @@ class FileSource:
         self._on_damage = on_damage
         self.path = _path_of(path)
         """None for what can be read only once."""
-        self.container, self.name = open_media(path, hwaccel, stop)
+        self._media = open_media(path, hwaccel, stop)
+        self.container, self.name = self._media.container, self._media.name
         try:
             self.video = _main_video(self.container, self.name)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
@@ -91,7 +92,7 @@ class FileSource:
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
         except Exception:
-            self.container.close()
+            self._media.close()
             raise
         self.video.thread_type = "AUTO"
         if on_damage != "keep":  # decoders that conceal without a word give errors instead
@@ -134,9 +135,8 @@ class FileSource:
         """The file of a cover picture, read ahead for containers that keep it in their header; b"" from a pipe."""
         if self.path is None:
             return b""
-        container, _ = open_media(self.path, "none")
-        with container:
-            for packet in demux(container, container.streams[stream.index]):
+        with contextlib.closing(open_media(self.path, "none")) as media:
+            for packet in demux(media.container, media.container.streams[stream.index]):
                 return bytes(packet)
         return b""
 
@@ -196,7 +196,7 @@ class FileSource:
 
     def close(self) -> None:
         """Close the file; packets and frames already handed out stay good."""
-        self.container.close()
+        self._media.close()
 
     def _travels_beside(self, stream: Stream) -> bool:
         """Whether a stream is one to copy: not the main video, nor what FFmpeg made chapters or metadata of."""

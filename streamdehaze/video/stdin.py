@@ -64,3 +64,9 @@ class Pipe:
             if self._stop.is_set():
                 raise Cancelled(f"stopped while waiting for {self.name}")
         return os.read(self._descriptor, size)
+
+    def close(self) -> None:
+        """Give a named pipe back; standard input stays open."""
+        if self._descriptor > 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -25,7 +24,7 @@ class StoredFile:
         self.name = f"file:{path}"
         """As FFmpeg is told: playlists name their files relative to it."""
         self._path = path
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (FFmpeg buffers; closed with this object)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (FFmpeg buffers; `close` closes it)
         self._failed = False
 
     def read(self, size: int) -> bytes:
@@ -53,6 +52,6 @@ class StoredFile:
         """The place in the file."""
         return self._file.tell()
 
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):  # it was never opened
-            self._file.close()
+    def close(self) -> None:
+        """Give the file back; PyAV leaves that to whom it belongs."""
+        self._file.close()
