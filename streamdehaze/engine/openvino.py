@@ -27,7 +27,9 @@ Mode = Literal["auto", "latency", "throughput"]
 
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _CAPABILITIES = {"float16": "FP16", "bfloat16": "BF16"}
-_KEPT = 8  # compiled models kept, each for one size and mode; some ten megabytes each
+_KEPT = 16
+"""Compiled models kept, each for one size and mode, of 16 to 65 MiB: two shapes of frames at every size that live
+adaption may choose."""
 
 
 @dataclass

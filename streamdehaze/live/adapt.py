@@ -86,6 +86,16 @@ class Adapt:
         """The level in force."""
         return self._levels[self._index]
 
+    @property
+    def network_sizes(self) -> list[int]:
+        """Every size of network that a level in reach asks for, pixels; the largest first."""
+        reach = self._levels if self._enabled else self._levels[:1]
+        return sorted({level.network_size for level in reach}, reverse=True)
+
+    def begin_anew(self) -> None:
+        """Leave what was counted in this interval out; the engine was busy with something that will not return."""
+        self._interval = _Interval(self._clock())
+
     def worked(self, seconds: float, network_seconds: float) -> None:
         """The engine thread worked on a batch; the network took its share of that."""
         self._interval.busy += seconds

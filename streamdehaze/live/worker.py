@@ -66,6 +66,7 @@ class Worker:
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
         self._stop = threading.Event()
         self._frame_seconds = 0.0
+        self._warm: set[tuple[int, int]] = set()
         self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
 
     def start(self) -> None:
@@ -98,6 +99,8 @@ class Worker:
                 if not batch:
                     self._adapt.idle()
                     continue
+                for _, live in batch:
+                    self._warm_up_for(live.frame.width, live.frame.height)
                 began = time.monotonic()
                 network = self._work([(lane.owner, frame) for lane, frame in batch], began)
                 seconds = time.monotonic() - began
@@ -112,16 +115,31 @@ class Worker:
 
     def _warm_up(self) -> None:
         """The first run compiles loops and fills caches, which no frame shall wait for."""
+        self._warm_up_for(640, 360)
         planes = tuple(np.full(shape, 128, np.uint8) for shape in ((360, 640), (180, 320), (180, 320)))
         frame = Frame(planes, 640, 360, PixelFormat.parse("yuv420p"))
         small, rgb = _small(frame, self._adapt.level.network_size)
-        for _ in range(2):
-            began = time.monotonic()
-            clear = self._infer([rgb])[0]
-            self._frame_seconds = time.monotonic() - began
+        began = time.monotonic()
+        clear = self._infer([rgb])[0]
+        self._frame_seconds = time.monotonic() - began
         color = frame.color.resolved(frame.pixel_format, frame.height)
         maps = affine.fit(small, affine.from_rgb(clear, frame.pixel_format, color), frame.pixel_format.family)
         affine.apply(frame, maps)
+
+    def _warm_up_for(self, width: int, height: int) -> None:
+        """Run the network once at every size a frame of this size may get, alone and in a batch.
+
+        An engine compiles for each, which takes its time and memory: at a camera's first frame, and not when the
+        processor cannot keep up and quality goes down for that.
+        """
+        if (width, height) in self._warm:
+            return
+        self._warm.add((width, height))
+        for network_size in self._adapt.network_sizes:
+            picture = np.full((3, *affine.network_shape(width, height, network_size)), 0.5, np.float32)
+            for count in range(1, min(self._batch_size, 2) + 1):
+                self._infer([picture] * count)
+        self._adapt.begin_anew()
 
     def _frames_in_time(self) -> int:
         """How many frames a batch may have and still be ready in time."""
