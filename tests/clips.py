@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import av
 import numpy as np
 from av.packet import Packet
 
+from streamdehaze.frame import Frame
 from streamdehaze.video import FileSink, FileSource
 
 
@@ -161,6 +163,12 @@ def noise_picture(size: tuple[int, int], pixel_format: str, seed: int) -> av.Vid
                 words &= np.uint16(((1 << bits) - 1) << (16 - bits))
             words &= np.uint16((1 << bits) - 1) if not pixel_format.startswith("p") else np.uint16(0xFFFF)
     return picture
+
+
+def frames_of(path: Any, **options: Any) -> list[Frame]:
+    """All frames of a file source."""
+    with contextlib.closing(FileSource(path, **options)) as source:
+        return list(source)
 
 
 def copy_through(source: Path, target: Path, *, window: dict[str, Any] | None = None, **options: Any) -> FileSink:

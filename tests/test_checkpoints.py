@@ -49,6 +49,9 @@ def test_written_and_read_again(tmp_path: Path, network: AECRNet) -> None:
     assert checkpoint.metadata["width"] == "4"
     assert_same(network, checkpoint.network())
     assert os.listdir(tmp_path) == ["x.safetensors"]
+    (tmp_path / "plain").touch()
+    modes = {(tmp_path / name).stat().st_mode for name in ("plain", "x.safetensors")}
+    assert len(modes) == 1, "whoever may read the user's other files may read it"
 
 
 def test_half_precision_halves_the_file(tmp_path: Path, network: AECRNet) -> None:

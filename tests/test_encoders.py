@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 
-from clips import Clip, copy_through, noise_picture
+from clips import Clip, copy_through, frames_of, noise_picture
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.scene import StreetScene
-from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video import EncodeOptions, FileSink
 from streamdehaze.video.planes import PictureWriter, frame_from_av
 
 FORMATS = (
@@ -72,7 +72,7 @@ def test_pictures_in_ffv1_are_bit_identical(tmp_path: Path, pixel_format: str) -
     source = Pictures(pixel_format)
     sink = encode(source, tmp_path / "out.mkv")
     assert sink.encoder == "ffv1"
-    pairs = list(zip(source, FileSource(tmp_path / "out.mkv"), strict=True))
+    pairs = list(zip(source, frames_of(tmp_path / "out.mkv"), strict=True))
     for before, after in pairs:
         assert before.pixel_format.depth == after.pixel_format.depth
         for expected, actual in zip(colours(before), colours(after), strict=True):
@@ -83,7 +83,7 @@ def test_pictures_in_ffv1_are_bit_identical(tmp_path: Path, pixel_format: str) -
 @pytest.mark.parametrize("codec", ["ffv1", "h264", "vp9", "mjpeg", "mpeg4"])
 def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int], codec: str) -> None:
     encode(Pictures("yuv420p", size), tmp_path / "out.mkv", codec=codec)
-    frames = list(FileSource(tmp_path / "out.mkv"))
+    frames = frames_of(tmp_path / "out.mkv")
     assert [(frame.width, frame.height) for frame in frames] == [size] * 3
 
 
@@ -98,7 +98,7 @@ def test_sizes_an_encoder_refuses_are_refused_in_words(tmp_path: Path, codec: st
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "avi"])
 def test_odd_sizes_find_an_encoder_by_themselves(tmp_path: Path, size: tuple[int, int], ending: str) -> None:
     encode(Pictures("yuv420p", size, "h264"), tmp_path / f"out.{ending}")
-    frames = list(FileSource(tmp_path / f"out.{ending}"))
+    frames = frames_of(tmp_path / f"out.{ending}")
     assert [(frame.width, frame.height) for frame in frames] == [size] * 3
 
 
@@ -135,7 +135,7 @@ def test_codec_family_depth_and_chroma_are_kept(
     source = Pictures(pixel_format, (128, 96), codec)
     sink = encode(source, tmp_path / f"out.{ending}")
     assert (sink.encoder, sink.pixel_format) == (encoder, encoded)
-    assert len(list(FileSource(tmp_path / f"out.{ending}"))) == 3
+    assert len(frames_of(tmp_path / f"out.{ending}")) == 3
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_prores_profile_of_the_input_is_kept(tmp_path: Path) -> None:
 
 def test_full_range_stays_full(tmp_path: Path) -> None:
     encode(Pictures("yuvj420p", (64, 48), "h264"), tmp_path / "out.mp4")
-    (first, *_) = FileSource(tmp_path / "out.mp4")
+    (first, *_) = frames_of(tmp_path / "out.mp4")
     assert first.color.full_range is True
 
 
@@ -246,7 +246,7 @@ def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: in
     height = 720 if matrix == 1 else 240
     source = Pictures("rgb24", (64, height), "png")
     encode(source, tmp_path / "out.mp4", crf=1)
-    decoded = next(iter(FileSource(tmp_path / "out.mp4")))
+    decoded = frames_of(tmp_path / "out.mp4")[0]
     assert (decoded.color.matrix, decoded.color.full_range) == (matrix, False)
     to_rgb, offset = decoded.color.resolved(decoded.pixel_format, height).rgb_from_planes(decoded.pixel_format)
     planes = np.stack([plane.astype(np.float32) for plane in colours(decoded)]) / 255

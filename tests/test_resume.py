@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
-from clips import Clip, other_packets, video_ticks
+from clips import Clip, frames_of, other_packets, video_ticks
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import SinkError, SourceError
@@ -352,7 +352,7 @@ def test_a_last_frame_that_is_concealed_otherwise_costs_no_work(tmp_path: Path) 
     """FFmpeg's threads conceal the same damage differently each time; another hash stands for that here."""
     source = long_clip("mkv", codec="mpeg4", size=(160, 96)).write(tmp_path / "in.mkv")
     damage(source, (1 / 20, 1 / 10, 1 / 5))
-    everything = list(FileSource(source))
+    everything = frames_of(source)
     rest = list(Continued(FileSource(source), Cut(20, everything[19].pts, "concealed otherwise")))
     assert [frame.pts for frame in rest] == [frame.pts for frame in everything[20:]]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import Clip, copy_through, video_times
+from clips import Clip, copy_through, frames_of, video_times
 from streamdehaze.errors import SinkError
 from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink, open_sink, open_source
 
@@ -145,7 +145,7 @@ def test_changing_size_is_scaled_back_with_one_warning(tmp_path: Path, caplog: p
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     with caplog.at_level(logging.WARNING):
         sink = copy_through(joined, tmp_path / "out.mkv")
-    frames = list(FileSource(tmp_path / "out.mkv"))
+    frames = frames_of(tmp_path / "out.mkv")
     assert [(frame.width, frame.height) for frame in frames] == [(64, 48)] * 48
     assert sink.frames == 48
     assert caplog.text.count("change from 64x48 yuv420p to 96x64 yuv420p") == 1
@@ -158,7 +158,7 @@ def test_changing_format_keeps_the_first_one(tmp_path: Path) -> None:
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     copy_through(joined, tmp_path / "out.mkv")
-    assert {frame.pixel_format.name for frame in FileSource(tmp_path / "out.mkv")} == {"yuv420p"}
+    assert {frame.pixel_format.name for frame in frames_of(tmp_path / "out.mkv")} == {"yuv420p"}
 
 
 def test_open_source_and_sink_make_a_working_pair(source: Path, tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_open_source_and_sink_make_a_working_pair(source: Path, tmp_path: Path) 
         sink.write(frame.with_planes(tuple(np.zeros_like(plane) for plane in frame.planes)))
     sink.close()
     assert video_times(tmp_path / "out.mkv")[0] == Fraction(0)
-    assert all(int(frame.planes[0].max()) == 0 for frame in FileSource(tmp_path / "out.mkv"))
+    assert all(int(frame.planes[0].max()) == 0 for frame in frames_of(tmp_path / "out.mkv"))

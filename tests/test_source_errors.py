@@ -14,14 +14,14 @@ from pathlib import Path
 import av
 import pytest
 
-from clips import Clip, copy_through, noise_picture, video_ticks
+from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
 
 
 def refusal(path: object, **options: object) -> str:
     with pytest.raises(SourceError) as caught:
-        list(FileSource(path, **options))  # type: ignore[arg-type]
+        frames_of(path, **options)  # type: ignore[arg-type]
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
@@ -128,7 +128,7 @@ def test_playlist_reaches_no_network(tmp_path: Path) -> None:
 def test_names_that_look_like_protocols_are_files(tmp_path: Path) -> None:
     path = Clip().write(tmp_path / "plain.mp4").rename(tmp_path / "concat:50% fog.mp4")
     os.chdir(tmp_path)
-    assert len(list(FileSource("concat:50% fog.mp4"))) == 24
+    assert len(frames_of("concat:50% fog.mp4")) == 24
     assert path.exists()
 
 
@@ -142,7 +142,7 @@ def test_truncated_file_is_read_as_far_as_it_goes(
     source = Clip(time_base=time_base, pts=range(0, 100 * step, step), options=options).write(tmp_path / f"a.{ending}")
     short = tmp_path / f"short.{ending}"
     short.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    count = len(list(FileSource(short)))
+    count = len(frames_of(short))
     assert 30 <= count < 70
     if ending == "mkv":
         assert "ends early" in caplog.text
@@ -160,7 +160,7 @@ def test_mp4_with_its_index_in_front_is_read_as_far_as_it_goes(
     made = Clip(pts=range(0, 100 * 512, 512), container_options={"movflags": "+faststart"}, options={"g": "10"})
     source = made.write(tmp_path / "a.mp4")
     (tmp_path / "short.mp4").write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    assert 30 <= len(list(FileSource(tmp_path / "short.mp4"))) < 70
+    assert 30 <= len(frames_of(tmp_path / "short.mp4")) < 70
     assert "ends early" in caplog.text
 
 
@@ -176,9 +176,9 @@ def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str)
         place = chance.randrange(len(content) // 4, len(content) * 3 // 4)
         content[place : place + 64] = chance.randbytes(64)
     (tmp_path / f"bad.{ending}").write_bytes(content)
-    assert 50 <= len(list(FileSource(tmp_path / f"bad.{ending}"))) <= 101
+    assert 50 <= len(frames_of(tmp_path / f"bad.{ending}")) <= 101
     copy_through(tmp_path / f"bad.{ending}", tmp_path / f"out.{ending}")
-    assert len(list(FileSource(tmp_path / f"out.{ending}"))) >= 50
+    assert len(frames_of(tmp_path / f"out.{ending}")) >= 50
 
 
 def test_a_stream_that_begins_far_behind_the_others_does_not_end_the_video(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_stream_that_begins_far_behind_the_others_does_not_end_the_video(tmp_p
     silent = Clip(pts=range(0, 24 * 3600, 3600), **facts).write(tmp_path / "silent.ts").read_bytes()  # type: ignore[arg-type]
     loud = Clip(pts=range(0, 6 * 3600, 3600), audio="aac", **facts).write(tmp_path / "loud.ts").read_bytes()  # type: ignore[arg-type]
     (tmp_path / "late.ts").write_bytes(silent + loud + silent)
-    assert len(list(FileSource(tmp_path / "late.ts"))) == 24 + 6 + 24
+    assert len(frames_of(tmp_path / "late.ts")) == 24 + 6 + 24
 
 
 def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +207,7 @@ def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: py
     assert set(times) < set(video_ticks(source)[1])  # the times of the others stay
     assert f"{skipping.damaged} damaged places were skipped" in caplog.text
     assert "is damaged near 1." in refusal(bad, on_damage="stop")
-    assert [frame.pts for frame in FileSource(source, on_damage="stop")] == video_ticks(source)[1]
+    assert [frame.pts for frame in frames_of(source, on_damage="stop")] == video_ticks(source)[1]
 
 
 def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_cuda_that_is_not_there(tmp_path: Path) -> None:
         pytest.skip("there may be a GPU here")
     source = Clip().write(tmp_path / "a.mp4")
     assert "--hwaccel cuda" in refusal(source, hwaccel="cuda")
-    assert len(list(FileSource(source, hwaccel="auto"))) == 24
+    assert len(frames_of(source, hwaccel="auto")) == 24
 
 
 def test_source_is_closed_after_a_refusal_and_twice(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_image_sequence_is_read_from_its_first_number(tmp_path: Path) -> None:
         picture = noise_picture((32, 16), "rgb24", number)
         picture.pts = number
         (tmp_path / f"fog_{number + 120:05d}.png").write_bytes(bytes(coder.encode(picture)[0]))
-    frames = list(FileSource(tmp_path / "fog_%05d.png"))
+    frames = frames_of(tmp_path / "fog_%05d.png")
     assert len(frames) == 7
     assert bytes(frames[2].to_array()[:1, :, 0]) == bytes(noise_picture((32, 16), "rgb24", 2).to_ndarray()[:1, :, 0])
     assert "no file matches the image sequence" in refusal(tmp_path / "mist_%05d.png")
@@ -257,7 +257,7 @@ def test_image_sequence_is_read_from_its_first_number(tmp_path: Path) -> None:
 
 def test_binary_streams_are_read(tmp_path: Path) -> None:
     source = Clip(time_base=Fraction(1, 1000), pts=range(0, 400, 40)).write(tmp_path / "a.mkv")
-    frames = list(FileSource(io.BytesIO(source.read_bytes())))
+    frames = frames_of(io.BytesIO(source.read_bytes()))
     assert [frame.pts for frame in frames] == video_ticks(source)[1]
 
 
@@ -265,5 +265,5 @@ def test_size_and_format_that_change_are_handed_out_as_they_come(tmp_path: Path)
     parts = [Clip(size=size, options={"bf": "0"}).write(tmp_path / f"{size[0]}.h264") for size in ((64, 48), (96, 64))]
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    sizes = [(frame.width, frame.height) for frame in FileSource(joined)]
+    sizes = [(frame.width, frame.height) for frame in frames_of(joined)]
     assert sizes == [(64, 48)] * 24 + [(96, 64)] * 24

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from clips import Clip, copy_through, other_packets, video_ticks, video_times
+from clips import Clip, copy_through, frames_of, other_packets, video_ticks, video_times
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame, PixelFormat, VideoInfo
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
@@ -122,7 +122,7 @@ def test_window_cuts_all_streams_alike(tmp_path: Path, ending: str) -> None:
 
 def test_window_starts_at_zero_in_words_of_the_result(tmp_path: Path) -> None:
     source = Clip(pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
-    frames = list(FileSource(source, start=1.0, end=2.0))
+    frames = frames_of(source, start=1.0, end=2.0)
     assert [frame.pts for frame in frames] == [512 * number for number in range(25)]
     assert FileSource(source, start=1.0, end=2.0).info.duration_seconds == pytest.approx(1.0)
 
@@ -137,7 +137,7 @@ def test_window_that_is_none_is_refused(tmp_path: Path, start: float | None, end
 def test_window_after_the_end_says_so(tmp_path: Path) -> None:
     source = Clip().write(tmp_path / "in.mp4")
     with pytest.raises(SourceError, match="no frames between"):
-        list(FileSource(source, start=50.0))
+        frames_of(source, start=50.0)
 
 
 def test_window_cuts_chapters(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_deinterlacing_keeps_number_and_times(tmp_path: Path) -> None:
     options = {"flags": "+ildct+ilme", "bf": "0"}
     made = Clip(codec="mpeg2video", options=options, time_base=Fraction(1, 25), pts=range(24), rate=25)
     source = made.write(tmp_path / "in.mkv")
-    plain = [(frame.pts, frame.nbytes) for frame in FileSource(source)]
-    woven = list(FileSource(source, deinterlace=True))
+    plain = [(frame.pts, frame.nbytes) for frame in frames_of(source)]
+    woven = frames_of(source, deinterlace=True)
     assert [frame.pts for frame in woven] == [pts for pts, _ in plain]
     assert not woven[0].opaque.interlaced_frame
 
@@ -193,7 +193,7 @@ def test_uneven_times_fall_into_slots_of_avi(tmp_path: Path) -> None:
     uneven = [512 * (number + number // 10) for number in range(60)]
     source = Clip(pts=uneven, audio="aac").write(tmp_path / "in.mp4")
     copy_through(source, tmp_path / "out.avi")
-    after = [frame.pts * frame.time_base for frame in FileSource(tmp_path / "out.avi")]
+    after = [frame.pts * frame.time_base for frame in frames_of(tmp_path / "out.avi")]
     before = video_times(source)
     assert len(after) == len(before)
     assert all(abs(new - old) <= Fraction(1, 25) for new, old in zip(after, before, strict=True))

@@ -115,9 +115,10 @@ def test_the_rate_warms_up_and_ends_at_the_cosines_foot() -> None:
     [
         ({"accelerator": "gpu"}, r"this machine does not offer machine\.accelerator = 'gpu'"),
         ({"accelerator": "cpu", "precision": "16-mixed"}, r"'16-mixed' needs a GPU; on a CPU take 'bf16-mixed'"),
+        ({"accelerator": "cpu", "devices": 9999}, r"machine\.devices = 9999 on a CPU are as many processes, but this"),
     ],
 )
-def test_what_the_machine_lacks_is_one_sentence(tmp_path: Path, machine: dict[str, str], message: str) -> None:
+def test_what_the_machine_lacks_is_one_sentence(tmp_path: Path, machine: dict[str, object], message: str) -> None:
     pytest.importorskip("lightning")
     from streamdehaze.training.run import train
 

@@ -154,8 +154,7 @@ def write_checkpoint(
             before stays.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -171,11 +170,12 @@ def write_checkpoint(
     }
     partial = path.with_name(f"{path.name}.part")
     try:
-        save_file(state, partial, facts)
-        with open(partial, "rb+") as file:
+        with open(partial, "wb") as file:  # and not `save_file`, whose files none but their owner may read
+            file.write(save(state, facts))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise SinkError(f"{path} cannot be written ({error})") from error
     finally:
         if partial.parent.is_dir():

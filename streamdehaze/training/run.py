@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
@@ -145,6 +146,12 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
 
 def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
     machine, folder = config.machine, config.folder
+    on_cpu = machine.accelerator == "cpu" or (machine.accelerator == "auto" and not torch.cuda.is_available())
+    if on_cpu and machine.devices != "auto" and machine.devices > usable_cores():
+        raise ConfigError(
+            f"machine.devices = {machine.devices} on a CPU are as many processes, but this machine has "
+            f"{usable_cores()} cores; use machine.threads for more than one in a process"
+        )
     loggers: list[Logger] = [CSVLogger(folder, name="log")]
     if importlib.util.find_spec("tensorboard") is not None:
         loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
