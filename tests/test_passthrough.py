@@ -83,6 +83,7 @@ def test_attachments_and_subtitles_survive_in_matroska(tmp_path: Path) -> None:
 def test_cover_art_is_no_video_and_survives(tmp_path: Path, ending: str) -> None:
     source = rich(cover=True).write(tmp_path / f"in.{ending}")
     reader = FileSource(source)
+    reader.close()
     assert reader.info.codec == "h264"
     copy_through(source, tmp_path / f"out.{ending}")
     with av.open(str(tmp_path / f"out.{ending}")) as after:
@@ -209,6 +210,7 @@ def test_packets_are_kept_only_for_a_sink(tmp_path: Path) -> None:
     source = Clip(audio="aac", pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
     alone = FileSource(source)
     assert sum(1 for _ in alone) == 100
+    alone.close()
     assert len(alone.packets) == 0
     reader = FileSource(source)
     with FileSink(tmp_path / "out.mp4", reader) as sink:
@@ -217,6 +219,7 @@ def test_packets_are_kept_only_for_a_sink(tmp_path: Path) -> None:
             most = max(most, len(reader.packets))
             sink.write(frame)
             assert len(reader.packets) == 0
+    reader.close()
     assert most < 40
 
 

@@ -353,7 +353,8 @@ def test_a_last_frame_that_is_concealed_otherwise_costs_no_work(tmp_path: Path) 
     source = long_clip("mkv", codec="mpeg4", size=(160, 96)).write(tmp_path / "in.mkv")
     damage(source, (1 / 20, 1 / 10, 1 / 5))
     everything = frames_of(source)
-    rest = list(Continued(FileSource(source), Cut(20, everything[19].pts, "concealed otherwise")))
+    with contextlib.closing(FileSource(source)) as film:
+        rest = list(Continued(film, Cut(20, everything[19].pts, "concealed otherwise")))
     assert [frame.pts for frame in rest] == [frame.pts for frame in everything[20:]]
 
 

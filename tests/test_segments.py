@@ -99,4 +99,5 @@ def test_reading_goes_on_behind_any_frame(tmp_path: Path, ending: str, number: i
     everything = list(source)
     last = everything[number - 1]
     rest = list(Continued(source, Cut(number, last.pts, frame_hash(last))))
+    source.close()
     assert [(f.pts, frame_hash(f)) for f in rest] == [(f.pts, frame_hash(f)) for f in everything[number:]]

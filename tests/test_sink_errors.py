@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import subprocess
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def refusal(source: Path, target: Path | str, **options: object) -> str:
-    with pytest.raises(SinkError) as caught:
-        FileSink(target, FileSource(source), **options)  # type: ignore[arg-type]
+    with closing(FileSource(source)) as reader, pytest.raises(SinkError) as caught:
+        FileSink(target, reader, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -93,35 +94,36 @@ def test_full_disk(tmp_path: Path, ending: str) -> None:
 
 
 def test_nothing_is_written_before_the_first_frame_nor_without_one(source: Path, tmp_path: Path) -> None:
-    sink = FileSink(tmp_path / "out.mp4", FileSource(source))
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
-    with pytest.raises(SinkError, match="no frame reached"):
-        sink.close()
+    with closing(FileSource(source)) as reader:
+        sink = FileSink(tmp_path / "out.mp4", reader)
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
+        with pytest.raises(SinkError, match="no frame reached"):
+            sink.close()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
 def test_final_name_appears_only_when_whole(source: Path, tmp_path: Path) -> None:
-    reader = FileSource(source)
-    sink = FileSink(tmp_path / "out.mp4", reader)
-    for frame in reader:
-        sink.write(frame)
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.part.mp4"]
-    sink.close()
-    sink.close()
+    with closing(FileSource(source)) as reader:
+        sink = FileSink(tmp_path / "out.mp4", reader)
+        for frame in reader:
+            sink.write(frame)
+            assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.part.mp4"]
+        sink.close()
+        sink.close()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.mp4"]
 
 
 def test_abort_leaves_nothing_and_an_old_file_as_it_was(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_text("old")
-    reader = FileSource(source)
-    sink = FileSink(tmp_path / "out.mp4", reader, overwrite=True)
-    sink.write(next(iter(reader)))
-    sink.abort()
-    sink.abort()
+    with closing(FileSource(source)) as reader:
+        sink = FileSink(tmp_path / "out.mp4", reader, overwrite=True)
+        sink.write(next(iter(reader)))
+        sink.abort()
+        sink.abort()
     assert (tmp_path / "out.mp4").read_text() == "old"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out.mp4"]
     with pytest.raises(SinkError, match="finished already"):
-        sink.write(next(iter(FileSource(source))))
+        sink.write(frames_of(source)[0])
 
 
 def test_error_inside_a_with_block_leaves_nothing(source: Path, tmp_path: Path) -> None:
@@ -129,6 +131,7 @@ def test_error_inside_a_with_block_leaves_nothing(source: Path, tmp_path: Path) 
     with pytest.raises(ZeroDivisionError), FileSink(tmp_path / "out.mp4", reader) as sink:  # noqa: PT012
         sink.write(next(iter(reader)))
         _ = 1 / 0
+    reader.close()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
@@ -168,5 +171,6 @@ def test_open_source_and_sink_make_a_working_pair(source: Path, tmp_path: Path) 
     for frame in reader:
         sink.write(frame.with_planes(tuple(np.zeros_like(plane) for plane in frame.planes)))
     sink.close()
+    reader.close()
     assert video_times(tmp_path / "out.mkv")[0] == Fraction(0)
     assert all(int(frame.planes[0].max()) == 0 for frame in frames_of(tmp_path / "out.mkv"))

@@ -201,6 +201,8 @@ def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: py
     kept, skipping = FileSource(bad), FileSource(bad, on_damage="skip")
     all_times = [frame.pts for frame in kept]
     times = [frame.pts for frame in skipping]
+    kept.close()
+    skipping.close()
     assert kept.damaged
     assert skipping.damaged
     assert len(times) < len(all_times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def test_source_hands_out_integers_of_the_stream(tmp_path: Path) -> None:
     source = clip("mp4", "vfr").write(tmp_path / "in.mp4")
     with_source = FileSource(source)
     frames = list(with_source)
+    with_source.close()
     assert with_source.info.time_base == frames[0].time_base == Fraction(1, 12800)
     assert [frame.pts for frame in frames] == video_ticks(source)[1]
     assert with_source.info.frame_count == len(frames)
@@ -122,9 +124,10 @@ def test_window_cuts_all_streams_alike(tmp_path: Path, ending: str) -> None:
 
 def test_window_starts_at_zero_in_words_of_the_result(tmp_path: Path) -> None:
     source = Clip(pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
-    frames = frames_of(source, start=1.0, end=2.0)
+    with closing(FileSource(source, start=1.0, end=2.0)) as window:
+        frames = list(window)
     assert [frame.pts for frame in frames] == [512 * number for number in range(25)]
-    assert FileSource(source, start=1.0, end=2.0).info.duration_seconds == pytest.approx(1.0)
+    assert window.info.duration_seconds == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1.0, None), (2.0, 1.0), (None, 0.0)])
@@ -147,7 +150,8 @@ def test_window_cuts_chapters(tmp_path: Path) -> None:
         for n in range(4)
     ]
     source = Clip(pts=range(0, 100 * 512, 512), chapters=chapters).write(tmp_path / "in.mp4")
-    cut = FileSource(source, start=1.5, end=2.5).chapters
+    with closing(FileSource(source, start=1.5, end=2.5)) as window:
+        cut = window.chapters
     times = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in cut]
     assert times == [(0, Fraction(1, 2), "1"), (Fraction(1, 2), 1, "2")]
 
@@ -242,4 +246,5 @@ def test_rates_no_encoder_can_write_down_are_no_obstacle(tmp_path: Path, rate: F
     with FileSink(tmp_path / "out.mp4", reader) as sink:
         for frame in reader:
             sink.write(frame)
+    reader.close()
     assert video_ticks(tmp_path / "out.mp4") == video_ticks(source)
