@@ -9,9 +9,9 @@ from types import TracebackType
 
 import numpy as np
 
+from streamdehaze.address import Address
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, SinkStatus, StateMachine, View
-from streamdehaze.live.address import Address
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import resource
+import signal
 from pathlib import Path
 
 import cv2
@@ -309,6 +311,27 @@ def test_rooms_are_rendered_once_and_trained_on(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["data", "check", str(tmp_path / "rooms"), f"--sheet={tmp_path / 's.jpg'}"])
     assert "2 pictures with depth" in result.output
     assert (tmp_path / "s.jpg").is_file()
+
+
+def test_rooms_that_cannot_be_written_are_said_and_leave_a_whole_folder(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    make_scenes(tmp_path / "photos")
+    arguments = ["data", "rooms", str(tmp_path / "rooms"), f"--textures={tmp_path / 'photos'}", "--count=1"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full disk, for one process
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        result = CliRunner().invoke(main, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert result.exit_code == 1
+    assert "room-00000" in result.output
+    assert "cannot be written: File too large" in result.output
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    told = CliRunner().invoke(main, ["data", "check", str(tmp_path / "rooms"), f"--sheet={tmp_path / 's.jpg'}"])
+    assert "1 picture" in told.output
 
 
 def test_checkpoints_are_shown_widened_and_averaged(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import TRANSITIONS, CameraConfig, CameraState, StateMachine, read_config
-from streamdehaze.live.address import Address, without_secrets
 from streamdehaze.live.config import camera_name
 
 

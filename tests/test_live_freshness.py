@@ -151,3 +151,12 @@ def test_levels_only_get_cheaper() -> None:
     costs = [level.cost for level in levels(256)]
     assert costs == sorted(costs, reverse=True)
     assert len(set(costs)) == len(costs)
+
+
+@pytest.mark.parametrize("network_size", [16, 32, 64, 96])
+def test_levels_of_small_networks_only_get_cheaper_too(network_size: int) -> None:
+    steps = levels(network_size)
+    costs = [level.cost for level in steps]
+    assert costs == sorted(costs, reverse=True)
+    assert len(set(steps)) == len(steps)
+    assert max(level.network_size for level in steps) == network_size

@@ -18,11 +18,12 @@ import av
 import pytest
 from click.testing import CliRunner
 
+from clips import Clip
 from quick_engine import quick_dehazer
 from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
 from streamdehaze import open_source
 from streamdehaze.cli import main
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.supervisor import Backoff
@@ -354,6 +355,27 @@ def test_one_frame_a_second_is_no_stall() -> None:
         assert [state for state, _ in watch.states] == [CameraState.RUNNING]
 
 
+def test_a_file_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
+    path = Clip(pts=(0, 12800, 25600, 64000)).write(tmp_path / "slow.mp4")  # 2 and 3 s between two frames
+    with watching(str(path), realtime=True, stall_seconds=0.5) as watch:
+        wait_until(lambda: watch.camera.idle, 30, "the film's end")
+        assert [state for state, _ in watch.states] == [CameraState.RUNNING, CameraState.ENDED]
+        assert len(watch.frames) == 4
+
+
+def test_a_file_without_a_picture_is_not_begun_again_and_again(tmp_path: Path) -> None:
+    path = Clip(pts=range(0, 512 * 5, 512)).write(tmp_path / "bad.mkv")
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = path.read_bytes()
+    for packet in packets:
+        content = content.replace(packet, bytes(len(packet)))
+    path.write_bytes(content)
+    with watching(str(path), realtime=True, loop=True) as watch:
+        wait_until(lambda: bool(watch.seen(CameraState.FAILED)), 20, "it is given up")
+        assert "could be decoded" in watch.seen(CameraState.FAILED)[0]
+
+
 @needs_rtsp_server
 def test_b_frames_and_a_clock_that_wraps_come_in_order_and_evenly() -> None:
     near_the_end = (1 << 32) - 90000  # RTP's clock begins again after a second
@@ -383,6 +405,16 @@ def test_for_frame_in_open_source() -> None:
 def test_open_source_says_what_is_wrong() -> None:
     with pytest.raises(SourceError, match=r"nothing listens at rtsp://127\.0\.0\.1"):
         open_source(f"rtsp://me:secret@127.0.0.1:{free_port()}/", wait_seconds=1.0)
+
+
+def test_waiting_for_a_camera_ends_when_it_is_stopped() -> None:
+    stop = threading.Event()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        threading.Timer(0.3, stop.set).start()
+        with pytest.raises(Cancelled, match="stopped while waiting"):
+            open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/", stop=stop, wait_seconds=20)
 
 
 def test_run_refuses_a_camera_and_names_the_command_for_it(tmp_path: Path) -> None:

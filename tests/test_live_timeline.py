@@ -88,6 +88,16 @@ def test_sound_follows_the_pictures() -> None:
     assert timeline.of(8000 + 800, Fraction(1, 8000)) == 9000
 
 
+def test_sound_stays_with_the_pictures_of_a_clock_that_is_given_up() -> None:
+    timeline = Timeline()
+    for n in range(900):  # a minute, by a clock at double speed
+        at = timeline.place(2 * n * STEP, TICK, n / 15)
+        sound = timeline.of(2 * n * STEP, TICK)
+        assert sound is not None
+        assert abs(sound - at) < 4 * 90000, n
+    assert abs(sound - at) < 90
+
+
 def test_a_file_keeps_its_times_however_fast_it_is_read_and_goes_on_when_it_begins_again() -> None:
     timeline = Timeline(follow_arrival=False)
     tick = Fraction(1, 30)

@@ -115,6 +115,13 @@ def test_names_appear_only_when_all_pictures_are_whole(frames: Path, tmp_path: P
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_sequence_of_nothing_but_number_0_is_written(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "00000.png")
+    source = open_source(tmp_path / "%05d.png")
+    assert passed_through(source, open_sink(tmp_path / "clear-%05d.png", source)) == 1
+    assert (tmp_path / "clear-00000.png").is_file()
+
+
 def test_a_damaged_frame_is_named(frames: Path) -> None:
     (frames / "00009.png").write_bytes((frames / "00009.png").read_bytes()[:999])
     with (

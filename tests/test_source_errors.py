@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
@@ -234,6 +235,22 @@ def test_cuda_that_is_not_there(tmp_path: Path) -> None:
     source = Clip().write(tmp_path / "a.mp4")
     assert "--hwaccel cuda" in refusal(source, hwaccel="cuda")
     assert len(frames_of(source, hwaccel="auto")) == 24
+
+
+def test_pictures_behind_a_bad_one_keep_their_times_in_avi(tmp_path: Path) -> None:
+    source = Clip(codec="mjpeg", pixel_format="yuvj420p", time_base=Fraction(1, 25), pts=range(24)).write(
+        tmp_path / "in.avi"
+    )
+    whole = {frame.pts: frame.planes[0] for frame in frames_of(source)}
+    with av.open(str(source)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = source.read_bytes()
+    for number in (6, 12):
+        content = content.replace(packets[number], bytes(len(packets[number])))
+    source.write_bytes(content)
+    frames = frames_of(source, on_damage="skip")
+    assert [frame.pts for frame in frames] == [number for number in range(24) if number not in (6, 12)]
+    assert all(np.array_equal(frame.planes[0], whole[frame.pts]) for frame in frames)
 
 
 def test_source_is_closed_after_a_refusal_and_twice(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_what_the_machine_lacks_is_one_sentence(tmp_path: Path, machine: dict[st
     assert "\n" not in str(caught.value)
 
 
+def test_validation_needs_pairs_and_says_so_before_it_learns(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    from streamdehaze.training.run import train
+
+    scenes = make_scenes(tmp_path / "scenes")
+    sets = {"every_steps": 1, "sets": {"mine": {"folder": str(scenes)}}}
+    with pytest.raises(ConfigError, match=r"validation\.sets\.mine needs hazy pictures beside clear ones"):
+        train(configuration(tmp_path, scenes, validation=sets))
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     from streamdehaze.training.run import train

@@ -99,17 +99,18 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
                 adapt=config.adapt,
             )
             page = _serve(pipeline, options, token, departure.told)
+            finished = False
             try:
                 departure.has_work = True
                 pipeline.start()
                 _run(pipeline, config, departure, lambda: _configuration(urls, options))
             finally:
-                pipeline.stop(_STOP_SECONDS)
+                finished = pipeline.stop(_STOP_SECONDS)
                 if page is not None:
                     page()
         if pipeline.error is not None:
             raise pipeline.error
-        departure.leave()
+        departure.leave(finished=finished)
 
 
 def _run(
@@ -176,7 +177,7 @@ def _page_token(options: dict[str, Any]) -> str | None:
     """The page's token, or None if it is served to this machine only, or not at all."""
     if options["serve"] is None:
         return None
-    from streamdehaze.live.address import read_secret
+    from streamdehaze.address import read_secret
 
     try:
         from streamdehaze.live.web import Address

@@ -179,12 +179,12 @@ def _run(
     job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Do one job; a failure is printed and does not keep the others from being done."""
-    log.info("'%s' becomes '%s'", job.input, job.output)
+    log.info("'%s' becomes '%s'", job.shown, job.output)
     from streamdehaze.video import is_finished, kept_work
 
     if options["resume"] and not options["overwrite"] and is_finished(job.output):
         log.warning("'%s' is there already and left as it is", job.output)
-        return {"input": job.input, "output": job.output, "frames_out": 0, "skipped": True}
+        return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
     try:
         report = _dehaze(job, dehazer, encode, stop, console, options)
     except Cancelled:
@@ -197,7 +197,7 @@ def _run(
             console.print(f"{kept}", markup=False, soft_wrap=True)
         if options["verbose"]:
             console.print_exception()
-        return {"input": job.input, "error": str(error)}
+        return {"input": job.shown, "error": str(error)}
     if not options["quiet"]:
         statistics = report.statistics
         frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
@@ -231,7 +231,7 @@ def _dehaze(
             stop=stop,
         )
     ) as source:
-        shown = RunProgress(console, job.input, source.info.frame_count, quiet=options["quiet"])
+        shown = RunProgress(console, job.shown, source.info.frame_count, quiet=options["quiet"])
         with shown:
             return dehaze_video(
                 source,

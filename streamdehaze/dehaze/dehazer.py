@@ -40,7 +40,7 @@ class Dehazer:
             in order, and `reset` begins another one. "off": each frame stands for itself.
         every: the network sees every so-manieth frame, and the maps are carried along the motion between; "auto": as
             often as what changes asks for.
-        look_ahead: frames are held back (up to 32, or 96 MiB of them), so that their maps come from the frames after
+        look_ahead: frames are held back (up to 48, or 96 MiB of them), so that their maps come from the frames after
             them too: steadier while the camera moves, and interpolated where `every` leaves out the network. What
             `process` returns is then behind what it is given; `flush` returns the rest.
 

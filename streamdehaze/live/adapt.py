@@ -40,11 +40,11 @@ def levels(network_size: int) -> tuple[Level, ...]:
     """The steps for a full quality of `network_size`: rarer first, then smaller."""
 
     def smaller(share: float) -> int:
-        return max(64, round(network_size * share / 4) * 4)
+        return min(network_size, max(64, round(network_size * share / 4) * 4))
 
     steps = [Level(1, network_size), Level(2, network_size), Level(3, network_size), Level(4, network_size)]
     steps += [Level(4, smaller(0.75)), Level(6, smaller(0.5)), Level(12, smaller(0.5))]
-    return tuple(steps)
+    return tuple(dict.fromkeys(steps))  # a small network has no smaller ones
 
 
 @dataclass

@@ -39,6 +39,7 @@ class Broadcast:
         self._finishing = False
         self._sound: SoundFormat | None = None
         self._format: PictureFormat | None = None
+        self._said = ""
         self._sinks = [
             LiveSink(
                 SinkTarget.of(to, config.name),
@@ -65,8 +66,12 @@ class Broadcast:
         for sink in self._sinks:
             sink.start()
 
-    def finish(self, timeout: float) -> None:
-        """Encode and write what is there, end files and streams; returns after `timeout` seconds at the latest."""
+    def finish(self, timeout: float) -> bool:
+        """Encode and write what is there, end files and streams; returns after `timeout` seconds at the latest.
+
+        Returns:
+            Whether all of it was done by then.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             self._finishing = True
@@ -77,6 +82,7 @@ class Broadcast:
             sink.finish()
         for sink in self._sinks:
             sink.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive() and not any(sink.alive for sink in self._sinks)
 
     def status(self) -> tuple[SinkStatus, ...]:
         """How each sink is going."""
@@ -84,8 +90,7 @@ class Broadcast:
 
     def hears(self, sound: SoundFormat | None) -> None:
         """The camera's sound has this format from now on."""
-        if sound != self._sound:
-            self._sound = sound
+        self._sound = sound
 
     def put(self, frame: Frame, arrival: float, *, wait: bool = False) -> None:
         """Send a clear frame; when the encoder is behind, the oldest is dropped, or room is waited for."""
@@ -106,36 +111,57 @@ class Broadcast:
             sink.offer(packet)
 
     def _run(self) -> None:
-        said = ""
-        while True:
-            with self._changed:
-                while not self._frames:
-                    if self._finishing:
-                        return
-                    self._changed.wait(_POLL_SECONDS)
-                frame, arrival, wait = self._frames.popleft()
-                self._changed.notify_all()
+        while (taken := self._take()) is not None:
+            frame, arrival, wait = taken
             began = time.monotonic()
             try:
                 packets = self._encode(frame, arrival)
             except Exception as error:
-                reason = str(error) if isinstance(error, StreamDehazeError) else f"encoding failed: {error}"
-                if reason != said:
-                    log.error("%s: %s", self._config.name, reason, extra={"camera": self._config.name})
-                    said = reason
-                self._format = None
-                self._counters.drop("sink_down")
+                self._failed(error)
                 continue
             self._counters.observe("encode", time.monotonic() - began)
-            for packet in packets:
-                for sink in self._sinks:
-                    sink.offer(packet, wait=wait)
+            self._offer(packets, wait=wait)
+        self._offer(self._flushed(), wait=False)
+
+    def _take(self) -> tuple[Frame, float, bool] | None:
+        """The next frame; None when all are encoded and the end is wanted."""
+        with self._changed:
+            while not self._frames:
+                if self._finishing:
+                    return None
+                self._changed.wait(_POLL_SECONDS)
+            self._changed.notify_all()
+            return self._frames.popleft()
 
     def _encode(self, frame: Frame, arrival: float) -> list[Encoded]:
         wanted = any(sink.wants_keyframe for sink in self._sinks)
+        held: list[Encoded] = []
         if self._format is None or self._format.layout != layout_of(frame):
+            held = self._flushed()
             self._format = PictureFormat(self._config.codec, frame, _RATE, self._config.bitrate)
-        return self._format.encode(frame, arrival, keyframe=wanted)
+        return held + self._format.encode(frame, arrival, keyframe=wanted)
+
+    def _flushed(self) -> list[Encoded]:
+        """What an encoder with a look-ahead still holds; it is not used any more."""
+        encoder, self._format = self._format, None
+        try:
+            return encoder.flush() if encoder is not None else []
+        except Exception as error:
+            self._failed(error)
+            return []
+
+    def _offer(self, packets: list[Encoded], *, wait: bool) -> None:
+        for packet in packets:
+            for sink in self._sinks:
+                sink.offer(packet, wait=wait)
+
+    def _failed(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, StreamDehazeError) else f"encoding failed: {error}"
+        if reason != self._said:
+            log.error("%s: %s", self._config.name, reason, extra={"camera": self._config.name})
+            self._said = reason
+        self._format = None
+        self._counters.drop("sink_down")
 
     def _written(self, sink: LiveSink, arrival: float, seconds: float) -> None:
         self._counters.observe("write", seconds)

@@ -150,13 +150,14 @@ class Camera:
         """Let go of the camera; `finish` waits for that."""
         self._supervisor.stop()
 
-    def finish(self, timeout: float) -> None:
-        """End sinks and views; returns after `timeout` seconds at the latest."""
+    def finish(self, timeout: float) -> bool:
+        """End sinks and views; returns after `timeout` seconds at the latest, and whether the sinks were finished."""
         began = time.monotonic()
         self._supervisor.join(timeout / 2)
         self._intake.remove(self._lane)
-        self._broadcast.finish(max(0.1, timeout - (time.monotonic() - began)))
+        finished = self._broadcast.finish(max(0.1, timeout - (time.monotonic() - began)))
         self.view.close()
+        return finished
 
     @property
     def idle(self) -> bool:
@@ -181,6 +182,8 @@ class Camera:
 
     def opened(self, connection: Connection, video: VideoStream) -> None:
         with self._lock:
+            if connection.abandoned:
+                return
             self._connection = connection
             self._timeline.reconnect()
         self._codec = video.codec_context.codec.canonical_name

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from streamdehaze.address import Address, read_secret, without_secrets
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.address import Address, read_secret, without_secrets
 
 if sys.version_info >= (3, 11):
     import tomllib

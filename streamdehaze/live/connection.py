@@ -13,7 +13,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from streamdehaze.live.address import Address
+from streamdehaze.address import Address
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.fault import Fault, UnusableError, fault_of, look_up
@@ -95,6 +95,8 @@ class Connection:
         try:
             while True:
                 self._play()
+                if not self.has_pictures and not self.abandoned:
+                    raise UnusableError(f"not one picture of {self._address.shown} could be decoded")
                 if not self._config.loop or self._abandoned.is_set() or not is_file(self._config.url):
                     break
                 self._receiver.begins_again(self)

@@ -64,10 +64,10 @@ class Departure:
             self._thread.join()
             self._reader.close()
 
-    def leave(self) -> None:
-        """End the process here and now, if it was told to go; everything must have been finished and closed."""
+    def leave(self, *, finished: bool) -> None:
+        """End the process here and now, if it was told to go; with exit code 1 if not everything was finished."""
         if self.told.is_set():
-            os._exit(0)  # lines of the log are flushed as they are written
+            os._exit(0 if finished else _UNFINISHED)  # lines of the log are flushed as they are written
 
     def _listen(self) -> None:
         while numbers := self._hear():

@@ -24,10 +24,15 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
         "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1",
         "x265-params": "log-level=error:repeat-headers=1",
     },
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
+    "libsvtav1": {"preset": "12", "svtav1-params": "pred-struct=1:lookahead=0"},
     "h264_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
     "hevc_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
 }  # fmt: skip
-_QUALITY = {"libx264": ("crf", "21"), "libx265": ("crf", "24"), "h264_nvenc": ("cq", "23"), "hevc_nvenc": ("cq", "25")}
+_QUALITY = {
+    "libx264": ("crf", "21"), "libx265": ("crf", "24"), "libvpx-vp9": ("crf", "31"), "libsvtav1": ("crf", "32"),
+    "h264_nvenc": ("cq", "23"), "hevc_nvenc": ("cq", "25"),
+}  # fmt: skip
 _INTRA = 1
 """FFmpeg's picture type of a keyframe."""
 
@@ -85,6 +90,10 @@ class PictureFormat:
             picture.pict_type = _INTRA
             self._key_due = pts + round(_KEYFRAME_SECONDS / TICK)
         return [Encoded.of(packet, self, arrival) for packet in self.stream.encode(picture)]
+
+    def flush(self) -> list[Encoded]:
+        """The packets of frames an encoder with a look-ahead still holds; it takes no more afterwards."""
+        return [Encoded.of(packet, self, None) for packet in self.stream.encode(None)]
 
     def _converted(self, frame: Frame) -> av.VideoFrame:
         return self._writer.convert(self._writer.picture(frame), self.width, self.height, "yuv420p")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import av.error
 
+from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import StreamDehazeError, UnsupportedFormatError
-from streamdehaze.live.address import Address, without_secrets
 
 _REMEDY = "PyAV's wheels leave some protocols out; 'pip install --no-binary av av' takes the system's FFmpeg"
 

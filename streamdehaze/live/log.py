@@ -8,7 +8,7 @@ import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-from streamdehaze.live.address import without_secrets
+from streamdehaze.address import without_secrets
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

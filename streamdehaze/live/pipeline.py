@@ -64,7 +64,7 @@ class LivePipeline:
         self._adapt = Adapt(network_size, enabled=adapt)
         self._engine_name = ""
         self._stopping = threading.Event()
-        self._started = self._opened = self._stopped = False
+        self._started = self._opened = self._stopped = self._finished = False
         self._lock = threading.RLock()
         self.error: BaseException | None = None
         """What ended all work, if anything did; `stopped` is set then."""
@@ -130,8 +130,7 @@ class LivePipeline:
             new = [camera for name, camera in after.items() if before.get(name) is not camera]
             for camera in gone:
                 camera.stop()
-            for camera in gone:  # before its successor opens the same device, file or mount
-                camera.finish(2.0)
+            _finish(gone, 2.0)  # before its successor opens the same device, file or mount
             self._cameras = after
             if self._opened and not self._stopping.is_set():
                 for camera in new:
@@ -140,11 +139,15 @@ class LivePipeline:
             "cameras reloaded: %d stopped, %d started, %d untouched", len(gone), len(new), len(after) - len(new)
         )
 
-    def stop(self, timeout: float = 4.0) -> None:
-        """Close cameras and sinks, finish files; returns after `timeout` seconds at the latest. May be called twice."""
+    def stop(self, timeout: float = 4.0) -> bool:
+        """Close cameras and sinks, finish files; returns after `timeout` seconds at the latest. May be called twice.
+
+        Returns:
+            Whether all files and streams were finished by then; those that were not are named in the log.
+        """
         with self._lock:
             if self._stopped:
-                return
+                return self._finished
             self._stopped = True
             self._stopping.set()
             cameras = list(self._cameras.values())
@@ -154,16 +157,10 @@ class LivePipeline:
         self._worker.stop()
         self._worker.join(timeout / 3)
         self._intake.close()
-        finishers = [
-            threading.Thread(target=camera.finish, args=(max(0.2, deadline - time.monotonic()),), daemon=True)
-            for camera in cameras
-        ]
-        for thread in finishers:
-            thread.start()
-        for thread in finishers:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._finished = _finish(cameras, max(0.2, deadline - time.monotonic()))
         if self._own_dehazer and not self._worker.alive:
             self._dehazer.close()
+        return self._finished
 
     def __enter__(self) -> LivePipeline:
         self.start()
@@ -204,3 +201,23 @@ class LivePipeline:
         self.error = error
         log.error("%s", error)
         self._stopping.set()
+
+
+def _finish(cameras: Sequence[Camera], timeout: float) -> bool:
+    """Finish cameras side by side, for `timeout` seconds at the latest; whether all were, the others being named."""
+    deadline = time.monotonic() + timeout
+    finished: set[str] = set()
+
+    def finish(camera: Camera) -> None:
+        if camera.finish(timeout):
+            finished.add(camera.config.name)
+
+    threads = [threading.Thread(target=finish, args=(camera,), daemon=True) for camera in cameras]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = [camera.config.name for camera in cameras if camera.config.name not in finished]
+    for name in late:
+        log.error("%s: its files and streams could not be finished in %.1f s", name, timeout, extra={"camera": name})
+    return not late

@@ -82,6 +82,11 @@ class LiveSink:
         if self._thread.ident is not None:
             self._thread.join(timeout)
 
+    @property
+    def alive(self) -> bool:
+        """Whether something may still be written."""
+        return self._thread.is_alive()
+
     def status(self) -> SinkStatus:
         """How it is going."""
         message = "" if self.connected else self._said
@@ -107,6 +112,8 @@ class LiveSink:
                 self._changed.wait(_POLL_SECONDS)
             if self._is_full(packet):
                 self._forget("sink_full")
+                if is_picture:
+                    self._drop("sink_full", 1)
                 return
             self._queue.append(packet)
             self._bytes += len(packet.data)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import av
 from av.video.stream import VideoStream
 
-from streamdehaze.errors import SourceError
+from streamdehaze.address import Address
+from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.live.address import Address
 from streamdehaze.live.config import CameraConfig, check_config
 from streamdehaze.live.connection import Connection
 from streamdehaze.live.encoded import Encoded
@@ -114,6 +114,8 @@ class LiveSource:
             else:
                 return
         self.close()
+        if self._stop.is_set():
+            raise Cancelled(f"stopped while waiting for {self.name}")
         raise SourceError(message or f"no frame came from {self.name} within {seconds:g} s")
 
     # What a connection tells: see `Receiver`.

@@ -8,10 +8,10 @@ import random
 import threading
 import time
 
+from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
-from streamdehaze.live.address import Address
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.connection import Connection, Receiver
+from streamdehaze.live.connection import Connection, Receiver, is_file
 from streamdehaze.live.fault import Fault
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
@@ -136,7 +136,7 @@ class Supervisor:
             if not connection.is_open:
                 if now > opened_at + self._config.open_seconds:
                     return Fault("silent", f"{address.shown} did not answer within {self._config.open_seconds:g} s")
-            elif now > connection.last_sign + self._config.stall_seconds:
+            elif not is_file(self._config.url) and now > connection.last_sign + self._config.stall_seconds:
                 fault = Fault("silent", f"no frame came from {address.shown} for {self._config.stall_seconds:g} s")
                 self._machine.to(CameraState.STALLED, fault.message)
                 return fault

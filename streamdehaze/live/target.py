@@ -13,8 +13,8 @@ from urllib.parse import quote
 import av
 from av.container import OutputContainer
 
+from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.address import Address
 from streamdehaze.live.fault import look_up
 from streamdehaze.live.remote import Remote
 

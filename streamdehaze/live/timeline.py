@@ -86,10 +86,11 @@ class Timeline:
             self._offset = (max(after, self._by_arrival(arrival)) if self._follow else after) - source
         if not self._follow:
             return source + self._offset
-        if self._corrections >= _CORRECTIONS:
-            return self._by_arrival(arrival)
         source = self._unwrapped(source)
         placed, expected = source + self._offset, self._by_arrival(arrival)
+        if self._corrections >= _CORRECTIONS:
+            self._offset = expected - source  # sound goes by it
+            return expected
         if abs(placed - expected) > _PATIENCE_SECONDS * _PER_SECOND:
             self.corrected += 1
             self._corrections += 1

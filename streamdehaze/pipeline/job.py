@@ -123,10 +123,14 @@ def dehaze_video(
             raise
         try:
             worker.reset()  # another video than the one before
-            work, cutter = _begin(opened, worker, sink, batch_size)
-            pipeline = Pipeline(
-                work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter, memory_limit=memory_limit
-            )
+            try:
+                work, cutter = _begin(opened, worker, sink, batch_size)
+                pipeline = Pipeline(
+                    work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter, memory_limit=memory_limit
+                )
+            except BaseException:
+                sink.abort()
+                raise
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
             statistics = pipeline.run(progress)
         finally:

@@ -8,7 +8,6 @@ of a photo taken under lamps: white walls, dark furniture, blown-out windows. To
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,11 +16,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.training.furniture import furnish, paint_walls, place_lights
 from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.training.raycaster import SKY_DISTANCE, trace_scene
 from streamdehaze.training.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
+from streamdehaze.video.durable import write_whole
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -103,6 +103,7 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
 
     Raises:
         SourceError: if there are no photos, or naming one that is damaged.
+        SinkError: if the folder or a file in it cannot be written.
     """
     if not pictures:
         raise SourceError("rendered scenes need photos for their textures")
@@ -115,11 +116,17 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
         if not path.is_file():
             picture, depth = RENDER[kind](number, textures)
             # The picture last: where it is, its depth is whole.
-            cv2.imwrite(str(depth_path), np.round(depth / RELATIVE_DEPTH_SCALE).astype(np.uint8))
-            partial = path.with_suffix(".part.png")
-            cv2.imwrite(str(partial), picture[..., ::-1])
-            os.replace(partial, path)
+            _write_png(depth_path, np.round(depth / RELATIVE_DEPTH_SCALE).astype(np.uint8))
+            _write_png(path, picture[..., ::-1])
         yield path
+
+
+def _write_png(path: Path, picture: Bytes) -> None:
+    _, content = cv2.imencode(".png", picture)
+    try:
+        write_whole(path, content.tobytes())
+    except OSError as error:
+        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
 
 
 def _texture(picture: Bytes) -> Bytes:

@@ -118,7 +118,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     state = folder / STATE
     resumed = state.is_file() and not restart
     if resumed:
-        check_same_run(_read_state(state)["config"], config)
+        check_same_run(_read_state(state), config)
     lightning.seed_everything(config.seed, verbose=False)
     if config.machine.threads is not None:
         torch.set_num_threads(config.machine.threads)
@@ -127,6 +127,12 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     data = SampleData(config)
     keeper = Keeper(folder, config.save_every_steps, _facts(config))
     sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
+    for name, layout in sets.items():
+        if not layout.pairs:
+            raise ConfigError(
+                f"validation.sets.{name} needs hazy pictures beside clear ones; "
+                f"{config.validation.sets[name].folder} holds none"
+            )
     # The validation sees a step before the keeper saves it, so that a resumed run does not validate it again.
     trainer = _trainer(config, [Validation(config.validation, sets, keeper, folder), keeper])
     try:

@@ -150,11 +150,18 @@ FREE_TO_CHANGE = ("output", "name", "machine", "validation", "save_every_steps",
 
 
 def check_same_run(saved: dict[str, Any], config: TrainingConfig) -> None:
-    """Raise a ConfigError naming the first key by which a configuration contradicts the checkpoint it would resume."""
+    """Compare a configuration with the state of the run that it would resume.
+
+    Raises:
+        CheckpointError: if that is no run of ours.
+        ConfigError: naming the first key by which they contradict each other.
+    """
+    if "config" not in saved:
+        raise CheckpointError(f"{config.folder} holds the state of another program's run; give this run another name")
     for key, now in _flat(config.model_dump(mode="json")).items():
         if key.split(".")[0] in FREE_TO_CHANGE and key != "machine.precision":
             continue
-        before = _flat(saved).get(key)
+        before = _flat(saved["config"]).get(key)
         if before != now:
             raise ConfigError(
                 f"cannot resume: {key} was {before!r} in {config.folder} and is {now!r} now; change it back, "

@@ -30,6 +30,11 @@ class Clock:
         """Note a packet's time in a container that keeps no other: the n-th picture shown has the n-th of them."""
         self._expected.append(decoding_time)
 
+    def skip(self) -> None:
+        """Forget the time of a picture that could not be decoded: the next one in turn, for all before it are out."""
+        if self._expected:
+            self._expected.popleft()
+
     def place(self, pictures: list[av.VideoFrame], *, last: bool) -> list[tuple[av.VideoFrame, int]]:
         """Pictures whose times are known now, in order; after the last ones, all of them."""
         placed: list[tuple[av.VideoFrame, int]] = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
+from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
 from streamdehaze.video.sequence import is_sequence
@@ -52,6 +53,11 @@ class Job:
     """A path, an image sequence such as "frames/%05d.png", a URL, or "-"."""
     output: str
     """A path, an image sequence, or "-"."""
+
+    @property
+    def shown(self) -> str:
+        """The input as it may be shown: an address without its secrets."""
+        return without_secrets(self.input)
 
 
 def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bool = False) -> list[Job]:
@@ -245,17 +251,11 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
             continue
         name = _identity(job.output)
         if name in written:
-            both = f"'{_shown(written[name])}' and '{_shown(job.input)}'"
+            both = f"'{without_secrets(written[name])}' and '{job.shown}'"
             raise ConfigError(f"{both} would both be written to '{job.output}'")
         if name in read and read[name] != job.input:
-            raise ConfigError(f"the result of '{_shown(job.input)}' would replace the input '{read[name]}'")
+            raise ConfigError(f"the result of '{job.shown}' would replace the input '{read[name]}'")
         written[name] = job.input
-
-
-def _shown(path: str) -> str:
-    """A path as it is; of an address, which may hold a password, host and file only."""
-    address = urlsplit(path)
-    return f"{address.scheme}://{address.hostname}{address.path}" if "://" in path else path
 
 
 def _make_folder(folder: Path) -> None:

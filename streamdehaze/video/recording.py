@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
 import av
 import av.error
 
+from streamdehaze.address import without_secrets
 from streamdehaze.errors import SourceError
 from streamdehaze.video.media import demux
 
 _PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,srt"
 """A playlist names further addresses; none of them may be a file of this machine."""
 _SILENCE_SECONDS = 10.0
-_SECRETS = re.compile(r"//[^/@\s]*@|\?.*$")
 
 
 def record(address: str, path: Path, frames: int) -> float:
@@ -32,7 +31,7 @@ def record(address: str, path: Path, frames: int) -> float:
     Raises:
         SourceError: if nothing answers, or nothing comes for ten seconds; the address is shown without its secrets.
     """
-    shown = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", address)
+    shown = without_secrets(address)
     options = {"protocol_whitelist": _PROTOCOLS, "rtsp_transport": "tcp"}
     if not address.startswith("rtsp"):
         del options["rtsp_transport"]

@@ -269,6 +269,7 @@ class FileSource:
         except av.error.FFmpegError as error:
             log.debug("%s: %s", self.name, error)
             pictures = []
+            self._clock.skip()
             self._note_damage()
         timed = self._clock.place(pictures, last=last)
         if self._deinterlacer is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from streamdehaze.live.address import without_secrets
+from streamdehaze.address import without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,7 +12,6 @@ from streamdehaze.live.view import Pair
 from streamdehaze.video.rgb import RgbArray, RgbConverter
 
 Side = Literal["both", "clear", "hazy"]
-SIDES: tuple[Side, ...] = get_args(Side)
 WIDTHS = (320, 480, 640, 960, 1280, 1920)
 """Pixels a picture is wide; a few, so that viewers share them."""
 STREAM_QUALITY, SNAPSHOT_QUALITY = 80, 95

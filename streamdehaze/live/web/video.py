@@ -97,7 +97,7 @@ class VideoFeed:
     def join(self, queue: VideoQueue) -> None:
         """Put all packets from the next keyframe on into `queue`."""
         self._viewers.add(queue)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     def leave(self, queue: VideoQueue) -> bool:
@@ -108,6 +108,13 @@ class VideoFeed:
         return not self._viewers
 
     async def _run(self) -> None:
+        try:
+            await self._feed()
+        finally:  # the camera is gone, or its pictures cannot be encoded
+            for viewer in self._viewers:
+                viewer.ended.set()
+
+    async def _feed(self) -> None:
         loop, seen, view = asyncio.get_running_loop(), 0, None
         while (camera := self._pipeline.cameras.get(self._name)) is not None:
             if camera.view is not view:
@@ -129,6 +136,8 @@ class VideoQueue:
     def __init__(self) -> None:
         self._packets: asyncio.Queue[Packet[Any]] = asyncio.Queue(_QUEUE_PACKETS)
         self._waits_for_keyframe = True
+        self.ended = asyncio.Event()
+        """Set when nothing more comes, or nobody listens."""
 
     def put(self, packet: Packet[Any]) -> None:
         """Add the next packet."""
@@ -182,7 +191,6 @@ class VideoSessions:
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        ended = asyncio.Event()
         key = (name, min(width_of(width), MAXIMUM_WIDTH))
         queue = VideoQueue()
         try:
@@ -202,22 +210,20 @@ class VideoSessions:
         @peer.on("connectionstatechange")
         def changed() -> None:
             if peer.connectionState in ("failed", "closed", "disconnected"):
-                ended.set()
+                queue.ended.set()
 
-        task = asyncio.create_task(self._keep(peer, key, feed, queue, ended))
+        task = asyncio.create_task(self._keep(peer, key, feed, queue))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         local = peer.localDescription
         return Offer(sdp=local.sdp, type=local.type)
 
-    async def _keep(
-        self, peer: Any, key: tuple[str, int], feed: VideoFeed, queue: VideoQueue, ended: asyncio.Event
-    ) -> None:
+    async def _keep(self, peer: Any, key: tuple[str, int], feed: VideoFeed, queue: VideoQueue) -> None:
         try:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(ended.wait(), _CONNECT_SECONDS)
+                await asyncio.wait_for(queue.ended.wait(), _CONNECT_SECONDS)
             if peer.connectionState == "connected":
-                await ended.wait()
+                await queue.ended.wait()
         finally:
             if feed.leave(queue):
                 self._feeds.pop(key, None)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.video.durable import sync_file, sync_folder
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
@@ -155,11 +156,14 @@ class SequenceSink:
         Raises:
             SinkError: if no frame came.
         """
-        if self._next == 1:
+        if not self._written:
             raise SinkError(f"no frame reached '{self.path}', so it was not written")
         try:
+            for part in self._written:
+                sync_file(part)
             for part, file in self._written.items():
                 os.replace(part, file)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
+from streamdehaze.video.durable import rename_durably, sync_file
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
@@ -87,7 +88,8 @@ class PictureSink:
         try:
             if not self._overwrite and self.path.exists():
                 raise SinkError(f"'{self.path}' exists already; use --overwrite to replace it")
-            os.replace(self._part, self.path)
+            sync_file(self._part)
+            rename_durably(self._part, self.path)
         except OSError as error:
             raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
         finally:
