@@ -235,7 +235,7 @@ def test_a_stream_is_recorded_as_it_is_and_measured(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         assert "64×48" in result.output
         result = CliRunner().invoke(
-            main, ["bench", f"{address.replace('//', '//me:secret@')}/gone.mp4", *arguments[2:]]
+            main, ["bench", f"{address.replace('//', '//me:p@secret@')}/gone.mp4", *arguments[2:]]
         )
         assert result.exit_code == 1
         assert "127.0.0.1" in result.output

@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import psutil
 import pytest
 
@@ -22,8 +26,14 @@ from clips import Clip
 from quick_engine import quick_dehazer
 from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
 from streamdehaze.errors import ConfigError
+from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
+from streamdehaze.live.encoded import Encoded
+from streamdehaze.live.encoder import PictureFormat
+from streamdehaze.live.muxer import Muxer
+from streamdehaze.live.sink import LiveSink
 from streamdehaze.live.target import SinkTarget
+from streamdehaze.live.timeline import TICK
 
 
 @contextmanager
@@ -223,6 +233,43 @@ def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, 
             assert not camera.status().sinks[0].connected
     assert max(b - a for a, b in pairwise(arrivals)) < 3, "no frame waited for it"
     assert not psutil.Process().children()
+
+
+def test_every_frame_there_is_no_room_for_is_counted(tmp_path: Path) -> None:
+    drops: Counter[str] = Counter()
+    sink = LiveSink(
+        SinkTarget.of(str(tmp_path / "clear.mkv"), "gate"), "gate", segment_seconds=10, segment_bytes=None,
+        sound=lambda: None, drop=lambda reason, count: drops.update({reason: count}), written=lambda *_: None,
+    )  # fmt: skip
+    frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8))
+    encoder = PictureFormat("libx264", frame, Fraction(25), None)
+    for number in range(12):  # a megabyte each, and nobody writes them: there is room for eight
+        sink.offer(Encoded(bytes(1 << 20), number, number, 1, TICK, number % 8 == 0, encoder))
+    assert sum(drops.values()) == 9 + 3  # all but the new one that comes as a keyframe
+    assert drops["sink_full"] == 9
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
+def test_every_frame_comes_out_of_the_encoder_at_once(codec: str) -> None:
+    frames = [replace(Frame.from_array(np.full((48, 64, 3), 8 * n, np.uint8)), pts=3600 * n) for n in range(12)]
+    encoder = PictureFormat(codec, frames[0], Fraction(25), None)
+    for number, frame in enumerate(frames):
+        (packet,) = encoder.encode(frame, float(number), keyframe=number == 6)
+        assert (packet.pts, packet.arrival) == (3600 * number, float(number))
+        assert packet.is_keyframe == (number in (0, 6))
+    assert encoder.flush() == []
+
+
+def test_what_could_not_be_finished_in_time_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Muxer, "close", lambda self: time.sleep(3))  # a disk that hangs
+    config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(f"{tmp_path}/clear.mkv",))
+    pipeline = LivePipeline([config], dehazer=quick_dehazer())
+    pipeline.start()
+    wait_until(lambda: any(sink.connected for sink in pipeline.cameras["gate"].status().sinks), 20, "it is written")
+    assert not pipeline.stop(1.0)
+    assert "gate: its files and streams could not be finished in" in caplog.text
 
 
 def test_a_transport_stream_over_udp(tmp_path: Path) -> None:

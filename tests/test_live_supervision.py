@@ -418,6 +418,8 @@ def test_waiting_for_a_camera_ends_when_it_is_stopped() -> None:
 
 
 def test_run_refuses_a_camera_and_names_the_command_for_it(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["run", "rtsp://me:secret@192.0.2.7/", "-o", str(tmp_path / "x.mkv")])
+    arguments = ["run", "-v", "rtsp://me:secret@192.0.2.7/?key=secret", "-o", str(tmp_path / "x.mkv")]
+    result = CliRunner().invoke(main, [*arguments, "--report", str(tmp_path / "report.json")])
     assert result.exit_code == 1
+    assert "secret" not in result.output + (tmp_path / "report.json").read_text()
     assert "rtsp://192.0.2.7/ is a live stream, which has no end; use 'streamdehaze live'" in result.output

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -389,6 +390,29 @@ def test_video_needs_an_offer_of_one_video_and_leaves_no_session(server: WebServ
     sdp = asyncio.run(_audio_offer())
     assert client.post("/cameras/north/video", json={"sdp": sdp, "type": "offer"}).status_code == 422
     assert "streamdehaze_viewers 0.0" in client.get("/metrics").text
+
+
+def test_video_goes_on_when_its_camera_comes_back_and_ends_for_those_who_watched_it(
+    pipeline: RenderedPipeline,
+) -> None:
+    pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
+    from streamdehaze.live.web.video import VideoFeed, VideoQueue
+
+    async def watch() -> None:
+        cameras = dict(pipeline.cameras)
+        feed, before, after = VideoFeed(pipeline, "north", 320, pool), VideoQueue(), VideoQueue()
+        feed.join(before)
+        assert (await asyncio.wait_for(before.get(), 10)).is_keyframe
+        del pipeline.cameras["north"]
+        await asyncio.wait_for(before.ended.wait(), 10)
+        pipeline.cameras.update(cameras)
+        feed.join(after)
+        assert (await asyncio.wait_for(after.get(), 10)).is_keyframe
+        feed.leave(before)
+        feed.leave(after)
+
+    with ThreadPoolExecutor(2) as pool:
+        asyncio.run(watch())
 
 
 async def _audio_offer() -> str:
