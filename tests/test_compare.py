@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image, ImageOps
 
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, SinkError, SourceError
@@ -137,6 +138,47 @@ def test_two_photos_are_compared(tmp_path: Path) -> None:
     both = cv2.imread(str(tmp_path / "both.png"), 0)
     assert both.shape == (90, 320)
     assert (np.median(both[:, :160]), np.median(both[:, 160:])) == (60, 180)
+
+
+def _halves(width: int = 96, height: int = 64) -> np.ndarray:
+    """A dark left half and a bright right one."""
+    picture = np.full((height, width, 3), 40, np.uint8)
+    picture[:, width // 2 :] = 200
+    return picture
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turned_videos_are_compared_as_players_show_them(tmp_path: Path, quarters: int) -> None:
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        video = container.add_stream("libx264", 25, options={"crf": "10"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.set_display_rotation(90 * quarters)
+        for _ in range(3):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(_halves(), "rgb24")))
+        container.mux(video.encode(None))
+    path = tmp_path / "phone.mp4"
+    compare(path, path, tmp_path / "both.png", labels=("", ""), divider=0)
+    compare(path, path, tmp_path / "both.mp4", labels=("", ""), divider=0)
+    wanted = np.rot90(_halves(), quarters)[..., 0].astype(float)
+    for shown in (cv2.imread(str(tmp_path / "both.png"), 0), _frames(tmp_path / "both.mp4")[0][0]):
+        assert shown.shape == wanted.shape
+        difference = np.abs(shown - wanted)
+        assert np.median(difference) < 8
+        assert (difference > 40).mean() < 0.1  # where the halves meet, and the divider
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_photos_are_compared_as_viewers_show_them(tmp_path: Path, orientation: int) -> None:
+    pixels = np.zeros((48, 80, 3), np.uint8)
+    pixels[:24, :40], pixels[:24, 40:], pixels[24:, :40] = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(photo, exif=exif)
+    compare(photo, photo, tmp_path / "both.png", labels=("", ""), mode="side-by-side")
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(photo)))
+    both = np.asarray(Image.open(tmp_path / "both.png").convert("RGB"))
+    np.testing.assert_array_equal(both[:, : wanted.shape[1]], wanted)
 
 
 def test_a_smaller_second_is_scaled_and_another_shape_refused(clips: tuple[Path, Path], tmp_path: Path) -> None:

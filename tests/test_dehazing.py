@@ -151,3 +151,27 @@ def test_wrong_options_are_named() -> None:
         Dehazer(engine=HalvingEngine(), network_size=250)
     with pytest.raises(ValueError, match="uint8 or uint16, not float64"):
         Dehazer(engine=HalvingEngine())(np.zeros((8, 8, 3)))
+
+
+class Tinting:
+    """An engine whose answer is redder than what it sees."""
+
+    name = "tinting"
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        return hazy * np.array([0.9, 0.6, 0.5], np.float32)[:, None, None]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_black_and_white_film_stays_so(exact: bool) -> None:
+    y = np.random.default_rng(1).integers(40, 220, (96, 128), dtype=np.uint8)
+    neutral = np.full((48, 64), 128, np.uint8)
+    grey = Frame((y, neutral, neutral), 128, 96, PixelFormat.parse("yuv420p"))
+    pink = Frame((y, neutral, np.full_like(neutral, 150)), 128, 96, PixelFormat.parse("yuv420p"))
+    clear, tinted = Dehazer(engine=Tinting(), exact=exact).process([grey, pink])
+    assert float(np.abs(clear.planes[0].astype(float) - y).mean()) > 10
+    assert all(np.abs(plane.astype(int) - 128).max() <= 1 for plane in clear.planes[1:])
+    assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour the network gives them"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
-from clips import Clip, copy_through, other_packets, video_ticks, video_times
+from clips import Clip, copy_through, noise_picture, other_packets, video_ticks, video_times
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
 from streamdehaze.video.hdr import LightLevels, light_levels
 
@@ -134,10 +137,67 @@ def test_what_the_container_refuses_is_named_in_one_warning(tmp_path: Path, capl
     assert len(other_packets(tmp_path / "out.avi")["1 audio aac"]) == len(other_packets(source)["1 audio aac"])
 
 
-def test_aspect_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ending", "codec"), [("webm", "auto"), ("mkv", "ffv1"), ("avi", "ffv1")])
+def test_aspect_that_cannot_be_written_is_named(tmp_path: Path, ending: str, codec: str) -> None:
     source = Clip(aspect=Fraction(4, 3)).write(tmp_path / "in.mp4")
-    sink = copy_through(source, tmp_path / "out.webm")
+    sink = copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec=codec))
     assert "sample aspect ratio 4:3" in sink.dropped
+    with av.open(str(tmp_path / f"out.{ending}")) as after:
+        assert after.streams.video[0].sample_aspect_ratio in (None, 0, 1)
+
+
+def test_sound_survives_in_mxf(tmp_path: Path) -> None:
+    source = Clip(
+        codec="mpeg2video", time_base=Fraction(1, 25), pts=range(24), audio="pcm_s16le", options={"bf": "0"}
+    ).write(tmp_path / "in.mxf")
+    assert copy_through(source, tmp_path / "out.mxf").dropped == []
+    sizes = [sum(len(p[2]) for p in chain(*other_packets(tmp_path / f"{n}.mxf").values())) for n in ("in", "out")]
+    assert sizes[0] == sizes[1] > 0
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_second_video_with_b_frames_keeps_its_times(
+    tmp_path: Path, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        videos = [container.add_stream("libx264", 25, options={"bf": "2", "g": "12"}) for _ in range(2)]
+        for video in videos:
+            video.width, video.height, video.pix_fmt, video.time_base = 64, 48, "yuv420p", Fraction(1, 1000)
+        for number in range(24):
+            for video in videos:
+                picture = noise_picture((64, 48), "yuv420p", number)
+                picture.pts, picture.time_base = 40 * number, Fraction(1, 1000)
+                container.mux(video.encode(picture))
+        for video in videos:
+            container.mux(video.encode(None))
+    copy_through(source, tmp_path / f"out.{ending}")
+    times = []
+    for path in (source, tmp_path / f"out.{ending}"):
+        with av.open(str(path)) as container:
+            second = container.streams.video[1]
+            times.append([p.pts * p.time_base for p in container.demux(second) if p.pts is not None])
+    assert times[0] == times[1]
+    assert "backwards" not in caplog.text
+
+
+def test_a_tag_of_transparency_goes_with_the_transparency(tmp_path: Path) -> None:
+    source = Clip(codec="libvpx-vp9", time_base=Fraction(1, 1000), pts=range(0, 400, 40),
+                  video_metadata={"alpha_mode": "1"}).write(tmp_path / "in.webm")  # fmt: skip
+    sink = copy_through(source, tmp_path / "out.webm")
+    assert any(lost.startswith("transparency") for lost in sink.dropped)
+    with av.open(str(tmp_path / "out.webm")) as after:
+        assert "alpha_mode" not in {key.lower() for key in after.streams.video[0].metadata}
+
+
+def test_pictures_with_exif_in_a_video_pass(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = io.BytesIO()
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(photo, "JPEG", exif=exif)
+    (tmp_path / "in.mjpeg").write_bytes(5 * photo.getvalue())
+    copy_through(tmp_path / "in.mjpeg", tmp_path / "out.avi")
+    assert len(video_times(tmp_path / "out.avi")) == 5
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,12 @@ from streamdehaze.errors import SinkError
 
 _PATH = click.Path(path_type=Path)
 _HALF = click.option("--half", is_flag=True, help="Store 16-bit numbers: half the size.")
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace TARGET if it exists.")
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists already; use --overwrite to replace it")
 
 
 @click.group(name="checkpoint")
@@ -35,8 +41,10 @@ def show(checkpoint: str) -> None:
 @click.argument("source")
 @click.argument("target", type=_PATH)
 @_HALF
-def convert(source: str, target: Path, half: bool) -> None:
+@_OVERWRITE
+def convert(source: str, target: Path, half: bool, overwrite: bool) -> None:
     """Write SOURCE as safetensors to TARGET; the authors' files (.pk, .pth) are read without unpickling code."""
+    _refuse_existing(target, overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
 
     checkpoint = read_checkpoint(find_checkpoint(source))
@@ -54,8 +62,10 @@ def convert(source: str, target: Path, half: bool) -> None:
     "--noise", type=click.FloatRange(min=0), default=0.0, show_default=True, help="To break the symmetry: 0.01."
 )
 @_HALF
-def widen(source: str, target: Path, width: int, noise: float, half: bool) -> None:
+@_OVERWRITE
+def widen(source: str, target: Path, width: int, noise: float, half: bool, overwrite: bool) -> None:
     """Write a wider network that computes what SOURCE does, to train on from."""
+    _refuse_existing(target, overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.widen import widen as widened
 
@@ -69,8 +79,10 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool) -> No
 @click.argument("sources", nargs=-1, required=True)
 @click.argument("target", type=_PATH)
 @_HALF
-def average(sources: tuple[str, ...], target: Path, half: bool) -> None:
+@_OVERWRITE
+def average(sources: tuple[str, ...], target: Path, half: bool, overwrite: bool) -> None:
     """Write the mean of the weights of SOURCES to TARGET."""
+    _refuse_existing(target, overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.average import average_checkpoints
 

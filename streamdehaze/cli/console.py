@@ -81,6 +81,7 @@ class RunProgress:
         self._next_line = time.perf_counter() + LINE_SECONDS
         share = ""
         if self._frames:
-            left = (self._frames - done) / statistics.fps if statistics.fps else 0.0
-            share = f" of {self._frames} ({done / self._frames:.0%}), about {left:.0f} s left"
+            share = f" of {self._frames} ({done / self._frames:.0%})"
+            if statistics.fps:
+                share += f", about {(self._frames - done) / statistics.fps:.0f} s left"
         self._console.print(f"{self._name}: {done} frames{share}, {statistics.fps:.1f} fps; {load}", soft_wrap=True)

@@ -50,7 +50,7 @@ def command(
     trace: Path | None,
     grid: Path | None,
 ) -> None:
-    """Score a checkpoint on DATA: pairs of hazy and clear pictures or videos, pictures with depth, or hazy ones alone.
+    """Score a checkpoint on DATA: a folder of hazy and clear pictures, of pictures with depth, or of hazy ones.
 
     PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for what became visible; for videos the error along
     the true motion beside the truth's own, what dehazing adds to still pixels, and the wobble of the brightness, in
@@ -63,11 +63,14 @@ def command(
     try:
         from streamdehaze.evaluation import Extremes, evaluate
         from streamdehaze.evaluation.trace import plot_trace
+        from streamdehaze.training.picture import PICTURE_SUFFIXES
     except ModuleNotFoundError as error:
         raise click.ClickException(f"evaluation needs {error.name}: pip install 'streamdehaze[train]'") from None
     for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
         if output is not None and not output.absolute().parent.is_dir():
             raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")
+    if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
+        raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes = Extremes()
     with (
         Dehazer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("streamdehaze")
 
 
+_LONGEST_SECONDS = 366 * 24 * 3600
+
+
 def seconds(text: str) -> float:
     """Seconds of "90", "1.5", "1:30" or "0:01:30.5"."""
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text)
     if match is None:
         raise click.BadParameter(f"'{text}' is not a time; write seconds (90, 1.5) or H:MM:SS (0:01:30).")
     hours, minutes, rest = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    total = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    if total > _LONGEST_SECONDS:
+        raise click.BadParameter(f"'{text}' is more than a year.")
+    return total
 
 
 def size_bytes(text: str) -> int:
@@ -109,7 +116,7 @@ def every(text: str) -> int | Literal["auto"]:
     "--encoder-option", type=key_value, multiple=True, metavar="KEY=VALUE", help="Any further option of the encoder."
 )
 @click.option("--pixel-format", help="FFmpeg's name; by default the input's.")
-@click.option("--container", help="FFmpeg's name, where the output's ending does not say it (yuv4mpegpipe on a pipe).")
+@click.option("--container", help="FFmpeg's name, where the output's ending does not say it; of a pipe Matroska.")
 @click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
 @click.option("--start", type=seconds, metavar="TIME", help="Begin here; all streams are cut alike.")
 @click.option("--end", type=seconds, metavar="TIME", help="End here.")
@@ -268,4 +275,6 @@ def _write_report(path: Path, outcomes: list[dict[str, Any]]) -> None:
         partial.write_text(json.dumps({"jobs": outcomes}, indent=2) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise ConfigError(f"the report cannot be written to '{path}': {error.strerror}") from error

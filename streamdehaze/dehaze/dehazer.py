@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import affine, exact
+from streamdehaze.dehaze.inference import infer
 from streamdehaze.dehaze.lookahead import Held, LookAhead
 from streamdehaze.dehaze.temporal import Every, Sight, StateDict, Steady, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
-from streamdehaze.errors import ConfigError, EngineError
+from streamdehaze.errors import ConfigError
 from streamdehaze.frame import ColorSpec, FloatArray, Frame
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
@@ -213,10 +214,7 @@ class Dehazer:
         start = 0
         for end in range(1, len(pictures) + 1):
             if end == len(pictures) or pictures[end].shape != pictures[start].shape:
-                batch = self.engine.infer(np.stack(pictures[start:end]))
-                if not np.isfinite(batch).all():
-                    raise EngineError(f"the engine '{self.engine.name}' gave values that are not finite numbers")
-                clear.extend(batch)
+                clear.extend(infer(self.engine, np.stack(pictures[start:end])))
                 start = end
         return clear
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamdehaze.dehaze import Dehazer, affine
+from streamdehaze.dehaze.inference import infer
 from streamdehaze.dehaze.temporal import Sight
-from streamdehaze.errors import EngineError, StreamDehazeError
+from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import FloatArray, Frame, PixelFormat
 from streamdehaze.live.adapt import Adapt, Level
 from streamdehaze.live.intake import Intake, LiveFrame
@@ -180,11 +181,7 @@ class Worker:
         return clear
 
     def _infer(self, pictures: list[FloatArray]) -> FloatArray:
-        engine = self._dehazer.engine
-        clear = engine.infer(np.stack(pictures))
-        if not np.isfinite(clear).all():
-            raise EngineError(f"the engine '{engine.name}' gave values that are not finite numbers")
-        return clear
+        return infer(self._dehazer.engine, np.stack(pictures))
 
 
 def _small(frame: Frame, network_size: int) -> tuple[FloatArray, FloatArray]:

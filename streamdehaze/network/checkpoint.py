@@ -26,16 +26,18 @@ class Checkpoint:
     """Tensors under the authors' names, without the `module.` of their files."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Facts as text: architecture, width, deconv, training data, recipe, scores."""
+    name: str = "the checkpoint"
+    """To show: its file."""
 
     @property
     def width(self) -> int:
         """Channels of the first stage, read off the weights."""
         first = self.state.get("down1.1.weight")
         if first is None:
-            raise CheckpointError("the checkpoint is not an AECR-Net: it has no tensor 'down1.1.weight'")
+            raise CheckpointError(f"{self.name} is not an AECR-Net: it has no tensor 'down1.1.weight'")
         if first.dim() != 4 or len(first) < 2 or len(first) % 2:
             shape = "x".join(map(str, first.shape)) or "one number"
-            raise CheckpointError(f"the checkpoint is not an AECR-Net: its tensor 'down1.1.weight' is {shape}")
+            raise CheckpointError(f"{self.name} is not an AECR-Net: its tensor 'down1.1.weight' is {shape}")
         return len(first)
 
     @property
@@ -62,10 +64,10 @@ class Checkpoint:
             if keys
         ]
         if faults:
-            raise CheckpointError(f"the checkpoint does not fit AECR-Net of width {self.width}; {'; '.join(faults)}")
+            raise CheckpointError(f"{self.name} does not fit AECR-Net of width {self.width}; {'; '.join(faults)}")
         broken = [key for key, value in self.state.items() if not value.isfinite().all()]
         if broken:
-            raise CheckpointError(f"the checkpoint holds numbers that are not finite, in {', '.join(broken[:4])}")
+            raise CheckpointError(f"{self.name} holds numbers that are not finite, in {', '.join(broken[:4])}")
         network.load_state_dict({key: value.float() for key, value in self.state.items()})
         return network.eval()
 
@@ -93,7 +95,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            return Checkpoint(state, file.metadata() or {})
+            return Checkpoint(state, file.metadata() or {}, str(path))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file ({error})") from error
 
@@ -118,8 +120,8 @@ def _read_pickle(path: Path) -> Checkpoint:
             f"{path} is refused: it is not a plain file of weights and reading it could run foreign code"
         ) from error
     except Exception as error:  # a damaged pickle calls what it may with anything: no list holds all that comes of it
-        raise CheckpointError(f"{path} is not a whole PyTorch checkpoint ({error})") from error
-    return Checkpoint(_find_state(content, path), {"architecture": "aecrnet", "imported_from": path.name})
+        raise CheckpointError(f"{path} is not a whole PyTorch checkpoint ({type(error).__name__}: {error})") from error
+    return Checkpoint(_find_state(content, path), {"architecture": "aecrnet", "imported_from": path.name}, str(path))
 
 
 def _find_state(content: object, path: Path) -> dict[str, Tensor]:
@@ -176,7 +178,7 @@ def write_checkpoint(
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        raise SinkError(f"{path} cannot be written ({error})") from error
+        raise SinkError(f"{path} cannot be written ({error.strerror or error})") from error
     finally:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)

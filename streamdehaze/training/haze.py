@@ -38,7 +38,7 @@ class HazeConfig(BaseModel):
     """Share whose fog has patches; much of it teaches blotches on walls and tables."""
     patches: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Largest relative change of the thickness by patches."""
-    unseen: Shares = (0.03, 0.12)
+    unseen: Shares = (0.06, 0.35)
     """Transmission up to which the picture is left as it is seen, and from which on it is restored."""
     airlight: Range = (0.4, 1.15)
     """A: brightness of the haze itself; above 1 it is overexposed, which makes it 1."""
@@ -48,8 +48,10 @@ class HazeConfig(BaseModel):
     """Share whose airlight is not grey."""
     tint: Annotated[float, Field(ge=0, lt=1)] = 0.12
     """Largest relative tint of a channel; a grey airlight has up to a tenth of it."""
-    slope: Share = 0.1
+    slope: Share = 0.3
     """Share whose airlight changes over the picture, as towards the sun."""
+    steepness: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Largest relative change of it at a corner."""
     glow: Share = 0.0
     """Share that is night: little airlight, and the halos of lamps in its place."""
     noise: Annotated[float, Field(ge=0, lt=1)] = 0.008
@@ -93,7 +95,7 @@ class Haze:
         tint = config.tint if rng.random() < config.tinted else config.tint / 10
         colour = level * (1 + rng.uniform(-tint, tint, 3))
         sloped = rng.random() < config.slope
-        corners = 1 + rng.uniform(-0.1, 0.1, (2, 2, 1)) if sloped else np.ones((1, 1, 1))
+        corners = 1 + rng.uniform(-config.steepness, config.steepness, (2, 2, 1)) if sloped else np.ones((1, 1, 1))
         night = rng.random() < config.glow
         patched = rng.random() < config.uneven
         clear = rng.random() < config.clear

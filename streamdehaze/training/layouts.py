@@ -140,6 +140,8 @@ def find_pictures(folder: Path) -> Iterator[Path]:
         SourceError: if there is no such folder.
     """
     if not folder.is_dir():
+        if folder.exists():
+            raise SourceError(f"{folder} is a file; name a folder of pictures")
         raise SourceError(f"there is no folder {folder}")
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _OTHER_FOLDERS)

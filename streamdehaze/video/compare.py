@@ -18,6 +18,7 @@ from streamdehaze.video.montage import side_by_side, split_screen
 from streamdehaze.video.picture import PictureSink, is_picture
 from streamdehaze.video.protocols import Sink, Source
 from streamdehaze.video.rgb import RgbConverter
+from streamdehaze.video.upright import upright
 
 Mode = Literal["split", "side-by-side"]
 
@@ -36,6 +37,7 @@ class Comparison:
     Each frame of the first is shown with the frame of the second that is on screen at that time, so different
     frame rates and dropped frames stay in step. Time counts from each one's first frame, for containers start their
     clocks at different numbers. The second is scaled to the first one's size; after its end its last frame stays.
+    Both are shown upright, as players turn them.
 
     Args:
         first, second: stay the caller's to close.
@@ -74,7 +76,7 @@ class Comparison:
 
     @property
     def info(self) -> VideoInfo:
-        """The first one's, with the montage's width."""
+        """The first one's, with the width of a montage of pictures that need no turning."""
         return self._info
 
     def __iter__(self) -> Iterator[Frame]:
@@ -82,7 +84,10 @@ class Comparison:
         size = self._first.info.width, self._first.info.height
         convert_first, convert_second = RgbConverter(*size), RgbConverter(*size)
         for time, frame, other in self._chosen():
-            pictures = [convert_first(frame), convert_second(other)]
+            pictures = [
+                upright(convert_first(frame), frame, self._first),
+                upright(convert_second(other), other, self._second),
+            ]
             if self._mode == "side-by-side":
                 montage = side_by_side(pictures, self._labels)
             else:

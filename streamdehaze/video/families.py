@@ -59,7 +59,7 @@ _SOFTWARE = (
     Encoder("libvpx", "crf", 10, "cpu-used", "5",
             {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"}),
     Encoder("libvpx-vp9", "crf", 24, "cpu-used", "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
-    Encoder("ffv1", options={"level": "3", "slicecrc": "1"}, writes_aspect=True),
+    Encoder("ffv1", options={"level": "3", "slicecrc": "1"}),
     Encoder("prores_ks", interlaces=True),
     Encoder("dnxhd", interlaces=True),
     Encoder("cfhd"),
@@ -168,8 +168,8 @@ MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
 DROPS_METADATA = frozenset({"mpegts", "mpeg", "vob", "dvd", "yuv4mpegpipe", "gif", "apng"})
 HOLDS_CHAPTERS = MOV_FAMILY | {"matroska", "webm", "nut", "ogg", "asf"}
 HOLDS_ROTATION = MOV_FAMILY | {"matroska", "webm"}
-HOLDS_ASPECT = MOV_FAMILY | {"avi", "mxf", "yuv4mpegpipe"}
-"""Containers in which PyAV gets a sample aspect ratio written (Matroska's would need a field it does not expose)."""
+HOLDS_ASPECT = MOV_FAMILY | {"mxf", "yuv4mpegpipe"}
+"""Containers in which PyAV gets a sample aspect ratio written (Matroska and AVI take it from a field it hides)."""
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})

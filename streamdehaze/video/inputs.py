@@ -218,12 +218,13 @@ def _named(path: str) -> Path:
 def _fill(pattern: str, values: dict[str, str]) -> str:
     known = "it can use " + ", ".join(f"{{{name}}}" for name in values)
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+        fields = [field for field in string.Formatter().parse(pattern) if field[1] is not None]
     except ValueError as error:
         raise ConfigError(f"the output pattern '{pattern}' has a brace without its partner; {known}") from error
-    for name in names:
-        if name not in values:
-            raise ConfigError(f"the output pattern '{pattern}' has the unknown placeholder {{{name}}}; {known}")
+    for _, name, form, conversion in fields:
+        if name not in values or form or conversion:
+            wrong = f"{name}{'!' + conversion if conversion else ''}{':' + form if form else ''}"
+            raise ConfigError(f"the output pattern '{pattern}' has the unknown placeholder {{{wrong}}}; {known}")
     return pattern.format(**values)
 
 

@@ -99,6 +99,10 @@ class Beginning:
             log.warning(message, *values)
 
 
+_ALPHA_MODE = "alpha_mode"
+"""Tag of WebM video whose transparency travels beside it, as a second picture in each block."""
+
+
 class Output:
     """A container with one encoded video and what travels beside it.
 
@@ -169,7 +173,8 @@ class Output:
                 context.sample_aspect_ratio = ratio
             if hasattr(context, "field_order"):  # not before PyAV 18, and so not on Python 3.10
                 context.field_order = self._source.video.codec_context.field_order if picture.interlaced_frame else 1
-            stream.metadata.update(current_metadata(self._source.video.metadata))
+            tags = current_metadata(self._source.video.metadata)
+            stream.metadata.update({key: value for key, value in tags.items() if key.lower() != _ALPHA_MODE})
             if self._source.window.offset:
                 stream.metadata.pop("timecode", None)  # it names the first picture, which was cut off
             stream.disposition = self._source.video.disposition
@@ -219,6 +224,8 @@ class Output:
             lost.append(f"rotation by {original.rotation} degrees")
         if self._source is None:
             return lost
+        if any(key.lower() == _ALPHA_MODE and value == "1" for key, value in self._source.video.metadata.items()):
+            lost.append("transparency (which FFmpeg's decoder of VP8 and VP9 leaves out)")
         aspect = self._source.video.sample_aspect_ratio or 1
         if aspect != 1 and not encoder.writes_aspect and self._format not in HOLDS_ASPECT:
             lost.append(f"sample aspect ratio {aspect.numerator}:{aspect.denominator}")

@@ -21,6 +21,8 @@ from streamdehaze.video.source import FileSource
 log = logging.getLogger("streamdehaze")
 
 _COVERS_IN_HEADER = frozenset({"matroska"})
+_MOST_REORDERED = 16
+"""Pictures a decoder of H.264 or HEVC waits for at most before it shows the first."""
 _NO_TEXT = b"\0\0"
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
@@ -50,6 +52,7 @@ class Passthrough:
         source.collect(self.accepted)
         self._outputs: dict[int, Stream] = {}
         self._earliest_dts: dict[int, int] = {}
+        self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
         self._repaired = False
         self._ends_subtitles = container_format in MOV_FAMILY
@@ -89,8 +92,8 @@ class Passthrough:
 
     def _mend(self, packet: Packet[Any]) -> None:
         """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
-        if packet.dts is None:
-            packet.dts = packet.pts
+        if packet.dts is None and packet.pts is not None:
+            packet.dts = packet.pts - self._lead(packet)
         if packet.dts is None:
             return
         earliest = self._earliest_dts.get(packet.stream_index, packet.dts)
@@ -101,6 +104,18 @@ class Passthrough:
             packet.dts = earliest
             packet.pts = earliest if packet.pts is None else max(packet.pts, earliest)
         self._earliest_dts[packet.stream_index] = packet.dts + self._least_step
+
+    def _lead(self, packet: Packet[Any]) -> int:
+        """Ticks by which a packet without a decoding time is decoded before it is shown.
+
+        Matroska keeps none, so that FFmpeg knows none of the first pictures of a video with B-frames: they come before
+        all that it knows later.
+        """
+        if packet.stream.type != "video":
+            return 0
+        first, count = self._undated.get(packet.stream_index, (packet.pts or 0, 0))
+        self._undated[packet.stream_index] = first, count + 1
+        return (packet.pts or 0) - first + _MOST_REORDERED - count if count < _MOST_REORDERED else 0
 
 
 def _may_stand_still(container_format: str) -> bool:
@@ -178,7 +193,10 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
         for stream in streams:
             copy_stream(stream, output)
         output.start_encoding()
-        output.close()  # MOV and MP4 look at most of it only now
+        if container_format == "mxf":  # which cannot end without a packet
+            close_quietly(output)
+        else:
+            output.close()  # MOV and MP4 look at most of it only now
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", container_format, error)
         close_quietly(output)

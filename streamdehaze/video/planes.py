@@ -104,7 +104,10 @@ def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
     """What hangs on a picture besides its samples, as FFmpeg's structures."""
     # `picture.side_data` would tie picture and container into a cycle, and keep the pixels until Python collects
     # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
-    found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
+    try:
+        found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
+    except ValueError:  # a kind that PyAV has no name for, such as EXIF: then it shows none at all
+        return {}
     return {data.type: bytes(data) for data in found}
 
 

@@ -351,7 +351,10 @@ class FileSource:
 
     def _conclude(self, decoded: int, yielded: int) -> None:
         if decoded == 0 and not self.window.trims:
-            raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded")
+            hint = ""
+            if self.path is None and "mov" in self.container.format.name:
+                hint = "; its index lies at its end, where a pipe cannot go: name the file instead"
+            raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded{hint}")
         if yielded == 0:
             raise SourceError(f"'{self.name}' has no frames between --start and --end")
         if self.damaged:

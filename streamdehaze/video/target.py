@@ -13,6 +13,7 @@ from av.container import OutputContainer
 
 from streamdehaze.errors import SinkError
 from streamdehaze.video.durable import rename_durably, sync_file
+from streamdehaze.video.families import MOV_FAMILY
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ class Target:
         if os.fspath(path) == "-":
             if os.isatty(1):
                 raise SinkError("standard output is a terminal; pipe it to a program, or name a file with -o")
-            return cls(None, _known(container or "matroska"))
+            container = _known(container or "matroska")
+            if container in MOV_FAMILY:
+                raise SinkError(f"{container} cannot be written to a pipe; use --container matroska or mpegts")
+            return cls(None, container)
         target = Path(path)
         refuse_unwritable(target, overwrite, source)
         container = _known(container) if container is not None else _by_ending(target)
@@ -106,5 +110,8 @@ def _by_ending(path: Path) -> str:
             f"'{path}' has {ending}, which no container goes by; use .mp4, .mkv, .mov, .webm, .avi or .ts"
         ) from None
     if container in ("image2", "null"):
-        raise SinkError(f"'{path}' names a picture, not a video; use .mp4, .mkv, .mov, .webm, .avi or .ts")
+        raise SinkError(
+            f"'{path}' names a kind of picture that cannot be written; use .png, .jpg, .tif or .webp, or for a video "
+            ".mp4 or .mkv"
+        )
     return container

@@ -123,7 +123,10 @@ class PictureSource:
         elif image.format in ("WEBP", "AVIF"):
             animated = getattr(image, "n_frames", 1) > 1
         if animated:
-            raise SourceError(f"'{path}' is animated; convert it to a video first: ffmpeg -i '{path}' video.mkv")
+            how = "make a video or a folder of PNGs of it first, ImageMagick's convert does"
+            if image.format != "WEBP":  # which FFmpeg cannot read either
+                how = f"convert it to a video first: ffmpeg -i '{path}' video.mkv"
+            raise SourceError(f"'{path}' is animated; {how}")
         if image.format == "AVIF" and _avif_is_deep(path):
             raise SourceError(f"'{path}' has more than 8 bits a sample; convert it to a 16-bit PNG first")
         if not self._deep and image.mode not in _KEPT_MODES | _WIDENED_MODES:
