@@ -143,6 +143,16 @@ def test_window_after_the_end_says_so(tmp_path: Path) -> None:
         frames_of(source, start=50.0)
 
 
+def test_window_cuts_subtitles_that_reach_out_of_it(tmp_path: Path) -> None:
+    source = Clip(pts=range(0, 100 * 512, 512), subtitles="subrip").write(tmp_path / "in.mkv")
+    with av.open(str(source)) as container:
+        (first, second) = [(p.pts, p.duration) for p in container.demux(subtitles=0) if p.size]
+    assert (first, second) == ((100, 200), (400, 200))
+    copy_through(source, tmp_path / "out.mkv", window={"start": 0.2, "end": 0.52})
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [(p.pts, p.duration) for p in container.demux(subtitles=0) if p.size] == [(0, 100), (200, 120)]
+
+
 def test_window_cuts_chapters(tmp_path: Path) -> None:
     millisecond = Fraction(1, 1000)
     chapters = [

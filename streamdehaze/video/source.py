@@ -306,6 +306,9 @@ class FileSource:
         else:
             if self.window.after(instant, time_base):
                 return True
+            if packet.stream.type == "subtitle" and packet.pts is not None and packet.duration:
+                packet.pts, packet.duration = self.window.cut(packet.pts, packet.duration, time_base)
+                packet.dts = instant = packet.pts
             if self.window.before(instant, time_base):
                 return False
             if packet.pts is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -48,6 +49,15 @@ class Window:
     def after(self, ticks: int, time_base: Fraction) -> bool:
         """Whether an instant lies after the window."""
         return self.end is not None and ticks * time_base >= self.end
+
+    def cut(self, ticks: int, duration: int, time_base: Fraction) -> tuple[int, int]:
+        """Beginning and duration of what of a span lies in the window; unchanged if nothing does."""
+        first, last = ticks, ticks + duration
+        if self.start is not None and self.before(ticks, time_base):
+            first = math.ceil(self.start / time_base)
+        if self.end is not None and self.after(last, time_base):
+            last = math.ceil(self.end / time_base)
+        return (first, last - first) if first < last else (ticks, duration)
 
     def shift(self, ticks: int, time_base: Fraction) -> int:
         """An instant on the clock of the result, to the nearest tick of `time_base`."""
