@@ -95,7 +95,7 @@ class Connection:
         try:
             while True:
                 self._play()
-                if not self.has_pictures and not self.abandoned:
+                if is_file(self._config.url) and not self.has_pictures and not self.abandoned:
                     raise UnusableError(f"not one picture of {self._address.shown} could be decoded")
                 if not self._config.loop or self._abandoned.is_set() or not is_file(self._config.url):
                     break
