@@ -191,6 +191,31 @@ def test_the_bottleneck_is_the_stage_that_worked_longest() -> None:
     assert slow_sink.fps == pytest.approx(30 / slow_sink.seconds)
 
 
+def test_a_system_without_threads_left_is_the_error_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(thread: threading.Thread) -> None:
+        if len(started) == 1:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        really_start(thread)
+
+    really_start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start)
+    sink = ListSink()
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        dehaze_video(CountingSource(50), sink, dehazer=Dehazer(engine=HalvingEngine()))
+    assert sink.aborted
+    assert threads_left() == []
+
+
+def test_a_batch_size_below_one_leaves_nothing() -> None:
+    sink = ListSink()
+    with pytest.raises(ConfigError):
+        dehaze_video(CountingSource(1), sink, dehazer=Dehazer(engine=HalvingEngine()), batch_size=0)
+    assert sink.aborted
+
+
 def test_a_batch_size_below_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch size must be at least 1, not 0"):
         Pipeline(CountingSource(1), Dehazer(engine=HalvingEngine()), ListSink(), batch_size=0)

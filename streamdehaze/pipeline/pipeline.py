@@ -106,9 +106,9 @@ class Pipeline:
                     progress(self.statistics)
         except BaseException as error:  # KeyboardInterrupt, or a progress callback that failed
             self._fail(error)
-        dehaze.join()
-        encode.join()
-        decode.join(_ABANDON_SECONDS)
+        for thread, seconds in ((dehaze, None), (encode, None), (decode, _ABANDON_SECONDS)):
+            if thread.ident is not None:  # the system may have refused to start it
+                thread.join(seconds)
         self.statistics.seconds = time.perf_counter() - self.statistics.started
         if self._complete and isinstance(self._first_error, Cancelled):
             self._first_error = None  # too late: the output is whole and has its final name
