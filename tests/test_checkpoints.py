@@ -160,7 +160,7 @@ def test_names_that_are_not_bundled_get_the_nearest() -> None:
 
 
 def test_every_bundled_checkpoint_has_a_card_and_small_weights() -> None:
-    assert {"aecrnet-s", "aecrnet-m"} <= set(list_checkpoints("aecrnet*"))
+    assert {"aecrnet-s", "aecrnet-m", "aecrnet"} <= set(list_checkpoints("aecrnet*"))
     assert list_checkpoints("nothing*") == []
     for name in list_checkpoints():
         card = model_card(name)
