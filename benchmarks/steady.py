@@ -6,7 +6,7 @@
 "ahead" are the ways that look ahead, as files allow.
 
 1. `--still`: a video of a camera at rest, such as real fog. Change that dehazing adds where the hazy video stands
-   still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.evaluation.stillness`).
+   still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.dehaze.stillness`).
 2. `--rgbd`: a folder of NAME.color.jpg, NAME.depth.png, NAME.pose.txt and camera-intrinsics.txt. It is made hazy by its
    depth; PSNR against the clear truth, and the error along the motion (true one by depth and pose, and DIS flow) as
    ratios to that of the truth itself.

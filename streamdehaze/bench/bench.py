@@ -7,8 +7,10 @@ import itertools
 import os
 import statistics
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ from streamdehaze.bench.clip import draw_clip, first_frames
 from streamdehaze.bench.environment import describe_environment
 from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.bench.timing import Timing, measure
-from streamdehaze.bench.verdict import changes, verdict
+from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.dehaze import Dehazer, affine
 from streamdehaze.dehaze.lookahead import Held, LookAhead
+from streamdehaze.dehaze.stillness import StillnessMeter
 from streamdehaze.dehaze.temporal import Every, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
@@ -28,6 +31,7 @@ from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.video import FileSink, FileSource
 from streamdehaze.video.recording import record
+from streamdehaze.video.rgb import RgbConverter
 
 _FRAMES_IN_MEMORY = 16
 _SPLITS = 50
@@ -69,6 +73,7 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
     environment = describe_environment()
     rows: list[Row] = []
     said: list[tuple[Row, str]] = []
+    flicker: list[str] = []
     with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
         for clip in _clips(plan, Path(folder), told):
             ends = [_row(clip, "decode", _decode(plan, clip, told)), _row(clip, "encode", _encode(plan, clip, told))]
@@ -89,7 +94,10 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
                 label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
                 held_back = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
                 said.append((pipeline, f"{label}: {held_back}"))
-    return BenchReport(environment, rows, [sentence + changes(row, rows) for row, sentence in said])
+                steady_row = next(row for row in found if row.part == "steady pipeline")
+                flicker.append(calmed(label, pipeline, steady_row))
+    verdicts = [sentence + changes(row, rows) for row, sentence in said]
+    return BenchReport(environment, rows, [*verdicts, *filter(None, flicker)])
 
 
 @dataclass(frozen=True)
@@ -238,7 +246,10 @@ class _Case:
         rows = [
             replace(alone, device_ms=self._device_ms(hazy)),
             self._row("frame", lambda: len(dehazer.process([frame])), batch=1),
-            self._row("pipeline", functools.partial(pipeline, dehazer), batch=self._batch),
+            replace(
+                self._row("pipeline", functools.partial(pipeline, dehazer), batch=self._batch),
+                stillness=self._stillness(dehazer),
+            ),
         ]
         run = runs[-1]
         for every in (1, *self._plan.every):
@@ -247,10 +258,28 @@ class _Case:
                 look_ahead=True,
             )  # fmt: skip
             part = "steady pipeline" + (f", every {every}" if every != 1 else "")
-            rows.append(self._row(part, functools.partial(pipeline, steady), batch=self._batch))
+            row = self._row(part, functools.partial(pipeline, steady), batch=self._batch)
+            rows.append(replace(row, stillness=self._stillness(steady)))
         if self._engine.name != self.engine_name:
             raise EngineError(f"{self.engine_name} gave way to {self._engine.name} while it was measured")
         return rows, run
+
+    def _stillness(self, dehazer: Dehazer) -> dict[str, float | None] | None:
+        """What a pipeline adds to a picture that stands still, over the frames that it was measured on."""
+        meter, rgb = StillnessMeter(), RgbConverter()
+        waiting: deque[Frame] = deque()
+
+        def compare(clear_frames: list[Frame]) -> None:
+            for clear in clear_frames:
+                meter.add(rgb(waiting.popleft()), rgb(clear))
+
+        dehazer.reset()
+        with closing(FileSource(self._clip.path, end=self._end())) as source:
+            for frame in source:
+                waiting.append(frame)
+                compare(dehazer.process([frame]))
+        compare(dehazer.flush())
+        return None if meter.stillness is None else asdict(meter.stillness)
 
     def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
         split = getattr(self._engine, "split", None)

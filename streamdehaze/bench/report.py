@@ -32,6 +32,9 @@ class Row:
     timing: Timing
     device_ms: dict[str, float] | None = None
     """Of an engine on a GPU: the median of one call's copy in, computation and copy out there, as trtexec has them."""
+    stillness: dict[str, float | None] | None = None
+    """Of a pipeline: what it adds to a still picture from frame to frame, in 8-bit levels, as
+    `streamdehaze.dehaze.stillness.Stillness` has it; None if there were too few frames."""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -61,6 +64,7 @@ class Row:
             **values,
             **timing,
             **{f"latency_{name}_ms": value for name, value in latencies.items()},
+            **(self.stillness or {}),
             **{f"device_{name.replace(' ', '_')}_ms": value for name, value in (self.device_ms or {}).items()},
             **{f"gpu_{name}": value for name, value in gpu.items()},
         }

@@ -57,3 +57,16 @@ def changes(row: Row, rows: Sequence[Row]) -> str:
         if len(differing) == 1:
             found.append(f"; {differing[0]} gave {other.timing.fps:.1f} fps ({gain:.2f} ×)")
     return "".join(found)
+
+
+def calmed(label: str, pipeline: Row, steady: Row) -> str:
+    """How much less a steady pipeline flickers than one that takes each frame for itself; "" if nothing stood still."""
+    a, b = pipeline.stillness or {}, steady.stillness or {}
+    added = [facts.get("added_change") for facts in (a, b)]
+    wobble = [facts.get("brightness_wobble") for facts in (a, b)]
+    if None in (*added, *wobble):
+        return ""
+    return (
+        f"{label}: each frame for itself, dehazing adds {added[0]:.2f} levels to still pixels from frame to frame and "
+        f"the brightness wobbles by {wobble[0]:.2f}; steady, {added[1]:.2f} and {wobble[1]:.2f}"
+    )

@@ -1,9 +1,9 @@
 """How good a result is: against a truth, without one, and over time."""
 
+from streamdehaze.dehaze.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.evaluate import evaluate
 from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.report import Extremes, Report
-from streamdehaze.evaluation.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
 from streamdehaze.evaluation.visibility import Visibility, visibility
 

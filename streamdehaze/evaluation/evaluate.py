@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.stillness import StillnessMeter
 from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
-from streamdehaze.evaluation.stillness import StillnessMeter
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.frame import Frame
