@@ -32,6 +32,7 @@ import cv2
 import numpy as np
 
 from streamdehaze import Dehazer, open_source
+from streamdehaze.bench.watch import watch
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
 from streamdehaze.evaluation.reprojection import motion_from_depth
@@ -41,7 +42,6 @@ from streamdehaze.frame import Frame
 from streamdehaze.scene import Fog, StreetScene
 from streamdehaze.scene.clip import to_bytes
 from streamdehaze.training.picture import read_picture, to_float
-from streamdehaze.video.rgb import RgbConverter
 
 Shown = tuple[np.ndarray, np.ndarray, MotionField | None]
 """Hazy frame, truth, and true motion to the frame before (or of the street: to the next)."""
@@ -78,13 +78,10 @@ def clear_frames(frames: Iterable[Frame], dehazer: Dehazer) -> Iterator[Frame]:
 
 def still(video: Path, frames: int, dehazers: dict[str, Dehazer]) -> dict[str, StillnessMeter]:
     """Meters of each way on the first frames of a video without a truth."""
-    meters = {name: StillnessMeter() for name in dehazers}
+    meters = {}
     for name, dehazer in dehazers.items():
-        rgb = RgbConverter()
         with closing(open_source(video)) as source:
-            hazy, seen = itertools.tee(itertools.islice(source, frames))
-            for frame, clear in zip(seen, clear_frames(hazy, dehazer), strict=True):
-                meters[name].add(rgb(frame), rgb(clear))
+            meters[name] = watch(itertools.islice(source, frames), dehazer)
     return meters
 
 

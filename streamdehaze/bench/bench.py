@@ -7,7 +7,6 @@ import itertools
 import os
 import statistics
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,9 @@ from streamdehaze.bench.environment import describe_environment
 from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.bench.timing import Timing, measure
 from streamdehaze.bench.verdict import calmed, changes, verdict
+from streamdehaze.bench.watch import watch
 from streamdehaze.dehaze import Dehazer, affine
 from streamdehaze.dehaze.lookahead import Held, LookAhead
-from streamdehaze.dehaze.stillness import StillnessMeter
 from streamdehaze.dehaze.temporal import Every, TemporalFilter
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
@@ -31,7 +30,6 @@ from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.video import FileSink, FileSource
 from streamdehaze.video.recording import record
-from streamdehaze.video.rgb import RgbConverter
 
 _FRAMES_IN_MEMORY = 16
 _SPLITS = 50
@@ -266,20 +264,9 @@ class _Case:
 
     def _stillness(self, dehazer: Dehazer) -> dict[str, float | None] | None:
         """What a pipeline adds to a picture that stands still, over the frames that it was measured on."""
-        meter, rgb = StillnessMeter(), RgbConverter()
-        waiting: deque[Frame] = deque()
-
-        def compare(clear_frames: list[Frame]) -> None:
-            for clear in clear_frames:
-                meter.add(rgb(waiting.popleft()), rgb(clear))
-
-        dehazer.reset()
         with closing(FileSource(self._clip.path, end=self._end())) as source:
-            for frame in source:
-                waiting.append(frame)
-                compare(dehazer.process([frame]))
-        compare(dehazer.flush())
-        return None if meter.stillness is None else asdict(meter.stillness)
+            stillness = watch(source, dehazer).stillness
+        return None if stillness is None else asdict(stillness)
 
     def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
         split = getattr(self._engine, "split", None)

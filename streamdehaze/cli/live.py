@@ -99,7 +99,6 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
                 adapt=config.adapt,
             )
             page = _serve(pipeline, options, token, departure.told)
-            finished = False
             try:
                 departure.has_work = True
                 pipeline.start()

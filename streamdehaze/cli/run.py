@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import re
 import signal
 import threading
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from streamdehaze.cli.console import RunProgress, standard_error
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 
 if TYPE_CHECKING:
@@ -270,11 +269,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _write_report(path: Path, outcomes: list[dict[str, Any]]) -> None:
-    partial = path.with_name(f"{path.name}.part")
     try:
-        partial.write_text(json.dumps({"jobs": outcomes}, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, (json.dumps({"jobs": outcomes}, indent=2) + "\n").encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise ConfigError(f"the report cannot be written to '{path}': {error.strerror}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import CheckpointError, SinkError
 
 if TYPE_CHECKING:
@@ -170,18 +171,10 @@ def write_checkpoint(
         "input": "RGB in [0,1], NCHW, multiples of 4",
         **metadata,
     }
-    partial = path.with_name(f"{path.name}.part")
     try:
-        with open(partial, "wb") as file:  # and not `save_file`, whose files none but their owner may read
-            file.write(save(state, facts))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        write_whole(path, save(state, facts))  # and not `save_file`, whose files none but their owner may read
     except OSError as error:
         raise SinkError(f"{path} cannot be written ({error.strerror or error})") from error
-    finally:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
 
 
 def checkpoint_hash(path: str | os.PathLike[str]) -> str:

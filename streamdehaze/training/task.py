@@ -158,10 +158,11 @@ def check_same_run(saved: dict[str, Any], config: TrainingConfig) -> None:
     """
     if "config" not in saved:
         raise CheckpointError(f"{config.folder} holds the state of another program's run; give this run another name")
+    earlier = _flat(saved["config"])
     for key, now in _flat(config.model_dump(mode="json")).items():
         if key.split(".")[0] in FREE_TO_CHANGE and key != "machine.precision":
             continue
-        before = _flat(saved["config"]).get(key)
+        before = earlier.get(key)
         if before != now:
             raise ConfigError(
                 f"cannot resume: {key} was {before!r} in {config.folder} and is {now!r} now; change it back, "

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError
 from streamdehaze.video.cut import Cut
-from streamdehaze.video.durable import write_whole
 from streamdehaze.video.packets import file_hash
 
 log = logging.getLogger("streamdehaze")

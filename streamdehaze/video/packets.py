@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from streamdehaze.video.durable import rename_durably
+from streamdehaze.durable import rename_durably
 
 _HEAD = struct.Struct("<qqqQB")
 _NO_TIME = -(1 << 63)

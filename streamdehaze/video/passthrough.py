@@ -93,7 +93,7 @@ class Passthrough:
     def _mend(self, packet: Packet[Any]) -> None:
         """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
         if packet.dts is None and packet.pts is not None:
-            packet.dts = packet.pts - self._lead(packet)
+            packet.dts = self._decoding_time(packet, packet.pts)
         if packet.dts is None:
             return
         earliest = self._earliest_dts.get(packet.stream_index, packet.dts)
@@ -105,17 +105,17 @@ class Passthrough:
             packet.pts = earliest if packet.pts is None else max(packet.pts, earliest)
         self._earliest_dts[packet.stream_index] = packet.dts + self._least_step
 
-    def _lead(self, packet: Packet[Any]) -> int:
-        """Ticks by which a packet without a decoding time is decoded before it is shown.
+    def _decoding_time(self, packet: Packet[Any], pts: int) -> int:
+        """When a packet without a decoding time is decoded.
 
         Matroska keeps none, so that FFmpeg knows none of the first pictures of a video with B-frames: they come before
         all that it knows later.
         """
         if packet.stream.type != "video":
-            return 0
-        first, count = self._undated.get(packet.stream_index, (packet.pts or 0, 0))
+            return pts
+        first, count = self._undated.get(packet.stream_index, (pts, 0))
         self._undated[packet.stream_index] = first, count + 1
-        return (packet.pts or 0) - first + _MOST_REORDERED - count if count < _MOST_REORDERED else 0
+        return first - _MOST_REORDERED + count if count < _MOST_REORDERED else pts
 
 
 def _may_stand_still(container_format: str) -> bool:

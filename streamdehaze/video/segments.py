@@ -18,10 +18,10 @@ import av.error
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
+from streamdehaze.durable import sync_file, sync_folder
 from streamdehaze.errors import SinkError, SourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.video.cut import Cut, segment_length
-from streamdehaze.video.durable import sync_file, sync_folder
 from streamdehaze.video.encoder import EncodeOptions, Nowhere, close_quietly, grid_rate
 from streamdehaze.video.families import ONE_ENCODER_RUN
 from streamdehaze.video.joining import join

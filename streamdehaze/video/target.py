@@ -11,8 +11,8 @@ import av
 import av.error
 from av.container import OutputContainer
 
+from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError
-from streamdehaze.video.durable import rename_durably, sync_file
 from streamdehaze.video.families import MOV_FAMILY
 
 

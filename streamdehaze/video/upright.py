@@ -42,7 +42,8 @@ def upright(pixels: Pixels, frame: Frame, source: Source) -> Pixels:
     matrix = display_matrix(frame.opaque) if isinstance(frame.opaque, av.VideoFrame) else None
     if matrix is None:
         return pixels
-    if matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:  # it mirrors from left to right before it turns
-        pixels, matrix = np.fliplr(pixels), (-matrix[0], -matrix[1], matrix[2], *matrix[3:])
-    quarters = round(-math.atan2(matrix[1], matrix[0]) / (math.pi / 2))  # as av_display_rotation_get
+    a, b, _, c, d, *_ = matrix
+    if a * d < b * c:  # it mirrors from left to right before it turns
+        pixels, a, b = np.fliplr(pixels), -a, -b
+    quarters = round(-math.atan2(b, a) / (math.pi / 2))  # as av_display_rotation_get
     return np.ascontiguousarray(np.rot90(pixels, quarters))

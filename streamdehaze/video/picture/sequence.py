@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from streamdehaze.durable import sync_file, sync_folder
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.durable import sync_file, sync_folder
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource

@@ -7,9 +7,9 @@ import logging
 import os
 from pathlib import Path
 
+from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.video.durable import rename_durably, sync_file
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,14 +11,19 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its name, make sure of it, and rename it.
 
     Raises:
-        OSError: if that fails; what was there before stays.
+        OSError: if that fails; what was there before stays, and nothing beside it.
     """
     partial = path.with_name(f"{path.name}.part")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    rename_durably(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        rename_durably(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def rename_durably(partial: Path, path: Path) -> None:
