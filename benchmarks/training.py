@@ -1,9 +1,11 @@
-"""The trainer against the same model's bare forward, backward and step: processor time a step, and its peak memory.
+"""The trainer against the same model's bare forward, backward and step: time a step, and its peak memory.
 
-Pictures and depth are made up; haze is made on the fly in the training process. Both are timed in one run on one
-thread, by processor time; the share of making samples is timed alone.
+Pictures and depth are made up; haze is made on the fly, on a CPU in the training process, for a GPU in `--workers`.
+Both are timed in one run: on a CPU by processor time on one thread, on a GPU by the clock. Making samples is timed
+alone.
 
-    python benchmarks/training.py [WIDTH]... [--precision bf16-mixed]
+    python benchmarks/training.py [WIDTH]... [--precision bf16-mixed] [--size 96x128] [--batch 16] [--steps 20]
+    python benchmarks/training.py 16 32 64 --gpu --size 144x192 --batch 32 --steps 100 [--features VGG19.safetensors]
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import resource
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,11 +22,55 @@ import numpy as np
 import torch
 
 from streamdehaze.training.config import TrainingConfig
+from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
 from streamdehaze.training.dataset import Position
 from streamdehaze.training.run import SampleData, train
 from streamdehaze.training.task import start_network
 
-HEIGHT, WIDTH, BATCH, STEPS, PICTURES = 96, 128, 16, 20, 32
+PICTURES, WARM_UP = 32, 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, and on what."""
+
+    folder: Path
+    width: int
+    size: tuple[int, int]
+    batch: int
+    steps: int
+    precision: str
+    gpu: bool
+    workers: int
+    features: Path | None
+
+    def configuration(self, steps: int) -> TrainingConfig:
+        return TrainingConfig.model_validate(
+            {
+                "name": f"w{self.width}-{steps}",
+                "output": self.folder / "runs",
+                "data": [{"folder": self.folder / "pictures"}],
+                "stages": [{"size": self.size, "batch": self.batch, "steps": steps}],
+                "network": {"width": self.width, "deconv": False, "deformable": False},
+                "loss": {"contrast": 0.1 if self.features else 0, "features": self.features},
+                "machine": {
+                    "accelerator": "gpu" if self.gpu else "cpu",
+                    "devices": 1,
+                    "precision": self.precision,
+                    "threads": 1,
+                    "workers": self.workers,
+                },
+                "in_memory": True,
+                "save_every_steps": 100_000,
+            }
+        )
+
+    def now(self) -> float:
+        """Seconds, of the clock on a GPU and of the processor else."""
+        if not self.gpu:
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
 
 def make_pictures(folder: Path) -> None:
@@ -37,72 +84,85 @@ def make_pictures(folder: Path) -> None:
             cv2.imwrite(str(folder / name), pixels)
 
 
-def configuration(folder: Path, name: str, steps: int, width: int, precision: str) -> TrainingConfig:
-    return TrainingConfig.model_validate(
-        {
-            "name": name,
-            "output": folder / "runs",
-            "data": [{"folder": folder / "pictures"}],
-            "stages": [{"size": [HEIGHT, WIDTH], "batch": BATCH, "steps": steps}],
-            "network": {"width": width, "deconv": False, "deformable": False},
-            "machine": {"accelerator": "cpu", "precision": precision, "threads": 1},
-            "in_memory": True,
-            "save_every_steps": 1000,
-        }
-    )
+def sample_seconds(case: Case) -> float:
+    """Of making a batch, in one process."""
+    data = SampleData(case.configuration(1))
+    data.samples.load()
+    begun = time.process_time()
+    for number in range(5 * case.batch):
+        data.samples[Position(number, *case.size)]
+    return (time.process_time() - begun) / 5
 
 
-def bare_seconds(config: TrainingConfig) -> float:
+def bare_seconds(case: Case) -> float:
     """Of a step: forward, backward, Adam."""
-    network = start_network(config.network).to(memory_format=torch.channels_last).train()
+    device = "cuda" if case.gpu else "cpu"
+    network = start_network(case.configuration(1).network).to(device, memory_format=torch.channels_last).train()
+    contrast = ContrastiveLoss(VGG19Features(case.features)).to(device) if case.features else None
     optimizer = torch.optim.Adam(network.parameters(), 1e-4)
-    hazy = torch.rand(BATCH, 3, HEIGHT, WIDTH).contiguous(memory_format=torch.channels_last)
+    hazy, clear = torch.rand(2, case.batch, 3, *case.size, device=device)
+    hazy = hazy.contiguous(memory_format=torch.channels_last)
+    dtype = torch.float16 if case.precision == "16-mixed" else torch.bfloat16
     begun = 0.0
-    for step in range(STEPS + 5):
-        if step == 5:
-            begun = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.machine.precision == "bf16-mixed"):
+    for step in range(case.steps + WARM_UP):
+        if step == WARM_UP:
+            begun = case.now()
+        with torch.autocast(device, dtype, enabled=case.precision != "32-true"):
             out = network(hazy)
-            loss = torch.nn.functional.l1_loss(out.float(), hazy)
+            loss = torch.nn.functional.l1_loss(out.float(), clear)
+            if contrast:
+                loss = loss + 0.1 * contrast(out, clear, hazy).float()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (time.process_time() - begun) / STEPS
+    return (case.now() - begun) / case.steps
 
 
-def trainer_seconds(folder: Path, width: int, precision: str) -> float:
+def trainer_seconds(case: Case) -> float:
     """Of a step of `train`: the difference of a long and a short run, so that the start does not count."""
     times = []
-    for steps in (5, STEPS + 5):
-        begun = time.process_time()
-        train(configuration(folder, f"w{width}-{steps}", steps, width, precision), restart=True)
-        times.append(time.process_time() - begun)
-    return (times[1] - times[0]) / STEPS
+    for steps in (WARM_UP, case.steps + WARM_UP):
+        begun = case.now()
+        train(case.configuration(steps), restart=True)
+        times.append(case.now() - begun)
+    return (times[1] - times[0]) / case.steps
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("widths", nargs="*", type=int, default=[16, 32])
-    parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed"])
-    arguments = parser.parse_args()
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed", "16-mixed"], default="32-true")
+    parser.add_argument("--size", default="96x128", help="HEIGHTxWIDTH of the samples")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--features", type=Path, help="VGG19's weights: with contrastive regularization")
+    given = parser.parse_args()
     torch.set_num_threads(1)
+    height, width = map(int, given.size.split("x"))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_pictures(folder / "pictures")
-        data = SampleData(configuration(folder, "samples", 1, 16, arguments.precision))
-        data.samples.load()
-        begun = time.process_time()
-        for number in range(5 * BATCH):
-            data.samples[Position(number, HEIGHT, WIDTH)]
-        making = (time.process_time() - begun) / 5
-        print(f"making {BATCH} samples of {WIDTH}x{HEIGHT}: {making * 1000:.0f} ms")
-        for width in arguments.widths:
-            bare = bare_seconds(configuration(folder, "bare", 1, width, arguments.precision))
-            ours = trainer_seconds(folder, width, arguments.precision)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        make_pictures(Path(name) / "pictures")
+        for channels in given.widths:
+            case = Case(
+                Path(name),
+                channels,
+                (height, width),
+                given.batch,
+                given.steps,
+                given.precision,
+                given.gpu,
+                given.workers,
+                given.features,
+            )
+            if channels == given.widths[0]:
+                print(f"making {case.batch} samples of {width}x{height}: {sample_seconds(case) * 1000:.0f} ms")
+            bare, ours = bare_seconds(case), trainer_seconds(case)
+            host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            device = f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if given.gpu else ""
             print(
-                f"width {width}: bare {bare * 1000:.0f} ms a step, trainer {ours * 1000:.0f} ms, "
-                f"throughput ratio {bare / ours:.2f}; peak memory {peak:.0f} MiB"
+                f"width {channels}: bare {bare * 1000:.1f} ms a step, trainer {ours * 1000:.1f} ms, "
+                f"throughput ratio {bare / ours:.2f}; peak memory {host:.1f} GiB{device}"
             )
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("lightning")
 
 import av
 import cv2
+import torch
 
 from streamdehaze.cli import main
 from streamdehaze.network import read_checkpoint
@@ -81,14 +82,19 @@ def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:
     assert len(list((config.folder / "samples").glob("small-*-step0000008.jpg"))) == 2
 
 
-def test_pairs_and_contrast_train_together(tmp_path: Path) -> None:
-    import torch
+@pytest.fixture
+def vgg(tmp_path: Path) -> Path:
+    """VGG19's shapes with weights from a seed."""
     from safetensors.torch import save_file
     from torchvision.models import vgg19
 
     torch.manual_seed(0)
-    vgg = tmp_path / "vgg.safetensors"
-    save_file(vgg19(weights=None).features[:29].state_dict(), vgg)
+    path = tmp_path / "vgg.safetensors"
+    save_file(vgg19(weights=None).features[:29].state_dict(), path)
+    return path
+
+
+def test_pairs_and_contrast_train_together(tmp_path: Path, vgg: Path) -> None:
     config = configuration(
         tmp_path,
         make_pairs(tmp_path / "pairs"),
@@ -97,3 +103,26 @@ def test_pairs_and_contrast_train_together(tmp_path: Path) -> None:
         machine={"accelerator": "cpu", "threads": 1, "precision": "bf16-mixed"},
     )
     assert train(config).steps == 2
+
+
+def test_a_stage_has_its_own_weight_of_contrast(tmp_path: Path, vgg: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes")
+
+    def trained(name: str, *contrasts: float | None, whole_run: float = 0.0) -> dict[str, torch.Tensor]:
+        stages = [{"size": [32, 32], "batch": 2, "steps": 2, "contrast": contrast} for contrast in contrasts]
+        loss = {"contrast": whole_run, "features": vgg}
+        return dict(
+            read_checkpoint(train(configuration(tmp_path, scenes, name=name, stages=stages, loss=loss)).last).state
+        )
+
+    def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+        return all(torch.equal(one[key], other[key]) for key in one)
+
+    without = trained("without", None, None)
+    assert same(trained("none in any stage", 0.0, 0.0, whole_run=0.1), without)
+    second = trained("in the second", None, 0.1)
+    assert not same(second, without)
+    assert same(trained("in the second alone", 0.0, None, whole_run=0.1), second)
+    assert not same(trained("in both", None, None, whole_run=0.1), second)
+    facts = read_checkpoint(tmp_path / "runs" / "in the second" / "last.safetensors").metadata
+    assert facts["loss"] == "L1 + 0.1 CR"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ class StageConfig(_Part):
     """Optimizer steps."""
     batch: Positive
     """Samples per batch, GPU and accumulation."""
+    contrast: Annotated[float, Field(ge=0)] | None = None
+    """Weight of contrastive regularization in this stage; None for that of the whole run, `loss.contrast`."""
 
     @field_validator("size")
     @classmethod
@@ -179,6 +182,17 @@ class TrainingConfig(_Part):
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
         return sum(stage.steps for stage in self.stages)
+
+    def contrast(self, step: int) -> float:
+        """Weight of contrastive regularization at an optimizer step, from 0; behind the last, that of the last."""
+        ends = itertools.accumulate(stage.steps for stage in self.stages)
+        stage = next((s for s, end in zip(self.stages, ends, strict=True) if step < end), self.stages[-1])
+        return self.loss.contrast if stage.contrast is None else stage.contrast
+
+    @property
+    def largest_contrast(self) -> float:
+        """The largest weight of contrastive regularization in any stage."""
+        return max(self.loss.contrast if stage.contrast is None else stage.contrast for stage in self.stages)
 
     @property
     def folder(self) -> Path:

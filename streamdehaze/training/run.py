@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -75,8 +76,14 @@ class SampleData(lightning.LightningDataModule):
             batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=_use_one_core,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _use_one_core(_worker: int) -> None:
+    # OpenCV would start as many threads as there are cores in each of the workers.
+    cv2.setNumThreads(1)
 
 
 def layout_of(data: DataConfig) -> Layout:
@@ -222,7 +229,8 @@ def _facts(config: TrainingConfig) -> dict[str, str]:
     loss = config.loss
     terms = ["L1"]
     terms += [f"{loss.square:g} MSE"] if loss.square else []
-    terms += [f"{loss.contrast:g} CR"] if loss.contrast else []
+    contrast = config.largest_contrast
+    terms += [f"{contrast:g} CR"] if contrast else []
     folders = [data.folder or data.clear for data in config.data]
     return {
         "recipe": config.name,

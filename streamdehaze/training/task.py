@@ -73,7 +73,7 @@ class DehazingTask(lightning.LightningModule):
         # In a list, so that VGG's weights are neither saved nor synchronised.
         self._contrast: list[ContrastiveLoss] = []
         loss = config.loss
-        if loss.contrast:
+        if config.largest_contrast:
             features = VGG19Features(loss.features, normalise=loss.normalise)
             self._contrast.append(
                 ContrastiveLoss(features, negatives=loss.negatives, more_negatives=loss.more_negatives)
@@ -93,10 +93,10 @@ class DehazingTask(lightning.LightningModule):
         self.log("loss/l1", loss.detach())
         if self.config.loss.square:
             loss = loss + self.config.loss.square * nn.functional.mse_loss(out.float(), clear)
-        if self._contrast:
+        if weight := self.config.contrast(self.trainer.global_step):
             contrast = self._contrast[0](out, clear, hazy).float()
             self.log("loss/contrast", contrast.detach())
-            loss = loss + self.config.loss.contrast * contrast
+            loss = loss + weight * contrast
         self.log("loss/total", loss.detach(), prog_bar=True)
         if not torch.isfinite(loss):
             path = self.config.folder / f"not-finite-step{self.trainer.global_step}-rank{self.global_rank}.safetensors"
