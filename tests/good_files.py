@@ -17,6 +17,7 @@ import good_films
 from clips import Clip
 from quick_engine import Darker
 from streamdehaze.frame import FloatArray
+from streamdehaze.video.pyav import ANY_METADATA
 
 SEGMENT_SECONDS = 0.4
 
@@ -154,7 +155,7 @@ def _unfinished(source: Path, target: Path) -> Path:
 
 
 def _decoded(path: Path) -> list[tuple[int | None, bytes]]:
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **ANY_METADATA) as container:
         return [(frame.pts, frame.to_ndarray().tobytes()) for frame in container.decode(video=0)]
 
 

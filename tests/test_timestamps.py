@@ -51,6 +51,14 @@ def clip(ending: str, kind: str) -> Clip:
     )
 
 
+def test_rate_and_time_base_are_fractions(tmp_path: Path) -> None:
+    """PyAV 19 has a number of its own for them, which cannot do all that a Fraction can."""
+    with closing(FileSource(Clip().write(tmp_path / "in.mp4"))) as source:
+        frame = next(iter(source))
+        found = (frame.time_base, source.info.time_base, source.info.average_rate)
+    assert {type(value) for value in found} == {Fraction}
+
+
 @pytest.mark.parametrize("kind", ["cfr", "vfr", "late start", "reordered", "negative start"])
 @pytest.mark.parametrize("ending", list(TICKS))
 def test_times_and_packets_survive_unchanged(tmp_path: Path, ending: str, kind: str) -> None:

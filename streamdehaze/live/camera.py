@@ -24,6 +24,7 @@ from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.live.view import View
 from streamdehaze.video.planes import frame_from_av
+from streamdehaze.video.pyav import fraction
 
 if TYPE_CHECKING:
     from streamdehaze.live.adapt import Adapt
@@ -206,7 +207,7 @@ class Camera:
                     self.counters.drop("over_limit")
                     return
                 self._next_due = max(self._next_due + 1 / self.config.max_fps, arrival - 1 / self.config.max_fps)
-            pts = self._timeline.place(picture.pts, picture.time_base or TICK, arrival)
+            pts = self._timeline.place(picture.pts, fraction(picture.time_base) or TICK, arrival)
             for _ in range(self._timeline.corrected - self._corrected):
                 self.counters.corrected_clock()
             self._corrected = self._timeline.corrected

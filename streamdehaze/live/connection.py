@@ -18,6 +18,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.fault import Fault, UnusableError, fault_of, look_up
 from streamdehaze.video.media import demux
+from streamdehaze.video.pyav import ANY_METADATA
 
 _NETWORK_PROTOCOLS = (
     "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
@@ -225,8 +226,8 @@ def _open(config: CameraConfig, address: Address) -> InputContainer:
         "r",
         format=container_format,
         container_options={**options, **config.input_options},
-        metadata_errors="surrogateescape",
         timeout=patience if address.scheme else None,
+        **ANY_METADATA,
     )
     return container
 

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import io
+import weakref
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import av
+from av.container import OutputContainer
 from av.packet import Packet
+
+from streamdehaze.video.pyav import fraction
+
+
+def container_of(owner: object, format: str) -> OutputContainer:
+    """A container in memory that is there as long as `owner`.
+
+    PyAV never frees one that was not closed, and from release 19 on nothing can be done with the streams of one that
+    was.
+    """
+    container = av.open(io.BytesIO(), "w", format=format)
+    weakref.finalize(owner, container.close).atexit = False
+    return container
 
 
 class SoundFormat:
@@ -16,9 +31,7 @@ class SoundFormat:
 
     def __init__(self, stream: Any) -> None:
         self.codec: str = stream.codec_context.codec.canonical_name
-        with av.open(io.BytesIO(), "w", format="nut") as holder:
-            self.stream: Any = holder.add_stream_from_template(stream)
-        self.time_base: Fraction = stream.time_base
+        self.stream: Any = container_of(self, "nut").add_stream_from_template(stream)
         context = stream.codec_context
         self._rate, self._layout = context.sample_rate, context.layout.name
         self._extradata = bytes(context.extradata or b"")
@@ -63,7 +76,7 @@ class Encoded:
             packet.pts,
             packet.dts,
             packet.duration or 0,
-            packet.time_base,
+            fraction(packet.time_base),
             packet.is_keyframe,
             format,
             arrival,

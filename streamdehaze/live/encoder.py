@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -12,7 +11,7 @@ import av.error
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.live.encoded import Encoded
+from streamdehaze.live.encoded import Encoded, container_of
 from streamdehaze.live.timeline import TICK
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.priority import ordinary_priority
@@ -48,8 +47,8 @@ class PictureFormat:
         self.layout = layout_of(frame)
         self.width, self.height = max(2, frame.width & ~1), max(2, frame.height & ~1)  # 4:2:0 has even sides
         self._writer = PictureWriter()
-        # A container in memory, for PyAV gives the parameters of an encoder to muxers only as a container's stream.
-        holder = av.open(io.BytesIO(), "w", format="matroska")
+        # PyAV gives the parameters of an encoder to muxers only as a container's stream.
+        holder = container_of(self, "matroska")
         options = dict(_OPTIONS.get(codec, {}))
         if bitrate is None and codec in _QUALITY:
             key, value = _QUALITY[codec]
@@ -77,8 +76,6 @@ class PictureFormat:
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{self.width}x{self.height}"
             raise SinkError(f"the encoder {codec} cannot be opened for {size} pictures: {error}") from error
-        finally:
-            holder.close()  # PyAV never frees a container that was not closed; its stream outlives it
         self._key_due = 0
 
     def encode(self, frame: Frame, arrival: float, *, keyframe: bool) -> list[Encoded]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -12,7 +11,7 @@ import av.error
 from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 
-from streamdehaze.live.encoded import Encoded, SoundFormat
+from streamdehaze.live.encoded import Encoded, SoundFormat, container_of
 from streamdehaze.live.timeline import TICK
 from streamdehaze.video.families import TRANSPORT_STREAM_CODECS
 
@@ -52,7 +51,7 @@ class AacSound:
 
     def __init__(self, sound: SoundFormat) -> None:
         self._decoder: Any = sound.decoder()
-        holder = av.open(io.BytesIO(), "w", format="mp4")
+        holder = container_of(self, "mp4")
         rate = max(self._decoder.sample_rate, 8000)
         layout = "mono" if self._decoder.layout.nb_channels == 1 else "stereo"
         self.stream: Any = holder.add_stream("aac", rate=rate, layout=layout)
@@ -60,7 +59,6 @@ class AacSound:
         self._resampler = AudioResampler("fltp", layout, rate, frame_size=1024)
         self._tick = Fraction(1, rate)
         holder.start_encoding()
-        holder.close()  # PyAV never frees a container that was not closed; its stream outlives it
         self._next: Fraction | None = None
 
     def convert(self, packet: Encoded) -> Iterator[Encoded]:

@@ -24,6 +24,7 @@ from streamdehaze.live.status import CameraCounters
 from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.video.planes import frame_from_av
+from streamdehaze.video.pyav import fraction
 
 _POLL_SECONDS = 0.1
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https"})
@@ -124,7 +125,7 @@ class LiveSource:
         self._connection = connection
         self._timeline.reconnect()
         self._codec = video.codec_context.codec.canonical_name
-        self._rate = video.average_rate or video.guessed_rate
+        self._rate = fraction(video.average_rate or video.guessed_rate) or None
 
     def begins_again(self, connection: Connection) -> None:
         self._timeline.reconnect()
@@ -139,7 +140,7 @@ class LiveSource:
         with self._changed:
             if connection is not self._connection or connection.abandoned:
                 return
-            pts = self._timeline.place(picture.pts, picture.time_base or TICK, arrival)
+            pts = self._timeline.place(picture.pts, fraction(picture.time_base) or TICK, arrival)
             frame = frame_from_av(picture, pts=pts, time_base=TICK)
             self.counters.arrived()
             if self._info is None:

@@ -17,6 +17,7 @@ from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.packets import read_packets
 from streamdehaze.video.passthrough import Passthrough
 from streamdehaze.video.planes import PictureWriter
+from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.source import FileSource
 
 
@@ -50,7 +51,7 @@ def join(
     missing = manifest.size_bytes - shutil.disk_usage(folder).free
     if missing > 0:
         raise SinkError(f"{beginning.name} cannot be joined: its disk needs {missing / 1e6:.0f} MB more of free space")
-    container = av.open(f"file:{target}", "w", format=beginning.format, metadata_errors="surrogateescape")
+    container = av.open(f"file:{target}", "w", format=beginning.format, **ANY_METADATA)
     try:
         output = Output(container, beginning, encoding, source, passthrough, PictureWriter())
         delay = beginning.delay * beginning.tick

@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from streamdehaze.errors import SourceError
+from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.stdin import Pipe, is_named_pipe, named_pipe, standard_input
 from streamdehaze.video.stored import StoredFile
 
@@ -147,14 +148,13 @@ def _open(
     if isinstance(target, StoredFile):
         target.seek(0)
     try:
-        # Metadata in an unknown encoding goes through byte for byte instead of ending the work.
         container: InputContainer = av.open(
             target,
             "r",
             format=container_format,
             container_options=options,
-            metadata_errors="surrogateescape",
             hwaccel=device,
+            **ANY_METADATA,
         )
         return container
     except (av.error.FFmpegError, OSError, RuntimeError, NotImplementedError) as error:

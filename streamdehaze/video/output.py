@@ -26,6 +26,7 @@ from streamdehaze.video.hdr import display_matrix, light_levels
 from streamdehaze.video.passthrough import Passthrough, current_metadata
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.priority import ordinary_priority
+from streamdehaze.video.pyav import fraction
 from streamdehaze.video.source import FileSource
 from streamdehaze.video.window import Window
 
@@ -75,8 +76,7 @@ class Beginning:
         if picture.pts is None or container_format in NO_PRESENTATION_TIMES:
             tick = 1 / (_slots_rate(container_format, source) or rate)
         else:
-            assert picture.time_base is not None
-            tick = picture.time_base
+            tick = fraction(picture.time_base)
         delay = 0
         if picture.pts is not None and picture.time_base is not None:
             first = round(picture.pts * picture.time_base / tick)
@@ -307,5 +307,5 @@ class Output:
 
 def _slots_rate(container_format: str, source: FileSource | None) -> Fraction | None:
     """For AVI, whose frames are slots of equal length: the rate at which every time falls into its own slot."""
-    exact = None if source is None else source.video.base_rate
+    exact = None if source is None else fraction(source.video.base_rate)
     return exact if container_format in NO_PRESENTATION_TIMES and exact and exact <= _FINEST_SLOTS else None

@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from streamdehaze.video.encoder import Nowhere, close_quietly
 from streamdehaze.video.families import MOV_FAMILY, TRANSPORT_STREAM_CODECS
+from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.source import FileSource
 
 log = logging.getLogger("streamdehaze")
@@ -188,7 +189,7 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
         codecs = {_codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
             return False
-    output = av.open(Nowhere(), "w", format=container_format, metadata_errors="surrogateescape")
+    output = av.open(Nowhere(), "w", format=container_format, **ANY_METADATA)
     try:
         for stream in streams:
             copy_stream(stream, output)

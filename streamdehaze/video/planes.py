@@ -106,9 +106,9 @@ def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
     # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
     try:
         found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
-    except ValueError:  # a kind that PyAV has no name for, such as EXIF: then it shows none at all
+    except ValueError:  # a kind that PyAV 18 has no name for, such as EXIF: then it shows none at all
         return {}
-    return {data.type: bytes(data) for data in found}
+    return {kind: bytes(found[kind]) for kind in SideDataType if kind in found}
 
 
 class PictureWriter:

@@ -24,6 +24,7 @@ from streamdehaze.video.deinterlace import Deinterlacer
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.media import HardwareDecoding, demux, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
+from streamdehaze.video.pyav import fraction
 from streamdehaze.video.stdin import is_named_pipe
 from streamdehaze.video.window import Window
 
@@ -88,7 +89,7 @@ class FileSource:
             self.video = _main_video(self.container, self.name)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
-            time_base = self.video.time_base or Fraction(1, 1000)
+            time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
         except Exception:
@@ -105,7 +106,8 @@ class FileSource:
         self._time_base = time_base
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
-        self._clock = Clock(time_base, self.video.average_rate or self.video.guessed_rate, self.name)
+        self._rate = fraction(self.video.average_rate or self.video.guessed_rate) or None
+        self._clock = Clock(time_base, self._rate, self.name)
         self._info = self._describe()
         self._read_until = Fraction(0)
         self._packet_count = 0
@@ -218,7 +220,7 @@ class FileSource:
             width=context.width,
             height=context.height,
             pixel_format=working_format(software.name) if software is not None else "yuv420p",
-            average_rate=self.video.average_rate or self.video.guessed_rate or None,
+            average_rate=self._rate,
             time_base=self._time_base,
             frame_count=None if self.window.trims else self.video.frames or None,
             duration_seconds=None if seconds is None else float(seconds),
@@ -297,7 +299,7 @@ class FileSource:
 
     def _keep(self, packet: av.Packet[Stream]) -> bool:
         """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
-        time_base = packet.time_base
+        time_base = fraction(packet.time_base)
         instant = packet.pts if packet.pts is not None else packet.dts
         if Disposition.attached_pic in packet.stream.disposition:
             packet.pts = packet.dts = 0  # a cover belongs to the whole file

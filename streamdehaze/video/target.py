@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError
 from streamdehaze.video.families import MOV_FAMILY
+from streamdehaze.video.pyav import ANY_METADATA
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Target:
     def open(self) -> OutputContainer:
         """The container to write into."""
         place = "pipe:1" if self.partial is None else f"file:{self.partial}"
-        return av.open(place, "w", format=self.format, metadata_errors="surrogateescape")
+        container: OutputContainer = av.open(place, "w", format=self.format, **ANY_METADATA)
+        return container
 
     def publish(self) -> None:
         """Give the finished file its name, once its content is on the disk."""

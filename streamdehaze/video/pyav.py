@@ -1,0 +1,22 @@
+"""What differs from one release of PyAV to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer
+
+ANY_METADATA: Mapping[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if hasattr(InputContainer, "metadata_errors") else {}
+)
+"""For `av.open`: metadata in an unknown encoding goes through byte for byte. PyAV 19 sees to that without an option."""
+
+
+def fraction(rational: Any) -> Fraction:
+    """A rate, ratio or time base of PyAV's, exactly; 0 for none.
+
+    Before PyAV 19 it is a `Fraction`, or None for none; from then on an `AVRational`, 0/1 or 1/0 for none.
+    """
+    return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
