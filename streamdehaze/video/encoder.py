@@ -39,6 +39,8 @@ _TRUE_LOSS = Loss.RESOLUTION | Loss.DEPTH | Loss.CHROMA | Loss.COLORQUANT | Loss
 _PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
+_TINY_PIXELS = 4
+"""For fewer than these SVT-AV1 4.2 opens, and then cannot come to an end."""
 
 
 @dataclass(frozen=True)
@@ -279,11 +281,14 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
     rate = encoding.rate_for(pictures.rate)
     output = av.open(Nowhere(), "w", format=container, container_options=encoding.container_options)
     try:
-        stream = output.add_stream(encoding.encoder.name, rate=rate)
+        stream: Any = output.add_stream(encoding.encoder.name, rate=rate)
         configure(stream, encoding, width, height)
         stream.time_base = stream.codec_context.time_base = 1 / rate
         with ordinary_priority():
             output.start_encoding()
+            if width * height < _TINY_PIXELS:
+                for picture in (av.VideoFrame(width, height, encoding.pixel_format), None):
+                    stream.encode(picture)
         left = set(stream.codec_context.options) & set(encoding.options)
         if left:
             supported = getattr(stream.codec_context, "supported_options", None)  # not before PyAV 18
