@@ -163,7 +163,7 @@ class Camera:
     @property
     def idle(self) -> bool:
         """Whether it is over and all its frames have been handed out."""
-        return self.machine.state is CameraState.ENDED and not self._lane.waiting
+        return self.machine.state is CameraState.ENDED and not self._intake.holds(self._lane)
 
     def deliver(self, live: LiveFrame, clear: Frame) -> bool:
         """Count, show and send a clear frame; True if it came after its budget. Called by the engine's thread."""

@@ -40,6 +40,8 @@ class Lane:
     drop: Callable[[str, int], None]
     """Told of the reason and number of frames dropped."""
     frames: deque[LiveFrame] = field(default_factory=deque)
+    in_work: int = 0
+    """Frames that were taken and not yet said to be done."""
 
     @property
     def waiting(self) -> int:
@@ -113,9 +115,22 @@ class Intake:
                 return []
             self._drop_stale(work_seconds)
             batch = self._in_turn(count)
+            for lane, _ in batch:
+                lane.in_work += 1
             if batch:
                 self._changed.notify_all()  # a patient putter may go on
             return batch
+
+    def done(self, batch: list[tuple[Lane, LiveFrame]]) -> None:
+        """Frames that were taken are worked off."""
+        with self._changed:
+            for lane, _ in batch:
+                lane.in_work -= 1
+
+    def holds(self, lane: Lane) -> bool:
+        """Whether frames of a camera wait or are being worked on."""
+        with self._changed:
+            return bool(lane.frames) or lane.in_work > 0
 
     def close(self) -> None:
         """Let everybody go; what is inside is forgotten."""

@@ -104,6 +104,7 @@ class Worker:
                     self._warm_up_for(live.frame.width, live.frame.height)
                 began = time.monotonic()
                 network = self._work([(lane.owner, frame) for lane, frame in batch], began)
+                self._intake.done(batch)
                 seconds = time.monotonic() - began
                 self._frame_seconds += _RECENT * (seconds / len(batch) - self._frame_seconds)
                 self._adapt.worked(seconds, network)
