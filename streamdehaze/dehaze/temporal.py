@@ -71,7 +71,7 @@ class Trust:
 
 
 _STILL = {"low": Trust(0.003, 0.1), "high": Trust(0.001, 0.2)}
-_MOVING = {"low": Trust(0.001, 0.25, 0.5), "high": Trust(0.0005, 0.3, 0.5)}
+_MOVING = {"low": Trust(0.0007, 0.25, 0.5), "high": Trust(0.0005, 0.3, 0.5)}
 _MOVING_AHEAD = {"low": Trust(0.015, 0.1, 0.7), "high": Trust(0.008, 0.15, 0.7)}
 """What lags behind is mended from ahead, by the frames at hand; longer memories would show where those end."""
 _KEPT_MOST = 0.02
