@@ -95,9 +95,15 @@ class FileSource:
         except Exception:
             self._media.close()
             raise
-        self.video.thread_type = "AUTO"
-        if on_damage != "keep":  # decoders that conceal without a word give errors instead
-            self.video.codec_context.options = {"err_detect": "crccheck+explode"}
+        context = self.video.codec_context
+        if context.name == "h264" and not context.is_hwaccel:
+            # It flags what it conceals, but its frame threads hand pictures out before the flags are set, now and then.
+            # One thread does not hold the work up: all that comes after decoding takes longer.
+            self.video.thread_type = "NONE"
+        else:
+            self.video.thread_type = "AUTO"
+            if on_damage != "keep":  # decoders that conceal without a word give errors instead
+                context.options = {"err_detect": "crccheck+explode"}
         self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
