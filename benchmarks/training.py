@@ -5,7 +5,7 @@ Both are timed in one run: on a CPU by processor time on one thread, on a GPU by
 alone.
 
     python benchmarks/training.py [WIDTH]... [--precision bf16-mixed] [--size 96x128] [--batch 16] [--steps 20]
-    python benchmarks/training.py 16 32 64 --gpu --size 144x192 --batch 32 --steps 100 [--features VGG19.safetensors]
+    python benchmarks/training.py 16 32 64 --gpu --workers 8 --size 144x192 --batch 32 --steps 100 [--features VGG19]
 """
 
 from __future__ import annotations
@@ -143,25 +143,27 @@ def main() -> None:
     height, width = map(int, given.size.split("x"))
     with tempfile.TemporaryDirectory() as name:
         make_pictures(Path(name) / "pictures")
-        for channels in given.widths:
-            case = Case(
-                Path(name),
-                channels,
-                (height, width),
-                given.batch,
-                given.steps,
-                given.precision,
-                given.gpu,
-                given.workers,
-                given.features,
+        cases = [
+            Case(
+                folder=Path(name),
+                width=channels,
+                size=(height, width),
+                batch=given.batch,
+                steps=given.steps,
+                precision=given.precision,
+                gpu=given.gpu,
+                workers=given.workers,
+                features=given.features,
             )
-            if channels == given.widths[0]:
-                print(f"making {case.batch} samples of {width}x{height}: {sample_seconds(case) * 1000:.0f} ms")
+            for channels in given.widths
+        ]
+        print(f"making {given.batch} samples of {width}x{height}: {sample_seconds(cases[0]) * 1000:.0f} ms")
+        for case in cases:
             bare, ours = bare_seconds(case), trainer_seconds(case)
             host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             device = f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if given.gpu else ""
             print(
-                f"width {channels}: bare {bare * 1000:.1f} ms a step, trainer {ours * 1000:.1f} ms, "
+                f"width {case.width}: bare {bare * 1000:.1f} ms a step, trainer {ours * 1000:.1f} ms, "
                 f"throughput ratio {bare / ours:.2f}; peak memory {host:.1f} GiB{device}"
             )
 

@@ -15,18 +15,12 @@ from torch import Tensor, nn
 from shared import shared
 from streamdehaze.errors import CheckpointError
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
+from training_data import make_vgg19
 
 
 @pytest.fixture(scope="module")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VGG19's shapes with weights from a seed."""
-    from torchvision.models import vgg19
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("vgg") / "vgg19.safetensors"
-    state = vgg19(weights=None).features.state_dict()
-    save_file({key: value for key, value in state.items() if int(key.split(".")[0]) <= 28}, path)
-    return path
+    return make_vgg19(tmp_path_factory.mktemp("vgg"))
 
 
 def published(path: Path, out: Tensor, clear: Tensor, hazy: Tensor, ablation: bool = False) -> Tensor:

@@ -24,6 +24,7 @@ from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import TorchCuda
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine
+from streamdehaze.engine.verify import psnr
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import load_network, read_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
@@ -31,10 +32,6 @@ from streamdehaze.network.aecrnet import AECRNet
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and torch with CUDA")
 
 SHAPE = Shape(width=64, height=48, batch=2)
-
-
-def psnr(one: FloatArray, other: FloatArray) -> float:
-    return float(-10 * np.log10(np.square(one.astype(np.float64) - other).mean()))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +47,7 @@ def test_the_gpu_computes_what_the_cpu_does(network: AECRNet, precision: Any, fl
     assert psnr(TorchEngine(network, "cuda", precision=precision).infer(hazy), wanted) >= floor_db
 
 
-def test_whole_frames_through_deformable_convolution_and_deconvolution(tmp_path: Path) -> None:
+def test_whole_frames_through_deformable_convolution_and_deconvolution() -> None:
     torch.manual_seed(4)
     network = AECRNet(8).eval()
     torch.nn.init.normal_(network.dcn_block.dcn.conv_offset_mask.weight, std=0.05)  # type: ignore[arg-type]
@@ -228,16 +225,11 @@ def test_training_on_the_gpu(tmp_path: Path, precision: str) -> None:
 
 def test_contrastive_regularization_on_the_gpu_is_that_on_the_cpu(tmp_path: Path) -> None:
     pytest.importorskip("pydantic")
-    from safetensors.torch import save_file
-    from torchvision.models import vgg19
-
     from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
+    from training_data import make_vgg19
 
-    torch.manual_seed(0)
-    path = tmp_path / "vgg19.safetensors"
-    save_file({k: v for k, v in vgg19(weights=None).features.state_dict().items() if int(k.split(".")[0]) <= 28}, path)
-    loss = ContrastiveLoss(VGG19Features(path))
-    out, clear, hazy = torch.rand(3, 2, 3, 48, 64)
+    loss = ContrastiveLoss(VGG19Features(make_vgg19(tmp_path)))
+    out, clear, hazy = torch.rand(3, 2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     on_cpu = loss(out, clear, hazy)
     on_gpu = loss.cuda()(out.cuda(), clear.cuda(), hazy.cuda())
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-2, atol=0)

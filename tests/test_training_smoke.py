@@ -17,7 +17,7 @@ import torch
 from streamdehaze.cli import main
 from streamdehaze.network import read_checkpoint
 from streamdehaze.training.run import train
-from training_data import configuration, make_pairs, make_scenes, picture
+from training_data import configuration, make_pairs, make_scenes, make_vgg19, picture
 
 FRAMES = 6
 
@@ -84,14 +84,7 @@ def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:
 
 @pytest.fixture
 def vgg(tmp_path: Path) -> Path:
-    """VGG19's shapes with weights from a seed."""
-    from safetensors.torch import save_file
-    from torchvision.models import vgg19
-
-    torch.manual_seed(0)
-    path = tmp_path / "vgg.safetensors"
-    save_file(vgg19(weights=None).features[:29].state_dict(), path)
-    return path
+    return make_vgg19(tmp_path)
 
 
 def test_pairs_and_contrast_train_together(tmp_path: Path, vgg: Path) -> None:

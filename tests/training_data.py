@@ -55,6 +55,18 @@ def make_pairs(folder: Path, count: int = 3, airlight: int = 220) -> Path:
     return folder
 
 
+def make_vgg19(folder: Path) -> Path:
+    """A file of VGG19's first thirteen convolutions under torchvision's names, with weights from a seed."""
+    import torch
+    from safetensors.torch import save_file
+    from torchvision.models import vgg19
+
+    torch.manual_seed(0)
+    path = folder / "vgg19.safetensors"
+    save_file(vgg19(weights=None).features[:29].state_dict(), path)
+    return path
+
+
 def configuration(output: Path, scenes: Path, **changes: Any) -> TrainingConfig:
     """A run of eight tiny steps, saved every two."""
     content: dict[str, Any] = {

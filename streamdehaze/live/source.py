@@ -24,7 +24,7 @@ from streamdehaze.live.status import CameraCounters
 from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.video.planes import frame_from_av
-from streamdehaze.video.pyav import fraction
+from streamdehaze.video.pyav import fraction, frame_rate
 
 _POLL_SECONDS = 0.1
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https"})
@@ -125,7 +125,7 @@ class LiveSource:
         self._connection = connection
         self._timeline.reconnect()
         self._codec = video.codec_context.codec.canonical_name
-        self._rate = fraction(video.average_rate or video.guessed_rate) or None
+        self._rate = frame_rate(video)
 
     def begins_again(self, connection: Connection) -> None:
         self._timeline.reconnect()

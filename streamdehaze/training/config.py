@@ -187,12 +187,15 @@ class TrainingConfig(_Part):
         """Weight of contrastive regularization at an optimizer step, from 0; behind the last, that of the last."""
         ends = itertools.accumulate(stage.steps for stage in self.stages)
         stage = next((s for s, end in zip(self.stages, ends, strict=True) if step < end), self.stages[-1])
-        return self.loss.contrast if stage.contrast is None else stage.contrast
+        return self._contrast_in(stage)
 
     @property
     def largest_contrast(self) -> float:
         """The largest weight of contrastive regularization in any stage."""
-        return max(self.loss.contrast if stage.contrast is None else stage.contrast for stage in self.stages)
+        return max(map(self._contrast_in, self.stages))
+
+    def _contrast_in(self, stage: StageConfig) -> float:
+        return self.loss.contrast if stage.contrast is None else stage.contrast
 
     @property
     def folder(self) -> Path:

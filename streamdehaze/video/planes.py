@@ -108,7 +108,8 @@ def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
         found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
     except ValueError:  # a kind that PyAV 18 has no name for, such as EXIF: then it shows none at all
         return {}
-    return {kind: bytes(found[kind]) for kind in SideDataType if kind in found}
+    # Kind by kind: PyAV 18 iterates over the values, PyAV 19 over the kinds. Most pictures have none.
+    return {kind: bytes(found[kind]) for kind in SideDataType if kind in found} if found else {}
 
 
 class PictureWriter:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 ANY_METADATA: Mapping[str, Any] = (
     {"metadata_errors": "surrogateescape"} if hasattr(InputContainer, "metadata_errors") else {}
@@ -20,3 +21,8 @@ def fraction(rational: Any) -> Fraction:
     Before PyAV 19 it is a `Fraction`, or None for none; from then on an `AVRational`, 0/1 or 1/0 for none.
     """
     return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
+
+
+def frame_rate(video: VideoStream) -> Fraction | None:
+    """Pictures a second on average, or as FFmpeg guesses; None if it cannot."""
+    return fraction(video.average_rate or video.guessed_rate) or None

@@ -24,7 +24,7 @@ from streamdehaze.video.deinterlace import Deinterlacer
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.media import HardwareDecoding, demux, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
-from streamdehaze.video.pyav import fraction
+from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.stdin import is_named_pipe
 from streamdehaze.video.window import Window
 
@@ -112,7 +112,7 @@ class FileSource:
         self._time_base = time_base
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
-        self._rate = fraction(self.video.average_rate or self.video.guessed_rate) or None
+        self._rate = frame_rate(self.video)
         self._clock = Clock(time_base, self._rate, self.name)
         self._info = self._describe()
         self._read_until = Fraction(0)
