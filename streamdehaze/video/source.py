@@ -98,7 +98,7 @@ class FileSource:
         context = self.video.codec_context
         if context.name == "h264" and not context.is_hwaccel:
             # It flags what it conceals, but its frame threads hand pictures out before the flags are set, now and then.
-            # One thread does not hold the work up: all that comes after decoding takes longer.
+            # One thread seldom holds the work up: without a GPU all that comes after decoding takes longer.
             self.video.thread_type = "NONE"
         else:
             self.video.thread_type = "AUTO"
