@@ -241,7 +241,7 @@ def served(folder: Path) -> Iterator[str]:
 
 def test_a_stream_is_recorded_as_it_is_and_measured(tmp_path: Path) -> None:
     from streamdehaze.bench.clip import draw_clip, first_frames
-    from streamdehaze.video.recording import record
+    from streamdehaze.video.reading.recording import record
 
     draw_clip(tmp_path / "camera.mp4", 64, 48, 20)
     with served(tmp_path) as address:
@@ -267,7 +267,7 @@ def test_a_camera_is_recorded_over_rtsp(tmp_path: Path) -> None:
     if not rtsp_camera.is_available():
         pytest.skip("needs GStreamer's RTSP server")
     from streamdehaze.bench.clip import first_frames
-    from streamdehaze.video.recording import record
+    from streamdehaze.video.reading.recording import record
 
     with rtsp_camera.RtspCamera() as camera:
         record(camera.url, tmp_path / "received.mkv", 10)

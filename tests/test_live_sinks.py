@@ -33,7 +33,7 @@ from streamdehaze.live.encoder import PictureFormat
 from streamdehaze.live.muxer import Muxer
 from streamdehaze.live.sink import LiveSink
 from streamdehaze.live.target import SinkTarget
-from streamdehaze.live.timeline import TICK
+from streamdehaze.video.reading.timeline import TICK
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamdehaze.live.timeline import Timeline
+from streamdehaze.video.reading.timeline import Timeline
 
 TICK = Fraction(1, 90000)
 STEP = 6000  # 15 frames a second

@@ -30,7 +30,7 @@ from streamdehaze.video import EncodeOptions, FileSource, part_folder
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cut
 from streamdehaze.video.manifest import Manifest, write_manifest
-from streamdehaze.video.source import OnDamage
+from streamdehaze.video.reading.file import OnDamage
 
 MILLISECOND = Fraction(1, 1000)
 SECONDS = 0.8  # a segment of 20 frames

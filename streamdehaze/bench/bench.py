@@ -29,7 +29,7 @@ from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.video import FileSink, FileSource
-from streamdehaze.video.recording import record
+from streamdehaze.video.reading.recording import record
 
 _FRAMES_IN_MEMORY = 16
 _SPLITS = 50

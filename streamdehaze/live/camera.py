@@ -21,10 +21,10 @@ from streamdehaze.live.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.supervisor import Supervisor
-from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.live.view import View
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction
+from streamdehaze.video.reading.timeline import TICK, Timeline
 
 if TYPE_CHECKING:
     from streamdehaze.live.adapt import Adapt

@@ -16,9 +16,9 @@ from av.video.stream import VideoStream
 from streamdehaze.address import Address
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
-from streamdehaze.live.fault import Fault, UnusableError, fault_of, look_up
-from streamdehaze.video.media import demux
+from streamdehaze.video.fault import Fault, UnusableError, fault_of, look_up
 from streamdehaze.video.pyav import ANY_METADATA
+from streamdehaze.video.reading.open import demux
 
 _NETWORK_PROTOCOLS = (
     "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"

@@ -12,9 +12,9 @@ import av.error
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.live.encoded import Encoded, container_of
-from streamdehaze.live.timeline import TICK
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.priority import ordinary_priority
+from streamdehaze.video.reading.timeline import TICK
 
 _KEYFRAME_SECONDS = 2.0
 _OPTIONS: Mapping[str, Mapping[str, str]] = {

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.encoder import PictureFormat
-from streamdehaze.live.fault import Fault, fault_of
 from streamdehaze.live.muxer import Muxer
 from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.supervisor import Backoff
 from streamdehaze.live.target import SinkTarget
+from streamdehaze.video.fault import Fault, fault_of
 
 log = logging.getLogger("streamdehaze.live")
 

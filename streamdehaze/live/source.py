@@ -22,9 +22,9 @@ from streamdehaze.live.encoded import Encoded
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
 from streamdehaze.live.supervisor import Supervisor
-from streamdehaze.live.timeline import TICK, Timeline
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.reading.timeline import TICK, Timeline
 
 _POLL_SECONDS = 0.1
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https"})

@@ -12,9 +12,9 @@ from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.connection import Connection, Receiver, is_file
-from streamdehaze.live.fault import Fault
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
+from streamdehaze.video.fault import Fault
 
 log = logging.getLogger("streamdehaze.live")
 

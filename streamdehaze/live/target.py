@@ -15,8 +15,8 @@ from av.container import OutputContainer
 
 from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.fault import look_up
 from streamdehaze.live.remote import Remote
+from streamdehaze.video.fault import look_up
 
 _SILENCE_SECONDS = 5.0
 """A server that takes nothing for so long is given up and connected to again."""

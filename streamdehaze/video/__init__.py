@@ -18,10 +18,10 @@ from streamdehaze.video.picture import (
     is_picture,
 )
 from streamdehaze.video.protocols import SegmentSink, Sink, Source
+from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.segments import SEGMENT_SECONDS, SegmentFileSink, worth_segments
 from streamdehaze.video.sequence import is_sequence
 from streamdehaze.video.sink import FileSink
-from streamdehaze.video.source import FileSource
 
 __all__ = [
     "SEGMENT_SECONDS",

@@ -10,7 +10,7 @@ from contextlib import closing
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.cut import Cut, frame_hash
-from streamdehaze.video.source import FileSource
+from streamdehaze.video.reading.file import FileSource
 
 log = logging.getLogger("streamdehaze")
 

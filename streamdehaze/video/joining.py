@@ -18,7 +18,7 @@ from streamdehaze.video.packets import read_packets
 from streamdehaze.video.passthrough import Passthrough
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.pyav import ANY_METADATA
-from streamdehaze.video.source import FileSource
+from streamdehaze.video.reading.file import FileSource
 
 
 def join(

@@ -27,8 +27,8 @@ from streamdehaze.video.passthrough import Passthrough, current_metadata
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.priority import ordinary_priority
 from streamdehaze.video.pyav import fraction
-from streamdehaze.video.source import FileSource
-from streamdehaze.video.window import Window
+from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.window import Window
 
 log = logging.getLogger("streamdehaze")
 

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from streamdehaze.video.encoder import Nowhere, close_quietly
 from streamdehaze.video.families import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.pyav import ANY_METADATA
-from streamdehaze.video.source import FileSource
+from streamdehaze.video.reading.file import FileSource
 
 log = logging.getLogger("streamdehaze")
 

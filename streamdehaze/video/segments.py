@@ -43,8 +43,8 @@ from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.packets import PacketFile
 from streamdehaze.video.passthrough import Passthrough, describe
 from streamdehaze.video.planes import PictureWriter
+from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.sink import encoding_for
-from streamdehaze.video.source import FileSource
 from streamdehaze.video.target import Target
 
 log = logging.getLogger("streamdehaze")

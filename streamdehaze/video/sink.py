@@ -18,7 +18,7 @@ from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.passthrough import Passthrough, describe
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.protocols import Source
-from streamdehaze.video.source import FileSource
+from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.target import Target
 
 log = logging.getLogger("streamdehaze")

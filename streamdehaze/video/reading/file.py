@@ -19,14 +19,14 @@ from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.clock import Clock
-from streamdehaze.video.deinterlace import Deinterlacer
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
-from streamdehaze.video.media import HardwareDecoding, demux, open_media
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.pyav import fraction, frame_rate
-from streamdehaze.video.stdin import is_named_pipe
-from streamdehaze.video.window import Window
+from streamdehaze.video.reading.bytes import is_named_pipe
+from streamdehaze.video.reading.clock import Clock
+from streamdehaze.video.reading.deinterlace import Deinterlacer
+from streamdehaze.video.reading.open import HardwareDecoding, demux, open_media
+from streamdehaze.video.reading.window import Window
 
 OnDamage = Literal["keep", "skip", "stop"]
 

@@ -10,7 +10,7 @@ import av.error
 
 from streamdehaze.address import without_secrets
 from streamdehaze.errors import SourceError
-from streamdehaze.video.media import demux
+from streamdehaze.video.reading.open import demux
 
 _PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,srt"
 """A playlist names further addresses; none of them may be a file of this machine."""

@@ -21,8 +21,7 @@ from av.stream import Stream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.pyav import ANY_METADATA
-from streamdehaze.video.stdin import Pipe, is_named_pipe, named_pipe, standard_input
-from streamdehaze.video.stored import StoredFile
+from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, named_pipe, standard_input
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
 

@@ -1,0 +1,1 @@
+"""Frames in: files, pipes, devices and cameras, read and decoded the same way."""
