@@ -27,8 +27,9 @@ import contextlib, os, sys, time
 import numpy, cv2
 with contextlib.suppress(AttributeError, PermissionError):
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # calmly, as in calm.py
+from streamdehaze.telemetry import import_quietly
 start = time.perf_counter()
-import openvino
+import_quietly("openvino")
 imported = time.perf_counter()
 from streamdehaze.engine import EngineCache, open_engine
 from pathlib import Path

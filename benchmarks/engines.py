@@ -27,7 +27,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from calm import timed
 
@@ -37,6 +36,9 @@ from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network import load_network
 from streamdehaze.network.aecrnet import AECRNet
+from streamdehaze.telemetry import import_quietly
+
+openvino = import_quietly("openvino")
 
 LONGEST_CALM_MS = 8000
 """Of processor time: what costs more does not go before everybody else's work."""

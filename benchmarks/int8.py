@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 import cv2
-import nncf
 import numpy as np
-import openvino
 
 from streamdehaze.engine.template import write_filled
 from streamdehaze.network import load_network
+from streamdehaze.telemetry import import_quietly
+
+nncf, openvino = import_quietly("nncf"), import_quietly("openvino")
 
 SIZE, CALIBRATION, ROUNDS = (256, 192), 150, 25
 

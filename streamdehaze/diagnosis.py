@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
@@ -14,6 +13,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
+
+from streamdehaze.telemetry import import_quietly
 
 State = Literal["ok", "missing", "broken"]
 
@@ -224,7 +225,7 @@ def _imported(
     version = next((found for name in distributions if (found := _version(name))), None)
     about = f"; {purpose}" if purpose else ""
     try:
-        imported = importlib.import_module(module)
+        imported = import_quietly(module)
     except ModuleNotFoundError as error:
         if error.name == module and version is None:
             state: State = "broken" if core else "missing"

@@ -14,6 +14,7 @@ from streamdehaze.engine.noted import drop_altered, note
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
+from streamdehaze.telemetry import import_quietly
 
 if TYPE_CHECKING:
     import openvino
@@ -219,12 +220,11 @@ def import_openvino() -> Any:
         EngineError: naming the extra, if it is not installed.
     """
     try:
-        import openvino
+        return import_quietly("openvino")
     except ImportError as error:
         raise EngineError(
             f"the engine 'openvino' needs OpenVINO ({error}): pip install 'streamdehaze[openvino]'"
         ) from error
-    return openvino
 
 
 def _check_device(core: openvino.Core, device: str) -> None:
