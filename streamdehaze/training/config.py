@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from streamdehaze.errors import ConfigError
+from streamdehaze.training.foreground import ForegroundConfig
 from streamdehaze.training.haze import HazeConfig
 from streamdehaze.training.look import LookConfig
 from streamdehaze.training.views import ViewConfig
@@ -33,18 +34,24 @@ class _Part(BaseModel):
 
 
 class DataConfig(_Part):
-    """One data set: a folder of a known layout, or two folders."""
+    """One data set: a folder of a known layout, two folders, or a folder of real haze without a truth."""
 
     folder: Path | None = None
     hazy: Path | None = None
     clear: Path | None = None
+    real: Path | None = None
+    """Hazy pictures without a truth; their target is a physical estimate (`streamdehaze.training.teacher`)."""
+    left_out: Annotated[int, Field(ge=2)] | None = None
+    """Every k-th picture of `real` is not trained on, but kept to look at and to measure."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """How often each of its pictures is drawn, against those of the other sets."""
 
     @model_validator(mode="after")
     def _one_way(self) -> DataConfig:
-        if (self.folder is None) == (self.hazy is None) or (self.hazy is None) != (self.clear is None):
-            raise ValueError("needs either 'folder', or 'hazy' and 'clear'")
+        if (self.hazy is None) != (self.clear is None) or sum(
+            path is not None for path in (self.folder, self.hazy, self.real)
+        ) != 1:
+            raise ValueError("needs either 'folder', or 'hazy' and 'clear', or 'real'")
         return self
 
 
@@ -85,9 +92,11 @@ class NetworkConfig(_Part):
 
 
 class LossConfig(_Part):
-    """``L1 + square · MSE + contrast · CR``."""
+    """``L1 + square · MSE + coarse · L1 of the shrunken error + contrast · CR``."""
 
     square: Annotated[float, Field(ge=0)] = 0.0
+    coarse: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the error that is left when pictures are shrunk 8 and 32 times: of wrong brightness and thickness."""
     contrast: Annotated[float, Field(ge=0)] = 0.0
     """Weight of contrastive regularization; 0.1 as published, 0 for none."""
     negatives: bool = True
@@ -161,6 +170,9 @@ class TrainingConfig(_Part):
     view: ViewConfig = ViewConfig()
     look: LookConfig = LookConfig()
     haze: HazeConfig = HazeConfig()
+    foreground: ForegroundConfig = ForegroundConfig()
+    balance: bool = False
+    """Whether pictures are balanced by their airlight first, as they are at run time."""
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()

@@ -18,18 +18,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from streamdehaze.dehaze.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.training.foreground import ForegroundConfig, cover
 from streamdehaze.training.haze import Haze, HazeConfig, leave_unseen
 from streamdehaze.training.layouts import Layout, Pair, Scene
-from streamdehaze.training.look import LookConfig, vary_look
+from streamdehaze.training.look import LookConfig, Picture, vary_look
 from streamdehaze.training.pairs import matching_clear, matching_depth
 from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
+from streamdehaze.training.teacher import clear_picture
 from streamdehaze.training.views import View, ViewConfig
 
 if TYPE_CHECKING:
     from streamdehaze.training.config import StageConfig
 
 log = logging.getLogger(__name__)
+
+
+_Item = Pair | Scene | Path
+"""A pair, a picture to make hazy, or a really hazy picture."""
 
 
 class Sample(NamedTuple):
@@ -60,7 +67,8 @@ class HazeSamples(Dataset[Sample]):
 
     Args:
         sources: where the pictures come from.
-        view, look, haze: what varies.
+        view, look, haze, foreground: what varies.
+        balance: balance both pictures by the hazy one's airlight; needed where there is real haze without a truth.
         seed: of everything random.
         in_memory: read each file once and keep it as bytes; 3 or 4 bytes a pixel.
         skip_damaged: name a damaged file in the log and take another, instead of stopping.
@@ -76,18 +84,21 @@ class HazeSamples(Dataset[Sample]):
         view: ViewConfig,
         look: LookConfig,
         haze: HazeConfig,
+        foreground: ForegroundConfig | None = None,
+        balance: bool = False,
         seed: int,
         in_memory: bool = True,
         skip_damaged: bool = False,
     ) -> None:
-        self._items: list[Pair | Scene] = []
+        self._items: list[_Item] = []
         weights: list[float] = []
         for source in sources:
-            items: list[Pair | Scene] = [*source.layout.pairs, *source.layout.scenes]
+            items: list[_Item] = [*source.layout.pairs, *source.layout.scenes, *source.layout.real]
             self._items += items
             weights += [source.weight] * len(items)
         self._cumulative = np.cumsum(weights) / np.sum(weights)
         self._view, self._look, self._haze = view, look, haze
+        self._foreground, self._balance = foreground or ForegroundConfig(), balance
         self._seed, self._skip_damaged = seed, skip_damaged
         self._memory: dict[Path, npt.NDArray[np.uint8]] | None = {} if in_memory else None
         self._damaged: set[Path] = set()
@@ -117,7 +128,7 @@ class HazeSamples(Dataset[Sample]):
                 continue
             return self._sample(item, first, clear, position, rng)
 
-    def _report(self, item: Pair | Scene, error: SourceError) -> None:
+    def _report(self, item: _Item, error: SourceError) -> None:
         self._damaged.add(_own_file(item))
         if not self._skip_damaged or len(self._damaged) == len(self._items):
             raise error
@@ -125,7 +136,7 @@ class HazeSamples(Dataset[Sample]):
 
     def _sample(
         self,
-        item: Pair | Scene,
+        item: _Item,
         first: npt.NDArray[np.uint8],
         clear: npt.NDArray[np.uint8],
         position: Position,
@@ -134,10 +145,12 @@ class HazeSamples(Dataset[Sample]):
         try:
             view = View.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
         except ConfigError as error:
-            raise ConfigError(f"{item.clear}: {error}") from error
+            raise ConfigError(f"{_own_file(item)}: {error}") from error
+        if isinstance(item, Path):
+            return self._real_sample(to_float(view.of(first)), rng)
         J = to_float(view.of(clear))
         if isinstance(item, Pair):
-            return Sample(_tensor(to_float(view.of(first))), _tensor(J))
+            return self._finished(to_float(view.of(first)), J, rng)
         weather = Haze.draw(self._haze, rng)
         # Half of the pictures without haze stay as they were taken: such a one is to be left alone, veil and all.
         if weather.scattering > 0 or rng.random() < 0.5:
@@ -146,10 +159,29 @@ class HazeSamples(Dataset[Sample]):
         t = weather.transmission(depth)
         hazy = weather.through_air(J, t)
         wanted = leave_unseen(J, hazy, depth, t, self._haze.unseen)
-        return Sample(_tensor(weather.photograph(hazy, rng)), _tensor(wanted))
+        return self._finished(weather.photograph(hazy, rng), wanted, rng)
 
-    def _read(self, item: Pair | Scene) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """(hazy or depth, clear) as bytes."""
+    def _finished(self, hazy: Picture, clear: Picture, rng: np.random.Generator) -> Sample:
+        """A pair behind its foreground, balanced."""
+        hazy, clear = cover(hazy, clear, self._foreground, rng)
+        if not self._balance:
+            return Sample(_tensor(hazy), _tensor(clear))
+        balance = estimate_airlight(np.ascontiguousarray(hazy.transpose(2, 0, 1))).balance
+        return Sample(_tensor(np.clip(hazy * balance, 0, 1)), _tensor(np.clip(clear * balance, 0, 1)))
+
+    def _real_sample(self, hazy: Picture, rng: np.random.Generator) -> Sample:
+        """Real haze, with the teacher's clear picture; both balanced, and then behind their foreground."""
+        airlight = estimate_airlight(np.ascontiguousarray(hazy.transpose(2, 0, 1)))
+        balanced = np.clip(hazy * airlight.balance, 0, 1)
+        clear = clear_picture(balanced, float((airlight.color * airlight.balance).mean()))
+        hazy, clear = cover(balanced, clear, self._foreground, rng)
+        return Sample(_tensor(hazy), _tensor(clear))
+
+    def _read(self, item: _Item) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """(hazy or depth, clear) as bytes; real haze twice."""
+        if isinstance(item, Path):
+            hazy = self._remember(item, read_picture)
+            return hazy, hazy
         clear = self._remember(item.clear, read_picture)
         if isinstance(item, Scene):
             return matching_depth(item, self._remember(item.depth, _read_depth_bytes), clear), clear
@@ -200,8 +232,10 @@ class PositionBatches(Sampler[list[Position]]):
                 step += 1
 
 
-def _own_file(item: Pair | Scene) -> Path:
+def _own_file(item: _Item) -> Path:
     """The file that no other item has: several hazy pictures may share a clear one."""
+    if isinstance(item, Path):
+        return item
     return item.hazy if isinstance(item, Pair) else item.depth
 
 

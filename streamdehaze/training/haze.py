@@ -48,6 +48,10 @@ class HazeConfig(BaseModel):
     """Share whose airlight is not grey."""
     tint: Annotated[float, Field(ge=0, lt=1)] = 0.12
     """Largest relative tint of a channel; a grey airlight has up to a tenth of it."""
+    smoke: Share = 0.0
+    """Share whose airlight is dark, a quarter to a half of what it would be, and often brown."""
+    sand: Share = 0.0
+    """Share whose airlight is yellow to red: blue is missing most, then green."""
     slope: Share = 0.3
     """Share whose airlight changes over the picture, as towards the sun."""
     steepness: Annotated[float, Field(ge=0, lt=1)] = 0.3
@@ -75,7 +79,7 @@ class Haze:
     offset: float
     """Added to the depth."""
     patches: npt.NDArray[np.float32] | None
-    """(4, 4) relative change of the thickness, enlarged smoothly over the picture."""
+    """(n, n) relative change of the thickness, enlarged smoothly over the picture."""
     airlight: npt.NDArray[np.float32]
     """(2, 2, 3) airlight at the picture's corners, or (1, 1, 3) where it is one."""
     night: bool
@@ -94,16 +98,25 @@ class Haze:
         level = rng.uniform(low, high)
         tint = config.tint if rng.random() < config.tinted else config.tint / 10
         colour = level * (1 + rng.uniform(-tint, tint, 3))
+        kind = rng.random()
+        if kind < config.smoke:
+            colour *= rng.uniform(0.25, 0.5) * _earthy(rng, rng.choice([0.0, 0.4]))
+        elif kind < config.smoke + config.sand:
+            colour *= _earthy(rng, 0.55)
         sloped = rng.random() < config.slope
         corners = 1 + rng.uniform(-config.steepness, config.steepness, (2, 2, 1)) if sloped else np.ones((1, 1, 1))
         night = rng.random() < config.glow
         patched = rng.random() < config.uneven
+        patches = rng.uniform(-config.patches, config.patches, (4, 4)).astype(np.float32)
+        if rng.random() < 0.5:  # finer ones in the coarse: smoke and drifting fog have all sizes
+            finer = rng.uniform(-config.patches / 2, config.patches / 2, (9, 9)).astype(np.float32)
+            patches = finer + np.asarray(cv2.resize(patches, (9, 9), interpolation=cv2.INTER_CUBIC), np.float32)
         clear = rng.random() < config.clear
         return cls(
             scattering=0.0 if clear else rng.uniform(*config.scattering),
             scale=rng.uniform(*config.depth_scale),
             offset=rng.uniform(*config.depth_offset) if rng.random() < config.offset else 0.0,
-            patches=rng.uniform(-config.patches, config.patches, (4, 4)).astype(np.float32) if patched else None,
+            patches=patches if patched else None,
             airlight=np.clip(corners * colour * (0.3 if night else 1.0), 0, 1).astype(np.float32),
             night=night,
             noise=rng.uniform(0, config.noise) if rng.random() < config.noisy else 0.0,
@@ -163,6 +176,12 @@ def leave_unseen(
     share = np.clip(np.maximum(sky, thick), 0, 1)[..., None]
     wanted: Picture = clear + share * (np.clip(hazy, 0, 1) - clear)
     return wanted
+
+
+def _earthy(rng: np.random.Generator, most: float) -> npt.NDArray[np.float64]:
+    """Factors on red, green and blue, of yellow, brown and red; at `most` so much of blue is missing."""
+    missing = rng.uniform(most / 4, most) if most else 0.0
+    return np.array([1.0, 1 - missing * rng.uniform(0.3, 0.6), 1 - missing])
 
 
 def _glow(clear: Picture) -> Picture:

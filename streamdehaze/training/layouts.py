@@ -71,6 +71,8 @@ class Layout:
     """In natural order of the hazy files."""
     scenes: tuple[Scene, ...] = ()
     """In natural order."""
+    real: tuple[Path, ...] = ()
+    """Hazy pictures without a truth, in natural order."""
     unmatched: tuple[Path, ...] = ()
     """Pictures left without a partner."""
 
@@ -125,6 +127,19 @@ def pair_folders(hazy: str | os.PathLike[str], clear: str | os.PathLike[str]) ->
     if not keys:
         raise SourceError(f"no pictures in {hazy} and {clear}; known are {', '.join(PICTURE_SUFFIXES)}")
     return _pairs(Path(hazy), keys)
+
+
+def real_haze(folder: str | os.PathLike[str], left_out: int | None = None) -> Layout:
+    """Hazy pictures without a truth; each `left_out`-th, from the first, is left out.
+
+    Raises:
+        SourceError: if there are none.
+    """
+    files = sorted(find_pictures(Path(folder)), key=natural_order)
+    taken = tuple(path for index, path in enumerate(files) if left_out is None or index % left_out)
+    if not taken:
+        raise SourceError(f"no pictures in {folder}; known are {', '.join(PICTURE_SUFFIXES)}")
+    return Layout(Path(folder), "real haze without a truth", real=taken)
 
 
 def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:

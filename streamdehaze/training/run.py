@@ -23,7 +23,7 @@ from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamD
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
 from streamdehaze.training.keeper import STATE, Keeper, WholeFiles
-from streamdehaze.training.layouts import Layout, find_layout, pair_folders
+from streamdehaze.training.layouts import Layout, find_layout, pair_folders, real_haze
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
 
@@ -53,6 +53,8 @@ class SampleData(lightning.LightningDataModule):
             view=config.view,
             look=config.look,
             haze=config.haze,
+            foreground=config.foreground,
+            balance=config.balance,
             seed=config.seed,
             in_memory=config.in_memory,
             skip_damaged=config.damaged == "skip",
@@ -94,6 +96,8 @@ def layout_of(data: DataConfig) -> Layout:
     """
     if data.folder is not None:
         layout = find_layout(data.folder)
+    elif data.real is not None:
+        layout = real_haze(data.real, data.left_out)
     else:
         assert data.hazy is not None
         assert data.clear is not None
@@ -230,8 +234,9 @@ def _facts(config: TrainingConfig) -> dict[str, str]:
     terms = ["L1"]
     terms += [f"{loss.square:g} MSE"] if loss.square else []
     contrast = config.largest_contrast
+    terms += [f"{loss.coarse:g} coarse L1"] if loss.coarse else []
     terms += [f"{contrast:g} CR"] if contrast else []
-    folders = [data.folder or data.clear for data in config.data]
+    folders = [data.folder or data.clear or data.real for data in config.data]
     return {
         "recipe": config.name,
         "date": datetime.date.today().isoformat(),

@@ -56,6 +56,12 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
     return config.last_rate + (config.rate - config.last_rate) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
 
+def coarse_error(error: Tensor) -> Tensor:
+    """Mean absolute error of what is left of (B, C, H, W) errors when they are shrunk 8 and 32 times."""
+    shrunk = nn.functional.avg_pool2d(error, 8)
+    return shrunk.abs().mean() + nn.functional.avg_pool2d(shrunk, 4, ceil_mode=True).abs().mean()
+
+
 class DehazingTask(lightning.LightningModule):
     """Trains `AECRNet` on pairs of hazy and clear pictures.
 
@@ -93,6 +99,8 @@ class DehazingTask(lightning.LightningModule):
         self.log("loss/l1", loss.detach())
         if self.config.loss.square:
             loss = loss + self.config.loss.square * nn.functional.mse_loss(out.float(), clear)
+        if self.config.loss.coarse:
+            loss = loss + self.config.loss.coarse * coarse_error(out.float() - clear)
         if weight := self.config.contrast(self.trainer.global_step):
             contrast = self._contrast[0](out, clear, hazy).float()
             self.log("loss/contrast", contrast.detach())

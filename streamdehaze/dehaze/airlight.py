@@ -1,0 +1,113 @@
+"""The colour of the haze: estimated on the small picture, taken out before the network and turned back after it.
+
+Koschmieder's law gives every channel its own airlight, ``I_c = J_c·t + A_c·(1 − t)``. Divided by A and multiplied by
+its mean m, it reads ``B_c = (m·J_c/A_c)·t + m·(1 − t)``: the same haze, but grey. The network sees that balanced
+picture, and so one kind of haze, whatever its colour: fog, smog, sand or smoke. What A divided, the tint multiplies
+back: all of it keeps the light of the scene, none of it makes the haze's colour the picture's white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.frame import FloatArray
+
+AirlightMode = Literal["auto", "keep", "neutral"]
+AIRLIGHT_MODES: tuple[AirlightMode, ...] = ("auto", "keep", "neutral")
+
+_HAZIEST = 0.03
+"""Share of the pixels whose mean colour is the airlight."""
+_REACH = 85
+"""The darkest channel is taken over a window of one part in so many of the long side: lamps and letters are smaller."""
+_DARKEST = 0.15
+"""No airlight is taken for darker than this: black has no colour to balance by."""
+_KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
+"""Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
+_LEFT = 0.3
+"""Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
+_NEAR, _FAR = 0.3, 0.75
+"""Share of haze in a pixel's light up to which "auto" keeps the tint, and from which on it draws it to neutral."""
+_THIN, _THICK = 0.12, 0.3
+"""Density below which the colour of the brightest surface passes for no airlight, and from which on it does."""
+
+
+@dataclass(frozen=True)
+class Airlight:
+    """Colour and amount of the haze in one small picture."""
+
+    color: npt.NDArray[np.float32]
+    """A, (3,) RGB in (0, 1]."""
+    density: float
+    """Median of the darkest channel over A's, 0 (clear) to 1 (nothing but haze)."""
+
+    @property
+    def tint(self) -> float:
+        """Largest relative difference of a channel of A from its mean."""
+        return float(np.abs(self.color / self.color.mean() - 1).max())
+
+    @property
+    def balance(self) -> npt.NDArray[np.float32]:
+        """(3,) factors that make the haze grey; nearer to 1 where there is too little haze to tell its colour."""
+        trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
+        factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
+        return factors
+
+    def turn_back(self, balanced: FloatArray, mode: AirlightMode) -> FloatArray:
+        """Factors for the network's answer to a balanced picture, (3, rows, columns): what `balance` took, or less.
+
+        "keep" gives the light of the scene back everywhere, "neutral" nowhere: the haze's colour becomes white. "auto"
+        keeps a weak tint, as of dusk; of a strong one, as of sand and smog, it keeps what is near, and draws to
+        neutral what haze has coloured.
+
+        Args:
+            balanced: the balanced hazy picture, (3, rows, columns).
+            mode: one of `AIRLIGHT_MODES`.
+        """
+        back = (1 / self.balance)[:, None, None]
+        strong = float(np.clip((self.tint - _KEPT_TINT) / (_NEUTRAL_TINT - _KEPT_TINT), 0, 1))
+        if mode == "keep" or (mode == "auto" and strong == 0):
+            return np.broadcast_to(back, balanced.shape).astype(np.float32)
+        if mode == "neutral":
+            return np.ones_like(balanced)
+        haze = darkest(balanced) / float((self.color * self.balance).mean())
+        side = 2 * (max(haze.shape) // 32) + 1
+        haze = np.asarray(cv2.blur(haze, (side, side), borderType=cv2.BORDER_REFLECT))
+        left = 1 - strong * (1 - _LEFT) * np.clip((haze - _NEAR) / (_FAR - _NEAR), 0, 1)
+        return np.asarray(back**left, np.float32)
+
+
+def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:
+    """The airlight of a small picture: the mean colour where the darkest channel of a window is brightest.
+
+    He, Sun & Tang (CVPR 2009) take the brightest thousandth of the dark channel; on small pictures and compressed ones
+    the mean of the haziest hundredths is steadier, and neither lamps nor white cars fill a window.
+
+    Args:
+        rgb: (3, rows, columns) in [0, 1].
+        scene: (rows, columns), False where bars or overlays cover the picture; None if nothing does.
+    """
+    dark = darkest(rgb)
+    if scene is not None and scene.any():
+        dark = np.where(scene, dark, -1.0).astype(np.float32)
+    else:
+        scene = None
+    side = 2 * (max(dark.shape) // 57) + 1
+    ranked = cv2.blur(dark, (side, side), borderType=cv2.BORDER_REFLECT).ravel()
+    count = max(8, int(_HAZIEST * (ranked.size if scene is None else int(scene.sum()))))
+    haziest = np.argpartition(ranked, -count)[-count:]
+    color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
+    relative = darkest(rgb / color[:, None, None])
+    density = float(np.median(relative if scene is None else relative[scene]))
+    return Airlight(color, min(1.0, density))
+
+
+def darkest(rgb: FloatArray) -> FloatArray:
+    """The dark channel, (rows, columns): the least of all channels in a window around each pixel."""
+    least = np.minimum(np.minimum(rgb[0], rgb[1]), rgb[2])
+    side = 2 * max(1, round(max(least.shape) / _REACH)) + 1
+    return np.asarray(cv2.erode(least, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT), np.float32)

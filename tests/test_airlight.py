@@ -1,0 +1,108 @@
+"""The colour of the haze: found, taken out, turned back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, estimate_airlight
+from streamdehaze.frame import FloatArray
+
+SAND = np.array([0.85, 0.7, 0.5], np.float32)
+
+
+def foggy(A: np.ndarray, thickness: float = 2.0, seed: int = 1) -> tuple[FloatArray, FloatArray]:
+    """Hazy and clear picture, (3, 96, 128), of coloured blocks whose distance grows towards the top."""
+    rng = np.random.default_rng(seed)
+    blocks = np.kron(rng.uniform(0, 0.9, (12, 16, 3)), np.ones((8, 8, 1))).astype(np.float32)
+    blocks[rng.random(blocks.shape[:2]) < 0.2] = 0.02
+    t = np.exp(-thickness * np.linspace(1, 0.1, 96, dtype=np.float32))[:, None, None]
+    hazy = blocks * t + A * (1 - t)
+    hazy[:16] = A
+    return hazy.transpose(2, 0, 1).astype(np.float32), blocks.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("A", [[0.8, 0.8, 0.8], SAND, [0.35, 0.3, 0.25], [0.7, 0.8, 0.9]])
+def test_airlight_is_found_within_a_hundredth(A: list[float]) -> None:
+    found = estimate_airlight(foggy(np.array(A, np.float32))[0])
+    np.testing.assert_allclose(found.color, A, atol=0.01)
+
+
+def test_lamps_white_cars_and_bars_do_not_fool_it() -> None:
+    hazy, _ = foggy(SAND)
+    lit = hazy.copy()
+    for x in range(10, 120, 20):
+        lit[:, 40:42, x : x + 2] = 1.0  # lamps
+    lit[:, 80:84, 60:70] = 0.98  # a white car
+    lit[:, :6] = lit[:, -6:] = 0.0
+    np.testing.assert_allclose(estimate_airlight(lit).color, SAND, atol=0.02)
+
+
+def test_covered_parts_do_not_count() -> None:
+    hazy, _ = foggy(np.array([0.6, 0.6, 0.6], np.float32))
+    hazy[:, 50:96, 64:] = np.array([1, 0.9, 0.2], np.float32)[:, None, None]
+    hazy[:, 60:90, 70:120] = 1.0  # a large white logo on yellow
+    scene = np.ones((96, 128), bool)
+    scene[48:, 62:] = False
+    np.testing.assert_allclose(estimate_airlight(hazy, scene).color, 0.6, atol=0.01)
+    assert estimate_airlight(hazy).color.max() > 0.9
+
+
+def test_density_grows_with_the_haze_and_not_with_the_exposure() -> None:
+    A = np.array([0.8, 0.8, 0.8], np.float32)
+    densities = [estimate_airlight(foggy(A, thickness)[0]).density for thickness in (0.1, 0.5, 1, 2, 4)]
+    assert densities == sorted(densities)
+    bright = estimate_airlight(foggy(A, 1)[0]).density
+    dim = estimate_airlight(foggy(A, 1)[0] * 0.5).density
+    assert dim == pytest.approx(bright, abs=0.01)
+
+
+def test_balanced_haze_is_grey_and_keeping_gives_it_back() -> None:
+    hazy, _ = foggy(SAND)
+    airlight = estimate_airlight(hazy)
+    balanced = hazy * airlight.balance[:, None, None]
+    assert np.ptp(balanced[:, 5, 5]) < 0.01
+    np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "keep"), hazy, atol=1e-6)
+
+
+def test_auto_draws_what_sand_has_coloured_to_neutral_and_keeps_what_is_near() -> None:
+    hazy, _ = foggy(SAND)
+    airlight = estimate_airlight(hazy)
+    balanced = hazy * airlight.balance[:, None, None]
+    result = balanced * airlight.turn_back(balanced, "auto")
+    before, after = (np.ptp(x[:, 5, 5]) / x[:, 5, 5].mean() for x in (hazy, result))
+    assert after < 0.5 * before
+    np.testing.assert_allclose(result[:, 90:], hazy[:, 90:], rtol=0.05)
+
+
+def test_auto_keeps_a_weak_tint() -> None:
+    dusk = np.array([0.71, 0.7, 0.69], np.float32)
+    airlight = estimate_airlight(foggy(dusk)[0])
+    balanced = foggy(dusk)[0] * airlight.balance[:, None, None]
+    np.testing.assert_array_equal(airlight.turn_back(balanced, "auto"), airlight.turn_back(balanced, "keep"))
+
+
+def test_a_clear_picture_is_not_balanced_by_its_brightest_wall() -> None:
+    rng = np.random.default_rng(3)
+    rooms = np.kron(rng.uniform(0, 0.6, (3, 12, 16)), np.ones((1, 8, 8))).astype(np.float32)
+    rooms[:, rng.random((96, 128)) < 0.3] *= 0.05
+    rooms[:, :30, :40] = np.array([0.9, 0.7, 0.5], np.float32)[:, None, None]
+    np.testing.assert_allclose(estimate_airlight(rooms).balance, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", AIRLIGHT_MODES)
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_flat_pictures_stay_finite(mode: str, level: float) -> None:
+    flat = np.full((3, 16, 20), level, np.float32)
+    airlight = estimate_airlight(flat)
+    factors = airlight.turn_back(flat * airlight.balance[:, None, None], mode)  # type: ignore[arg-type]
+    assert np.isfinite(factors).all()
+    assert 0 <= airlight.density <= 1
+
+
+def test_the_estimate_hardly_moves_with_sensor_noise() -> None:
+    hazy, _ = foggy(SAND)
+    noise = np.random.default_rng(5).normal(0, 0.02, hazy.shape).astype(np.float32)
+    noisy = cv2.blur((hazy + noise).transpose(1, 2, 0), (2, 2)).transpose(2, 0, 1)
+    np.testing.assert_allclose(estimate_airlight(noisy).color, estimate_airlight(hazy).color, atol=0.015)
