@@ -33,6 +33,7 @@ import numpy as np
 
 from streamdehaze import Dehazer, open_source
 from streamdehaze.bench.watch import watch
+from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
 from streamdehaze.evaluation.reprojection import motion_from_depth
@@ -41,7 +42,6 @@ from streamdehaze.evaluation.trace import plot_traces
 from streamdehaze.frame import Frame
 from streamdehaze.scene import Fog, StreetScene
 from streamdehaze.scene.clip import to_bytes
-from streamdehaze.training.picture import read_picture, to_float
 
 Shown = tuple[np.ndarray, np.ndarray, MotionField | None]
 """Hazy frame, truth, and true motion to the frame before (or of the street: to the next)."""

@@ -17,17 +17,18 @@ pytest.importorskip("torchmetrics")
 pytest.importorskip("pydantic")
 
 from streamdehaze.cli import main
+from streamdehaze.datasets.layouts import find_layout
+from streamdehaze.datasets.sheet import LABEL_HEIGHT
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine import TorchEngine
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.evaluation import Extremes, SteadinessMeter, evaluate, psnr, ssim, visibility
 from streamdehaze.evaluation.lpips import find_lpips
-from streamdehaze.evaluation.report import LABEL_HEIGHT, TILE_HEIGHT
+from streamdehaze.evaluation.report import TILE_HEIGHT
 from streamdehaze.evaluation.temporal import motion_to_previous
 from streamdehaze.evaluation.visibility import visible_edges
 from streamdehaze.network import AECRNet, Checkpoint, write_checkpoint
 from streamdehaze.training.card import write_card
-from streamdehaze.training.layouts import find_layout
 from training_data import depth, make_pairs, make_scenes, picture, write_picture
 
 
@@ -280,7 +281,7 @@ def test_an_output_without_a_folder_is_said_before_the_work(tmp_path: Path, opti
 def test_a_grid_of_no_known_kind_is_named(tmp_path: Path) -> None:
     extremes = Extremes()
     extremes.add(1.0, [picture(1)])
-    with pytest.raises(SinkError, match=r"r\.foo is no name for a picture"):
+    with pytest.raises(SinkError, match=r"r\.foo does not name a picture"):
         extremes.write(tmp_path / "r.foo")
 
 

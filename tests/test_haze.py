@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from streamdehaze.training.haze import Haze, HazeConfig, leave_unseen
-from streamdehaze.training.look import LookConfig, vary_look
-from streamdehaze.training.picture import SKY_DEPTH
+from streamdehaze.datasets.haze import Haze, HazeConfig, leave_unseen
+from streamdehaze.datasets.look import LookConfig, vary_look
+from streamdehaze.datasets.picture import SKY_DEPTH
 from streamdehaze.training.rendered import TEXTURE_SIZE, render_room, render_town
 from training_data import depth, picture
 

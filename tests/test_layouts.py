@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("pydantic")
 
+from streamdehaze.datasets.haze import HazeConfig
+from streamdehaze.datasets.layouts import find_layout, pair_folders
+from streamdehaze.datasets.look import LookConfig
+from streamdehaze.datasets.pairs import read_pair
+from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.dataset import HazeSamples, Position, PositionBatches, Source
-from streamdehaze.training.haze import HazeConfig
-from streamdehaze.training.layouts import find_layout, pair_folders
-from streamdehaze.training.look import LookConfig
-from streamdehaze.training.pairs import read_pair
-from streamdehaze.training.picture import read_depth, read_picture
 from streamdehaze.training.views import ViewConfig
 from training_data import make_pairs, make_scenes, picture, write_picture
 
@@ -229,7 +229,7 @@ def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
     layout = find_layout(make_pairs(tmp_path))
     data = HazeSamples([Source(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1)
-    with pytest.raises(ConfigError, match=r"clear/\d\.png: a crop of 240x240 does not fit a picture of 64x48"):
+    with pytest.raises(ConfigError, match=r"hazy/\d_1_0\.9\.png: a crop of 240x240 does not fit a picture of 64x48"):
         data[Position(0, 240, 240)]
 
 

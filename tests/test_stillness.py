@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("torchmetrics")
 pytest.importorskip("pydantic")
 
+from streamdehaze.datasets.picture import read_depth
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter
 from streamdehaze.evaluation.reprojection import motion_from_depth
 from streamdehaze.evaluation.trace import plot_trace
-from streamdehaze.training.picture import read_depth
 
 
 def texture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamdehaze.training.teacher import clear_picture, sky_of, transmission
+from streamdehaze.datasets.teacher import clear_picture, sky_of, transmission
 
 A = 0.75
 

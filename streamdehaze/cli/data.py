@@ -28,9 +28,9 @@ def command() -> None:
 @click.option("--all", "read_all", is_flag=True, help="Also open every file; exit code 1 if one is at fault.")
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
     """Say what FOLDER is recognised as, name what has no partner, and write a contact sheet."""
-    from streamdehaze.training.contact import write_contact_sheet
-    from streamdehaze.training.inspection import unreadable
-    from streamdehaze.training.layouts import find_layout, pair_folders
+    from streamdehaze.datasets.contact import write_contact_sheet
+    from streamdehaze.datasets.inspection import unreadable
+    from streamdehaze.datasets.layouts import find_layout, pair_folders
 
     layout = pair_folders(folder, clear) if clear else find_layout(folder)
     pairs = f"{len(layout.pairs)} pairs, matched by {layout.rule}"
@@ -80,7 +80,7 @@ def towns(folder: Path, textures: Path, count: int, seed: int) -> None:
 def _render(kind: Kind, folder: Path, textures: Path, count: int, seed: int) -> None:
     from rich.progress import track
 
-    from streamdehaze.training.layouts import find_pictures
+    from streamdehaze.datasets.layouts import find_pictures
     from streamdehaze.training.rendered import write_rendered
 
     photos = sorted(path for path in find_pictures(textures) if not path.stem.endswith(".depth"))

@@ -61,9 +61,9 @@ def command(
     from streamdehaze.dehaze import Dehazer
 
     try:
+        from streamdehaze.datasets.picture import PICTURE_SUFFIXES
         from streamdehaze.evaluation import Extremes, evaluate
         from streamdehaze.evaluation.trace import plot_trace
-        from streamdehaze.training.picture import PICTURE_SUFFIXES
     except ModuleNotFoundError as error:
         raise click.ClickException(f"evaluation needs {error.name}: pip install 'streamdehaze[train]'") from None
     for output in (csv_file, json_file, trace, grid):  # said before the work, not after it

@@ -2,10 +2,10 @@
 
 from streamdehaze.dehaze.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.evaluate import evaluate
-from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.report import Extremes, Report
 from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
 from streamdehaze.evaluation.visibility import Visibility, visibility
+from streamdehaze.fidelity import psnr, ssim
 
 __all__ = [
     "Extremes",

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.haze import Haze, HazeConfig
+from streamdehaze.datasets.layouts import Layout, NoTruthError, find_layout, find_pictures, natural_order, pair_folders
+from streamdehaze.datasets.pairs import read_pair, read_scene
+from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.stillness import StillnessMeter
-from streamdehaze.evaluation.fidelity import psnr, ssim
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.visibility import visibility
+from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.frame import Frame
-from streamdehaze.training.haze import Haze, HazeConfig
-from streamdehaze.training.layouts import Layout, NoTruthError, find_layout, find_pictures, natural_order, pair_folders
-from streamdehaze.training.pairs import read_pair, read_scene
-from streamdehaze.training.picture import read_picture, to_float
 
 log = logging.getLogger(__name__)
 

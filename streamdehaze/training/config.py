@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from streamdehaze.datasets.haze import HazeConfig
+from streamdehaze.datasets.look import LookConfig
 from streamdehaze.errors import ConfigError
 from streamdehaze.training.foreground import ForegroundConfig
-from streamdehaze.training.haze import HazeConfig
-from streamdehaze.training.look import LookConfig
 from streamdehaze.training.views import ViewConfig
 
 if sys.version_info >= (3, 11):
@@ -40,7 +40,7 @@ class DataConfig(_Part):
     hazy: Path | None = None
     clear: Path | None = None
     real: Path | None = None
-    """Hazy pictures without a truth; their target is a physical estimate (`streamdehaze.training.teacher`)."""
+    """Hazy pictures without a truth; their target is a physical estimate (`streamdehaze.datasets.teacher`)."""
     left_out: Annotated[int, Field(ge=2)] | None = None
     """Every k-th picture of `real` is not trained on, but kept to look at and to measure."""
     weight: Annotated[float, Field(gt=0)] = 1.0

@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from streamdehaze.datasets.haze import Haze, HazeConfig, leave_unseen
+from streamdehaze.datasets.layouts import Layout, Pair, Scene
+from streamdehaze.datasets.look import LookConfig, Picture, vary_look
+from streamdehaze.datasets.pairs import matching_clear, matching_depth
+from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
+from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.foreground import ForegroundConfig, cover
-from streamdehaze.training.haze import Haze, HazeConfig, leave_unseen
-from streamdehaze.training.layouts import Layout, Pair, Scene
-from streamdehaze.training.look import LookConfig, Picture, vary_look
-from streamdehaze.training.pairs import matching_clear, matching_depth
-from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
-from streamdehaze.training.teacher import clear_picture
 from streamdehaze.training.views import View, ViewConfig
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamdehaze.training.look import Picture, Share
+from streamdehaze.datasets.look import Picture, Share
 
 _SHIFT = 3
 """Fractional bits of coordinates, for OpenCV's drawing."""

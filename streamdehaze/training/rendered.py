@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.training.furniture import furnish, paint_walls, place_lights
-from streamdehaze.training.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.training.raycaster import SKY_DISTANCE, trace_scene
 from streamdehaze.training.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 

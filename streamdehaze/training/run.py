@@ -18,12 +18,12 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
 from streamdehaze.training.keeper import STATE, Keeper, WholeFiles
-from streamdehaze.training.layouts import Layout, find_layout, pair_folders, real_haze
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
 

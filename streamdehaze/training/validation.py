@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.callbacks import Callback
 
+from streamdehaze.datasets.layouts import Layout, Pair
+from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine.torch import TorchEngine
-from streamdehaze.evaluation.fidelity import psnr, ssim
+from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.training.config import ValidationConfig
 from streamdehaze.training.keeper import Keeper
-from streamdehaze.training.layouts import Layout, Pair
-from streamdehaze.training.pairs import read_pair
 from streamdehaze.training.task import DehazingTask
 
 _SHOWN = 4

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamdehaze.datasets.look import Share, Shares
 from streamdehaze.errors import ConfigError
-from streamdehaze.training.look import Share, Shares
 
 
 class ViewConfig(BaseModel):

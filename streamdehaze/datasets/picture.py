@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.look import Picture
 from streamdehaze.errors import SourceError
-from streamdehaze.training.look import Picture
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """File names that are taken for pictures, in lower case."""

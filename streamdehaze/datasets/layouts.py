@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamdehaze.datasets.picture import PICTURE_SUFFIXES
 from streamdehaze.errors import SourceError
-from streamdehaze.training.picture import PICTURE_SUFFIXES
 
 HAZY, CLEAR = "hazy", "clear"
 _Role = tuple[str, str]

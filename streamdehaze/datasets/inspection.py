@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from streamdehaze.datasets.layouts import Layout
+from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.errors import SourceError
-from streamdehaze.training.layouts import Layout
-from streamdehaze.training.pairs import read_pair, read_scene
 
 
 def unreadable(layout: Layout) -> Iterator[str]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.layouts import Pair, Scene
+from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import SourceError
-from streamdehaze.training.layouts import Pair, Scene
-from streamdehaze.training.picture import read_depth, read_picture
 
 Number = TypeVar("Number", np.uint8, np.float32)
 _RESIDE_FRAME = 10

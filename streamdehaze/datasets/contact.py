@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.layouts import Layout, Pair, Scene
+from streamdehaze.datasets.pairs import read_pair, read_scene
+from streamdehaze.datasets.sheet import contact_row, write_sheet
 from streamdehaze.errors import SourceError
-from streamdehaze.evaluation.report import contact_row, write_sheet
-from streamdehaze.training.layouts import Layout, Pair, Scene
-from streamdehaze.training.pairs import read_pair, read_scene
 
 _TILE_HEIGHT = 150
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from streamdehaze.training.look import Picture, Range, Share, Shares, in_order
-from streamdehaze.training.picture import SKY_DEPTH
+from streamdehaze.datasets.look import Picture, Range, Share, Shares, in_order
+from streamdehaze.datasets.picture import SKY_DEPTH
 
 Depth = npt.NDArray[np.float32]
 """(H, W) distance relative to the far end of the scene, which is at 1."""

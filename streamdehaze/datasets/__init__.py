@@ -1,0 +1,5 @@
+"""Data sets as people have them: their layouts, pictures and depth, haze made on the fly, targets for real haze."""
+
+from streamdehaze.datasets.layouts import Layout, Pair, Scene, find_layout, pair_folders
+
+__all__ = ["Layout", "Pair", "Scene", "find_layout", "pair_folders"]
