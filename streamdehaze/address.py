@@ -1,4 +1,4 @@
-"""Addresses of cameras and sinks: with credentials for FFmpeg, without them for everybody else."""
+"""Addresses of cameras and sinks: with credentials for FFmpeg, without them everywhere else."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.I
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
 
+def scheme_of(text: str) -> str:
+    """What stands before "://" in an address, in small letters; "" for a path."""
+    match = re.match(r"([a-z][a-z0-9+.-]+)://", text, re.IGNORECASE)
+    return match[1].lower() if match else ""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a stream is; printing it shows no secrets."""
@@ -35,7 +41,7 @@ class Address:
             ConfigError: if it has no host, or a variable is not set.
         """
         url = _with_variables(url)
-        if "://" not in url:
+        if not scheme_of(url):
             return cls(url, url)
         try:
             parts = urlsplit(url)
@@ -61,8 +67,8 @@ class Address:
 
     @property
     def scheme(self) -> str:
-        """What stands before "://", in small letters; "" of a path."""
-        return self.full.partition("://")[0].lower() if "://" in self.full else ""
+        """What stands before "://", in small letters; "" for a path."""
+        return scheme_of(self.full)
 
     @property
     def host(self) -> str | None:
@@ -102,6 +108,6 @@ def _with_variables(url: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         secret = read_secret(env=match[1]) or ""
-        return quote(secret, safe="") if "://" in url else secret
+        return quote(secret, safe="") if scheme_of(url) else secret
 
     return re.sub(r"\$\{(\w+)\}", value, url)

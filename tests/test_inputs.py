@@ -8,7 +8,7 @@ import pytest
 
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.video.inputs import Job, expand_inputs, output_path, plan_jobs
-from streamdehaze.video.sequence import is_sequence
+from streamdehaze.video.picture.pattern import is_sequence
 
 
 @pytest.fixture

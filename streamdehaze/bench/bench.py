@@ -29,6 +29,7 @@ from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.video import FileSink, FileSource
+from streamdehaze.video.reading.open import Kind, what_is
 from streamdehaze.video.reading.recording import record
 
 _FRAMES_IN_MEMORY = 16
@@ -112,7 +113,7 @@ class _Clip:
 def _clips(plan: Plan, folder: Path, told: Told) -> Iterator[_Clip]:
     if plan.video is not None:
         path = Path(plan.video)
-        if "://" in os.fspath(plan.video):
+        if what_is(plan.video) is Kind.STREAM:
             told("receiving the stream")
             path = folder / "received.mkv"
             record(os.fspath(plan.video), path, plan.frames)

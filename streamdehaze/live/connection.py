@@ -18,7 +18,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.video.fault import Fault, UnusableError, fault_of, look_up
 from streamdehaze.video.pyav import ANY_METADATA
-from streamdehaze.video.reading.open import demux
+from streamdehaze.video.reading.open import demux, what_is
 
 _NETWORK_PROTOCOLS = (
     "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
@@ -206,7 +206,7 @@ class _Pace:
 
 def is_file(url: str) -> bool:
     """Whether it is a file, which has an end, rather than a stream or a device."""
-    return "://" not in url and not url.startswith("/dev/")
+    return not what_is(url).is_live
 
 
 def _open(config: CameraConfig, address: Address) -> InputContainer:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import av
 from av.video.stream import VideoStream
@@ -27,21 +25,7 @@ from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.timeline import TICK, Timeline
 
 _POLL_SECONDS = 0.1
-_CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https"})
-_FILE_ENDINGS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
-
 _FILE_OPTIONS = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage"})
-
-
-def is_camera(path: object) -> bool:
-    """Whether `path` is the address of a live stream or a V4L2 device, rather than a file (also one far away)."""
-    if not isinstance(path, str):
-        return False
-    scheme, found, rest = path.partition("://")
-    if not found:
-        return path.startswith("/dev/video")
-    far_file = os.path.splitext(urlsplit(path).path if "?" in rest else rest)[1].lower() in _FILE_ENDINGS
-    return scheme.lower() in _CAMERA_SCHEMES and not (scheme.lower().startswith("http") and far_file)
 
 
 class LiveSource:

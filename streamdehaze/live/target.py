@@ -13,7 +13,7 @@ from urllib.parse import quote
 import av
 from av.container import OutputContainer
 
-from streamdehaze.address import Address
+from streamdehaze.address import Address, scheme_of
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.remote import Remote
 from streamdehaze.video.fault import look_up
@@ -44,8 +44,8 @@ class SinkTarget:
         Raises:
             ConfigError: if it is no address that is sent to, and no kind of file that survives being cut off.
         """
-        to = to.replace("{name}", quote(camera, safe="") if "://" in to else camera)
-        if "://" in to:
+        to = to.replace("{name}", quote(camera, safe="") if scheme_of(to) else camera)
+        if scheme_of(to):
             address = Address.of(to)
             if address.scheme not in _FORMATS:
                 known = ", ".join(f"{scheme}://" for scheme in _FORMATS)

@@ -18,7 +18,7 @@ from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, open_
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cutter
 from streamdehaze.video.inputs import output_path
-from streamdehaze.video.protocols import SegmentSink, Sink, Source
+from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
 
@@ -136,7 +136,7 @@ def dehaze_video(
         finally:
             if own_dehazer:
                 worker.close()
-        damaged = getattr(work, "damaged", 0)
+        damaged = work.damaged if isinstance(work, Reader) else 0
         return Report(_name(source), _name(target), statistics, worker.engine.name, worker.checkpoint, damaged)
     finally:
         if opened is not source:

@@ -15,7 +15,7 @@ from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.cut import Cut, Cutter
-from streamdehaze.video.protocols import SegmentSink, Sink, Source
+from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 
 QUEUE_BYTES = 16 << 20
 """Bound of each of the two queues; one frame always fits."""
@@ -161,8 +161,9 @@ class Pipeline:
                 with statistics.busy():
                     cut = self._cutter.before(frame)
                 if cut is not None:
+                    damaged = self._source.damaged if isinstance(self._source, Reader) else 0
                     with statistics.waiting():
-                        self._hazy.put(replace(cut, damaged=getattr(self._source, "damaged", 0)), 0)
+                        self._hazy.put(replace(cut, damaged=damaged), 0)
             with statistics.waiting():
                 self._hazy.put(frame, frame.nbytes if frame else 0)
             if frame is None:

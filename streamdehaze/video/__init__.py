@@ -10,7 +10,6 @@ from streamdehaze.errors import SinkError
 from streamdehaze.video.encoder import EncodeOptions
 from streamdehaze.video.kept import is_finished, kept_work, part_folder
 from streamdehaze.video.picture import (
-    PICTURE_SUFFIXES,
     PictureSink,
     PictureSource,
     SequenceSink,
@@ -19,8 +18,8 @@ from streamdehaze.video.picture import (
 )
 from streamdehaze.video.protocols import SegmentSink, Sink, Source
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.open import Kind, is_far_file, what_is
 from streamdehaze.video.segments import SEGMENT_SECONDS, SegmentFileSink, worth_segments
-from streamdehaze.video.sequence import is_sequence
 from streamdehaze.video.sink import FileSink
 
 __all__ = [
@@ -52,16 +51,17 @@ def open_source(path: str | os.PathLike[str] | IO[bytes], **options: Any) -> Sou
     Raises:
         SourceError: if it is missing, empty, damaged, or nothing that can be read.
     """
-    if isinstance(path, str) and ("://" in path or path.startswith("/dev/")):
-        from streamdehaze.live.source import LiveSource, is_camera  # built on this package, so not before it is needed
+    kind = what_is(path)
+    if not isinstance(path, str | os.PathLike) or (kind is Kind.STREAM and is_far_file(str(path))):
+        return FileSource(path, **options)
+    if kind.is_live:
+        from streamdehaze.live.source import LiveSource  # built on this package, so not before it is needed
 
-        if is_camera(path):
-            return LiveSource(path, **options)
-    if isinstance(path, str | os.PathLike):
-        if is_picture(path):
-            return PictureSource(path)
-        if _is_picture_sequence(path):
-            return SequenceSource(path, start=options.get("start"), end=options.get("end"))
+        return LiveSource(os.fspath(path), **options)
+    if kind is Kind.PICTURE:
+        return PictureSource(path)
+    if kind is Kind.SEQUENCE:
+        return SequenceSource(path, start=options.get("start"), end=options.get("end"))
     return FileSource(path, **options)
 
 
@@ -93,7 +93,7 @@ def open_sink(
     """
     if is_picture(path):
         return PictureSink(path, source, overwrite=overwrite)
-    if _is_picture_sequence(path):
+    if what_is(path) is Kind.SEQUENCE:
         return SequenceSink(path, source, overwrite=overwrite)
     if isinstance(source, PictureSource):
         raise SinkError(f"'{source.path}' is a picture; give its result an ending such as '{source.path.suffix}'")
@@ -109,7 +109,3 @@ def open_sink(
             stop=stop,
         )
     return FileSink(path, source, encode=encode, container=container, overwrite=overwrite)
-
-
-def _is_picture_sequence(path: str | os.PathLike[str]) -> bool:
-    return is_sequence(path) and os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES

@@ -10,12 +10,13 @@ from contextlib import closing
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.cut import Cut, frame_hash
+from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
 
 log = logging.getLogger("streamdehaze")
 
 
-class Continued:
+class Continued(Reader):
     """The frames of a file after a cut.
 
     A picture before the cut is sought, and decoding must come by the very frame that the cut remembers, time and

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
-from streamdehaze.video.sequence import is_sequence
+from streamdehaze.video.picture.pattern import is_sequence
+from streamdehaze.video.reading.open import Kind, what_is
 
 log = logging.getLogger("streamdehaze")
 
@@ -188,7 +189,7 @@ def _without_marks(path: Path) -> str:
 
 
 def _is_plain_path(text: str) -> bool:
-    return text != STANDARD_STREAM and "://" not in text and not is_sequence(text)
+    return text != STANDARD_STREAM and what_is(text) is not Kind.STREAM and not is_sequence(text)
 
 
 def _identity(path: str) -> str:
@@ -207,7 +208,7 @@ def _named(path: str) -> Path:
     """The input's path, or for a URL the file name at its end."""
     if path == STANDARD_STREAM:
         raise ConfigError("standard input has no name to make the output's from; name the output with -o")
-    if "://" not in path:
+    if what_is(path) is not Kind.STREAM:
         return Path(path)
     name = PurePath(urlsplit(path).path).name
     if not _is_media(Path(name)):

@@ -1,12 +1,16 @@
-"""What the pipeline asks of the two ends of a video; write your own and `dehaze_video` takes them."""
+"""The two ends of a video as the pipeline sees them; write your own and `dehaze_video` takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.cut import Cut
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @runtime_checkable
@@ -23,8 +27,23 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and devices; may be called twice."""
+        """Release files and devices; may be called twice."""
         ...
+
+
+class Reader(Source):
+    """A source that `with` closes and that counts damage: every source that `open_source` returns is one."""
+
+    damaged: int = 0
+    """Places so far that could not be read, or whose damage the decoder concealed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from streamdehaze.address import without_secrets
+from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
 
 
@@ -52,7 +52,7 @@ def _describe_sink(sink: SinkStatus) -> dict[str, Any]:
 
 def sink_name(address: str) -> str:
     """A sink's address without what may be a secret: streaming services put the stream's key into the path."""
-    if "://" not in address:
+    if not scheme_of(address):
         return address
     parts = urlsplit(address)
     host = without_secrets(f"//{parts.netloc}").removeprefix("//").rpartition("@")[2]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy.typing as npt
 
 from streamdehaze.video.picture import png, tiff
 from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata
+from streamdehaze.video.picture.pattern import is_sequence
 
 Pixels = npt.NDArray[Any]
 """(height, width, channels) of uint8 or uint16; 1 to 4 channels: gray, gray and alpha, RGB, RGBA."""
@@ -156,7 +159,31 @@ FORMATS = (
 )
 """Every picture format read and written, by content on the way in and by file name on the way out."""
 
+PICTURE_SUFFIXES = frozenset(suffix for entry in FORMATS for suffix in entry.suffixes)
+"""Lower-case file name extensions of still pictures, the dot included."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM")
+_SIGNATURES_INSIDE = {4: b"ftypavif", 8: b"WEBP"}
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a still picture: by its extension, or by its first bytes where it has none."""
+    path = Path(path)
+    if is_sequence(path):
+        return False
+    if path.suffix:
+        return format_for(path.suffix) is not None
+    if not path.is_file():  # reading from a named pipe would take the bytes away
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    inside = any(head[start:] == signature for start, signature in _SIGNATURES_INSIDE.items())
+    return inside or head.startswith(_SIGNATURES)
+
 
 def format_for(suffix: str) -> PictureFormat | None:
-    """The format that a file name ending like ".jpg" stands for; None if it is no picture's."""
+    """The format of an extension such as ".jpg"; None if it is not a picture's."""
     return next((entry for entry in FORMATS if suffix.lower() in entry.suffixes), None)

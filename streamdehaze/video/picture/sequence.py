@@ -15,9 +15,9 @@ from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
+from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
-from streamdehaze.video.protocols import Source
-from streamdehaze.video.sequence import numbered, numbered_files
+from streamdehaze.video.protocols import Reader, Source
 from streamdehaze.video.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -34,7 +34,7 @@ class _Origin:
     metadata: PictureMetadata
 
 
-class SequenceSource:
+class SequenceSource(Reader):
     """The pictures of an image sequence such as "frames/%05d.png", in the order of their numbers.
 
     Missing numbers are no end: the frames after them follow on, and keep their numbers in a `SequenceSink`.

@@ -20,6 +20,7 @@ from streamdehaze.frame import Frame, PixelFormat, VideoInfo
 from streamdehaze.video.picture import png, tiff
 from streamdehaze.video.picture.formats import FORMATS
 from streamdehaze.video.picture.metadata import Chunk, PictureMetadata
+from streamdehaze.video.protocols import Reader
 
 MAX_PIXELS = 250_000_000
 """Pixels a picture may have; a file that claims more is taken for a decompression bomb."""
@@ -42,7 +43,7 @@ _WIDENED_MODES = {
 _opening = threading.Lock()
 
 
-class PictureSource:
+class PictureSource(Reader):
     """A still picture (JPEG, PNG, TIFF, WebP, BMP, AVIF): one frame of gray or packed RGB, alpha included.
 
     Pixels come as they are stored, at 8 or 16 bits: an EXIF orientation is kept as a tag and not carried out.

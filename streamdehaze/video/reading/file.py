@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import IO, Any, Literal
 
@@ -15,17 +15,16 @@ import av
 import av.error
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
-from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
+from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
-from streamdehaze.video.reading.bytes import is_named_pipe
 from streamdehaze.video.reading.clock import Clock
 from streamdehaze.video.reading.deinterlace import Deinterlacer
-from streamdehaze.video.reading.open import HardwareDecoding, demux, open_media
+from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.window import Window
 
 OnDamage = Literal["keep", "skip", "stop"]
@@ -33,12 +32,12 @@ OnDamage = Literal["keep", "skip", "stop"]
 log = logging.getLogger("streamdehaze")
 
 _BEFORE_SECONDS = 10
-"""So far before the beginning no decoding time lies."""
+"""No decoding timestamp lies more than this many seconds before the first frame."""
 _READ_RETRIES = 16
 """Damaged places in a row that reading skips before it takes them for the end."""
 
 
-class FileSource:
+class FileSource(Reader):
     """Decodes the main video stream of a media file; time stamps are the stream's own integers.
 
     `origin` is where the file's clock starts, in seconds.
@@ -56,6 +55,7 @@ class FileSource:
         on_damage: OnDamage = "keep",
         at: Fraction | None = None,
         stop: threading.Event | None = None,
+        input_options: Mapping[str, str] | None = None,
     ) -> None:
         """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
 
@@ -64,11 +64,12 @@ class FileSource:
             start: seconds after the beginning from which to keep all streams; the result then starts at 0.
             end: seconds after the beginning at which all streams end.
             hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
-            deinterlace: make whole pictures of interlaced ones (bwdif), one for each.
-            on_damage: what becomes of pictures the decoder had to conceal damage in: "keep" them as FFmpeg gives
+            deinterlace: make one progressive picture of each interlaced one (bwdif).
+            on_damage: what to do with pictures the decoder had to conceal damage in: "keep" them as FFmpeg gives
                 them, "skip" them, or "stop" with an error.
             at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
             stop: once set, waiting for standard input ends with `Cancelled`.
+            input_options: for FFmpeg's demuxer.
 
         Raises:
             SourceError: if there is no video to read.
@@ -83,10 +84,10 @@ class FileSource:
         self._on_damage = on_damage
         self.path = _path_of(path)
         """None for what can be read only once."""
-        self._media = open_media(path, hwaccel, stop)
+        self._media = open_media(path, hwaccel, stop, input_options)
         self.container, self.name = self._media.container, self._media.name
         try:
-            self.video = _main_video(self.container, self.name)
+            self.video = self._media.main_video()
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
@@ -107,8 +108,6 @@ class FileSource:
         self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
-        self.damaged = 0
-        """Places met so far that could not be read or were concealed."""
         self._time_base = time_base
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
@@ -122,7 +121,7 @@ class FileSource:
 
     @property
     def info(self) -> VideoInfo:
-        """What the container says of the video."""
+        """The container's facts about the video."""
         return self._info
 
     def reopen(self, *, at: Fraction | None = None) -> FileSource:
@@ -143,7 +142,7 @@ class FileSource:
         """The file of a cover picture, read ahead for containers that keep it in their header; b"" from a pipe."""
         if self.path is None:
             return b""
-        with contextlib.closing(open_media(self.path, "none")) as media:
+        with contextlib.closing(open_media(self.path)) as media:
             for packet in demux(media.container, media.container.streams[stream.index]):
                 return bytes(packet)
         return b""
@@ -203,7 +202,7 @@ class FileSource:
             yield self._read_until - self.window.offset
 
     def close(self) -> None:
-        """Close the file; packets and frames already handed out stay good."""
+        """Close the file; packets and frames already handed out stay valid."""
         self._media.close()
 
     def _travels_beside(self, stream: Stream) -> bool:
@@ -301,7 +300,7 @@ class FileSource:
         self.damaged += 1
         if self._on_damage == "stop":
             place = f"near {float(self._read_until - self.origin):.3f} s"
-            raise SourceError(f"'{self.name}' is damaged {place}; --on-damage keep or skip goes on")
+            raise SourceError(f"'{self.name}' is damaged {place}; continue with --on-damage keep or skip")
 
     def _keep(self, packet: av.Packet[Stream]) -> bool:
         """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
@@ -383,23 +382,7 @@ class FileSource:
 
 
 def _path_of(media: str | os.PathLike[str] | IO[bytes]) -> str | None:
-    if not isinstance(media, str | os.PathLike) or media == "-" or is_named_pipe(media):
-        return None
-    return os.fspath(media)
-
-
-def _main_video(container: InputContainer, name: str) -> VideoStream:
-    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
-    if not streams:
-        kinds = sorted({stream.type for stream in container.streams})
-        found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
-        raise SourceError(f"'{name}' has no video stream; {found} was found in it")
-    default = [stream for stream in streams if Disposition.default in stream.disposition]
-    video = (default or streams)[0]
-    if video.codec_context is None:
-        raise SourceError(f"'{name}': this FFmpeg has no decoder for its video stream")
-    return video
+    return os.fspath(media) if isinstance(media, str | os.PathLike) and what_is(media) is not Kind.PIPE else None
 
 
 def _origin(container: InputContainer) -> Fraction:

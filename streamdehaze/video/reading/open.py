@@ -1,43 +1,98 @@
-"""Opening a media file for reading, or saying in one sentence why that cannot be done."""
+"""What a path or address stands for, and opening it for reading, or one sentence on why that cannot be done."""
 
 from __future__ import annotations
 
+import enum
 import errno
 import logging
 import os
-import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
+from urllib.parse import urlsplit
 
 import av
 import av.error
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
+from streamdehaze.address import Address, scheme_of
 from streamdehaze.errors import SourceError
+from streamdehaze.video.fault import look_up
+from streamdehaze.video.picture.formats import format_for, is_picture
+from streamdehaze.video.picture.pattern import is_sequence, numbered_files
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, named_pipe, standard_input
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
+Transport = Literal["tcp", "udp", "http"]
 
-# A playlist or concat file names further files; from a local one nothing but local files is reached.
-_PROTOCOLS = "file,pipe,fd,crypto,data,subfile,concat"
 _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Formats in which FFmpeg draws any text file as a video of letters."""
-_SEQUENCE = re.compile(r"%0?(\d*)d")
+_FAR_FILES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
+_ANALYSE_SECONDS = 1.0
+"""The longest FFmpeg looks at a stream before it hands out packets."""
 
 log = logging.getLogger("streamdehaze")
+
+
+class Kind(enum.Enum):
+    """What a path, an address or a binary stream is."""
+
+    FILE = "file"
+    PIPE = "pipe"
+    """Standard input, a FIFO or a binary stream: read once."""
+    STREAM = "stream"
+    """An address."""
+    DEVICE = "device"
+    """A V4L2 device."""
+    PICTURE = "picture"
+    SEQUENCE = "sequence"
+    """Numbered pictures, "%05d.png"."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has no end, and cannot be read again."""
+        return self in (Kind.STREAM, Kind.DEVICE)
+
+
+_LOCAL = "file,pipe,fd,crypto,data,subfile,concat"
+_NETWORK = "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
+_PROTOCOLS: Mapping[Kind, str] = {kind: _NETWORK if kind is Kind.STREAM else _LOCAL for kind in Kind}
+"""A playlist or concat file names further places: a local one reaches no network, one from afar no local file."""
+
+
+def what_is(media: str | os.PathLike[str] | IO[bytes]) -> Kind:
+    """The kind of what was named; something that does not exist is a file, or a picture by its extension."""
+    if not isinstance(media, str | os.PathLike):
+        return Kind.PIPE
+    text = os.fspath(media)
+    if scheme_of(text):
+        return Kind.STREAM
+    if text.startswith(("/dev/video", "/dev/v4l/")):
+        return Kind.DEVICE
+    if text == "-" or is_named_pipe(text):
+        return Kind.PIPE
+    if is_sequence(text):
+        return Kind.FILE if format_for(Path(text).suffix) is None else Kind.SEQUENCE
+    return Kind.PICTURE if is_picture(text) else Kind.FILE
+
+
+def is_far_file(address: str) -> bool:
+    """Whether an address names a video or picture file on a web server."""
+    parts = urlsplit(address)
+    return parts.scheme.startswith("http") and os.path.splitext(parts.path)[1].lower() in _FAR_FILES
 
 
 def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
     """The packets of some streams, or of all that were there when the file was opened.
 
-    PyAV knows no others, and ends at the first packet of one that begins later.
+    PyAV knows no others, and ends at the first packet of a stream that begins later.
     """
     while True:
         try:
@@ -49,45 +104,70 @@ def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
 
 @dataclass(frozen=True)
 class Media:
-    """A file that was opened for reading."""
+    """What was opened for reading."""
 
     container: InputContainer
     name: str
-    """To show."""
-    file: StoredFile | Pipe | None
+    """For messages: a path, or an address without its secrets."""
+    file: StoredFile | Pipe | None = None
     """What FFmpeg reads it through, where that is ours."""
 
+    def main_video(self) -> VideoStream:
+        """The stream to decode: the default one, or the first that is not a cover picture.
+
+        Raises:
+            SourceError: if there is none, or no decoder for it.
+        """
+        pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
+        if not streams:
+            kinds = sorted({stream.type for stream in self.container.streams})
+            found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
+            raise SourceError(f"'{self.name}' has no video stream; {found} was found in it")
+        default = [stream for stream in streams if Disposition.default in stream.disposition]
+        video = (default or streams)[0]
+        if video.codec_context is None:
+            raise SourceError(f"'{self.name}': this FFmpeg has no decoder for its video stream")
+        return video
+
     def close(self) -> None:
-        """Close it; packets and frames already handed out stay good."""
+        """Close it; packets and frames already handed out stay valid."""
         self.container.close()
         if self.file is not None:
             self.file.close()
 
 
 def open_media(
-    media: str | os.PathLike[str] | IO[bytes], hwaccel: HardwareDecoding, stop: threading.Event | None = None
+    media: str | os.PathLike[str] | IO[bytes],
+    hwaccel: HardwareDecoding = "none",
+    stop: threading.Event | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Media:
-    """Open a file, an image sequence ("%05d.png"), standard input ("-") or a binary stream.
+    """Open a file, an image sequence ("%05d.png"), a pipe ("-" for standard input) or a binary stream.
 
-    Once `stop` is set, waiting for standard input ends.
+    Args:
+        media: what to open.
+        hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
+        stop: once set, waiting for a pipe ends.
+        options: for FFmpeg's demuxer.
 
     Raises:
-        Cancelled: if `stop` is set while standard input is silent.
+        Cancelled: if `stop` is set while a pipe is silent.
         SourceError: if it is missing, a folder, empty, unreadable, or no media FFmpeg knows.
     """
-    options = {"protocol_whitelist": _PROTOCOLS}
-    target: Any
+    kind = what_is(media)
     container_format = None
-    if hasattr(media, "read"):
+    options = {"protocol_whitelist": _PROTOCOLS[kind], **(options or {})}
+    target: Any
+    if not isinstance(media, str | os.PathLike):
         target, name = media, str(getattr(media, "name", "the stream"))
-    elif os.fspath(media) == "-":
+    elif kind is Kind.PIPE and os.fspath(media) == "-":
         target, name = standard_input(stop or threading.Event()), "standard input"
     else:
         name = os.fspath(media)
-        if not is_named_pipe(media):
-            _check_exists(name)
+        _refuse_missing(name, kind)
         try:
-            target = _target(name, stop)
+            target = named_pipe(name, stop or threading.Event()) if kind is Kind.PIPE else _stored(name)
         except OSError as error:
             raise SourceError(f"'{name}' cannot be read ({error.strerror})") from error
         if not os.path.exists(name):
@@ -102,20 +182,72 @@ def open_media(
         raise
     if opened.container.format.name in _TEXT_ART:
         opened.close()
-        raise SourceError(f"'{name}' is a text, not a video file")
+        raise SourceError(f"'{name}' is a text file, not a video file")
     return opened
 
 
-def _target(name: str, stop: threading.Event | None) -> Any:
-    if is_named_pipe(name):
-        return named_pipe(name, stop or threading.Event())
+def open_live(
+    address: Address,
+    *,
+    open_seconds: float,
+    stall_seconds: float,
+    transport: Transport = "tcp",
+    options: Mapping[str, str] | None = None,
+) -> Media:
+    """Open a stream or a V4L2 device.
+
+    Args:
+        address: where it is.
+        open_seconds, stall_seconds: the longest silence of a server while it is opened and afterwards.
+        transport: how RTSP carries the packets.
+        options: more of them for FFmpeg's demuxer.
+
+    Raises:
+        SourceError, OSError, av.error.FFmpegError: if that fails; see `fault_of`.
+    """
+    kind = what_is(address.full)
+    if kind is Kind.DEVICE and not os.path.exists(address.full):
+        raise FileNotFoundError(address.shown)
+    look_up(address)
+    # FFmpeg's own limits come first; PyAV's, which interrupt whatever FFmpeg does, are the safety net.
+    container: InputContainer = av.open(
+        address.full,
+        "r",
+        format="v4l2" if kind is Kind.DEVICE else None,
+        container_options={
+            "protocol_whitelist": _PROTOCOLS[kind],
+            **(_stream_options(address.scheme, transport, stall_seconds) if kind is Kind.STREAM else {}),
+            **(options or {}),
+        },
+        timeout=(open_seconds, stall_seconds + 1) if kind is Kind.STREAM else None,
+        **ANY_METADATA,
+    )
+    return Media(container, address.shown)
+
+
+def _stream_options(scheme: str, transport: Transport, stall_seconds: float) -> dict[str, str]:
+    options = {
+        "analyzeduration": str(round(_ANALYSE_SECONDS * 1e6)),
+        "fpsprobesize": "0",  # it would wait for many frames of a camera that sends one a second
+    }
+    silence = str(round(stall_seconds * 1e6))
+    if scheme in ("rtsp", "rtsps"):
+        options |= {"rtsp_transport": transport, "timeout": silence, "allowed_media_types": "video+audio"}
+    elif scheme in ("rtmp", "rtmps", "http", "https"):
+        options["rw_timeout"] = silence
+    elif scheme in ("udp", "srt"):
+        options["timeout"] = silence
+    return options
+
+
+def _stored(name: str) -> StoredFile | str:
     return StoredFile(name) if os.path.isfile(name) else f"file:{name}"
 
 
-def _check_exists(name: str) -> None:
-    if "://" in name:
-        raise SourceError(f"'{name.split('://')[0]}://…' is an address, not a file; download it first")
-    if _SEQUENCE.search(name) and not os.path.exists(name):
+def _refuse_missing(name: str, kind: Kind) -> None:
+    if kind is Kind.STREAM:
+        raise SourceError(f"'{scheme_of(name)}://…' is an address, not a file; download it first")
+    if kind is Kind.PIPE or is_sequence(name):
         return
     if os.path.isdir(name):
         raise SourceError(f"'{name}' is a folder, not a video file")
@@ -130,14 +262,10 @@ def _check_exists(name: str) -> None:
 
 
 def _first_number(pattern: Path) -> int:
-    number = _SEQUENCE.search(pattern.name)
-    if number is not None and pattern.parent.is_dir():
-        before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
-        matches = (re.fullmatch(rf"{before}(\d+){after}", entry) for entry in os.listdir(pattern.parent))
-        numbers = [int(match[1]) for match in matches if match]
-        if numbers:
-            return min(numbers)
-    raise SourceError(f"no file matches the image sequence '{pattern}'")
+    numbers = list(numbered_files(pattern))
+    if not numbers:
+        raise SourceError(f"no file matches the image sequence '{pattern}'")
+    return numbers[0]
 
 
 def _open(
