@@ -18,9 +18,10 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from rtsp_camera import RtspCamera, wait_until
+from rtsp_camera import RtspCamera
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
+from waiting import wait_until
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -37,7 +38,7 @@ def measure(title: str, server: RtspCamera, dehazer: Dehazer, options: argparse.
         config = CameraConfig(name="gate", url=server.url, to=(f"{folder}/clear.mkv",), latency_budget=options.budget)
         with LivePipeline([config], dehazer=dehazer, adapt=options.adapt) as pipeline:
             camera = pipeline.cameras["gate"]
-            wait_until(lambda: camera.status().frames_out > 0, 60, "the first frame")
+            wait_until(lambda: camera.status().frames_out > 0, "the first frame")
             time.sleep(options.settle)
             counters = camera.counters
             delivered = counters.delivered

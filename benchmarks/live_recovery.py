@@ -18,9 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from quick_engine import quick_dehazer
-from rtsp_camera import RtspCamera, wait_until
+from doubles import quick_dehazer
+from rtsp_camera import RtspCamera
 from streamdehaze.live import CameraConfig, LivePipeline
+from waiting import wait_until
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
             dehazer=quick_dehazer(),
             on_frame=lambda camera, hazy, clear: frames.append((time.monotonic(), clear.pts or 0)),
         ) as pipeline:
-            wait_until(lambda: frames, 30, "the first frame")
+            wait_until(lambda: frames, "the first frame")
             before = threading.active_count(), len(os.listdir("/proc/self/fd"))
             waits = []
             for _ in range(options.kills):
@@ -46,7 +47,7 @@ def main() -> None:
                 time.sleep(chance.uniform(0.1, 4.0))
                 server.start()
                 returned = time.monotonic()
-                wait_until(lambda: frames[-1][0] > returned, 20, "a clear frame")  # noqa: B023
+                wait_until(lambda: frames[-1][0] > returned, "a clear frame")  # noqa: B023
                 waits.append(frames[-1][0] - returned)
             time.sleep(1)
             after = threading.active_count(), len(os.listdir("/proc/self/fd"))

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ import av
 
 import good_films
 from clips import Clip
-from quick_engine import Darker
-from streamdehaze.frame import FloatArray
+from doubles import EngineDouble
 from streamdehaze.video.pyav import ANY_METADATA
+from waiting import wait_until
 
 SEGMENT_SECONDS = 0.4
 
@@ -122,7 +121,7 @@ class _Sealed(_Resumed):
 def _finished(source: Path, target: Path) -> Path:
     from streamdehaze import Dehazer, dehaze_video
 
-    dehazer = Dehazer(engine=Darker(), network_size=32, steady="low")
+    dehazer = Dehazer(engine=EngineDouble(), network_size=32, steady="low")
     dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     return target
 
@@ -134,19 +133,13 @@ def _unfinished(source: Path, target: Path) -> Path:
 
     folder = target.with_name(f"{target.name}.part")
 
-    class Crashing(Darker):
-        frames = 0
-
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            self.frames += len(hazy)
-            if self.frames > 36:
-                while len(json.loads((folder / "manifest.json").read_text())["segments"]) < 2:
-                    time.sleep(0.01)
-                raise RuntimeError("stopped")
-            return super().infer(hazy)
+    def crash(engine: EngineDouble) -> None:
+        if engine.pictures > 36:
+            wait_until(lambda: len(json.loads((folder / "manifest.json").read_text())["segments"]) >= 2, "two segments")
+            raise RuntimeError("stopped")
 
     try:
-        dehazer = Dehazer(engine=Crashing(), network_size=32, steady="low")
+        dehazer = Dehazer(engine=EngineDouble(before=crash), network_size=32, steady="low")
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     except StreamDehazeError:
         (folder / "lock").unlink(missing_ok=True)
@@ -165,7 +158,7 @@ def dehaze(path: Path) -> None:
     from streamdehaze.video.inputs import output_path
 
     target = Path(output_path(path))
-    dehazer = Dehazer(engine=Darker(), network_size=32)
+    dehazer = Dehazer(engine=EngineDouble(), network_size=32)
     report = dehaze_video(path, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     written = report.statistics.encode.frames
     if target.suffix in (".png", ".jpg", ".tiff", ".bmp", ".webp"):

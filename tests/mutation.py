@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from doubles import EngineDouble
 from good_files import Seed
-from quick_engine import Darker
 
 SECONDS = 60.0
 """A case that takes longer hangs."""
@@ -214,7 +214,7 @@ def warm_up() -> None:
     import streamdehaze.training.config  # noqa: F401
     from streamdehaze import Dehazer
 
-    dehazer = Dehazer(engine=Darker(), network_size=32)
+    dehazer = Dehazer(engine=EngineDouble(), network_size=32)
     for dtype in (np.uint8, np.uint16):
         for shape in ((32, 48), (32, 48, 3), (32, 48, 4)):
             dehazer(np.zeros(shape, dtype))

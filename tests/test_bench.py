@@ -116,36 +116,50 @@ def test_csv_has_a_line_a_row(report: BenchReport, tmp_path: Path) -> None:
     assert float(lines[0]["fps"]) == report.rows[0].timing.fps
 
 
-def test_measuring_warms_up_and_stops_when_rounds_agree() -> None:
-    calls = 0
+class Clock:
+    """Wall and processor time that pass only in the work that is measured."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall = self.processor = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.wall)
+        monkeypatch.setattr(time, "process_time", lambda: self.processor)
+
+    def work(self, seconds: float, cores: float = 1.0) -> None:
+        self.wall += seconds
+        self.processor += seconds * cores
+
+
+def test_measuring_warms_up_and_stops_when_rounds_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = Clock(monkeypatch), 0
 
     def steady() -> int:
         nonlocal calls
         calls += 1
-        time.sleep(0.5 if calls == 1 else 0.01)  # the first call compiles, say
+        clock.work(0.5 if calls == 1 else 0.01, cores=1.5)  # the first call compiles, say
         return 2
 
     timing = measure(steady, limit_seconds=20, round_seconds=0.2)
-    assert timing.latency_ms["p99"] < 400
-    assert timing.fps == pytest.approx(200, rel=0.3)
+    assert timing.settled
+    assert timing.latency_ms["p99"] == pytest.approx(10)
+    assert timing.fps == pytest.approx(200)
     assert timing.calls == calls - 2
-    assert timing.cores_used < 0.5
+    assert timing.cores_used == pytest.approx(1.5)
+    assert clock.wall < 2, "three rounds"
 
 
-def test_what_does_not_settle_ends_at_the_limit_and_says_so() -> None:
-    calls = 0
+def test_what_does_not_settle_ends_at_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = Clock(monkeypatch), 0
 
     def erratic() -> int:
         nonlocal calls
         calls += 1
-        time.sleep(0.005 * (1 + 5 * (calls % 2)))
+        clock.work(0.005 * (1 + 5 * (calls % 2)))
         return 1
 
-    start = time.monotonic()
     timing = measure(erratic, limit_seconds=0.3, round_seconds=0.001)
     assert not timing.settled
     assert timing.spread > 0.02
-    assert time.monotonic() - start < 5
+    assert 0.3 < clock.wall < 0.3 + 3 * 0.03, "the limit, the warm-up and the last call"
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from clips import Clip
-from rtsp_camera import free_port, wait_until
+from rtsp_camera import free_port
 from streamdehaze.cli import main
+from waiting import PATIENCE_SECONDS, wait_until
 
 
 class Live:
@@ -41,7 +42,7 @@ class Live:
     def ends(self, number: int) -> int:
         """Send a signal; the exit code. (In under 5 seconds, on a machine that is not overloaded.)"""
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(PATIENCE_SECONDS)
         self._reader.join()
         return code
 
@@ -66,7 +67,7 @@ def film(folder: Path, frames: int = 50) -> Path:
 def test_sigterm_finishes_the_files(tmp_path: Path) -> None:
     arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "clear" / "{name}.mp4", "--engine", "torch"]
     with live(*arguments) as running:
-        wait_until(lambda: running.says("sends to"), 60, "it sends")
+        wait_until(lambda: running.says("sends to"), "it sends")
         time.sleep(2.5)
         assert running.ends(signal.SIGTERM) == 0
     (clear,) = (tmp_path / "clear").glob("film-*.mp4")
@@ -87,7 +88,7 @@ def test_nothing_is_waited_for_once_the_files_are_finished(tmp_path: Path) -> No
     arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "{name}-clear.mp4", "--engine", "torch"]
     slow_runtime = "import atexit, time\natexit.register(time.sleep, 600)\n"
     with python_that(tmp_path, "sitecustomize.py", slow_runtime) as environment, live(*arguments, **environment) as it:
-        wait_until(lambda: it.says("sends to"), 60, "it sends")
+        wait_until(lambda: it.says("sends to"), "it sends")
         assert it.ends(signal.SIGTERM) == 0
     (clear,) = tmp_path.glob("film-clear-*.mp4")
     with av.open(str(clear)) as container:
@@ -100,7 +101,7 @@ def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Pat
         python_that(tmp_path, "openvino.py", slow_import) as environment,
         live(film(tmp_path), "--engine", "openvino", **environment) as it,
     ):
-        wait_until(lambda: it.says("opening"), 60, "it opens the engine")
+        wait_until(lambda: it.says("opening"), "it opens the engine")
         assert it.ends(signal.SIGTERM) == 0
 
 
@@ -121,17 +122,17 @@ with Departure() as departure:
 def test_what_cannot_be_finished_is_left_in_time_or_at_a_second_signal(signals: list[int], code: int) -> None:
     with subprocess.Popen([sys.executable, "-c", _STUCK], stderr=subprocess.PIPE, text=True) as process:
         stuck = Live(process)
-        wait_until(lambda: stuck.says("at work"), 60, "it works")
+        wait_until(lambda: stuck.says("at work"), "it works")
         for number in signals[:-1]:
             process.send_signal(number)
-            wait_until(lambda: stuck.says("finishing"), 60, "it hears the first signal")
+            wait_until(lambda: stuck.says("finishing"), "it hears the first signal")
         assert stuck.ends(signals[-1]) == code
     assert stuck.says("leaving all the same") == (code == 1)
 
 
 def test_files_that_end_end_the_command(tmp_path: Path) -> None:
     with live(film(tmp_path, frames=5), "--to", tmp_path / "clear.mkv", "--engine", "torch") as running:
-        assert running.process.wait(60) == 0
+        assert running.process.wait(PATIENCE_SECONDS) == 0
     assert len(list(tmp_path.glob("clear-*.mkv"))) == 1
 
 
@@ -141,16 +142,16 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
     camera = f'[[camera]]\nname = "{{name}}"\nurl = "{film(tmp_path)}"\nrealtime = true\nloop = true\nto = ["{sink}"]\n'
     config.write_text(camera.format(name="gate"))
     with live("--config", config, "--engine", "torch", "--log-format", "json") as running:
-        wait_until(lambda: running.says("gate: runs"), 60, "the first camera")
+        wait_until(lambda: running.says("gate: runs"), "the first camera")
         config.write_text("batch_size = 2\n" + camera.format(name="gate") + camera.format(name="yard"))
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: running.says("yard: runs"), 30, "the second camera")
+        wait_until(lambda: running.says("yard: runs"), "the second camera")
         assert running.says("changes of batch_size take effect when the command is started again")
         config.write_text(camera.format(name="gate") + "strenght = 1\n")
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: running.says("the cameras stay as they are"), 30, "what is wrong")
+        wait_until(lambda: running.says("the cameras stay as they are"), "what is wrong")
         assert running.says("there is no such option")
-        wait_until(lambda: running.says("nothing listens at rtmp://127.0.0.1"), 30, "the sink's trouble")
+        wait_until(lambda: running.says("nothing listens at rtmp://127.0.0.1"), "the sink's trouble")
         assert running.ends(signal.SIGTERM) == 0
     for line in running.lines:
         assert "hush" not in line

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from clips import Clip
+from waiting import wait_until
 
 STREAMDEHAZE = [sys.executable, "-c", "from streamdehaze.cli import main; main()"]
 
@@ -96,10 +97,7 @@ def test_standard_input_to_standard_output_through_pipes(foggy: Path, tmp_path: 
 
 
 def _wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 240
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline, f"{pattern} never came"
-        time.sleep(0.05)
+    wait_until(lambda: list(folder.glob(pattern)), f"there is {pattern}")
 
 
 def _as_matroska(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from doubles import EngineDouble
 from streamdehaze import Dehazer
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import ColorSpec, FloatArray, Frame, PixelFormat
@@ -20,17 +21,6 @@ FORMATS = [
     "bgr24", "bgr0", "0rgb", "rgba", "argb", "rgb48le", "bgra64le", "gbrp", "gbrp10le", "gbrp16be", "gbrap",
     "gbrap12le",
 ]  # fmt: skip
-
-
-class HalvingEngine:
-    """A "network" whose answer is known: half of what it is given."""
-
-    name = "half"
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        return hazy * np.float32(0.5)
-
-    def close(self) -> None: ...
 
 
 def noise_frame(name: str, width: int, height: int, *, padding: int = 5) -> Frame:
@@ -56,7 +46,7 @@ def component(frame: Frame, index: int) -> FloatArray:
 @pytest.mark.parametrize("name", FORMATS)
 def test_strength_zero_returns_every_format_bit_for_bit(name: str) -> None:
     frame = noise_frame(name, 37, 21)
-    clear = Dehazer(engine=HalvingEngine(), strength=0).process([frame])[0]
+    clear = Dehazer(engine=EngineDouble(), strength=0).process([frame])[0]
     for before, after in zip(frame.planes, clear.planes, strict=True):
         assert np.array_equal(before, after)
 
@@ -79,7 +69,7 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
         view = planes[place.plane][:h, place.offset :: place.step]
         view[:, :w] = ramp.astype(layout.dtype) << layout.shift
     frame = Frame(tuple(planes), width, height, layout, color)
-    clear = Dehazer(engine=HalvingEngine(), exact=exact).process([frame])[0]
+    clear = Dehazer(engine=EngineDouble(), exact=exact).process([frame])[0]
     scale = layout.max_value / 255 if layout.family != "yuv" else 2 ** (layout.depth - 8)
     for index in range(len(layout.components)):
         narrow = layout.family == "yuv" and not name.startswith("yuvj")
@@ -95,12 +85,12 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
 def test_alpha_is_untouched() -> None:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (40, 60, 4), dtype=np.uint8)
-    clear = Dehazer(engine=HalvingEngine())(image)
+    clear = Dehazer(engine=EngineDouble())(image)
     assert np.array_equal(clear[..., 3], image[..., 3])
     assert not np.array_equal(clear[..., :3], image[..., :3])
     for name in ("yuva420p", "gbrap12le"):
         frame = noise_frame(name, 40, 30)
-        assert np.array_equal(Dehazer(engine=HalvingEngine()).process([frame])[0].planes[3], frame.planes[3])
+        assert np.array_equal(Dehazer(engine=EngineDouble()).process([frame])[0].planes[3], frame.planes[3])
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -109,13 +99,13 @@ def test_alpha_is_untouched() -> None:
 def test_odd_sizes(name: str, width: int, height: int, exact: bool) -> None:
     if exact and width > 1000:
         width, height = 191, 107
-    clear = Dehazer(engine=HalvingEngine(), exact=exact).process([noise_frame(name, width, height)])[0]
+    clear = Dehazer(engine=EngineDouble(), exact=exact).process([noise_frame(name, width, height)])[0]
     assert (clear.width, clear.height) == (width, height)
 
 
 def test_strength_blends_linearly() -> None:
     image = np.full((64, 64, 3), 200, np.uint8)
-    dehazer = Dehazer(engine=HalvingEngine(), strength=0.5)
+    dehazer = Dehazer(engine=EngineDouble(), strength=0.5)
     assert np.array_equal(dehazer(image), np.full_like(image, 150))
     dehazer.strength = 1
     assert np.array_equal(dehazer(image), np.full_like(image, 100))
@@ -146,23 +136,15 @@ def test_arrays_keep_shape_and_depth() -> None:
 
 def test_wrong_options_are_named() -> None:
     with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1, not 1\.5"):
-        Dehazer(engine=HalvingEngine(), strength=1.5)
+        Dehazer(engine=EngineDouble(), strength=1.5)
     with pytest.raises(ConfigError, match="network size must be a multiple of 4"):
-        Dehazer(engine=HalvingEngine(), network_size=250)
+        Dehazer(engine=EngineDouble(), network_size=250)
     with pytest.raises(ValueError, match="uint8 or uint16, not float64"):
-        Dehazer(engine=HalvingEngine())(np.zeros((8, 8, 3)))
+        Dehazer(engine=EngineDouble())(np.zeros((8, 8, 3)))
 
 
-class Tinting:
-    """An engine whose answer is redder than what it sees."""
-
-    name = "tinting"
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        return hazy * np.array([0.9, 0.6, 0.5], np.float32)[:, None, None]
-
-    def close(self) -> None:
-        """Nothing to free."""
+def redder(hazy: FloatArray) -> FloatArray:
+    return hazy * np.array([0.9, 0.6, 0.5], np.float32)[:, None, None]
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -171,7 +153,7 @@ def test_a_black_and_white_film_stays_so(exact: bool) -> None:
     neutral = np.full((48, 64), 128, np.uint8)
     grey = Frame((y, neutral, neutral), 128, 96, PixelFormat.parse("yuv420p"))
     pink = Frame((y, neutral, np.full_like(neutral, 150)), 128, 96, PixelFormat.parse("yuv420p"))
-    clear, tinted = Dehazer(engine=Tinting(), exact=exact).process([grey, pink])
+    clear, tinted = Dehazer(engine=EngineDouble(redder), exact=exact).process([grey, pink])
     assert float(np.abs(clear.planes[0].astype(float) - y).mean()) > 10
     assert all(np.abs(plane.astype(int) - 128).max() <= 1 for plane in clear.planes[1:])
     assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour the network gives them"

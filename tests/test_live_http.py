@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from clips import Clip
-from quick_engine import quick_dehazer
-from rtsp_camera import free_port, wait_until
+from doubles import quick_dehazer
+from rtsp_camera import free_port
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
+from waiting import wait_until
 
 
 def jpeg(number: int) -> bytes:
@@ -96,16 +97,16 @@ def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
         mjpeg_camera(lambda number: 0.5 if number % 6 == 0 else 0.0) as url,
         watching(url, latency_budget=0.5) as (pipeline, seen),
     ):
-        wait_until(lambda: len(seen) > 10, 20, "the first bursts")
+        wait_until(lambda: len(seen) > 10, "the first bursts")
         before = pipeline.cameras["gate"].status().dropped
-        wait_until(lambda: len(seen) > 40, 20, "more bursts")
+        wait_until(lambda: len(seen) > 40, "more bursts")
         assert pipeline.cameras["gate"].status().dropped == before
         assert pipeline.cameras["gate"].status().reconnects == 0
 
 
 def test_a_camera_that_does_not_keep_the_rate_it_claims_is_timed_by_arrival() -> None:
     with mjpeg_camera(lambda _: 0.15) as url, watching(url) as (_, seen):  # FFmpeg takes MJPEG for 25 frames a second
-        wait_until(lambda: len(seen) > 60, 30, "nine seconds of frames")
+        wait_until(lambda: len(seen) > 60, "nine seconds of frames")
     assert all(b.pts > a.pts for (_, a), (_, b) in pairwise(seen) if a.pts is not None and b.pts is not None)
     (first, early), (last, late) = seen[0], seen[-1]
     assert early.pts is not None
@@ -122,9 +123,9 @@ def test_a_playlist_is_a_camera_too(tmp_path: Path) -> None:
         LivePipeline([sender], dehazer=quick_dehazer()),
         serving(functools.partial(quiet, directory=str(web))) as url,
     ):
-        wait_until((web / "index.m3u8").exists, 20, "the playlist")
+        wait_until((web / "index.m3u8").exists, "the playlist")
         with watching(f"{url}/index.m3u8", latency_budget=5.0) as (pipeline, seen):
-            wait_until(lambda: len(seen) > 60, 30, "more than the first segments")
+            wait_until(lambda: len(seen) > 60, "more than the first segments")
             assert pipeline.cameras["gate"].status().codec == "h264"
 
 
@@ -142,13 +143,13 @@ def test_a_playlist_cannot_name_files_of_this_machine(tmp_path: Path) -> None:
     ):
         camera = pipeline.cameras["gate"]
         refused = (CameraState.BACKING_OFF, CameraState.FAILED)
-        wait_until(lambda: camera.machine.state in refused, 20, "it is refused")
+        wait_until(lambda: camera.machine.state in refused, "it is refused")
         assert not seen
 
 
 def test_what_this_ffmpeg_cannot_do_is_said() -> None:
     with watching(f"mmsh2://127.0.0.1:{free_port()}/x") as (pipeline, _):
         camera = pipeline.cameras["gate"]
-        wait_until(lambda: camera.machine.state is CameraState.FAILED, 20, "it is refused")
+        wait_until(lambda: camera.machine.state is CameraState.FAILED, "it is refused")
         assert "this FFmpeg cannot do mmsh2" in camera.status().message
         assert "'pip install --no-binary av av' takes the system's FFmpeg" in camera.status().message

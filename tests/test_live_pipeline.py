@@ -12,13 +12,14 @@ import psutil
 import pytest
 
 from clips import Clip
-from quick_engine import Darker, quick_dehazer
-from rtsp_camera import RtspCamera, needs_rtsp_server, wait_until
+from doubles import EngineDouble, quick_dehazer
+from rtsp_camera import RtspCamera, needs_rtsp_server
 from slow_film import slow_film
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, EngineError, StreamDehazeError
-from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
+from waiting import wait_until
 
 
 def film(folder: Path, name: str = "film", frames: int = 50, **facts: object) -> str:
@@ -45,13 +46,13 @@ def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> N
     try:
         with LivePipeline(configs, dehazer=quick_dehazer()) as pipeline:
             cameras = list(pipeline.cameras.values())
-            wait_until(lambda: all(camera.status().frames_out for camera in cameras), 30, "all four run")
+            wait_until(lambda: all(camera.status().frames_out for camera in cameras), "all four run")
             began = time.monotonic()
             for number in (1, 2, 3):
                 dying.kill()
                 time.sleep(0.3)
                 dying.start()
-                wait_until(lambda: cameras[3].status().reconnects == number, 20, "it comes back")  # noqa: B023
+                wait_until(lambda: cameras[3].status().reconnects == number, "it comes back")  # noqa: B023
             seconds = time.monotonic() - began
             statuses = [camera.status() for camera in cameras]
         for status in statuses[:3]:
@@ -65,20 +66,20 @@ def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> N
 
 def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) -> None:
     configs = [looping(tmp_path, name) for name in ("a", "b", "c")]
-    engine = Darker(seconds=0.02)
+    engine = EngineDouble(seconds=0.02)
     with LivePipeline(configs, dehazer=Dehazer(engine=engine)) as pipeline:
-        wait_until(lambda: all(c.status().frames_out > 20 for c in pipeline.cameras.values()), 20, "frames of all")
+        wait_until(lambda: all(c.status().frames_out > 20 for c in pipeline.cameras.values()), "frames of all")
     assert max(len_ for len_, *_ in engine.batches[20:]) >= 2  # the first are the warm-up's
 
 
 def test_quality_goes_down_to_no_size_the_engine_has_not_met(tmp_path: Path) -> None:
-    engine = Darker(seconds=0.2)  # a picture; the film asks for 25 a second
+    engine = EngineDouble(seconds=0.2)  # a picture; the film asks for 25 a second
 
     def smaller() -> bool:
         return any(shape[-1] < 160 for shape in engine.batches[8:])
 
     with LivePipeline([looping(tmp_path)], dehazer=Dehazer(engine=engine)):
-        wait_until(smaller, 60, "quality goes down as far as to a smaller network")
+        wait_until(smaller, "quality goes down as far as to a smaller network")
     warm_up, batches = engine.batches[2:8], engine.batches[8:]  # before both two runs that no camera has asked for
     assert {shape[2:] for shape in batches} == {shape[2:] for shape in warm_up} == {(120, 160), (96, 128)}
     assert {shape[0] for shape in warm_up} == {1, 2}
@@ -115,13 +116,13 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
         [a, b], dehazer=quick_dehazer(), on_state=lambda camera, state, _: states.append((camera.name, state))
     ) as pipeline:
         before = pipeline.cameras
-        wait_until(lambda: all(camera.status().frames_out for camera in before.values()), 20, "both run")
+        wait_until(lambda: all(camera.status().frames_out for camera in before.values()), "both run")
         pipeline.reload([a.model_copy(update={"strength": 0.5}), b, c])
         after = pipeline.cameras
         assert list(after) == ["a", "b", "c"]
         assert after["b"] is before["b"]
         assert after["a"] is not before["a"]
-        wait_until(lambda: all(camera.status().frames_out for camera in after.values()), 20, "all three run")
+        wait_until(lambda: all(camera.status().frames_out for camera in after.values()), "all three run")
         with pytest.raises(ConfigError, match="two cameras are called 'a'"):
             pipeline.reload([a, a])
         pipeline.reload([c])
@@ -133,7 +134,7 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
 def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with LivePipeline([looping(tmp_path, max_fps=5)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().frames_out, 20, "frames")
+        wait_until(lambda: gate.status().frames_out, "frames")
         time.sleep(3)
         status = gate.status()
     assert 0 < status.frames_out < 30, "of 75 that came"
@@ -143,10 +144,10 @@ def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
 def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:
     config = looping(tmp_path, latency_budget=0.2)
     fast = str(slow_film(tmp_path / "fast.mp4", frames=100))
-    engine = Darker(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
+    engine = EngineDouble(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
     with LivePipeline([config.model_copy(update={"url": fast})], dehazer=Dehazer(engine=engine)) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().adapt_level >= 2, 30, "quality is given up")
+        wait_until(lambda: gate.status().adapt_level >= 2, "quality is given up")
         settled = gate.counters.snapshot()
         time.sleep(3)
         after = gate.counters.snapshot()
@@ -158,13 +159,13 @@ def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_p
 
 def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
     config = looping(tmp_path, latency_budget=0.2, to=(str(tmp_path / "clear.mkv"),))
-    engine = Darker(seconds=0.2)
+    engine = EngineDouble(seconds=0.2)
     process = psutil.Process()
     with LivePipeline([config], dehazer=Dehazer(engine=engine), adapt=False) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().frames_out > 15, 30, "it works")
+        wait_until(lambda: gate.status().frames_out > 15, "it works")
         before = process.memory_info().rss
-        wait_until(lambda: gate.status().frames_out > 35, 30, "it works on")
+        wait_until(lambda: gate.status().frames_out > 35, "it works on")
         grown = process.memory_info().rss - before
         assert gate.status().adapt_level == 0
         assert gate.status().buffered <= gate.config.buffer_frames
@@ -175,8 +176,8 @@ def test_the_end_of_all_files_is_the_end(tmp_path: Path) -> None:
     seen: list[Frame] = []
     config = CameraConfig(name="gate", url=film(tmp_path, frames=10))
     with LivePipeline([config], dehazer=quick_dehazer(), on_frame=lambda c, h, clear: seen.append(clear)) as pipeline:
-        wait_until(lambda: pipeline.ended, 20, "the end")
-        wait_until(lambda: len(seen) == 10, 5, "all frames")
+        wait_until(lambda: pipeline.ended, "the end")
+        wait_until(lambda: len(seen) == 10, "all frames")
         assert pipeline.cameras["gate"].machine.state is CameraState.ENDED
     assert pipeline.cameras["gate"].view.wait(after=10, timeout=5) is None
 
@@ -186,34 +187,21 @@ def test_a_missing_file_is_told_once_and_looked_for_again(tmp_path: Path, caplog
     config = CameraConfig(name="gate", url=str(path), slow_retry_seconds=0.1)
     with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.machine.state is CameraState.FAILED, 20, "it is missed")
+        wait_until(lambda: gate.machine.state is CameraState.FAILED, "it is missed")
         time.sleep(0.5)
         os.rename(film(tmp_path), path)
-        wait_until(lambda: gate.status().frames_out > 0, 5, "it is found")
+        wait_until(lambda: gate.status().frames_out > 0, "it is found")
     assert sum("does not exist" in record.getMessage() for record in caplog.records) == 1
 
 
-class Failing:
-    """An engine that breaks after some batches."""
-
-    name = "failing"
-
-    def __init__(self) -> None:
-        self.left = 20
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        self.left -= 1
-        if self.left < 0:
-            raise EngineError("the engine is broken")
-        return hazy
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
 def test_an_engine_that_breaks_ends_all_work_with_its_reason(tmp_path: Path) -> None:
-    with LivePipeline([looping(tmp_path)], dehazer=Dehazer(engine=Failing())) as pipeline:
-        assert pipeline.stopped.wait(20)
+    def break_after_some_batches(engine: EngineDouble) -> None:
+        if len(engine.batches) > 20:
+            raise EngineError("the engine is broken")
+
+    dehazer = Dehazer(engine=EngineDouble(before=break_after_some_batches))
+    with LivePipeline([looping(tmp_path)], dehazer=dehazer) as pipeline:
+        wait_until(pipeline.stopped.is_set, "all work ends")
     assert isinstance(pipeline.error, StreamDehazeError)
     assert str(pipeline.error) == "the engine is broken"
 
@@ -225,10 +213,10 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     def once() -> None:
         config = looping(tmp_path, to=(str(tmp_path / "clear.mkv"),))
         with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-            wait_until(lambda: pipeline.cameras["gate"].status().frames_out > 3, 20, "frames")
+            wait_until(lambda: pipeline.cameras["gate"].status().frames_out > 3, "frames")
 
     once()
     before = things()
     for _ in range(3):
         once()
-    wait_until(lambda: all(now <= then for now, then in zip(things(), before, strict=True)), 5, "all is freed")
+    wait_until(lambda: all(now <= then for now, then in zip(things(), before, strict=True)), "all is freed")

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from click.testing import CliRunner
 
 from clips import Clip
 from streamdehaze.cli import main
+from waiting import PATIENCE_SECONDS, wait_until
 
 SECRET = "hunter2"
 TOKEN = "correct-horse-battery"
@@ -57,16 +57,15 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, sub
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:
     """The page's address, once a picture can be had there."""
-    deadline = time.monotonic() + 180
-    address = None
-    while time.monotonic() < deadline:
+
+    def printed() -> bool:
         assert process.poll() is None, log.read_text()
-        if "http://" in log.read_text():
-            address = "http://" + log.read_text().partition("http://")[2].split()[0]
-            if httpx.get(address + "readyz").status_code == 200:
-                return address
-        time.sleep(0.1)
-    raise AssertionError(f"no camera runs: {log.read_text()}")
+        return "http://" in log.read_text()
+
+    wait_until(printed, "the address is printed")
+    address = "http://" + log.read_text().partition("http://")[2].split()[0]
+    wait_until(lambda: httpx.get(address + "readyz").status_code == 200, "a camera runs")
+    return address
 
 
 def halves(client: httpx.Client) -> tuple[np.ndarray, np.ndarray]:
@@ -85,18 +84,13 @@ def test_the_page_shows_and_steers_a_running_command(command: tuple[str, subproc
         hazy, clear = halves(client)
         assert np.abs(hazy - clear).mean() > 3
         assert client.patch("/api/cameras/street", json={"enabled": False}).json()["enabled"] is False
-        deadline = time.monotonic() + 20
-        while np.abs(np.subtract(*halves(client))).mean() > 1:
-            assert time.monotonic() < deadline, "the switch does not reach the pictures"
+        wait_until(lambda: np.abs(np.subtract(*halves(client))).mean() <= 1, "the switch reaches the pictures")
         assert client.get("/metrics").text.count('streamdehaze_frames_out_total{camera="street"}') == 1
 
 
 def test_no_password_in_logs_pages_or_metrics(command: tuple[str, subprocess.Popen[str], Path]) -> None:
     address, _, log = command
-    deadline = time.monotonic() + 30
-    while '"camera": "gate"' not in log.read_text():
-        assert time.monotonic() < deadline, "the dead camera is not in the log"
-        time.sleep(0.1)
+    wait_until(lambda: '"camera": "gate"' in log.read_text(), "the dead camera is in the log")
     with httpx.Client(base_url=address, headers=HEADERS) as client:
         for path in ("/", "/api/cameras", "/metrics", "/readyz", "/cameras/gate/snapshot"):
             assert SECRET not in client.get(path).text, path
@@ -110,8 +104,7 @@ def test_sigterm_ends_streams_and_process_in_order(command: tuple[str, subproces
         for number, _ in enumerate(response.iter_raw()):
             if number == 0:
                 process.send_signal(signal.SIGTERM)
-    # Five seconds are promised where the processor has time to spare, which a test cannot count on.
-    assert process.wait(60) == 0, log.read_text()
+    assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()
     lines = log.read_text().splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
     assert len(entries) >= len(lines) - 1, "more than the page's address is not JSON"

@@ -23,8 +23,8 @@ import psutil
 import pytest
 
 from clips import Clip
-from quick_engine import quick_dehazer
-from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
+from doubles import quick_dehazer
+from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
@@ -34,6 +34,7 @@ from streamdehaze.live.muxer import Muxer
 from streamdehaze.live.sink import LiveSink
 from streamdehaze.live.target import SinkTarget
 from streamdehaze.video.reading.timeline import TICK
+from waiting import wait_until
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def pictures(path: Path) -> list[float]:
 
 
 def play_through(camera: Camera) -> None:
-    wait_until(lambda: camera.idle, 30, "the film's end")
+    wait_until(lambda: camera.idle, "the film's end")
 
 
 def test_a_file_played_as_fast_as_it_goes_loses_no_frame(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None
         play_through(camera)
     assert time.monotonic() - began > 0.9
     with sending(str(path), [tmp_path / "clear.mkv"], loop=True) as camera:
-        wait_until(lambda: camera.status().frames_out > 60, 20, "the third time around")
+        wait_until(lambda: camera.status().frames_out > 60, "the third time around")
     (clear,) = tmp_path.glob("clear-*.mkv")
     assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
 
@@ -104,7 +105,7 @@ def test_files_are_cut_by_time(tmp_path: Path) -> None:
 
 _RECORD = """
 import sys, time
-from quick_engine import quick_dehazer
+from doubles import quick_dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
 config = CameraConfig(name="gate", url=sys.argv[1], to=(sys.argv[2],), realtime=True, loop=True)
 with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
@@ -130,7 +131,7 @@ def test_a_file_can_be_played_after_a_power_cut(tmp_path: Path, ending: str) -> 
 _FILL = """
 import logging, os, sys, time
 from pathlib import Path
-from quick_engine import quick_dehazer
+from doubles import quick_dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
 logging.basicConfig(format="%(message)s", level=logging.INFO)
 film, folder = sys.argv[1], Path(sys.argv[2])
@@ -203,13 +204,13 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
     port = free_port()
     targets = [f"rtmp://127.0.0.1:{port}/live/gate", str(tmp_path / "clear.mkv")]
     with sending(str(film(tmp_path)), targets, realtime=True, loop=True) as camera:
-        wait_until(lambda: "nothing listens" in camera.status().sinks[0].message, 10, "nobody listens yet")
+        wait_until(lambda: "nothing listens" in camera.status().sinks[0].message, "nobody listens yet")
         for _ in range(2):
             with rtmp_server(port) as server:
                 assert server.stdout is not None
                 assert server.stdout.readline() == "h264\n"
                 assert server.stdout.readline() == "frame\n"
-            wait_until(lambda: not camera.status().sinks[0].connected, 20, "the death is noticed")
+            wait_until(lambda: not camera.status().sinks[0].connected, "the death is noticed")
         status = camera.status()
     assert status.sinks[0].reconnects == 1
     assert status.dropped.keys() == {"sink_down"}
@@ -227,9 +228,9 @@ def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, 
             [config], dehazer=quick_dehazer(), on_frame=lambda *_: arrivals.append(time.monotonic())
         ) as pipeline:
             camera = pipeline.cameras["gate"]
-            wait_until(lambda: psutil.Process().children(), 20, "the process that sends")
+            wait_until(lambda: psutil.Process().children(), "the process that sends")
             assert not any("hush" in word for child in psutil.Process().children() for word in child.cmdline())
-            wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, 30, "it is given up")
+            wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, "it is given up")
             assert not camera.status().sinks[0].connected
     assert max(b - a for a, b in pairwise(arrivals)) < 3, "no frame waited for it"
     assert not psutil.Process().children()
@@ -267,7 +268,7 @@ def test_what_could_not_be_finished_in_time_is_said(
     config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(f"{tmp_path}/clear.mkv",))
     pipeline = LivePipeline([config], dehazer=quick_dehazer())
     pipeline.start()
-    wait_until(lambda: any(sink.connected for sink in pipeline.cameras["gate"].status().sinks), 20, "it is written")
+    wait_until(lambda: any(sink.connected for sink in pipeline.cameras["gate"].status().sinks), "it is written")
     assert not pipeline.stop(1.0)
     assert "gate: its files and streams could not be finished in" in caplog.text
 
@@ -286,7 +287,7 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "udp"])
 def test_a_server_nobody_knows_is_called_that(tmp_path: Path, scheme: str) -> None:
     with sending(str(film(tmp_path)), [f"{scheme}://no-such-host.invalid:5000/x"], realtime=True, loop=True) as camera:
-        wait_until(lambda: camera.status().sinks[0].message, 20, "it is noticed")
+        wait_until(lambda: camera.status().sinks[0].message, "it is noticed")
         assert camera.status().sinks[0].message == "the host 'no-such-host.invalid' is not known here"
 
 
@@ -306,7 +307,7 @@ def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) 
     taken = tmp_path / "taken.mkv"
     with RtspCamera(size="160x120", audio=True) as source, RtspCamera(record=taken, audio=True) as server:
         with sending(source.url, [server.url, tmp_path / "clear.ts"]) as camera:
-            wait_until(lambda: camera.status().sinks[0].packets > 75, 20, "five seconds of pictures")
+            wait_until(lambda: camera.status().sinks[0].packets > 75, "five seconds of pictures")
         time.sleep(0.3)
     assert len(pictures(taken)) > 20
     with av.open(str(taken)) as container:
@@ -325,15 +326,15 @@ def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> N
     with RtspCamera(record=taken, user="me", password="right") as server:
         wrong, right = (f"rtsp://me:{word}@127.0.0.1:{server.port}/stream" for word in ("hush", "right"))
         with sending(str(film(tmp_path)), [wrong, right], realtime=True, loop=True) as camera:
-            wait_until(lambda: "refuses this user and password" in camera.status().sinks[0].message, 20, "refused")
-            wait_until(lambda: camera.status().sinks[1].connected, 20, "taken")
+            wait_until(lambda: "refuses this user and password" in camera.status().sinks[0].message, "refused")
+            wait_until(lambda: camera.status().sinks[1].connected, "taken")
             assert "hush" not in str(camera.status())
 
 
 @needs_rtsp_server
 def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
     with RtspCamera(size="160x120", audio=True) as source, sending(source.url, [tmp_path / "clear.mp4"]) as camera:
-        wait_until(lambda: camera.status().sinks[0].packets > 45, 20, "three seconds of pictures")
+        wait_until(lambda: camera.status().sinks[0].packets > 45, "three seconds of pictures")
     (clear,) = tmp_path.glob("clear-*.mp4")
     with av.open(str(clear)) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
@@ -344,12 +345,12 @@ def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
 @needs_rtsp_server
 def test_a_camera_that_comes_back_in_another_size_begins_a_new_file(tmp_path: Path) -> None:
     with RtspCamera(size="160x120") as source, sending(source.url, [tmp_path / "clear.mkv"]) as camera:
-        wait_until(lambda: camera.status().sinks[0].packets > 5, 20, "pictures")
+        wait_until(lambda: camera.status().sinks[0].packets > 5, "pictures")
         source.kill()
         source.start(size="320x240")
-        wait_until(lambda: camera.status().width == 320, 10, "the other size")
+        wait_until(lambda: camera.status().width == 320, "the other size")
         before = camera.status().sinks[0].packets
-        wait_until(lambda: camera.status().sinks[0].packets > before + 5, 10, "pictures of it")
+        wait_until(lambda: camera.status().sinks[0].packets > before + 5, "pictures of it")
     sizes = []
     for path in tmp_path.glob("clear-*.mkv"):
         with av.open(str(path)) as container:

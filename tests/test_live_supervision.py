@@ -19,14 +19,15 @@ import pytest
 from click.testing import CliRunner
 
 from clips import Clip
-from quick_engine import quick_dehazer
-from rtsp_camera import RtspCamera, free_port, needs_rtsp_server, wait_until
+from doubles import quick_dehazer
+from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
 from streamdehaze import open_source
 from streamdehaze.cli import main
 from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.supervisor import Backoff
+from waiting import wait_until
 
 
 class Watch:
@@ -70,7 +71,7 @@ def open_things() -> tuple[int, int]:
 def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
     chance = random.Random(5)
     with RtspCamera(size="160x120") as server, watching(server.url) as watch:
-        wait_until(lambda: watch.frames, 20, "the first frame")
+        wait_until(lambda: watch.frames, "the first frame")
         before = open_things()
         for _ in range(3):
             time.sleep(chance.uniform(0.1, 0.6))
@@ -78,9 +79,9 @@ def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
             time.sleep(chance.uniform(0.1, 1.5))
             server.start()
             returned = time.monotonic()
-            wait_until(lambda: watch.frames_since(returned), 10, "a clear frame after the camera's return")  # noqa: B023
+            wait_until(lambda: watch.frames_since(returned), "a clear frame after the camera's return")  # noqa: B023
         assert watch.camera.status().reconnects == 3
-        wait_until(lambda: all(map(le, open_things(), before)), 10, f"no more threads and files than {before}")
+        wait_until(lambda: all(map(le, open_things(), before)), f"no more threads and files than {before}")
         times = [frame.pts for _, frame in watch.frames]
         assert all(a is not None and b is not None and a < b for a, b in pairwise(times))
 
@@ -88,14 +89,14 @@ def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
 @needs_rtsp_server
 def test_a_frozen_camera_is_noticed_and_taken_up_again(caplog: pytest.LogCaptureFixture) -> None:
     with RtspCamera(size="160x120") as server, watching(server.url, stall_seconds=1.0) as watch:
-        wait_until(lambda: watch.frames, 20, "the first frame")
+        wait_until(lambda: watch.frames, "the first frame")
         server.freeze()
-        wait_until(lambda: watch.seen(CameraState.STALLED), 10, "the stall is noticed")
+        wait_until(lambda: watch.seen(CameraState.STALLED), "the stall is noticed")
         time.sleep(0.5)
         server.thaw()
         returned = time.monotonic()
-        wait_until(lambda: watch.frames_since(returned), 15, "a clear frame after the thaw")
-        wait_until(lambda: watch.camera.machine.state is CameraState.RUNNING, 10, "running")
+        wait_until(lambda: watch.frames_since(returned), "a clear frame after the thaw")
+        wait_until(lambda: watch.camera.machine.state is CameraState.RUNNING, "running")
 
 
 @needs_rtsp_server
@@ -103,11 +104,11 @@ def test_the_first_connection_is_retried_too() -> None:
     server = RtspCamera(size="160x120")
     server.kill()
     with watching(server.url) as watch:
-        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), 15, "the refusal is noticed")
+        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "the refusal is noticed")
         assert "nothing listens" in watch.seen(CameraState.BACKING_OFF)[0]
         server.start()
         try:
-            wait_until(lambda: watch.frames, 15, "the first frame")
+            wait_until(lambda: watch.frames, "the first frame")
         finally:
             server.kill()
 
@@ -162,19 +163,16 @@ def answering(answer: bytes, *, trickle: float = 0.0) -> Iterator[str]:
 @pytest.mark.parametrize(("answer", "trickle"), [(b"", 0.0), (b"RTSP/1.0 200 OK\r\nCSeq: " + b"1" * 1000, 0.05)])
 def test_a_server_that_says_nothing_or_trickles_is_given_up_in_time(answer: bytes, trickle: float) -> None:
     with answering(answer, trickle=trickle) as url, watching(url, open_seconds=1.0) as watch:
-        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), 15, "it is given up")
+        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "it is given up")
         assert "did not answer within 1 s" in watch.seen(CameraState.BACKING_OFF)[0]
-        began = time.monotonic()
         watch.pipeline.stop()
-        assert time.monotonic() - began < 5
+        assert watch.camera.machine.state is CameraState.ENDED
 
 
 def test_stopping_does_not_wait_for_a_silent_server() -> None:
-    with answering(b"") as url, watching(url, open_seconds=30.0) as watch:
+    with answering(b"") as url, watching(url, open_seconds=36_000.0) as watch:
         time.sleep(0.5)
-        began = time.monotonic()
         watch.pipeline.stop()
-        assert time.monotonic() - began < 5
         assert watch.camera.machine.state is CameraState.ENDED
 
 
@@ -251,7 +249,7 @@ def _garbage() -> Iterator[bytes]:
 def test_garbage_instead_of_pictures_is_survived_and_given_up() -> None:
     with faking("H264", _garbage()) as url, watching(url, open_seconds=3.0, stall_seconds=2.0) as watch:
         lost = (CameraState.BACKING_OFF, CameraState.STALLED, CameraState.FAILED)
-        wait_until(lambda: any(watch.seen(state) for state in lost), 12, "it is given up")
+        wait_until(lambda: any(watch.seen(state) for state in lost), "it is given up")
         assert "no frame" in watch.camera.status().message or "understood" in watch.camera.status().message
         assert not watch.frames
         assert watch.pipeline.error is None
@@ -259,7 +257,7 @@ def test_garbage_instead_of_pictures_is_survived_and_given_up() -> None:
 
 def test_a_codec_nobody_knows_is_called_that() -> None:
     with faking("X-NOBODY", _garbage()) as url, watching(url) as watch:
-        wait_until(lambda: watch.seen(CameraState.FAILED), 12, "it has failed")
+        wait_until(lambda: watch.seen(CameraState.FAILED), "it has failed")
         assert "no decoder" in watch.seen(CameraState.FAILED)[0]
 
 
@@ -269,18 +267,18 @@ def test_wrong_passwords_and_missing_streams_are_told_apart_and_said_once(caplog
     with RtspCamera(size="160x120", user="admin", password="right&proper") as server:
         place = f"127.0.0.1:{server.port}"
         with watching(f"rtsp://admin:wr0ng@{place}/stream", slow_retry_seconds=0.2) as watch:
-            wait_until(lambda: len(watch.seen(CameraState.FAILED)) >= 3, 15, "three refusals")
+            wait_until(lambda: len(watch.seen(CameraState.FAILED)) >= 3, "three refusals")
             assert f"rtsp://{place}/stream refuses this user and password" in watch.camera.status().message
         with watching(f"rtsp://{place}/nothing", username="admin", password_env="RIGHT") as watch:
-            wait_until(lambda: watch.seen(CameraState.FAILED), 15, "the variable is missed")
+            wait_until(lambda: watch.seen(CameraState.FAILED), "the variable is missed")
             assert "RIGHT" in watch.camera.status().message
         os.environ["RIGHT"] = "right&proper"
         try:
             with watching(f"rtsp://{place}/nothing", username="admin", password_env="RIGHT") as watch:
-                wait_until(lambda: watch.seen(CameraState.FAILED), 15, "no such stream")
+                wait_until(lambda: watch.seen(CameraState.FAILED), "no such stream")
                 assert "has no such stream" in watch.camera.status().message
             with watching(f"rtsp://admin:${{RIGHT}}@{place}/stream") as watch:
-                wait_until(lambda: watch.frames, 20, "the right password is taken")
+                wait_until(lambda: watch.frames, "the right password is taken")
         finally:
             del os.environ["RIGHT"]
     assert sum("refuses this user" in record.getMessage() for record in caplog.records) == 1
@@ -289,19 +287,19 @@ def test_wrong_passwords_and_missing_streams_are_told_apart_and_said_once(caplog
 
 def test_an_unknown_host_is_called_that() -> None:
     with watching("rtsp://no-such-host.invalid/stream") as watch:
-        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), 10, "it is noticed")
+        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "it is noticed")
         assert "'no-such-host.invalid' is not known" in watch.camera.status().message
 
 
 @needs_rtsp_server
 def test_another_codec_size_and_rate_after_a_reconnect() -> None:
     with RtspCamera(size="160x120", codec="h264") as server, watching(server.url) as watch:
-        wait_until(lambda: watch.frames, 20, "the first frame")
+        wait_until(lambda: watch.frames, "the first frame")
         assert (watch.camera.status().width, watch.camera.status().codec) == (160, "h264")
         server.kill()
         server.start(size="320x240", codec="mjpeg", fps="5")
         returned = time.monotonic()
-        wait_until(lambda: watch.frames_since(returned), 15, "a frame of the other kind")
+        wait_until(lambda: watch.frames_since(returned), "a frame of the other kind")
         status = watch.camera.status()
         assert (status.width, status.height, status.codec) == (320, 240, "mjpeg")
         times = [frame.pts for _, frame in watch.frames]
@@ -318,7 +316,7 @@ def test_nothing_is_shown_before_a_keyframe(tmp_path: Path) -> None:
         for packet in packets[5:]:
             output.mux(packet)
     with watching(str(path)) as watch:
-        wait_until(lambda: watch.camera.idle, 20, "the end")
+        wait_until(lambda: watch.camera.idle, "the end")
         assert watch.camera.status().dropped == {"waiting_for_keyframe": 15}
     assert len(watch.frames) == 40
 
@@ -334,7 +332,7 @@ def test_waits_between_tries_double_up_to_a_cap_and_no_two_cameras_keep_step() -
 
 def test_a_device_that_is_not_plugged_in_is_called_that() -> None:
     with watching("/dev/video63") as watch:
-        wait_until(lambda: watch.seen(CameraState.FAILED), 10, "it is missed")
+        wait_until(lambda: watch.seen(CameraState.FAILED), "it is missed")
         assert watch.camera.status().message == "'/dev/video63' does not exist"
 
 
@@ -342,7 +340,7 @@ def test_a_device_that_is_not_plugged_in_is_called_that() -> None:
 @pytest.mark.parametrize("transport", ["udp", "http"])
 def test_other_transports(transport: str) -> None:
     with RtspCamera(size="160x120") as server, watching(server.url, transport=transport) as watch:
-        wait_until(lambda: len(watch.frames) > 5, 20, "frames")
+        wait_until(lambda: len(watch.frames) > 5, "frames")
 
 
 @needs_rtsp_server
@@ -351,14 +349,14 @@ def test_one_frame_a_second_is_no_stall() -> None:
         RtspCamera(size="160x120", fps="1", gop=1) as server,
         watching(server.url, stall_seconds=2.5) as watch,
     ):
-        wait_until(lambda: len(watch.frames) >= 4, 20, "frames of a slow camera")
+        wait_until(lambda: len(watch.frames) >= 4, "frames of a slow camera")
         assert [state for state, _ in watch.states] == [CameraState.RUNNING]
 
 
 def test_a_file_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
     path = Clip(pts=(0, 12800, 25600, 64000)).write(tmp_path / "slow.mp4")  # 2 and 3 s between two frames
     with watching(str(path), realtime=True, stall_seconds=0.5) as watch:
-        wait_until(lambda: watch.camera.idle, 30, "the film's end")
+        wait_until(lambda: watch.camera.idle, "the film's end")
         assert [state for state, _ in watch.states] == [CameraState.RUNNING, CameraState.ENDED]
         assert len(watch.frames) == 4
 
@@ -372,7 +370,7 @@ def test_a_file_without_a_picture_is_not_begun_again_and_again(tmp_path: Path) -
         content = content.replace(packet, bytes(len(packet)))
     path.write_bytes(content)
     with watching(str(path), realtime=True, loop=True) as watch:
-        wait_until(lambda: bool(watch.seen(CameraState.FAILED)), 20, "it is given up")
+        wait_until(lambda: bool(watch.seen(CameraState.FAILED)), "it is given up")
         assert "could be decoded" in watch.seen(CameraState.FAILED)[0]
 
 
@@ -383,7 +381,7 @@ def test_b_frames_and_a_clock_that_wraps_come_in_order_and_evenly() -> None:
         RtspCamera(size="160x120", fps="15", b_frames=2, rtp_offset=near_the_end) as server,
         watching(server.url) as watch,
     ):
-        wait_until(lambda: len(watch.frames) >= 45, 20, "three seconds of frames")
+        wait_until(lambda: len(watch.frames) >= 45, "three seconds of frames")
         times = [frame.pts for _, frame in watch.frames]
         steps = [b - a for a, b in pairwise(times) if a is not None and b is not None][10:]
         assert min(steps) > 0.5 * 6000

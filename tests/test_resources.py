@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from clips import Clip, video_ticks
-from quick_engine import quick_dehazer
+from doubles import quick_dehazer
 from streamdehaze import dehaze_video
 from streamdehaze.errors import ResourceError, StreamDehazeError
 from streamdehaze.pipeline.memory import resident_bytes

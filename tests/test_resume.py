@@ -22,15 +22,16 @@ import pytest
 from click.testing import CliRunner
 
 from clips import Clip, frames_of, other_packets, video_ticks
+from doubles import EngineDouble
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import SinkError, SourceError
-from streamdehaze.frame import FloatArray
 from streamdehaze.video import EncodeOptions, FileSource, part_folder
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cut
 from streamdehaze.video.manifest import Manifest, write_manifest
 from streamdehaze.video.reading.file import OnDamage
+from waiting import wait_until
 
 MILLISECOND = Fraction(1, 1000)
 SECONDS = 0.8  # a segment of 20 frames
@@ -40,35 +41,21 @@ class CrashError(Exception):
     """The process ends here, as far as the files can tell."""
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
+def halving(crash_after: int | None = None, ready: Callable[[], bool] = lambda: True) -> EngineDouble:
+    """An engine that halves, and crashes after this many frames, once `ready`."""
 
-
-class Halves:
-    """An engine that halves, and crashes when it is told to."""
-
-    name = "half"
-
-    def __init__(self, crash_after: int | None = None, ready: Callable[[], bool] = lambda: True) -> None:
-        self.left, self.ready = crash_after, ready
-        self.frames = 0
-
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        self.frames += len(hazy)
-        if self.left is not None and self.frames > self.left:
-            wait_for(self.ready)
+    def crash(engine: EngineDouble) -> None:
+        if crash_after is not None and engine.pictures > crash_after:
+            wait_until(ready, "the segment before the crash")
             raise CrashError
-        return hazy / 2
 
-    def close(self) -> None: ...
+    return EngineDouble(before=crash)
 
 
 class Remembering(Dehazer):
     """Darkens by what it saw before, as smoothing over time does, and looks a frame ahead."""
 
-    def __init__(self, engine: Halves) -> None:
+    def __init__(self, engine: EngineDouble) -> None:
         super().__init__(engine=engine)
         self._mean = np.zeros(1)
         self._held: list[Frame] = []
@@ -97,14 +84,14 @@ class Remembering(Dehazer):
 def dehaze(source: Path, target: Path, *, crash_after: int | None = None, **options: Any) -> int:
     """Dehaze in segments; the frames that went through the network."""
     before = segments(target)
-    engine = Halves(crash_after, lambda: segments(target) > before)
+    engine = halving(crash_after, lambda: segments(target) > before)
     options = {"segment_seconds": SECONDS, "dehazer": Dehazer(engine=engine), **options}
     if crash_after is None:
         dehaze_video(source, target, **options)
     else:
         with pytest.raises(Exception, match="Crash"):
             dehaze_video(source, target, **options)
-    return engine.frames
+    return engine.pictures
 
 
 def segments(target: Path) -> int:
@@ -186,10 +173,10 @@ def test_segments_of_every_kind_of_encoder_join(tmp_path: Path, codec: str) -> N
 
 def test_what_smoothing_remembers_is_carried_over_the_break(tmp_path: Path) -> None:
     source = long_clip("mp4").write(tmp_path / "in.mp4")
-    dehaze(source, tmp_path / "whole.mp4", dehazer=Remembering(Halves()))
+    dehaze(source, tmp_path / "whole.mp4", dehazer=Remembering(halving()))
     with pytest.raises(Exception, match="Crash"):
-        dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(Halves(50)))
-    dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(Halves()))
+        dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(halving(50)))
+    dehaze(source, tmp_path / "broken.mp4", dehazer=Remembering(halving()))
     assert contents(tmp_path / "broken.mp4") == contents(tmp_path / "whole.mp4")
     dehaze(source, tmp_path / "forgetful.mp4")
     assert contents(tmp_path / "forgetful.mp4")["frames"] != contents(tmp_path / "whole.mp4")["frames"]
@@ -215,15 +202,15 @@ def test_steady_video_is_as_steady_after_the_break(tmp_path: Path, options: dict
         def process(self, frames: Sequence[Frame]) -> list[Frame]:
             self.seen += len(frames)
             if self.seen > 50:
-                wait_for(lambda: segments(target) > 0)
+                wait_until(lambda: segments(target) > 0, "a segment")
                 raise CrashError
             return super().process(frames)
 
-    dehaze(source, tmp_path / "whole.mp4", dehazer=Dehazer(engine=Halves(), **options))
+    dehaze(source, tmp_path / "whole.mp4", dehazer=Dehazer(engine=halving(), **options))
     with pytest.raises(Exception, match="Crash"):
-        dehaze(source, target, dehazer=Crashing(engine=Halves(), **options))
+        dehaze(source, target, dehazer=Crashing(engine=halving(), **options))
     assert segments(target)
-    dehaze(source, target, dehazer=Dehazer(engine=Halves(), **options))
+    dehaze(source, target, dehazer=Dehazer(engine=halving(), **options))
     assert contents(target) == contents(tmp_path / "whole.mp4")
 
 
@@ -263,7 +250,7 @@ def unfinished(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_other_settings_are_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
-    dehazer = Dehazer(engine=Halves(), strength=0.5)
+    dehazer = Dehazer(engine=halving(), strength=0.5)
     with pytest.raises(SinkError, match=r"strength was 1.0, now 0.5: .*--no-resume") as caught:
         dehaze(source, target, dehazer=dehazer, encode=EncodeOptions(crf=30))
     assert "encoder options was" in str(caught.value)
@@ -314,7 +301,7 @@ def test_damage_is_told_the_same_after_a_break(tmp_path: Path, ending: str, on_d
         target = tmp_path / f"{name}.{ending}"
         for crash in (*crashes, None):
             film = FileSource(source, on_damage=on_damage)
-            engine = Halves(crash, lambda: segments(target) > 0)  # noqa: B023 (called in this round alone)
+            engine = halving(crash, lambda: segments(target) > 0)  # noqa: B023 (called in this round alone)
             with (
                 contextlib.closing(film),
                 contextlib.nullcontext() if crash is None else pytest.raises(Exception, match="Crash"),
@@ -336,7 +323,7 @@ def test_work_stopped_at_damage_is_kept_for_the_decision(tmp_path: Path) -> None
         def __iter__(self) -> Iterator[Frame]:
             for number, frame in enumerate(super().__iter__()):
                 if number == 50:
-                    wait_for(lambda: segments(target) > 0)
+                    wait_until(lambda: segments(target) > 0, "a segment")
                 yield frame
 
     with (
@@ -386,18 +373,34 @@ def test_a_wrong_digit_in_the_manifest_is_noticed(unfinished: tuple[Path, Path])
     assert dehaze(source, target) < 100
 
 
+def test_an_input_with_another_tail_is_another_input(tmp_path: Path) -> None:
+    """Recordings from one camera begin alike, have the same size when preallocated, and are told apart by their end."""
+    source = long_clip("mp4").write(tmp_path / "in.mp4")
+    with source.open("ab") as file:  # an MP4 box that players skip, larger than what is read of the beginning
+        file.write((3 << 20).to_bytes(4, "big") + b"free" + bytes((3 << 20) - 8))
+    target = tmp_path / "out.mp4"
+    dehaze(source, target, crash_after=50)
+    facts = source.stat()
+    with source.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert source.stat().st_size == facts.st_size
+    with pytest.raises(SinkError, match="the input changed"):
+        dehaze(source, target)
+    assert dehaze(source, target, resume=False) == 100
+
+
 def test_an_input_that_grows_meanwhile_gives_no_result(tmp_path: Path) -> None:
     source = long_clip("ts").write(tmp_path / "in.ts")
     target = tmp_path / "out.ts"
 
-    class Growing(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            if not self.frames:
-                source.write_bytes(source.read_bytes() + bytes(188))
-            return super().infer(hazy)
+    def grow(engine: EngineDouble) -> None:
+        if len(engine.batches) == 1:
+            source.write_bytes(source.read_bytes() + bytes(188))
 
     with pytest.raises(SourceError, match=r"in.ts' changed while it was worked on; .*--no-resume"):
-        dehaze(source, target, dehazer=Dehazer(engine=Growing()))
+        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=grow)))
     assert not target.exists()
     with pytest.raises(SinkError, match="the input changed"):
         dehaze(source, target)
@@ -428,13 +431,11 @@ def test_joining_alone_is_taken_up_again(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     obstacle = part_folder(target) / "joined.part.mp4"
 
-    class Obstructing(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            obstacle.mkdir(exist_ok=True)  # no file can be written under this name
-            return super().infer(hazy)
+    def obstruct(engine: EngineDouble) -> None:
+        obstacle.mkdir(exist_ok=True)  # no file can be written under this name
 
     with pytest.raises(SinkError, match="cannot be written"):
-        dehaze(source, target, dehazer=Dehazer(engine=Obstructing()))
+        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=obstruct)))
     assert json.loads((part_folder(target) / "manifest.json").read_text())["segments"][-1]["end"] is None
     obstacle.rmdir()
     assert dehaze(source, target) == 0
@@ -447,15 +448,13 @@ def test_two_runs_do_not_write_the_same_output(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     seen: list[str] = []
 
-    class Nosy(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            if not seen:
-                with pytest.raises(SinkError) as caught:
-                    dehaze(source, target)
-                seen.append(str(caught.value))
-            return super().infer(hazy)
+    def interfere(engine: EngineDouble) -> None:
+        if not seen:
+            with pytest.raises(SinkError) as caught:
+                dehaze(source, target)
+            seen.append(str(caught.value))
 
-    dehaze(source, target, dehazer=Dehazer(engine=Nosy()))
+    dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=interfere)))
     assert "another run is writing" in seen[0]
     assert len(contents(target)["frames"]) == 100
 
@@ -464,12 +463,10 @@ def test_short_files_need_no_segments(tmp_path: Path) -> None:
     source = Clip().write(tmp_path / "in.mp4")
     seen: list[list[str]] = []
 
-    class Looking(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            seen.append([path.name for path in tmp_path.iterdir() if path.is_dir()])
-            return super().infer(hazy)
+    def look(engine: EngineDouble) -> None:
+        seen.append([path.name for path in tmp_path.iterdir() if path.is_dir()])
 
-    dehaze(source, tmp_path / "out.mp4", dehazer=Dehazer(engine=Looking()), segment_seconds=30)
+    dehaze(source, tmp_path / "out.mp4", dehazer=Dehazer(engine=EngineDouble(before=look)), segment_seconds=30)
     assert not any(seen)
 
 
@@ -571,16 +568,14 @@ def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
         again.unlink()
         moments.append((copy, finished))
 
-    class Cutting(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            if self.frames >= 25 * len(moments):  # a segment has 22 frames
-                wait_for(lambda: segments(target) >= len(moments))
-                cut_power()
-            return super().infer(hazy)
+    def cut_after_a_segment(engine: EngineDouble) -> None:
+        if engine.pictures - engine.batches[-1][0] >= 25 * len(moments):  # a segment has 22 frames
+            wait_until(lambda: segments(target) >= len(moments), "one more segment")
+            cut_power()
 
     with mounted(image, tmp_path / "disk") as disk:
         target = disk / "out.mp4"
-        dehaze(source, target, dehazer=Dehazer(engine=Cutting()), batch_size=4)
+        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=cut_after_a_segment)), batch_size=4)
         cut_power()
     assert [finished for _, finished in moments[:-1]] == [0, 1, 2, 3]
     for copy, finished in moments[:-1]:
@@ -599,19 +594,17 @@ def test_a_disk_that_turns_read_only_keeps_what_is_finished(tmp_path: Path) -> N
     image = disk_image(tmp_path / "disk.img")
     aborted: list[bool] = []
 
-    class Aborting(Halves):
-        def infer(self, hazy: FloatArray) -> FloatArray:
-            if self.frames >= 40 and not aborted:
-                aborted.append(True)
-                wait_for(lambda: segments(target) > 0)
-                if subprocess.run(["mount", "-o", "remount,abort", str(disk)], capture_output=True).returncode:
-                    pytest.skip("may not make a mounted file system read-only here")
-            return super().infer(hazy)
+    def abort(engine: EngineDouble) -> None:
+        if engine.pictures >= 44 and not aborted:
+            aborted.append(True)
+            wait_until(lambda: segments(target) > 0, "a segment")
+            if subprocess.run(["mount", "-o", "remount,abort", str(disk)], capture_output=True).returncode:
+                pytest.skip("may not make a mounted file system read-only here")
 
     with mounted(image, tmp_path / "disk") as disk:
         target = disk / "out.mp4"
         with pytest.raises(SinkError, match="cannot be written: Read-only file system"):
-            dehaze(source, target, dehazer=Dehazer(engine=Aborting()), batch_size=4)
+            dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=abort)), batch_size=4)
         with pytest.raises(SinkError, match=r"may not be written to|Read-only file system"):
             dehaze(source, target, batch_size=4)
         assert not target.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from doubles import EngineDouble, psnr
 from streamdehaze import Dehazer
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
@@ -25,26 +27,22 @@ WIDTH, HEIGHT = 256, 144
 FOG = Fog(visibility_metres=70)
 
 
-class NervousEngine:
-    """A "network" that removes a constant veil, and errs a little differently with each picture it sees."""
+def unveiled(picture: FloatArray, nerves: float) -> FloatArray:
+    """A constant veil removed, with an error that is a little different for each picture."""
+    rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
+    coarse = rng.normal(0, nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, nerves / 3))
+    error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture * (0.5 + 0.6 * picture) + error, 0, 1)
 
-    name = "nervous"
 
-    def __init__(self, nerves: float = 0.03) -> None:
-        self._nerves = nerves
-        self.pictures = 0
+def engine_of(clear: Callable[[FloatArray], FloatArray]) -> EngineDouble:
+    """A "network" that is a function of one picture."""
+    return EngineDouble(lambda hazy: np.stack([clear(picture) for picture in hazy]))
 
-    def infer(self, hazy: FloatArray) -> FloatArray:
-        self.pictures += len(hazy)
-        return np.stack([self._clear(picture) for picture in hazy])
 
-    def _clear(self, picture: FloatArray) -> FloatArray:
-        rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
-        coarse = rng.normal(0, self._nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, self._nerves / 3))
-        error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
-        return np.clip(picture * (0.5 + 0.6 * picture) + error, 0, 1)
-
-    def close(self) -> None: ...
+def nervous_engine(nerves: float = 0.03) -> EngineDouble:
+    """A "network" that errs a little differently with each picture it sees."""
+    return engine_of(lambda picture: unveiled(picture, nerves))
 
 
 def street(seed: int) -> FloatArray:
@@ -76,22 +74,18 @@ def with_box(picture: FloatArray, left: int) -> FloatArray:
 
 
 def clear(frames: list[Frame], steady: str = "off", nerves: float = 0.03, **options: object) -> list[Bytes]:
-    dehazer = Dehazer(engine=NervousEngine(nerves), steady=steady, **options)  # type: ignore[arg-type]
+    dehazer = Dehazer(engine=nervous_engine(nerves), steady=steady, **options)  # type: ignore[arg-type]
     return [dehazer.process([frame])[0].to_array() for frame in frames]
 
 
 def ideal(frames: list[Frame]) -> list[Bytes]:
     """What a network with calm nerves makes of each frame."""
-    dehazer = Dehazer(engine=NervousEngine(0))
+    dehazer = Dehazer(engine=nervous_engine(0))
     return [frame.to_array() for frame in dehazer.process(frames)]
 
 
 def error(a: Bytes, b: Bytes) -> float:
     return float(np.abs(a.astype(np.float32) - b).mean())
-
-
-def psnr(a: Bytes, b: Bytes) -> float:
-    return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float32) - b) ** 2), 1e-9)))
 
 
 @pytest.mark.parametrize("steady", ["low", "high"])
@@ -146,7 +140,7 @@ def test_batches_give_what_one_by_one_gives(streets: tuple[FloatArray, FloatArra
     frames = film(pictures)
     one_by_one = clear(frames, "low", every=2)
     for size in (2, 3, len(frames)):
-        dehazer = Dehazer(engine=NervousEngine(), steady="low", every=2)
+        dehazer = Dehazer(engine=nervous_engine(), steady="low", every=2)
         batches = [dehazer.process(frames[start : start + size]) for start in range(0, len(frames), size)]
         together = [frame.to_array() for batch in batches for frame in batch]
         assert all(np.array_equal(a, b) for a, b in zip(one_by_one, together, strict=True))
@@ -158,12 +152,12 @@ def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray
     frames = film([streets[0]] * 5 + [streets[1]] * 2 + pictures)
     whole = clear(frames, "low", every=every)
     for cut in (1, 6, 9):
-        first = Dehazer(engine=NervousEngine(), steady="low", every=every)  # type: ignore[arg-type]
+        first = Dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
         first.process(frames[:cut])
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **first.state_dict())
         file.seek(0)
-        second = Dehazer(engine=NervousEngine(), steady="low", every=every)  # type: ignore[arg-type]
+        second = Dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
         with np.load(file, allow_pickle=False) as state:
             second.load_state_dict(dict(state))
         rest = second.process(frames[cut:])
@@ -172,12 +166,12 @@ def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray
 
 def test_a_state_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="no state of smoothing over time"):
-        Dehazer(engine=NervousEngine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
+        Dehazer(engine=nervous_engine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
 
 
 def test_a_seek_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 12)
-    dehazer = Dehazer(engine=NervousEngine(), steady="low")
+    dehazer = Dehazer(engine=nervous_engine(), steady="low")
     dehazer.process(frames[:8])
     back = dehazer.process([frames[3]])[0].to_array()
     assert np.array_equal(back, clear([frames[3]])[0])
@@ -191,7 +185,7 @@ def test_the_network_runs_every_kth_frame_and_is_exact_there(
     streets: tuple[FloatArray, FloatArray], every: int
 ) -> None:
     frames = film([with_box(streets[0], left) for left in range(0, 108, 12)])
-    engine = NervousEngine()
+    engine = nervous_engine()
     result = [frame.to_array() for frame in Dehazer(engine=engine, every=every).process(frames)]
     assert engine.pictures == -(-len(frames) // every)
     nervous = clear(frames)
@@ -201,16 +195,16 @@ def test_the_network_runs_every_kth_frame_and_is_exact_there(
 
 
 def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray, FloatArray]) -> None:
-    engine = NervousEngine()
+    engine = nervous_engine()
     dehazer = Dehazer(engine=engine, every="auto")
     dehazer.process(film([streets[0]] * 25))
-    still, engine.pictures = engine.pictures, 0
+    still = engine.pictures
     dehazer.reset()
     dehazer.process(film([with_box(streets[0], 30 * index % 240 - 40) for index in range(25)]))
-    assert still < 6 < engine.pictures
+    assert still < 6 < engine.pictures - still
 
 
-def ahead(frames: list[Frame], engine: NervousEngine, batch: int = 1, **options: object) -> list[Bytes]:
+def ahead(frames: list[Frame], engine: EngineDouble, batch: int = 1, **options: object) -> list[Bytes]:
     """The frames made clear with a look ahead, in batches."""
     dehazer = Dehazer(engine=engine, look_ahead=True, **options)  # type: ignore[arg-type]
     found = [f for start in range(0, len(frames), batch) for f in dehazer.process(frames[start : start + batch])]
@@ -219,35 +213,36 @@ def ahead(frames: list[Frame], engine: NervousEngine, batch: int = 1, **options:
     return [frame.to_array() for frame in found]
 
 
-class Truthful(NervousEngine):
+def truthful_engine(truths: list[FloatArray]) -> EngineDouble:
     """A "network" that knows the truth of the frames it will be shown, but for its nerves."""
+    coming = iter(truths)
 
-    def __init__(self, truths: list[FloatArray]) -> None:
-        super().__init__()
-        self._truths = iter(truths)
-
-    def _clear(self, picture: FloatArray) -> FloatArray:
-        error = super()._clear(picture) - np.clip(picture * (0.5 + 0.6 * picture), 0, 1)
-        answer: FloatArray = np.clip(next(self._truths).transpose(2, 0, 1) + error, 0, 1)
+    def clear(picture: FloatArray) -> FloatArray:
+        error = unveiled(picture, 0.03) - unveiled(picture, 0)
+        answer: FloatArray = np.clip(next(coming).transpose(2, 0, 1) + error, 0, 1)
         return answer
 
+    return engine_of(clear)
 
-class Shortsighted(NervousEngine):
+
+def shortsighted_engine(nerves: float = 0.03) -> EngineDouble:
     """A "network" that leaves more of a veil the less it sees, and has nerves."""
 
-    def _clear(self, picture: FloatArray) -> FloatArray:
+    def clear(picture: FloatArray) -> FloatArray:
         seen = cv2.blur(picture.std(axis=0) + np.abs(cv2.Laplacian(picture.mean(axis=0), -1)), (31, 31)) * 8
-        answer: FloatArray = super()._clear(picture) + 0.3 * np.clip(0.5 - seen, 0, 1)
+        answer: FloatArray = unveiled(picture, nerves) + 0.3 * np.clip(0.5 - seen, 0, 1)
         return np.clip(answer, 0, 1)
+
+    return engine_of(clear)
 
 
 def test_on_a_drive_a_live_stream_is_steady_and_does_not_lag() -> None:
     views = list(StreetScene(WIDTH, HEIGHT, frames=60, seed=1))
     frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
-    true = [frame.to_array() for frame in Dehazer(engine=Shortsighted(0)).process(frames)]
+    true = [frame.to_array() for frame in Dehazer(engine=shortsighted_engine(0)).process(frames)]
     videos = []
     for steady in ("off", "low"):
-        dehazer = Dehazer(engine=Shortsighted(), steady=steady)  # type: ignore[arg-type]
+        dehazer = Dehazer(engine=shortsighted_engine(), steady=steady)  # type: ignore[arg-type]
         videos.append([dehazer.process([frame])[0].to_array() for frame in frames])
     excess, quality = [], []
     for video in videos:
@@ -267,9 +262,9 @@ def test_looking_ahead_is_steadier_on_a_drive_and_as_near_to_the_truth(every: in
     frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
     true = [(view.clear * 255 + 0.5).astype(np.uint8) for view in views]
     shown = [view.clear for view in views][::every]
-    dehazer = Dehazer(engine=Truthful(shown), steady="low", every=every)
+    dehazer = Dehazer(engine=truthful_engine(shown), steady="low", every=every)
     behind = [dehazer.process([frame])[0].to_array() for frame in frames]
-    mended = ahead(frames, Truthful(shown), steady="low", every=every)
+    mended = ahead(frames, truthful_engine(shown), steady="low", every=every)
     errors = []
     for video in (behind, mended):
         meter = SteadinessMeter()
@@ -287,18 +282,13 @@ def test_between_keyframes_maps_are_blended_from_both_sides_and_exact_at_them(
 ) -> None:
     frames = film([streets[0]] * 13, noise=0)
     levels = iter(np.linspace(0, 0.12, 4))
-
-    class Brighter(NervousEngine):
-        def _clear(self, picture: FloatArray) -> FloatArray:
-            brighter: FloatArray = np.clip(picture * 0.5 + np.float32(next(levels)), 0, 1)
-            return brighter
-
-    found = ahead(frames, Brighter(), every=4, batch=20)
+    brighter = engine_of(lambda picture: np.clip(picture * 0.5 + np.float32(next(levels)), 0, 1))
+    found = ahead(frames, brighter, every=4, batch=20)
     means = np.array([picture.mean() for picture in found])
     assert np.abs(means - np.linspace(means[0], means[12], 13)).max() < 0.3
     assert means[12] - means[0] > 25
     moving = film([with_box(streets[0], left) for left in range(0, 117, 9)])
-    nervous, blended = clear(moving), ahead(moving, NervousEngine(), every=4)
+    nervous, blended = clear(moving), ahead(moving, nervous_engine(), every=4)
     for index in range(0, 13, 4):
         assert np.array_equal(blended[index], nervous[index])
 
@@ -310,12 +300,12 @@ def test_looking_ahead_neither_crosses_a_cut_nor_hangs_on_batches(
     pictures = [streets[0]] * 38 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 4
     frames = film(pictures)
     options: dict[str, Any] = {"steady": steady, "every": every}
-    found = ahead(frames, NervousEngine(), **options)
+    found = ahead(frames, nervous_engine(), **options)
     for batch in (5, len(frames)):
-        assert all(map(np.array_equal, found, ahead(frames, NervousEngine(), batch, **options)))
-    before = ahead(frames[:43], NervousEngine(), **options)
+        assert all(map(np.array_equal, found, ahead(frames, nervous_engine(), batch, **options)))
+    before = ahead(frames[:43], nervous_engine(), **options)
     assert all(map(np.array_equal, found[21:43], before[21:]))
-    after = ahead(frames[43:], NervousEngine(0.03), **options)
+    after = ahead(frames[43:], nervous_engine(0.03), **options)
     assert np.mean([error(a, b) for a, b in zip(found[43:], after, strict=True)]) < 0.5
 
 
@@ -323,7 +313,7 @@ def test_looking_ahead_leaves_no_ghost_either(streets: tuple[FloatArray, FloatAr
     frames = film([streets[0]] * 10 + [with_box(streets[0], left) for left in range(-60, 260, 10)])
     true = ideal(frames)
     for every, most in ((1, 2.5), (3, 6.0)):
-        calm = ahead(frames, NervousEngine(0), steady="high", every=every)
+        calm = ahead(frames, nervous_engine(0), steady="high", every=every)
         for index in range(16, 40):
             left = 10 * (index - 10) - 60
             uncovered = (slice(62, 118), slice(max(left - 30, 0), max(left - 4, 1)))
@@ -340,7 +330,7 @@ def test_a_film_with_everything_in_it_never_strays_from_the_truth(
     pictures = [streets[0]] * 8 + [flash] + [streets[0]] * 4 + passing + [streets[0]] * 3 + fade + [streets[1]] * 6
     frames = film(pictures)
     true, nervous = ideal(frames), clear(frames)
-    calm = ahead(frames, NervousEngine(), steady="low") if look_ahead else clear(frames, "low")
+    calm = ahead(frames, nervous_engine(), steady="low") if look_ahead else clear(frames, "low")
     quality = [[psnr(a, b) for a, b in zip(video, true, strict=True)] for video in (calm, nervous)]
     assert np.mean(quality[0]) > np.mean(quality[1]) + 1
     cut = len(pictures) - 6
@@ -351,7 +341,7 @@ def test_a_film_with_everything_in_it_never_strays_from_the_truth(
 
 def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 70)
-    dehazer = Dehazer(engine=NervousEngine(0), steady="low", look_ahead=True)
+    dehazer = Dehazer(engine=nervous_engine(0), steady="low", look_ahead=True)
     given = 0
     for index, frame in enumerate(frames):
         given += len(dehazer.process([frame]))
@@ -363,25 +353,25 @@ def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[Floa
 
 def test_strength_zero_gives_every_bit_back_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 3)
-    result = Dehazer(engine=NervousEngine(), strength=0, steady="high").process(frames)
+    result = Dehazer(engine=nervous_engine(), strength=0, steady="high").process(frames)
     assert all(np.array_equal(a.to_array(), b.to_array()) for a, b in zip(frames, result, strict=True))
 
 
 def test_another_size_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
     large = film([streets[0]] * 3)
     small = Frame.from_array(np.ascontiguousarray(large[0].to_array()[:100, :200]), pts=3, time_base=Fraction(1, 25))
-    dehazer = Dehazer(engine=NervousEngine(), steady="low")
+    dehazer = Dehazer(engine=nervous_engine(), steady="low")
     result = dehazer.process([*large, small])[-1].to_array()
     assert np.array_equal(result, clear([small])[0])
 
 
 def test_wrong_options_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="steady must be one of off, low, high, not 'much'"):
-        Dehazer(engine=NervousEngine(), steady="much")  # type: ignore[arg-type]
+        Dehazer(engine=nervous_engine(), steady="much")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="every must be 'auto' or at least 1, not 0"):
-        Dehazer(engine=NervousEngine(), every=0)
+        Dehazer(engine=nervous_engine(), every=0)
     with pytest.raises(ConfigError, match="exact works frame by frame"):
-        Dehazer(engine=NervousEngine(), exact=True, steady="low")
+        Dehazer(engine=nervous_engine(), exact=True, steady="low")
     with pytest.raises(SystemExit) as exit_code:
         main(["run", "--every", "0", str(tmp_path / "a.mp4")])
     assert exit_code.value.code == 2

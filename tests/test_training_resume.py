@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from streamdehaze.training.config import TrainingConfig
 from streamdehaze.training.ema import WeightAverage
 from streamdehaze.training.run import train
 from training_data import configuration, make_scenes
+from waiting import wait_until
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -84,9 +84,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     state = config.folder / "last.ckpt"
     process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 120
-        while not state.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(state.exists, "the first checkpoint")
         os.kill(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     finally:

@@ -14,6 +14,7 @@ import av
 import cv2
 import torch
 
+from doubles import psnr
 from streamdehaze.cli import main
 from streamdehaze.network import read_checkpoint
 from streamdehaze.training.run import train
@@ -34,10 +35,6 @@ def write_clip(path: Path, frames: list[np.ndarray]) -> None:
 def read_clip(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    return -10 * np.log10(((one.astype(float) - other) ** 2).mean() / 255**2)
 
 
 def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(tmp_path: Path) -> None:

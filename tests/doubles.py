@@ -1,0 +1,110 @@
+"""Doubles of the parts that cost time, for tests of what happens around them: an engine, a source, a sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze import Dehazer, Frame, VideoInfo
+from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.frame import FloatArray
+
+
+def halve(hazy: FloatArray) -> FloatArray:
+    """The "network" of most tests: what it makes of a frame is known, and differs from what it got."""
+    return hazy * np.float32(0.5)
+
+
+class EngineDouble:
+    """An engine whose network is a function; it remembers its batches.
+
+    Args:
+        answer: the clear pictures for a batch of hazy ones, (B, 3, H, W) in [0, 1].
+        before: called before each batch, which is the last of `batches` by then; may wait, or raise.
+        seconds: what each picture takes.
+    """
+
+    name = "double"
+
+    def __init__(
+        self,
+        answer: Callable[[FloatArray], FloatArray] = halve,
+        *,
+        before: Callable[[EngineDouble], object] = lambda engine: None,
+        seconds: float = 0.0,
+    ) -> None:
+        self.answer, self.before, self.seconds = answer, before, seconds
+        self.batches: list[tuple[int, ...]] = []
+        """Shapes of the batches so far."""
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures it was given."""
+        return sum(shape[0] for shape in self.batches)
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        self.batches.append(hazy.shape)
+        self.before(self)
+        time.sleep(self.seconds * len(hazy))
+        return self.answer(hazy)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def quick_dehazer(seconds: float = 0.0) -> Dehazer:
+    """A dehazer whose network halves, and takes `seconds` for a picture."""
+    return Dehazer(engine=EngineDouble(seconds=seconds))
+
+
+class CountingSource:
+    """`count` frames of 48×32 RGB with 7 ticks from one to the next; can fail or be slow at a given one."""
+
+    def __init__(self, count: int, *, fail_at: int | None = None, delay: float = 0) -> None:
+        self.info = VideoInfo(48, 32, "rgb24", Fraction(25), Fraction(1, 25), count, None, "rawvideo")
+        self.count, self.fail_at, self.delay = count, fail_at, delay
+        self.produced = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.count):
+            if index == self.fail_at:
+                raise SourceError("'foggy.mp4' breaks off")
+            time.sleep(self.delay)
+            self.produced += 1
+            yield Frame.from_array(np.full((32, 48, 3), index * 2 % 256, np.uint8), pts=index * 7)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ListSink:
+    """Keeps what it is given; can fail on writing or closing."""
+
+    def __init__(self, *, fail_at: int | None = None, fail_on_close: bool = False, delay: float = 0) -> None:
+        self.frames: list[Frame] = []
+        self.closed = self.aborted = False
+        self.fail_at, self.fail_on_close, self.delay = fail_at, fail_on_close, delay
+
+    def write(self, frame: Frame) -> None:
+        if len(self.frames) == self.fail_at:
+            raise SinkError("no space left for 'clear.mp4'")
+        time.sleep(self.delay)
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        if self.fail_on_close:
+            raise SinkError("'clear.mp4' cannot be finished")
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def psnr(picture: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio in dB of 8-bit pictures; 100 for equal ones."""
+    error = float(np.mean((picture.astype(np.float64) - truth) ** 2))
+    return min(100.0, float(10 * np.log10(255**2 / error))) if error else 100.0
