@@ -1,7 +1,23 @@
-"""What holds for every test: nothing reports to anyone, in a test's own `importorskip("openvino")` either."""
+"""What holds for every test: none reports to anyone, by its own `importorskip("openvino")` either; which are quick."""
 
 from __future__ import annotations
+
+import pytest
 
 from streamdehaze.telemetry import hide_reporter
 
 hide_reporter()
+
+QUICK = {
+    "affine_ceiling", "checkpoints", "dehazing", "docs", "doctor", "engine_recipe", "frame", "haze", "inputs",
+    "layouts", "live_config", "live_freshness", "live_log", "live_timeline", "muon", "network", "pipeline",
+    "public_api", "segments", "sequences", "stillness", "timestamps", "training_config", "widen",
+}  # fmt: skip
+"""Topics (`tests/test_TOPIC.py`) that encode little, start no servers, build no engines and train nothing: `pytest -m quick`
+takes under 90 seconds on two cores."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") in QUICK:
+            item.add_marker("quick")

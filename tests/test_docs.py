@@ -1,0 +1,41 @@
+"""The documents: what they point to is there, and the reference has every public name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import streamdehaze
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")) if path.is_file()
+)
+
+
+def prose(path: Path) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(path))
+    missing = [t for t in targets if "://" not in t and not (path.parent / t.partition("#")[0]).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_are_named_exist(path: Path) -> None:
+    names = re.findall(r"`((?:streamdehaze|tests|docs|examples|engines|benchmarks)/[\w./-]*)`", prose(path))
+    missing = [name for name in names if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_the_reference_has_every_public_name() -> None:
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^::: streamdehaze\.(\w+)$", reference, flags=re.MULTILINE))
+    assert set(streamdehaze.__all__) - {"StreamDehazeError"} <= documented
+    assert "errors" in documented
