@@ -13,8 +13,9 @@ QUICK = {
     "layouts", "live_config", "live_freshness", "live_log", "live_timeline", "muon", "network", "pipeline",
     "public_api", "segments", "sequences", "stillness", "timestamps", "training_config", "widen",
 }  # fmt: skip
-"""Topics (`tests/test_TOPIC.py`) that encode little, start no servers, build no engines and train nothing: `pytest -m quick`
-takes under 90 seconds on two cores."""
+"""Topics (`tests/test_TOPIC.py`) that encode little, start no servers, build no engines and train nothing.
+
+`pytest -m quick` takes under 90 seconds on two cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
