@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     help="As of `run`, on videos.",
 )
 @click.option("--every", type=every, default="1", show_default=True, metavar="K", help="As of `run`, on videos.")
-@click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures only.")
+@click.option(
+    "--take", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Every K-th picture."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many pictures, from the first.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="A row per picture goes here.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Everything goes here.")
 @click.option("--trace", type=click.Path(path_type=Path), help="A plot of each video's steadiness over time goes here.")
@@ -44,6 +47,7 @@ def command(
     exact: bool,
     steady: Literal["off", "low", "high"],
     every: int | Literal["auto"],
+    take: int,
     limit: int | None,
     csv_file: Path | None,
     json_file: Path | None,
@@ -88,6 +92,7 @@ def command(
             data,
             dehazer,
             clear=clear,
+            take=take,
             limit=limit,
             extremes=extremes,
             progress=lambda name: status.update(f"dehazing {name}"),

@@ -1,21 +1,29 @@
 """How good a result is: against a truth, without one, and over time."""
 
 from streamdehaze.dehaze.stillness import Stillness, StillnessMeter
+from streamdehaze.evaluation.appearance import Appearance, appearance
 from streamdehaze.evaluation.evaluate import evaluate
+from streamdehaze.evaluation.halo import halo
+from streamdehaze.evaluation.haze_map import HazeMap, map_haze
 from streamdehaze.evaluation.report import Extremes, Report
 from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
 from streamdehaze.evaluation.visibility import Visibility, visibility
 from streamdehaze.fidelity import psnr, ssim
 
 __all__ = [
+    "Appearance",
     "Extremes",
+    "HazeMap",
     "Report",
     "Steadiness",
     "SteadinessMeter",
     "Stillness",
     "StillnessMeter",
     "Visibility",
+    "appearance",
     "evaluate",
+    "halo",
+    "map_haze",
     "psnr",
     "ssim",
     "visibility",

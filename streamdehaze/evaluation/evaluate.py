@@ -19,6 +19,8 @@ from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.stillness import StillnessMeter
+from streamdehaze.evaluation.appearance import appearance
+from streamdehaze.evaluation.haze_map import map_haze
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
@@ -42,6 +44,7 @@ def evaluate(
     dehazer: Dehazer,
     *,
     clear: str | os.PathLike[str] | None = None,
+    take: int = 1,
     limit: int | None = None,
     extremes: Extremes | None = None,
     progress: Callable[[str], None] = lambda name: None,
@@ -49,13 +52,15 @@ def evaluate(
     """Score a dehazer on a folder.
 
     Pairs are scored against their truth, and videos among them for steadiness. Pictures with depth are made hazy first
-    (β 1.2 to the far end, A 0.85, the same in every frame). Hazy pictures without a truth get e, r̄ and σ alone.
+    (β 1.2 to the far end, A 0.85, the same in every frame). All of them, those without a truth too, are scored for what
+    became visible (`Visibility`) and for what else was done to them (`Appearance`).
 
     Args:
         folder: of a known layout, or of hazy pictures.
-        dehazer: what is scored; it begins anew with each video, and with each picture of none.
+        dehazer: what is scored; it is reset before each video, and before each picture of none.
         clear: folder of the clear pictures, if `folder` holds the hazy ones alone.
-        limit: the first so many pictures only.
+        take: every k-th picture only, in natural order from the first; what a recipe's `left_out` keeps from training.
+        limit: this many pictures at most, from the first.
         extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
         progress: called with each picture's name before it is dehazed.
 
@@ -66,7 +71,7 @@ def evaluate(
     lpips = find_lpips()
     rows: list[Row] = []
     videos: dict[str, tuple[SteadinessMeter, StillnessMeter]] = {}
-    rule, pictures = _pictures(Path(folder), clear, limit)
+    rule, pictures = _pictures(Path(folder), clear, slice(None, None if limit is None else limit * take, take))
     for (name, sequence, hazy, truth), result in _dehazed(pictures, dehazer, progress):
         row: dict[str, Value] = {"picture": name}
         shown = [hazy, result]
@@ -80,7 +85,8 @@ def evaluate(
                 steadiness, stillness = videos.setdefault(sequence, (SteadinessMeter(), StillnessMeter()))
                 steadiness.add(result, truth)
                 stillness.add(hazy, result)
-        row |= asdict(visibility(hazy, result))
+        haze = map_haze(hazy)
+        row |= asdict(visibility(hazy, result, haze.far)) | asdict(appearance(hazy, result, haze))
         rows.append(row)
         score = row["psnr"] if truth is not None else row["gradients"]
         assert isinstance(score, float)
@@ -112,31 +118,31 @@ def _dehazed(
             yield waiting.popleft(), clear.to_array()
 
 
-def _pictures(folder: Path, clear: str | os.PathLike[str] | None, limit: int | None) -> tuple[str, Iterator[Picture]]:
+def _pictures(folder: Path, clear: str | os.PathLike[str] | None, chosen: slice) -> tuple[str, Iterator[Picture]]:
     """How the folder was understood, and its pictures."""
     try:
         layout = pair_folders(folder, clear) if clear is not None else find_layout(folder)
     except NoTruthError:
         if clear is not None:
             raise
-        hazy = sorted(find_pictures(folder), key=natural_order)[:limit]
+        hazy = sorted(find_pictures(folder), key=natural_order)[chosen]
         return "hazy pictures without a truth", ((path.name, None, read_picture(path), None) for path in hazy)
     if layout.unmatched:
         names = ", ".join(path.name for path in layout.unmatched[:5])
         log.warning("%d pictures without a partner are left out: %s", len(layout.unmatched), names)
-    return layout.rule, _from_scenes(layout, limit) if layout.scenes else _from_pairs(layout, limit)
+    return layout.rule, _from_scenes(layout, chosen) if layout.scenes else _from_pairs(layout, chosen)
 
 
-def _from_pairs(layout: Layout, limit: int | None) -> Iterator[Picture]:
-    for pair in layout.pairs[:limit]:
+def _from_pairs(layout: Layout, chosen: slice) -> Iterator[Picture]:
+    for pair in layout.pairs[chosen]:
         hazy, clear = read_pair(pair)
         yield pair.hazy.relative_to(layout.folder).as_posix(), pair.sequence, hazy, clear
 
 
-def _from_scenes(layout: Layout, limit: int | None) -> Iterator[Picture]:
+def _from_scenes(layout: Layout, chosen: slice) -> Iterator[Picture]:
     rng = np.random.default_rng(0)
     haze = Haze.draw(_TEST_HAZE, rng)
-    for scene in layout.scenes[:limit]:
+    for scene in layout.scenes[chosen]:
         clear, depth = read_scene(scene)
         hazy = haze.add_to(to_float(clear), depth, rng)
         name = scene.clear.relative_to(layout.folder).as_posix()

@@ -36,12 +36,13 @@ class Report:
 
     @property
     def summary(self) -> dict[str, dict[str, float]]:
-        """Mean, median, least and greatest of each number over the pictures."""
+        """Mean, median, least and greatest of each number over the pictures that have it."""
         columns: dict[str, list[float]] = {}
         for row in self.rows:
             for name, value in row.items():
+                numbers = columns.setdefault(name, [])
                 if isinstance(value, (int, float)) and math.isfinite(value):
-                    columns.setdefault(name, []).append(value)
+                    numbers.append(value)
         return {
             name: {
                 "mean": float(np.mean(values)),
@@ -50,6 +51,7 @@ class Report:
                 "max": max(values),
             }
             for name, values in columns.items()
+            if values
         }
 
     def write_json(self, path: Path) -> None:

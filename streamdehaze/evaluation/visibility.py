@@ -19,11 +19,13 @@ from numba import njit
 
 WINDOW, STRIDE = 7, 4
 VISIBLE_CONTRAST = 0.05
+FEWEST_FAR = 0.01
+"""Share of the picture that must be far for the far band to be measured."""
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """The three numbers of the paper."""
+    """The three numbers of the paper, and one of them for the far band."""
 
     edges: float
     """e: relative growth of the number of visible edges; above 0 is better."""
@@ -31,19 +33,31 @@ class Visibility:
     """r̄: geometric mean of the growth of gradients at visible edges; above 1 is better."""
     saturated: float
     """σ: share of pixels that became black or white; near 0 is better."""
+    far_gradients: float | None = None
+    """r̄ in the far band alone, where haze is to be removed; None where next to nothing is far."""
 
 
-def visibility(hazy: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8]) -> Visibility:
-    """Compare a picture before and after, both (H, W, 3) RGB."""
+def visibility(
+    hazy: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8], far: npt.NDArray[np.bool_] | None = None
+) -> Visibility:
+    """Compare a picture before and after, both (H, W, 3) RGB.
+
+    Args:
+        hazy, result: the two.
+        far: (H, W), where the hazy picture is far (`HazeMap.far`); None leaves `far_gradients` out.
+    """
     before, after = _grey(hazy), _grey(result)
     seen_before, seen_after = visible_edges(before), visible_edges(after)
     count_before, count_after = int(seen_before.sum()), int(seen_after.sum())
     e = (count_after - count_before) / max(count_before, 1)
     # One is added so that a place that was flat before does not count infinitely.
-    growth = np.log(_gradient(after)[seen_after] + 1) - np.log(_gradient(before)[seen_after] + 1)
-    r = math.exp(float(growth.mean())) if count_after else 1.0
+    growth = np.log((_gradient(after) + 1) / (_gradient(before) + 1))
+    r = math.exp(float(growth[seen_after].mean())) if count_after else 1.0
     became = ((after == 0) & (before > 0)) | ((after == 255) & (before < 255))
-    return Visibility(e, r, float(became.mean()))
+    far_r = None
+    if far is not None and far.mean() >= FEWEST_FAR and (seen_far := seen_after & far).any():
+        far_r = math.exp(float(growth[seen_far].mean()))
+    return Visibility(e, r, float(became.mean()), far_r)
 
 
 def visible_edges(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -58,7 +72,8 @@ def _grey(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _gradient(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    return np.asarray(cv2.magnitude(across, down), np.float32)
+    # OpenCV's own magnitude differs in the last bit with the alignment of the memory.
+    return np.sqrt(across * across + down * down)
 
 
 @njit(cache=True, nogil=True)

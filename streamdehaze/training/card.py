@@ -10,6 +10,22 @@ from typing import Any
 from streamdehaze.errors import SourceError
 from streamdehaze.network import Checkpoint
 
+_TRUTH = {"psnr": ("PSNR", "{:.2f} dB"), "ssim": ("SSIM", "{:.3f}"), "hazy_psnr": ("hazy PSNR", "{:.2f} dB")}
+"""Columns against a truth: title and form by the name in an evaluation."""
+_NO_TRUTH = {
+    "edges": ("e", "{:.2f}"),
+    "gradients": ("r̄", "{:.2f}"),
+    "far_gradients": ("r̄ far", "{:.2f}"),
+    "saturated": ("σ", "{:.2%}"),
+    "brightness": ("brightness", "× {:.2f}"),
+    "near_black": ("near-black", "{:+.2%}"),
+    "clipped": ("clipped", "{:+.2%}"),
+    "chroma": ("chroma of the haze", "× {:.2f}"),
+    "sky": ("sky's spread", "× {:.2f}"),
+    "halo": ("halo", "{:+.1%}"),
+}
+"""Columns of hazy picture and result alone."""
+
 
 def write_card(name: str, checkpoint: Checkpoint, evaluations: Sequence[Mapping[str, Any]] = ()) -> str:
     """The card of a checkpoint.
@@ -33,29 +49,20 @@ def write_card(name: str, checkpoint: Checkpoint, evaluations: Sequence[Mapping[
     ]
     shown = {"architecture", "width", "deconv", "input"}
     lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in sorted(facts.items()) if key not in shown]
-    if evaluations:
-        lines += [
-            "",
-            "| data | mode | pictures | PSNR | SSIM | hazy PSNR | e | r̄ | σ |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-    lines += [_row(evaluation) for evaluation in evaluations]
+    for columns in (_TRUTH, _NO_TRUTH):
+        told = [evaluation for evaluation in evaluations if columns.keys() & evaluation["summary"].keys()]
+        if told:
+            lines += ["", f"| data | mode | pictures | {' | '.join(title for title, _ in columns.values())} |"]
+            lines += ["|---|---|---|" + "---|" * len(columns)]
+            lines += [_row(evaluation, columns) for evaluation in told]
     return "\n".join(lines) + "\n"
 
 
-def _row(evaluation: Mapping[str, Any]) -> str:
+def _row(evaluation: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> str:
     facts, summary = evaluation["facts"], evaluation["summary"]
-    columns = [facts["folder"], facts.get("mode", ""), str(len(evaluation["pictures"]))]
-    for name, form in (
-        ("psnr", "{:.2f} dB"),
-        ("ssim", "{:.3f}"),
-        ("hazy_psnr", "{:.2f} dB"),
-        ("edges", "{:.2f}"),
-        ("gradients", "{:.2f}"),
-        ("saturated", "{:.2%}"),
-    ):
-        columns.append(form.format(summary[name]["mean"]) if name in summary else "")
-    return f"| {' | '.join(columns)} |"
+    cells = [facts["folder"], facts.get("mode", ""), str(len(evaluation["pictures"]))]
+    cells += [form.format(summary[name]["mean"]) if name in summary else "" for name, (_, form) in columns.items()]
+    return f"| {' | '.join(cells)} |"
 
 
 def read_evaluation(path: Path) -> Mapping[str, Any]:
