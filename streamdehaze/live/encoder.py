@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,25 +12,11 @@ from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.live.encoded import Encoded, container_of
 from streamdehaze.video.planes import PictureWriter, color_of
-from streamdehaze.video.priority import ordinary_priority
 from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.opening import opening_encoder
 
 _KEYFRAME_SECONDS = 2.0
-_OPTIONS: Mapping[str, Mapping[str, str]] = {
-    "libx264": {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1", "x264-params": "repeat-headers=1"},
-    "libx265": {
-        "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1",
-        "x265-params": "log-level=error:repeat-headers=1",
-    },
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
-    "libsvtav1": {"preset": "12", "svtav1-params": "pred-struct=1:lookahead=0"},
-    "h264_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
-    "hevc_nvenc": {"preset": "p2", "tune": "ull", "forced-idr": "1", "zerolatency": "1"},
-}  # fmt: skip
-_QUALITY = {
-    "libx264": ("crf", "21"), "libx265": ("crf", "24"), "libvpx-vp9": ("crf", "31"), "libsvtav1": ("crf", "32"),
-    "h264_nvenc": ("cq", "23"), "hevc_nvenc": ("cq", "25"),
-}  # fmt: skip
 _INTRA = 1
 """FFmpeg's picture type of a keyframe."""
 
@@ -49,21 +34,14 @@ class PictureFormat:
         self._writer = PictureWriter()
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
         holder = container_of(self, "matroska")
-        options = dict(_OPTIONS.get(codec, {}))
-        if bitrate is None and codec in _QUALITY:
-            key, value = _QUALITY[codec]
-            options[key] = value
+        encoding = Encoding.for_viewers(codec, "live", bitrate)
         try:
-            self.stream: Any = holder.add_stream(codec, rate=rate, options=options)
+            self.stream: Any = holder.add_stream(codec, rate=rate)
         except (ValueError, av.error.FFmpegError) as error:
             raise SinkError(f"there is no encoder '{codec}' here; choose another codec, libx264 say") from error
         context: Any = self.stream.codec_context
-        context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
+        encoding.apply(context, self.width, self.height)
         context.time_base = self.stream.time_base = TICK
-        context.max_b_frames = 0
-        context.gop_size = 100_000  # keyframes come by time, not by number
-        if bitrate is not None:
-            context.bit_rate = bitrate
         converted = self._converted(frame)
         color = color_of(converted)
         context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -71,7 +49,7 @@ class PictureFormat:
         if color.full_range is not None:
             context.color_range = 2 if color.full_range else 1
         try:
-            with ordinary_priority():
+            with opening_encoder():
                 holder.start_encoding()
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{self.width}x{self.height}"

@@ -12,8 +12,8 @@ from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 
 from streamdehaze.live.encoded import Encoded, SoundFormat, container_of
-from streamdehaze.video.families import TRANSPORT_STREAM_CODECS
 from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.writing.codecs import TRANSPORT_STREAM_CODECS
 
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 _BITS_A_SAMPLE = 3

@@ -7,7 +7,6 @@ import threading
 from typing import IO, Any
 
 from streamdehaze.errors import SinkError
-from streamdehaze.video.encoder import EncodeOptions
 from streamdehaze.video.kept import is_finished, kept_work, part_folder
 from streamdehaze.video.picture import (
     PictureSink,
@@ -20,7 +19,8 @@ from streamdehaze.video.protocols import SegmentSink, Sink, Source
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Kind, is_far_file, what_is
 from streamdehaze.video.segments import SEGMENT_SECONDS, SegmentFileSink, worth_segments
-from streamdehaze.video.sink import FileSink
+from streamdehaze.video.writing.choose import EncodeOptions
+from streamdehaze.video.writing.file import FileSink
 
 __all__ = [
     "SEGMENT_SECONDS",

@@ -15,10 +15,10 @@ import numpy as np
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.video.encoder import close_quietly
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.rgb import RgbArray
-from streamdehaze.video.target import Target
+from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.target import Target
 
 SAMPLE_RATE = 48_000
 """Sound samples a second."""

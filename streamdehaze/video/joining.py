@@ -11,14 +11,15 @@ from typing import Any
 import av
 
 from streamdehaze.errors import Cancelled, SinkError
-from streamdehaze.video.encoder import Encoding, close_quietly
 from streamdehaze.video.manifest import Manifest, segment_file
-from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.packets import read_packets
-from streamdehaze.video.passthrough import Passthrough
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.encode import Beginning, Output
+from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.passthrough import Passthrough
 
 
 def join(

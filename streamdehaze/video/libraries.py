@@ -8,7 +8,7 @@ import av
 import av.error
 from av.codec.codec import UnknownCodecError
 
-from streamdehaze.video.priority import ordinary_priority
+from streamdehaze.video.writing.opening import opening_encoder
 
 
 def ffmpeg_libraries() -> dict[str, str]:
@@ -32,7 +32,7 @@ def encoder_state(name: str, pixel_format: str) -> str:
     previous = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)
     try:
-        with ordinary_priority():
+        with opening_encoder():
             context.open()
     except (av.error.FFmpegError, OSError, ValueError):
         return "unusable"

@@ -22,8 +22,6 @@ from streamdehaze.durable import sync_file, sync_folder
 from streamdehaze.errors import SinkError, SourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.video.cut import Cut, segment_length
-from streamdehaze.video.encoder import EncodeOptions, Nowhere, close_quietly, grid_rate
-from streamdehaze.video.families import ONE_ENCODER_RUN
 from streamdehaze.video.joining import join
 from streamdehaze.video.kept import part_folder, sweep
 from streamdehaze.video.manifest import (
@@ -39,13 +37,16 @@ from streamdehaze.video.manifest import (
     write_manifest,
     write_state,
 )
-from streamdehaze.video.output import Beginning, Output
 from streamdehaze.video.packets import PacketFile
-from streamdehaze.video.passthrough import Passthrough, describe
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.sink import encoding_for
-from streamdehaze.video.target import Target
+from streamdehaze.video.writing.choose import EncodeOptions, grid_rate
+from streamdehaze.video.writing.codecs import ONE_ENCODER_RUN
+from streamdehaze.video.writing.encode import Beginning, Output
+from streamdehaze.video.writing.file import encoding_for
+from streamdehaze.video.writing.nullfile import close_quietly, trial_container
+from streamdehaze.video.writing.passthrough import Passthrough, describe
+from streamdehaze.video.writing.target import Target
 
 log = logging.getLogger("streamdehaze")
 
@@ -335,7 +336,7 @@ class SegmentFileSink:
         beginning = self._first_picture()
         # The container is there for its encoder, which it tells how to lay its packets out; it is written nowhere.
         output = Output(
-            av.open(Nowhere(), "w", format=self._target.format),
+            trial_container(self._target.format),
             beginning,
             self._encoding,
             self._source,

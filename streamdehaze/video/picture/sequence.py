@@ -18,7 +18,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Reader, Source
-from streamdehaze.video.target import refuse_unwritable
+from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
 

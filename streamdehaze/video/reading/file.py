@@ -18,7 +18,6 @@ from av.stream import Discard, Disposition, Stream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.families import NO_PRESENTATION_TIMES
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
@@ -26,6 +25,7 @@ from streamdehaze.video.reading.clock import Clock
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.window import Window
+from streamdehaze.video.writing.codecs import NO_PRESENTATION_TIMES
 
 OnDamage = Literal["keep", "skip", "stop"]
 

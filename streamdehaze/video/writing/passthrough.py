@@ -14,10 +14,9 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from streamdehaze.video.encoder import Nowhere, close_quietly
-from streamdehaze.video.families import MOV_FAMILY, TRANSPORT_STREAM_CODECS
-from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.writing.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
+from streamdehaze.video.writing.nullfile import close_quietly, trial_container
 
 log = logging.getLogger("streamdehaze")
 
@@ -189,7 +188,7 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
         codecs = {_codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
             return False
-    output = av.open(Nowhere(), "w", format=container_format, **ANY_METADATA)
+    output = trial_container(container_format)
     try:
         for stream in streams:
             copy_stream(stream, output)

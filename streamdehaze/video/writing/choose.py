@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.error
@@ -16,7 +15,7 @@ import cv2
 from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
-from streamdehaze.video.families import (
+from streamdehaze.video.writing.codecs import (
     COMMON_NAMES,
     CONTAINER_CODECS,
     DNXHR_PROFILES,
@@ -28,19 +27,19 @@ from streamdehaze.video.families import (
     PRORES_PROFILES,
     Encoder,
 )
-from streamdehaze.video.loss import Loss, conversion_loss
-from streamdehaze.video.priority import ordinary_priority
+from streamdehaze.video.writing.loss import Loss, conversion_loss
+from streamdehaze.video.writing.nullfile import close_quietly, trial_container
+from streamdehaze.video.writing.opening import opening_encoder
 
 log = logging.getLogger("streamdehaze")
-
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings on the terminal otherwise
 
 _TRUE_LOSS = Loss.RESOLUTION | Loss.DEPTH | Loss.CHROMA | Loss.COLORQUANT | Loss.COLORSPACE
 _PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
 _TINY_PIXELS = 4
-"""For fewer than these SVT-AV1 4.2 opens, and then cannot come to an end."""
+"""For fewer than these SVT-AV1 4.2 opens, and then never finishes."""
+_NO_REGULAR_KEYFRAMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,49 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoding:
-    """An encoder with all it needs, tried out and found to open."""
+    """An encoder with all it needs."""
 
     encoder: Encoder
     pixel_format: str
     options: Mapping[str, str]
+    bitrate: int | None = None
+    """Bits a second, where they are limited instead of the quality held."""
+    at_once: bool = False
+    """Every picture comes out as soon as it is in; keyframes come by time and on demand."""
+
+    @classmethod
+    def for_viewers(cls, codec: str, purpose: Literal["live", "web"], bitrate: int | None = None) -> Encoding:
+        """An encoding of 4:2:0 pictures for viewers who wait for them; not tried out."""
+        encoder = ENCODERS.get(codec, Encoder(codec))
+        tuning = encoder.web if purpose == "web" else encoder.live
+        if bitrate is not None:
+            tuning = replace(tuning, quality=None)
+        return cls(encoder, "yuv420p", encoder.options(tuning), bitrate, at_once=True)
 
     def rate_for(self, rate: Fraction) -> Fraction:
         """The frame rate to write into the stream for pictures that come at `rate` on average."""
         return min(self.encoder.rates, key=lambda known: abs(known - rate)) if self.encoder.rates else rate
 
+    def apply(self, context: Any, width: int, height: int) -> None:
+        """Set up an encoder's context; the caller adds time base, colour and tags."""
+        options = dict(self.options)
+        context.width, context.height, context.pix_fmt = width, height, self.pixel_format
+        context.thread_type = "AUTO"
+        if self.at_once:
+            context.thread_type = "SLICE"  # frame threads would hold back a picture each
+            context.max_b_frames, context.gop_size = 0, _NO_REGULAR_KEYFRAMES
+        if self.encoder.full_range:
+            context.color_range = 2
+        if self.bitrate is not None:
+            context.bit_rate = self.bitrate
+        if (qscale := options.pop("qscale", None)) is not None:
+            context.qscale = True
+            context.global_quality = round(float(qscale))
+        context.options.update(options)
+
     @property
     def container_options(self) -> dict[str, str]:
-        """What the container must be told to take this."""
+        """Options without which the container does not take this."""
         deep_y4m = self.encoder.name == "wrapped_avframe" and self.pixel_format not in PLAIN_Y4M
         return {"strict": "-1"} if deep_y4m else {}  # deeper Y4M is an extension
 
@@ -232,22 +261,18 @@ def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: E
 
 
 def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
-    options = dict(encoder.options)
+    if wanted.crf is not None and encoder.quality_option is None:
+        raise SinkError(f"the encoder {encoder.name} has no constant quality; leave --crf out")
+    if wanted.preset is not None and encoder.preset_option is None:
+        raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
+    quality = encoder.file.quality if wanted.crf is None else wanted.crf
+    options = encoder.options(replace(encoder.file, quality=quality, preset=wanted.preset or encoder.file.preset))
     if pictures.width * pictures.height >= LARGE_PIXELS:
         options.update(encoder.large_options)
     if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":
         options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
-    if wanted.crf is not None and encoder.quality_option is None:
-        raise SinkError(f"the encoder {encoder.name} has no constant quality; leave --crf out")
-    if encoder.quality_option is not None and encoder.quality is not None:
-        quality = encoder.quality if wanted.crf is None else wanted.crf
-        options[encoder.quality_option] = f"{quality:g}"
-    if wanted.preset is not None and encoder.preset_option is None:
-        raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
-    if encoder.preset_option is not None and encoder.preset is not None:
-        options[encoder.preset_option] = wanted.preset or encoder.preset
     options.update(wanted.options)
     return _repeatable(encoder, options)
 
@@ -279,12 +304,12 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
     )
     rate = encoding.rate_for(pictures.rate)
-    output = av.open(Nowhere(), "w", format=container, container_options=encoding.container_options)
+    output = trial_container(container, encoding.container_options)
     try:
         stream: Any = output.add_stream(encoding.encoder.name, rate=rate)
-        configure(stream, encoding, width, height)
+        encoding.apply(stream.codec_context, width, height)
         stream.time_base = stream.codec_context.time_base = 1 / rate
-        with ordinary_priority():
+        with opening_encoder():
             output.start_encoding()
             if width * height < _TINY_PIXELS:
                 for picture in (av.VideoFrame(width, height, encoding.pixel_format), None):
@@ -301,54 +326,6 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
     finally:
         close_quietly(output)
     return True
-
-
-def configure(stream: Any, encoding: Encoding, width: int, height: int) -> None:
-    """Set an output stream up for `encoding`; the caller adds time base, colour and tags."""
-    context = stream.codec_context
-    options = dict(encoding.options)
-    context.width, context.height = width, height
-    context.pix_fmt = encoding.pixel_format
-    context.thread_type = "AUTO"
-    if encoding.encoder.full_range:
-        context.color_range = 2
-    qscale = options.pop("qscale", None)
-    if qscale is not None:
-        context.qscale = True
-        context.global_quality = round(float(qscale))
-    stream.options.update(options)
-
-
-class Nowhere:
-    """A file that forgets what is written to it: muxers are tried out on it."""
-
-    name = "trial"
-
-    def __init__(self) -> None:
-        self._position = self._size = 0
-
-    def write(self, data: bytes) -> int:
-        """Count the bytes."""
-        self._position += len(data)
-        self._size = max(self._size, self._position)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move as a file would."""
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-
-def close_quietly(container: Any) -> None:
-    """Close an output whose content no longer matters."""
-    try:
-        container.close()
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        log.debug("closing: %s", error)
 
 
 def grid_rate(rate: Fraction | None) -> Fraction:
@@ -373,7 +350,7 @@ def _container_takes(container: str, encoder: str) -> bool:
     codec = Codec(encoder, "w").canonical_name
     if container in CONTAINER_CODECS:
         return codec in CONTAINER_CODECS[container]
-    output = av.open(Nowhere(), "w", format=container)
+    output = trial_container(container)
     try:
         output.add_stream(encoder, rate=25)
     except (ValueError, av.error.FFmpegError):
@@ -407,6 +384,6 @@ def _warn_of_losses(pictures: Pictures, encoding: Encoding) -> None:
         )  # fmt: skip
 
 
-def _nearest(name: str, known: Any) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.5)
     return f"; near it: {', '.join(near)}" if near else ""

@@ -13,8 +13,8 @@ from av.container import OutputContainer
 
 from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError
-from streamdehaze.video.families import MOV_FAMILY
 from streamdehaze.video.pyav import ANY_METADATA
+from streamdehaze.video.writing.codecs import MOV_FAMILY
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which encoder serves which codec, how it is driven, and what each container takes: facts, no logic."""
+"""Codecs: which encoder serves each, how it is driven for files, cameras and the web page, what containers take."""
 
 from __future__ import annotations
 
@@ -11,22 +11,33 @@ LARGE_PIXELS = 3840 * 2160 * 9 // 10
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How an encoder is driven for one purpose."""
+
+    quality: float | None = None
+    """On the scale of the encoder's `quality_option`."""
+    preset: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options."""
+
+
+@dataclass(frozen=True)
 class Encoder:
-    """How one of FFmpeg's encoders is driven."""
+    """One of FFmpeg's encoders, and how it is driven."""
 
     name: str
     quality_option: str | None = None
     """Option of its constant quality, which `--crf` sets; "qscale" for the quantiser of the old codecs."""
-    quality: float | None = None
-    """Visually transparent by default."""
     preset_option: str | None = None
     """Option that trades speed for size, which `--preset` sets."""
-    preset: str | None = None
-    """Fast by default: this stage must not be the one that the network waits for."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options, all of which the user may override."""
+    file: Tuning = field(default_factory=Tuning)
+    """For files: visually transparent, and fast enough that the network never waits; users may override all of it."""
+    live: Tuning = field(default_factory=Tuning)
+    """For the streams of cameras: every picture comes out as soon as it is in."""
+    web: Tuning = field(default_factory=Tuning)
+    """For browsers: the same with few bits, and in a profile that every WebRTC decoder takes."""
     large_options: Mapping[str, str] = field(default_factory=dict)
-    """The same for pictures of 4K and more: an encoder that looks less far ahead holds half a gigabyte less."""
+    """For files of 4K and more: an encoder that looks less far ahead holds half a gigabyte less."""
     formats: tuple[str, ...] = ()
     """Pixel formats where FFmpeg does not list them."""
     counts_frames: bool = False
@@ -38,28 +49,60 @@ class Encoder:
     hdr_option: str | None = None
     """Option that takes mastering display and content light level."""
     interlaces: bool = False
-    """True where it is told of interlaced pictures by FFmpeg's flags."""
+    """True where FFmpeg's flags announce interlaced pictures to it."""
     writes_aspect: bool = False
     """True where the sample aspect ratio is part of the bitstream."""
+
+    def options(self, tuning: Tuning) -> dict[str, str]:
+        """A tuning as FFmpeg's options."""
+        options = dict(tuning.options)
+        if self.quality_option is not None and tuning.quality is not None:
+            options[self.quality_option] = f"{tuning.quality:g}"
+        if self.preset_option is not None and tuning.preset is not None:
+            options[self.preset_option] = tuning.preset
+        return options
 
 
 _MPEG_RATES = tuple(
     Fraction(*rate)
     for rate in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
 )  # ISO/IEC 13818-2 table 6-4
+_AT_ONCE = {"tune": "zerolatency", "forced-idr": "1"}
+_REPEATED_HEADERS = {"x264-params": "repeat-headers=1"}
 
 _SOFTWARE = (
-    Encoder("libx264", "crf", 18, "preset", "veryfast", hdr_option="x264-params", writes_aspect=True, interlaces=True,
-            large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"}),
-    Encoder("libx264rgb", "crf", 18, "preset", "veryfast", writes_aspect=True, interlaces=True),
-    Encoder("libx265", "crf", 18, "preset", "veryfast", {"x265-params": "log-level=error"},
-            {"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
-            hdr_option="x265-params", writes_aspect=True),
-    Encoder("libsvtav1", "crf", 24, "preset", "8", hdr_option="svtav1-params"),
-    Encoder("libvpx", "crf", 10, "cpu-used", "5",
-            {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"}),
-    Encoder("libvpx-vp9", "crf", 24, "cpu-used", "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
-    Encoder("ffv1", options={"level": "3", "slicecrc": "1"}),
+    Encoder(
+        "libx264", "crf", "preset",
+        file=Tuning(18, "veryfast"),
+        live=Tuning(21, "veryfast", {**_AT_ONCE, **_REPEATED_HEADERS}),
+        web=Tuning(23, "superfast", {
+            **_AT_ONCE, **_REPEATED_HEADERS, "profile": "baseline", "maxrate": "6M", "bufsize": "3M",
+        }),
+        large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"},
+        hdr_option="x264-params", writes_aspect=True, interlaces=True,
+    ),
+    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), writes_aspect=True, interlaces=True),
+    Encoder(
+        "libx265", "crf", "preset",
+        file=Tuning(18, "veryfast", {"x265-params": "log-level=error"}),
+        live=Tuning(24, "ultrafast", {**_AT_ONCE, "x265-params": "log-level=error:repeat-headers=1"}),
+        large_options={"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
+        hdr_option="x265-params", writes_aspect=True,
+    ),
+    Encoder(
+        "libsvtav1", "crf", "preset",
+        file=Tuning(24, "8"),
+        live=Tuning(32, "12", {"svtav1-params": "pred-struct=1:lookahead=0"}),
+        hdr_option="svtav1-params",
+    ),
+    Encoder("libvpx", "crf", "cpu-used",
+            Tuning(10, "5", {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"})),
+    Encoder(
+        "libvpx-vp9", "crf", "cpu-used",
+        file=Tuning(24, "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
+        live=Tuning(31, "8", {"deadline": "realtime", "lag-in-frames": "0"}),
+    ),
+    Encoder("ffv1", file=Tuning(options={"level": "3", "slicecrc": "1"})),
     Encoder("prores_ks", interlaces=True),
     Encoder("dnxhd", interlaces=True),
     Encoder("cfhd"),
@@ -74,23 +117,29 @@ _SOFTWARE = (
         "yuv420p12le", "yuv422p12le", "yuv444p12le", "yuv420p14le", "yuv422p14le", "yuv444p14le",
         "yuv420p16le", "yuv422p16le", "yuv444p16le", "gray9le", "gray10le", "gray12le", "gray16le",
     )),
-    Encoder("mjpeg", "qscale", 2, full_range=True),
+    Encoder("mjpeg", "qscale", file=Tuning(2), full_range=True),
     Encoder("jpeg2000"),
     Encoder("png"),
     Encoder("apng"),
     Encoder("gif"),
     Encoder("qtrle"),
-    Encoder("mpeg1video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
-    Encoder("mpeg2video", "qscale", 2, counts_frames=True, rates=_MPEG_RATES, writes_aspect=True, interlaces=True),
-    Encoder("mpeg4", "qscale", 2, counts_frames=True, writes_aspect=True, interlaces=True),
-    Encoder("msmpeg4", "qscale", 2, counts_frames=True),
-    Encoder("flv", "qscale", 2, counts_frames=True),
-    Encoder("wmv1", "qscale", 2, counts_frames=True),
-    Encoder("wmv2", "qscale", 2, counts_frames=True),
+    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
+    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True,
+            interlaces=True),
+    Encoder("mpeg4", "qscale", file=Tuning(2), counts_frames=True, writes_aspect=True, interlaces=True),
+    Encoder("msmpeg4", "qscale", file=Tuning(2), counts_frames=True),
+    Encoder("flv", "qscale", file=Tuning(2), counts_frames=True),
+    Encoder("wmv1", "qscale", file=Tuning(2), counts_frames=True),
+    Encoder("wmv2", "qscale", file=Tuning(2), counts_frames=True),
 )  # fmt: skip
 _HARDWARE = tuple(
-    Encoder(f"{codec}_nvenc", "cq", 20, "preset", "p4", {"rc": "vbr", "b": "0"}) for codec in ("h264", "hevc", "av1")
-)
+    Encoder(
+        f"{codec}_nvenc", "cq", "preset",
+        file=Tuning(20, "p4", {"rc": "vbr", "b": "0"}),
+        live=Tuning(live_quality, "p2", {"tune": "ull", "forced-idr": "1", "zerolatency": "1"}),
+    )
+    for codec, live_quality in (("h264", 23), ("hevc", 25), ("av1", 32))
+)  # fmt: skip
 
 ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTWARE, *_HARDWARE)}
 

@@ -13,13 +13,14 @@ import av.error
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.video.encoder import EncodeOptions, Encoding, Pictures, choose_encoding, close_quietly, grid_rate
-from streamdehaze.video.output import Beginning, Output
-from streamdehaze.video.passthrough import Passthrough, describe
 from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.target import Target
+from streamdehaze.video.writing.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
+from streamdehaze.video.writing.encode import Beginning, Output
+from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.passthrough import Passthrough, describe
+from streamdehaze.video.writing.target import Target
 
 log = logging.getLogger("streamdehaze")
 

@@ -11,8 +11,13 @@ from typing import Any
 import av
 from av.container import OutputContainer
 
-from streamdehaze.video.encoder import Encoding, configure
-from streamdehaze.video.families import (
+from streamdehaze.video.hdr import display_matrix, light_levels
+from streamdehaze.video.planes import PictureWriter, color_of
+from streamdehaze.video.pyav import fraction
+from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.window import Window
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.codecs import (
     DROPS_METADATA,
     HOLDS_ASPECT,
     HOLDS_CHAPTERS,
@@ -22,13 +27,8 @@ from streamdehaze.video.families import (
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
-from streamdehaze.video.hdr import display_matrix, light_levels
-from streamdehaze.video.passthrough import Passthrough, current_metadata
-from streamdehaze.video.planes import PictureWriter, color_of
-from streamdehaze.video.priority import ordinary_priority
-from streamdehaze.video.pyav import fraction
-from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.window import Window
+from streamdehaze.video.writing.opening import opening_encoder
+from streamdehaze.video.writing.passthrough import Passthrough, current_metadata
 
 log = logging.getLogger("streamdehaze")
 
@@ -154,7 +154,7 @@ class Output:
         rate = encoding.rate_for(rate)
         stream: Any = self.container.add_stream(encoding.encoder.name, rate=rate)
         context = stream.codec_context
-        configure(stream, encoding, *self._size)
+        encoding.apply(context, *self._size)
         on_grid = encoding.encoder.counts_frames
         context.time_base = 1 / rate if on_grid else self._tick
         stream.time_base = self._tick
@@ -248,7 +248,7 @@ class Output:
             )  # fmt: skip
         encoded = self._writer.convert(picture, *self._size, self._encoding.pixel_format)
         self._place_in_time(encoded)
-        with ordinary_priority():  # the first picture opens the encoder
+        with opening_encoder():  # the first picture opens the encoder
             return self._timed(self.video.encode(encoded))
 
     def end_encoding(self) -> list[av.Packet[Any]]:

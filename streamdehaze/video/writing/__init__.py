@@ -1,0 +1,1 @@
+"""Writing videos: codecs, encoders, containers, and where their output goes."""

@@ -1,0 +1,66 @@
+"""Containers that are written nowhere: to try out a muxer, or to hold the parameters of a stream."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import Any
+
+import av
+import av.error
+from av.container import OutputContainer
+
+from streamdehaze.video.pyav import ANY_METADATA
+
+log = logging.getLogger("streamdehaze")
+
+
+class NullFile:
+    """A file that forgets what is written to it."""
+
+    name = "trial"
+
+    def __init__(self) -> None:
+        self._position = self._size = 0
+
+    def write(self, data: bytes) -> int:
+        """Count the bytes."""
+        self._position += len(data)
+        self._size = max(self._size, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move as a file would."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+
+def trial_container(container_format: str, options: dict[str, str] | None = None) -> OutputContainer:
+    """A container to try out; close it."""
+    container: OutputContainer = av.open(
+        NullFile(), "w", format=container_format, container_options=options or {}, **ANY_METADATA
+    )
+    return container
+
+
+def holding_container(owner: object, container_format: str, options: dict[str, str] | None = None) -> OutputContainer:
+    """A container for the parameters of streams, open as long as `owner` lives.
+
+    PyAV never frees one that was not closed, and from release 19 on nothing can be done with the streams of one that
+    was.
+    """
+    container = trial_container(container_format, options)
+    weakref.finalize(owner, close_quietly, container).atexit = False
+    return container
+
+
+def close_quietly(container: Any) -> None:
+    """Close an output whose content no longer matters."""
+    try:
+        container.close()
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        log.debug("closing: %s", error)
