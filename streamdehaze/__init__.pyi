@@ -11,10 +11,12 @@ from .network import load_network as load_network
 from .pipeline import Report as Report
 from .pipeline import dehaze_image as dehaze_image
 from .pipeline import dehaze_video as dehaze_video
+from .pipeline import open_sink as open_sink
+from .pipeline import open_source as open_source
 from .video import EncodeOptions as EncodeOptions
+from .video import Reader as Reader
+from .video import ReadOptions as ReadOptions
 from .video import Sink as Sink
 from .video import Source as Source
-from .video import open_sink as open_sink
-from .video import open_source as open_source
 
 __version__: str

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from streamdehaze.compare import compare
+from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.network import DEFAULT_CHECKPOINT
-from streamdehaze.pipeline import Report, dehaze_video
+from streamdehaze.pipeline import Report, dehaze_video, open_source
 from streamdehaze.scene import Fog, SceneFrame, StreetScene, write_clip
 from streamdehaze.scene.clip import to_bytes
-from streamdehaze.video import open_source
-from streamdehaze.video.compare import compare
-from streamdehaze.video.montage import side_by_side, split_screen
 from streamdehaze.video.rgb import RgbArray, RgbConverter
 
 DEMO_FOG = Fog(visibility_metres=90, unevenness=0.2, sensor_noise=0.008)

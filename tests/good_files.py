@@ -155,7 +155,7 @@ def _decoded(path: Path) -> list[tuple[int | None, bytes]]:
 def dehaze(path: Path) -> None:
     """Make a file clear, in segments where it is long enough; a result must be whole."""
     from streamdehaze import Dehazer, dehaze_video
-    from streamdehaze.video.inputs import output_path
+    from streamdehaze.pipeline.inputs import output_path
 
     target = Path(output_path(path))
     dehazer = Dehazer(engine=EngineDouble(), network_size=32)

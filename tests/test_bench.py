@@ -272,7 +272,7 @@ def test_a_stream_is_recorded_as_it_is_and_measured(tmp_path: Path) -> None:
         )
         assert result.exit_code == 1
         assert "127.0.0.1" in result.output
-        assert "cannot be received" in result.output
+        assert "has no such stream" in result.output
         assert "secret" not in result.output
 
 

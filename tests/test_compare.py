@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from PIL import Image, ImageOps
 
 from streamdehaze.cli import main
+from streamdehaze.compare import compare
+from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.scene.clip import engine_sound
 from streamdehaze.video.clip import ClipWriter
-from streamdehaze.video.compare import compare
-from streamdehaze.video.montage import side_by_side, split_screen
 
 
 def _gray_clip(

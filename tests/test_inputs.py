@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.video.inputs import Job, expand_inputs, output_path, plan_jobs
+from streamdehaze.pipeline.inputs import Job, expand_inputs, output_path, plan_jobs
 from streamdehaze.video.picture.pattern import is_sequence
 
 

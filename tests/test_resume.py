@@ -30,7 +30,7 @@ from streamdehaze.video import EncodeOptions, FileSource, part_folder
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cut
 from streamdehaze.video.manifest import Manifest, write_manifest
-from streamdehaze.video.reading.file import OnDamage
+from streamdehaze.video.reading.options import OnDamage
 from waiting import wait_until
 
 MILLISECOND = Fraction(1, 1000)

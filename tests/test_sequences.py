@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streamdehaze import open_sink, open_source
 from streamdehaze.errors import SinkError, SourceError
-from streamdehaze.video import FileSource, Sink, Source, open_sink, open_source
-from streamdehaze.video.inputs import plan_jobs
+from streamdehaze.pipeline.inputs import plan_jobs
+from streamdehaze.video import FileSource, Sink, Source
 
 
 def pixels(number: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
@@ -138,7 +139,7 @@ def test_a_sequence_without_files_is_said(tmp_path: Path) -> None:
 
 def test_a_picture_is_not_written_as_a_video_nor_a_video_as_a_picture(frames: Path, tmp_path: Path) -> None:
     picture = open_source(frames / "00007.png")
-    with pytest.raises(SinkError, match=r"is a picture; give its result an ending such as '.png'"):
+    with pytest.raises(SinkError, match=r"is a picture; give its result an extension such as '.png'"):
         open_sink(tmp_path / "b.mp4", picture)
     with pytest.raises(SinkError, match="holds one picture"):
         open_sink(tmp_path / "b.png", open_source(frames / "%05d.png"))

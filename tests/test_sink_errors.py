@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from clips import Clip, copy_through, frames_of, video_times
+from streamdehaze import open_sink, open_source
 from streamdehaze.errors import SinkError
-from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink, open_sink, open_source
+from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink
 
 
 @pytest.fixture

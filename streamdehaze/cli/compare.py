@@ -51,7 +51,7 @@ def command(
     one moment.
     """
     from streamdehaze.cli.console import standard_error
-    from streamdehaze.video.compare import compare
+    from streamdehaze.compare import compare
 
     console = standard_error(quiet=quiet, verbose=False)
     frames = compare(

@@ -14,15 +14,15 @@ import rich_click as click
 
 from streamdehaze.cli.console import RunProgress, standard_error
 from streamdehaze.durable import write_whole
-from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import Report
+    from streamdehaze.pipeline.inputs import Job
     from streamdehaze.video import EncodeOptions
-    from streamdehaze.video.inputs import Job
 
 log = logging.getLogger("streamdehaze")
 
@@ -144,8 +144,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose contradict each other")
     from streamdehaze.dehaze import Dehazer
+    from streamdehaze.pipeline.inputs import plan_jobs
     from streamdehaze.video import EncodeOptions
-    from streamdehaze.video.inputs import plan_jobs
 
     report = options["report"]
     if report and not report.parent.is_dir():
@@ -221,22 +221,19 @@ def _run(
 def _dehaze(
     job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
 ) -> Report:
-    from contextlib import closing
+    from streamdehaze.pipeline import dehaze_video, open_source
+    from streamdehaze.video import ReadOptions, what_is
 
-    from streamdehaze.pipeline import dehaze_video
-    from streamdehaze.video import open_source
-
-    with closing(
-        open_source(
-            job.input,
-            start=options["start"],
-            end=options["end"],
-            hwaccel=options["hwaccel"],
-            deinterlace=options["deinterlace"],
-            on_damage=options["on_damage"],
-            stop=stop,
-        )
-    ) as source:
+    if what_is(job.input).is_live:
+        raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
+    read = ReadOptions(
+        start=options["start"],
+        end=options["end"],
+        hwaccel=options["hwaccel"],
+        deinterlace=options["deinterlace"],
+        on_damage=options["on_damage"],
+    )
+    with open_source(job.input, read, stop=stop) as source:
         shown = RunProgress(console, job.shown, source.info.frame_count, quiet=options["quiet"])
         with shown:
             return dehaze_video(

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import av
-from av.video.stream import VideoStream
 
 from streamdehaze.dehaze.temporal import TemporalFilter
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.broadcast import Broadcast
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.connection import Connection, is_file
-from streamdehaze.live.encoded import Encoded
 from streamdehaze.live.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.reception import Reception
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.live.view import View
-from streamdehaze.video.planes import frame_from_av
-from streamdehaze.video.pyav import fraction
-from streamdehaze.video.reading.timeline import TICK, Timeline
+from streamdehaze.video.reading.camera import Connection
 
 if TYPE_CHECKING:
     from streamdehaze.live.adapt import Adapt
@@ -67,18 +60,19 @@ class Camera:
         """What the network said of the frames before; of the engine's thread alone."""
         self._strength, self._enabled = config.strength, config.enabled
         self._size: tuple[int, int] | None = None
-        self._codec: str | None = None
         self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
-        self._patient = is_file(config.url) and not config.realtime
+        self._patient = not config.is_live and not config.realtime
         self._intake = intake
         self._lane = Lane(self, config.buffer_frames, config.latency_budget, self._patient, self._dropped)
-        self._lock = threading.Lock()
-        self._timeline = Timeline(follow_arrival=not is_file(config.url))
-        self._corrected = 0
-        self._connection: Connection | None = None
-        self._next_due = 0.0
         self._broadcast = Broadcast(config, self.counters)
-        self._supervisor = Supervisor(config, self, self.machine, self.counters)
+        self._reception = Reception(
+            config,
+            self.counters,
+            on_frame=self._take,
+            on_sound=self._broadcast.put_sound,
+            on_format=self._broadcast.hears,
+        )
+        self._supervisor = Supervisor(config, self._reception, self.machine, self.counters)
 
     @property
     def name(self) -> str:
@@ -120,7 +114,7 @@ class Camera:
             message=self.machine.message,
             width=width,
             height=height,
-            codec=self._codec,
+            codec=self._reception.codec,
             fps_in=counters.fps_in,
             fps_out=counters.fps_out,
             latency_seconds=counters.latency_seconds,
@@ -179,54 +173,8 @@ class Camera:
         self._broadcast.put(clear, live.arrival, wait=self._patient)
         return not self._patient and latency > self.config.latency_budget
 
-    # What a connection tells: see `Receiver`.
-
-    def opened(self, connection: Connection, video: VideoStream) -> None:
-        with self._lock:
-            if connection.abandoned:
-                return
-            self._connection = connection
-            self._timeline.reconnect()
-        self._codec = video.codec_context.codec.canonical_name
-        self._broadcast.hears(connection.sound_format)
-
-    def begins_again(self, connection: Connection) -> None:
-        with self._lock:
-            self._timeline.reconnect()
-
-    def skipped(self, connection: Connection, reason: str) -> None:
-        self.counters.drop(reason)
-
-    def picture(self, connection: Connection, picture: av.VideoFrame, arrival: float) -> None:
-        with self._lock:
-            if connection is not self._connection or connection.abandoned:
-                return
-            if self.config.max_fps is not None:
-                if arrival < self._next_due:
-                    self.counters.arrived()
-                    self.counters.drop("over_limit")
-                    return
-                self._next_due = max(self._next_due + 1 / self.config.max_fps, arrival - 1 / self.config.max_fps)
-            pts = self._timeline.place(picture.pts, fraction(picture.time_base) or TICK, arrival)
-            for _ in range(self._timeline.corrected - self._corrected):
-                self.counters.corrected_clock()
-            self._corrected = self._timeline.corrected
-        frame = frame_from_av(picture, pts=pts, time_base=TICK)
-        decoded = time.monotonic()
-        self.counters.arrived()
-        self.counters.observe("decode", decoded - arrival)
-        self._intake.put(self._lane, LiveFrame(frame, arrival, decoded), lambda: connection.abandoned)
-
-    def sound(self, connection: Connection, packet: Encoded) -> None:
-        with self._lock:
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if connection is not self._connection or stamp is None:
-                return
-            pts = self._timeline.of(stamp, packet.time_base)
-        if pts is None:
-            return
-        duration = round(packet.duration * packet.time_base / TICK)
-        self._broadcast.put_sound(Encoded(packet.data, pts, pts, duration, TICK, packet.is_keyframe, packet.format))
+    def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:
+        self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
 
     def _dropped(self, reason: str, frames: int) -> None:
         self.counters.drop(reason, frames)

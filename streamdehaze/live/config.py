@@ -6,104 +6,54 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from streamdehaze.address import Address, read_secret, without_secrets
+from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
+from streamdehaze.video.reading.camera import CameraOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-Transport = Literal["tcp", "udp", "http"]
 
+class CameraConfig(CameraOptions):
+    """One camera: how it is read, what is done with its frames, and where they go."""
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class CameraConfig(_Strict):
-    """One camera and what is wanted of it."""
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w .,:()+-]*$")
-    """Unique; in pages, metrics and logs."""
-    url: str = Field(min_length=1, repr=False)
-    """An address (rtsp://, rtmp://, http:// …), a V4L2 device (/dev/video0) or a file."""
-    username: str | None = None
-    """In place of the one in `url`."""
-    password_env: str | None = None
-    """Environment variable that holds the password."""
-    password_file: Path | None = None
-    """File whose first line is the password."""
-    transport: Transport = "tcp"
-    """How RTSP carries the pictures; "http" tunnels them through a web port."""
-    input_options: dict[str, str] = Field(default_factory=dict)
-    """Options for FFmpeg, such as video_size and framerate of a V4L2 device."""
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
     strength: float = Field(default=1.0, ge=0, le=1)
     enabled: bool = True
-    """Whether haze is removed from the start; the stream goes on either way."""
+    """Whether haze is removed from the start; the stream continues either way."""
     steady: Literal["off", "low", "high"] = "low"
     """How strongly flicker is smoothed over time."""
     latency_budget: float = Field(default=0.2, gt=0)
     """Seconds from arrival to clear frame; older frames are dropped for newer ones."""
     max_fps: float | None = Field(default=None, gt=0)
-    """Frames a second that are worked on; more are dropped."""
+    """Process at most this many frames per second; more are dropped."""
     buffer_frames: int = Field(default=8, ge=1)
     """Frames that may wait for the engine."""
-    stall_seconds: float = Field(default=5.0, gt=0)
-    """Without a frame for so long, the camera is torn down and opened again."""
-    open_seconds: float = Field(default=10.0, gt=0)
-    """A camera that has not opened after so long is given up and tried again."""
-    keyframe_seconds: float = Field(default=20.0, ge=0)
-    """So long a keyframe is waited for; then decoding begins without."""
     retry_seconds: float = Field(default=2.0, gt=0)
     """Longest wait between two tries while it is unreachable."""
     slow_retry_seconds: float = Field(default=60.0, gt=0)
     """Longest wait between two tries where trying again does not help (wrong password, no such stream)."""
-    realtime: bool = False
-    """Play a file as fast as it was filmed."""
-    loop: bool = False
-    """Begin a file again when it ends."""
     audio: bool = True
     """Pass sound on to the sinks."""
     codec: str = "libx264"
     """FFmpeg's encoder of the clear stream."""
     bitrate: int | None = Field(default=None, gt=0)
-    """Bits a second of the clear stream; by default constant quality."""
+    """Bits per second of the clear stream; by default constant quality."""
     segment_seconds: float = Field(default=600.0, gt=0)
     """Length of the files a stream is written into."""
     segment_bytes: int | None = Field(default=None, gt=0)
     """Their size, at most."""
 
-    @model_validator(mode="after")
-    def _one_password(self) -> CameraConfig:
-        if self.password_env is not None and self.password_file is not None:
-            raise ValueError("password_env and password_file contradict each other; give one")
-        return self
 
-    def address(self) -> Address:
-        """Where to connect to, the password looked up now.
-
-        Raises:
-            ConfigError: if the password is not where it is said to be, or the address cannot be read.
-        """
-        secret = read_secret(env=self.password_env, file=self.password_file)
-        return Address.of(self.url, username=self.username, password=secret)
-
-    @property
-    def shown_url(self) -> str:
-        """The address without secrets."""
-        try:
-            return Address.of(self.url).shown
-        except ConfigError:  # a variable in it is not set
-            return without_secrets(self.url)
-
-
-class LiveConfig(_Strict):
+class LiveConfig(BaseModel):
     """All of `cameras.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     camera: tuple[CameraConfig, ...] = ()
     checkpoint: str = "aecrnet-s"
@@ -129,10 +79,10 @@ class LiveConfig(_Strict):
 def read_config(path: Path) -> LiveConfig:
     """Read `cameras.toml`.
 
-    Relative password files are looked for beside it.
+    Relative password files are looked up next to it.
 
     Raises:
-        ConfigError: if it is missing, no TOML, or has a wrong value; the place and the reason are named.
+        ConfigError: if it is missing, not TOML, or has a wrong value; the place and the reason are named.
     """
     try:
         with path.open("rb") as file:
@@ -159,6 +109,16 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_first_problem(error, values)}") from None
     return config
+
+
+def camera_of(url: str, **options: Any) -> CameraConfig:
+    """The configuration of a camera to be read, not to be sent anywhere.
+
+    Raises:
+        ConfigError: if an option is wrong.
+    """
+    shown = Address.of(url).shown
+    return check_config({"camera": [{"name": "source", "url": url, **options}]}, shown).camera[0]
 
 
 def _first_problem(error: ValidationError, values: dict[str, Any]) -> str:

@@ -11,10 +11,10 @@ import time
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.connection import Connection, Receiver, is_file
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
 from streamdehaze.video.fault import Fault
+from streamdehaze.video.reading.camera import Connection, Receiver
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -59,7 +59,7 @@ class Supervisor:
     def __init__(
         self, config: CameraConfig, receiver: Receiver, machine: StateMachine, counters: CameraCounters
     ) -> None:
-        self._config, self._receiver = config, receiver
+        self._config, self._receiver, self._is_live = config, receiver, config.is_live
         self._machine, self._counters = machine, counters
         self._stop = threading.Event()
         self._connection: Connection | None = None
@@ -106,10 +106,11 @@ class Supervisor:
     def _attempt(self) -> Fault | None:
         """Open the camera and watch it to its end; None where a file has ended."""
         try:
-            address = self._config.address()  # looked up each time: a password file may have been mended
+            address = self._config.address()  # looked up each time: a password file may have been fixed
         except StreamDehazeError as error:
             return Fault("unauthorized", str(error), permanent=True)
-        connection = Connection(self._config, address, self._receiver)
+        sound = self._config.audio and bool(self._config.to)
+        connection = Connection(self._config, address, self._receiver, sound=sound)
         self._connection = connection
         connection.start()
         try:
@@ -136,7 +137,7 @@ class Supervisor:
             if not connection.is_open:
                 if now > opened_at + self._config.open_seconds:
                     return Fault("silent", f"{address.shown} did not answer within {self._config.open_seconds:g} s")
-            elif not is_file(self._config.url) and now > connection.last_sign + self._config.stall_seconds:
+            elif self._is_live and now > connection.last_sign + self._config.stall_seconds:
                 fault = Fault("silent", f"no frame came from {address.shown} for {self._config.stall_seconds:g} s")
                 self._machine.to(CameraState.STALLED, fault.message)
                 return fault

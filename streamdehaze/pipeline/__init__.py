@@ -1,5 +1,6 @@
 """The pipeline: decode → dehaze → encode in threads, with bounded queues and the first error winning."""
 
+from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.job import Report, dehaze_image, dehaze_video
 from streamdehaze.pipeline.pipeline import Pipeline
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
@@ -11,4 +12,6 @@ __all__ = [
     "Statistics",
     "dehaze_image",
     "dehaze_video",
+    "open_sink",
+    "open_source",
 ]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.pipeline.ends import open_sink, open_source
+from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
-from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, open_sink, open_source
+from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, ReadOptions
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cutter
-from streamdehaze.video.inputs import output_path
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
@@ -61,6 +62,7 @@ def dehaze_video(
     *,
     dehazer: Dehazer | str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
+    read: ReadOptions | None = None,
     encode: EncodeOptions | None = None,
     container: str | None = None,
     overwrite: bool = False,
@@ -77,6 +79,7 @@ def dehaze_video(
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low") and looks ahead.
         batch_size: frames a run of the network; by default 4, or fewer of large ones.
+        read: how the input is read, where `source` is a path.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, where the target's ending does not say it.
         overwrite: replace an existing target.
@@ -94,7 +97,7 @@ def dehaze_video(
         >>> dehaze_video("foggy.mp4").statistics.fps
     """
     own_dehazer = not isinstance(dehazer, Dehazer)
-    opened = source if isinstance(source, Source) else open_source(source, stop=stop)
+    opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
     try:
         if target is None:
             target = output_path(_name(source))

@@ -1,15 +1,15 @@
-"""Why a camera or a sink cannot be had: what FFmpeg and the network say, in one sentence, told apart."""
+"""Why a camera or a sink cannot be opened, read or written: FFmpeg's and the network's errors as one sentence."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av.error
 
 from streamdehaze.address import Address, without_secrets
-from streamdehaze.errors import StreamDehazeError, UnsupportedFormatError
+from streamdehaze.errors import SourceError, StreamDehazeError, UnsupportedFormatError
 
 _REMEDY = "PyAV's wheels leave some protocols out; 'pip install --no-binary av av' takes the system's FFmpeg"
 
@@ -25,11 +25,7 @@ class Fault:
     message: str
     """One sentence without secrets."""
     permanent: bool = False
-    """Trying again does not help before somebody has changed something."""
-
-
-class UnusableError(StreamDehazeError):
-    """What was opened has nothing in it that can be shown."""
+    """Trying again does not help until something has changed there."""
 
 
 class UnknownHostError(StreamDehazeError):
@@ -37,10 +33,10 @@ class UnknownHostError(StreamDehazeError):
 
 
 def look_up(address: Address) -> None:
-    """Resolve the host's name, for FFmpeg calls an unknown host an input/output error.
+    """Resolve the host's name, because FFmpeg reports an unknown host as an input/output error.
 
     Raises:
-        UnknownHostError: if nobody knows it.
+        UnknownHostError: if it cannot be resolved.
     """
     if address.host is None or address.scheme not in _SCHEMES_WITH_HOSTS:
         return
@@ -53,7 +49,9 @@ def look_up(address: Address) -> None:
 def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault:
     """The fault behind an exception raised while opening, reading or writing `address`."""
     shown = address.shown
-    if isinstance(error, UnusableError | UnsupportedFormatError):
+    if isinstance(error, SourceError) and error.__cause__ is not None:
+        return replace(fault_of(error.__cause__, address, timeout=timeout), message=str(error))
+    if isinstance(error, SourceError | UnsupportedFormatError):
         return Fault("unsupported", str(error), permanent=True)
     if isinstance(error, UnknownHostError):
         return Fault("unknown_host", str(error))

@@ -65,7 +65,7 @@ def light_levels(picture: av.VideoFrame) -> LightLevels:
     return LightLevels(primaries, luminance, content)
 
 
-def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """The 3×3 matrix by which players turn and flip the picture, as FFmpeg keeps it; None if there is none."""
-    matrix = side_data(picture).get(SideDataType.DISPLAYMATRIX)
+def display_matrix(picture: object) -> tuple[int, ...] | None:
+    """The 3×3 matrix by which players turn and flip an FFmpeg picture, as FFmpeg keeps it; None if there is none."""
+    matrix = side_data(picture).get(SideDataType.DISPLAYMATRIX) if isinstance(picture, av.VideoFrame) else None
     return None if matrix is None else struct.unpack_from("=9i", matrix)

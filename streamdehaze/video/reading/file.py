@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import av
 import av.error
@@ -24,10 +24,9 @@ from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.clock import Clock
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
+from streamdehaze.video.reading.options import OnDamage
 from streamdehaze.video.reading.window import Window
 from streamdehaze.video.writing.codecs import NO_PRESENTATION_TIMES
-
-OnDamage = Literal["keep", "skip", "stop"]
 
 log = logging.getLogger("streamdehaze")
 
@@ -109,6 +108,9 @@ class FileSource(Reader):
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
         self._time_base = time_base
+        self.headless = 0
+        """Video packets so far before the first keyframe."""
+        self._keyframe_seen = False
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
         self._rate = frame_rate(self.video)
@@ -164,6 +166,7 @@ class FileSource(Reader):
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in self._demux():
             if packet.stream_index == self.video.index:
+                self._await_keyframe(packet)
                 for picture, pts in () if video_over else self._pictures(packet):
                     decoded += 1
                     if self.window.after(pts, self._time_base):
@@ -260,6 +263,10 @@ class FileSource(Reader):
         packet.stream = self.video
         packet.time_base = self._time_base
         return packet
+
+    def _await_keyframe(self, packet: av.Packet[Stream]) -> None:
+        self._keyframe_seen |= packet.is_keyframe
+        self.headless += not self._keyframe_seen and packet.size > 0
 
     def _note_progress(self, packet: av.Packet[Stream]) -> None:
         self._packet_count += packet.stream_index == self.video.index

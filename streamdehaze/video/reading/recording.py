@@ -1,19 +1,19 @@
-"""The beginning of a network stream as a file: its own packets, nothing encoded anew."""
+"""The beginning of a network stream as a file: its own packets, without re-encoding."""
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import av
 import av.error
 
-from streamdehaze.address import without_secrets
-from streamdehaze.errors import SourceError
-from streamdehaze.video.reading.open import demux
+from streamdehaze.address import Address
+from streamdehaze.errors import SourceError, StreamDehazeError
+from streamdehaze.video.fault import fault_of
+from streamdehaze.video.reading.open import Media, demux, open_live
 
-_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,srt"
-"""A playlist names further addresses; none of them may be a file of this machine."""
 _SILENCE_SECONDS = 10.0
 
 
@@ -26,30 +26,24 @@ def record(address: str, path: Path, frames: int) -> float:
         frames: how many; fewer where the stream ends.
 
     Returns:
-        Frames a second at which they came.
+        Frames per second at which they came.
 
     Raises:
         SourceError: if nothing answers, or nothing comes for ten seconds; the address is shown without its secrets.
     """
-    shown = without_secrets(address)
-    options = {"protocol_whitelist": _PROTOCOLS, "rtsp_transport": "tcp"}
-    if not address.startswith("rtsp"):
-        del options["rtsp_transport"]
+    place = Address.of(address)
     try:
-        with av.open(address, options=options, timeout=_SILENCE_SECONDS) as stream:
-            if not stream.streams.video:
-                raise SourceError(f"'{shown}' carries no video")
-            return _copy(stream, path, frames, shown)
-    except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise SourceError(f"'{shown}' cannot be received: {reason}") from error
+        with closing(open_live(place, open_seconds=_SILENCE_SECONDS, stall_seconds=_SILENCE_SECONDS)) as media:
+            return _copy(media, path, frames)
+    except (StreamDehazeError, av.error.FFmpegError, OSError) as error:
+        raise SourceError(fault_of(error, place, timeout=_SILENCE_SECONDS).message) from error
 
 
-def _copy(stream: av.container.InputContainer, path: Path, frames: int, shown: str) -> float:
-    video, count, first_pts, begin = stream.streams.video[0], 0, 0, 0.0
+def _copy(media: Media, path: Path, frames: int) -> float:
+    video, count, first_pts, begin = media.main_video(), 0, 0, 0.0
     with av.open(path, "w", format="matroska") as file:
         out = file.add_stream_from_template(video)
-        for packet in demux(stream, video):
+        for packet in demux(media.container, video):
             if packet.pts is None or (not count and not packet.is_keyframe):
                 continue
             if not count:
@@ -61,5 +55,5 @@ def _copy(stream: av.container.InputContainer, path: Path, frames: int, shown: s
             if count == frames:
                 break
     if count < 2:
-        raise SourceError(f"'{shown}' ended before its second frame")
+        raise SourceError(f"'{media.name}' ended before its second frame")
     return (count - 1) / (time.perf_counter() - begin)

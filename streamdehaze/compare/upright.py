@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -39,7 +38,7 @@ def upright(pixels: Pixels, frame: Frame, source: Source) -> Pixels:
         tags.load(source.metadata.exif)
         turn = _BY_ORIENTATION.get(tags.get(_ORIENTATION, 1))
         return np.ascontiguousarray(turn(pixels)) if turn else pixels
-    matrix = display_matrix(frame.opaque) if isinstance(frame.opaque, av.VideoFrame) else None
+    matrix = display_matrix(frame.opaque)
     if matrix is None:
         return pixels
     a, b, _, c, d, *_ = matrix

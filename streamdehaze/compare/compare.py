@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from streamdehaze.compare.montage import side_by_side, split_screen
+from streamdehaze.compare.upright import upright
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video import open_sink, open_source
-from streamdehaze.video.montage import side_by_side, split_screen
+from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.video.picture import PictureSink, is_picture
 from streamdehaze.video.protocols import Sink, Source
 from streamdehaze.video.rgb import RgbConverter
-from streamdehaze.video.upright import upright
 
 Mode = Literal["split", "side-by-side"]
 
@@ -156,7 +155,7 @@ def compare(
         raise ConfigError(f"a moment is for a picture, and '{output}' is a video; name a .png, or leave the moment out")
     if is_picture(first) and not still:
         raise ConfigError(f"'{first}' is a picture, so the comparison is one as well; name a .png for it")
-    with closing(open_source(first)) as a, closing(open_source(second)) as b:
+    with open_source(first) as a, open_source(second) as b:
         if still:
             at = (a.info.duration_seconds or 0.0) / 2 if at is None else at
             divider = 0.5 if divider is None else divider

@@ -1,0 +1,303 @@
+"""One attempt at a camera: opened, read and decoded by a thread that may be left to its fate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import av.error
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from streamdehaze.address import Address, read_secret, without_secrets
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import Frame
+from streamdehaze.video.fault import Fault, fault_of
+from streamdehaze.video.planes import frame_from_av
+from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
+from streamdehaze.video.reading.timeline import TICK
+
+
+class CameraOptions(BaseModel):
+    """How a camera is reached and read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w .,:()+-]*$")
+    """Unique; in pages, metrics and logs."""
+    url: str = Field(min_length=1, repr=False)
+    """An address (rtsp://, rtmp://, http:// …), a V4L2 device (/dev/video0) or a file."""
+    username: str | None = None
+    """In place of the one in `url`."""
+    password_env: str | None = None
+    """Environment variable that holds the password."""
+    password_file: Path | None = None
+    """File whose first line is the password."""
+    transport: Transport = "tcp"
+    """How RTSP carries the pictures; "http" tunnels them through a web port."""
+    input_options: dict[str, str] = Field(default_factory=dict)
+    """Options for FFmpeg, such as video_size and framerate of a V4L2 device."""
+    stall_seconds: float = Field(default=5.0, gt=0)
+    """Reconnect after this many seconds without a frame."""
+    open_seconds: float = Field(default=10.0, gt=0)
+    """Give up an attempt to open the camera after this many seconds, and try again."""
+    keyframe_seconds: float = Field(default=20.0, ge=0)
+    """Wait this long for a keyframe, then decode without one."""
+    realtime: bool = False
+    """Play a file as fast as it was filmed."""
+    loop: bool = False
+    """Start a file over when it ends."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> CameraOptions:
+        if self.password_env is not None and self.password_file is not None:
+            raise ValueError("password_env and password_file contradict each other; give one")
+        return self
+
+    def address(self) -> Address:
+        """Where to connect to, the password looked up now.
+
+        Raises:
+            ConfigError: if the password is not where it should be, or the address cannot be read.
+        """
+        secret = read_secret(env=self.password_env, file=self.password_file)
+        return Address.of(self.url, username=self.username, password=secret)
+
+    @property
+    def shown_url(self) -> str:
+        """The address without secrets."""
+        try:
+            return Address.of(self.url).shown
+        except ConfigError:  # a variable in it is not set
+            return without_secrets(self.url)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a stream or a device, rather than a file, which ends."""
+        try:
+            return what_is(Address.of(self.url).full).is_live
+        except ConfigError:
+            return True
+
+
+class Receiver(Protocol):
+    """What a connection reports to; called from its thread, after it was abandoned only by a call under way then."""
+
+    def opened(self, connection: Connection, codec: str, rate: Fraction | None, sound: Any) -> None:
+        """The camera is open; called again whenever a file starts over.
+
+        Args:
+            connection: to the camera.
+            codec: of its video, by FFmpeg's name.
+            rate: frames per second; None if unknown.
+            sound: PyAV's stream of the sound; None without any, or if it is not wanted.
+        """
+
+    def frame(self, connection: Connection, frame: Frame, arrival: float) -> None:
+        """A frame, its time the camera's own; its packet came at `arrival` (monotonic seconds)."""
+
+    def sound(self, connection: Connection, packet: Any) -> None:
+        """A PyAV packet of sound has come; its times are the camera's own."""
+
+    def skipped(self, connection: Connection, reason: str) -> None:
+        """A frame was dropped before it was decoded: "waiting_for_keyframe" or "damaged"."""
+
+
+class Connection:
+    """Reads a camera until it ends, fails or is abandoned.
+
+    The thread is a daemon: DNS or a slow peer can block it. It owns only its FFmpeg container, and closes it once
+    unblocked.
+
+    Args:
+        options: of the camera.
+        address: where it is.
+        receiver: of frames and sound.
+        sound: whether sound is wanted.
+    """
+
+    def __init__(self, options: CameraOptions, address: Address, receiver: Receiver, *, sound: bool) -> None:
+        self._options, self._address, self._receiver, self._wants_sound = options, address, receiver, sound
+        self._is_live = options.is_live
+        self._abandoned = threading.Event()
+        self.changed = threading.Condition()
+        """Notified when anything below changes."""
+        self.is_open = False
+        self.has_pictures = False
+        self.last_sign = time.monotonic()
+        """When the last picture came, or, while waiting for a keyframe, the last packet; at first, when it began."""
+        self.fault: Fault | None = None
+        """Why it is over; None at the end of a file."""
+        self.over = False
+        self._thread = threading.Thread(target=self._run, name=f"camera-{options.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to open the camera."""
+        self._thread.start()
+
+    def abandon(self) -> None:
+        """Give it up; it ends by itself, at once if the camera is sending."""
+        self._abandoned.set()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it was given up."""
+        return self._abandoned.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
+
+    def join(self, timeout: float) -> None:
+        """Wait for its thread."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            if self._is_live:
+                self._read_live()
+                if not self.abandoned:
+                    self.fault = Fault("lost", f"{self._address.shown} ended its stream")
+            else:
+                self._read_file()
+                while self._options.loop and not self.abandoned:
+                    self._read_file()
+        except Exception as error:
+            seconds = self._options.stall_seconds if self.is_open else self._options.open_seconds
+            interrupted = not self.is_open and time.monotonic() - self.last_sign >= seconds
+            # What FFmpeg calls an interruption depends on where it was.
+            cause = TimeoutError() if interrupted and isinstance(error, av.error.FFmpegError) else error
+            self.fault = fault_of(cause, self._address, timeout=seconds)
+        finally:
+            with self.changed:
+                self.over = True
+                self.changed.notify_all()
+
+    def _read_file(self) -> None:
+        pace = _Pace(self._abandoned) if self._options.realtime else None
+        with FileSource(
+            self._address.full, on_damage="skip", stop=self._abandoned, input_options=self._options.input_options
+        ) as source:
+            source.collect(self._opened(source.others, source.info.codec, source.info.average_rate))
+            frames, damaged, headless = iter(source), 0, 0
+            while not self.abandoned:
+                arrival = time.monotonic()
+                frame = next(frames, None)
+                while source.packets:
+                    self._receiver.sound(self, source.packets.popleft())
+                for _ in range(source.damaged - damaged):
+                    self._receiver.skipped(self, "damaged")
+                for _ in range(source.headless - headless):
+                    self._receiver.skipped(self, "waiting_for_keyframe")
+                damaged, headless = source.damaged, source.headless
+                if frame is None:
+                    return
+                if pace is not None:
+                    pace.wait(frame)
+                    arrival = time.monotonic()
+                self._show(frame, arrival)
+
+    def _read_live(self) -> None:
+        options = self._options
+        media = open_live(
+            self._address,
+            open_seconds=options.open_seconds,
+            stall_seconds=options.stall_seconds,
+            transport=options.transport,
+            options=options.input_options,
+        )
+        try:
+            if self.abandoned:
+                return
+            video = media.main_video()
+            video.thread_type = "SLICE"  # frame threads would hold back as many frames as there are threads
+            codec = video.codec_context.codec.canonical_name
+            self._demux(media.container, video, self._opened(media.container.streams, codec, frame_rate(video)))
+        finally:
+            media.close()
+
+    def _demux(self, container: InputContainer, video: VideoStream, sound: Sequence[Stream]) -> None:
+        key_deadline = time.monotonic() + self._options.keyframe_seconds
+        decoding = False
+        for packet in demux(container, video, *sound):
+            arrival = time.monotonic()
+            if self.abandoned:
+                return
+            if packet.stream_index != video.index:
+                if decoding and packet.size:
+                    self._receiver.sound(self, packet)
+                continue
+            if not decoding:
+                if not packet.size:
+                    continue
+                if not packet.is_keyframe and arrival < key_deadline:
+                    self._sign()
+                    self._receiver.skipped(self, "waiting_for_keyframe")
+                    continue
+                decoding = True
+                if not packet.is_keyframe:  # a stream of rolling intra refresh has none
+                    video.codec_context.flags |= Flags.output_corrupt
+            for picture in self._decode(video, packet):
+                time_base = fraction(picture.time_base) or TICK
+                self._show(frame_from_av(picture, pts=picture.pts, time_base=time_base), arrival)
+
+    def _decode(self, video: VideoStream, packet: Any) -> list[av.VideoFrame]:
+        """The pictures a packet completes, but for damaged ones."""
+        try:
+            pictures = video.decode(packet)
+        except av.error.FFmpegError:
+            self._receiver.skipped(self, "damaged")
+            return []
+        if int(video.codec_context.flags) & int(Flags.output_corrupt):
+            return pictures
+        whole = [picture for picture in pictures if not picture.is_corrupt]
+        for _ in range(len(pictures) - len(whole)):
+            self._receiver.skipped(self, "damaged")
+        return whole
+
+    def _opened(self, streams: Any, codec: str, rate: Fraction | None) -> list[Stream]:
+        """Report that the camera is open; the streams to read besides the video."""
+        playable = (stream for stream in streams if stream.type == "audio" and stream.codec_context is not None)
+        sound = next(playable, None) if self._wants_sound else None
+        self._receiver.opened(self, codec, rate, sound)
+        self._sign(is_open=True)
+        return [] if sound is None else [sound]
+
+    def _show(self, frame: Frame, arrival: float) -> None:
+        if not self.abandoned:
+            self._receiver.frame(self, frame, arrival)
+            self._sign(has_pictures=True)
+
+    def _sign(self, *, is_open: bool = False, has_pictures: bool = False) -> None:
+        news = (is_open and not self.is_open) or (has_pictures and not self.has_pictures)
+        self.last_sign = time.monotonic()
+        self.is_open |= is_open
+        self.has_pictures |= has_pictures
+        if news:
+            with self.changed:
+                self.changed.notify_all()
+
+
+class _Pace:
+    """Holds a file's frames back until their time has come."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._lead: float | None = None
+
+    def wait(self, frame: Frame) -> None:
+        seconds = float((frame.pts or 0) * frame.time_base)
+        if self._lead is None:
+            self._lead = time.monotonic() - seconds
+        self._stop.wait(max(0.0, self._lead + seconds - time.monotonic()))
