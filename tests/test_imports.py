@@ -1,0 +1,101 @@
+"""Who imports whom: downwards only, in no circle, and PyAV in one folder."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import streamdehaze
+
+PACKAGE = Path(streamdehaze.__file__).parent
+
+PYAV_STILL_IN = {
+    f"streamdehaze.live.{name}"
+    for name in ("encoded", "encoder", "muxer", "remote", "sender", "sound", "target", "web.video")
+}
+"""Files outside `video/` that import PyAV; may only shrink."""
+CIRCLES_STILL_IN = {
+    f"streamdehaze.engine.{name}"
+    for name in ("backend", "openvino", "tensorrt", "tensorrt.backend", "tensorrt.compile")
+}
+"""Files that import one another; may only shrink."""
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
+
+
+def imported_by(file: Path) -> Iterator[str]:
+    """Every module that a file names, also inside functions and for type checkers only."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                yield module if module in FILES else str(node.module)
+
+
+IMPORTS: Mapping[str, frozenset[str]] = {module: frozenset(imported_by(file)) for module, file in FILES.items()}
+
+
+def below(folder: str) -> dict[str, frozenset[str]]:
+    prefix = f"streamdehaze.{folder}"
+    return {module: names for module, names in IMPORTS.items() if f"{module}.".startswith(f"{prefix}.")}
+
+
+def test_the_walk_sees_the_package() -> None:
+    assert "streamdehaze.frame" in IMPORTS["streamdehaze.video.reading.file"]
+    assert "av" in IMPORTS["streamdehaze.video.reading.open"]
+
+
+def test_pyav_is_imported_below_video_only() -> None:
+    users = {module for module, names in IMPORTS.items() if any(name.split(".")[0] == "av" for name in names)}
+    assert users - set(below("video")) <= PYAV_STILL_IN
+
+
+@pytest.mark.parametrize(
+    ("folder", "above"),
+    [
+        ("video", ("live", "pipeline", "compare", "cli", "bench", "dehaze")),
+        ("video.picture", ("video.reading",)),
+        ("engine", ("dehaze", "pipeline", "live", "video")),
+        ("dehaze", ("pipeline", "live", "cli")),
+        ("pipeline", ("cli", "bench")),
+        ("live", ("cli", "bench", "pipeline")),
+        ("training", ("evaluation",)),
+    ],
+)
+def test_imports_run_downwards(folder: str, above: tuple[str, ...]) -> None:
+    upwards = {
+        (module, name)
+        for module, names in below(folder).items()
+        for name in names
+        if any(f"{name}.".startswith(f"streamdehaze.{each}.") for each in above)
+    }
+    assert not upwards
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    inside = {
+        module: {name for name in names if name in FILES and name != module and name not in CIRCLES_STILL_IN}
+        for module, names in IMPORTS.items()
+    }
+    try:
+        TopologicalSorter(inside).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_only_the_opening_of_sources_decides_what_ffmpeg_may_reach() -> None:
+    users = {module for module, file in FILES.items() if "protocol_whitelist" in file.read_text(encoding="utf-8")}
+    assert users == {"streamdehaze.video.reading.open"}
