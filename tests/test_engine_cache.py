@@ -200,10 +200,13 @@ def test_a_replaced_checkpoint_makes_its_engine_stale(made: Path, cache: EngineC
     assert not cache.path(record).exists()
 
 
-def test_an_engine_of_another_version_of_the_runtime_is_not_used(cache: EngineCache) -> None:
+@pytest.mark.parametrize(
+    "change", [{"runtime": "openvino 2025.0.0"}, {"deformable": "grid"}, {"graph": "0123456789abcdef"}]
+)
+def test_an_engine_of_another_runtime_or_graph_is_not_used(cache: EngineCache, change: dict[str, str]) -> None:
     record = the_engine(cache)
-    older = {**record.identity, "runtime": "openvino 2025.0.0"}
-    assert cache.find(older) is None
+    assert record.identity.keys() >= change.keys()
+    assert cache.find({**record.identity, **change}) is None
     assert cache.find(record.identity) == record
 
 

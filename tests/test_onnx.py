@@ -139,15 +139,71 @@ def test_a_shape_the_network_does_not_take_is_refused(shape: tuple[int, int, int
         GraphShape(*shape)
 
 
+@pytest.mark.parametrize("native_deform", [False, True], ids=["grid", "native"])
 @pytest.mark.parametrize("network", [lively(4), lively(6), load_network("aecrnet-s")], ids=["4", "6", "aecrnet-s"])
 def test_the_filled_template_is_equal_to_the_network_for_every_width_with_and_without_deconvolution(
-    network: AECRNet, tmp_path: Path
+    network: AECRNet, native_deform: bool, tmp_path: Path
 ) -> None:
     from streamdehaze.engine.template import write_filled
 
     path, hazy = tmp_path / "filled.onnx", hazy_pictures(2, 72, 100)
-    write_filled(network, path, {"checkpoint": "mine"})
+    write_filled(network, path, {"checkpoint": "mine"}, native_deform=native_deform)
     np.testing.assert_allclose(by_onnxruntime(path, hazy), by_torch(network, hazy), atol=1e-5)
     facts = {item.key: item.value for item in onnx.load(path).metadata_props}
     assert facts["checkpoint"] == "mine"
     assert facts["width"] == str(network.width)
+
+
+@pytest.mark.parametrize("network", [lively(4), lively(20), load_network("aecrnet-s")], ids=["4", "20", "aecrnet-s"])
+def test_openvino_runs_its_own_deformable_convolution_and_it_equals_the_grid_form_and_pytorch(
+    network: AECRNet, tmp_path: Path
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    from streamdehaze.engine.openvino import OpenVINOEngine
+    from streamdehaze.engine.openvino_graph import read_deform_conv
+    from streamdehaze.engine.template import write_filled
+
+    native, grid, hazy = tmp_path / "native.onnx", tmp_path / "grid.onnx", hazy_pictures(2, 72, 96)
+    write_filled(network, native, {})
+    write_filled(network, grid, {}, native_deform=False)
+    by_native, by_grid = (OpenVINOEngine(path, precision="float32").infer(hazy) for path in (native, grid))
+    np.testing.assert_allclose(by_native, by_grid, atol=1e-6)
+    np.testing.assert_allclose(by_native, by_torch(network, hazy), atol=5e-6)
+    core = openvino.Core()
+    read_deform_conv(core)
+    operators = [node.get_type_name() for node in core.read_model(native).get_ops()]
+    assert operators.count("DeformableConvolution") == 2
+    assert "GridSample" not in operators
+
+
+def test_every_attribute_of_deformable_convolution_reaches_openvino(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    from torchvision.ops import deform_conv2d
+
+    from streamdehaze.engine.openvino_graph import read_deform_conv
+
+    random, helper = np.random.default_rng(3), onnx.helper
+    x, weight = random.normal(size=(2, 8, 13, 17)), random.normal(size=(6, 4, 3, 2))
+    bias, offset, mask = random.normal(size=6), random.normal(0, 2, (2, 24, 9, 8)), random.uniform(size=(2, 12, 9, 8))
+    inputs = {"x": x, "weight": weight, "offset": offset, "bias": bias, "mask": mask}
+    values = {name: value.astype(np.float32) for name, value in inputs.items()}
+    attributes: dict[str, Any] = {"strides": [1, 2], "pads": [0, 1, 0, 1], "dilations": [2, 3]}
+    node = helper.make_node("DeformConv", list(values), ["y"], group=2, offset_group=2, **attributes)
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        "one layer",
+        [helper.make_tensor_value_info(name, kind, value.shape) for name, value in values.items()],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    path = tmp_path / "layer.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+    wanted = deform_conv2d(
+        tensors["x"], tensors["offset"], tensors["weight"], tensors["bias"],
+        stride=(1, 2), padding=(0, 1), dilation=(2, 3), mask=tensors["mask"],
+    ).numpy()  # fmt: skip
+    core = openvino.Core()
+    read_deform_conv(core)
+    got = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(list(values.values()))
+    np.testing.assert_allclose(got[0], wanted, atol=2e-5)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from streamdehaze.engine.noted import drop_altered, note
+from streamdehaze.engine.openvino_graph import read_deform_conv
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
@@ -70,6 +71,7 @@ class OpenVINOEngine:
     ) -> None:
         openvino = import_openvino()
         self._core = openvino.Core()
+        read_deform_conv(self._core)
         _check_device(self._core, device)
         self._path, self._device, self._mode = path, device, mode
         self.precision = _choose_precision(self._core.get_property(device, "OPTIMIZATION_CAPABILITIES"), precision)
@@ -181,6 +183,9 @@ class OpenVINOBackend:
         self._device_name = str(core.get_property(self._options.device, "FULL_DEVICE_NAME"))
         capabilities = core.get_property(self._options.device, "OPTIMIZATION_CAPABILITIES")
         self._precision = _choose_precision(capabilities, recipe.precision)
+        # Its other devices are not known to have the operator in every generation.
+        on_cpu = self._options.device == "CPU"
+        self._native_deform = recipe.deformable == "native" or (recipe.deformable == "auto" and on_cpu)
 
     def identity(self, shape: Shape) -> dict[str, Any]:
         """See `Backend.identity`; the shape plays no part."""
@@ -188,6 +193,7 @@ class OpenVINOBackend:
             "runtime": f"openvino {self._openvino.__version__}",
             "device": f"{self._options.device}: {self._device_name}",
             "precision": self._precision,
+            "deformable": "native" if self._native_deform else "grid",
         }
 
     def covers(self, shape: Shape, height: int, width: int) -> bool:
@@ -199,7 +205,7 @@ class OpenVINOBackend:
         from streamdehaze.engine.template import write_filled
 
         progress("writing the graph", None)
-        write_filled(network, file, metadata)
+        write_filled(network, file, metadata, native_deform=self._native_deform)
 
     def open(self, file: Path, work_folder: Path, shape: Shape) -> OpenVINOEngine:
         """See `Backend.open`."""

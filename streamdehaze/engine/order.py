@@ -37,7 +37,6 @@ class Order:
             "streamdehaze": version("streamdehaze"),
             "graph": _graph_hash(),
             "torch": version("torch"),  # its exporter draws the graph
-            "deformable": self.recipe.deformable,
             "floor_db": self.recipe.floor_db,
             **backend.identity(self.shape),
         }
@@ -57,7 +56,8 @@ def _graph_hash() -> str:
     # In a checkout the network may change without the version: what the graph is drawn from counts too.
     package = Path(__file__).parents[1]
     files = [package / "network" / name for name in ("aecrnet.py", "deconvolution.py", "deformable.py")]
-    files += [package / "engine" / "onnx.py", *sorted((package / "engine" / "graphs").glob("*.onnx"))]
+    files += [package / "engine" / name for name in ("onnx.py", "openvino_graph.py")]
+    files += sorted((package / "engine" / "graphs").glob("*.onnx"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

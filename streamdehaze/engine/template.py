@@ -1,12 +1,14 @@
 """The network's graph without weights, exported once: filling it takes milliseconds where exporting takes seconds.
 
 The graph with free dimensions is the same for every width and checkpoint but for its weights, whose names are those of
-the network. Two lie in `graphs/`: with and without the convolution that network deconvolution folds into. After a
-change of the network, `python -m streamdehaze.engine.template` writes them anew (extra `onnx`).
+the network. Four are in `graphs/`: with and without the convolution that network deconvolution folds into, with the
+deformable convolution as DeformConv and as GridSample and Conv. After a change of the network,
+`python -m streamdehaze.engine.template` writes them again (extras `onnx` and `tensorrt` or `train`).
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent / "graphs"
 
 
-def _file(has_deconv: bool) -> Path:
-    return _FOLDER / ("aecrnet-deconv.onnx" if has_deconv else "aecrnet.onnx")
+def _file(has_deconv: bool, native_deform: bool) -> Path:
+    return _FOLDER / f"aecrnet{'-deconv' if has_deconv else ''}{'' if native_deform else '-grid'}.onnx"
 
 
-def write_filled(network: AECRNet, path: Path, metadata: Mapping[str, str]) -> None:
+def write_filled(network: AECRNet, path: Path, metadata: Mapping[str, str], *, native_deform: bool = True) -> None:
     """Write what `export_onnx` writes for free dimensions in float32, without running the exporter.
+
+    Args:
+        network: whose weights fill the graph.
+        path: where to.
+        metadata: kept in the file's metadata_props.
+        native_deform: as ONNX DeformConv rather than GridSample and Conv.
 
     Raises:
         EngineError: if the package `onnx` is missing.
@@ -38,7 +46,7 @@ def write_filled(network: AECRNet, path: Path, metadata: Mapping[str, str]) -> N
         import onnx
     except ImportError as error:
         raise EngineError("compiling an engine needs the package onnx: pip install 'streamdehaze[openvino]'") from error
-    model = onnx.load(_file(network.has_deconv))
+    model = onnx.load(_file(network.has_deconv, native_deform))
     weights = DeployedNetwork(network).state_dict()
     for tensor in model.graph.initializer:
         if tensor.name in weights:
@@ -55,22 +63,22 @@ def _strip(model: onnx.ModelProto, names: set[str]) -> None:
 
 
 def main() -> None:
-    """Export the graphs anew."""
+    """Export the graphs again."""
     import onnx
 
     _FOLDER.mkdir(exist_ok=True)
-    for has_deconv in (False, True):
+    for has_deconv, native_deform in itertools.product((False, True), repeat=2):
         network = AECRNet(16, deconv=has_deconv)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter)  # weights that are equal, as fresh biases are, would be merged
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "whole.onnx"
-            export_onnx(network, path)
+            export_onnx(network, path, native_deform=native_deform)
             model = onnx.load(path)
         names = set(DeployedNetwork(network).state_dict())
         assert names <= {tensor.name for tensor in model.graph.initializer}
         _strip(model, names)
-        _file(has_deconv).write_bytes(model.SerializeToString())
+        _file(has_deconv, native_deform).write_bytes(model.SerializeToString())
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class TensorRTBackend:
             "runtime": f"{self._package} {version}",
             "device": list(self._options.compute_capabilities) or self._gpu_in_words(),
             "precision": self._precision,
+            "deformable": "native" if self._native_deform else "grid",
             "shape": shape.model_dump(),
             "options": options,
         }
