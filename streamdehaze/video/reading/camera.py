@@ -9,9 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
 import av.error
-from av.codec.context import Flags
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -23,6 +21,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.video.fault import Fault, fault_of
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
@@ -221,7 +220,6 @@ class Connection:
             if self.abandoned:
                 return
             video = media.main_video()
-            video.thread_type = "SLICE"  # frame threads would hold back as many frames as there are threads
             codec = video.codec_context.codec.canonical_name
             self._demux(media.container, video, self._opened(media.container.streams, codec, frame_rate(video)))
         finally:
@@ -229,6 +227,7 @@ class Connection:
 
     def _demux(self, container: InputContainer, video: VideoStream, sound: Sequence[Stream]) -> None:
         key_deadline = time.monotonic() + self._options.keyframe_seconds
+        decoder = Decoder(video, live=True)
         decoding = False
         for packet in demux(container, video, *sound):
             arrival = time.monotonic()
@@ -246,25 +245,17 @@ class Connection:
                     self._receiver.skipped(self, "waiting_for_keyframe")
                     continue
                 decoding = True
-                if not packet.is_keyframe:  # a stream of rolling intra refresh has none
-                    video.codec_context.flags |= Flags.output_corrupt
-            for picture in self._decode(video, packet):
-                time_base = fraction(picture.time_base) or TICK
-                self._show(frame_from_av(picture, pts=picture.pts, time_base=time_base), arrival)
-
-    def _decode(self, video: VideoStream, packet: Any) -> list[av.VideoFrame]:
-        """The pictures a packet completes, but for damaged ones."""
-        try:
-            pictures = video.decode(packet)
-        except av.error.FFmpegError:
-            self._receiver.skipped(self, "damaged")
-            return []
-        if int(video.codec_context.flags) & int(Flags.output_corrupt):
-            return pictures
-        whole = [picture for picture in pictures if not picture.is_corrupt]
-        for _ in range(len(pictures) - len(whole)):
-            self._receiver.skipped(self, "damaged")
-        return whole
+                if not packet.is_keyframe:
+                    decoder.start_without_keyframe()
+            pictures = decoder.decode(packet)
+            if pictures is None:
+                self._receiver.skipped(self, "damaged")
+            for picture in pictures or ():
+                if decoder.is_damaged(picture):
+                    self._receiver.skipped(self, "damaged")
+                else:
+                    time_base = fraction(picture.time_base) or TICK
+                    self._show(frame_from_av(picture, pts=picture.pts, time_base=time_base), arrival)
 
     def _opened(self, streams: Any, codec: str, rate: Fraction | None) -> list[Stream]:
         """Report that the camera is open; the streams to read besides the video."""

@@ -22,16 +22,16 @@ from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.clock import Clock
+from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import OnDamage
+from streamdehaze.video.reading.seek import seek
 from streamdehaze.video.reading.window import Window
 from streamdehaze.video.writing.codecs import NO_PRESENTATION_TIMES
 
 log = logging.getLogger("streamdehaze")
 
-_BEFORE_SECONDS = 10
-"""No decoding timestamp lies more than this many seconds before the first frame."""
 _READ_RETRIES = 16
 """Damaged places in a row that reading skips before it takes them for the end."""
 
@@ -78,6 +78,8 @@ class FileSource(Reader):
             "start": start, "end": end, "hwaccel": hwaccel, "deinterlace": deinterlace, "on_damage": on_damage,
         }  # fmt: skip
         """How it is read, as plain values."""
+        if input_options:
+            self.options["input_options"] = dict(input_options)
         self._stop = stop
         self._at = at
         self._on_damage = on_damage
@@ -95,15 +97,7 @@ class FileSource(Reader):
         except Exception:
             self._media.close()
             raise
-        context = self.video.codec_context
-        if context.name == "h264" and not context.is_hwaccel:
-            # It flags what it conceals, but its frame threads hand pictures out before the flags are set, now and then.
-            # One thread seldom holds the work up: without a GPU all that comes after decoding takes longer.
-            self.video.thread_type = "NONE"
-        else:
-            self.video.thread_type = "AUTO"
-            if on_damage != "keep":  # decoders that conceal without a word give errors instead
-                context.options = {"err_detect": "crccheck+explode"}
+        self._decoder = Decoder(self.video, strict=on_damage != "keep")
         self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
@@ -144,7 +138,7 @@ class FileSource(Reader):
         """The file of a cover picture, read ahead for containers that keep it in their header; b"" from a pipe."""
         if self.path is None:
             return b""
-        with contextlib.closing(open_media(self.path)) as media:
+        with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
             for packet in demux(media.container, media.container.streams[stream.index]):
                 return bytes(packet)
         return b""
@@ -160,7 +154,7 @@ class FileSource(Reader):
         self._begun = True
         beginning = self.window.start if self._at is None else self._at
         if beginning is not None:
-            self._seek(beginning)
+            seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
         decoded = yielded = 0
         video_over = False
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
@@ -191,7 +185,7 @@ class FileSource(Reader):
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
         if self.window.start is not None:
-            self._seek(self.window.start)
+            seek(self.container, self.video, self.window.start, origin=self.origin, time_base=self._time_base)
         video_over = False
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in self._demux():
@@ -278,30 +272,22 @@ class FileSource(Reader):
         last = not packet.size
         if self._no_pts and packet.dts is not None:
             self._clock.expect(packet.dts)
-        try:
-            pictures = self.video.decode(packet)
-        except av.error.FFmpegError as error:
-            log.debug("%s: %s", self.name, error)
-            pictures = []
+        pictures = self._decoder.decode(packet)
+        if pictures is None:
             self._clock.skip()
             self._note_damage()
-        timed = self._clock.place(pictures, last=last)
-        if self._deinterlacer is None:
-            yield from self._undamaged(timed)
-            return
-        for picture, pts in self._undamaged(timed):
-            picture.pts = pts
-            yield from self._deinterlacer.feed(picture)
-        if last:
-            yield from self._deinterlacer.finish()
-
-    def _undamaged(self, timed: list[tuple[av.VideoFrame, int]]) -> Iterator[tuple[av.VideoFrame, int]]:
-        """The pictures that may go on."""
-        for picture, pts in timed:
-            if picture.is_corrupt:
+        for picture, pts in self._clock.place(pictures or [], last=last):
+            if self._decoder.is_damaged(picture):
                 self._note_damage()
-            if not picture.is_corrupt or self._on_damage == "keep":
+                if self._on_damage == "skip":
+                    continue
+            if self._deinterlacer is None:
                 yield picture, pts
+            else:
+                picture.pts = pts
+                yield from self._deinterlacer.feed(picture)
+        if last and self._deinterlacer is not None:
+            yield from self._deinterlacer.finish()
 
     def _note_damage(self) -> None:
         self.damaged += 1
@@ -331,40 +317,6 @@ class FileSource(Reader):
                 packet.dts = self.window.shift(packet.dts, time_base)
         self.packets.append(packet)
         return False
-
-    def _seek(self, start: Fraction) -> None:
-        """Go to a place from which every picture from `start` on can be decoded, without knowing the format.
-
-        Some formats (MPEG-TS) land behind the keyframe they were asked for, so the first picture that comes
-        out decides, and the next try goes further back.
-        """
-        begin = self.origin
-        for back in (0, 1, 3, 9, 27):
-            target = start - back
-            if target <= begin:
-                break
-            try:
-                self.container.seek(int(target // self._time_base), stream=self.video)
-                first = next(iter(self._probe()), None)
-                if first is not None and first <= start:
-                    self.container.seek(int(target // self._time_base), stream=self.video)
-                    return
-            except (av.error.FFmpegError, OSError):
-                break
-        # MPEG-TS goes by decoding times, and the first keyframe's lies before its presentation: from `begin` it would
-        # land behind that keyframe, too. A pipe takes neither; there, reading goes on from where it stands.
-        for target in (begin - _BEFORE_SECONDS, begin):
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self.container.seek(int(target // self._time_base), stream=self.video)
-                return
-
-    def _probe(self) -> Iterator[Fraction]:
-        for packet in demux(self.container, self.video):
-            with contextlib.suppress(av.error.FFmpegError):
-                for picture in packet.decode():
-                    pts = picture.pts if picture.pts is not None else picture.dts
-                    if pts is not None:
-                        yield pts * self._time_base
 
     def _conclude(self, decoded: int, yielded: int) -> None:
         if decoded == 0 and not self.window.trims:

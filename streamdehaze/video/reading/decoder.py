@@ -1,0 +1,55 @@
+"""Decoding one video stream, of a file or a camera."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import av
+import av.error
+from av.codec.context import Flags
+from av.video.stream import VideoStream
+
+log = logging.getLogger("streamdehaze")
+
+
+class Decoder:
+    """Decodes packets and recognizes damage; what becomes of damaged pictures is the caller's choice.
+
+    Args:
+        video: the stream.
+        strict: an error is better than a picture with damage that the decoder conceals without flagging it.
+        live: hold no picture back longer than the codec itself does.
+    """
+
+    def __init__(self, video: VideoStream, *, strict: bool = False, live: bool = False) -> None:
+        self._video = video
+        self._expects_damage = False
+        context = video.codec_context
+        if live:
+            video.thread_type = "SLICE"  # frame threads would hold back as many pictures as there are threads
+        elif context.name == "h264" and not context.is_hwaccel:
+            # It flags what it conceals, but its frame threads now and then hand pictures out before the flags are set.
+            # One thread is seldom the bottleneck: without a GPU everything after decoding takes longer.
+            video.thread_type = "NONE"
+        else:
+            video.thread_type = "AUTO"
+            if strict:
+                context.options = {"err_detect": "crccheck+explode"}
+
+    def start_without_keyframe(self) -> None:
+        """Hand out everything from here on: a stream of rolling intra refresh has no keyframe to wait for."""
+        self._video.codec_context.flags |= Flags.output_corrupt
+        self._expects_damage = True
+
+    def decode(self, packet: Any) -> list[av.VideoFrame] | None:
+        """The pictures a packet completes, damaged or not; None if it cannot be decoded."""
+        try:
+            return self._video.decode(packet)
+        except av.error.FFmpegError as error:
+            log.debug("%s", error)
+            return None
+
+    def is_damaged(self, picture: av.VideoFrame) -> bool:
+        """Whether the decoder concealed damage in it."""
+        return picture.is_corrupt and not self._expects_damage
