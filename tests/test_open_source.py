@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from clips import Clip
-from streamdehaze import open_source
+from doubles import CountingSource
+from streamdehaze import dehaze_video, open_source
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.live import CameraConfig
 from streamdehaze.video import Kind, Reader, ReadOptions, what_is
@@ -106,6 +107,13 @@ def test_an_option_that_does_not_fit_is_named(text: str, options: ReadOptions, s
 def test_hardware_where_there_is_some_asks_nothing_of_pictures(tmp_path: Path) -> None:
     with open_source(made(tmp_path, "photo.png"), hwaccel="auto") as source:
         assert source.info.codec == "png"
+
+
+def test_a_source_without_a_file_asks_for_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="CountingSource has no file name to make the output's from; give a target"):
+        dehaze_video(CountingSource(3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_on_a_web_server_is_not_taken_for_a_camera() -> None:

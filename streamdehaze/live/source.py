@@ -38,7 +38,6 @@ class LiveSource(Reader):
         self, config: CameraConfig, *, wait_seconds: float = 15.0, stop: threading.Event | None = None
     ) -> None:
         self.name = config.shown_url
-        self.path = None
         self.counters = CameraCounters()
         self.machine = StateMachine()
         self._stop = stop or threading.Event()

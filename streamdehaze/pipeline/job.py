@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
-from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, ReadOptions
+from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, PictureSource, ReadOptions, SequenceSource
 from streamdehaze.video.continued import Continued
 from streamdehaze.video.cut import Cutter
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
@@ -76,16 +77,16 @@ def dehaze_video(
 
     Args:
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
-        target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` beside the input.
+        target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low") and looks ahead.
         batch_size: frames a run of the network; by default 4, or fewer of large ones.
         read: how the input is read, where `source` is a path.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
-        container: FFmpeg's name of the output container, where the target's ending does not say it.
+        container: FFmpeg's name of the output container, if the target's extension does not tell.
         overwrite: replace an existing target.
         segment_seconds: a file longer than this is worked on in segments of this length, kept in ``TARGET.part``
             until the last one is there, so that a crash costs one segment; 0 for none.
-        resume: go on with the segments an earlier call left; else they are removed.
+        resume: continue with the segments an earlier call left; otherwise they are removed.
         memory_limit: bytes this process may hold; the work ends with `ResourceError` before it takes more.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
@@ -100,7 +101,7 @@ def dehaze_video(
     opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
     try:
         if target is None:
-            target = output_path(_name(source))
+            target = output_path(_file_of(source))
         sink = (
             target
             if isinstance(target, Sink)
@@ -165,8 +166,9 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
     """What to read and where to cut it; behind the segments of an earlier run, if the sink has any."""
     if not isinstance(sink, SegmentSink):
         return source, None
-    assert isinstance(source, FileSource)
     try:
+        if not isinstance(source, FileSource):
+            raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
         cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
         if cut is None:
             return source, Cutter(sink.length)
@@ -178,8 +180,15 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
         raise
 
 
+def _file_of(source: str | os.PathLike[str] | Source) -> str:
+    path = source.path if isinstance(source, FileSource | PictureSource | SequenceSource) else source
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"{_name(source)} has no file name to make the output's from; give a target")
+    return os.fspath(path)
+
+
 def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
-    """The path of a file, or what an end without one calls itself."""
+    """The path of a file, or the name of an end without one."""
     if isinstance(end, str | os.PathLike):
         return os.fspath(end)
     return str(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
