@@ -75,6 +75,22 @@ def test_a_new_deformable_layer_is_a_plain_convolution_with_half_weights() -> No
     torch.testing.assert_close(layer(x), plain, rtol=1e-4, atol=1e-5)
 
 
+def test_folding_makes_a_plain_convolution_of_a_layer_that_has_learnt_no_offsets_and_of_no_other() -> None:
+    torch.manual_seed(2)
+    network, hazy = AECRNet(8, deconv=False).eval(), torch.rand(1, 3, 32, 40)
+    predictor = network.dcn_block.dcn.conv_offset_mask
+    with torch.no_grad():
+        predictor.bias[18:].normal_()  # type: ignore[index]
+        folded = network.folded()
+        assert isinstance(folded.dcn_block.dcn, torch.nn.Conv2d)
+        torch.testing.assert_close(folded(hazy), network(hazy), atol=1e-6, rtol=0)
+        for learnt in (predictor.bias[3:4], predictor.weight[20]):  # type: ignore[index]
+            learnt += 0.1
+            assert isinstance(network.folded().dcn_block.dcn, ModulatedDeformConv)
+            torch.testing.assert_close(network.folded()(hazy), network(hazy), atol=1e-6, rtol=0)
+            learnt -= 0.1
+
+
 def test_newton_schulz_finds_the_inverse_square_root() -> None:
     a = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     matrix = a @ a.T + torch.eye(6, dtype=torch.float64)

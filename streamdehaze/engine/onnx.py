@@ -98,14 +98,15 @@ class DeployedNetwork(nn.Module):
     Args:
         network: in any mode; a copy is changed.
         half: compute in float16, all but the sampling grid, the global means and the tanh.
-        native_deform: use the runtime's own deformable convolution rather than `GridSample` and `Conv`.
+        native_deform: use the runtime's own deformable convolution rather than `GridSample` and `Conv`. A network that
+            has learnt no offsets has a plain convolution there in either case.
     """
 
     def __init__(self, network: AECRNet, *, half: bool = False, native_deform: bool = False) -> None:
         super().__init__()
         body = network.folded().cpu().requires_grad_(False)
         body.mix1, body.mix2 = _FixedMixup(body.mix1), _FixedMixup(body.mix2)  # type: ignore[assignment]
-        if native_deform:
+        if native_deform and isinstance(body.dcn_block.dcn, ModulatedDeformConv):
             body.dcn_block.dcn = NativeDeformConv(body.dcn_block.dcn)  # type: ignore[assignment]
         if half:
             body = body.half()

@@ -146,8 +146,13 @@ class AECRNet(nn.Module):
         return clear
 
     def folded(self) -> AECRNet:
-        """A copy for inference whose network deconvolution is a fixed convolution; the same function in evaluation."""
+        """A copy for inference, the same function as in evaluation.
+
+        Network deconvolution becomes a fixed convolution, and a deformable convolution without offsets a plain one.
+        """
         clone = copy.deepcopy(self).eval()
+        if isinstance(clone.dcn_block.dcn, ModulatedDeformConv):
+            clone.dcn_block.dcn = clone.dcn_block.dcn.folded()  # type: ignore[assignment]
         if isinstance(self.deconv if self.has_deconv else None, NetworkDeconvolution):
             clone.deconv = self.deconv.folded()  # type: ignore[operator]
         return clone

@@ -56,6 +56,19 @@ class ModulatedDeformConv(nn.Module):
         nn.init.zeros_(self.conv_offset_mask.weight)
         nn.init.zeros_(self.conv_offset_mask.bias)  # type: ignore[arg-type]
 
+    def folded(self) -> nn.Module:
+        """The plain convolution this layer equals as long as it has learnt no offsets and no masks; else itself."""
+        predictor = self.conv_offset_mask
+        assert predictor.bias is not None
+        if any(part.any() for part in (predictor.weight, predictor.bias[:18])):
+            return self
+        channels = len(self.weight)
+        plain = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            plain.weight.copy_(self.weight * torch.sigmoid(predictor.bias[18:]).view(1, 1, 3, 3))
+            plain.bias.copy_(self.bias)  # type: ignore[union-attr]
+        return plain
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
         shifts_1, shifts_2, mask = self.conv_offset_mask(x).chunk(3, dim=1)
