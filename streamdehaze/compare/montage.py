@@ -1,4 +1,4 @@
-"""Pictures laid beside one another with dividers and labels."""
+"""Pictures next to each other with dividers and labels."""
 
 from __future__ import annotations
 

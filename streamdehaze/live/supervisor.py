@@ -21,9 +21,9 @@ log = logging.getLogger("streamdehaze.live")
 _FIRST_RETRY_SECONDS = 0.25
 _FIRST_SLOW_RETRY_SECONDS = 5.0
 _SETTLED_SECONDS = 10.0
-"""A camera that ran so long has earned quick retries again."""
+"""A camera that ran this long gets quick retries again."""
 _MOST_ABANDONED = 3
-"""Connections that do not let go of their thread; while there are so many, no further one is opened."""
+"""Connections whose thread is still blocked; with this many, no further one is opened."""
 _JOIN_SECONDS = 1.0
 
 
@@ -76,7 +76,7 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of the camera; `join` waits for that."""
+        """Release the camera; `join` waits for that."""
         self._stop.set()
         if (connection := self._connection) is not None:
             connection.abandon()
@@ -84,7 +84,7 @@ class Supervisor:
                 connection.changed.notify_all()
 
     def join(self, timeout: float) -> None:
-        """Wait until it has let go, or `timeout` seconds."""
+        """Wait until the camera is released, or `timeout` seconds."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
 

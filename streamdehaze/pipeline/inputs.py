@@ -1,4 +1,4 @@
-"""From what was typed to the list of jobs: which files to read, and the name each result gets."""
+"""From the command line's inputs to the list of jobs: which files to read, and the name of each result."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ STANDARD_STREAM = "-"
 """Standard input as an input, standard output as an output."""
 
 VIDEO_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
+    f".{suffix}"
+    for suffix in (
         "3g2", "3gp", "apng", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "264", "265", "hevc",
         "ivf", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu",
         "ogv", "ts", "vob", "webm", "wmv", "y4m",
     )
 )  # fmt: skip
-"""Lower-case endings taken for videos in a folder; a file named outright is tried whatever its ending."""
+"""Lower-case extensions of videos in a folder; a file given by name is tried whatever its extension."""
 
 _OUR_MARKS = (".clear", ".part")
 
@@ -43,7 +43,7 @@ class Input:
     path: str
     """As it is opened: a path, "-", or a URL."""
     below: PurePath = field(default_factory=PurePath)
-    """Where it lies under the folder that was typed; empty for what was named outright."""
+    """Its place below the folder that was given; empty for what was given by name."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Job:
 def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bool = False) -> list[Job]:
     """What to read and what to call the results.
 
-    A file that is named outright but missing becomes a job too, so that it fails alone when it is opened.
-    Folders that a folder or pattern in `output` asks for are made.
+    A file that is given by name but missing becomes a job too, so that it fails alone when it is opened.
+    Folders that `output` needs are created.
 
     Args:
         inputs: files, folders, globs, image sequences ("frames/%05d.png"), URLs, "-".
         output: a file (for one input), a folder (an existing one, or ending in "/"), a pattern with {stem},
-            {suffix}, {name} or {parent}, an image sequence, or "-"; by default NAME.clear.EXT beside each input.
+            {suffix}, {name} or {parent}, an image sequence, or "-"; by default NAME.clear.EXT next to each input.
         recursive: take the folders inside folders too.
 
     Raises:
@@ -149,7 +149,7 @@ def _expand(typed: str, recursive: bool) -> Iterator[Input]:
 
 
 def _glob(pattern: str) -> Iterator[Input]:
-    """Files that match; videos and pictures only, unless the pattern itself says which ending it wants."""
+    """Files that match; videos and pictures only, unless the pattern itself has an extension."""
     any_kind = PurePath(pattern).suffix != "" and not glob.has_magic(PurePath(pattern).suffix)
     files = [Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
     wanted = [path for path in files if not _is_ours(path) and (any_kind or _is_media(path))]
@@ -230,9 +230,9 @@ def _fill(pattern: str, values: dict[str, str]) -> str:
 
 
 def _refuse_nothing(typed: Sequence[str], found: Sequence[Input]) -> None:
-    """Say what is wrong where all that was typed is empty folders or one glob without a match.
+    """Refuse inputs that are only empty folders, or one glob without a match.
 
-    Beside other inputs they stay in the list instead, and fail alone when they are opened.
+    Among other inputs they stay in the list instead, and fail alone when they are opened.
     """
     names = ", ".join(f"'{each}'" for each in typed)
     if not found:

@@ -163,7 +163,7 @@ def dehaze_image(
 
 
 def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None) -> tuple[Source, Cutter | None]:
-    """What to read and where to cut it; behind the segments of an earlier run, if the sink has any."""
+    """What to read and where to cut it; after the segments of an earlier run, if the sink has any."""
     if not isinstance(sink, SegmentSink):
         return source, None
     try:

@@ -47,7 +47,7 @@ def look_up(address: Address) -> None:
 
 
 def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault:
-    """The fault behind an exception raised while opening, reading or writing `address`."""
+    """The fault that caused an exception while opening, reading or writing `address`."""
     shown = address.shown
     if isinstance(error, SourceError) and error.__cause__ is not None:
         return replace(fault_of(error.__cause__, address, timeout=timeout), message=str(error))

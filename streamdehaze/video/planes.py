@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from streamdehaze.errors import UnsupportedFormatError
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat, Plane
 
-# What a format of other than whole 8- or 16-bit samples may be turned into, nearest first chosen by FFmpeg.
+# Formats that one without whole 8- or 16-bit samples may be converted to; FFmpeg chooses the nearest.
 _WORKING_FORMATS = (
     "gray", "gray10le", "gray12le", "gray16le", "ya8", "ya16le",
     "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuva420p", "yuva422p", "yuva444p",
@@ -29,7 +29,7 @@ _SWSCALE_THREADS = 1
 """With more, FFmpeg 8's swscale overwrites samples at the edges between its slices (seen from p010 to yuv420p10)."""
 _XYZ = {"xyz12le": "rgb48le", "xyz12be": "rgb48le"}  # FFmpeg would call YUV nearer, but only RGB is converted to
 
-# Side data of single pictures that encoders write into the stream: closed captions, time code, HDR10+.
+# Side data of individual pictures that encoders write into the stream: closed captions, time code, HDR10+.
 _PER_PICTURE = frozenset(
     {
         SideDataType.A53_CC,
@@ -101,7 +101,7 @@ def _view(plane: Any, dtype: np.dtype[Any]) -> Plane:
 
 
 def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
-    """What hangs on a picture besides its samples, as FFmpeg's structures."""
+    """The data attached to a picture, as FFmpeg's structures."""
     # `picture.side_data` would tie picture and container into a cycle, and keep the pixels until Python collects
     # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
     try:
@@ -133,7 +133,7 @@ class PictureWriter:
         picture.pts = frame.pts
         picture.time_base = frame.time_base
         picture.duration = frame.duration
-        picture.pict_type = 0  # none asked for: the encoder decides
+        picture.pict_type = 0  # the encoder decides
         _set_color(picture, frame.color)
         return picture
 
@@ -199,9 +199,9 @@ def _worth_keeping(source: av.VideoFrame, frame: Frame) -> bool:
 
 
 class _Twin:
-    """Copies PyAV pictures together with side data and field order, which PyAV lets nobody set.
+    """Copies PyAV pictures together with side data and field order, which PyAV cannot set.
 
-    A filter graph hands out a second reference to a picture with everything that hangs on it;
+    A filter graph hands out a second reference to a picture with everything attached to it;
     `make_writable` then gives that reference pixels of its own.
     """
 

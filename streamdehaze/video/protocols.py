@@ -19,7 +19,7 @@ class Source(Protocol):
 
     @property
     def info(self) -> VideoInfo:
-        """What is known before the first frame."""
+        """The facts known before the first frame."""
         ...
 
     def __iter__(self) -> Iterator[Frame]:
@@ -59,7 +59,7 @@ class Sink(Protocol):
         ...
 
     def abort(self) -> None:
-        """Give the output up and leave nothing under its final name; may be called after a failed `close`."""
+        """Discard the output and leave nothing under its final name; may be called after a failed `close`."""
         ...
 
 
@@ -78,7 +78,7 @@ class SegmentSink(Sink, Protocol):
         ...
 
     def take_up(self, settings: Mapping[str, Any]) -> Cut | None:
-        """Begin, or go on with earlier work of the same `settings`: the cut behind which the next frame is wanted."""
+        """Begin, or continue earlier work of the same `settings`: the cut after which the next frame is wanted."""
         ...
 
     def cut(self, cut: Cut) -> None:

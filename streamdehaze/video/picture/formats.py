@@ -1,4 +1,4 @@
-"""The picture formats we write: what each one holds, and the encoder behind it."""
+"""The picture formats we write: what each one holds, and its encoder."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class PictureSource(Reader):
         yield Frame((plane,), width, height, pixel_format, pts=0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._image.close()
 
     def _check(self) -> tuple[Chunk, ...]:
@@ -214,7 +214,7 @@ def _pixel_bound(pillow: Any) -> Iterator[None]:
 
 
 def _codec(image: Any) -> str:
-    name = "JPEG" if image.format == "MPO" else image.format  # a JPEG with further pictures behind the first
+    name = "JPEG" if image.format == "MPO" else image.format  # a JPEG with further pictures after the first
     return next(entry.codec for entry in FORMATS if entry.name.upper() == name)
 
 

@@ -1,4 +1,4 @@
-"""One attempt at a camera: opened, read and decoded by a thread that may be left to its fate."""
+"""One connection to a camera: opened, read and decoded in a thread that can be abandoned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presentation times of decoded pictures: the stream's own, or the nearest to them where it has none."""
+"""Presentation times of decoded pictures: the stream's own, or estimates where it has none."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import av
 log = logging.getLogger("streamdehaze")
 
 _PATIENCE = 64
-"""Pictures without a time that wait for the first one with a time, from which theirs are counted back."""
+"""Pictures without a time that may wait for the first one with a time, from which theirs are counted back."""
 
 
 class Clock:
     """Gives every picture of a stream an integer time in its ticks."""
 
     def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
-        """A clock of `time_base` seconds a tick; `rate` pictures a second where they have no times."""
+        """A clock of `time_base` seconds per tick; pictures without times are spaced by `rate` per second."""
         self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
         self._name = name
         self._expected: deque[int] = deque()
         self._untimed: list[av.VideoFrame] = []
         self._next: int | None = None
-        self._said = False
+        self._warned = False
 
     def expect(self, decoding_time: int) -> None:
-        """Note a packet's time in a container that keeps no other: the n-th picture shown has the n-th of them."""
+        """Note a packet's time in a container without others: the n-th picture shown has the n-th of them."""
         self._expected.append(decoding_time)
 
     def skip(self) -> None:
-        """Forget the time of a picture that could not be decoded: the next one in turn, for all before it are out."""
+        """Forget the time of a picture that could not be decoded: the next in turn, as all before it are out."""
         if self._expected:
             self._expected.popleft()
 
@@ -65,8 +65,8 @@ class Clock:
         if pts is None:
             assert self._next is not None
             pts = self._next
-            if not self._said:
+            if not self._warned:
                 log.warning("%s: pictures without time stamps are spaced by the average rate", self._name)
-                self._said = True
+                self._warned = True
         self._next = pts + (self._step if spaced else picture.duration or self._step)
         return pts

@@ -1,4 +1,4 @@
-"""Whole pictures from interlaced ones, with FFmpeg's bwdif filter."""
+"""Progressive pictures from interlaced ones, with FFmpeg's bwdif filter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def finish(self) -> Iterator[tuple[av.VideoFrame, int]]:
-        """All that is left."""
+        """What is left."""
         if self._graph is not None:
             self._graph.push(None)
             yield from self._ready()

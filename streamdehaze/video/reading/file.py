@@ -1,4 +1,4 @@
-"""Frames of a video file, and on the side the packets of everything else that is in it."""
+"""Frames of a video file, and the packets of everything else in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from streamdehaze.video.writing.codecs import NO_PRESENTATION_TIMES
 log = logging.getLogger("streamdehaze")
 
 _READ_RETRIES = 16
-"""Damaged places in a row that reading skips before it takes them for the end."""
+"""Unreadable places in a row after which reading stops as at the end of the file."""
 
 
 class FileSource(Reader):
@@ -98,7 +98,7 @@ class FileSource(Reader):
             self._media.close()
             raise
         self._decoder = Decoder(self.video, strict=on_damage != "keep")
-        self.others = [stream for stream in self.container.streams if self._travels_beside(stream)]
+        self.others = [stream for stream in self.container.streams if self._is_copied(stream)]
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
         self._time_base = time_base
@@ -131,7 +131,7 @@ class FileSource(Reader):
         return FileSource(self.path, **self.options, at=at, stop=self._stop)
 
     def collect(self, streams: list[Stream]) -> None:
-        """Keep the packets of `streams` in `packets` from now on; only what somebody copies is kept in memory."""
+        """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
         self._collected = frozenset(stream.index for stream in streams)
 
     def cover(self, stream: Stream) -> bytes:
@@ -177,7 +177,7 @@ class FileSource(Reader):
         self._conclude(decoded, yielded)
 
     def read_beside(self) -> Iterator[Fraction]:
-        """Read the file once without decoding it, for the packets of collected streams; how far, in seconds.
+        """Read the file once without decoding it, for the packets of collected streams; yields how far, in seconds.
 
         The instants are decoding times on the clock of the result.
         """
@@ -202,12 +202,12 @@ class FileSource(Reader):
         """Close the file; packets and frames already handed out stay valid."""
         self._media.close()
 
-    def _travels_beside(self, stream: Stream) -> bool:
-        """Whether a stream is one to copy: not the main video, nor what FFmpeg made chapters or metadata of."""
+    def _is_copied(self, stream: Stream) -> bool:
+        """Whether a stream can be copied: not the main video, nor one FFmpeg turned into chapters or metadata."""
         if stream.index == self.video.index:
             return False
         if stream.type == "data" and "timecode" in stream.metadata and "timecode" in self.video.metadata:
-            return False  # a QuickTime time code track, which the writer makes from the metadata again
+            return False  # a QuickTime time code track, which the muxer makes again from the metadata
         return stream.discard != Discard.all or stream.type == "attachment"
 
     def _describe(self) -> VideoInfo:
@@ -322,7 +322,7 @@ class FileSource(Reader):
         if decoded == 0 and not self.window.trims:
             hint = ""
             if self.path is None and "mov" in self.container.format.name:
-                hint = "; its index lies at its end, where a pipe cannot go: name the file instead"
+                hint = "; its index is at its end, which a pipe cannot seek to; give the file name instead"
             raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded{hint}")
         if yielded == 0:
             raise SourceError(f"'{self.name}' has no frames between --start and --end")
@@ -330,7 +330,7 @@ class FileSource(Reader):
             done = "skipped" if self._on_damage == "skip" else "skipped or concealed"
             log.warning("%s: %d damaged places were %s", self.name, self.damaged, done)
         if not self.window.trims and self._ends_early():
-            log.warning("%s ends early: the file is cut off; all that is there was read", self.name)
+            log.warning("%s ends early: the file is cut off; everything in it was read", self.name)
 
     def _ends_early(self) -> bool:
         if "mov" in self.container.format.name and self.video.frames and self._at is None:  # it lists every packet

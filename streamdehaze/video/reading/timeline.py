@@ -5,24 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 
 TICK = Fraction(1, 90000)
-"""Of all live time stamps, seconds: the clock of RTP and MPEG-TS video."""
+"""Seconds per tick of all live time stamps: the clock of RTP and MPEG-TS video."""
 
 _PER_SECOND = 90000
 _SHORTEST = _PER_SECOND // 1000
-"""Between two frames: a millisecond, for that is all that some containers count in."""
+"""Between two frames: a millisecond, the finest that some containers store."""
 _WRAPS = (1 << 32, 1 << 33)
-"""Ticks after which RTP's and MPEG-TS's clocks begin again."""
+"""Ticks after which RTP's and MPEG-TS's clocks wrap around."""
 _PATIENCE_SECONDS = 3.0
-"""The camera's clock may run so far from the arrival clock (bursts, congestion) before it is corrected."""
+"""How far the camera's clock may run from the arrival clock (bursts, congestion) before it is corrected."""
 _CORRECTIONS = 3
-"""After so many in one connection the arrival clock is used for the rest of it."""
+"""After this many in one connection the arrival clock is used for the rest of it."""
 
 
 class Timeline:
     """Maps a camera's time stamps to one growing clock: its own steps where sane, the arrival clock otherwise.
 
-    The clock starts at 0 with the first frame. After a reconnect it goes on where the arrival clock stands, so that
-    an hour's outage is an hour in the output, too.
+    The clock starts at 0 with the first frame. After a reconnect it continues where the arrival clock stands, so that
+    an hour's outage is an hour in the output as well.
 
     Args:
         follow_arrival: False for files, whose time stamps are right however fast they are read.
@@ -38,19 +38,19 @@ class Timeline:
         self._step = _PER_SECOND // 25
         self._corrections = 0
         self.corrected = 0
-        """Times the camera's clock was not believed."""
+        """How often the camera's clock was overruled."""
 
     def reconnect(self) -> None:
-        """The next time stamp comes from a new connection, or from the beginning of the file again."""
+        """The next time stamp comes from a new connection, or from a file that starts over."""
         self._offset = self._last_source = None
         self._corrections = 0
 
     def place(self, pts: int | None, time_base: Fraction, arrival: float) -> int:
-        """The time of a frame in `TICK`s: later than the frame's before.
+        """The time of a frame in `TICK`s: later than that of the frame before.
 
         Args:
-            pts: the source's own time stamp, None if it gave none.
-            time_base: seconds a tick of it.
+            pts: the source's own time stamp; None without one.
+            time_base: seconds per tick of it.
             arrival: seconds on a clock that never jumps.
         """
         if self._start is None:
@@ -81,7 +81,7 @@ class Timeline:
 
     def _by_source(self, source: int, arrival: float) -> int:
         if self._offset is None:
-            # One frame after the last: a file that begins again, and pictures that came at once with one without time.
+            # One frame after the last: a file that starts over, or frames that came together with one without a time.
             after = 0 if self._last is None else self._last + self._step
             self._offset = (max(after, self._by_arrival(arrival)) if self._follow else after) - source
         if not self._follow:
@@ -99,7 +99,7 @@ class Timeline:
         return placed
 
     def _unwrapped(self, source: int) -> int:
-        """`source` with the camera's clock carried on where it began again at 0 (also for what is a little late)."""
+        """`source` with the camera's clock carried on where it wrapped around (also for what is a little late)."""
         if self._last_source is None or self._offset is None or self._last is None:
             return source
         near = self._last - self._offset  # the last frame's time on the unwrapped source clock

@@ -39,7 +39,7 @@ class Window:
 
     @property
     def trims(self) -> bool:
-        """Whether anything is cut off at all."""
+        """Whether anything is cut off."""
         return self.start is not None or self.end is not None
 
     def before(self, ticks: int, time_base: Fraction) -> bool:
@@ -51,7 +51,7 @@ class Window:
         return self.end is not None and ticks * time_base >= self.end
 
     def cut(self, ticks: int, duration: int, time_base: Fraction) -> tuple[int, int]:
-        """Beginning and duration of what of a span lies in the window; unchanged if nothing does."""
+        """Beginning and duration of the part of a span inside the window; unchanged if none is."""
         first, last = ticks, ticks + duration
         if self.start is not None and self.before(ticks, time_base):
             first = math.ceil(self.start / time_base)
