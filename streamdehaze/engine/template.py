@@ -3,7 +3,8 @@
 The graph with free dimensions is the same for every width and checkpoint but for its weights, whose names are those of
 the network. Six are in `graphs/`: with and without the convolution that network deconvolution folds into, with the
 deformable convolution as DeformConv, as GridSample and Conv, and as the plain convolution it is as long as no offsets
-have been learnt. After a change of the network, `python -m streamdehaze.engine.template` writes them again (extras `onnx` and `tensorrt` or `train`).
+have been learnt. After a change of the network, `python -m streamdehaze.engine.template` writes them again (extras
+`onnx` and `tensorrt` or `train`).
 """
 
 from __future__ import annotations
