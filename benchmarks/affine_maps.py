@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from streamdehaze.dehaze import affine
+from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.frame import Frame, PixelFormat
 
 WIDTH, HEIGHT, NETWORK_SIZE, ROUNDS = 1920, 1080, 256, 60
@@ -30,11 +31,10 @@ def main() -> None:
     layout = PixelFormat.parse("yuv420p")
     sizes = [layout.plane_size(index, WIDTH, HEIGHT) for index in range(3)]
     frame = Frame(tuple(rng.integers(16, 236, (h, w), np.uint8) for w, h in sizes), WIDTH, HEIGHT, layout)
-    color = frame.color.resolved(layout, HEIGHT)
-    shape = affine.network_shape(WIDTH, HEIGHT, NETWORK_SIZE)
-    small = affine.shrink_components(frame, shape)
-    rgb = affine.to_rgb(small, layout, color)
-    maps = affine.fit(small, affine.from_rgb(rgb, layout, color), layout.family)
+    frame_format = FrameFormat.of(frame, NETWORK_SIZE)
+    small = affine.shrink_components(frame, frame_format)
+    rgb = affine.to_rgb(small, frame_format)
+    maps = affine.fit(small, affine.from_rgb(rgb, frame_format), layout.family)
 
     picture = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
     for target, plane in zip(picture.planes, frame.planes, strict=True):
@@ -42,9 +42,9 @@ def main() -> None:
     as_rgb = picture.reformat(format="rgb24")
 
     works: dict[str, Callable[[], object]] = {
-        "prepare (shrink, to RGB)": lambda: affine.to_rgb(affine.shrink_components(frame, shape), layout, color),
-        "fit (to YUV, three maps)": lambda: affine.fit(small, affine.from_rgb(rgb, layout, color), layout.family),
-        "apply (three planes)": lambda: affine.apply(frame, maps),
+        "prepare (shrink, to RGB)": lambda: affine.to_rgb(affine.shrink_components(frame, frame_format), frame_format),
+        "fit (to YUV, three maps)": lambda: affine.fit(small, affine.from_rgb(rgb, frame_format), layout.family),
+        "apply (three planes)": lambda: affine.apply(frame, frame_format, maps),
         "swscale yuv420p → rgb24": lambda: picture.reformat(format="rgb24"),
         "swscale rgb24 → yuv420p": lambda: as_rgb.reformat(format="yuv420p"),
     }

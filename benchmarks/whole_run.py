@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 
 from streamdehaze import Dehazer, open_sink, open_source
-from streamdehaze.dehaze import affine
 from streamdehaze.frame import Frame
 
 LOOP_FRAMES = 3
@@ -51,22 +50,20 @@ def parts(video: str, folder: Path, engine: str) -> dict[str, float]:
         count = sum(1 for _ in source)
     seconds["decode"] = time.process_time() - begun
 
-    color = first.color.resolved(first.pixel_format, first.height)
-    shape = affine.network_shape(first.width, first.height, 256)
-    small = affine.shrink_components(first, shape)
-    rgb = affine.to_rgb(small, first.pixel_format, color)
-    batch = np.stack([rgb] * 4)
+    stream = dehazer.stream()
+    picture = stream.look(first).picture
+    assert picture is not None
+    batch = np.stack([picture] * 4)
     begun = time.process_time()
     for _ in range(count // 4):
         dehazer.engine.infer(batch)
     seconds["network"] = (time.process_time() - begun) * count / (count // 4 * 4)
 
-    clear = affine.from_rgb(dehazer.engine.infer(batch)[0], first.pixel_format, color)
+    clear = dehazer.engine.infer(batch)[0]
     begun = time.process_time()
     result: Frame = first
     for _ in range(count):
-        affine.to_rgb(affine.shrink_components(first, shape), first.pixel_format, color)
-        result = affine.apply(first, affine.fit(small, clear, first.pixel_format.family))
+        (result,) = stream.answer(stream.look(first), clear)
     seconds["prepare, fit, apply"] = time.process_time() - begun
     assert result.width == first.width
 

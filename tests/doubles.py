@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -59,6 +61,24 @@ class EngineDouble:
 def quick_dehazer(seconds: float = 0.0) -> Dehazer:
     """A dehazer whose network halves, and takes `seconds` for a picture."""
     return Dehazer(engine=EngineDouble(seconds=seconds))
+
+
+def unveiled(picture: FloatArray, nerves: float) -> FloatArray:
+    """A constant veil removed, with an error that is a little different for each picture."""
+    rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
+    coarse = rng.normal(0, nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, nerves / 3))
+    error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture * (0.5 + 0.6 * picture) + error, 0, 1)
+
+
+def engine_of(clear: Callable[[FloatArray], FloatArray]) -> EngineDouble:
+    """A "network" that is a function of one picture."""
+    return EngineDouble(lambda hazy: np.stack([clear(picture) for picture in hazy]))
+
+
+def nervous_engine(nerves: float = 0.03) -> EngineDouble:
+    """A "network" that errs a little differently with each picture it sees."""
+    return engine_of(lambda picture: unveiled(picture, nerves))
 
 
 class CountingSource:

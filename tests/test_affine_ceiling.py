@@ -14,6 +14,7 @@ from doubles import EngineDouble, psnr
 from shared import shared
 from streamdehaze import Dehazer
 from streamdehaze.dehaze import affine
+from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.frame import Frame, PixelFormat
 
 Picture = npt.NDArray[np.uint8]
@@ -48,9 +49,8 @@ def from_yuv420p(frame: Frame) -> Picture:
 
 
 def dehaze_with_truth(hazy: Frame, clear: Frame) -> Frame:
-    shape = affine.network_shape(hazy.width, hazy.height, 256)
-    color = clear.color.resolved(clear.pixel_format, clear.height)
-    truth = affine.to_rgb(affine.shrink_components(clear, shape), clear.pixel_format, color)[None]
+    frame_format = FrameFormat.of(clear, 256)
+    truth = affine.to_rgb(affine.shrink_components(clear, frame_format), frame_format)[None]
     return Dehazer(engine=EngineDouble(lambda small: truth)).process([hazy])[0]
 
 

@@ -42,7 +42,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.video.clip import ClipWriter
 
 PARTS = [
-    "decode", "encode", "shrink", "fit", "apply", "steady", "engine", "frame", "pipeline", "steady pipeline",
+    "decode", "encode", "shrink", "fit", "apply", "steady maps", "engine", "frame", "pipeline", "steady pipeline",
     "steady pipeline, every 3",
 ]  # fmt: skip
 

@@ -157,3 +157,11 @@ def test_a_black_and_white_film_stays_so(exact: bool) -> None:
     assert float(np.abs(clear.planes[0].astype(float) - y).mean()) > 10
     assert all(np.abs(plane.astype(int) - 128).max() <= 1 for plane in clear.planes[1:])
     assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour the network gives them"
+
+
+@pytest.mark.parametrize(("spread", "stays_grey"), [(1, True), (4, False)])
+def test_only_what_rounding_leaves_counts_as_colourless(spread: int, stays_grey: bool) -> None:
+    image = np.repeat(np.random.default_rng(2).integers(40, 200, (64, 64, 1), dtype=np.uint8), 3, axis=2)
+    image[..., 2] += spread
+    clear = Dehazer(engine=EngineDouble(redder))(image).astype(int)
+    assert (np.ptp(clear, axis=2).mean() < 4) == stays_grey

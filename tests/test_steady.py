@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from doubles import EngineDouble, psnr
+from doubles import EngineDouble, engine_of, nervous_engine, psnr, unveiled
 from streamdehaze import Dehazer
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
@@ -25,24 +23,6 @@ from streamdehaze.scene import Fog, StreetScene
 Bytes = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 256, 144
 FOG = Fog(visibility_metres=70)
-
-
-def unveiled(picture: FloatArray, nerves: float) -> FloatArray:
-    """A constant veil removed, with an error that is a little different for each picture."""
-    rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
-    coarse = rng.normal(0, nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, nerves / 3))
-    error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture * (0.5 + 0.6 * picture) + error, 0, 1)
-
-
-def engine_of(clear: Callable[[FloatArray], FloatArray]) -> EngineDouble:
-    """A "network" that is a function of one picture."""
-    return EngineDouble(lambda hazy: np.stack([clear(picture) for picture in hazy]))
-
-
-def nervous_engine(nerves: float = 0.03) -> EngineDouble:
-    """A "network" that errs a little differently with each picture it sees."""
-    return engine_of(lambda picture: unveiled(picture, nerves))
 
 
 def street(seed: int) -> FloatArray:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from streamdehaze.bench.report import BenchReport, Row
 from streamdehaze.bench.timing import Timing, measure
 from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.bench.watch import watch
-from streamdehaze.dehaze import Dehazer, affine
-from streamdehaze.dehaze.lookahead import Held, LookAhead
-from streamdehaze.dehaze.temporal import Every, TemporalFilter
+from streamdehaze.dehaze import Dehazer, Stream
+from streamdehaze.dehaze.format import network_shape
+from streamdehaze.dehaze.stream import apply
+from streamdehaze.dehaze.temporal import Every
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.errors import EngineError
@@ -51,7 +53,7 @@ class Plan:
     checkpoints: Sequence[str] = ("aecrnet-s",)
     engines: Sequence[str] = ("auto",)
     every: Sequence[Every] = ()
-    """For each, a steady pipeline too whose network sees so many frames fewer."""
+    """For each, also a steady pipeline whose network runs on every k-th frame."""
     limit_seconds: float = 10.0
     """For each row, unless it settles earlier."""
     frames: int = 100
@@ -172,44 +174,44 @@ class _Application:
 
     def rows(self) -> list[Row]:
         frame = self._clip.frames[0]
-        shape = affine.network_shape(frame.width, frame.height, self._network_size)
-        layout, color = frame.pixel_format, frame.color.resolved(frame.pixel_format, frame.height)
-        small = affine.shrink_components(frame, shape)
+        single = Stream(network_size=self._network_size)
+        look = single.look(frame)
+        assert look.picture is not None
         # A plausible clear picture: what the maps hold does not change what fitting and applying them costs.
-        clear = affine.from_rgb(np.clip(affine.to_rgb(small, layout, color) * 1.3 - 0.2, 0, 1), layout, color)
-        maps = affine.fit(small, clear, layout.family)
+        clear = np.clip(look.picture * 1.3 - 0.2, 0, 1)
+        (solution,) = single.solve(look, clear)
+        steady = Stream(network_size=self._network_size, steady="low", look_ahead=True)
+        film = self._film()
 
         def shrink() -> int:
-            affine.to_rgb(affine.shrink_components(frame, shape), layout, color)
+            single.look(frame)
             return 1
 
         def fit() -> int:
-            affine.fit(small, affine.from_rgb(clear, layout, color), layout.family)
+            single.solve(look, clear)
             return 1
 
-        def apply() -> int:
-            affine.apply(frame, maps)
+        def apply_maps() -> int:
+            apply(solution)
             return 1
 
-        smoothing = TemporalFilter("low", ahead=True)
-        look_ahead = LookAhead()
-        pictures = [affine.shrink_components(each, shape) for each in self._clip.frames]
-        seen = [affine.to_rgb(picture, layout, color) for picture in pictures]
-
-        def steady() -> int:
-            for each, picture, rgb in zip(self._clip.frames, pictures, seen, strict=True):
-                sight = smoothing.look(rgb)
-                look_ahead.add(Held(each, picture, sight, smoothing.follow(sight, picture, maps)))
-                for held in look_ahead.take():
-                    smoothing.level(held.estimate, held.components, layout.family)
-            return len(seen)
+        def steady_maps() -> int:
+            for each in itertools.islice(film, _FRAMES_IN_MEMORY):
+                steady.solve(steady.look(each), clear)
+            return _FRAMES_IN_MEMORY
 
         rows = []
-        for work in (shrink, fit, apply, steady):
-            self._told(f"{self._clip.size}, network size {self._network_size}: {work.__name__}")
+        for part, work in (("shrink", shrink), ("fit", fit), ("apply", apply_maps), ("steady maps", steady_maps)):
+            self._told(f"{self._clip.size}, network size {self._network_size}: {part}")
             timing = measure(work, limit_seconds=self._plan.limit_seconds)
-            rows.append(Row(work.__name__, self._clip.size, self._network_size, None, None, None, timing))
+            rows.append(Row(part, self._clip.size, self._network_size, None, None, None, timing))
         return rows
+
+    def _film(self) -> Iterator[Frame]:
+        """The frames in memory, forwards and backwards without end, as one video without a cut."""
+        frames = self._clip.frames
+        for index, frame in enumerate(itertools.cycle([*frames, *frames[-2:0:-1]])):
+            yield replace(frame, pts=index, time_base=Fraction(1, 25))
 
 
 class _Case:
@@ -224,7 +226,7 @@ class _Case:
 
     def rows(self) -> tuple[list[Row], Statistics]:
         frame = self._clip.frames[0]
-        shape = affine.network_shape(frame.width, frame.height, self._network_size)
+        shape = network_shape(frame.width, frame.height, self._network_size)
         hazy = hazy_pictures(self._batch, *shape)
         self._engine.infer(hazy)
         self.engine_name = self._engine.name  # one that was built for this first batch has its name now

@@ -19,8 +19,9 @@ class Row:
     part: str
     """"decode", "shrink", "engine", "fit", "apply", "encode" alone; "frame" (host to host) or "pipeline" together.
 
-    "steady" is smoothing over time alone; "steady pipeline" one with it, as `run` is unless told otherwise, the network
-    on every frame or with ", every 3" on every third.
+    "steady maps" is shrinking, looking for motion, fitting and smoothing with look-ahead: all that `run` does by
+    default but the network and applying the maps. "steady pipeline" is one with it, the network on every frame or
+    with ", every 3" on every third.
     """
     size: str
     """Of the video, "1280×720"."""

@@ -21,8 +21,8 @@ log = logging.getLogger("streamdehaze.live")
 _STOP_SECONDS = 4.0
 _SHARED = ("checkpoint", "engine", "network_size", "batch_size", "adapt")
 _PER_CAMERA = (
-    "username", "password_env", "password_file", "transport", "strength", "steady", "latency_budget", "max_fps",
-    "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
+    "username", "password_env", "password_file", "transport", "strength", "steady", "exact", "latency_budget",
+    "max_fps", "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def seconds(text: str) -> float:
 @click.option(
     "--latency-budget", type=seconds, metavar="TIME", help="Older frames give way to newer.  [default: 200ms]"
 )
-@click.option("--adapt/--no-adapt", default=None, help="Give up quality before frames.  [default: adapt]")
+@click.option("--adapt/--no-adapt", default=None, help="Reduce quality before dropping frames.  [default: adapt]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files as fast as they were filmed.")
 @click.option("--loop", is_flag=True, default=None, help="Begin files again when they end.")
 @click.option("--transport", type=click.Choice(["tcp", "udp", "http"]), help="How RTSP comes.  [default: tcp]")
@@ -57,9 +57,14 @@ def seconds(text: str) -> float:
 @click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
 @click.option("--strength", type=click.FloatRange(0, 1), help="0 (unchanged) to 1.  [default: 1]")
-@click.option("--steady", type=click.Choice(["off", "low", "high"]), help="Smooth flicker over time.  [default: low]")
-@click.option("--max-fps", type=float, help="Frames a second a camera gets worked on.")
-@click.option("--stall-seconds", type=float, help="Reconnect after so long without a frame.  [default: 5]")
+@click.option(
+    "--steady",
+    type=click.Choice(["off", "low", "high"]),
+    help="Smooth dehazing over time to reduce flicker.  [default: low]",
+)
+@click.option("--exact", is_flag=True, default=None, help="Run the network on whole frames: slow.")
+@click.option("--max-fps", type=float, help="Process at most this many frames per second per camera.")
+@click.option("--stall-seconds", type=float, help="Reconnect after this many seconds without a frame.  [default: 5]")
 @click.option("--checkpoint", help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]")
 @click.option("--engine", help="auto, torch, openvino or tensorrt.  [default: auto]")
 @click.option("--network-size", type=int, help="Long side the network sees, pixels.  [default: 256]")

@@ -1,5 +1,6 @@
 """Hazy frames into clear ones: solve haze at a small size, apply it to the native planes at full size."""
 
-from streamdehaze.dehaze.dehazer import DEFAULT_NETWORK_SIZE, Dehazer
+from streamdehaze.dehaze.dehazer import Dehazer
+from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Stream
 
-__all__ = ["DEFAULT_NETWORK_SIZE", "Dehazer"]
+__all__ = ["DEFAULT_NETWORK_SIZE", "Dehazer", "Stream"]

@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.kernels import apply_affine, shrink
-from streamdehaze.frame import ColorSpec, Family, FloatArray, Frame, PixelFormat, Plane
+from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
 RADIUS, EPSILON = 1, 1e-4
 """Fine fit: half the window's side in pixels of the small picture, and the variance below which it counts as flat."""
@@ -35,25 +36,19 @@ class AffineMaps:
     """(components, rows, columns), in units of full scale."""
 
 
-def network_shape(width: int, height: int, network_size: int) -> tuple[int, int]:
-    """(rows, columns) of the small picture: long side `network_size` or the frame's own, both multiples of 4, ≥ 8."""
-    scale = min(1.0, network_size / max(width, height))
-    rows, columns = (max(8, round(side * scale / 4) * 4) for side in (height, width))
-    return rows, columns
-
-
-def shrink_components(frame: Frame, shape: tuple[int, int]) -> FloatArray:
-    """The colour components at `shape` by area averaging, (components, rows, columns) in [0, 1] of full scale."""
-    layout = frame.pixel_format
-    small = np.empty((len(layout.components), *shape), np.float32)
+def shrink_components(frame: Frame, frame_format: FrameFormat) -> FloatArray:
+    """The colour components by area averaging, (components, rows, columns) of the small picture, in [0, 1]."""
+    pixel_format, shape = frame_format.pixel_format, frame_format.shape
+    small = np.empty((len(pixel_format.components), *shape), np.float32)
     planes = [_native(plane) for plane in frame.planes]
-    for index, component in enumerate(layout.components):
-        width, height = layout.component_size(index, frame.width, frame.height)
+    for index, (component, (width, height)) in enumerate(
+        zip(pixel_format.components, frame_format.component_sizes, strict=True)
+    ):
         # A frame no larger than the network's size in one direction is first shrunk in the other, then enlarged.
         target = np.empty((min(height, shape[0]), min(width, shape[1])), np.float32)
         shrink(
-            planes[component.plane], component.offset, component.step, layout.shift, width, height,
-            1.0 / layout.max_value, target,
+            planes[component.plane], component.offset, component.step, pixel_format.shift, width, height,
+            1.0 / pixel_format.max_value, target,
         )  # fmt: skip
         if target.shape != shape:
             small[index] = cv2.resize(target, shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -62,16 +57,16 @@ def shrink_components(frame: Frame, shape: tuple[int, int]) -> FloatArray:
     return small
 
 
-def to_rgb(components: FloatArray, layout: PixelFormat, color: ColorSpec) -> FloatArray:
-    """Components (n, H, W) of a frame with *resolved* `color` → RGB (3, H, W), clipped to [0, 1]."""
-    matrix, offset = color.rgb_from_planes(layout)
+def to_rgb(components: FloatArray, frame_format: FrameFormat) -> FloatArray:
+    """Components (n, H, W) of a frame → RGB (3, H, W), clipped to [0, 1]."""
+    matrix, offset = frame_format.rgb_from_planes
     rgb = np.tensordot(matrix, components, axes=1) + offset[:, None, None]
     return np.clip(rgb, 0, 1, out=rgb)
 
 
-def from_rgb(rgb: FloatArray, layout: PixelFormat, color: ColorSpec) -> FloatArray:
+def from_rgb(rgb: FloatArray, frame_format: FrameFormat) -> FloatArray:
     """RGB (3, H, W) → the frame's own components (n, H, W): the inverse of `to_rgb`."""
-    matrix, offset = color.planes_from_rgb(layout)
+    matrix, offset = frame_format.planes_from_rgb
     components: FloatArray = np.tensordot(matrix, rgb, axes=1) + offset[:, None, None]
     return components
 
@@ -124,22 +119,23 @@ def _fit_windows(
     return mean(a), mean(mean(J) - a * mean(I))
 
 
-def apply(frame: Frame, maps: AffineMaps, strength: float = 1.0) -> Frame:
+def apply(frame: Frame, frame_format: FrameFormat, maps: AffineMaps, strength: float = 1.0) -> Frame:
     """The frame with ``maps`` applied to its native planes, blended by `strength` (0 returns it unchanged)."""
     if strength == 0:
         return frame
-    layout = frame.pixel_format
+    pixel_format = frame_format.pixel_format
     sources = [_native(plane) for plane in frame.planes]
     targets = empty_planes(frame, sources)
     gain = 1 + strength * (maps.gain - 1)
-    bias = strength * maps.offset * layout.max_value
-    for index, component in enumerate(layout.components):
-        width, height = layout.component_size(index, frame.width, frame.height)
+    bias = strength * maps.offset * pixel_format.max_value
+    for index, (component, (width, height)) in enumerate(
+        zip(pixel_format.components, frame_format.component_sizes, strict=True)
+    ):
         apply_affine(
-            sources[component.plane], component.offset, component.step, layout.shift, width, height,
-            gain[index], bias[index], layout.max_value, targets[component.plane],
+            sources[component.plane], component.offset, component.step, pixel_format.shift, width, height,
+            gain[index], bias[index], pixel_format.max_value, targets[component.plane],
         )  # fmt: skip
-    return frame.with_planes(tuple(plane.astype(layout.dtype, copy=False) for plane in targets))
+    return frame.with_planes(tuple(plane.astype(pixel_format.dtype, copy=False) for plane in targets))
 
 
 def empty_planes(frame: Frame, native: list[Plane]) -> list[Plane]:

@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.dehaze import affine, exact
-from streamdehaze.dehaze.inference import infer
-from streamdehaze.dehaze.lookahead import Held, LookAhead
-from streamdehaze.dehaze.temporal import Every, Sight, StateDict, Steady, TemporalFilter
+from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
+from streamdehaze.dehaze.temporal import Every, StateDict, Steady
 from streamdehaze.engine import Engine, open_engine
-from streamdehaze.errors import ConfigError
-from streamdehaze.frame import ColorSpec, FloatArray, Frame
+from streamdehaze.errors import EngineError
+from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-DEFAULT_NETWORK_SIZE = 256
+    from typing_extensions import Unpack
+
+_COLOURLESS = 2 / 255
+"""Largest difference between the channels of a picture without colour: what a codec's rounding leaves."""
 
 
 class Dehazer:
-    """Makes hazy pictures clear.
+    """Makes hazy pictures clear: an engine, and one `Stream` of its own.
 
     The network sees a small copy of each frame; what it did there is fitted as a local affine map and applied to the
-    frame's own planes at full size and depth. With `exact`, the network runs on the whole frame instead.
+    frame's own planes at full size and depth. With `exact`, the network runs on the whole frame instead. `process` and
+    calls with an array take one video; `process_many` takes the frames of many, each in a `Stream` of its own.
 
     Args:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed); may be set at any time.
-        network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
-        exact: run the network on the whole frame.
-        steady: "low" or "high" smooths the maps over time, against flicker; frames then belong to one video and come
-            in order, and `reset` begins another one. "off": each frame stands for itself.
-        every: the network sees every so-manieth frame, and the maps are carried along the motion between; "auto": as
-            often as what changes asks for.
-        look_ahead: frames are held back (up to 48, or 96 MiB of them), so that their maps come from the frames after
-            them too: steadier while the camera moves, and interpolated where `every` leaves out the network. What
-            `process` returns is then behind what it is given; `flush` returns the rest.
+        strength, network_size, exact, steady, every, look_ahead: see `Stream`. With `look_ahead`, `process` returns
+            frames later than it takes them; `flush` returns the rest.
 
     Raises:
-        ConfigError: if `strength`, `network_size` or `every` is out of range, or `exact` is to be steady.
+        ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
         CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
 
     Example:
@@ -66,35 +61,44 @@ class Dehazer:
         every: Every = 1,
         look_ahead: bool = False,
     ) -> None:
-        if network_size < 16 or network_size % 4:
-            raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {network_size}")
-        if every != "auto" and every < 1:
-            raise ConfigError(f"every must be 'auto' or at least 1, not {every}")
-        if exact and (steady != "off" or every != 1):
-            raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
-        self._temporal = TemporalFilter(steady, ahead=look_ahead)
-        self._look_ahead = LookAhead() if look_ahead and (steady != "off" or every != 1) else None
-        self._steady: Steady = steady
-        self._every: Every = every
-        self.strength = strength
-        self._network_size = network_size
-        self._exact = exact
+        self._stream = Stream(
+            strength=strength,
+            network_size=network_size,
+            exact=exact,
+            steady=steady,
+            every=every,
+            look_ahead=look_ahead,
+        )
+        self.network_seconds = 0.0
+        """Time spent in the engine so far."""
         self.checkpoint = os.fspath(checkpoint)
-        self._asked = engine if isinstance(engine, str) else None
+        self._engine_name = engine if isinstance(engine, str) else None
         self.engine: Engine = (
             engine if not isinstance(engine, str) else open_engine(checkpoint, engine, wait=engine_wait)
         )
 
     @property
     def strength(self) -> float:
-        """Share of the haze that is removed, 0 to 1."""
-        return self._strength
+        """Share of the haze that is removed, 0 to 1; may be set at any time."""
+        return self._stream.strength
 
     @strength.setter
     def strength(self, value: float) -> None:
-        if not 0 <= value <= 1:
-            raise ConfigError(f"strength must lie between 0 and 1, not {value}")
-        self._strength = float(value)
+        before, self._stream.strength = self._stream.strength, float(value)
+        try:
+            self._stream.check()
+        except Exception:
+            self._stream.strength = before
+            raise
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what becomes of a frame, as plain values; two dehazers with the same give the same."""
+        return {
+            "checkpoint": checkpoint_hash(find_checkpoint(self.checkpoint)) if self._engine_name is not None else "",
+            "engine": self._engine_name or self.engine.name,
+            **self._stream.settings,
+        }
 
     def __call__(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A clear picture of the same shape and dtype for a hazy one.
@@ -109,114 +113,56 @@ class Dehazer:
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
         """Clear frames for hazy ones, in order; frames of one shape share a run of the network."""
-        if self._strength == 0:
-            return self.flush() + list(frames)
-        return self._process_exact(frames) if self._exact else self._process_small(frames)
+        many = self.process_many([(self._stream, frame) for frame in frames])
+        return [clear for clear_frames in many for clear in clear_frames]
+
+    def stream(self, **settings: Unpack[Settings]) -> Stream:
+        """Another video for `process_many`, with this dehazer's settings but for those given."""
+        merged: Settings = {**self._stream.settings, **settings}
+        return Stream(**merged)
+
+    def process_many(self, pairs: Sequence[tuple[Stream, Frame]]) -> Iterator[list[Frame]]:
+        """Clear frames of many videos; pictures of one shape share a run of the network.
+
+        Args:
+            pairs: frames with the stream each belongs to; those of one stream in order.
+
+        Yields:
+            For each pair, in order, what its stream returns now: usually the clear frame, with look-ahead none or
+            several. Each is yielded as soon as it is ready, so the first does not wait for the last.
+
+        Raises:
+            EngineError: if the engine fails, or returns values that are not finite.
+        """
+        looks = {index: stream.look(frame) for index, (stream, frame) in enumerate(pairs) if not stream.exact}
+        pictures = {index: look.picture for index, look in looks.items() if look.picture is not None}
+        answers = self._infer_by_shape(pictures)
+        for index, (stream, frame) in enumerate(pairs):
+            if index in looks:
+                yield stream.answer(looks.pop(index), answers.pop(index, None))
+            else:  # whole frames go one by one: a batch of them costs memory and gains nothing
+                look = stream.look(frame)
+                yield stream.answer(look, None if look.picture is None else self._infer(look.picture[None])[0])
 
     def flush(self) -> list[Frame]:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
-        return self._take(everything=True) if self._look_ahead is not None else []
+        return self._stream.flush()
 
     def reset(self) -> None:
-        """Forget the frames so far: what comes is another video, or another place of this one."""
-        self._temporal.reset()
-        if self._look_ahead is not None:
-            self._look_ahead.drop()
+        """Forget the frames so far: what comes is another video, or another place in this one."""
+        self._stream.reset()
 
     def state_dict(self) -> StateDict:
-        """What is remembered of the frames so far, by name; empty where every frame stands for itself.
-
-        It knows nothing of frames held back: `flush` comes first.
-        """
-        return self._temporal.state_dict() if self._remembers else {}
+        """What is remembered of the frames so far, see `Stream.state_dict`."""
+        return self._stream.state_dict()
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on as the dehazer would that `state` was taken from.
+        """Continue as the dehazer would that `state` was taken from.
 
         Raises:
-            ConfigError: if it is no such state.
+            ConfigError: if it is not such a state.
         """
-        self._temporal.load_state_dict(state)
-
-    @property
-    def _remembers(self) -> bool:
-        return self._steady != "off" or self._every != 1
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All that decides what becomes of a frame, as plain values; two dehazers with the same give the same."""
-        return {
-            "checkpoint": checkpoint_hash(find_checkpoint(self.checkpoint)) if self._asked is not None else "",
-            "engine": self._asked or self.engine.name,
-            "strength": self._strength,
-            "network_size": self._network_size,
-            "exact": self._exact,
-            "steady": self._steady,
-            "every": self._every,
-            "look_ahead": self._look_ahead is not None,
-        }
-
-    def _process_small(self, frames: Sequence[Frame]) -> list[Frame]:
-        shapes = [affine.network_shape(f.width, f.height, self._network_size) for f in frames]
-        hazy = [affine.shrink_components(f, shape) for f, shape in zip(frames, shapes, strict=True)]
-        colors = [f.color.resolved(f.pixel_format, f.height) for f in frames]
-        rgb = [affine.to_rgb(h, f.pixel_format, c) for h, f, c in zip(hazy, frames, colors, strict=True)]
-        if not self._remembers:
-            answers = iter(self._infer(rgb))
-            fresh = [self._fit(*of, next(answers)) for of in zip(frames, colors, hazy, strict=True)]
-            return [affine.apply(frame, maps, self._strength) for frame, maps in zip(frames, fresh, strict=True)]
-        sights = [self._look(frame, picture) for frame, picture in zip(frames, rgb, strict=True)]
-        answers = iter(self._infer([sight.picture for sight in sights if sight.network]))
-        clear_frames = []
-        for frame, color, small, sight in zip(frames, colors, hazy, sights, strict=True):
-            maps = self._fit(frame, color, small, next(answers)) if sight.network else None
-            family = frame.pixel_format.family
-            if self._look_ahead is None:
-                clear_frames.append(
-                    affine.apply(frame, self._temporal.smooth(sight, small, family, maps), self._strength)
-                )
-            else:
-                self._look_ahead.add(Held(frame, small, sight, self._temporal.follow(sight, small, maps)))
-                clear_frames += self._take()
-        return clear_frames
-
-    def _take(self, *, everything: bool = False) -> list[Frame]:
-        """The clear frames that need not be held back any longer."""
-        assert self._look_ahead is not None
-        clear_frames = []
-        for held in self._look_ahead.take(everything=everything):
-            maps = self._temporal.level(held.estimate, held.components, held.frame.pixel_format.family)
-            clear_frames.append(affine.apply(held.frame, maps, self._strength))
-        return clear_frames
-
-    def _look(self, frame: Frame, picture: FloatArray) -> Sight:
-        key = f"{frame.pixel_format.name} {frame.width}x{frame.height}"
-        return self._temporal.look(picture, key, frame.seconds, self._every)
-
-    @staticmethod
-    def _fit(frame: Frame, color: ColorSpec, small: FloatArray, clear_rgb: FloatArray) -> affine.AffineMaps:
-        layout = frame.pixel_format
-        return affine.fit(small, affine.from_rgb(clear_rgb, layout, color), layout.family)
-
-    def _process_exact(self, frames: Sequence[Frame]) -> list[Frame]:
-        clear_frames = []
-        for frame in frames:  # one by one: at full size a batch costs memory and gains nothing
-            color = frame.color.resolved(frame.pixel_format, frame.height)
-            components = exact.full_size_components(frame)
-            padded = exact.pad_to_multiple_of_4(affine.to_rgb(components, frame.pixel_format, color))
-            clear = self._infer([padded])[0][:, : frame.height, : frame.width]
-            clear_frames.append(exact.apply_difference(frame, color, components, clear, self._strength))
-        return clear_frames
-
-    def _infer(self, pictures: Sequence[FloatArray]) -> list[FloatArray]:
-        """Run the engine on runs of equal shape."""
-        clear: list[FloatArray] = []
-        start = 0
-        for end in range(1, len(pictures) + 1):
-            if end == len(pictures) or pictures[end].shape != pictures[start].shape:
-                clear.extend(infer(self.engine, np.stack(pictures[start:end])))
-                start = end
-        return clear
+        self._stream.load_state_dict(state)
 
     def close(self) -> None:
         """Free the engine; may be called twice."""
@@ -229,3 +175,25 @@ class Dehazer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _infer_by_shape(self, pictures: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """Run the network once for each shape among the pictures."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, picture in pictures.items():
+            by_shape.setdefault(picture.shape, []).append(index)
+        clear: dict[int, FloatArray] = {}
+        for indices in by_shape.values():
+            clear.update(zip(indices, self._infer(np.stack([pictures[index] for index in indices])), strict=True))
+        return clear
+
+    def _infer(self, hazy: FloatArray) -> FloatArray:
+        """The network's answer to pictures, (batch, 3, rows, columns) in [0, 1]; one without colour stays so."""
+        began = time.perf_counter()
+        clear = self.engine.infer(hazy)
+        self.network_seconds += time.perf_counter() - began
+        if not np.isfinite(clear).all():
+            raise EngineError(f"the engine '{self.engine.name}' gave values that are not finite numbers")
+        colourless = np.ptp(hazy, axis=1).max(axis=(1, 2)) < _COLOURLESS
+        if colourless.any():
+            clear = np.where(colourless[:, None, None, None], clear.mean(axis=1, keepdims=True), clear)
+        return clear

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from streamdehaze.dehaze.affine import empty_planes, from_rgb, to_rgb
-from streamdehaze.frame import ColorSpec, FloatArray, Frame
+from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.frame import FloatArray, Frame
 
 
 def full_size_components(frame: Frame) -> FloatArray:
@@ -41,7 +42,7 @@ def pad_to_multiple_of_4(picture: FloatArray) -> FloatArray:
 
 
 def apply_difference(
-    frame: Frame, color: ColorSpec, components: FloatArray, clear_rgb: FloatArray, strength: float
+    frame: Frame, frame_format: FrameFormat, components: FloatArray, clear_rgb: FloatArray, strength: float
 ) -> Frame:
     """The frame plus `strength` times what dehazing changed, on its native planes.
 
@@ -50,19 +51,21 @@ def apply_difference(
 
     Args:
         frame: the hazy frame.
-        color: its resolved colour description.
+        frame_format: its format.
         components: `full_size_components` of it.
-        clear_rgb: (3, height, width) in [0, 1].
+        clear_rgb: (3, ≥ height, ≥ width) in [0, 1]; what was padded is cropped.
         strength: 0 to 1.
     """
     if strength == 0:
         return frame
-    layout = frame.pixel_format
-    difference = from_rgb(clear_rgb, layout, color) - from_rgb(to_rgb(components, layout, color), layout, color)
+    layout = frame_format.pixel_format
+    clear = from_rgb(clear_rgb[:, : frame_format.height, : frame_format.width], frame_format)
+    difference = clear - from_rgb(to_rgb(components, frame_format), frame_format)
     native = [plane.astype(plane.dtype.newbyteorder("="), copy=False) for plane in frame.planes]
     targets = empty_planes(frame, native)
-    for index, component in enumerate(layout.components):
-        width, height = layout.component_size(index, frame.width, frame.height)
+    for index, (component, (width, height)) in enumerate(
+        zip(layout.components, frame_format.component_sizes, strict=True)
+    ):
         change = difference[index]
         if change.shape != (height, width):
             change = cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA)

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdehaze.dehaze.kernels import mend, process_noise
+from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.motion import find_flow
-from streamdehaze.dehaze.temporal import Estimate, Sight, carried
-from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.dehaze.temporal import Estimate, Observation, carried
+from streamdehaze.frame import FloatArray
 
 _FRAMES, _BYTES = 48, 96 << 20
 """Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
@@ -32,10 +33,11 @@ _STAY = 11
 class Held:
     """A frame that waits for those after it."""
 
-    frame: Frame
+    look: Look
+    """Handed back as it is."""
     components: FloatArray
     """Of its small hazy picture, (n, rows, columns)."""
-    sight: Sight
+    observation: Observation
     estimate: Estimate
 
 
@@ -43,9 +45,9 @@ class LookAhead:
     """Holds frames back and mends their estimates.
 
     Example:
-        >>> look_ahead.add(Held(frame, components, sight, steadying.follow(sight, components, fresh)))
+        >>> look_ahead.add(Held(look, components, observation, temporal.follow(observation, components, fresh)))
         >>> for held in look_ahead.take():
-        ...     maps = steadying.level(held.estimate, held.components, family)
+        ...     maps = temporal.level(held.estimate, held.components, family)
     """
 
     def __init__(self) -> None:
@@ -54,15 +56,15 @@ class LookAhead:
 
     def add(self, held: Held) -> None:
         """Take the next frame."""
-        motion = held.sight.motion
+        motion = held.observation.motion
         if self._held:
             moves = motion is not None and not motion.cut and motion.flow is not None
-            self._flows.append(find_flow(self._held[-1].sight.grey, held.sight.grey) if moves else None)
+            self._flows.append(find_flow(self._held[-1].observation.grey, held.observation.grey) if moves else None)
         self._held.append(held)
 
     def take(self, *, everything: bool = False) -> Sequence[Held]:
         """The frames whose time has come, in order, with their mended estimates; none while too few are held."""
-        most = max(2, min(_FRAMES, _BYTES // max(held.frame.nbytes for held in self._held))) if self._held else 0
+        most = max(2, min(_FRAMES, _BYTES // max(held.look.frame.nbytes for held in self._held))) if self._held else 0
         if not everything and len(self._held) < most:
             return []
         count = len(self._held) if everything else most - min(_STAY, most // 3)
@@ -84,7 +86,7 @@ class LookAhead:
 
     @staticmethod
     def _mend(held: Held, after: Held, flow: FloatArray | None) -> Held:
-        estimate, motion = held.estimate, after.sight.motion
+        estimate, motion = held.estimate, after.observation.motion
         if after.estimate.anew or motion is None:
             return held
         trust = after.estimate.trust
@@ -96,4 +98,4 @@ class LookAhead:
         planes = np.empty_like(estimate.planes)
         mend(estimate.planes, estimate.variance, noise, ahead, planes)
         better = Estimate(planes, estimate.variance, estimate.trust, estimate.still, anew=estimate.anew)
-        return Held(held.frame, held.components, held.sight, better)
+        return Held(held.look, held.components, held.observation, better)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import affine
+from streamdehaze.dehaze.format import network_shape
 from streamdehaze.frame import FloatArray
 
 Bytes = npt.NDArray[np.uint8]
@@ -92,7 +93,7 @@ class StillnessMeter:
 
 def _small(picture: Bytes) -> FloatArray:
     height, width = picture.shape[:2]
-    rows, columns = affine.network_shape(width, height, _LONG_SIDE)
+    rows, columns = network_shape(width, height, _LONG_SIDE)
     small = cv2.resize(picture.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     planes: FloatArray = np.ascontiguousarray(np.asarray(small, np.float32).transpose(2, 0, 1)) / np.float32(255)
     return planes

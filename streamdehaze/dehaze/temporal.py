@@ -79,17 +79,15 @@ _KEPT_MOST = 0.02
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What `TemporalFilter.look` saw; hand it to `smooth` with the maps, frame by frame in the same order."""
+class Observation:
+    """What `TemporalFilter.look` saw; hand it to `follow` with the maps, frame by frame in the same order."""
 
-    picture: FloatArray
-    """RGB of the small hazy picture, (3, rows, columns)."""
     grey: FloatArray
-    """Mean of its channels, (rows, columns)."""
+    """Mean of the channels of the small hazy picture, (rows, columns)."""
     motion: Motion | None
     """From the frame before; None if there is none, or it is of no use."""
     network: bool
-    """Whether the network must see this frame: `smooth` needs fresh maps."""
+    """Whether the network must run on this frame: `follow` needs fresh maps."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +111,17 @@ class TemporalFilter:
 
     Args:
         steady: "off" takes fresh maps as they are, "low" and "high" smooth them.
-        ahead: whether a `LookAhead` will mend the estimates.
-
-    Raises:
-        ConfigError: if there is no such strength.
+        ahead: whether a `LookAhead` will correct the estimates.
 
     Example:
-        >>> sight = steadying.look(rgb)
-        >>> fresh = affine.fit(...) if sight.network else None
-        >>> maps = steadying.smooth(sight, components, family, fresh)
+        >>> observation = temporal.look(rgb)
+        >>> fresh = affine.fit(...) if observation.network else None
+        >>> maps = temporal.level(temporal.follow(observation, components, fresh), components, family)
     """
 
     def __init__(self, steady: Steady = "low", *, ahead: bool = False) -> None:
-        if steady not in STEADY:
-            raise ConfigError(f"steady must be one of {', '.join(STEADY)}, not '{steady}'")
-        self._steady: Steady = steady
-        strength = "low" if steady == "off" else steady
-        self._still, self._moving = _STILL[strength], (_MOVING_AHEAD if ahead else _MOVING)[strength]
+        self.steady: Steady = steady
+        self.ahead = ahead
         self.reset()
 
     def reset(self) -> None:
@@ -145,14 +137,18 @@ class TemporalFilter:
         self._level = Level()
         self._trend = Trend()
 
-    def look(self, picture: FloatArray, key: str = "", seconds: float | None = None, every: Every = 1) -> Sight:
-        """Look at the next small hazy picture, and say whether the network must.
+    def skip(self) -> None:
+        """Let a frame pass without a look at it: the next one begins a new scene."""
+        self._grey = None
+
+    def look(self, picture: FloatArray, key: str = "", seconds: float | None = None, every: Every = 1) -> Observation:
+        """Look at the next small hazy picture, and decide whether the network must run on it.
 
         Args:
             picture: RGB (3, rows, columns) in [0, 1].
             key: of everything else that must be the same for maps to be carried on, such as the pixel format.
-            seconds: presentation time; one that jumps begins anew.
-            every: the network sees at least each `every`-th frame; "auto": as soon as enough has changed.
+            seconds: presentation time; where it jumps, a new scene begins.
+            every: the network runs on at least every `every`-th frame; "auto": as soon as enough has changed.
         """
         key = f"{key} {picture.shape}"
         grey, motion = picture.mean(axis=0), None
@@ -169,22 +165,19 @@ class TemporalFilter:
         network = motion is None or motion.cut or due
         if network:
             self._since, self._unrest = 0, 0.0
-        return Sight(picture, grey, motion, network)
+        return Observation(grey, motion, network)
 
-    def smooth(self, sight: Sight, components: FloatArray, family: Family, fresh: AffineMaps | None) -> AffineMaps:
-        """The maps to apply to a frame.
+    def follow(self, observation: Observation, components: FloatArray, fresh: AffineMaps | None) -> Estimate:
+        """What is believed of a frame's maps, from this frame and those before; `level` makes maps of it.
 
         Args:
-            sight: of this frame.
+            observation: of this frame.
             components: its small hazy components, (n, rows, columns).
-            family: of its pixel format.
-            fresh: the maps fitted to the network's answer; None only where `sight.network` is false.
+            fresh: the maps fitted to the network's answer; None only where `observation.network` is false.
         """
-        return self.level(self.follow(sight, components, fresh), components, family)
-
-    def follow(self, sight: Sight, components: FloatArray, fresh: AffineMaps | None) -> Estimate:
-        """What is believed of a frame's maps, from this frame and those before; `level` makes maps of it."""
-        motion = sight.motion
+        motion = observation.motion
+        strength = "low" if self.steady == "off" else self.steady
+        still_trust, moving_trust = _STILL[strength], (_MOVING_AHEAD if self.ahead else _MOVING)[strength]
         n = len(components)
         new = None if fresh is None else np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
         if self._planes is None or motion is None or not self._goes_on(components, motion):
@@ -193,9 +186,9 @@ class TemporalFilter:
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
             self._trend.forget()
-            return Estimate(new[: 2 * n].copy(), new[-1].copy(), self._still, None, anew=True)
+            return Estimate(new[: 2 * n].copy(), new[-1].copy(), still_trust, None, anew=True)
         flow = None if motion.cut else motion.flow
-        trust = self._still if flow is None else self._moving
+        trust = still_trust if flow is None else moving_trust
         if flow is None:
             known = self._planes
             self._trend.forget()
@@ -206,7 +199,7 @@ class TemporalFilter:
         gain = variance / (variance + 1)
         if new is None:
             known[-1] = variance
-        elif self._steady == "off":
+        elif self.steady == "off":
             known = new
         else:
             corrections = self._trend.cells_of(known[: 2 * n])
@@ -222,7 +215,7 @@ class TemporalFilter:
 
     def level(self, estimate: Estimate, components: FloatArray, family: Family) -> AffineMaps:
         """The maps of an estimate, their brightness held still; to be called once for each frame, in order."""
-        if self._steady == "off":
+        if self.steady == "off":
             gain, offset = np.split(estimate.planes, 2)
             return AffineMaps(gain, offset)
         return self._level(estimate.planes, components, family, estimate.still, anew=estimate.anew)
@@ -271,7 +264,7 @@ class TemporalFilter:
 
     def _doubt(self, components: FloatArray) -> FloatArray:
         """Variance of fresh maps, (1, rows, columns); taken as they are, they are exact."""
-        return np.full((1, *components.shape[1:]), 0 if self._steady == "off" else 1, np.float32)
+        return np.full((1, *components.shape[1:]), 0 if self.steady == "off" else 1, np.float32)
 
     def _goes_on(self, components: FloatArray, motion: Motion) -> bool:
         """Whether what is known serves this frame; after a cut back to a scene left shortly before, it does again."""

@@ -1,4 +1,4 @@
-"""Quality that steps down when the processor cannot keep up, and back up when it can: by rule, and said."""
+"""Quality that steps down when the processor cannot keep up, and back up when it can: by rule, and logged."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Level:
     """One step of quality."""
 
     every: int
-    """The network runs on every so-manieth frame of a camera; between them the affine maps are carried forward."""
+    """The network runs on every k-th frame of a camera; in between, the affine maps are carried forward."""
     network_size: int
-    """Long side of what the network sees, pixels."""
+    """Long side of the picture the network sees, pixels."""
 
     def __str__(self) -> str:
         ordinal = {1: "every frame", 2: "every 2nd frame", 3: "every 3rd frame"}.get(self.every)
@@ -32,7 +32,7 @@ class Level:
 
     @property
     def cost(self) -> float:
-        """Work of the network a frame, on a scale of its own."""
+        """The network's work per frame, on a scale of its own."""
         return self.network_size**2 / self.every
 
 
@@ -58,13 +58,13 @@ class _Interval:
 class Adapt:
     """Chooses the level for all cameras of an engine, once a second.
 
-    Down, when frames were dropped or late and the engine thread had no time left. Up, when it would be idle enough on
-    the next better level, judged by what the network costs now, for some seconds on end.
+    Down, when frames were dropped or late and the engine thread had no time left. Up, when it would have been idle
+    enough on the next better level for several seconds in a row, judged by what the network costs now.
 
     Args:
         network_size: of full quality.
         enabled: False keeps full quality whatever happens.
-        clock: seconds; of tests.
+        clock: seconds; a test may bring its own.
     """
 
     def __init__(self, network_size: int, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -83,31 +83,31 @@ class Adapt:
 
     @property
     def level(self) -> Level:
-        """The level in force."""
+        """The current level."""
         return self._levels[self._index]
 
     @property
     def network_sizes(self) -> list[int]:
-        """Every size of network that a level in reach asks for, pixels; the largest first."""
+        """Every network size that a level may ask for, pixels; the largest first."""
         reach = self._levels if self._enabled else self._levels[:1]
         return sorted({level.network_size for level in reach}, reverse=True)
 
-    def begin_anew(self) -> None:
-        """Leave what was counted in this interval out; the engine was busy with something that will not return."""
+    def restart(self) -> None:
+        """Discard what was counted in this interval: the engine was busy with something that will not recur."""
         self._interval = _Interval(self._clock())
 
     def worked(self, seconds: float, network_seconds: float) -> None:
-        """The engine thread worked on a batch; the network took its share of that."""
+        """The engine thread worked on a batch for `seconds`, `network_seconds` of it in the network."""
         self._interval.busy += seconds
         self._interval.network += network_seconds
         self._consider()
 
     def late(self, frames: int = 1) -> None:
-        """So many frames were dropped before the engine, or became clear after their budget."""
+        """This many frames were dropped before the engine, or became clear after their budget."""
         self._interval.late += frames
 
     def idle(self) -> None:
-        """Nothing was there to work on."""
+        """There was nothing to work on."""
         self._consider()
 
     def _consider(self) -> None:

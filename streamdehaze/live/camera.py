@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streamdehaze.dehaze.temporal import TemporalFilter
+from streamdehaze.dehaze import Stream
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.broadcast import Broadcast
@@ -56,9 +56,10 @@ class Camera:
         self.counters = CameraCounters()
         self.view = View()
         self.started_at = time.time()
-        self.temporal = TemporalFilter(config.steady)
-        """What the network said of the frames before; of the engine's thread alone."""
+        self.stream = Stream(steady=config.steady, exact=config.exact)
+        """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
         self._strength, self._enabled = config.strength, config.enabled
+        self._apply_strength()
         self._size: tuple[int, int] | None = None
         self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
         self._patient = not config.is_live and not config.realtime
@@ -98,10 +99,15 @@ class Camera:
         if not 0 <= strength <= 1:
             raise ConfigError(f"strength must lie between 0 and 1, not {strength}")
         self._strength = float(strength)
+        self._apply_strength()
 
     def set_enabled(self, enabled: bool) -> None:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
+        self._apply_strength()
+
+    def _apply_strength(self) -> None:
+        self.stream.strength = self._strength if self._enabled else 0.0
 
     def status(self) -> CameraStatus:
         """All there is to know at this moment."""
@@ -124,8 +130,8 @@ class Camera:
             reconnects=counters.reconnects,
             buffered=self._lane.waiting,
             buffer_limit=self.config.buffer_frames,
-            adapt_level=self._adapt.index,
-            adapt_text=str(self._adapt.level),
+            adapt_level=0 if self.stream.exact else self._adapt.index,
+            adapt_text="network on every whole frame" if self.stream.exact else str(self._adapt.level),
             engine=self._engine(),
             strength=self.strength,
             enabled=self.enabled,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
@@ -27,7 +27,9 @@ class CameraConfig(CameraOptions):
     enabled: bool = True
     """Whether haze is removed from the start; the stream continues either way."""
     steady: Literal["off", "low", "high"] = "low"
-    """How strongly flicker is smoothed over time."""
+    """How strongly flicker is smoothed over time; "off" by default if `exact`."""
+    exact: bool = False
+    """Run the network on whole frames: slow, and each frame stands for itself."""
     latency_budget: float = Field(default=0.2, gt=0)
     """Seconds from arrival to clear frame; older frames are dropped for newer ones."""
     max_fps: float | None = Field(default=None, gt=0)
@@ -48,6 +50,15 @@ class CameraConfig(CameraOptions):
     """Length of the files a stream is written into."""
     segment_bytes: int | None = Field(default=None, gt=0)
     """Their size, at most."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exact_is_not_steady(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("exact") is True:
+            values = {"steady": "off", **values}
+            if values["steady"] != "off":
+                raise ValueError("exact works frame by frame; leave steady out with it, or set it to off")
+        return values
 
 
 class LiveConfig(BaseModel):

@@ -31,8 +31,9 @@ class LivePipeline:
 
     Args:
         cameras: their configurations; names must differ.
-        dehazer: whose engine serves; its own strength is not used. Without one, the default checkpoint's is opened.
-        network_size: long side of what the network sees at full quality, pixels.
+        dehazer: its engine serves; each camera has a stream with settings of its own. By default one with the default
+            checkpoint.
+        network_size: long side of the picture the network sees at full quality, pixels.
         batch_size: frames that share a run of the network, at most.
         adapt: give quality up, step by step, where the processor cannot keep up.
         on_frame: called with (camera, hazy frame, clear frame) from the engine's thread.

@@ -1,0 +1,236 @@
+"""`Stream`: one video on its way through dehazing, its settings and what is remembered of its frames.
+
+A frame takes four steps, each with its own function:
+
+1. `Stream.look` shrinks it and looks for motion: `Look`, with the picture for the network.
+2. The network runs on that picture (`Dehazer.process_many`, for the frames of many streams at once).
+3. `Stream.solve` fits the answer, smooths it over time and holds frames back: `Solution`.
+4. `apply` changes the native planes. It needs no memory, so it may run in any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+import numpy.typing as npt
+
+from streamdehaze.dehaze import affine, exact
+from streamdehaze.dehaze.affine import AffineMaps
+from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.dehaze.look import Look
+from streamdehaze.dehaze.lookahead import Held, LookAhead
+from streamdehaze.dehaze.temporal import STEADY, Every, StateDict, Steady, TemporalFilter
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import FloatArray, Frame
+
+DEFAULT_NETWORK_SIZE = 256
+
+
+class Settings(TypedDict, total=False):
+    """The settings of a `Stream`, as plain values."""
+
+    strength: float
+    network_size: int
+    exact: bool
+    steady: Steady
+    every: Every
+    look_ahead: bool
+
+
+@dataclass(frozen=True)
+class Solution:
+    """How a frame becomes clear."""
+
+    look: Look
+    change: AffineMaps | FloatArray | None
+    """Maps to apply; if `look.exact`, the network's answer (3, rows, columns); None: the frame stays as it is."""
+
+
+class Stream:
+    """One video: its settings, and what is remembered of its frames.
+
+    The settings are plain attributes and may change between frames; a wrong value is reported by the next `look`.
+    Frames come in order.
+
+    Args:
+        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed).
+        network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
+        exact: run the network on the whole frame.
+        steady: "low" or "high" smooths the maps over time to reduce flicker. "off": each frame stands for itself.
+        every: the network runs on every k-th frame, and the maps are carried along the motion in between; "auto": as
+            often as the changes in the picture require.
+        look_ahead: hold frames back (up to 48, or 96 MiB of them), so that their maps also come from the frames after
+            them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
+            returns earlier frames; `flush` returns the rest.
+
+    Raises:
+        ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
+
+    Example:
+        >>> stream = Stream(steady="low")
+        >>> look = stream.look(frame)
+        >>> clear_frames = stream.answer(look, None if look.picture is None else network(look.picture))
+    """
+
+    def __init__(
+        self,
+        *,
+        strength: float = 1.0,
+        network_size: int = DEFAULT_NETWORK_SIZE,
+        exact: bool = False,
+        steady: Steady = "off",
+        every: Every = 1,
+        look_ahead: bool = False,
+    ) -> None:
+        self.strength = strength
+        self.network_size = network_size
+        self.exact = exact
+        self.steady: Steady = steady
+        self.every: Every = every
+        self.look_ahead = look_ahead
+        self.check()
+        self._temporal = TemporalFilter(steady, ahead=look_ahead)
+        self._held = LookAhead()
+
+    def check(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: for the first wrong one.
+        """
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength must lie between 0 and 1, not {self.strength}")
+        if self.network_size < 16 or self.network_size % 4:
+            raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {self.network_size}")
+        if self.steady not in STEADY:
+            raise ConfigError(f"steady must be one of {', '.join(STEADY)}, not '{self.steady}'")
+        if self.every != "auto" and self.every < 1:
+            raise ConfigError(f"every must be 'auto' or at least 1, not {self.every}")
+        if self.exact and self.remembers:
+            raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether frames depend on those before."""
+        return self.steady != "off" or self.every != 1
+
+    @property
+    def settings(self) -> Settings:
+        """All that decides what becomes of a frame but the network; two streams with the same give the same."""
+        return {
+            "strength": self.strength,
+            "network_size": self.network_size,
+            "exact": self.exact,
+            "steady": self.steady,
+            "every": self.every,
+            "look_ahead": self.look_ahead and self.remembers,
+        }
+
+    def look(self, frame: Frame) -> Look:
+        """Shrink the next frame and look for motion; `look.picture` is what the network must run on, if it must.
+
+        Looks may run ahead of answers, as for a batch; both come in the order of the frames.
+
+        Raises:
+            ConfigError: if a setting was changed to a wrong value.
+        """
+        self.check()
+        strength, frame_format = self.strength, FrameFormat.of(frame, self.network_size)
+        if strength == 0:
+            self._temporal.skip()
+            return Look(frame, frame_format, strength)
+        if self.exact:
+            self._temporal.skip()
+            components = exact.full_size_components(frame)
+            picture = exact.pad_to_multiple_of_4(affine.to_rgb(components, frame_format))
+            return Look(frame, frame_format, strength, components, picture, exact=True)
+        components = affine.shrink_components(frame, frame_format)
+        picture = affine.to_rgb(components, frame_format)
+        if not self.remembers:
+            self._temporal.skip()
+            return Look(frame, frame_format, strength, components, picture)
+        if (self._temporal.steady, self._temporal.ahead) != (self.steady, self.look_ahead):
+            self._temporal.steady, self._temporal.ahead = self.steady, self.look_ahead
+            self._temporal.skip()  # what is remembered was weighed otherwise
+        seen = self._temporal.look(picture, frame_format.key, frame.seconds, self.every)
+        return Look(
+            frame, frame_format, strength, components, picture if seen.network else None, seen,
+            look_ahead=self.look_ahead,
+        )  # fmt: skip
+
+    def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
+        """Fit the network's answer and smooth it over time.
+
+        Args:
+            look: of the next frame, in the order of the looks.
+            clear_rgb: the network's answer to `look.picture`, of the same shape; None where that is None.
+
+        Returns:
+            The frames that need not be held back any longer, in order: none, this one, or those before it too.
+        """
+        components, observation = look.components, look.observation
+        if components is None:
+            return [*self._release(everything=True), Solution(look, None)]
+        if look.exact:
+            return [*self._release(everything=True), Solution(look, clear_rgb)]
+        fresh = None
+        if clear_rgb is not None:
+            clear = affine.from_rgb(clear_rgb, look.frame_format)
+            fresh = affine.fit(components, clear, look.frame_format.pixel_format.family)
+        if observation is None:
+            return [*self._release(everything=True), Solution(look, fresh)]
+        held = Held(
+            replace(look, picture=None), components, observation, self._temporal.follow(observation, components, fresh)
+        )
+        if look.look_ahead:
+            self._held.add(held)
+            return self._release()
+        return [*self._release(everything=True), self._level(held)]
+
+    def answer(self, look: Look, clear_rgb: FloatArray | None) -> list[Frame]:
+        """Clear frames from the network's answer to a look, as `solve` returns them."""
+        return [apply(solution) for solution in self.solve(look, clear_rgb)]
+
+    def flush(self) -> list[Frame]:
+        """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
+        return [apply(solution) for solution in self._release(everything=True)]
+
+    def reset(self) -> None:
+        """Forget the frames so far: what comes is another video, or another place in this one."""
+        self._temporal.reset()
+        self._held.drop()
+
+    def state_dict(self) -> StateDict:
+        """What is remembered of the frames so far, by name; empty where every frame stands for itself.
+
+        Frames held back are not in it: call `flush` first.
+        """
+        return self._temporal.state_dict() if self.remembers else {}
+
+    def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue as the stream would that `state` was taken from.
+
+        Raises:
+            ConfigError: if it is not such a state.
+        """
+        self._temporal.load_state_dict(state)
+
+    def _release(self, *, everything: bool = False) -> list[Solution]:
+        """The frames that need not be held back any longer."""
+        return [self._level(held) for held in self._held.take(everything=everything)]
+
+    def _level(self, held: Held) -> Solution:
+        family = held.look.frame_format.pixel_format.family
+        return Solution(held.look, self._temporal.level(held.estimate, held.components, family))
+
+
+def apply(solution: Solution) -> Frame:
+    """The clear frame: the same one, or with other samples in its native planes."""
+    look, change = solution.look, solution.change
+    if change is None or look.components is None:
+        return look.frame
+    if isinstance(change, AffineMaps):
+        return affine.apply(look.frame, look.frame_format, change, look.strength)
+    return exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
