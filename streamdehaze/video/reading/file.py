@@ -60,15 +60,9 @@ class FileSource(Reader):
 
         Args:
             path: what to read.
-            start: seconds after the beginning from which to keep all streams; the result then starts at 0.
-            end: seconds after the beginning at which all streams end.
-            hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
-            deinterlace: make one progressive picture of each interlaced one (bwdif).
-            on_damage: what to do with pictures the decoder had to conceal damage in: "keep" them as FFmpeg gives
-                them, "skip" them, or "stop" with an error.
+            start, end, hwaccel, deinterlace, on_damage, input_options: see `ReadOptions`.
             at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
             stop: once set, waiting for standard input ends with `Cancelled`.
-            input_options: for FFmpeg's demuxer.
 
         Raises:
             SourceError: if there is no video to read.
@@ -112,7 +106,7 @@ class FileSource(Reader):
         self._info = self._describe()
         self._read_until = Fraction(0)
         self._packet_count = 0
-        self._begun = False
+        self._begun = self._video_over = False
         self._no_pts = self.container.format.name in NO_PRESENTATION_TIMES
 
     @property
@@ -149,31 +143,19 @@ class FileSource(Reader):
         Raises:
             SourceError: if not a single one can be decoded.
         """
-        if self._begun:
-            raise RuntimeError("a FileSource is read once; open the file again")
-        self._begun = True
-        beginning = self.window.start if self._at is None else self._at
-        if beginning is not None:
-            seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
         decoded = yielded = 0
-        video_over = False
-        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
-        for packet in self._demux():
-            if packet.stream_index == self.video.index:
-                self._await_keyframe(packet)
-                for picture, pts in () if video_over else self._pictures(packet):
-                    decoded += 1
-                    if self.window.after(pts, self._time_base):
-                        video_over = True
-                        break
-                    if not self.window.before(pts, self._time_base):
-                        yielded += 1
-                        shifted = self.window.shift(pts, self._time_base)
-                        yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
-            elif packet.stream_index in self._collected and self._keep(packet):
-                waiting.discard(packet.stream_index)
-            if video_over and not waiting:
-                break
+        for packet in self._walk():
+            if packet.stream_index != self.video.index or self._video_over:
+                continue
+            for picture, pts in self._pictures(packet):
+                decoded += 1
+                if self.window.after(pts, self._time_base):
+                    self._video_over = True
+                    break
+                if not self.window.before(pts, self._time_base):
+                    yielded += 1
+                    shifted = self.window.shift(pts, self._time_base)
+                    yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
         self._conclude(decoded, yielded)
 
     def read_beside(self) -> Iterator[Fraction]:
@@ -181,22 +163,30 @@ class FileSource(Reader):
 
         The instants are decoding times on the clock of the result.
         """
+        for packet in self._walk():
+            if packet.stream_index == self.video.index:
+                instant = packet.pts if packet.pts is not None else packet.dts
+                self._video_over |= instant is not None and self.window.after(instant, self._time_base)
+            yield self._read_until - self.window.offset
+
+    def _walk(self) -> Iterator[av.Packet[Stream]]:
+        """Every packet from the window's start to its end, once; those of collected streams are kept on the way."""
         if self._begun:
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
-        if self.window.start is not None:
-            seek(self.container, self.video, self.window.start, origin=self.origin, time_base=self._time_base)
-        video_over = False
+        beginning = self.window.start if self._at is None else self._at
+        if beginning is not None:
+            seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in self._demux():
             if packet.stream_index == self.video.index:
-                instant = packet.pts if packet.pts is not None else packet.dts
-                video_over |= instant is not None and self.window.after(instant, self._time_base)
+                self._keyframe_seen |= packet.is_keyframe
+                self.headless += not self._keyframe_seen and packet.size > 0
             elif packet.stream_index in self._collected and self._keep(packet):
                 waiting.discard(packet.stream_index)
-            if video_over and not waiting:
+            yield packet
+            if self._video_over and not waiting:
                 break
-            yield self._read_until - self.window.offset
 
     def close(self) -> None:
         """Close the file; packets and frames already handed out stay valid."""
@@ -257,10 +247,6 @@ class FileSource(Reader):
         packet.stream = self.video
         packet.time_base = self._time_base
         return packet
-
-    def _await_keyframe(self, packet: av.Packet[Stream]) -> None:
-        self._keyframe_seen |= packet.is_keyframe
-        self.headless += not self._keyframe_seen and packet.size > 0
 
     def _note_progress(self, packet: av.Packet[Stream]) -> None:
         self._packet_count += packet.stream_index == self.video.index
