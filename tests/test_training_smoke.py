@@ -95,6 +95,33 @@ def test_pairs_and_contrast_train_together(tmp_path: Path, vgg: Path) -> None:
     assert train(config).steps == 2
 
 
+def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from streamdehaze.training import run
+
+    scenes = make_scenes(tmp_path / "scenes")
+
+    def trained(name: str, precision: str, *, has_bfloat16: bool) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(run, "has_bfloat16", lambda: has_bfloat16)
+        stages = [{"size": [32, 32], "batch": 2, "steps": 2}]
+        machine = {"accelerator": "cpu", "threads": 1, "precision": precision}
+        return dict(
+            read_checkpoint(
+                train(configuration(tmp_path, scenes, name=name, stages=stages, machine=machine)).last
+            ).state
+        )
+
+    def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+        return all(torch.equal(one[key], other[key]) for key in one)
+
+    exact = trained("float32", "32-true", has_bfloat16=False)
+    assert not same(trained("bfloat16", "bf16-mixed", has_bfloat16=True), exact)
+    assert "precision 32-true" not in caplog.text
+    assert same(trained("without", "bf16-mixed", has_bfloat16=False), exact)
+    assert caplog.text.count("precision 32-true: this processor has no bfloat16") == 1
+
+
 def test_a_stage_has_its_own_weight_of_contrast(tmp_path: Path, vgg: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
 

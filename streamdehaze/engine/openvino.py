@@ -12,6 +12,7 @@ import numpy as np
 
 from streamdehaze.engine.noted import drop_altered, note
 from streamdehaze.engine.openvino_graph import read_deform_conv
+from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
@@ -74,7 +75,7 @@ class OpenVINOEngine:
         read_deform_conv(self._core)
         _check_device(self._core, device)
         self._path, self._device, self._mode = path, device, mode
-        self.precision = _choose_precision(self._core.get_property(device, "OPTIMIZATION_CAPABILITIES"), precision)
+        self.precision = _choose_precision(_capabilities(self._core, device), precision)
         self._threads = threads or usable_cores()
         self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision]}
         if device == "CPU":
@@ -181,8 +182,7 @@ class OpenVINOBackend:
         core = self._openvino.Core()
         _check_device(core, self._options.device)
         self._device_name = str(core.get_property(self._options.device, "FULL_DEVICE_NAME"))
-        capabilities = core.get_property(self._options.device, "OPTIMIZATION_CAPABILITIES")
-        self._precision = _choose_precision(capabilities, recipe.precision)
+        self._precision = _choose_precision(_capabilities(core, self._options.device), recipe.precision)
         # Its other devices are not known to have the operator in every generation.
         on_cpu = self._options.device == "CPU"
         self._native_deform = recipe.deformable == "native" or (recipe.deformable == "auto" and on_cpu)
@@ -239,7 +239,14 @@ def _check_device(core: openvino.Core, device: str) -> None:
         raise EngineError(f"OpenVINO finds no device '{device}' here, only {', '.join(devices)}")
 
 
-def _choose_precision(capabilities: list[str], wanted: Precision) -> Literal["float32", "float16", "bfloat16"]:
+def _capabilities(core: openvino.Core, device: str) -> set[str]:
+    """What a device computes in natively, as "FP16", "BF16"."""
+    found = set(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
+    # Versions of OpenVINO differ in whether they count a CPU that emulates bfloat16, at a third of float32's speed.
+    return found - {"BF16"} if device == "CPU" and not has_bfloat16() else found
+
+
+def _choose_precision(capabilities: set[str], wanted: Precision) -> Literal["float32", "float16", "bfloat16"]:
     if wanted == "auto":
         if "FP16" in capabilities:
             return "float16"

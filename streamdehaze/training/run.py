@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import lightning
@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
+from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
@@ -133,8 +134,6 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     lightning.seed_everything(config.seed, verbose=False)
     if config.machine.threads is not None:
         torch.set_num_threads(config.machine.threads)
-    if config.machine.precision == "bf16-mixed" and config.machine.accelerator == "cpu" and not _has_fast_bfloat16():
-        log.warning("this processor has no bfloat16 arithmetic; machine.precision=32-true is several times as fast")
     data = SampleData(config)
     keeper = Keeper(folder, config.save_every_steps, _facts(config))
     sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
@@ -164,6 +163,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
 def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
     machine, folder = config.machine, config.folder
     on_cpu = machine.accelerator == "cpu" or (machine.accelerator == "auto" and not torch.cuda.is_available())
+    precision = _precision(config, on_cpu)
     if on_cpu and machine.devices != "auto" and machine.devices > usable_cores():
         raise ConfigError(
             f"machine.devices = {machine.devices} on a CPU are as many processes, but this machine has "
@@ -178,7 +178,7 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
             accelerator=machine.accelerator,
             devices=machine.devices if machine.accelerator != "cpu" or machine.devices != "auto" else 1,
             num_nodes=machine.nodes,
-            precision=machine.precision,
+            precision=precision,
             max_steps=config.steps,
             max_epochs=-1,
             accumulate_grad_batches=config.optimizer.accumulate,
@@ -198,14 +198,21 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
             f"this machine does not offer machine.accelerator = '{machine.accelerator}' with machine.devices = "
             f"{machine.devices} ({str(error).strip().splitlines()[0]})"
         ) from error
-    if trainer.precision != machine.precision:  # Lightning takes bfloat16 where a CPU was to scale float16
+    if trainer.precision != precision:  # Lightning takes bfloat16 where a CPU was to scale float16
         raise ConfigError("machine.precision = '16-mixed' needs a GPU; on a CPU take 'bf16-mixed' or '32-true'")
     return trainer
 
 
-def _has_fast_bfloat16() -> bool:
-    """Whether the processor has AVX-512 (with or without its own bfloat16) or is no x86; AVX2 emulates it slowly."""
-    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX", "AVX2")
+def _precision(config: TrainingConfig, on_cpu: bool) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """The precision asked for, or float32 on a processor that only emulates bfloat16, with a line in the log."""
+    asked = config.machine.precision
+    if asked != "bf16-mixed" or not on_cpu:
+        return asked
+    if has_bfloat16():
+        log.info("precision bf16-mixed: this processor computes in bfloat16")
+        return asked
+    log.warning("precision 32-true: this processor has no bfloat16 arithmetic and would be slower in bf16-mixed")
+    return "32-true"
 
 
 def _as_told(error: StreamDehazeError) -> StreamDehazeError:

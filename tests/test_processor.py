@@ -1,0 +1,40 @@
+"""What the processor is asked for is what it has: the wrong answer costs a factor of three."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamdehaze.engine.processor import has_bfloat16, has_int8_dot_products
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="compares with what Linux says of an x86"
+)
+def test_the_answers_are_those_of_the_operating_system() -> None:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = set(next(line for line in lines if line.startswith("flags")).split())
+    assert has_bfloat16() == bool(flags & {"avx512_bf16", "amx_bf16"})
+    assert has_int8_dot_products() == bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def test_openvino_computes_in_bfloat16_only_on_a_processor_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnx")
+    from streamdehaze.engine import openvino
+    from streamdehaze.engine.template import write_filled
+    from streamdehaze.errors import EngineError
+    from streamdehaze.network.aecrnet import AECRNet
+
+    write_filled(AECRNet(4).eval(), tmp_path / "graph.onnx", {})
+    if has_bfloat16():
+        assert openvino.OpenVINOEngine(tmp_path / "graph.onnx").precision != "float32"
+    monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
+    assert openvino.OpenVINOEngine(tmp_path / "graph.onnx").precision != "bfloat16"
+    with pytest.raises(EngineError, match="does not compute in bfloat16"):
+        openvino.OpenVINOEngine(tmp_path / "graph.onnx", precision="bfloat16")
