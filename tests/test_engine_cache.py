@@ -146,6 +146,20 @@ def test_float32_is_within_1e_5_of_pytorch(made: Path, cache: EngineCache) -> No
         np.testing.assert_allclose(engine.infer(hazy), wanted, atol=1e-5)
 
 
+def test_one_compiled_model_serves_batches_and_the_single_pictures_between_them(cache: EngineCache) -> None:
+    from streamdehaze.engine.openvino import OpenVINOEngine
+
+    engine = OpenVINOEngine(cache.path(the_engine(cache)), precision="float32", threads=2)
+    hazy = hazy_pictures(9, 48, 64)
+    wanted = TorchEngine(load_network("aecrnet-s"), precision="float32").infer(hazy)
+    for pictures in (slice(0, 4), slice(4, 8), slice(8, 9), slice(0, 9), slice(2, 3)):  # 9: more than requests
+        np.testing.assert_allclose(engine.infer(hazy[pictures]), wanted[pictures], atol=1e-5)
+    assert len(engine._compiled) == 1
+    for _ in range(16):  # they have come to stay
+        np.testing.assert_allclose(engine.infer(hazy[:1]), wanted[:1], atol=1e-5)
+    assert len(engine._compiled) == 2
+
+
 @pytest.mark.parametrize("harm", ["altered", "truncated", "missing"])
 def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) -> None:
     record = the_engine(cache)

@@ -35,6 +35,11 @@ _KEPT = 16
 adaption may choose."""
 
 
+_WORTH_COMPILING = 16
+"""Pictures of a size that must have been served by a model of the wrong mode before one of the right mode is compiled,
+which takes as long as some twenty pictures: the last batch of a video is not worth it."""
+
+
 @dataclass
 class _Compiled:
     model: openvino.CompiledModel
@@ -44,15 +49,16 @@ class _Compiled:
 class OpenVINOEngine:
     """A graph from `export_onnx` with free dimensions, compiled by OpenVINO for each frame size it meets.
 
-    Pictures of a batch run as asynchronous requests of one picture each, so that any batch size fits. Tuning: leave
-    everything at "auto"; "latency" gives one picture all threads, "throughput" runs several pictures side by side,
-    1.2 to 1.5 times as many a second on two cores.
+    Pictures of a batch run as asynchronous requests of one picture each, so that one compiled model serves batches of
+    any size. Tuning: leave everything at "auto"; "latency" gives one picture all threads, "throughput" runs several
+    pictures at a time, 1.2 to 1.5 times as many a second on two cores.
 
     Args:
         path: the ONNX file.
         device: OpenVINO's name: "CPU", "GPU", "NPU".
         precision: "auto" is float16 where the device computes in it, else bfloat16, else float32.
-        mode: "auto" is "latency" for single pictures and "throughput" for batches.
+        mode: "auto" is "latency" where the first pictures of a size come one by one, "throughput" where they come in
+            batches; a model of the other kind is compiled once it has been wanted often enough to be worth it.
         threads: CPU threads; None for all cores this process may use.
         cache: folder for compiled models, so that the next start skips compiling.
 
@@ -88,7 +94,7 @@ class OpenVINOEngine:
             except OSError:  # a folder where what was altered stays is not to be read from
                 self._cache = None
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
-        self._singles: Counter[tuple[int, int]] = Counter()
+        self._unsuited: Counter[tuple[int, int]] = Counter()
         self._read()
 
     @property
@@ -145,11 +151,12 @@ class OpenVINOEngine:
     def _mode_for(self, size: tuple[int, int], batch: int) -> str:
         if self._mode != "auto":
             return self._mode
-        if batch > 1:
-            return "throughput"
-        # The last batch of a video may hold one picture, which is not worth compiling for.
-        self._singles[size] += 1
-        return "throughput" if self._singles[size] == 1 and (*size, "throughput") in self._compiled else "latency"
+        suited, other = ("throughput", "latency") if batch > 1 else ("latency", "throughput")
+        if (*size, suited) not in self._compiled and (*size, other) in self._compiled:
+            self._unsuited[size] += batch
+            if self._unsuited[size] < _WORTH_COMPILING:
+                return other
+        return suited
 
     def _compile(self, height: int, width: int, batch: int, mode: str) -> _Compiled:
         model = self._read()
@@ -162,7 +169,12 @@ class OpenVINOEngine:
             compiled = self._core.compile_model(model, self._device, config)
             if self._cache is not None:
                 note(self._cache.glob("*.blob"))
-            count = 1 if mode == "latency" else int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            count = 1
+            if mode == "throughput" and self._device == "CPU":
+                # While one request is copied in and out, its stream computes the other.
+                count = 2 * int(compiled.get_property("NUM_STREAMS"))
+            elif mode == "throughput":
+                count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
             return _Compiled(compiled, [compiled.create_infer_request() for _ in range(max(count, 1))])
         except RuntimeError as error:
             raise EngineError(
