@@ -23,8 +23,8 @@ from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.bench.watch import watch
 from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
+from streamdehaze.dehaze.steady import Every
 from streamdehaze.dehaze.stream import apply
-from streamdehaze.dehaze.temporal import Every
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.errors import EngineError

@@ -21,9 +21,9 @@ from streamdehaze.frame import Family, FloatArray, Frame, Plane
 RADIUS, EPSILON = 1, 1e-4
 """Fine fit: half the window's side in pixels of the small picture, and the variance below which it counts as flat."""
 COARSE_RADIUS, COARSE_EPSILON = 4, 1e-4
-"""The same of the coarse fit, which says what the gain is where a fine window is flat."""
+"""The same for the coarse fit, which gives the gain where a fine window is flat."""
 BLUR = 1.0
-"""Deviation in pixels of the Gaussian that both pictures pass before their gains are compared."""
+"""Standard deviation in pixels of the Gaussian that blurs both pictures before their gains are compared."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def from_rgb(rgb: FloatArray, frame_format: FrameFormat) -> FloatArray:
 def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
     """The maps with ``gain · hazy + offset ≈ clear`` in each small window, per component.
 
-    A window without texture does not tell its gain. The guided filter takes it as 0 there, which wipes out faint
+    A window without texture does not determine its gain. The guided filter takes it as 0 there, which wipes out faint
     detail; but 1/t is the same for all components and changes slowly, so here it falls back to the gain that luma
     shows in a wider window (and where that is flat too, to 1).
 
-    A network blurs its finest detail a little. Taken as it stands, that loss would pass for a gain below 1 and smear
-    the full-size texture, which the network never saw; so gains come from both pictures blurred alike, and only the
-    offsets from the pictures themselves. With the truth for a network this costs 0.8 dB on yuv420p and 2 dB of 45
-    in RGB; with a network of width 16 it gains 0.2 dB, keeps clear pictures better by 1.7 dB, and the gradients of real
-    fog grow by 8 % instead of shrinking by 18 % (SOTS-indoor, a real clip, 256 pixels).
+    A network blurs its finest detail a little. Taken literally, that loss would become a gain below 1 and smear the
+    full-size texture, which the network never saw; so gains come from both pictures equally blurred, and only the
+    offsets from the pictures themselves. With a perfect network this costs 0.8 dB on yuv420p and 2 dB of 45 in RGB;
+    with one of width 16 it gains 0.2 dB, preserves clear pictures better by 1.7 dB, and the gradients of real fog grow
+    by 8 % instead of shrinking by 18 % (SOTS-indoor, a real clip, 256 pixels).
 
     Args:
         hazy, clear: (components, rows, columns), as `shrink_components` and `from_rgb` give them.

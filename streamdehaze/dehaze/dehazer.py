@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
-from streamdehaze.dehaze.temporal import Every, StateDict, Steady
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame

@@ -204,7 +204,7 @@ def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray, corrections
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def mend(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
+def correct(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
     """Write `planes` (n, rows, columns), drawn towards the first n of `ahead` by P / (P + Q), into `out`."""
     count, rows, columns = planes.shape
     share = variance / (variance + noise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamdehaze.dehaze.format import FrameFormat
-from streamdehaze.dehaze.temporal import Observation
+from streamdehaze.dehaze.steady import Observation
 from streamdehaze.frame import FloatArray, Frame
 
 

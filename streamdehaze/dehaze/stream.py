@@ -20,8 +20,7 @@ from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.look import Look
-from streamdehaze.dehaze.lookahead import Held, LookAhead
-from streamdehaze.dehaze.temporal import STEADY, Every, StateDict, Steady, TemporalFilter
+from streamdehaze.dehaze.steady import STEADY, Every, Held, LookAhead, StateDict, Steady, TemporalFilter
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 
@@ -92,7 +91,7 @@ class Stream:
         self.look_ahead = look_ahead
         self.check()
         self._temporal = TemporalFilter(steady, ahead=look_ahead)
-        self._held = LookAhead()
+        self._held: LookAhead[Look] = LookAhead()
 
     def check(self) -> None:
         """Check the settings.
@@ -181,9 +180,8 @@ class Stream:
             fresh = affine.fit(components, clear, look.frame_format.pixel_format.family)
         if observation is None:
             return [*self._release(everything=True), Solution(look, fresh)]
-        held = Held(
-            replace(look, picture=None), components, observation, self._temporal.follow(observation, components, fresh)
-        )
+        estimate = self._temporal.follow(observation, components, fresh)
+        held = Held(replace(look, picture=None), look.frame.nbytes, components, observation, estimate)
         if look.look_ahead:
             self._held.add(held)
             return self._release()
@@ -221,9 +219,9 @@ class Stream:
         """The frames that need not be held back any longer."""
         return [self._level(held) for held in self._held.take(everything=everything)]
 
-    def _level(self, held: Held) -> Solution:
-        family = held.look.frame_format.pixel_format.family
-        return Solution(held.look, self._temporal.level(held.estimate, held.components, family))
+    def _level(self, held: Held[Look]) -> Solution:
+        family = held.item.frame_format.pixel_format.family
+        return Solution(held.item, self._temporal.level(held.estimate, held.components, family))
 
 
 def apply(solution: Solution) -> Frame:

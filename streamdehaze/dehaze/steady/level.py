@@ -28,22 +28,22 @@ class Level:
         family: Family,
         still: npt.NDArray[np.bool_] | None,
         *,
-        anew: bool,
+        new_scene: bool,
     ) -> AffineMaps:
-        """The maps with what is held back of the brightness taken off their offsets.
+        """The maps, with the change of brightness that is held back subtracted from their offsets.
 
         Args:
             planes: gain and offset of each component, (2n, rows, columns).
             components: of the small hazy picture, (n, rows, columns).
             family: of the pixel format.
             still: pixels that count as still; None while the camera moves.
-            anew: another scene begins.
+            new_scene: another scene begins.
         """
         n = len(components)
         bright = slice(0, 3) if family == "rgb" else slice(0, 1)
         gain, offset = planes[:n], planes[n:].copy()
         brightness: FloatArray = (gain[bright] * components[bright] + offset[bright]).mean(axis=0)
-        if anew:
+        if new_scene:
             self.held_back = 0.0
         else:
             change = 0.0

@@ -11,20 +11,20 @@ from streamdehaze.dehaze.kernels import carry
 from streamdehaze.frame import FloatArray
 
 NOISE_FLOOR, NOISE_CEILING = 0.0005, 0.02
-"""Between which the standard deviation of a small picture's noise is believed, of full scale."""
+"""Bounds for the standard deviation of a small picture's noise, of full scale."""
 CHANGE_FLOOR = 0.01
 """A smaller change of a pixel, of full scale, is never taken for motion."""
 _NOISE_MEMORY = 0.1
 """Weight of the newest frame in the noise estimate."""
 _MOVING_SHARE = 0.2
-"""A picture of which more has changed than this is moved as a whole; less is something passing by."""
+"""If a larger share of the picture changed, the camera moved; otherwise something passed by."""
 _SMALLEST = 32
-"""Pixels of the short side from which on motion is looked for."""
+"""Pixels of the short side; in smaller pictures motion is not estimated."""
 _CUT_CORRELATION = 0.6
-"""Below, what is in the one picture is not in the other. Driving through fog stays above 0.7, cuts between foggy
-streets fall below 0.5."""
+"""Below this, the pictures show different scenes. Driving through fog stays above 0.7, cuts between foggy streets fall
+below 0.5."""
 _LIGHT_STEP = 0.015
-"""A change of the light, of full scale from one frame to the next, that makes a scene another: a fade, a flash."""
+"""A change of the light, of full scale from one frame to the next, that counts as a cut: a fade, a flash."""
 _WINDOW = 13
 """Side in pixels of what the pictures are compared against locally, so that light and haze do not count."""
 _MATCH_SHARE = 0.25
@@ -33,16 +33,16 @@ _MATCH_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Motion:
-    """From the frame before to this one."""
+    """What moved from the frame before to this one."""
 
     flow: FloatArray | None
     """(rows, columns, 2): where each pixel was, relative to where it is, in pixels (right, down); None if at rest."""
     cut: bool
-    """Whether nothing of the frame before is left: another scene, camera, or light."""
+    """Whether the frames show different scenes, or the same in a different light."""
     unrest: float
     """Share of the picture that changed beyond what motion explains, and 0.02 for each pixel of mean motion."""
     noise: float
-    """Standard deviation of the picture's noise as known by now, of full scale."""
+    """Standard deviation of the picture's noise as estimated so far, of full scale."""
 
     @property
     def floor(self) -> float:
@@ -51,9 +51,9 @@ class Motion:
 
 
 def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Motion:
-    """Motion by dense inverse search (Kroeger et al., ECCV 2016), looked for only if much of the picture changed.
+    """Motion by dense inverse search (Kroeger et al., ECCV 2016), estimated only if much of the picture changed.
 
-    A camera at rest has none: what passes by changes its pixels, and those are better renewed than carried.
+    Otherwise the camera is at rest: what passes by changes some pixels, and those are better renewed than carried.
 
     Args:
         grey, grey_before: (rows, columns) in [0, 1].
@@ -97,7 +97,7 @@ def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _correlation(picture: FloatArray, other: FloatArray, noise: float) -> float:
-    """Of what two grey pictures show beside their local means; 1 if neither shows more than noise."""
+    """Of two grey pictures less their local means; 1 if neither shows more than noise."""
     a, b = (x - cv2.blur(x, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT) for x in (picture, other))
     energy, other_energy = float((a * a).mean()), float((b * b).mean())
     if max(energy, other_energy) < (2 * noise) ** 2:

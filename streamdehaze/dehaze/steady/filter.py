@@ -1,27 +1,28 @@
 """Affine maps that hold still: a per-pixel Kalman filter over time, carried along the motion of the small picture.
 
-A network that sees one frame at a time answers a little differently each time, and the clear video flickers and pumps.
-What it answers with here is a small affine map (`streamdehaze.dehaze.affine`), so that is what is filtered:
+A network that sees one frame at a time answers a little differently each time, so the clear video flickers and pumps.
+Its answers become small affine maps (`streamdehaze.dehaze.affine`), and these are filtered:
 
 1. **look** (needs no network): motion from the last small hazy picture to this one, and whether it is a cut
-   (`streamdehaze.dehaze.motion`). With `every`, this decides whether the network sees the frame at all.
-2. **carry**: if the camera moves, everything remembered is moved along, and changed as it comes to be changed there
-   (`streamdehaze.dehaze.trend`).
-3. **weigh**: each pixel has a variance P beside its gain and offset, and the hazy colour R they were learned on. The
+   (`streamdehaze.dehaze.steady.motion`). With `every`, this decides whether the network runs on the frame at all.
+2. **carry**: if the camera moves, everything remembered is moved along, and changed as such things usually change
+   (`streamdehaze.dehaze.steady.trend`).
+3. **weigh**: each pixel has a variance P next to its gain and offset, and the hazy colour R they were learned on. The
    process noise grows with the distance of the picture from R beyond the picture's own noise; so the Kalman gain falls
    as 1/n while a pixel stands still and is near 1 where something passes. While the camera stands, R is filtered with
    the same gain, so that slow drift of the light or the fog cannot hide between two frames; while it moves, R is the
    picture before, which has not been blurred by being carried.
 4. **blend** the fresh maps in.
-5. **level**: while the camera stands still, the overall brightness is held (`streamdehaze.dehaze.level`).
+5. **level**: while the camera stands still, the overall brightness is held (`streamdehaze.dehaze.steady.level`).
 
-Files can be looked ahead in (`streamdehaze.dehaze.lookahead`); then the same is done backwards between 4 and 5.
+In files, frames can be held back (`streamdehaze.dehaze.steady.lookahead`); then the same is done backwards between 4
+and 5.
 
-At a cut everything begins anew with that very frame. What was known is kept aside for `_SHELF_FRAMES`: where the
-picture returns to it (a flash, a camera switched there and back), it is taken up again.
+At a cut everything starts over with that very frame. What was known is kept aside for `_SHELF_FRAMES` frames: if the
+picture returns to it (a flash, a camera switched there and back), it is used again.
 
 The state is a dozen small planes, a few MB at most. It depends on the frames in order and on nothing else: batches give
-what one by one gives, and `state_dict` / `load_state_dict` (plain arrays) go on bit for bit where a run was cut.
+what single frames give, and `state_dict` / `load_state_dict` (plain arrays) continue bit for bit where a run was cut.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.kernels import blend, carry, process_noise
-from streamdehaze.dehaze.level import Level
-from streamdehaze.dehaze.motion import Motion, find_motion, same_scene
-from streamdehaze.dehaze.trend import Trend
+from streamdehaze.dehaze.steady.level import Level
+from streamdehaze.dehaze.steady.motion import Motion, find_motion, same_scene
+from streamdehaze.dehaze.steady.trend import Trend
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Family, FloatArray
 
@@ -48,19 +49,19 @@ StateDict = dict[str, npt.NDArray[Any]]
 
 STEADY: tuple[Steady, ...] = ("off", "low", "high")
 _AUTO_MOST, _AUTO_UNREST = 6, 0.25
-"""With `every` "auto" the network runs once so many frames have passed, or so much unrest has gathered."""
+"""With `every` "auto" the network runs once this many frames have passed, or this much unrest has accumulated."""
 _SHELF_FRAMES = 12
-"""Frames a scene is remembered after a cut away from it."""
+"""A scene is remembered for this many frames after a cut away from it."""
 _FIRST_NOISE = 0.002
 _TRUSTED = 0.3
 """Kalman gain below which a pixel counts as still."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
-"""A jump in time over both begins anew: a seek, or a camera that was away."""
+"""A jump in time longer than both begins a new scene: a seek, or a camera that was away."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How long what is known of a pixel is believed."""
+    """How long what is known about a pixel is trusted."""
 
     drift: float
     """Process noise of an unchanged pixel, in units of the variance of one answer; the gain settles at its root."""
@@ -73,9 +74,9 @@ class Trust:
 _STILL = {"low": Trust(0.003, 0.1), "high": Trust(0.001, 0.2)}
 _MOVING = {"low": Trust(0.0007, 0.25, 0.5), "high": Trust(0.0005, 0.3, 0.5)}
 _MOVING_AHEAD = {"low": Trust(0.015, 0.1, 0.7), "high": Trust(0.008, 0.15, 0.7)}
-"""What lags behind is mended from ahead, by the frames at hand; longer memories would show where those end."""
+"""Lag is corrected from the frames ahead; a longer memory would show where the frames held back end."""
 _KEPT_MOST = 0.02
-"""Of full scale from one frame to the next; a greater change is no haze but another thing."""
+"""Of full scale from one frame to the next; a larger change is not haze but another object."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +86,25 @@ class Observation:
     grey: FloatArray
     """Mean of the channels of the small hazy picture, (rows, columns)."""
     motion: Motion | None
-    """From the frame before; None if there is none, or it is of no use."""
+    """Since the frame before; None if there is none, or it does not belong to the same scene."""
     network: bool
     """Whether the network must run on this frame: `follow` needs fresh maps."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is believed of a frame's maps."""
+    """The current estimate of a frame's maps."""
 
     planes: FloatArray
     """Gain and offset of each component, (2n, rows, columns)."""
     variance: FloatArray
     """(rows, columns), in units of the variance of one answer."""
     trust: Trust
-    """In what was known, from the frame before to this one."""
+    """Put into what was known, from the frame before to this one."""
     still: npt.NDArray[np.bool_] | None
     """Pixels that count as still; None while the camera moves."""
-    anew: bool
-    """Whether a scene begins, or is come back to: nothing connects the frame with the one before."""
+    new_scene: bool
+    """Whether a scene begins, or is returned to: nothing connects the frame with the one before."""
 
 
 class TemporalFilter:
@@ -168,7 +169,7 @@ class TemporalFilter:
         return Observation(grey, motion, network)
 
     def follow(self, observation: Observation, components: FloatArray, fresh: AffineMaps | None) -> Estimate:
-        """What is believed of a frame's maps, from this frame and those before; `level` makes maps of it.
+        """Estimate a frame's maps from this frame and those before; `level` turns the estimate into maps.
 
         Args:
             observation: of this frame.
@@ -180,13 +181,13 @@ class TemporalFilter:
         still_trust, moving_trust = _STILL[strength], (_MOVING_AHEAD if self.ahead else _MOVING)[strength]
         n = len(components)
         new = None if fresh is None else np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
-        if self._planes is None or motion is None or not self._goes_on(components, motion):
+        if self._planes is None or motion is None or not self._continues(components, motion):
             if new is None:
                 raise ValueError("the first frame of a scene needs maps of its own")
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
             self._trend.forget()
-            return Estimate(new[: 2 * n].copy(), new[-1].copy(), still_trust, None, anew=True)
+            return Estimate(new[: 2 * n].copy(), new[-1].copy(), still_trust, None, new_scene=True)
         flow = None if motion.cut else motion.flow
         trust = still_trust if flow is None else moving_trust
         if flow is None:
@@ -211,17 +212,17 @@ class TemporalFilter:
             known[2 * n : 3 * n] = components
         self._planes = known
         still = gain < _TRUSTED if flow is None else None
-        return Estimate(known[: 2 * n].copy(), known[-1].copy(), trust, still, anew=motion.cut)
+        return Estimate(known[: 2 * n].copy(), known[-1].copy(), trust, still, new_scene=motion.cut)
 
     def level(self, estimate: Estimate, components: FloatArray, family: Family) -> AffineMaps:
         """The maps of an estimate, their brightness held still; to be called once for each frame, in order."""
         if self.steady == "off":
             gain, offset = np.split(estimate.planes, 2)
             return AffineMaps(gain, offset)
-        return self._level(estimate.planes, components, family, estimate.still, anew=estimate.anew)
+        return self._level(estimate.planes, components, family, estimate.still, new_scene=estimate.new_scene)
 
     def state_dict(self) -> StateDict:
-        """Everything remembered, by name; a copy."""
+        """Everything remembered, by name, as copies."""
         numbers = [self._noise, self._seconds, self._interval, self._since, self._unrest, self._level.held_back]
         state: StateDict = {
             "key": np.frombuffer(self._key.encode(), np.uint8).copy(),
@@ -235,10 +236,10 @@ class TemporalFilter:
         return state
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on where `state_dict` was called; an empty one forgets everything.
+        """Continue where `state_dict` was called; an empty one forgets everything.
 
         Raises:
-            ConfigError: if it is not one.
+            ConfigError: if it is not such a state.
         """
         self.reset()
         if not state:
@@ -249,7 +250,7 @@ class TemporalFilter:
             self._level.brightness, self._level.held_back = _floats(state["brightness"]), held_back
             self._trend.cells = _floats(state["trend"])
         except (KeyError, ValueError) as error:
-            raise ConfigError(f"this is no state of smoothing over time: {error}; begin anew") from error
+            raise ConfigError(f"this is no state of smoothing over time: {error}; start over") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval
         self._since, self._unrest, self._shelf_age = int(since), unrest, int(age)
         self._grey, self._planes, self._shelf = (
@@ -266,8 +267,8 @@ class TemporalFilter:
         """Variance of fresh maps, (1, rows, columns); taken as they are, they are exact."""
         return np.full((1, *components.shape[1:]), 0 if self.steady == "off" else 1, np.float32)
 
-    def _goes_on(self, components: FloatArray, motion: Motion) -> bool:
-        """Whether what is known serves this frame; after a cut back to a scene left shortly before, it does again."""
+    def _continues(self, components: FloatArray, motion: Motion) -> bool:
+        """Whether what is known holds for this frame; after a cut back to a scene left shortly before, it does."""
         self._shelf_age += 1
         if not motion.cut:
             return True
@@ -281,10 +282,10 @@ class TemporalFilter:
 
 
 def carried(planes: FloatArray, flow: FloatArray, components: FloatArray, trust: Trust) -> FloatArray:
-    """Gain, offset, reference and whatever follows (≥ 3n, rows, columns), moved along `flow` to the picture there.
+    """Gain, offset, reference and whatever follows (≥ 3n, rows, columns), moved along `flow`.
 
-    What changes of the hazy colour on the way is haze, for the most part: things come nearer. The clear colour does not
-    change with it, so the offsets are made to keep it by as much as `trust` says.
+    A change of the hazy colour on the way is mostly haze: things come nearer. The clear colour does not change with it,
+    so the offsets are adjusted to keep it, by the share that `trust.kept` gives.
     """
     moved = np.empty_like(planes)
     carry(planes, flow, moved)

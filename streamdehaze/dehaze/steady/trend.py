@@ -1,10 +1,10 @@
-"""What the network comes to say otherwise as a camera drives on.
+"""How the network's answers keep changing while a camera drives on.
 
-Things that come nearer are seen better, and the network takes more haze off them: along the motion its answers change
-always the same way, and a filter that believes long lags behind. But what is seen at one place of the picture stays
-alike: as far away, as large. So the corrections that fresh answers make there are learned, and made beforehand; as an
-integral controller does, until none are left. They are averaged over large cells, which a single thing passing hardly
-changes.
+Things that come nearer are seen better, and the network removes more haze from them: along the motion its answers
+always change in the same direction, and a filter with a long memory lags. But what is seen at one place of the picture
+stays similar: as far away, as large. So the corrections that fresh answers make there are learned and applied in
+advance, as an integral controller does, until none are left. They are averaged over large cells, which a single passing
+object hardly changes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from streamdehaze.frame import FloatArray
 
 _RATE = 0.05
-"""Share of a correction that is made beforehand from the next frame on."""
+"""Share of a correction that is applied in advance from the next frame on."""
 _CELLS = 10
 """Along the longer side of the picture."""
 
 
 class Trend:
-    """Change of each plane from one frame to the next, beside what is carried along the motion."""
+    """Change of each plane from one frame to the next, on top of what is carried along the motion."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: another scene, or a camera that stands."""
+        """Start over: another scene, or a camera at rest."""
         self.cells: FloatArray = np.empty((0, 0, 0), np.float32)
-        """(n, rows, columns) of coarse cells; empty if nothing is known."""
+        """(n, rows, columns) of coarse cells; empty if nothing has been learned."""
 
     def apply(self, planes: FloatArray) -> None:
         """Add it to the first of `planes` (≥ n, rows, columns), in place."""

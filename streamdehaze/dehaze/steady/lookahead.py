@@ -1,0 +1,105 @@
+"""Maps of a frame from the frames after it too: possible for a file, not for a live stream.
+
+`TemporalFilter` uses the frames up to the current one. Where things come nearer, its maps lag; and where the network
+runs on every k-th frame only, the maps in between are old. So some frames are held back, and from the last to the first
+their estimates are corrected by those that follow (the smoother of Rauch, Tung and Striebel, AIAA Journal 1965):
+``x ← x + C (x′ − x)``, where x′ is the corrected estimate of the frame after, carried back along the motion, and
+``C = P / (P + Q)`` with the variance P of x and the process noise Q between the two.
+
+Where every frame has an answer that is taken as it is, P is 0 and nothing changes; between two such frames, k apart,
+P grows by Q with each frame, and C is j/(j + 1) after j of them: a linear blend along the motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from streamdehaze.dehaze.kernels import correct, process_noise
+from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
+from streamdehaze.dehaze.steady.motion import find_flow
+from streamdehaze.frame import FloatArray
+
+_FRAMES, _BYTES = 48, 96 << 20
+"""Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
+_STAY = 11
+"""This many frames stay when the others leave, or a third of all; looking farther ahead makes no difference."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Held(Generic[Item]):
+    """A frame that waits for those after it."""
+
+    item: Item
+    """Whatever the caller needs to make it clear; handed back as it is."""
+    nbytes: int
+    """Of memory that the frame takes."""
+    components: FloatArray
+    """Of its small hazy picture, (n, rows, columns)."""
+    observation: Observation
+    estimate: Estimate
+
+
+class LookAhead(Generic[Item]):
+    """Holds frames back and corrects their estimates.
+
+    Example:
+        >>> look_ahead.add(Held(item, nbytes, components, observation, temporal.follow(observation, components, fresh)))
+        >>> for held in look_ahead.take():
+        ...     maps = temporal.level(held.estimate, held.components, family)
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Held[Item]] = []
+        self._flows: list[FloatArray | None] = []  # from each to the one after; None if the camera stands
+
+    def add(self, held: Held[Item]) -> None:
+        """Take the next frame."""
+        motion = held.observation.motion
+        if self._held:
+            moves = motion is not None and not motion.cut and motion.flow is not None
+            self._flows.append(find_flow(self._held[-1].observation.grey, held.observation.grey) if moves else None)
+        self._held.append(held)
+
+    def take(self, *, everything: bool = False) -> Sequence[Held[Item]]:
+        """The frames to hand on, in order, with corrected estimates; none while too few are held."""
+        most = max(2, min(_FRAMES, _BYTES // max(held.nbytes for held in self._held))) if self._held else 0
+        if not everything and len(self._held) < most:
+            return []
+        count = len(self._held) if everything else most - min(_STAY, most // 3)
+        corrected = self._corrected()[:count]
+        del self._held[:count], self._flows[:count]
+        return corrected
+
+    def drop(self) -> None:
+        """Forget the frames that are held."""
+        self._held.clear()
+        self._flows.clear()
+
+    def _corrected(self) -> list[Held[Item]]:
+        """All that is held, corrected from the last to the first."""
+        corrected = self._held[-1:]
+        for held, flow in zip(self._held[-2::-1], self._flows[::-1], strict=True):
+            corrected.append(self._correct(held, corrected[-1], flow))
+        return corrected[::-1]
+
+    @staticmethod
+    def _correct(held: Held[Item], after: Held[Item], flow: FloatArray | None) -> Held[Item]:
+        estimate, motion = held.estimate, after.observation.motion
+        if after.estimate.new_scene or motion is None:
+            return held
+        trust = after.estimate.trust
+        ahead = np.concatenate([after.estimate.planes, after.components])
+        if flow is not None:
+            ahead = carried(ahead, flow, held.components, trust)
+        n = len(held.components)
+        noise = process_noise(ahead[2 * n :], held.components, motion.floor, trust.spread, trust.drift)
+        planes = np.empty_like(estimate.planes)
+        correct(estimate.planes, estimate.variance, noise, ahead, planes)
+        better = Estimate(planes, estimate.variance, estimate.trust, estimate.still, new_scene=estimate.new_scene)
+        return replace(held, estimate=better)
