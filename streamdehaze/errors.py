@@ -29,6 +29,10 @@ class ConfigError(StreamDehazeError):
     """An option or configuration value is out of range or contradicts another."""
 
 
+class MissingPackageError(StreamDehazeError):
+    """An optional package is not installed; the text has the command that installs it."""
+
+
 class ResourceError(StreamDehazeError):
     """The work needs more memory than it may have."""
 

@@ -39,6 +39,7 @@ from streamdehaze.bench.timing import percentiles
 from streamdehaze.bench.verdict import changes, verdict
 from streamdehaze.cli import bench, main
 from streamdehaze.errors import ConfigError
+from streamdehaze.extras import install_command
 from streamdehaze.video.clip import ClipWriter
 
 PARTS = [
@@ -359,7 +360,7 @@ def test_a_missing_matplotlib_is_told_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else name)
     result = CliRunner().invoke(bench.command, ["--plot", str(tmp_path / "b.png"), "--size", "33x33"])
-    assert str(result.exception) == "--plot needs matplotlib: pip install 'streamdehaze[plot]'"
+    assert str(result.exception) == f"--plot needs matplotlib: {install_command('plot')}"
 
 
 def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:

@@ -1,19 +1,19 @@
-"""`streamdehaze doctor` tells what is there and what to type for what is not."""
+"""`streamdehaze doctor` tells what is there, and what to type for what is not, most useful first."""
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
-import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from streamdehaze import diagnosis
-from streamdehaze.diagnosis import Finding, diagnose, is_healthy
+from streamdehaze.diagnosis import Finding, advice, diagnose, is_healthy
+from streamdehaze.diagnosis.packages import module_of, requirements, user_extras
+from streamdehaze.extras import PURPOSES, install_command, pip_install
 
 
 def _doctor(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -49,20 +49,31 @@ def test_a_working_installation_is_healthy(findings: list[Finding]) -> None:
         assert states[name] == "ok"
 
 
-def test_what_is_missing_names_its_command(findings: list[Finding]) -> None:
-    for finding in findings:
-        if finding.state == "missing" and finding.section in ("engines", "extras"):
-            assert finding.fix is not None
-            assert finding.fix.startswith("pip install ")
+def test_every_requirement_and_every_extra_is_looked_at(findings: list[Finding]) -> None:
+    names = {finding.name for finding in findings if finding.section in ("packages", "engines", "extras")}
+    assert {*user_extras(), *(each.name for each in requirements())} <= names
+    assert {"live", "webrtc", "plot", "train", "openvino"} <= names
+    assert {"starlette", "aiortc"} <= {each.name for each in requirements("webrtc")}, "extras inside extras"
 
 
-def test_the_commands_name_extras_that_exist() -> None:
-    setup = configparser.ConfigParser()
-    setup.read(Path(__file__).parents[1] / "setup.cfg")
-    source = Path(diagnosis.__file__).read_text(encoding="utf-8")
-    named = set(re.findall(r"streamdehaze\[([a-z-]+)\]", source))
-    assert "openvino" in named
-    assert named <= set(setup["options.extras_require"])
+def test_every_extra_has_a_purpose() -> None:
+    assert set(user_extras()) == set(PURPOSES)
+
+
+def test_every_requirement_that_is_installed_has_a_module() -> None:
+    for extra in ("", *user_extras()):
+        for each in requirements(extra):
+            if each.name not in ("tensorrt", "tensorrt-rtx"):  # for NVIDIA's GPUs
+                assert find_spec(module_of(each)) is not None, each
+
+
+def test_advice_begins_with_what_nothing_works_without_and_what_this_machine_gains_by() -> None:
+    plot = Finding("extras", "plot", "missing", "", "a")
+    openvino = Finding("engines", "openvino", "missing", "", "b", useful=True)
+    onnx = Finding("extras", "onnx", "broken", "", "c")
+    numpy = Finding("packages", "numpy", "broken", "", "d", core=True)
+    fine = Finding("packages", "click", "ok", "8.1", core=True)
+    assert advice([plot, openvino, fine, onnx, numpy]) == [numpy, onnx, openvino, plot]
 
 
 def test_json_is_for_programs() -> None:
@@ -75,22 +86,30 @@ def test_json_is_for_programs() -> None:
     }
 
 
-def _hide(folder: Path, module: str, error: str) -> dict[str, str]:
+def _broken(folder: Path, module: str, statement: str) -> dict[str, str]:
     """An environment in which importing `module` fails as a half-removed package does."""
     (folder / module).mkdir()
-    (folder / module / "__init__.py").write_text(f"raise {error}\n")
+    (folder / module / "__init__.py").write_text(statement + "\n")
     return {"PYTHONPATH": str(folder)}
 
 
-def test_a_broken_optional_package_is_no_reason_to_fail(tmp_path: Path) -> None:
-    done = _doctor(environment=_hide(tmp_path, "torchmetrics", "ImportError('libnothing.so: cannot open')"))
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("raise ImportError('libnothing.so: cannot open')", "libnothing.so"),
+        ("import os; os.abort()", "importing it ends the process"),  # a runtime without its driver
+    ],
+)
+def test_a_broken_optional_package_is_no_reason_to_fail(tmp_path: Path, statement: str, said: str) -> None:
+    done = _doctor(environment=_broken(tmp_path, "torchmetrics", statement))
     assert done.returncode == 0
-    assert "libnothing.so" in done.stdout
-    assert "torchmetrics is broken: pip install 'streamdehaze[train]'" in done.stdout
+    assert said in done.stdout
+    assert f"To fix:\n  train\n    {install_command('train')}" in done.stdout
 
 
 def test_a_broken_core_package_is(tmp_path: Path) -> None:
-    done = _doctor(environment=_hide(tmp_path, "cv2", "ModuleNotFoundError('No module named cv2', name='cv2')"))
+    environment = _broken(tmp_path, "cv2", "raise ModuleNotFoundError('No module named cv2', name='cv2')")
+    done = _doctor(environment=environment)
     assert done.returncode == 1
-    assert "pip install --force-reinstall opencv-python-headless" in done.stdout
+    assert pip_install("--force-reinstall", "opencv-python-headless>=4.10") in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

@@ -19,6 +19,7 @@ from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.verify import psnr
 from streamdehaze.errors import CheckpointError, EngineError
+from streamdehaze.extras import install_command
 from streamdehaze.network import find_checkpoint, load_network
 
 HAZY = hazy_pictures(2, 144, 256)
@@ -157,7 +158,7 @@ print(open_engine("aecrnet-s", "auto", device="cpu" if {engine!r} == "tensorrt" 
     environment = {**os.environ, "STREAMDEHAZE_ENGINES": os.devnull}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     error, name = done.stdout.splitlines()
-    assert f"pip install 'streamdehaze[{extra}]'" in error
+    assert install_command(extra) in error
     assert name.startswith("torch")
 
 

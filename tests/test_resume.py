@@ -328,7 +328,7 @@ def test_work_stopped_at_damage_is_kept_for_the_decision(tmp_path: Path) -> None
 
     with (
         contextlib.closing(Unhurried(source, on_damage="stop")) as film,
-        pytest.raises(SourceError, match=r"is damaged near .* s; --on-damage keep or skip goes on"),
+        pytest.raises(SourceError, match=r"is damaged near .* s; continue with --on-damage keep or skip"),
     ):
         dehaze(film, target)  # type: ignore[arg-type]
     assert segments(target) >= 1

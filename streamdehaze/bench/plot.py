@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from streamdehaze.bench.quality import Quality
 from streamdehaze.bench.report import BenchReport, Row
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.extras import needed_for
 
 _BINS = 50
 
@@ -24,10 +23,10 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
         qualities: scores of the checkpoints and network sizes that were measured; others are passed over.
 
     Raises:
-        StreamDehazeError: if matplotlib is not installed (extra `plot`).
+        MissingPackageError: if matplotlib is not installed.
     """
-    require_matplotlib()
-    import matplotlib
+    with needed_for("--plot", "plot"):
+        import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -43,16 +42,6 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     figure.savefig(beside, dpi=120)
     pyplot.close(figure)
     beside.replace(path)
-
-
-def require_matplotlib() -> None:
-    """Make sure that `plot` can work, without the memory that importing matplotlib takes.
-
-    Raises:
-        StreamDehazeError: if matplotlib is not installed (extra `plot`).
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise StreamDehazeError("--plot needs matplotlib: pip install 'streamdehaze[plot]'")
 
 
 def _throughput(axes: Any, rows: list[Row]) -> None:

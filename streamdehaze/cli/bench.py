@@ -9,6 +9,7 @@ import rich_click as click
 
 from streamdehaze.cli.run import every
 from streamdehaze.errors import ConfigError
+from streamdehaze.extras import require
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,7 +93,7 @@ def command(
     from rich.console import Console
 
     from streamdehaze.bench import Plan, read_quality, read_report, run_bench, write_markdown
-    from streamdehaze.bench.plot import plot, require_matplotlib
+    from streamdehaze.bench.plot import plot
 
     # What is wrong or missing is told before the minutes of measuring.
     earlier = read_report(against) if against else None
@@ -101,7 +102,7 @@ def command(
         if path and not path.parent.is_dir():
             raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
     if plot_file:
-        require_matplotlib()
+        require("matplotlib", "--plot", "plot")
     plan = Plan(
         video=video,
         sizes=sizes or [_NAMES["720p"]],

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import rich_click as click
+
+if TYPE_CHECKING:
+    from streamdehaze.diagnosis import Finding
 
 
 @click.command(name="doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(as_json: bool) -> None:
-    """Look at this installation and say what is missing and how to get it.
+    """Check this installation and list what is missing, with the commands that install it, most useful first.
 
-    The exit code is 1 if files cannot be dehazed here, whatever optional things are missing.
+    The exit code is 1 only if files cannot be dehazed here.
     """
     import json
 
-    from streamdehaze.diagnosis import diagnose, is_healthy
+    from streamdehaze.diagnosis import advice, diagnose, is_healthy
 
     findings = diagnose()
     healthy = is_healthy(findings)
@@ -38,12 +44,22 @@ def command(as_json: bool) -> None:
             table.add_row(Text(head, "bold"), Text(finding.name), marks[finding.state], Text(finding.detail))
         console = Console(highlight=False)
         console.print(table)
-        for finding in findings:
-            if finding.fix:
-                console.print(f"{finding.name} is {finding.state}: {finding.fix}", markup=False, soft_wrap=True)
-        verdict = (
-            "Files can be dehazed here." if healthy else "Files cannot be dehazed here until what is broken is mended."
+        console.print(
+            "Files can be dehazed here." if healthy else "Files cannot be dehazed here until what is broken is fixed."
         )
-        console.print(verdict)
+        for title, group in _advice(advice(findings)):
+            console.print(f"\n{title}:")
+            for finding in group:
+                why = f" ({finding.detail.partition(':')[0]})" if finding.state == "missing" else ""
+                console.print(f"  {finding.name}{why}\n    {finding.fix}", markup=False, soft_wrap=True)
     if not healthy:
         raise SystemExit(1)
+
+
+def _advice(findings: list[Finding]) -> Iterator[tuple[str, list[Finding]]]:
+    """What there is to do, in groups: title and findings."""
+    titles = {"fix": "To fix", "faster": "Worth installing on this machine", "more": "If you need it"}
+    groups: dict[str, list[Finding]] = {key: [] for key in titles}
+    for finding in findings:
+        groups["fix" if finding.state == "broken" else "faster" if finding.useful else "more"].append(finding)
+    yield from ((titles[key], group) for key, group in groups.items() if group)

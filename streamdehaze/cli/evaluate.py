@@ -10,6 +10,7 @@ import rich_click as click
 
 from streamdehaze.cli.run import every
 from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
     from streamdehaze.evaluation import Report
@@ -64,12 +65,10 @@ def command(
 
     from streamdehaze.dehaze import Dehazer
 
-    try:
+    with needed_for("evaluation", "train"):
         from streamdehaze.datasets.picture import PICTURE_SUFFIXES
         from streamdehaze.evaluation import Extremes, evaluate
         from streamdehaze.evaluation.trace import plot_trace
-    except ModuleNotFoundError as error:
-        raise click.ClickException(f"evaluation needs {error.name}: pip install 'streamdehaze[train]'") from None
     for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
         if output is not None and not output.absolute().parent.is_dir():
             raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from streamdehaze.errors import ConfigError
+from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
@@ -183,10 +184,8 @@ def _page_token(options: dict[str, Any]) -> str | None:
         return None
     from streamdehaze.address import read_secret
 
-    try:
+    with needed_for("--serve", "live"):
         from streamdehaze.live.web import Address
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--serve needs {error.name}; install it with: pip install 'streamdehaze[live]'") from error
     address = Address.parse(options["serve"])
     token = read_secret(env=options["token_env"], file=options["token_file"])
     if token is None and not address.is_loopback:

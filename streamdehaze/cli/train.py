@@ -6,6 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from streamdehaze.extras import needed_for
+
 
 @click.command(name="train")
 @click.argument("config")
@@ -23,15 +25,11 @@ def command(config: str, changes: tuple[str, ...], features: Path | None, restar
 
     Example: `streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2`
     """
-    try:
+    with needed_for("training", "train"):
         from lightning.pytorch.utilities import rank_zero_only
 
         from streamdehaze.training.config import read_config
         from streamdehaze.training.run import train
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"training needs {error.name}; install it with: pip install 'streamdehaze[train]'"
-        ) from None
     if features is not None:
         changes = (*changes, f"loss.features={features}")
     settings = read_config(config, changes)

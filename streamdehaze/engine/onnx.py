@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdehaze.errors import EngineError
+from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
 from streamdehaze.network.deformable import ModulatedDeformConv
 
@@ -78,7 +79,7 @@ class NativeDeformConv(nn.Module):
             from torchvision.ops import deform_conv2d
         except ImportError as error:
             raise EngineError(
-                "the native deformable convolution needs torchvision: pip install 'streamdehaze[tensorrt]', or set "
+                f"the native deformable convolution needs torchvision: {install_command('tensorrt')}; or set "
                 'deformable = "grid" in the recipe'
             ) from error
         self._operator = deform_conv2d
@@ -147,9 +148,7 @@ def export_onnx(
         import onnx  # noqa: F401 - torch's exporter needs both and says so less clearly
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise EngineError(
-            f"compiling an engine needs the package {error.name}: pip install 'streamdehaze[onnx]'"
-        ) from error
+        raise EngineError(f"compiling an engine needs the package {error.name}: {install_command('onnx')}") from error
     deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform).eval()
     model = _clean(_export(deployed, shape))
     write_graph(model, path, network, precision, metadata or {})

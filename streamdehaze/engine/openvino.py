@@ -15,6 +15,7 @@ from streamdehaze.engine.openvino_graph import read_deform_conv
 from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
+from streamdehaze.extras import install_command
 from streamdehaze.frame import FloatArray
 from streamdehaze.telemetry import import_quietly
 
@@ -240,9 +241,7 @@ def import_openvino() -> Any:
     try:
         return import_quietly("openvino")
     except ImportError as error:
-        raise EngineError(
-            f"the engine 'openvino' needs OpenVINO ({error}): pip install 'streamdehaze[openvino]'"
-        ) from error
+        raise EngineError(f"the engine 'openvino' needs OpenVINO ({error}): {install_command('openvino')}") from error
 
 
 def _check_device(core: openvino.Core, device: str) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 
 from streamdehaze.engine.onnx import DeployedNetwork, export_onnx, write_graph
 from streamdehaze.errors import EngineError
+from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deformable import ModulatedDeformConv
 
@@ -49,7 +50,7 @@ def write_filled(network: AECRNet, path: Path, metadata: Mapping[str, str], *, n
     try:
         import onnx
     except ImportError as error:
-        raise EngineError("compiling an engine needs the package onnx: pip install 'streamdehaze[openvino]'") from error
+        raise EngineError(f"compiling an engine needs the package onnx: {install_command('openvino')}") from error
     deployed = DeployedNetwork(network)  # without torchvision: its weights have the same names in either form
     model = onnx.load(_file(deployed, native_deform))
     weights = deployed.state_dict()

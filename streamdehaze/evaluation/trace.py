@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError
+from streamdehaze.extras import needed_for
 
 
 def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) -> None:
     """Draw one line a name over the frames' numbers into a picture.
 
     Raises:
-        ConfigError: if matplotlib is not installed, or the picture cannot be written.
+        MissingPackageError: if matplotlib is not installed.
+        ConfigError: if the picture cannot be written.
     """
     plot_traces(path, {label: traces})
 
@@ -21,12 +23,11 @@ def plot_traces(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]])
     """The same for several measures, one below the other, each with its label and lines.
 
     Raises:
-        ConfigError: if matplotlib is not installed, or the picture cannot be written.
+        MissingPackageError: if matplotlib is not installed.
+        ConfigError: if the picture cannot be written.
     """
-    try:
+    with needed_for("plotting", "plot"):
         import matplotlib
-    except ModuleNotFoundError:
-        raise ConfigError("plotting needs matplotlib: pip install 'streamdehaze[plot]'") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

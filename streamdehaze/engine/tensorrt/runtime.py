@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from streamdehaze.errors import EngineError
+from streamdehaze.extras import install_command
 
 Package = Literal["tensorrt", "tensorrt_rtx"]
 
@@ -57,8 +58,8 @@ def find_package(wanted: Literal["auto", "tensorrt", "tensorrt_rtx"]) -> Package
         if importlib.util.find_spec(package) is not None:
             return package
     if wanted == "tensorrt_rtx":
-        raise EngineError("this engine needs TensorRT-RTX: pip install 'streamdehaze[tensorrt-rtx]'")
-    raise EngineError("the engine 'tensorrt' needs TensorRT: pip install 'streamdehaze[tensorrt]'")
+        raise EngineError(f"this engine needs TensorRT-RTX: {install_command('tensorrt-rtx')}")
+    raise EngineError(f"the engine 'tensorrt' needs TensorRT: {install_command('tensorrt')}")
 
 
 def import_package(package: Package) -> Any:
@@ -86,7 +87,7 @@ def check_gpu(gpu: Gpu, module: Any) -> None:
         )
     if module.__name__ == "tensorrt_rtx" and gpu.architecture not in module.ComputeCapability.__members__:
         raise EngineError(
-            f"TensorRT-RTX does not serve the {gpu.name} ({gpu.architecture}): pip install 'streamdehaze[tensorrt]'"
+            f"TensorRT-RTX does not serve the {gpu.name} ({gpu.architecture}): {install_command('tensorrt')}"
         )
 
 

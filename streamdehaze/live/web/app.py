@@ -197,7 +197,7 @@ class Page:
     async def _negotiate(self, request: Request) -> Response:
         self._camera(request)
         if self._video is None:
-            return refuse(501, "WebRTC needs aiortc; install it with: pip install 'streamdehaze[webrtc]'")
+            return refuse(501, "WebRTC needs aiortc on the server; 'streamdehaze doctor' there says how to install it")
         if (refusal := self._refusal_if_full()) is not None:
             return refusal
         try:

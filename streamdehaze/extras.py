@@ -1,0 +1,110 @@
+"""Optional packages: what each extra is for, and the command that installs it into this very environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from streamdehaze.errors import MissingPackageError
+
+PURPOSES = {
+    "openvino": "the fastest engine on a CPU",
+    "tensorrt": "the fastest engine on an NVIDIA GPU",
+    "tensorrt-rtx": "the fastest engine on an NVIDIA RTX card, small and quick to build",
+    "live": "the web page and the metrics of live cameras",
+    "webrtc": "the web page as H.264, a third of the bytes",
+    "plot": "plots of measurements and of flicker",
+    "train": "training and evaluating checkpoints",
+    "onnx": "exporting the network",
+}
+"""What a user gains by each extra."""
+
+
+@contextmanager
+def needed_for(what: str, extra: str) -> Iterator[None]:
+    """Around late imports: a missing package becomes one sentence, with the command that installs it.
+
+    Args:
+        what: needs the package: "--serve", "training".
+        extra: brings it.
+
+    Raises:
+        MissingPackageError: if an import inside fails for want of a package.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "streamdehaze"):  # a fault of ours, which no installation cures
+            raise
+        raise MissingPackageError(f"{what} needs {package}: {install_command(extra)}") from error
+
+
+def require(module: str, what: str, extra: str) -> None:
+    """Check that a module can be imported, without the time that takes.
+
+    Raises:
+        MissingPackageError: if it cannot.
+    """
+    with needed_for(what, extra):
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(name=module)
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this installation, whether a checkout or from an index."""
+    arguments, place, direct = _origin()
+    wanted = f"{place}[{extra}] @ {direct}" if direct else f"{place}[{extra}]"
+    return pip_install(*arguments, wanted)
+
+
+def reinstall_command() -> str:
+    """The command that installs this package again, as it was installed."""
+    arguments, place, direct = _origin()
+    return pip_install("--force-reinstall", "--no-deps", *arguments, f"{place} @ {direct}" if direct else place)
+
+
+def pip_install(*arguments: str) -> str:
+    """A command that installs into the environment of the running Python, to be typed in the current folder."""
+    python = _shown(Path(sys.executable))
+    if importlib.util.find_spec("pip") is None:  # as in environments that uv made
+        command = ["uv", "pip", "install", "--python", python]
+    elif (found := shutil.which("pip")) and Path(found).parent == Path(sys.executable).parent:
+        command = ["pip", "install"]
+    else:
+        command = [python, "-m", "pip", "install"]
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join([*command, *arguments])
+
+
+def _origin() -> tuple[tuple[str, ...], str, str | None]:
+    """Further arguments for pip, what to install, and its address, if it is installed by one (PEP 610)."""
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "setup.cfg").is_file():
+        return ("--editable",), _shown(checkout), None
+    try:
+        direct = json.loads(metadata.distribution("streamdehaze").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        direct = {}
+    url = str(direct.get("url", ""))
+    if url.startswith("file:") and (folder := Path(url2pathname(urlsplit(url).path))).is_dir():
+        return (), _shown(folder), None
+    if "vcs_info" in direct:
+        return (), "streamdehaze", f"{direct['vcs_info']['vcs']}+{url}"
+    return (), "streamdehaze", url or None
+
+
+def _shown(path: Path) -> str:
+    """A path as one would type it here: relative, if it lies below the current folder."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
