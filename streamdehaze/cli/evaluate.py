@@ -10,7 +10,7 @@ import rich_click as click
 
 from streamdehaze.cli.run import every
 from streamdehaze.errors import ConfigError, SinkError
-from streamdehaze.extras import needed_for
+from streamdehaze.extras import require
 
 if TYPE_CHECKING:
     from streamdehaze.evaluation import Report
@@ -65,10 +65,11 @@ def command(
 
     from streamdehaze.dehaze import Dehazer
 
-    with needed_for("evaluation", "train"):
-        from streamdehaze.datasets.picture import PICTURE_SUFFIXES
-        from streamdehaze.evaluation import Extremes, evaluate
-        from streamdehaze.evaluation.trace import plot_trace
+    require("torchmetrics", "evaluation", "train")
+    from streamdehaze.datasets.picture import PICTURE_SUFFIXES
+    from streamdehaze.evaluation import Extremes, evaluate
+    from streamdehaze.evaluation.trace import plot_trace
+
     for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
         if output is not None and not output.absolute().parent.is_dir():
             raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")
