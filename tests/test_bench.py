@@ -309,6 +309,30 @@ def test_the_command_measures_a_file_and_compares(tmp_path: Path) -> None:
     assert " × engine, batch 4: 64×48, network size 32, aecrnet-s, torch cpu float32" in result.output
 
 
+def test_each_number_is_printed_as_soon_as_it_is_measured() -> None:
+    arguments = ["bench", "--size", "64x48", "--engine", "torch", "--network-size", "32", "--limit", "0"]
+    result = CliRunner().invoke(main, [*arguments, "--frames", "8"])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stderr.splitlines() if "fps" in line]
+    assert len(lines) == len(PARTS) - 1
+    assert lines[0].startswith("64×48: decode: ")
+    assert lines[-1].startswith("64×48, network size 32, aecrnet-s, torch cpu float32: steady pipeline, batch 4: ")
+
+
+def test_a_default_plan_is_short_and_a_thorough_one_is_not() -> None:
+    plan, thorough = Plan(), Plan(thorough=True)
+    assert [plan.frames_of(*size) for size in ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))] == [
+        100,
+        100,
+        67,
+        30,
+    ]
+    assert thorough.frames_of(3840, 2160) == 100
+    assert Plan(frames=40).frames_of(3840, 2160) == 40
+    assert plan.limit < thorough.limit
+    assert Plan(limit_seconds=0).limit == 0
+
+
 def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib (extra plot)")
     from streamdehaze.bench.plot import plot

@@ -1,7 +1,8 @@
 """Benchmarks: what the frame rate is, what holds it back, and what would change it."""
 
-from streamdehaze.bench.bench import Plan, run_bench
+from streamdehaze.bench.bench import run_bench
 from streamdehaze.bench.markdown import write_markdown
+from streamdehaze.bench.plan import Plan
 from streamdehaze.bench.quality import Quality, read_quality
 from streamdehaze.bench.report import BenchReport, Row, compare, differences, read_report
 from streamdehaze.bench.timing import Timing, measure

@@ -7,7 +7,7 @@ import itertools
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -17,13 +17,13 @@ import numpy as np
 
 from streamdehaze.bench.clip import draw_clip, first_frames
 from streamdehaze.bench.environment import describe_environment
+from streamdehaze.bench.plan import DEFAULT_FRAMES, Listener, Plan, Silent
 from streamdehaze.bench.report import BenchReport, Row
-from streamdehaze.bench.timing import Timing, measure
+from streamdehaze.bench.timing import measure
 from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.bench.watch import watch
 from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
-from streamdehaze.dehaze.steady import Every
 from streamdehaze.dehaze.stream import apply
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.picture import hazy_pictures
@@ -36,68 +36,57 @@ from streamdehaze.video.reading.recording import record
 
 _FRAMES_IN_MEMORY = 16
 _SPLITS = 50
-
-Told = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure: every combination of what is listed."""
-
-    video: str | os.PathLike[str] | None = None
-    """A file, or the address of a stream, whose first frames are recorded and then measured like a file's; otherwise a
-    clip is drawn for each of `sizes`."""
-    sizes: Sequence[tuple[int, int]] = ((1280, 720),)
-    network_sizes: Sequence[int] = (192, 256)
-    batches: Sequence[int] = (4,)
-    checkpoints: Sequence[str] = ("aecrnet-s",)
-    engines: Sequence[str] = ("auto",)
-    every: Sequence[Every] = ()
-    """For each, also a steady pipeline whose network runs on every k-th frame."""
-    limit_seconds: float = 10.0
-    """For each row, unless it settles earlier."""
-    frames: int = 100
-    """Of a drawn clip, and the most that are read of a file or received of a stream."""
+_STILL_FRAMES = 25
+"""Frames over which flicker is measured."""
+_ROUNDS, _THOROUGH_ROUNDS = 2, 3
 
 
-def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
-    """Measure what a plan asks.
+def run_bench(plan: Plan, listener: Listener | None = None) -> BenchReport:
+    """Measure what a plan asks for.
 
     Engines are opened as with `--engine-wait`: what serves is the engine asked for, not PyTorch in its place.
+
+    Args:
+        plan: what to measure.
+        listener: called before and after each row is measured.
 
     Raises:
         StreamDehazeError: if the video, a checkpoint or an engine cannot be had.
     """
-    for checkpoint, engine_name, network_size in itertools.product(plan.checkpoints, plan.engines, plan.network_sizes):
-        # What cannot be had is told before the minutes of measuring, and what must be built is built.
-        Dehazer(checkpoint, engine=open_engine(checkpoint, engine_name, wait=True), network_size=network_size).close()
+    listener = Silent() if listener is None else listener
+    for network_size in plan.network_sizes:
+        Stream(network_size=network_size)
+    for checkpoint, engine_name in itertools.product(plan.checkpoints, plan.engines):
+        # What is missing is reported before the minutes of measuring, and what must be built is built.
+        listener.begins(f"opening {checkpoint} with engine {engine_name}")
+        open_engine(checkpoint, engine_name, wait=True).close()
     environment = describe_environment()
     rows: list[Row] = []
-    said: list[tuple[Row, str]] = []
+    findings: list[tuple[Row, str]] = []
     flicker: list[str] = []
     with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
-        for clip in _clips(plan, Path(folder), told):
-            ends = [_row(clip, "decode", _decode(plan, clip, told)), _row(clip, "encode", _encode(plan, clip, told))]
-            rows += ends
-            cases = itertools.product(plan.checkpoints, plan.network_sizes, plan.engines, plan.batches)
-            applied = {size: _Application(plan, clip, size, told).rows() for size in plan.network_sizes}
+        for clip in _clips(plan, Path(folder), listener):
+            bench = _ClipBench(plan, clip, listener)
+            rows += [bench.row("decode", bench.decode, warm_up=1), bench.row("encode", bench.encode, warm_up=1)]
+            applied = {size: _Application(bench, size).rows() for size in plan.network_sizes}
             for found in applied.values():
                 rows += found
+            cases = itertools.product(plan.checkpoints, plan.network_sizes, plan.engines, plan.batches)
             for checkpoint, network_size, engine_name, batch in cases:
                 engine = open_engine(checkpoint, engine_name, wait=True)
                 try:
-                    case = _Case(plan, clip, told, checkpoint, network_size, batch, engine)
+                    case = _Case(bench, checkpoint, network_size, batch, engine)
                     found, run = case.rows()
                 finally:
                     engine.close()
                 pipeline = next(row for row in found if row.part == "pipeline")
                 rows += found
                 label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
-                held_back = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
-                said.append((pipeline, f"{label}: {held_back}"))
+                bottleneck = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
+                findings.append((pipeline, f"{label}: {bottleneck}"))
                 steady_row = next(row for row in found if row.part == "steady pipeline")
                 flicker.append(calmed(label, pipeline, steady_row))
-    verdicts = [sentence + changes(row, rows) for row, sentence in said]
+    verdicts = [sentence + changes(row, rows) for row, sentence in findings]
     return BenchReport(environment, rows, [*verdicts, *filter(None, flicker)])
 
 
@@ -105,6 +94,9 @@ def run_bench(plan: Plan, told: Told = lambda what: None) -> BenchReport:
 class _Clip:
     path: Path
     frames: list[Frame]
+    """The first ones, in memory."""
+    count: int
+    """Frames to measure; the file may have fewer."""
     result: Path
 
     @property
@@ -112,54 +104,67 @@ class _Clip:
         return f"{self.frames[0].width}×{self.frames[0].height}"
 
 
-def _clips(plan: Plan, folder: Path, told: Told) -> Iterator[_Clip]:
+def _clips(plan: Plan, folder: Path, listener: Listener) -> Iterator[_Clip]:
     if plan.video is not None:
         path = Path(plan.video)
         if what_is(plan.video) is Kind.STREAM:
-            told("receiving the stream")
+            listener.begins("receiving the stream")
             path = folder / "received.mkv"
-            record(os.fspath(plan.video), path, plan.frames)
-        yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), folder / "result.mp4")
+            record(os.fspath(plan.video), path, plan.frames or DEFAULT_FRAMES)
+        frames = first_frames(path, _FRAMES_IN_MEMORY)
+        yield _Clip(path, frames, plan.frames_of(frames[0].width, frames[0].height), folder / "result.mp4")
         return
     for width, height in plan.sizes:
-        told(f"drawing a clip of {width}×{height}")
-        path = folder / f"{width}x{height}.mp4"
-        draw_clip(path, width, height, plan.frames)
-        yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), folder / "result.mp4")
+        listener.begins(f"drawing a clip of {width}×{height}")
+        path, count = folder / f"{width}x{height}.mp4", plan.frames_of(width, height)
+        draw_clip(path, width, height, count)
+        yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), count, folder / "result.mp4")
 
 
-def _decode(plan: Plan, clip: _Clip, told: Told) -> Timing:
-    told(f"{clip.size}: decode")
+class _ClipBench:
+    """Measures rows on one clip, and decoding and encoding of it alone."""
 
-    def work() -> int:
-        source = FileSource(clip.path)
+    def __init__(self, plan: Plan, clip: _Clip, listener: Listener) -> None:
+        self.plan, self.clip, self._listener = plan, clip, listener
+
+    def row(
+        self,
+        part: str,
+        work: Callable[[], int],
+        network_size: int | None = None,
+        batch: int | None = None,
+        checkpoint: str | None = None,
+        engine: str | None = None,
+        *,
+        warm_up: int = 2,
+        rounds: int = _THOROUGH_ROUNDS,
+    ) -> Row:
+        """Measure a part."""
+        facts = (self.clip.size, network_size and f"network size {network_size}", engine)
+        self._listener.begins(f"{', '.join(str(fact) for fact in facts if fact)}: {part}")
+        timing = measure(work, limit_seconds=self.plan.limit, warm_up=warm_up, rounds=rounds)
+        row = Row(part, self.clip.size, network_size, batch, checkpoint, engine, timing)
+        self._listener.measured(row)
+        return row
+
+    def decode(self) -> int:
+        source = FileSource(self.clip.path)
         try:
-            return sum(1 for _ in itertools.islice(source, plan.frames))
+            return sum(1 for _ in itertools.islice(source, self.clip.count))
         finally:
             source.close()
 
-    return measure(work, limit_seconds=plan.limit_seconds, warm_up=1)
-
-
-def _encode(plan: Plan, clip: _Clip, told: Told) -> Timing:
-    told(f"{clip.size}: encode")
-
-    def work() -> int:
-        source = FileSource(clip.path)
+    def encode(self) -> int:
+        frames = self.clip.frames
+        source = FileSource(self.clip.path)
         try:
-            with FileSink(clip.result, source, overwrite=True) as sink:
-                step = clip.frames[0].duration or 1
-                for index in range(plan.frames):
-                    sink.write(replace(clip.frames[index % len(clip.frames)], pts=index * step, opaque=None))
+            with FileSink(self.clip.result, source, overwrite=True) as sink:
+                step = frames[0].duration or 1
+                for index in range(self.clip.count):
+                    sink.write(replace(frames[index % len(frames)], pts=index * step, opaque=None))
         finally:
             source.close()
-        return plan.frames
-
-    return measure(work, limit_seconds=plan.limit_seconds, warm_up=1)
-
-
-def _row(clip: _Clip, part: str, timing: Timing) -> Row:
-    return Row(part, clip.size, None, None, None, None, timing)
+        return self.clip.count
 
 
 def _loads(run: Statistics) -> dict[str, float]:
@@ -169,11 +174,11 @@ def _loads(run: Statistics) -> dict[str, float]:
 class _Application:
     """What is done to a frame before and after the network, each step alone."""
 
-    def __init__(self, plan: Plan, clip: _Clip, network_size: int, told: Told) -> None:
-        self._plan, self._clip, self._network_size, self._told = plan, clip, network_size, told
+    def __init__(self, bench: _ClipBench, network_size: int) -> None:
+        self._bench, self._network_size = bench, network_size
 
     def rows(self) -> list[Row]:
-        frame = self._clip.frames[0]
+        frame = self._bench.clip.frames[0]
         single = Stream(network_size=self._network_size)
         look = single.look(frame)
         assert look.picture is not None
@@ -200,16 +205,12 @@ class _Application:
                 steady.solve(steady.look(each), clear)
             return _FRAMES_IN_MEMORY
 
-        rows = []
-        for part, work in (("shrink", shrink), ("fit", fit), ("apply", apply_maps), ("steady maps", steady_maps)):
-            self._told(f"{self._clip.size}, network size {self._network_size}: {part}")
-            timing = measure(work, limit_seconds=self._plan.limit_seconds)
-            rows.append(Row(part, self._clip.size, self._network_size, None, None, None, timing))
-        return rows
+        parts = {"shrink": shrink, "fit": fit, "apply": apply_maps, "steady maps": steady_maps}
+        return [self._bench.row(part, work, self._network_size) for part, work in parts.items()]
 
     def _film(self) -> Iterator[Frame]:
         """The frames in memory, forwards and backwards without end, as one video without a cut."""
-        frames = self._clip.frames
+        frames = self._bench.clip.frames
         for index, frame in enumerate(itertools.cycle([*frames, *frames[-2:0:-1]])):
             yield replace(frame, pts=index, time_base=Fraction(1, 25))
 
@@ -217,58 +218,64 @@ class _Application:
 class _Case:
     """One combination on one clip: the engine alone, a frame host to host, and the whole pipeline."""
 
-    def __init__(
-        self, plan: Plan, clip: _Clip, told: Told, checkpoint: str, network_size: int, batch: int, engine: Engine
-    ) -> None:
-        self._plan, self._clip, self._told = plan, clip, told
-        self._checkpoint, self._network_size, self._batch, self._engine = checkpoint, network_size, batch, engine
+    def __init__(self, bench: _ClipBench, checkpoint: str, network_size: int, batch: int, engine: Engine) -> None:
+        self._bench, self._checkpoint, self._engine = bench, checkpoint, engine
+        self._network_size, self._batch = network_size, batch
         self.engine_name = engine.name
 
     def rows(self) -> tuple[list[Row], Statistics]:
-        frame = self._clip.frames[0]
-        shape = network_shape(frame.width, frame.height, self._network_size)
-        hazy = hazy_pictures(self._batch, *shape)
+        clip, thorough = self._bench.clip, self._bench.plan.thorough
+        frame = clip.frames[0]
+        hazy = hazy_pictures(self._batch, *network_shape(frame.width, frame.height, self._network_size))
         self._engine.infer(hazy)
         self.engine_name = self._engine.name  # one that was built for this first batch has its name now
         dehazer = Dehazer(self._checkpoint, engine=self._engine, network_size=self._network_size)
         runs: list[Statistics] = []
 
-        def pipeline(worker: Dehazer) -> int:
-            source = FileSource(self._clip.path, end=self._end())
+        def run(worker: Dehazer) -> int:
+            source = FileSource(clip.path, end=self._end(clip.count))
             try:
                 worker.reset()
-                sink = FileSink(self._clip.result, source, overwrite=True)
+                sink = FileSink(clip.result, source, overwrite=True)
                 runs.append(Pipeline(source, worker, sink, batch_size=self._batch).run())
             finally:
                 source.close()
             return runs[-1].encode.frames
 
-        alone = self._row("engine", lambda: len(self._engine.infer(hazy)), batch=self._batch)
+        def pipeline(part: str, worker: Dehazer) -> Row:
+            row = self._row(
+                part,
+                functools.partial(run, worker),
+                self._batch,
+                # Every part of it is warm by now.
+                warm_up=1 if thorough else 0,
+                rounds=_THOROUGH_ROUNDS if thorough else _ROUNDS,
+            )
+            return replace(row, stillness=self._stillness(worker))
+
+        alone = self._row("engine", lambda: len(self._engine.infer(hazy)), self._batch)
         rows = [
             replace(alone, device_ms=self._device_ms(hazy)),
-            self._row("frame", lambda: len(dehazer.process([frame])), batch=1),
-            replace(
-                self._row("pipeline", functools.partial(pipeline, dehazer), batch=self._batch),
-                stillness=self._stillness(dehazer),
-            ),
+            self._row("frame", lambda: len(dehazer.process([frame])), 1),
+            pipeline("pipeline", dehazer),
         ]
-        run = runs[-1]
-        for every in (1, *self._plan.every):
+        plain = runs[-1]
+        for every in (1, *self._bench.plan.every):
             steady = Dehazer(
                 self._checkpoint, engine=self._engine, network_size=self._network_size, steady="low", every=every,
                 look_ahead=True,
             )  # fmt: skip
-            part = "steady pipeline" + (f", every {every}" if every != 1 else "")
-            row = self._row(part, functools.partial(pipeline, steady), batch=self._batch)
-            rows.append(replace(row, stillness=self._stillness(steady)))
+            rows.append(pipeline("steady pipeline" + (f", every {every}" if every != 1 else ""), steady))
         if self._engine.name != self.engine_name:
-            raise EngineError(f"{self.engine_name} gave way to {self._engine.name} while it was measured")
-        return rows, run
+            raise EngineError(f"{self.engine_name} was replaced by {self._engine.name} during the measurement")
+        return rows, plain
 
     def _stillness(self, dehazer: Dehazer) -> dict[str, float | None] | None:
-        """What a pipeline adds to a picture that stands still, over the frames that it was measured on."""
-        with closing(FileSource(self._clip.path, end=self._end())) as source:
-            stillness = watch(source, dehazer).stillness
+        """What a pipeline adds to a picture that stands still, over the first frames it was measured on."""
+        count = self._bench.clip.count
+        with closing(FileSource(self._bench.clip.path, end=self._end(count))) as source:
+            frames = source if self._bench.plan.thorough else itertools.islice(source, _STILL_FRAMES)
+            stillness = watch(frames, dehazer).stillness
         return None if stillness is None else asdict(stillness)
 
     def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
@@ -278,18 +285,20 @@ class _Case:
         found = [split(hazy) for _ in range(_SPLITS)]
         return {name: statistics.median(call[name] for call in found) for name in found[0]}
 
-    def _end(self) -> float | None:
-        # A file longer than the plan's frames is cut by time.
-        source = FileSource(self._clip.path)
+    def _end(self, frames: int) -> float | None:
+        # A file longer than the frames to measure is cut by time.
+        source = FileSource(self._bench.clip.path)
         try:
             count, rate = source.info.frame_count, source.info.average_rate
         finally:
             source.close()
-        if (count is not None and count <= self._plan.frames) or not rate:
+        if (count is not None and count <= frames) or not rate:
             return None
-        return self._plan.frames / float(rate)
+        return frames / float(rate)
 
-    def _row(self, part: str, work: Callable[[], int], batch: int) -> Row:
-        self._told(f"{self._clip.size}, network size {self._network_size}, {self.engine_name}: {part}")
-        timing = measure(work, limit_seconds=self._plan.limit_seconds, warm_up=1 if "pipeline" in part else 2)
-        return Row(part, self._clip.size, self._network_size, batch, self._checkpoint, self.engine_name, timing)
+    def _row(
+        self, part: str, work: Callable[[], int], batch: int, *, warm_up: int = 2, rounds: int = _THOROUGH_ROUNDS
+    ) -> Row:
+        return self._bench.row(
+            part, work, self._network_size, batch, self._checkpoint, self.engine_name, warm_up=warm_up, rounds=rounds
+        )

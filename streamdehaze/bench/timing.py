@@ -14,7 +14,7 @@ from typing import Any
 from streamdehaze.bench.gpu import GpuLoad, GpuWatch
 
 SPREAD = 0.02
-"""Rounds that differ by less than this share of their median are taken for settled."""
+"""Rounds that differ by less than this share of their median count as settled."""
 _ROUNDS = 3
 _ROUND_SECONDS = 0.25
 _KEPT = 200
@@ -27,7 +27,7 @@ class Timing:
     fps: float
     """Frames a second: the median of the last rounds."""
     spread: float
-    """Largest difference between the last three rounds, as a share of their median."""
+    """Largest difference between the last rounds, as a share of their median."""
     settled: bool
     """Whether the spread came under 2 % before the time limit."""
     latency_ms: dict[str, float]
@@ -39,11 +39,11 @@ class Timing:
     cores_used: float
     """Processor time over wall time."""
     peak_rss_mib: float | None
-    """Most memory the process held meanwhile, where the system tells (Linux)."""
+    """Peak memory of the process, where the system reports it (Linux)."""
     gpu: GpuLoad | None = None
-    """What the GPU's driver told meanwhile, where there is one."""
+    """What the GPU's driver reported meanwhile, where there is one."""
     latencies_ms: Sequence[float] = ()
-    """Up to 200 of the latencies, ascending, taken evenly: what a histogram is drawn from."""
+    """Up to 200 of the latencies, evenly sampled in ascending order, for a histogram."""
 
     def faster_than(self, other: Timing) -> bool:
         """Whether this is faster by more than the rounds of the two differed among themselves."""
@@ -57,21 +57,27 @@ class Timing:
 
 
 def measure(
-    work: Callable[[], int], *, limit_seconds: float, warm_up: int = 2, round_seconds: float = _ROUND_SECONDS
+    work: Callable[[], int],
+    *,
+    limit_seconds: float,
+    warm_up: int = 2,
+    round_seconds: float = _ROUND_SECONDS,
+    rounds: int = _ROUNDS,
 ) -> Timing:
-    """Call `work` until three rounds in a row agree within 2 %, or the limit is reached.
+    """Call `work` until the last rounds agree within 2 %, or the limit is reached.
 
     Args:
         work: does something with frames and returns how many.
-        limit_seconds: when to stop all the same; three rounds are always made.
+        limit_seconds: when to stop in any case; `rounds` rounds are always made.
         warm_up: calls before the clock starts (compilation, caches, first allocations).
         round_seconds: least length of a round.
+        rounds: how many must agree.
     """
     for _ in range(warm_up):
         work()
     reset_peak_memory()
     latencies: list[float] = []
-    rounds: list[float] = []
+    rates: list[float] = []
     total_frames, begin, begin_cpu = 0, time.perf_counter(), time.process_time()
     with GpuWatch() as gpu:
         while True:
@@ -79,13 +85,13 @@ def measure(
             while (now := time.perf_counter()) - start < round_seconds or not frames:
                 frames += work()
                 latencies.append((time.perf_counter() - now) * 1000)
-            rounds.append(frames / (time.perf_counter() - start))
+            rates.append(frames / (time.perf_counter() - start))
             total_frames += frames
-            last = rounds[-_ROUNDS:]
+            last = rates[-rounds:]
             spread = (max(last) - min(last)) / statistics.median(last)
-            settled = len(last) == _ROUNDS and spread < SPREAD
+            settled = len(last) == rounds and spread < SPREAD
             wall = time.perf_counter() - begin
-            if settled or (len(last) == _ROUNDS and wall >= limit_seconds):
+            if settled or (len(last) == rounds and wall >= limit_seconds):
                 break
         cpu = time.process_time() - begin_cpu
     return Timing(
@@ -126,13 +132,13 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 def reset_peak_memory() -> None:
-    """Begin a new peak, where the system can."""
+    """Start a new peak, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_mib() -> float | None:
-    """The process's peak of resident memory since the last reset; None where the system does not tell."""
+    """Peak resident memory of the process since the last reset; None where the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

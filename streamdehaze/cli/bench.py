@@ -42,13 +42,16 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option(
     "--every", "everies", type=every, multiple=True, metavar="K", help="As of `run`: a steady pipeline for each."
 )
-@click.option("--frames", type=click.IntRange(min=8), default=100, show_default=True, help="Frames of the clip.")
+@click.option("--thorough", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes.")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=8),
+    help="Frames of the clip.  [default: 100; fewer above 720p without --thorough]",
+)
 @click.option(
     "--limit",
     type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="Most seconds for a number to settle.",
+    help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Everything goes here.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A line for each row.")
@@ -70,8 +73,9 @@ def command(
     checkpoints: tuple[str, ...],
     engines: tuple[str, ...],
     everies: tuple[int | Literal["auto"], ...],
-    frames: int,
-    limit: float,
+    thorough: bool,
+    frames: int | None,
+    limit: float | None,
     json_file: Path | None,
     csv_file: Path | None,
     markdown_file: Path | None,
@@ -84,7 +88,8 @@ def command(
     On VIDEO, a file or the address of a camera (rtsp://…; its first frames are recorded as they are), or on hazy clips
     drawn for each --size (720p if none is given). Options that may be given several times are
     combined: `bench --size 720p --size 1080p --network-size 192 --network-size 256 --engine torch --engine openvino`.
-    Every number is repeated until three rounds agree within 2 %; those that did not by --limit are marked.
+    Every number is repeated until its rounds agree within 2 %; those that do not by --limit are marked. Each is printed
+    as soon as it is measured; a clip of 720p takes under two minutes.
     """
     if video is not None and sizes:
         raise click.UsageError("a VIDEO has a size of its own; leave --size out")
@@ -95,7 +100,7 @@ def command(
     from streamdehaze.bench import Plan, read_quality, read_report, run_bench, write_markdown
     from streamdehaze.bench.plot import plot
 
-    # What is wrong or missing is told before the minutes of measuring.
+    # What is wrong or missing is reported before the minutes of measuring.
     earlier = read_report(against) if against else None
     qualities = [read_quality(path) for path in quality_files]
     for path in (json_file, csv_file, markdown_file, plot_file):
@@ -111,11 +116,12 @@ def command(
         checkpoints=checkpoints,
         engines=engines,
         every=[k for k in everies if k != 1],
+        thorough=thorough,
         limit_seconds=limit,
         frames=frames,
     )
-    with Console(stderr=True).status("starting") as status:
-        report = run_bench(plan, status.update)
+    with _Progress() as progress:
+        report = run_bench(plan, progress)
     console = Console()
     _print(report, console)
     if earlier:
@@ -131,6 +137,36 @@ def command(
                 write(path)
         except OSError as error:
             raise ConfigError(f"what was measured cannot be written to '{path}': {error.strerror or error}") from error
+
+
+class _Progress:
+    """A line on standard error for each number as soon as it is measured; on a terminal also what is done now."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("starting")
+
+    def __enter__(self) -> _Progress:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._status.stop()
+
+    def begins(self, what: str) -> None:
+        """Show what is done now; where nothing can be overwritten, only if it may take long without a number."""
+        if self._console.is_terminal:
+            self._status.update(what)
+        elif ": " not in what:
+            self._console.print(what, markup=False, soft_wrap=True)
+
+    def measured(self, row: Row) -> None:
+        """Print a row."""
+        doubt = "" if row.timing.settled else f" ±{row.timing.spread:.0%}"
+        self._console.print(f"{row.group}: {row.name}: {row.timing.fps:.1f} fps{doubt}", markup=False, soft_wrap=True)
 
 
 def _print(report: BenchReport, console: Console) -> None:
