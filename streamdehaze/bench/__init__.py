@@ -1,4 +1,4 @@
-"""Benchmarks: what the frame rate is, what holds it back, and what would change it."""
+"""Benchmarks: what the frame rate is, what limits it, and what would change it."""
 
 from streamdehaze.bench.bench import run_bench
 from streamdehaze.bench.markdown import write_markdown

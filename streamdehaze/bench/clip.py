@@ -1,4 +1,4 @@
-"""What is measured on: a video file, or a hazy clip drawn at any size."""
+"""The clip to measure on: a video file, or a hazy clip drawn at any size."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class DrawnClip:
             )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 def draw_clip(path: Path, width: int, height: int, frames: int) -> None:

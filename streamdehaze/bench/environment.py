@@ -1,4 +1,4 @@
-"""Where a measurement was made: without this no number means anything."""
+"""Where a measurement was made: without it no number means anything."""
 
 from __future__ import annotations
 

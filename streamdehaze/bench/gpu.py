@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU's driver tells of its memory and clocks while something is measured."""
+"""What an NVIDIA GPU's driver reports about memory and clocks during a measurement."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _EVERY_MILLISECONDS = 200
 
 @dataclass(frozen=True)
 class GpuLoad:
-    """Of the first GPU; None is what its driver does not tell."""
+    """Of the first GPU; None for what its driver does not report."""
 
     peak_memory_mib: float | None
     """Of all processes together."""
     sm_clock_mhz: float | None
-    """Median, as all that follow."""
+    """Median, like all that follow."""
     memory_clock_mhz: float | None
     utilisation_percent: float | None
     power_watts: float | None
@@ -52,12 +52,12 @@ class GpuWatch:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            said, _ = self._process.communicate()
-            self.load = _summary(said)
+            report, _ = self._process.communicate()
+            self.load = _summary(report)
 
 
-def _summary(said: str) -> GpuLoad | None:
-    lines = [line.split(",") for line in said.splitlines() if line.count(",") == _FIELDS.count(",")]
+def _summary(report: str) -> GpuLoad | None:
+    lines = [line.split(",") for line in report.splitlines() if line.count(",") == _FIELDS.count(",")]
     columns = [[v for text in column if (v := _number(text)) is not None] for column in zip(*lines, strict=True)]
     if not columns:
         return None

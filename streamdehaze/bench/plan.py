@@ -11,7 +11,7 @@ from streamdehaze.bench.report import Row
 from streamdehaze.dehaze.steady import Every
 
 DEFAULT_FRAMES, _PIXELS, _FEWEST = 100, 1280 * 720, 30
-"""Frames of a clip up to this size, and of a large one: more than look-ahead holds back."""
+"""Frames of a clip of up to this many pixels; and fewest of a larger one, still more than look-ahead holds back."""
 _LIMIT_SECONDS, _THOROUGH_SECONDS = 2.5, 10.0
 
 

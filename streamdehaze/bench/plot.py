@@ -38,10 +38,10 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     if qualities:
         _quality(axes[2], [row for row in report.rows if row.part == "pipeline"], qualities)
     figure.suptitle(report.place(), fontsize=9)
-    beside = path.with_suffix(".part.png")
-    figure.savefig(beside, dpi=120)
+    partial = path.with_suffix(".part.png")
+    figure.savefig(partial, dpi=120)
     pyplot.close(figure)
-    beside.replace(path)
+    partial.replace(path)
 
 
 def _throughput(axes: Any, rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Scores of an evaluation, to set beside the speed of the same checkpoint and network size."""
+"""Scores of an evaluation, to compare with the speed of the same checkpoint and network size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamdehaze.errors import ConfigError
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a checkpoint came to the truth."""
+    """How close a checkpoint came to the truth."""
 
     checkpoint: str
     network_size: int
@@ -26,14 +26,14 @@ def read_quality(path: Path) -> Quality:
     """The scores in a file of `streamdehaze evaluate --json`.
 
     Raises:
-        ConfigError: if the file is missing or no such report, or it holds no PSNR or was made with `--exact`.
+        ConfigError: if the file is missing or not such a report, or it holds no PSNR or was made with `--exact`.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         facts, summary = content["facts"], content["summary"]
         size = re.search(r"network size (\d+)", facts["mode"])
         if size is None or "psnr" not in summary:
-            raise ConfigError(f"{path} has no PSNR at a network size to set beside a speed")
+            raise ConfigError(f"{path} has no PSNR at a network size to compare with a speed")
         return Quality(facts["checkpoint"], int(size[1]), summary["psnr"]["mean"], str(facts.get("folder", "")))
     except FileNotFoundError:
         raise ConfigError(f"there is no evaluation {path}") from None

@@ -1,4 +1,4 @@
-"""What a benchmark found: rows, files, and a comparison with an earlier one."""
+"""The result of a benchmark: rows, files, and a comparison with an earlier one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamdehaze.errors import ConfigError
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was measured; what does not bear on it is None."""
+    """One measurement; None where a setting does not matter to it."""
 
     part: str
     """"decode", "shrink", "engine", "fit", "apply", "encode" alone; "frame" (host to host) or "pipeline" together.
@@ -39,7 +39,7 @@ class Row:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes it the same measurement on another day."""
+        """Identifies the measurement, to find it in another report."""
         return self.part, self.size, self.network_size, self.batch, self.checkpoint, self.engine
 
     @property
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The part, with its batch if that plays one: "engine, batch 4"."""
+        """The part, with its batch if it has one: "engine, batch 4"."""
         return self.part + (f", batch {self.batch}" if self.batch else "")
 
     def flat(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All rows of a benchmark, where it ran, and what follows."""
+    """All rows of a benchmark, where it ran, and the conclusions."""
 
     environment: dict[str, Any]
     rows: list[Row]
@@ -112,7 +112,7 @@ def read_report(path: Path) -> BenchReport:
     """A report written by `BenchReport.write_json`.
 
     Raises:
-        ConfigError: if the file is missing or no such report.
+        ConfigError: if the file is missing or not such a report.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +136,7 @@ class Change:
 
 
 def compare(now: BenchReport, earlier: BenchReport) -> list[Change]:
-    """What was measured both times."""
+    """The rows that were measured both times."""
     earlier_rows = {row.key: row.timing for row in earlier.rows}
     changes = []
     for row in now.rows:
@@ -147,7 +147,7 @@ def compare(now: BenchReport, earlier: BenchReport) -> list[Change]:
 
 
 def differences(now: BenchReport, earlier: BenchReport) -> list[str]:
-    """What of the two environments is not the same, in words; date and load are left out."""
+    """How the two environments differ, in words; date and load are left out."""
     a, b = _flat(now.environment), _flat(earlier.environment)
     return [
         f"{key}: {b.get(key)} then, {a.get(key)} now"

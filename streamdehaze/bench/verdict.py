@@ -1,4 +1,4 @@
-"""What holds a pipeline back and what was measured to change it, in words made of measured numbers only."""
+"""What limits a pipeline and what was measured to change it, in sentences made of measured numbers only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from streamdehaze.bench.report import Row
 
 _WORTH_SAYING = 1.03
 _BUSY = 0.6
-"""Share of the time above which a stage holds the others up; below it a short clip's ends or other programs do."""
+"""Share of the time above which a stage limits the others; below it the ends of a short clip or other programs do."""
 
 
 def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
-    """What holds one pipeline back.
+    """What limits one pipeline.
 
     Args:
         rows: of one size, network size, batch, checkpoint and engine, the pipeline's among them.
@@ -24,21 +24,21 @@ def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
     busiest = max(loads, key=lambda stage: loads[stage])
     others = ", ".join(f"{stage} {load:.0%}" for stage, load in loads.items() if stage != busiest)
     bound = f"{busiest}-bound" if loads[busiest] > _BUSY else "bound by none of its stages"
-    said = f"{pipeline.fps:.1f} fps, {bound}: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
+    sentence = f"{pipeline.fps:.1f} fps, {bound}: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
     inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit", "apply")}
     whole = sum(inside.values())
     if busiest == "dehaze":
         first = max(inside, key=lambda name: inside[name])
-        said += f"; alone, {first} is {inside[first] / whole:.0%} of a frame's {whole:.1f} ms there"
+        sentence += f"; alone, {first} is {inside[first] / whole:.0%} of a frame's {whole:.1f} ms there"
     if pipeline.cores_used > 0.9 * cores:
-        said += f"; all {cores} cores are busy ({pipeline.cores_used:.1f}), so whatever costs processor time counts"
-    return said
+        sentence += f"; all {cores} cores are busy ({pipeline.cores_used:.1f}), so whatever costs processor time counts"
+    return sentence
 
 
 def changes(row: Row, rows: Sequence[Row]) -> str:
-    """What made the pipeline of `row` faster, of all that was measured with one thing other than there; may be "".
+    """What made the pipeline of `row` faster, among all rows that differ from it in one setting; may be "".
 
-    A gain counts if it is more than the rounds of the two differed among themselves.
+    A gain counts if it is larger than the spread of the rounds of the two.
     """
     found = []
     for other in sorted(rows, key=lambda other: -other.timing.fps):
@@ -60,7 +60,7 @@ def changes(row: Row, rows: Sequence[Row]) -> str:
 
 
 def calmed(label: str, pipeline: Row, steady: Row) -> str:
-    """How much less a steady pipeline flickers than one that takes each frame for itself; "" if nothing stood still."""
+    """How much less a steady pipeline flickers than one without memory; "" if nothing stood still."""
     a, b = pipeline.stillness or {}, steady.stillness or {}
     added = [facts.get("added_change") for facts in (a, b)]
     wobble = [facts.get("brightness_wobble") for facts in (a, b)]

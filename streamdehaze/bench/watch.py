@@ -12,7 +12,7 @@ from streamdehaze.video.rgb import RgbConverter
 
 
 def watch(frames: Iterable[Frame], dehazer: Dehazer) -> StillnessMeter:
-    """Dehaze a video from its beginning, and measure each clear frame beside the hazy one."""
+    """Dehaze a video from its beginning, and measure each clear frame next to the hazy one."""
     meter, rgb = StillnessMeter(), RgbConverter()
     waiting: deque[Frame] = deque()  # hazy ones whose clear one is held back
 

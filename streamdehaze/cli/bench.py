@@ -1,4 +1,4 @@
-"""`streamdehaze bench`: what the frame rate is, what holds it back, and what would change it."""
+"""`streamdehaze bench`: what the frame rate is, what limits it, and what would change it."""
 
 from __future__ import annotations
 
@@ -53,10 +53,17 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     type=click.FloatRange(min=0),
     help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Everything goes here.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A line for each row.")
-@click.option("--markdown", "markdown_file", type=click.Path(dir_okay=False, path_type=Path), help="Tables go here.")
-@click.option("--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="A picture (PNG).")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this file."
+)
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a line for each row.")
+@click.option(
+    "--markdown",
+    "markdown_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the tables to this file.",
+)
+@click.option("--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw a picture (PNG).")
 @click.option(
     "--quality",
     "quality_files",
@@ -136,7 +143,7 @@ def command(
             if path:
                 write(path)
         except OSError as error:
-            raise ConfigError(f"what was measured cannot be written to '{path}': {error.strerror or error}") from error
+            raise ConfigError(f"the results cannot be written to '{path}': {error.strerror or error}") from error
 
 
 class _Progress:
@@ -206,14 +213,14 @@ def _print_more(row: Row, console: Console) -> None:
         console.print(f"engine, batch {row.batch}, on the GPU: {split}", highlight=False, soft_wrap=True)
     if row.part == "pipeline" and row.timing.gpu:
         gpu = row.timing.gpu
-        told = (
+        facts = (
             (gpu.peak_memory_mib, "MiB at most"),
             (gpu.sm_clock_mhz, "MHz (SM)"),
             (gpu.memory_clock_mhz, "MHz (memory)"),
             (gpu.utilisation_percent, "% busy"),
             (gpu.power_watts, "W"),
         )
-        values = ", ".join(f"{value:.0f} {unit}" for value, unit in told if value is not None)
+        values = ", ".join(f"{value:.0f} {unit}" for value, unit in facts if value is not None)
         console.print(f"GPU during the pipeline: {values}", highlight=False, soft_wrap=True)
 
 
@@ -224,8 +231,8 @@ def _print_against(report: BenchReport, earlier: BenchReport, console: Console) 
         console.print(f"not the same: {difference}", markup=False, soft_wrap=True)
     changes = compare(report, earlier)
     for change in changes:
-        doubt = "" if change.sure else " (no more than its rounds differ)"
+        doubt = "" if change.sure else " (within the spread of its rounds)"
         what = f"{change.row.name}: {change.row.group}"
         console.print(f"{change.ratio:6.2f} × {what}{doubt}", markup=False, soft_wrap=True)
     if not changes:
-        console.print("nothing that was measured now is in the earlier report", markup=False, soft_wrap=True)
+        console.print("the earlier report has none of these measurements", markup=False, soft_wrap=True)
