@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image
 
 from clips import Clip, other_packets, video_ticks
-from doubles import EngineDouble
-from streamdehaze import Dehazer, dehaze_video
+from doubles import EngineDouble, plain_dehazer
+from streamdehaze import dehaze_video
 from streamdehaze.errors import StreamDehazeError
 
 READS, WRITES = 1, 2
@@ -85,7 +85,7 @@ def contents(path: Path) -> tuple[Any, ...]:
 
 def attempt(source: Path, target: Path, seconds: float) -> tuple[str, bool]:
     """What is said, and whether that is one of the package's sentences."""
-    dehazer = Dehazer(engine=EngineDouble(), network_size=32)
+    dehazer = plain_dehazer(engine=EngineDouble(), network_size=32)
     try:
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=seconds, overwrite=True)
     except StreamDehazeError as error:

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,9 +59,14 @@ class EngineDouble:
         """Nothing to free."""
 
 
+def plain_dehazer(checkpoint: str = "aecrnet-s", **settings: Any) -> Dehazer:
+    """A dehazer that leaves tint and brightness as its network makes them, so that its results are known."""
+    return Dehazer(checkpoint, **{"airlight": "keep", "brightness": "natural", **settings})
+
+
 def quick_dehazer(seconds: float = 0.0) -> Dehazer:
     """A dehazer whose network halves, and takes `seconds` for a picture."""
-    return Dehazer(engine=EngineDouble(seconds=seconds))
+    return plain_dehazer(engine=EngineDouble(seconds=seconds))
 
 
 def unveiled(picture: FloatArray, nerves: float) -> FloatArray:

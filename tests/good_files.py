@@ -14,7 +14,7 @@ import av
 
 import good_films
 from clips import Clip
-from doubles import EngineDouble
+from doubles import EngineDouble, plain_dehazer
 from streamdehaze.video.pyav import ANY_METADATA
 from waiting import wait_until
 
@@ -119,16 +119,16 @@ class _Sealed(_Resumed):
 
 
 def _finished(source: Path, target: Path) -> Path:
-    from streamdehaze import Dehazer, dehaze_video
+    from streamdehaze import dehaze_video
 
-    dehazer = Dehazer(engine=EngineDouble(), network_size=32, steady="low")
+    dehazer = plain_dehazer(engine=EngineDouble(), network_size=32, steady="low")
     dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     return target
 
 
 def _unfinished(source: Path, target: Path) -> Path:
     """The folder of a run that was stopped after two segments."""
-    from streamdehaze import Dehazer, dehaze_video
+    from streamdehaze import dehaze_video
     from streamdehaze.errors import StreamDehazeError
 
     folder = target.with_name(f"{target.name}.part")
@@ -139,7 +139,7 @@ def _unfinished(source: Path, target: Path) -> Path:
             raise RuntimeError("stopped")
 
     try:
-        dehazer = Dehazer(engine=EngineDouble(before=crash), network_size=32, steady="low")
+        dehazer = plain_dehazer(engine=EngineDouble(before=crash), network_size=32, steady="low")
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     except StreamDehazeError:
         (folder / "lock").unlink(missing_ok=True)
@@ -154,11 +154,11 @@ def _decoded(path: Path) -> list[tuple[int | None, bytes]]:
 
 def dehaze(path: Path) -> None:
     """Make a file clear, in segments where it is long enough; a result must be whole."""
-    from streamdehaze import Dehazer, dehaze_video
+    from streamdehaze import dehaze_video
     from streamdehaze.pipeline.inputs import output_path
 
     target = Path(output_path(path))
-    dehazer = Dehazer(engine=EngineDouble(), network_size=32)
+    dehazer = plain_dehazer(engine=EngineDouble(), network_size=32)
     report = dehaze_video(path, target, dehazer=dehazer, segment_seconds=SEGMENT_SECONDS)
     written = report.statistics.encode.frames
     if target.suffix in (".png", ".jpg", ".tiff", ".bmp", ".webp"):

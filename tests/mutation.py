@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from doubles import EngineDouble
+from doubles import EngineDouble, plain_dehazer
 from good_files import Seed
 
 SECONDS = 60.0
@@ -212,9 +212,8 @@ def warm_up() -> None:
 
     import streamdehaze.pipeline
     import streamdehaze.training.config  # noqa: F401
-    from streamdehaze import Dehazer
 
-    dehazer = Dehazer(engine=EngineDouble(), network_size=32)
+    dehazer = plain_dehazer(engine=EngineDouble(), network_size=32)
     for dtype in (np.uint8, np.uint16):
         for shape in ((32, 48), (32, 48, 3), (32, 48, 4)):
             dehazer(np.zeros(shape, dtype))

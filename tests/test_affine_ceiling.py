@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from doubles import EngineDouble, psnr
+from doubles import psnr
 from shared import shared
-from streamdehaze import Dehazer
-from streamdehaze.dehaze import affine
+from streamdehaze.dehaze import Stream, affine
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.frame import Frame, PixelFormat
 
@@ -50,8 +49,11 @@ def from_yuv420p(frame: Frame) -> Picture:
 
 def dehaze_with_truth(hazy: Frame, clear: Frame) -> Frame:
     frame_format = FrameFormat.of(clear, 256)
-    truth = affine.to_rgb(affine.shrink_components(clear, frame_format), frame_format)[None]
-    return Dehazer(engine=EngineDouble(lambda small: truth)).process([hazy])[0]
+    truth = affine.to_rgb(affine.shrink_components(clear, frame_format), frame_format)
+    stream = Stream(airlight="keep", brightness="natural")
+    look = stream.look(hazy)
+    assert look.balanced is not None
+    return stream.answer(look, truth * look.balanced.airlight.balance[:, None, None])[0]
 
 
 def test_a_perfect_network_reaches_39_db_on_yuv420p_at_256_pixels() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from doubles import EngineDouble
-from streamdehaze import Dehazer
+from doubles import EngineDouble, plain_dehazer
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import ColorSpec, FloatArray, Frame, PixelFormat
 
@@ -46,7 +45,7 @@ def component(frame: Frame, index: int) -> FloatArray:
 @pytest.mark.parametrize("name", FORMATS)
 def test_strength_zero_returns_every_format_bit_for_bit(name: str) -> None:
     frame = noise_frame(name, 37, 21)
-    clear = Dehazer(engine=EngineDouble(), strength=0).process([frame])[0]
+    clear = plain_dehazer(engine=EngineDouble(), strength=0).process([frame])[0]
     for before, after in zip(frame.planes, clear.planes, strict=True):
         assert np.array_equal(before, after)
 
@@ -69,7 +68,7 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
         view = planes[place.plane][:h, place.offset :: place.step]
         view[:, :w] = ramp.astype(layout.dtype) << layout.shift
     frame = Frame(tuple(planes), width, height, layout, color)
-    clear = Dehazer(engine=EngineDouble(), exact=exact).process([frame])[0]
+    clear = plain_dehazer(engine=EngineDouble(), exact=exact).process([frame])[0]
     scale = layout.max_value / 255 if layout.family != "yuv" else 2 ** (layout.depth - 8)
     for index in range(len(layout.components)):
         narrow = layout.family == "yuv" and not name.startswith("yuvj")
@@ -85,12 +84,12 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
 def test_alpha_is_untouched() -> None:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (40, 60, 4), dtype=np.uint8)
-    clear = Dehazer(engine=EngineDouble())(image)
+    clear = plain_dehazer(engine=EngineDouble())(image)
     assert np.array_equal(clear[..., 3], image[..., 3])
     assert not np.array_equal(clear[..., :3], image[..., :3])
     for name in ("yuva420p", "gbrap12le"):
         frame = noise_frame(name, 40, 30)
-        assert np.array_equal(Dehazer(engine=EngineDouble()).process([frame])[0].planes[3], frame.planes[3])
+        assert np.array_equal(plain_dehazer(engine=EngineDouble()).process([frame])[0].planes[3], frame.planes[3])
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -99,13 +98,13 @@ def test_alpha_is_untouched() -> None:
 def test_odd_sizes(name: str, width: int, height: int, exact: bool) -> None:
     if exact and width > 1000:
         width, height = 191, 107
-    clear = Dehazer(engine=EngineDouble(), exact=exact).process([noise_frame(name, width, height)])[0]
+    clear = plain_dehazer(engine=EngineDouble(), exact=exact).process([noise_frame(name, width, height)])[0]
     assert (clear.width, clear.height) == (width, height)
 
 
 def test_strength_blends_linearly() -> None:
     image = np.full((64, 64, 3), 200, np.uint8)
-    dehazer = Dehazer(engine=EngineDouble(), strength=0.5)
+    dehazer = plain_dehazer(engine=EngineDouble(), strength=0.5)
     assert np.array_equal(dehazer(image), np.full_like(image, 150))
     dehazer.strength = 1
     assert np.array_equal(dehazer(image), np.full_like(image, 100))
@@ -113,7 +112,7 @@ def test_strength_blends_linearly() -> None:
 
 def test_a_batch_equals_one_by_one_and_keeps_order_when_sizes_change() -> None:
     frames = [noise_frame("yuv420p", w, h) for w, h in [(64, 48), (64, 48), (48, 64), (64, 48)]]
-    dehazer = Dehazer("aecrnet-s")
+    dehazer = plain_dehazer("aecrnet-s")
     together = dehazer.process(frames)
     for frame, clear in zip(frames, together, strict=True):
         alone = dehazer.process([frame])[0]
@@ -124,7 +123,7 @@ def test_a_batch_equals_one_by_one_and_keeps_order_when_sizes_change() -> None:
 
 
 def test_arrays_keep_shape_and_depth() -> None:
-    dehazer = Dehazer("aecrnet-s")
+    dehazer = plain_dehazer("aecrnet-s")
     rng = np.random.default_rng(0)
     for shape in [(48, 64), (48, 64, 3), (48, 64, 4)]:
         for dtype in (np.uint8, np.uint16):
@@ -136,11 +135,11 @@ def test_arrays_keep_shape_and_depth() -> None:
 
 def test_wrong_options_are_named() -> None:
     with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1, not 1\.5"):
-        Dehazer(engine=EngineDouble(), strength=1.5)
+        plain_dehazer(engine=EngineDouble(), strength=1.5)
     with pytest.raises(ConfigError, match="network size must be a multiple of 4"):
-        Dehazer(engine=EngineDouble(), network_size=250)
+        plain_dehazer(engine=EngineDouble(), network_size=250)
     with pytest.raises(ValueError, match="uint8 or uint16, not float64"):
-        Dehazer(engine=EngineDouble())(np.zeros((8, 8, 3)))
+        plain_dehazer(engine=EngineDouble())(np.zeros((8, 8, 3)))
 
 
 def redder(hazy: FloatArray) -> FloatArray:
@@ -153,7 +152,7 @@ def test_a_black_and_white_film_stays_so(exact: bool) -> None:
     neutral = np.full((48, 64), 128, np.uint8)
     grey = Frame((y, neutral, neutral), 128, 96, PixelFormat.parse("yuv420p"))
     pink = Frame((y, neutral, np.full_like(neutral, 150)), 128, 96, PixelFormat.parse("yuv420p"))
-    clear, tinted = Dehazer(engine=EngineDouble(redder), exact=exact).process([grey, pink])
+    clear, tinted = plain_dehazer(engine=EngineDouble(redder), exact=exact).process([grey, pink])
     assert float(np.abs(clear.planes[0].astype(float) - y).mean()) > 10
     assert all(np.abs(plane.astype(int) - 128).max() <= 1 for plane in clear.planes[1:])
     assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour the network gives them"
@@ -163,5 +162,5 @@ def test_a_black_and_white_film_stays_so(exact: bool) -> None:
 def test_only_what_rounding_leaves_counts_as_colourless(spread: int, stays_grey: bool) -> None:
     image = np.repeat(np.random.default_rng(2).integers(40, 200, (64, 64, 1), dtype=np.uint8), 3, axis=2)
     image[..., 2] += spread
-    clear = Dehazer(engine=EngineDouble(redder))(image).astype(int)
+    clear = plain_dehazer(engine=EngineDouble(redder))(image).astype(int)
     assert (np.ptp(clear, axis=2).mean() < 4) == stays_grey

@@ -12,10 +12,9 @@ import psutil
 import pytest
 
 from clips import Clip
-from doubles import EngineDouble, quick_dehazer
+from doubles import EngineDouble, plain_dehazer, quick_dehazer
 from rtsp_camera import RtspCamera, needs_rtsp_server
 from slow_film import slow_film
-from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, EngineError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
@@ -32,7 +31,8 @@ def looping(folder: Path, name: str = "gate", **options: object) -> CameraConfig
     """A camera that plays a film in real time for ever."""
     path = folder / f"{name}.mp4"
     url = str(path) if path.exists() else film(folder, name, size=(160, 120))
-    return CameraConfig.model_validate({"name": name, "url": url, "realtime": True, "loop": True, **options})
+    values = {"name": name, "url": url, "realtime": True, "loop": True, "brightness": "natural", **options}
+    return CameraConfig.model_validate(values)
 
 
 @needs_rtsp_server
@@ -67,7 +67,7 @@ def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> N
 def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) -> None:
     configs = [looping(tmp_path, name) for name in ("a", "b", "c")]
     engine = EngineDouble(seconds=0.02)
-    with LivePipeline(configs, dehazer=Dehazer(engine=engine)) as pipeline:
+    with LivePipeline(configs, dehazer=plain_dehazer(engine=engine)) as pipeline:
         wait_until(lambda: all(c.status().frames_out > 20 for c in pipeline.cameras.values()), "frames of all")
     assert max(len_ for len_, *_ in engine.batches[20:]) >= 2  # the first are the warm-up's
 
@@ -78,7 +78,7 @@ def test_quality_goes_down_to_no_size_the_engine_has_not_met(tmp_path: Path) -> 
     def smaller() -> bool:
         return any(shape[-1] < 160 for shape in engine.batches[8:])
 
-    with LivePipeline([looping(tmp_path)], dehazer=Dehazer(engine=engine)):
+    with LivePipeline([looping(tmp_path)], dehazer=plain_dehazer(engine=engine)):
         wait_until(smaller, "quality goes down as far as to a smaller network")
     warm_up, batches = engine.batches[2:8], engine.batches[8:]  # before both two runs that no camera has asked for
     assert {shape[2:] for shape in batches} == {shape[2:] for shape in warm_up} == {(120, 160), (96, 128)}
@@ -145,7 +145,7 @@ def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_p
     config = looping(tmp_path, latency_budget=0.2)
     fast = str(slow_film(tmp_path / "fast.mp4", frames=100))
     engine = EngineDouble(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
-    with LivePipeline([config.model_copy(update={"url": fast})], dehazer=Dehazer(engine=engine)) as pipeline:
+    with LivePipeline([config.model_copy(update={"url": fast})], dehazer=plain_dehazer(engine=engine)) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().adapt_level >= 2, "quality is given up")
         settled = gate.counters.snapshot()
@@ -161,7 +161,7 @@ def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
     config = looping(tmp_path, latency_budget=0.2, to=(str(tmp_path / "clear.mkv"),))
     engine = EngineDouble(seconds=0.2)
     process = psutil.Process()
-    with LivePipeline([config], dehazer=Dehazer(engine=engine), adapt=False) as pipeline:
+    with LivePipeline([config], dehazer=plain_dehazer(engine=engine), adapt=False) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().frames_out > 15, "it works")
         before = process.memory_info().rss
@@ -199,7 +199,7 @@ def test_an_engine_that_breaks_ends_all_work_with_its_reason(tmp_path: Path) -> 
         if len(engine.batches) > 20:
             raise EngineError("the engine is broken")
 
-    dehazer = Dehazer(engine=EngineDouble(before=break_after_some_batches))
+    dehazer = plain_dehazer(engine=EngineDouble(before=break_after_some_batches))
     with LivePipeline([looping(tmp_path)], dehazer=dehazer) as pipeline:
         wait_until(pipeline.stopped.is_set, "all work ends")
     assert isinstance(pipeline.error, StreamDehazeError)

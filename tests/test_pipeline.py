@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from doubles import CountingSource, EngineDouble, ListSink
-from streamdehaze import Dehazer, dehaze_video
+from doubles import CountingSource, EngineDouble, ListSink, plain_dehazer
+from streamdehaze import dehaze_video
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 from streamdehaze.pipeline import Pipeline, Statistics
 
@@ -27,7 +27,7 @@ def threads_left() -> list[str]:
 
 def test_every_frame_arrives_once_in_order_with_its_time() -> None:
     sink, engine = ListSink(), EngineDouble()
-    report = dehaze_video(CountingSource(11), sink, dehazer=Dehazer(engine=engine), batch_size=4)
+    report = dehaze_video(CountingSource(11), sink, dehazer=plain_dehazer(engine=engine), batch_size=4)
     assert [frame.pts for frame in sink.frames] == [index * 7 for index in range(11)]
     assert [int(frame.planes[0][0, 0]) for frame in sink.frames] == list(range(11))
     assert [batch[0] for batch in engine.batches] == [4, 4, 3]
@@ -37,7 +37,7 @@ def test_every_frame_arrives_once_in_order_with_its_time() -> None:
 
 def test_no_frames_at_all_still_closes_the_sink() -> None:
     sink = ListSink()
-    dehaze_video(CountingSource(0), sink, dehazer=Dehazer(engine=EngineDouble()))
+    dehaze_video(CountingSource(0), sink, dehazer=plain_dehazer(engine=EngineDouble()))
     assert sink.closed
 
 
@@ -59,7 +59,7 @@ def test_no_frames_at_all_still_closes_the_sink() -> None:
 def test_the_first_error_is_the_one_shown_and_every_stage_ends(
     source: CountingSource, engine: EngineDouble, sink: ListSink, message: str
 ) -> None:
-    pipeline = Pipeline(source, Dehazer(engine=engine), sink, queue_bytes=2 * FRAME_BYTES)
+    pipeline = Pipeline(source, plain_dehazer(engine=engine), sink, queue_bytes=2 * FRAME_BYTES)
     with pytest.raises(StreamDehazeError, match=message):
         pipeline.run()
     assert sink.aborted
@@ -75,7 +75,7 @@ def test_queues_are_bounded_in_bytes() -> None:
         nonlocal ahead
         ahead = max(ahead, source.produced - len(sink.frames))
 
-    pipeline = Pipeline(source, Dehazer(engine=EngineDouble()), sink, batch_size=2, queue_bytes=3 * FRAME_BYTES)
+    pipeline = Pipeline(source, plain_dehazer(engine=EngineDouble()), sink, batch_size=2, queue_bytes=3 * FRAME_BYTES)
     pipeline.run(watch)
     # 3 in each queue, a batch of 2 hazy and 2 clear in the dehazer, one in hand at either end.
     assert 0 < ahead <= 3 + 3 + 2 + 2 + 2
@@ -83,7 +83,7 @@ def test_queues_are_bounded_in_bytes() -> None:
 
 def test_one_frame_larger_than_the_queue_still_passes() -> None:
     sink = ListSink()
-    Pipeline(CountingSource(5), Dehazer(engine=EngineDouble()), sink, queue_bytes=10).run()
+    Pipeline(CountingSource(5), plain_dehazer(engine=EngineDouble()), sink, queue_bytes=10).run()
     assert len(sink.frames) == 5
 
 
@@ -91,7 +91,7 @@ def test_a_stop_event_ends_the_work_and_aborts_the_sink() -> None:
     stop, source, sink = threading.Event(), CountingSource(100_000, delay=0.001), ListSink()
     threading.Timer(0.3, stop.set).start()
     with pytest.raises(Cancelled):
-        dehaze_video(source, sink, dehazer=Dehazer(engine=EngineDouble()), stop=stop, batch_size=1)
+        dehaze_video(source, sink, dehazer=plain_dehazer(engine=EngineDouble()), stop=stop, batch_size=1)
     assert source.produced < source.count
     assert sink.aborted
     assert threads_left() == []
@@ -108,7 +108,7 @@ def test_a_stop_that_comes_after_the_sink_has_closed_does_not_undo_it() -> None:
             super().close()
 
     sink = StoppedWhileClosing()
-    report = dehaze_video(CountingSource(3), sink, dehazer=Dehazer(engine=EngineDouble()), stop=stop)
+    report = dehaze_video(CountingSource(3), sink, dehazer=plain_dehazer(engine=EngineDouble()), stop=stop)
     assert report.statistics.encode.frames == 3
     assert sink.closed
     assert not sink.aborted
@@ -121,14 +121,14 @@ def test_an_interrupt_in_the_callers_thread_ends_every_stage() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Pipeline(CountingSource(100_000), Dehazer(engine=EngineDouble()), sink).run(interrupt)
+        Pipeline(CountingSource(100_000), plain_dehazer(engine=EngineDouble()), sink).run(interrupt)
     assert sink.aborted
     assert threads_left() == []
 
 
 def test_the_bottleneck_is_the_stage_that_worked_longest() -> None:
-    slow_source = Pipeline(CountingSource(30, delay=0.01), Dehazer(engine=EngineDouble()), ListSink()).run()
-    slow_sink = Pipeline(CountingSource(30), Dehazer(engine=EngineDouble()), ListSink(delay=0.01)).run()
+    slow_source = Pipeline(CountingSource(30, delay=0.01), plain_dehazer(engine=EngineDouble()), ListSink()).run()
+    slow_sink = Pipeline(CountingSource(30), plain_dehazer(engine=EngineDouble()), ListSink(delay=0.01)).run()
     assert slow_source.bottleneck == "decode"
     assert slow_sink.bottleneck == "encode"
     assert slow_sink.encode.load > 0.5
@@ -149,7 +149,7 @@ def test_a_system_without_threads_left_is_the_error_that_is_shown(monkeypatch: p
     monkeypatch.setattr(threading.Thread, "start", start)
     sink = ListSink()
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        dehaze_video(CountingSource(50), sink, dehazer=Dehazer(engine=EngineDouble()))
+        dehaze_video(CountingSource(50), sink, dehazer=plain_dehazer(engine=EngineDouble()))
     assert sink.aborted
     assert threads_left() == []
 
@@ -157,17 +157,17 @@ def test_a_system_without_threads_left_is_the_error_that_is_shown(monkeypatch: p
 def test_a_batch_size_below_one_leaves_nothing() -> None:
     sink = ListSink()
     with pytest.raises(ConfigError):
-        dehaze_video(CountingSource(1), sink, dehazer=Dehazer(engine=EngineDouble()), batch_size=0)
+        dehaze_video(CountingSource(1), sink, dehazer=plain_dehazer(engine=EngineDouble()), batch_size=0)
     assert sink.aborted
 
 
 def test_a_batch_size_below_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch size must be at least 1, not 0"):
-        Pipeline(CountingSource(1), Dehazer(engine=EngineDouble()), ListSink(), batch_size=0)
+        Pipeline(CountingSource(1), plain_dehazer(engine=EngineDouble()), ListSink(), batch_size=0)
 
 
 def test_values_that_are_no_numbers_never_reach_the_output() -> None:
     engine, sink = EngineDouble(lambda hazy: np.full_like(hazy, np.nan)), ListSink()
     with pytest.raises(StreamDehazeError, match="not finite"):
-        dehaze_video(CountingSource(3), sink, dehazer=Dehazer(engine=engine))
+        dehaze_video(CountingSource(3), sink, dehazer=plain_dehazer(engine=engine))
     assert sink.frames == []

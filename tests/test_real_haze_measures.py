@@ -158,7 +158,7 @@ def test_every_kth_picture_is_what_training_leaves_out(tmp_path: Path) -> None:
 
     for i in range(11):
         write_picture(tmp_path / f"{i}.png", picture(i))
-    dehazer = Dehazer(engine=Darker(), network_size=64)
+    dehazer = Dehazer(engine=Darker(), brightness="natural", network_size=64)
     rows = evaluate(tmp_path, dehazer, take=4).rows
     assert [row["picture"] for row in rows] == ["0.png", "4.png", "8.png"]
     trained_on = {path.name for path in real_haze(tmp_path, 4).real}
@@ -169,7 +169,7 @@ def test_every_kth_picture_is_what_training_leaves_out(tmp_path: Path) -> None:
 
 def test_hazy_pictures_and_clear_ones_get_the_same_columns(tmp_path: Path) -> None:
     write_picture(tmp_path / "hazy" / "a.png", road())
-    report = evaluate(tmp_path / "hazy", Dehazer(engine=Darker(), network_size=64))
+    report = evaluate(tmp_path / "hazy", Dehazer(engine=Darker(), brightness="natural", network_size=64))
     measures = {"far_gradients", "brightness", "near_black", "clipped", "chroma", "sky", "halo"}
     assert measures <= set(report.rows[0])
     assert report.summary["brightness"]["median"] == pytest.approx(0.5, abs=0.02)

@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from clips import Clip, frames_of, other_packets, video_ticks
-from doubles import EngineDouble
+from doubles import EngineDouble, plain_dehazer
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import SinkError, SourceError
@@ -85,7 +85,7 @@ def dehaze(source: Path, target: Path, *, crash_after: int | None = None, **opti
     """Dehaze in segments; the frames that went through the network."""
     before = segments(target)
     engine = halving(crash_after, lambda: segments(target) > before)
-    options = {"segment_seconds": SECONDS, "dehazer": Dehazer(engine=engine), **options}
+    options = {"segment_seconds": SECONDS, "dehazer": plain_dehazer(engine=engine), **options}
     if crash_after is None:
         dehaze_video(source, target, **options)
     else:
@@ -250,7 +250,7 @@ def unfinished(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_other_settings_are_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
-    dehazer = Dehazer(engine=halving(), strength=0.5)
+    dehazer = plain_dehazer(engine=halving(), strength=0.5)
     with pytest.raises(SinkError, match=r"strength was 1.0, now 0.5: .*--no-resume") as caught:
         dehaze(source, target, dehazer=dehazer, encode=EncodeOptions(crf=30))
     assert "encoder options was" in str(caught.value)
@@ -306,7 +306,7 @@ def test_damage_is_told_the_same_after_a_break(tmp_path: Path, ending: str, on_d
                 contextlib.closing(film),
                 contextlib.nullcontext() if crash is None else pytest.raises(Exception, match="Crash"),
             ):
-                report = dehaze_video(film, target, dehazer=Dehazer(engine=engine), segment_seconds=SECONDS)
+                report = dehaze_video(film, target, dehazer=plain_dehazer(engine=engine), segment_seconds=SECONDS)
         told.append((report.damaged, video_ticks(target)))
     assert told[0][0] >= 3
     assert told[1:] == told[:1] * 2
@@ -400,7 +400,7 @@ def test_an_input_that_grows_meanwhile_gives_no_result(tmp_path: Path) -> None:
             source.write_bytes(source.read_bytes() + bytes(188))
 
     with pytest.raises(SourceError, match=r"in.ts' changed while it was worked on; .*--no-resume"):
-        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=grow)))
+        dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=grow)))
     assert not target.exists()
     with pytest.raises(SinkError, match="the input changed"):
         dehaze(source, target)
@@ -435,7 +435,7 @@ def test_joining_alone_is_taken_up_again(tmp_path: Path) -> None:
         obstacle.mkdir(exist_ok=True)  # no file can be written under this name
 
     with pytest.raises(SinkError, match="cannot be written"):
-        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=obstruct)))
+        dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=obstruct)))
     assert json.loads((part_folder(target) / "manifest.json").read_text())["segments"][-1]["end"] is None
     obstacle.rmdir()
     assert dehaze(source, target) == 0
@@ -454,7 +454,7 @@ def test_two_runs_do_not_write_the_same_output(tmp_path: Path) -> None:
                 dehaze(source, target)
             seen.append(str(caught.value))
 
-    dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=interfere)))
+    dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=interfere)))
     assert "another run is writing" in seen[0]
     assert len(contents(target)["frames"]) == 100
 
@@ -466,7 +466,7 @@ def test_short_files_need_no_segments(tmp_path: Path) -> None:
     def look(engine: EngineDouble) -> None:
         seen.append([path.name for path in tmp_path.iterdir() if path.is_dir()])
 
-    dehaze(source, tmp_path / "out.mp4", dehazer=Dehazer(engine=EngineDouble(before=look)), segment_seconds=30)
+    dehaze(source, tmp_path / "out.mp4", dehazer=plain_dehazer(engine=EngineDouble(before=look)), segment_seconds=30)
     assert not any(seen)
 
 
@@ -575,7 +575,7 @@ def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
 
     with mounted(image, tmp_path / "disk") as disk:
         target = disk / "out.mp4"
-        dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=cut_after_a_segment)), batch_size=4)
+        dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=cut_after_a_segment)), batch_size=4)
         cut_power()
     assert [finished for _, finished in moments[:-1]] == [0, 1, 2, 3]
     for copy, finished in moments[:-1]:
@@ -604,7 +604,7 @@ def test_a_disk_that_turns_read_only_keeps_what_is_finished(tmp_path: Path) -> N
     with mounted(image, tmp_path / "disk") as disk:
         target = disk / "out.mp4"
         with pytest.raises(SinkError, match="cannot be written: Read-only file system"):
-            dehaze(source, target, dehazer=Dehazer(engine=EngineDouble(before=abort)), batch_size=4)
+            dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=abort)), batch_size=4)
         with pytest.raises(SinkError, match=r"may not be written to|Read-only file system"):
             dehaze(source, target, batch_size=4)
         assert not target.exists()

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from doubles import EngineDouble, engine_of, nervous_engine, psnr, unveiled
-from streamdehaze import Dehazer
+from doubles import EngineDouble, engine_of, nervous_engine, plain_dehazer, psnr, unveiled
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
 from streamdehaze.evaluation import SteadinessMeter
@@ -54,13 +53,13 @@ def with_box(picture: FloatArray, left: int) -> FloatArray:
 
 
 def clear(frames: list[Frame], steady: str = "off", nerves: float = 0.03, **options: object) -> list[Bytes]:
-    dehazer = Dehazer(engine=nervous_engine(nerves), steady=steady, **options)  # type: ignore[arg-type]
+    dehazer = plain_dehazer(engine=nervous_engine(nerves), steady=steady, **options)  # type: ignore[arg-type]
     return [dehazer.process([frame])[0].to_array() for frame in frames]
 
 
 def ideal(frames: list[Frame]) -> list[Bytes]:
     """What a network with calm nerves makes of each frame."""
-    dehazer = Dehazer(engine=nervous_engine(0))
+    dehazer = plain_dehazer(engine=nervous_engine(0))
     return [frame.to_array() for frame in dehazer.process(frames)]
 
 
@@ -120,7 +119,7 @@ def test_batches_give_what_one_by_one_gives(streets: tuple[FloatArray, FloatArra
     frames = film(pictures)
     one_by_one = clear(frames, "low", every=2)
     for size in (2, 3, len(frames)):
-        dehazer = Dehazer(engine=nervous_engine(), steady="low", every=2)
+        dehazer = plain_dehazer(engine=nervous_engine(), steady="low", every=2)
         batches = [dehazer.process(frames[start : start + size]) for start in range(0, len(frames), size)]
         together = [frame.to_array() for batch in batches for frame in batch]
         assert all(np.array_equal(a, b) for a, b in zip(one_by_one, together, strict=True))
@@ -132,12 +131,12 @@ def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray
     frames = film([streets[0]] * 5 + [streets[1]] * 2 + pictures)
     whole = clear(frames, "low", every=every)
     for cut in (1, 6, 9):
-        first = Dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
+        first = plain_dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
         first.process(frames[:cut])
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **first.state_dict())
         file.seek(0)
-        second = Dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
+        second = plain_dehazer(engine=nervous_engine(), steady="low", every=every)  # type: ignore[arg-type]
         with np.load(file, allow_pickle=False) as state:
             second.load_state_dict(dict(state))
         rest = second.process(frames[cut:])
@@ -146,12 +145,12 @@ def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray
 
 def test_a_state_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="no state of smoothing over time"):
-        Dehazer(engine=nervous_engine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
+        plain_dehazer(engine=nervous_engine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
 
 
 def test_a_seek_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 12)
-    dehazer = Dehazer(engine=nervous_engine(), steady="low")
+    dehazer = plain_dehazer(engine=nervous_engine(), steady="low")
     dehazer.process(frames[:8])
     back = dehazer.process([frames[3]])[0].to_array()
     assert np.array_equal(back, clear([frames[3]])[0])
@@ -166,7 +165,7 @@ def test_the_network_runs_every_kth_frame_and_is_exact_there(
 ) -> None:
     frames = film([with_box(streets[0], left) for left in range(0, 108, 12)])
     engine = nervous_engine()
-    result = [frame.to_array() for frame in Dehazer(engine=engine, every=every).process(frames)]
+    result = [frame.to_array() for frame in plain_dehazer(engine=engine, every=every).process(frames)]
     assert engine.pictures == -(-len(frames) // every)
     nervous = clear(frames)
     for index in range(0, len(frames), every):
@@ -176,7 +175,7 @@ def test_the_network_runs_every_kth_frame_and_is_exact_there(
 
 def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray, FloatArray]) -> None:
     engine = nervous_engine()
-    dehazer = Dehazer(engine=engine, every="auto")
+    dehazer = plain_dehazer(engine=engine, every="auto")
     dehazer.process(film([streets[0]] * 25))
     still = engine.pictures
     dehazer.reset()
@@ -186,7 +185,7 @@ def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray
 
 def ahead(frames: list[Frame], engine: EngineDouble, batch: int = 1, **options: object) -> list[Bytes]:
     """The frames made clear with a look ahead, in batches."""
-    dehazer = Dehazer(engine=engine, look_ahead=True, **options)  # type: ignore[arg-type]
+    dehazer = plain_dehazer(engine=engine, look_ahead=True, **options)  # type: ignore[arg-type]
     found = [f for start in range(0, len(frames), batch) for f in dehazer.process(frames[start : start + batch])]
     found += dehazer.flush()
     assert [frame.pts for frame in found] == [frame.pts for frame in frames]
@@ -219,10 +218,10 @@ def shortsighted_engine(nerves: float = 0.03) -> EngineDouble:
 def test_on_a_drive_a_live_stream_is_steady_and_does_not_lag() -> None:
     views = list(StreetScene(WIDTH, HEIGHT, frames=60, seed=1))
     frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
-    true = [frame.to_array() for frame in Dehazer(engine=shortsighted_engine(0)).process(frames)]
+    true = [frame.to_array() for frame in plain_dehazer(engine=shortsighted_engine(0)).process(frames)]
     videos = []
     for steady in ("off", "low"):
-        dehazer = Dehazer(engine=shortsighted_engine(), steady=steady)  # type: ignore[arg-type]
+        dehazer = plain_dehazer(engine=shortsighted_engine(), steady=steady)  # type: ignore[arg-type]
         videos.append([dehazer.process([frame])[0].to_array() for frame in frames])
     excess, quality = [], []
     for video in videos:
@@ -242,7 +241,7 @@ def test_looking_ahead_is_steadier_on_a_drive_and_as_near_to_the_truth(every: in
     frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
     true = [(view.clear * 255 + 0.5).astype(np.uint8) for view in views]
     shown = [view.clear for view in views][::every]
-    dehazer = Dehazer(engine=truthful_engine(shown), steady="low", every=every)
+    dehazer = plain_dehazer(engine=truthful_engine(shown), steady="low", every=every)
     behind = [dehazer.process([frame])[0].to_array() for frame in frames]
     mended = ahead(frames, truthful_engine(shown), steady="low", every=every)
     errors = []
@@ -321,7 +320,7 @@ def test_a_film_with_everything_in_it_never_strays_from_the_truth(
 
 def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 70)
-    dehazer = Dehazer(engine=nervous_engine(0), steady="low", look_ahead=True)
+    dehazer = plain_dehazer(engine=nervous_engine(0), steady="low", look_ahead=True)
     given = 0
     for index, frame in enumerate(frames):
         given += len(dehazer.process([frame]))
@@ -333,25 +332,25 @@ def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[Floa
 
 def test_strength_zero_gives_every_bit_back_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 3)
-    result = Dehazer(engine=nervous_engine(), strength=0, steady="high").process(frames)
+    result = plain_dehazer(engine=nervous_engine(), strength=0, steady="high").process(frames)
     assert all(np.array_equal(a.to_array(), b.to_array()) for a, b in zip(frames, result, strict=True))
 
 
 def test_another_size_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
     large = film([streets[0]] * 3)
     small = Frame.from_array(np.ascontiguousarray(large[0].to_array()[:100, :200]), pts=3, time_base=Fraction(1, 25))
-    dehazer = Dehazer(engine=nervous_engine(), steady="low")
+    dehazer = plain_dehazer(engine=nervous_engine(), steady="low")
     result = dehazer.process([*large, small])[-1].to_array()
     assert np.array_equal(result, clear([small])[0])
 
 
 def test_wrong_options_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="steady must be one of off, low, high, not 'much'"):
-        Dehazer(engine=nervous_engine(), steady="much")  # type: ignore[arg-type]
+        plain_dehazer(engine=nervous_engine(), steady="much")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="every must be 'auto' or at least 1, not 0"):
-        Dehazer(engine=nervous_engine(), every=0)
+        plain_dehazer(engine=nervous_engine(), every=0)
     with pytest.raises(ConfigError, match="exact works frame by frame"):
-        Dehazer(engine=nervous_engine(), exact=True, steady="low")
+        plain_dehazer(engine=nervous_engine(), exact=True, steady="low")
     with pytest.raises(SystemExit) as exit_code:
         main(["run", "--every", "0", str(tmp_path / "a.mp4")])
     assert exit_code.value.code == 2

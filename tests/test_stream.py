@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from clips import Clip
-from doubles import nervous_engine
-from streamdehaze import Dehazer, open_source
+from doubles import nervous_engine, plain_dehazer
+from streamdehaze import open_source
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.exact import component_samples
 from streamdehaze.dehaze.stream import Settings
@@ -53,14 +53,14 @@ def same(a: list[Frame], b: list[Frame]) -> bool:
 
 def alone(frames: list[Frame], settings: Settings) -> list[Frame]:
     """As a file goes, one frame at a time."""
-    dehazer = Dehazer(engine=nervous_engine(), **settings)
+    dehazer = plain_dehazer(engine=nervous_engine(), **settings)
     return [clear for frame in frames for clear in dehazer.process([frame])] + dehazer.flush()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 def test_streams_that_share_batches_get_the_bits_each_gets_alone(batch: int) -> None:
     """Every kind of settings at once, two frames of each stream in a row."""
-    dehazer = Dehazer(engine=nervous_engine())
+    dehazer = plain_dehazer(engine=nervous_engine())
     streams = {name: dehazer.stream(**settings) for name, settings in SETTINGS.items()}
     films = {name: film(seed) for seed, name in enumerate(SETTINGS)}
     pairs = [(name, films[name][start + i]) for start in range(0, 12, 2) for name in SETTINGS for i in (0, 1)]
@@ -75,7 +75,7 @@ def test_streams_that_share_batches_get_the_bits_each_gets_alone(batch: int) -> 
 
 def test_pictures_of_one_shape_share_a_run_and_whole_frames_go_one_by_one() -> None:
     engine = nervous_engine()
-    dehazer = Dehazer(engine=engine)
+    dehazer = plain_dehazer(engine=engine)
     kinds: list[Settings] = [{}, {"network_size": 64}, {"strength": 0}, {}, {"exact": True}, {"exact": True}, {}]
     frame = film(0, 1)[0]
     assert all(len(clear) == 1 for clear in dehazer.process_many([(Stream(**kind), frame) for kind in kinds]))
@@ -94,7 +94,7 @@ def test_a_file_and_a_live_camera_get_the_same_bits(
         paths[name] = clip.write(tmp_path / f"{name}.mp4")
     expected = {}
     for name, path in paths.items():
-        with Dehazer(engine=nervous_engine(), **settings) as dehazer:
+        with plain_dehazer(engine=nervous_engine(), **settings) as dehazer:
             source = open_source(path)
             expected[name] = [clear for frame in source for clear in dehazer.process([frame])]
             source.close()
@@ -103,11 +103,14 @@ def test_a_file_and_a_live_camera_get_the_same_bits(
     monkeypatch.setattr(adapt, "levels", lambda network_size: (adapt.Level(every, network_size),))
     found: dict[str, list[Frame]] = {name: [] for name in paths}
     configs = [
-        CameraConfig(name=name, url=str(path), steady=settings.get("steady", "off")) for name, path in paths.items()
+        CameraConfig(
+            name=name, url=str(path), airlight="keep", brightness="natural", steady=settings.get("steady", "off")
+        )
+        for name, path in paths.items()
     ]
     with LivePipeline(
         configs,
-        dehazer=Dehazer(engine=nervous_engine()),
+        dehazer=plain_dehazer(engine=nervous_engine()),
         on_frame=lambda camera, hazy, clear: found[camera.name].append(clear),
     ) as pipeline:
         wait_until(lambda: pipeline.ended and all(len(clear) == 20 for clear in found.values()), "all frames")
@@ -117,15 +120,17 @@ def test_a_file_and_a_live_camera_get_the_same_bits(
 
 def test_a_live_camera_runs_the_network_on_whole_frames(tmp_path: Path) -> None:
     path = Clip(size=(320, 200), pts=tuple(512 * n for n in range(5))).write(tmp_path / "gate.mp4")
-    with Dehazer(engine=nervous_engine(), exact=True) as dehazer:
+    with plain_dehazer(engine=nervous_engine(), exact=True) as dehazer:
         source = open_source(path)
         expected = dehazer.process(list(source))
         source.close()
     found: list[Frame] = []
-    config = CameraConfig(name="gate", url=str(path), exact=True)
+    config = CameraConfig(name="gate", url=str(path), airlight="keep", brightness="natural", exact=True)
     assert config.steady == "off"
     with LivePipeline(
-        [config], dehazer=Dehazer(engine=nervous_engine()), on_frame=lambda camera, hazy, clear: found.append(clear)
+        [config],
+        dehazer=plain_dehazer(engine=nervous_engine()),
+        on_frame=lambda camera, hazy, clear: found.append(clear),
     ) as pipeline:
         wait_until(lambda: pipeline.ended and len(found) == 5, "all frames")
         assert pipeline.cameras["gate"].status().adapt_text == "network on every whole frame"
@@ -134,7 +139,7 @@ def test_a_live_camera_runs_the_network_on_whole_frames(tmp_path: Path) -> None:
 
 def test_settings_change_from_the_next_frame_and_held_frames_keep_theirs() -> None:
     frames = film(3)
-    dehazer = Dehazer(engine=nervous_engine())
+    dehazer = plain_dehazer(engine=nervous_engine())
     stream = dehazer.stream(steady="low", look_ahead=True)
     assert [list(dehazer.process_many([(stream, frame)])) for frame in frames[:6]] == [[[]]] * 6
     stream.strength = 0
@@ -149,7 +154,7 @@ def test_settings_change_from_the_next_frame_and_held_frames_keep_theirs() -> No
 
 def test_a_smaller_network_and_fewer_runs_take_effect_at_once() -> None:
     frames, engine = film(4), nervous_engine()
-    dehazer = Dehazer(engine=engine)
+    dehazer = plain_dehazer(engine=engine)
     stream = dehazer.stream(steady="low")
     for index, frame in enumerate(frames):
         if index == 6:
@@ -166,7 +171,7 @@ def test_a_wrong_setting_is_reported_by_the_next_look() -> None:
     stream.every, stream.exact = 2, True
     with pytest.raises(ConfigError, match="exact works frame by frame"):
         stream.look(frame)
-    dehazer = Dehazer(engine=nervous_engine())
+    dehazer = plain_dehazer(engine=nervous_engine())
     with pytest.raises(ConfigError, match="strength must lie between 0 and 1, not 2"):
         dehazer.strength = 2
     assert dehazer.strength == 1

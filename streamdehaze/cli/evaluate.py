@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 @click.option("--clear", type=click.Path(path_type=Path), help="Folder of the truth, if DATA is hazy pictures alone.")
 @click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
+@click.option(
+    "--airlight",
+    type=click.Choice(["auto", "keep", "neutral"]),
+    default="auto",
+    show_default=True,
+    help="Tint of the haze: keep it, make it neutral, or (auto) draw strong tints, as of sand, to neutral.",
+)
+@click.option(
+    "--brightness",
+    type=click.Choice(["keep", "natural"]),
+    default="keep",
+    show_default=True,
+    help="Keep the brightness of the hazy frames, or darken as the haze goes.",
+)
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole pictures: the paper's procedure.")
 @click.option(
@@ -44,6 +58,8 @@ def command(
     clear: Path | None,
     checkpoint: str,
     engine: str,
+    airlight: Literal["auto", "keep", "neutral"],
+    brightness: Literal["keep", "natural"],
     network_size: int,
     exact: bool,
     steady: Literal["off", "low", "high"],
@@ -80,6 +96,8 @@ def command(
         Dehazer(
             checkpoint,
             engine=engine,
+            airlight=airlight,
+            brightness=brightness,
             network_size=network_size,
             exact=exact,
             steady=steady,
@@ -103,6 +121,8 @@ def command(
             "checkpoint": checkpoint,
             "mode": mode,
             "engine": dehazer.engine.name,
+            "airlight": airlight,
+            "brightness": brightness,
             "steady": steady,
         }
     report = replace(report, facts=facts)

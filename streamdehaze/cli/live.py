@@ -22,8 +22,9 @@ log = logging.getLogger("streamdehaze.live")
 _STOP_SECONDS = 4.0
 _SHARED = ("checkpoint", "engine", "network_size", "batch_size", "adapt")
 _PER_CAMERA = (
-    "username", "password_env", "password_file", "transport", "strength", "steady", "exact", "latency_budget",
-    "max_fps", "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds", "segment_bytes",
+    "username", "password_env", "password_file", "transport", "strength", "airlight", "brightness", "steady",
+    "exact", "latency_budget", "max_fps", "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds",
+    "segment_bytes",
 )  # fmt: skip
 
 
@@ -58,6 +59,16 @@ def seconds(text: str) -> float:
 @click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
 @click.option("--strength", type=click.FloatRange(0, 1), help="0 (unchanged) to 1.  [default: 1]")
+@click.option(
+    "--airlight",
+    type=click.Choice(["auto", "keep", "neutral"]),
+    help="Tint of the haze: keep it, make it neutral, or draw strong tints to neutral.  [default: auto]",
+)
+@click.option(
+    "--brightness",
+    type=click.Choice(["keep", "natural"]),
+    help="Keep the brightness of the hazy frames, or darken as the haze goes.  [default: keep]",
+)
 @click.option(
     "--steady",
     type=click.Choice(["off", "low", "high"]),

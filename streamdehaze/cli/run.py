@@ -90,6 +90,20 @@ def every(text: str) -> int | Literal["auto"]:
 )
 @click.option("--engine-wait", is_flag=True, help="Wait until the engine is built; else PyTorch serves meanwhile.")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 (unchanged) to 1.")
+@click.option(
+    "--airlight",
+    type=click.Choice(["auto", "keep", "neutral"]),
+    default="auto",
+    show_default=True,
+    help="Tint of the haze: keep it, make it neutral, or (auto) draw strong tints, as of sand, to neutral.",
+)
+@click.option(
+    "--brightness",
+    type=click.Choice(["keep", "natural"]),
+    default="keep",
+    show_default=True,
+    help="Keep the brightness of the hazy frames, or darken as the haze goes.",
+)
 @click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
 @click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
 @click.option(
@@ -165,6 +179,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         engine=options["engine"],
         engine_wait=options["engine_wait"],
         strength=options["strength"],
+        airlight=options["airlight"],
+        brightness=options["brightness"],
         network_size=options["network_size"],
         exact=options["exact"],
         steady=options["steady"] or ("off" if options["exact"] else "low"),

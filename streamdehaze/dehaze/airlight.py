@@ -98,7 +98,8 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
         scene = None
     side = 2 * (max(dark.shape) // 57) + 1
     ranked = cv2.blur(dark, (side, side), borderType=cv2.BORDER_REFLECT).ravel()
-    count = max(8, int(_HAZIEST * (ranked.size if scene is None else int(scene.sum()))))
+    visible = ranked.size if scene is None else int(scene.sum())
+    count = min(visible, max(8, int(_HAZIEST * visible)))
     haziest = np.argpartition(ranked, -count)[-count:]
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
     relative = darkest(rgb / color[:, None, None])

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
+from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
@@ -37,8 +39,8 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, network_size, exact, steady, every, look_ahead: see `Stream`. With `look_ahead`, `process` returns
-            frames later than it takes them; `flush` returns the rest.
+        strength, airlight, brightness, network_size, exact, steady, every, look_ahead: see `Stream`. With `look_ahead`,
+            `process` returns frames later than it takes them; `flush` returns the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -55,6 +57,8 @@ class Dehazer:
         engine: str | Engine = "auto",
         engine_wait: bool = False,
         strength: float = 1.0,
+        airlight: AirlightMode = "auto",
+        brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
         steady: Steady = "off",
@@ -63,6 +67,8 @@ class Dehazer:
     ) -> None:
         self._stream = Stream(
             strength=strength,
+            airlight=airlight,
+            brightness=brightness,
             network_size=network_size,
             exact=exact,
             steady=steady,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.dehaze.frame_mask import Mask
 from streamdehaze.dehaze.steady import Observation
 from streamdehaze.frame import FloatArray, Frame
 
@@ -18,12 +20,20 @@ class Look:
     strength: float
     """Share of the haze to remove from this frame, 0 to 1."""
     components: FloatArray | None = None
-    """Hazy colour components, (n, rows, columns): small, or of full size if `exact`. None: the frame passes through."""
-    picture: FloatArray | None = None
-    """RGB (3, rows, columns) in [0, 1] for the network; None where it need not run on this frame."""
+    """Hazy colour components, (n, rows, columns): small, or of full size if `exact`; what covers the scene is filled.
+    None: the frame passes through."""
+    balanced: Balanced | None = None
+    """The picture for the network; None where it need not run on this frame."""
+    keep: tuple[Mask, ...] | None = None
+    """Samples of each colour component, (height, width), that stay as they are: bars, rims, boxes."""
     observation: Observation | None = None
     """Of the motion since the frame before; None where each frame stands for itself."""
     exact: bool = False
     """Whether `picture` is the whole frame."""
     look_ahead: bool = False
     """Whether the frame is held back for those after it."""
+
+    @property
+    def picture(self) -> FloatArray | None:
+        """RGB (3, rows, columns) in [0, 1] for the network; None where it need not run on this frame."""
+        return None if self.balanced is None else self.balanced.picture

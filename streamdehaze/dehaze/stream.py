@@ -2,9 +2,11 @@
 
 A frame takes four steps, each with its own function:
 
-1. `Stream.look` shrinks it and looks for motion: `Look`, with the picture for the network.
+1. `Stream.look` shrinks it, fills what is not the scene, looks for motion and balances the picture by its airlight:
+   `Look`, with the picture for the network.
 2. The network runs on that picture (`Dehazer.process_many`, for the frames of many streams at once).
-3. `Stream.solve` fits the answer, smooths it over time and holds frames back: `Solution`.
+3. `Stream.solve` gives the answer its tint and brightness back, fits it, smooths it over time and holds frames back:
+   `Solution`.
 4. `apply` changes the native planes. It needs no memory, so it may run in any thread.
 """
 
@@ -14,13 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
+from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
+from streamdehaze.dehaze.atmosphere import Atmosphere
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.dehaze.frame_mask import FrameMask, fill, restore
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import STEADY, Every, Held, LookAhead, StateDict, Steady, TemporalFilter
+from streamdehaze.dehaze.tone import BRIGHTNESS_MODES, BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 
@@ -31,6 +38,8 @@ class Settings(TypedDict, total=False):
     """The settings of a `Stream`, as plain values."""
 
     strength: float
+    airlight: AirlightMode
+    brightness: BrightnessMode
     network_size: int
     exact: bool
     steady: Steady
@@ -55,6 +64,10 @@ class Stream:
 
     Args:
         strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed).
+        airlight: "keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps
+            weak tints, as of dusk, and draws to neutral what sand and smog have coloured.
+        brightness: "keep" gives the clear picture about the brightness of the hazy one; "natural" leaves it as dark as
+            it is without the light that the haze scattered.
         network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
         exact: run the network on the whole frame.
         steady: "low" or "high" smooths the maps over time to reduce flicker. "off": each frame stands for itself.
@@ -77,6 +90,8 @@ class Stream:
         self,
         *,
         strength: float = 1.0,
+        airlight: AirlightMode = "auto",
+        brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
         steady: Steady = "off",
@@ -84,6 +99,8 @@ class Stream:
         look_ahead: bool = False,
     ) -> None:
         self.strength = strength
+        self.airlight: AirlightMode = airlight
+        self.brightness: BrightnessMode = brightness
         self.network_size = network_size
         self.exact = exact
         self.steady: Steady = steady
@@ -92,6 +109,8 @@ class Stream:
         self.check()
         self._temporal = TemporalFilter(steady, ahead=look_ahead)
         self._held: LookAhead[Look] = LookAhead()
+        self._mask = FrameMask()
+        self._atmosphere = Atmosphere()
 
     def check(self) -> None:
         """Check the settings.
@@ -101,6 +120,12 @@ class Stream:
         """
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must lie between 0 and 1, not {self.strength}")
+        for name, value, modes in (
+            ("airlight", self.airlight, AIRLIGHT_MODES),
+            ("brightness", self.brightness, BRIGHTNESS_MODES),
+        ):
+            if value not in modes:
+                raise ConfigError(f"{name} must be one of {', '.join(modes)}, not '{value}'")
         if self.network_size < 16 or self.network_size % 4:
             raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {self.network_size}")
         if self.steady not in STEADY:
@@ -120,6 +145,8 @@ class Stream:
         """All that decides what becomes of a frame but the network; two streams with the same give the same."""
         return {
             "strength": self.strength,
+            "airlight": self.airlight,
+            "brightness": self.brightness,
             "network_size": self.network_size,
             "exact": self.exact,
             "steady": self.steady,
@@ -140,24 +167,35 @@ class Stream:
         if strength == 0:
             self._temporal.skip()
             return Look(frame, frame_format, strength)
-        if self.exact:
-            self._temporal.skip()
-            components = exact.full_size_components(frame)
-            picture = exact.pad_to_multiple_of_4(affine.to_rgb(components, frame_format))
-            return Look(frame, frame_format, strength, components, picture, exact=True)
-        components = affine.shrink_components(frame, frame_format)
-        picture = affine.to_rgb(components, frame_format)
         if not self.remembers:
             self._temporal.skip()
-            return Look(frame, frame_format, strength, components, picture)
-        if (self._temporal.steady, self._temporal.ahead) != (self.steady, self.look_ahead):
-            self._temporal.steady, self._temporal.ahead = self.steady, self.look_ahead
-            self._temporal.skip()  # what is remembered was weighed otherwise
-        seen = self._temporal.look(picture, frame_format.key, frame.seconds, self.every)
+            self._mask = FrameMask()
+        components = exact.full_size_components(frame) if self.exact else affine.shrink_components(frame, frame_format)
+        picture = affine.to_rgb(components, frame_format)
+        scene = None
+        if (covered := self._mask.update(picture)) is not None:
+            scene = ~covered
+            components = fill(components, covered)
+            picture = affine.to_rgb(components, frame_format)
+        observation, starts = None, True
+        if self.remembers:
+            if (self._temporal.steady, self._temporal.ahead) != (self.steady, self.look_ahead):
+                self._temporal.steady, self._temporal.ahead = self.steady, self.look_ahead
+                self._temporal.skip()  # what is remembered was weighed otherwise
+            observation = self._temporal.look(picture, frame_format.key, frame.seconds, self.every)
+            starts = self.steady == "off" or observation.motion is None or observation.motion.cut
+        network = observation is None or observation.network
         return Look(
-            frame, frame_format, strength, components, picture if seen.network else None, seen,
-            look_ahead=self.look_ahead,
-        )  # fmt: skip
+            frame,
+            frame_format,
+            strength,
+            components,
+            self._atmosphere.balance(picture, scene, starts=starts) if network else None,
+            self._mask.keep(frame, frame_format),
+            observation,
+            exact=self.exact,
+            look_ahead=self.look_ahead and self.remembers,
+        )
 
     def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
         """Fit the network's answer and smooth it over time.
@@ -172,6 +210,8 @@ class Stream:
         components, observation = look.components, look.observation
         if components is None:
             return [*self._release(everything=True), Solution(look, None)]
+        if look.balanced is not None and clear_rgb is not None:
+            clear_rgb = self._atmosphere.finish(look.balanced, clear_rgb, self.airlight, self.brightness)
         if look.exact:
             return [*self._release(everything=True), Solution(look, clear_rgb)]
         fresh = None
@@ -181,7 +221,7 @@ class Stream:
         if observation is None:
             return [*self._release(everything=True), Solution(look, fresh)]
         estimate = self._temporal.follow(observation, components, fresh)
-        held = Held(replace(look, picture=None), look.frame.nbytes, components, observation, estimate)
+        held = Held(replace(look, balanced=None), look.frame.nbytes, components, observation, estimate)
         if look.look_ahead:
             self._held.add(held)
             return self._release()
@@ -199,13 +239,17 @@ class Stream:
         """Forget the frames so far: what comes is another video, or another place in this one."""
         self._temporal.reset()
         self._held.drop()
+        self._mask = FrameMask()
+        self._atmosphere = Atmosphere()
 
     def state_dict(self) -> StateDict:
         """What is remembered of the frames so far, by name; empty where every frame stands for itself.
 
         Frames held back are not in it: call `flush` first.
         """
-        return self._temporal.state_dict() if self.remembers else {}
+        if not self.remembers:
+            return {}
+        return {**self._temporal.state_dict(), "covered": self._mask.state(), "atmosphere": self._atmosphere.state()}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue as the stream would that `state` was taken from.
@@ -213,7 +257,14 @@ class Stream:
         Raises:
             ConfigError: if it is not such a state.
         """
+        self.reset()
         self._temporal.load_state_dict(state)
+        if state:
+            try:
+                self._mask.load(np.asarray(state["covered"], np.uint8))
+                self._atmosphere.load(np.asarray(state["atmosphere"], np.float64))
+            except (KeyError, ValueError) as error:
+                raise ConfigError(f"this is not the state of a stream ({error}); start over") from error
 
     def _release(self, *, everything: bool = False) -> list[Solution]:
         """The frames that need not be held back any longer."""
@@ -230,5 +281,9 @@ def apply(solution: Solution) -> Frame:
     if change is None or look.components is None:
         return look.frame
     if isinstance(change, AffineMaps):
-        return affine.apply(look.frame, look.frame_format, change, look.strength)
-    return exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
+        clear = affine.apply(look.frame, look.frame_format, change, look.strength)
+    else:
+        clear = exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
+    if look.keep is not None:
+        restore(clear, look.frame, look.frame_format, look.keep)
+    return clear

@@ -56,7 +56,9 @@ class Camera:
         self.counters = CameraCounters()
         self.view = View()
         self.started_at = time.time()
-        self.stream = Stream(steady=config.steady, exact=config.exact)
+        self.stream = Stream(
+            airlight=config.airlight, brightness=config.brightness, steady=config.steady, exact=config.exact
+        )
         """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
         self._strength, self._enabled = config.strength, config.enabled
         self._apply_strength()

@@ -28,6 +28,10 @@ class CameraConfig(CameraOptions):
     """Whether haze is removed from the start; the stream continues either way."""
     steady: Literal["off", "low", "high"] = "low"
     """How strongly flicker is smoothed over time; "off" by default if `exact`."""
+    airlight: Literal["auto", "keep", "neutral"] = "auto"
+    """Tint of the haze: "keep" it, make it "neutral", or draw strong tints to neutral."""
+    brightness: Literal["keep", "natural"] = "keep"
+    """Whether clear frames get about the brightness of the hazy ones."""
     exact: bool = False
     """Run the network on whole frames: slow, and each frame stands for itself."""
     latency_budget: float = Field(default=0.2, gt=0)

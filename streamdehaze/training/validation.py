@@ -73,7 +73,9 @@ class Validation(Callback):
     def _score(self, task: DehazingTask, step: int) -> dict[str, float]:
         device = "cpu" if task.device.type == "cpu" else str(task.device)
         engine = TorchEngine(task.kept_network(), device)
-        dehazer = Dehazer(engine=engine, network_size=self._config.network_size, exact=self._config.exact)
+        dehazer = Dehazer(
+            engine=engine, brightness="natural", network_size=self._config.network_size, exact=self._config.exact
+        )
         scores: dict[str, float] = {}
         for name, pairs in self._pairs.items():
             found = []

@@ -1,0 +1,103 @@
+"""What the pipeline does about colour, brightness and foreign black, so that the network need only do haze.
+
+All of it happens on the small picture, before and after the network; the maps carry it to full size:
+
+1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
+2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
+3. the network's answer gets back what the balance took of the tint;
+4. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
+
+Airlight and brightness follow the video slowly, so that nothing pumps; at a cut they start again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight
+from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
+from streamdehaze.frame import FloatArray
+
+_FOLLOW = 0.1
+"""Weight of the newest estimate, where frames belong to one video."""
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """A picture for the network, and what its answer needs."""
+
+    picture: FloatArray
+    """RGB (3, rows, columns) in [0, 1], haze grey."""
+    airlight: Airlight
+    scene: npt.NDArray[np.bool_] | None
+    """(rows, columns), False where the frame is covered; None if it is not."""
+    starts: bool
+    """Whether nothing connects it with the picture before."""
+
+
+class Atmosphere:
+    """Airlight and brightness of one video."""
+
+    def __init__(self) -> None:
+        self._airlight: Airlight | None = None
+        self._gamma: float | None = None
+
+    def balance(
+        self, picture: FloatArray, scene: npt.NDArray[np.bool_] | None = None, *, starts: bool = True
+    ) -> Balanced:
+        """The next picture as the network is to see it.
+
+        Args:
+            picture: RGB (3, rows, columns) in [0, 1]; what covers it is filled.
+            scene: (rows, columns), False where it was filled.
+            starts: whether a scene starts with it, so that nothing connects it with the picture before.
+        """
+        starts = starts or self._airlight is None
+        found = estimate_airlight(picture, scene)
+        if not starts:
+            assert self._airlight is not None
+            before = self._airlight
+            found = Airlight(
+                (before.color + _FOLLOW * (found.color - before.color)).astype(np.float32),
+                before.density + _FOLLOW * (found.density - before.density),
+            )
+        self._airlight = found
+        grey = np.clip(picture * found.balance[:, None, None], 0, 1)
+        return Balanced(grey, found, scene, starts)
+
+    def finish(
+        self, balanced: Balanced, answer: FloatArray, airlight: AirlightMode, brightness: BrightnessMode
+    ) -> FloatArray:
+        """The clear picture, RGB (3, rows, columns), from the network's answer to the balanced one.
+
+        Answers come in the order of the pictures.
+        """
+        clear = answer * balanced.airlight.turn_back(balanced.picture, airlight)
+        if brightness == "natural":
+            return clear
+        hazy = balanced.picture / balanced.airlight.balance[:, None, None]
+        found = exponent(hazy, clear, balanced.scene)
+        if not balanced.starts and self._gamma is not None:
+            found = self._gamma + _FOLLOW * (found - self._gamma)
+        self._gamma = found
+        return brighten(clear, found)
+
+    def state(self) -> npt.NDArray[np.float64]:
+        """What is remembered: airlight, density and exponent; NaN for what is not."""
+        airlight = [np.nan] * 4 if self._airlight is None else [*self._airlight.color, self._airlight.density]
+        return np.array([*airlight, np.nan if self._gamma is None else self._gamma], np.float64)
+
+    def load(self, state: npt.NDArray[np.float64]) -> None:
+        """Continue where `state` was taken.
+
+        Raises:
+            ValueError: if it is not one.
+        """
+        *color, density, gamma = (float(x) for x in state)
+        if len(color) != 3:
+            raise ValueError(f"an atmosphere has 5 numbers, not {len(state)}")
+        self._airlight = None if np.isnan(density) else Airlight(np.array(color, np.float32), density)
+        self._gamma = None if np.isnan(gamma) else gamma

@@ -1,0 +1,201 @@
+"""What in a frame is not the scene: letterbox and pillarbox bars, round rims, the black box behind a clock or a name.
+
+Black that haze does not brighten tells a network that there is no haze. Here it is found on the small picture, filled
+from what surrounds it before anybody estimates or infers anything, and kept bit for bit at full size.
+
+A region counts if it is almost black, and if it is a bar from edge to edge, all but a disc, or a rectangle. What is as
+black as that has no haze to remove, so a thing of the scene that passes for one of these loses nothing.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.dehaze.exact import component_samples
+from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.frame import FloatArray, Frame
+
+Mask = npt.NDArray[np.bool_]
+
+_BLACK = 0.055
+"""Largest channel of what counts as black; a codec's noise in a black bar stays below."""
+_WHOLE = 0.99
+"""Share of a row or column that is black in a bar."""
+_BOX_AREA, _BOX_FILLED = 0.004, 0.93
+"""Least share of the frame that a box has, and of its own rectangle that it fills, letters included."""
+_DISC = 0.96
+"""Overlap of what is not black with a disc, over their union, from which on the black around it is a rim."""
+_MOST_COVERED = 0.85
+"""Where more of the frame than this is black, it is a dark scene, or a fade."""
+_PATIENCE = 12
+"""Frames that a new region must last before it counts; the first frame's counts at once."""
+
+
+class FrameMask:
+    """Where one video is covered, over time. A region that comes must last; one that changes is the scene at once."""
+
+    def __init__(self) -> None:
+        self.covered: Mask | None = None
+        """(rows, columns) of the small picture; None where nothing is covered."""
+        self._keep: tuple[Mask, ...] | None = None
+        self._age: npt.NDArray[np.uint8] | None = None  # frames that each pixel was covered, up to the patience
+
+    def update(self, rgb: FloatArray) -> Mask | None:
+        """What is covered in the next small picture, (3, rows, columns): the new `covered`."""
+        found = find_covered(rgb)
+        if self._age is None or self._age.shape != found.shape:
+            self._age = np.where(found, np.uint8(_PATIENCE), np.uint8(0))
+        else:
+            self._age = np.where(found, np.minimum(self._age + 1, _PATIENCE), 0).astype(np.uint8)
+        covered = self._age == _PATIENCE
+        if self.covered is None or not np.array_equal(covered, self.covered):
+            self.covered = covered if covered.any() else None
+            self._keep = None
+        return self.covered
+
+    def keep(self, frame: Frame, frame_format: FrameFormat) -> tuple[Mask, ...] | None:
+        """`samples_to_keep` of the frame that the last update was for, looked up once for each change."""
+        if self.covered is None:
+            return None
+        sizes = frame_format.component_sizes
+        if self._keep is None or tuple(mask.shape[::-1] for mask in self._keep) != sizes:
+            self._keep = samples_to_keep(self.covered, frame, frame_format)
+        return self._keep
+
+    def state(self) -> npt.NDArray[np.uint8]:
+        """What is remembered, (rows, columns); empty before the first frame."""
+        return np.zeros((0, 0), np.uint8) if self._age is None else self._age.copy()
+
+    def load(self, state: npt.NDArray[np.uint8]) -> None:
+        """Continue where `state` was taken."""
+        self._age = np.array(state, np.uint8) if state.size else None
+        covered = None if self._age is None else self._age == _PATIENCE
+        self.covered = covered if covered is not None and covered.any() else None
+        self._keep = None
+
+
+def find_covered(rgb: FloatArray) -> Mask:
+    """Where a small picture, (3, rows, columns) in [0, 1], is covered; edge pixels that mix both count."""
+    black = np.maximum(np.maximum(rgb[0], rgb[1]), rgb[2]) < _BLACK
+    covered = _bars(black)
+    if black[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+        covered |= _rim(black)
+    covered |= _boxes(black)
+    if not covered.any() or covered.mean() > _MOST_COVERED:
+        return np.zeros(black.shape, bool)
+    return np.asarray(cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8)), bool)
+
+
+def _bars(black: Mask) -> Mask:
+    """Rows and columns at the edges that are black as a whole."""
+    bars = np.zeros(black.shape, bool)
+    for view, lines in ((bars, black.mean(axis=1)), (bars.T, black.mean(axis=0))):
+        scene = np.flatnonzero(lines < _WHOLE)
+        if scene.size:
+            view[: scene[0]] = True
+            view[scene[-1] + 1 :] = True
+    return bars
+
+
+def _rim(black: Mask) -> Mask:
+    """All but a disc, which the frame's edges may cut."""
+    none = np.zeros(black.shape, bool)
+    rows, columns = np.flatnonzero(~black.all(axis=1)), np.flatnonzero(~black.all(axis=0))
+    if not rows.size:
+        return none
+    height, width = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+    y, x = np.ogrid[: black.shape[0], : black.shape[1]]
+    middle_y, middle_x = (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2
+    disc = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= (max(height, width) / 2) ** 2
+    # Dark things inside the disc belong to the scene.
+    scene = ~black | (disc & (cv2.erode(disc.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0))
+    rim: Mask = ~scene
+    return rim if (disc & scene).sum() >= _DISC * (disc | scene).sum() else none
+
+
+def _boxes(black: Mask) -> Mask:
+    """Filled rectangles; letters in them are bridged, so that a clock's box is one region."""
+    padded = cv2.copyMakeBorder(black.astype(np.uint8), 4, 4, 4, 4, cv2.BORDER_REPLICATE)
+    closed = np.ascontiguousarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((5, 9), np.uint8))[4:-4, 4:-4])
+    boxes = np.zeros(black.shape, bool)
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
+    for label in range(1, count):
+        left, top, width, height, area = (int(x) for x in statistics[label])
+        if area >= _BOX_AREA * black.size and area >= _BOX_FILLED * width * height and min(width, height) >= 3:
+            boxes[top : top + height, left : left + width] = True
+    return boxes
+
+
+def fill(components: FloatArray, covered: Mask) -> FloatArray:
+    """Small components, (n, rows, columns), with what is covered filled from its surroundings, smoothly.
+
+    Holes are filled from coarser and coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it,
+    farther in the mean of more.
+    """
+    planes = np.ascontiguousarray(components.transpose(1, 2, 0))
+    filled = _pull_push(planes, (~covered).astype(np.float32))
+    result: FloatArray = np.where(covered, filled.transpose(2, 0, 1), components)
+    return result
+
+
+def _pull_push(planes: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    planes = planes.reshape(*weight.shape, -1)
+    height, width = weight.shape
+    if weight.min() > 0 or min(height, width) < 2:
+        return planes
+    size = ((width + 1) // 2, (height + 1) // 2)
+    coarse_weight = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = np.asarray(cv2.resize(planes * weight[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = coarse.reshape(*coarse_weight.shape, -1) / np.maximum(coarse_weight, np.float32(1e-6))[..., None]
+    known = (coarse_weight > 0).astype(np.float32)
+    below = np.asarray(cv2.resize(_pull_push(coarse, known), (width, height), interpolation=cv2.INTER_LINEAR))
+    return np.where(weight[..., None] > 0, planes, below.reshape(planes.shape)).astype(np.float32)
+
+
+def samples_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat) -> tuple[Mask, ...]:
+    """The samples of each colour component that are covered, to the very pixel: masks of (height, width).
+
+    Args:
+        covered: of the frame's small picture.
+        frame: at full size.
+        frame_format: its format.
+    """
+    matrix, offset = frame_format.planes_from_rgb
+    black = float(matrix[0].sum() * _BLACK + offset[0]) * frame_format.pixel_format.max_value
+    whole = keep_full_size(covered, component_samples(frame, 0), black)
+    masks = []
+    for width, height in frame_format.component_sizes:
+        if (height, width) == whole.shape:
+            masks.append(whole)
+        else:  # a chroma sample is kept if any pixel of it is
+            share = cv2.resize(whole.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            masks.append(np.asarray(share) > 0)
+    return tuple(masks)
+
+
+def restore(clear: Frame, hazy: Frame, frame_format: FrameFormat, masks: tuple[Mask, ...]) -> None:
+    """Put the hazy frame's own samples back into the clear one where `samples_to_keep` says so."""
+    layout = frame_format.pixel_format
+    for component, mask, (width, height) in zip(layout.components, masks, frame_format.component_sizes, strict=True):
+        target, source = (
+            frame.planes[component.plane][:height, component.offset :: component.step][:, :width]
+            for frame in (clear, hazy)
+        )
+        np.copyto(target, source, where=mask)
+
+
+def keep_full_size(covered: Mask, luma: npt.NDArray[np.unsignedinteger], black: float) -> Mask:
+    """Which samples of a full-size plane to keep: (height, width), True within what is covered, to the very pixel.
+
+    Args:
+        covered: of the small picture.
+        luma: the frame's first plane at full size.
+        black: level up to which a sample counts as black.
+    """
+    height, width = luma.shape
+    enlarged = cv2.resize(covered.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    scale = max(1, -(-width // covered.shape[1]))
+    inner = cv2.erode(enlarged, np.ones((2 * scale + 1, 2 * scale + 1), np.uint8), borderValue=1).astype(bool)
+    return inner | (enlarged.astype(bool) & (luma <= black))

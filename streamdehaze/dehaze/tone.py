@@ -1,0 +1,54 @@
+"""Brightness: what haze scattered into the lens is gone from the clear picture, and with it most of its light.
+
+A dehazed picture is darker than the hazy one, rightly so; but on a grey motorway the road sinks into black. So the
+clear small picture goes through a power, ``J^γ`` with γ ≤ 1, that gives it almost the hazy picture's brightness. It
+maps [0, 1] onto itself, so nothing is clipped, black stays black and white white. It is applied before the maps are
+fitted, and costs nothing at full size.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.frame import FloatArray
+
+BrightnessMode = Literal["keep", "natural"]
+BRIGHTNESS_MODES: tuple[BrightnessMode, ...] = ("keep", "natural")
+
+_KEPT = 0.9
+"""Share of the hazy picture's brightness that the clear one gets."""
+_LEAST_EXPONENT = 0.5
+"""No picture is brightened more than by this power."""
+_DARKEST = 0.02
+
+
+def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> float:
+    """γ that brings the clear picture's brightness back to the hazy one's, 0.5 to 1.
+
+    Brightness is the mean of the median and the geometric mean of the luma: the first alone is the sky's where half of
+    the picture is sky, the second alone that of the shadows.
+
+    Args:
+        hazy, clear: (3, rows, columns) in [0, 1].
+        scene: (rows, columns), False where the frame is covered.
+    """
+    logs = []
+    for picture in (hazy, clear):
+        luma = np.maximum(picture.mean(axis=0), _DARKEST)
+        log = np.log(luma if scene is None else luma[scene])
+        logs.append(float((np.median(log) + log.mean()) / 2))
+    before, after = logs
+    if after > -1e-3:
+        return 1.0
+    return float(np.clip((before + np.log(_KEPT)) / after, _LEAST_EXPONENT, 1))
+
+
+def brighten(clear: FloatArray, gamma: float) -> FloatArray:
+    """``clear ** gamma``, of a picture in [0, 1]."""
+    if gamma == 1:
+        return clear
+    brightened: FloatArray = np.power(np.clip(clear, 0, 1), np.float32(gamma))
+    return brightened
