@@ -46,6 +46,8 @@ class Clip:
     color: tuple[int, int, int, int] | None = None
     """Primaries, transfer, matrix, range as FFmpeg numbers them."""
     format: str | None = None
+    still: bool = False
+    """A camera at rest with a little noise; by default every picture is another one."""
 
     def write(self, path: Path) -> Path:
         """Make the file."""
@@ -73,7 +75,11 @@ class Clip:
         for name, kind, content in self.attachments:
             output.add_attachment(name, kind, content)
         for number, pts in enumerate(self.pts):
-            picture = noise_picture(self.size, self.pixel_format, number)
+            picture = noise_picture(self.size, self.pixel_format, 0 if self.still else number)
+            if self.still:
+                for plane in picture.planes:
+                    samples = np.frombuffer(plane, np.uint8)
+                    samples += np.random.default_rng(number).integers(0, 3, samples.shape, dtype=np.uint8)
             if self.color:
                 picture.color_primaries, picture.color_trc, picture.colorspace, picture.color_range = self.color
             picture.pts, picture.time_base = pts, self.time_base

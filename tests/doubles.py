@@ -88,10 +88,10 @@ def nervous_engine(nerves: float = 0.03) -> EngineDouble:
 
 
 class CountingSource:
-    """`count` frames of 48×32 RGB with 7 ticks from one to the next; can fail or be slow at a given one."""
+    """`count` frames of 48×32 RGB, 25 a second, 7 ticks from one to the next; can fail or be slow at a given one."""
 
     def __init__(self, count: int, *, fail_at: int | None = None, delay: float = 0) -> None:
-        self.info = VideoInfo(48, 32, "rgb24", Fraction(25), Fraction(1, 25), count, None, "rawvideo")
+        self.info = VideoInfo(48, 32, "rgb24", Fraction(25), Fraction(1, 175), count, None, "rawvideo")
         self.count, self.fail_at, self.delay = count, fail_at, delay
         self.produced = 0
 
@@ -101,7 +101,8 @@ class CountingSource:
                 raise SourceError("'foggy.mp4' breaks off")
             time.sleep(self.delay)
             self.produced += 1
-            yield Frame.from_array(np.full((32, 48, 3), index * 2 % 256, np.uint8), pts=index * 7)
+            picture = np.full((32, 48, 3), index * 2 % 256, np.uint8)
+            yield Frame.from_array(picture, pts=index * 7, time_base=self.info.time_base)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -8,10 +8,13 @@ import time
 import numpy as np
 import pytest
 
-from doubles import CountingSource, EngineDouble, ListSink, plain_dehazer
-from streamdehaze import dehaze_video
+from doubles import CountingSource, EngineDouble, ListSink, nervous_engine, plain_dehazer
+from streamdehaze import Dehazer, Frame, dehaze_video
+from streamdehaze.dehaze import Stream
+from streamdehaze.dehaze.steady import Steady
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 from streamdehaze.pipeline import Pipeline, Statistics
+from streamdehaze.pipeline.batch import Batch
 
 FRAME_BYTES = 32 * 48 * 3
 
@@ -33,6 +36,41 @@ def test_every_frame_arrives_once_in_order_with_its_time() -> None:
     assert [batch[0] for batch in engine.batches] == [4, 4, 3]
     assert sink.closed
     assert report.statistics.decode.frames == report.statistics.encode.frames == 11
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+@pytest.mark.parametrize("steady", ["off", "low"])
+def test_batches_hold_pictures_for_the_network_and_change_nothing(batch_size: int | None, steady: Steady) -> None:
+    """Of 22 frames the network sees every 3rd: 8 pictures."""
+    sink, engine = ListSink(), nervous_engine()
+    dehazer = Dehazer(engine=engine, every=3, steady=steady)
+    dehaze_video(CountingSource(22), sink, dehazer=dehazer, batch_size=batch_size)
+    size = batch_size or 4
+    assert [batch[0] for batch in engine.batches] == [size] * (8 // size) + [8 % size] * (8 % size > 0)
+    alone = Dehazer(engine=nervous_engine(), every=3, steady=steady)
+    expected = [clear for frame in CountingSource(22) for clear in alone.process([frame])]
+    assert all(np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(sink.frames, expected, strict=True))
+
+
+def test_no_frame_waits_for_pictures_that_it_does_not_need() -> None:
+    """Batches of one picture: what needs no network passes at once, and so does a video that is not changed."""
+    batch, stream = Batch(1), Stream(every=3)
+    given = []
+    for frame in CountingSource(7):
+        batch.add(stream.look(frame))
+        assert batch.is_full
+        given.append(len(batch.take()))
+    assert given == [1] * 7
+
+
+def test_a_batch_of_large_frames_ends_with_their_bytes() -> None:
+    large = Frame.from_array(np.zeros((2160, 3840, 3), np.uint8))  # 25 MB
+    for size, frames in ((None, 3), (2, 3), (5, 5)):
+        batch, stream = Batch(size), Stream(network_size=32, every=3)
+        batch.add(stream.look(large))
+        while not batch.is_full:
+            batch.add(stream.look(large))
+        assert len(batch.take()) == frames
 
 
 def test_no_frames_at_all_still_closes_the_sink() -> None:

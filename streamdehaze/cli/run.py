@@ -120,7 +120,7 @@ def every(text: str) -> int | Literal["auto"]:
     help="Run the network on every K-th frame, or as often as needed (auto); its maps are blended between.",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4, fewer of large ones]"
+    "--batch-size", type=click.IntRange(min=1), help="Pictures in a run of the network.  [default: 4, fewer if large]"
 )
 @click.option("--codec", default="auto", show_default=True, help="Encoder, or auto to stay with the input's family.")
 @click.option("--crf", type=float, help="Constant quality; 18 for x264 if not given, its like for others.")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
 from streamdehaze.dehaze.tone import BrightnessMode
@@ -65,7 +66,7 @@ class Dehazer:
         every: Every = 1,
         look_ahead: bool = False,
     ) -> None:
-        self._stream = Stream(
+        self.video = Stream(
             strength=strength,
             airlight=airlight,
             brightness=brightness,
@@ -75,6 +76,7 @@ class Dehazer:
             every=every,
             look_ahead=look_ahead,
         )
+        """The stream of `process` and of calls with an array."""
         self.network_seconds = 0.0
         """Time spent in the engine so far."""
         self.checkpoint = os.fspath(checkpoint)
@@ -86,15 +88,15 @@ class Dehazer:
     @property
     def strength(self) -> float:
         """Share of the haze that is removed, 0 to 1; may be set at any time."""
-        return self._stream.strength
+        return self.video.strength
 
     @strength.setter
     def strength(self, value: float) -> None:
-        before, self._stream.strength = self._stream.strength, float(value)
+        before, self.video.strength = self.video.strength, float(value)
         try:
-            self._stream.check()
+            self.video.check()
         except Exception:
-            self._stream.strength = before
+            self.video.strength = before
             raise
 
     @property
@@ -103,7 +105,7 @@ class Dehazer:
         return {
             "checkpoint": checkpoint_hash(find_checkpoint(self.checkpoint)) if self._engine_name is not None else "",
             "engine": self._engine_name or self.engine.name,
-            **self._stream.settings,
+            **self.video.settings,
         }
 
     def __call__(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -119,12 +121,12 @@ class Dehazer:
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
         """Clear frames for hazy ones, in order; frames of one shape share a run of the network."""
-        many = self.process_many([(self._stream, frame) for frame in frames])
+        many = self.process_many([(self.video, frame) for frame in frames])
         return [clear for clear_frames in many for clear in clear_frames]
 
     def stream(self, **settings: Unpack[Settings]) -> Stream:
         """Another video for `process_many`, with this dehazer's settings but for those given."""
-        merged: Settings = {**self._stream.settings, **settings}
+        merged: Settings = {**self.video.settings, **settings}
         return Stream(**merged)
 
     def process_many(self, pairs: Sequence[tuple[Stream, Frame]]) -> Iterator[list[Frame]]:
@@ -140,27 +142,46 @@ class Dehazer:
         Raises:
             EngineError: if the engine fails, or returns values that are not finite.
         """
-        looks = {index: stream.look(frame) for index, (stream, frame) in enumerate(pairs) if not stream.exact}
-        pictures = {index: look.picture for index, look in looks.items() if look.picture is not None}
-        answers = self._infer_by_shape(pictures)
-        for index, (stream, frame) in enumerate(pairs):
-            if index in looks:
-                yield stream.answer(looks.pop(index), answers.pop(index, None))
+        looks = [None if stream.exact else stream.look(frame) for stream, frame in pairs]
+        answers = iter(self.infer([look for look in looks if look is not None]))
+        for (stream, frame), look in zip(pairs, looks, strict=True):
+            if look is not None:
+                yield stream.answer(look, next(answers))
             else:  # whole frames go one by one: a batch of them costs memory and gains nothing
                 look = stream.look(frame)
-                yield stream.answer(look, None if look.picture is None else self._infer(look.picture[None])[0])
+                yield stream.answer(look, *self.infer([look]))
+
+    def infer(self, looks: Sequence[Look]) -> list[FloatArray | None]:
+        """What the network makes of looks, for `Stream.solve`; pictures of one shape share a run.
+
+        Returns:
+            For each look its clear RGB picture, (3, rows, columns); None where the network need not run.
+
+        Raises:
+            EngineError: if the engine fails, or returns values that are not finite.
+        """
+        clear: list[FloatArray | None] = [None] * len(looks)
+        by_shape: dict[tuple[int, ...], list[tuple[int, FloatArray]]] = {}
+        for index, look in enumerate(looks):
+            if look.picture is not None:
+                by_shape.setdefault(look.picture.shape, []).append((index, look.picture))
+        for pictures in by_shape.values():
+            answers = self._infer(np.stack([picture for _, picture in pictures]))
+            for (index, _), answer in zip(pictures, answers, strict=True):
+                clear[index] = answer
+        return clear
 
     def flush(self) -> list[Frame]:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
-        return self._stream.flush()
+        return self.video.flush()
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place in this one."""
-        self._stream.reset()
+        self.video.reset()
 
     def state_dict(self) -> StateDict:
         """What is remembered of the frames so far, see `Stream.state_dict`."""
-        return self._stream.state_dict()
+        return self.video.state_dict()
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue as the dehazer would that `state` was taken from.
@@ -168,7 +189,7 @@ class Dehazer:
         Raises:
             ConfigError: if it is not such a state.
         """
-        self._stream.load_state_dict(state)
+        self.video.load_state_dict(state)
 
     def close(self) -> None:
         """Free the engine; may be called twice."""
@@ -181,16 +202,6 @@ class Dehazer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _infer_by_shape(self, pictures: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
-        """Run the network once for each shape among the pictures."""
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, picture in pictures.items():
-            by_shape.setdefault(picture.shape, []).append(index)
-        clear: dict[int, FloatArray] = {}
-        for indices in by_shape.values():
-            clear.update(zip(indices, self._infer(np.stack([pictures[index] for index in indices])), strict=True))
-        return clear
 
     def _infer(self, hazy: FloatArray) -> FloatArray:
         """The network's answer to pictures, (batch, 3, rows, columns) in [0, 1]; one without colour stays so."""

@@ -4,7 +4,7 @@ A frame takes four steps, each with its own function:
 
 1. `Stream.look` shrinks it, fills what is not the scene, looks for motion and balances the picture by its airlight:
    `Look`, with the picture for the network.
-2. The network runs on that picture (`Dehazer.process_many`, for the frames of many streams at once).
+2. The network runs on that picture (`Dehazer.infer`, for many looks at once).
 3. `Stream.solve` gives the answer its tint and brightness back, fits it, smooths it over time and holds frames back:
    `Solution`.
 4. `apply` changes the native planes. It needs no memory, so it may run in any thread.
@@ -233,7 +233,11 @@ class Stream:
 
     def flush(self) -> list[Frame]:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
-        return [apply(solution) for solution in self._release(everything=True)]
+        return [apply(solution) for solution in self.solve_rest()]
+
+    def solve_rest(self) -> list[Solution]:
+        """The solutions of the frames still held back; `flush` applies them."""
+        return self._release(everything=True)
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place in this one."""

@@ -79,7 +79,7 @@ def dehaze_video(
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low") and looks ahead.
-        batch_size: frames a run of the network; by default 4, or fewer of large ones.
+        batch_size: pictures a run of the network; by default 4, or fewer of large frames.
         read: how the input is read, where `source` is a path.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         container: FFmpeg's name of the output container, if the target's extension does not tell.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
 from streamdehaze.frame import Frame
+from streamdehaze.pipeline.batch import Batch
 from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
@@ -19,9 +20,6 @@ from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 
 QUEUE_BYTES = 16 << 20
 """Bound of each of the two queues; one frame always fits."""
-DEFAULT_BATCH_SIZE, DEFAULT_BATCH_BYTES = 4, 8 << 20
-"""A batch of no size asked for is full with this many frames or bytes: 4K frames go one by one."""
-
 _QUEUE_SHARE = 32
 """Part of the memory allowed that one queue may take."""
 _PROGRESS_SECONDS = 0.1
@@ -34,7 +32,8 @@ class Pipeline:
     """Moves every frame of a source through a dehazer into a sink.
 
     1. The decode thread iterates the source into a queue.
-    2. The dehaze thread takes batches of `batch_size` frames (the last one may be smaller) and queues clear frames.
+    2. The dehaze thread looks at each frame, runs the network on `batch_size` pictures at once (fewer where the video
+       ends, see `Batch`) and queues clear frames.
     3. The encode thread writes them and closes the sink, which gives the output its final name.
 
     With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
@@ -171,37 +170,32 @@ class Pipeline:
             statistics.frames += 1
 
     def _dehaze(self, statistics: StageStatistics) -> None:
-        item: Frame | Cut | None
+        video, batch = self._dehazer.video, Batch(self._batch_size)
+        item: Frame | Cut | None = None
         ended = False
         while not ended:
-            batch: list[Frame] = []
-            while True:
-                with statistics.waiting():
-                    item = self._hazy.get()
-                if not isinstance(item, Frame):
-                    break
-                batch.append(item)
-                if self._is_full(batch):
-                    break
+            with statistics.waiting():
+                item = self._hazy.get()
             ended = item is None
             with statistics.busy():
-                clear = self._dehazer.process(batch) if batch else []
+                clear = []
+                if isinstance(item, Frame):
+                    batch.add(video.look(item))
+                if batch.is_full or not isinstance(item, Frame):
+                    looks = batch.take()
+                    for look, answer in zip(looks, self._dehazer.infer(looks), strict=True):
+                        clear += video.answer(look, answer)
                 if not isinstance(item, Frame):
-                    clear += self._dehazer.flush()
+                    clear += video.flush()
             for frame in clear:
                 with statistics.waiting():
                     self._clear.put(frame, frame.nbytes)
                 statistics.frames += 1
             if isinstance(item, Cut):
                 with statistics.waiting():
-                    self._clear.put(replace(item, state=self._dehazer.state_dict()), 0)
+                    self._clear.put(replace(item, state=video.state_dict()), 0)
         with statistics.waiting():
             self._clear.put(None, 0)
-
-    def _is_full(self, batch: list[Frame]) -> bool:
-        if self._batch_size is not None:
-            return len(batch) >= self._batch_size
-        return len(batch) >= DEFAULT_BATCH_SIZE or sum(frame.nbytes for frame in batch) >= DEFAULT_BATCH_BYTES
 
     def _encode(self, statistics: StageStatistics) -> None:
         while True:
