@@ -168,7 +168,7 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         (["rtsp://h/", "rtsp://g/", "--to", "clear.mkv"], 1, "put {name} in --to"),
         (["rtsp://h/", "--to", "clear.avi"], 1, "none of .mkv, .ts, .mp4"),
         (["rtsp://h/", "--network-size", "50"], 1, "network_size: Input should be a multiple of 4"),
-        (["rtsp://h/", "--latency-budget", "soon"], 2, "write 200ms or 0.2s"),
+        (["rtsp://h/", "--latency-budget", "soon"], 2, "write 90, 1.5s, 200ms"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 import rich_click as click
 
+from streamdehaze.cli.group import Group
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
-_COMMANDS = (
-    "run",
-    "parts",
-    "live",
-    "compare",
-    "demo",
-    "doctor",
-    "bench",
-    "engine",
-    "train",
-    "evaluate",
-    "data",
-    "checkpoint",
-)
+_PANELS = {
+    "Make things clear": ("run", "live", "compare", "demo", "parts"),
+    "This machine": ("doctor", "bench", "engine"),
+    "Networks": ("train", "evaluate", "data", "checkpoint"),
+}
 
 
-class _Group(click.RichGroup):
-    """Imports a command's file when it is asked for, and prints this package's errors as one sentence."""
+class _Commands(Group):
+    """Imports a command's file when it is needed, and prints this package's errors as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in _COMMANDS if importlib.util.find_spec(f"streamdehaze.cli.{name}")]
+        return [name for names in _PANELS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
@@ -48,11 +39,21 @@ class _Group(click.RichGroup):
             ctx.exit(1)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamdehaze")
 def main() -> None:
     """Make hazy, foggy or smoky video clear: files, photos and live cameras.
 
-    `streamdehaze run foggy.mp4` writes `foggy.clear.mp4`. Shell completion: add
-    `eval "$(_STREAMDEHAZE_COMPLETE=bash_source streamdehaze)"` to your `~/.bashrc` (or `zsh_source`, `fish_source`).
+    \b
+    Examples:
+      streamdehaze run foggy.mp4                           writes foggy.clear.mp4
+      streamdehaze live rtsp://192.0.2.7/stream --serve    a camera, hazy and clear in the browser
+      streamdehaze doctor                                  what is installed, and what would help
+
+    Completion of commands, options, files, checkpoints and engines: add this line to ~/.bashrc (or zsh_source to
+    ~/.zshrc): eval "$(_STREAMDEHAZE_COMPLETE=bash_source streamdehaze)"
     """
+
+
+for _title, _names in _PANELS.items():
+    main = click.command_panel(_title, commands=[*_names])(main)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.run import every
+from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, every
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 
@@ -33,45 +33,111 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 
 
 @click.command(name="bench")
-@click.argument("video", required=False)
-@click.option("--size", "sizes", multiple=True, callback=_sizes, metavar="WxH|720p", help="Draw a clip of this size.")
-@click.option("--network-size", "network_sizes", type=int, multiple=True, default=[192, 256], show_default=True)
-@click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, default=[4], show_default=True)
-@click.option("--checkpoint", "checkpoints", multiple=True, default=["aecrnet-s"], show_default=True)
-@click.option("--engine", "engines", multiple=True, default=["auto"], show_default=True)
+@click.argument("video", required=False, type=INPUT)
 @click.option(
-    "--every", "everies", type=every, multiple=True, metavar="K", help="As of `run`: a steady pipeline for each."
+    "--size",
+    "sizes",
+    panel="Clip",
+    multiple=True,
+    callback=_sizes,
+    metavar="WxH|720p",
+    help="Draw a clip of this size.",
 )
-@click.option("--thorough", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes.")
 @click.option(
     "--frames",
+    panel="Clip",
     type=click.IntRange(min=8),
     help="Frames of the clip.  [default: 100; fewer above 720p without --thorough]",
 )
 @click.option(
+    "--network-size",
+    "network_sizes",
+    panel="Combinations",
+    type=int,
+    multiple=True,
+    default=[192, 256],
+    show_default=True,
+    help="Long side of the small picture, pixels; may be repeated.",
+)
+@click.option(
+    "--batch",
+    "batches",
+    panel="Combinations",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=[4],
+    show_default=True,
+    help="Frames per run of the network; may be repeated.",
+)
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    panel="Combinations",
+    type=CHECKPOINT,
+    multiple=True,
+    default=["aecrnet-s"],
+    show_default=True,
+    help="A bundled checkpoint's name, or a file; may be repeated.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    panel="Combinations",
+    type=ENGINE,
+    multiple=True,
+    default=["auto"],
+    show_default=True,
+    help="auto, torch, openvino, tensorrt, or a recipe (.toml); may be repeated.",
+)
+@click.option(
+    "--every",
+    "everies",
+    panel="Combinations",
+    type=every,
+    multiple=True,
+    metavar="K",
+    help="A steady pipeline for each, as in `run`; may be repeated.",
+)
+@click.option(
+    "--thorough", panel="Measuring", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes."
+)
+@click.option(
     "--limit",
+    panel="Measuring",
     type=click.FloatRange(min=0),
     help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
 )
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this file."
+    "--json",
+    "json_file",
+    panel="Output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write everything as JSON.",
 )
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a line for each row.")
+@click.option(
+    "--csv", "csv_file", panel="Output", type=click.Path(dir_okay=False, path_type=Path), help="Write a line per row."
+)
 @click.option(
     "--markdown",
     "markdown_file",
+    panel="Output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the tables to this file.",
+    help="Write the tables.",
 )
-@click.option("--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw a picture (PNG).")
+@click.option(
+    "--plot", "plot_file", panel="Output", type=click.Path(dir_okay=False, path_type=Path), help="Draw a picture (PNG)."
+)
 @click.option(
     "--quality",
     "quality_files",
+    panel="Output",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Results of `evaluate --json`, for the picture.",
+    help="Results of `evaluate --json`, for the picture; may be repeated.",
 )
-@click.option("--against", type=click.Path(path_type=Path), help="An earlier --json, to print ratios to.")
+@click.option(
+    "--against", panel="Output", type=click.Path(path_type=Path), help="An earlier --json, to print ratios to."
+)
 def command(
     video: str | None,
     sizes: list[tuple[int, int]],
@@ -90,13 +156,17 @@ def command(
     quality_files: tuple[Path, ...],
     against: Path | None,
 ) -> None:
-    """Measure decoding, each engine, fit and apply, smoothing over time, encoding, and the whole pipeline.
+    """Measure every stage and the whole pipeline.
 
     On VIDEO, a file or the address of a camera (rtsp://…; its first frames are recorded as they are), or on hazy clips
-    drawn for each --size (720p if none is given). Options that may be given several times are
-    combined: `bench --size 720p --size 1080p --network-size 192 --network-size 256 --engine torch --engine openvino`.
-    Every number is repeated until its rounds agree within 2 %; those that do not by --limit are marked. Each is printed
-    as soon as it is measured; a clip of 720p takes under two minutes.
+    drawn for each --size (720p if none is given). Options that may be repeated are combined. Every number is repeated
+    until its rounds agree within 2 %; those that do not by --limit are marked. Each is printed as soon as it is known;
+    a clip of 720p takes under two minutes.
+
+    \b
+    Examples:
+      streamdehaze bench foggy.mp4
+      streamdehaze bench --size 720p --size 1080p --network-size 192 --engine torch --engine openvino --plot bench.png
     """
     if video is not None and sizes:
         raise click.UsageError("a VIDEO has a size of its own; leave --size out")

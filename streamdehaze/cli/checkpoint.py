@@ -6,10 +6,12 @@ from pathlib import Path
 
 import rich_click as click
 
+from streamdehaze.cli.group import Group
+from streamdehaze.cli.parameters import CHECKPOINT
 from streamdehaze.errors import SinkError
 
 _PATH = click.Path(path_type=Path)
-_HALF = click.option("--half", is_flag=True, help="Store 16-bit numbers: half the size.")
+_HALF = click.option("--half", is_flag=True, help="Store 16-bit floats: half the size.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace TARGET if it exists.")
 
 
@@ -18,15 +20,15 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
         raise SinkError(f"{target} exists already; use --overwrite to replace it")
 
 
-@click.group(name="checkpoint")
+@click.group(name="checkpoint", cls=Group)
 def command() -> None:
     """Show, convert, widen, average and describe checkpoints."""
 
 
 @command.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", type=CHECKPOINT)
 def show(checkpoint: str) -> None:
-    """Print what CHECKPOINT, a bundled name or a file, says about itself, and its tensors."""
+    """Print the metadata and the tensors of CHECKPOINT, a bundled name or a file."""
     from streamdehaze.network import find_checkpoint, read_checkpoint
 
     found = read_checkpoint(find_checkpoint(checkpoint))
@@ -38,7 +40,7 @@ def show(checkpoint: str) -> None:
 
 
 @command.command()
-@click.argument("source")
+@click.argument("source", type=CHECKPOINT)
 @click.argument("target", type=_PATH)
 @_HALF
 @_OVERWRITE
@@ -53,18 +55,22 @@ def convert(source: str, target: Path, half: bool, overwrite: bool) -> None:
 
 
 @command.command()
-@click.argument("source")
+@click.argument("source", type=CHECKPOINT)
 @click.argument("target", type=_PATH)
 @click.option(
     "--width", type=click.IntRange(min=2), required=True, help="Width of the wide one, a multiple of SOURCE's."
 )
 @click.option(
-    "--noise", type=click.FloatRange(min=0), default=0.0, show_default=True, help="To break the symmetry: 0.01."
+    "--noise",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Relative noise that breaks the symmetry, e.g. 0.01.",
 )
 @_HALF
 @_OVERWRITE
 def widen(source: str, target: Path, width: int, noise: float, half: bool, overwrite: bool) -> None:
-    """Write a wider network that computes what SOURCE does, to train on from."""
+    """Write a wider network that computes the same as SOURCE, to continue training from."""
     _refuse_existing(target, overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.widen import widen as widened
@@ -76,7 +82,7 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool, overw
 
 
 @command.command()
-@click.argument("sources", nargs=-1, required=True)
+@click.argument("sources", nargs=-1, required=True, type=CHECKPOINT)
 @click.argument("target", type=_PATH)
 @_HALF
 @_OVERWRITE
@@ -93,9 +99,11 @@ def average(sources: tuple[str, ...], target: Path, half: bool, overwrite: bool)
 
 
 @command.command()
-@click.argument("checkpoint")
-@click.option("--evaluation", "evaluations", type=_PATH, multiple=True, help="JSON of `streamdehaze evaluate`.")
-@click.option("-o", "--output", type=_PATH, help="Markdown file; printed if not given.")
+@click.argument("checkpoint", type=CHECKPOINT)
+@click.option(
+    "--evaluation", "evaluations", type=_PATH, multiple=True, help="JSON of `streamdehaze evaluate`; may be repeated."
+)
+@click.option("-o", "--output", type=_PATH, help="Markdown file.  [default: printed]")
 def card(checkpoint: str, evaluations: tuple[Path, ...], output: Path | None) -> None:
     """Write a model card from CHECKPOINT's metadata and evaluations."""
     from streamdehaze.network import find_checkpoint, read_checkpoint

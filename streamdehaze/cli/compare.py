@@ -27,13 +27,27 @@ def two_labels(text: str) -> tuple[str, str]:
 @click.command(name="compare")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A video, or a picture.")
-@click.option("--mode", type=click.Choice(["split", "side-by-side"]), default="split", show_default=True)
-@click.option("--divider", type=divider_place, default="0.5", show_default=True, help="Its place, or `moving`.")
-@click.option("--labels", type=two_labels, help="Texts on the two, `hazy,clear`; `''` for none.  [default: file names]")
-@click.option("--at", type=float, help="The moment of a picture, seconds from the start.  [default: the middle]")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The comparison: a video, or a picture."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["split", "side-by-side"]),
+    default="split",
+    show_default=True,
+    help="One picture with a divider, or two next to each other.",
+)
+@click.option(
+    "--divider",
+    type=divider_place,
+    default="0.5",
+    show_default=True,
+    help="Its place as a share of the width, or `moving`.",
+)
+@click.option("--labels", type=two_labels, help="Captions, e.g. `hazy,clear`; `''` for none.  [default: file names]")
+@click.option("--at", type=float, help="For a picture: seconds from the start.  [default: the middle]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def command(
     first: Path,
     second: Path,
@@ -47,8 +61,13 @@ def command(
 ) -> None:
     """Show two videos or pictures in one view.
 
-    FIRST and SECOND are matched by time, frame rates may differ; sound comes from FIRST. A picture as output shows
-    one moment.
+    FIRST and SECOND are matched by time, so frame rates may differ; the sound comes from FIRST. If the output is a
+    picture, it shows one moment.
+
+    \b
+    Examples:
+      streamdehaze compare foggy.mp4 foggy.clear.mp4 -o both.mp4 --divider moving
+      streamdehaze compare foggy.mp4 foggy.clear.mp4 -o both.png --mode side-by-side --at 12.5
     """
     from streamdehaze.cli.console import standard_error
     from streamdehaze.compare import compare

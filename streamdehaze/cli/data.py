@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.cli.group import Group
 from streamdehaze.errors import SourceError
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(name="data")
+@click.group(name="data", cls=Group)
 def command() -> None:
-    """Look at data sets before training, and render scenes to train on."""
+    """Inspect data sets, and render scenes to train on."""
 
 
 @command.command()
 @click.argument("folder", type=_PATH)
-@click.option("--clear", type=_PATH, help="Folder of the clear pictures, if FOLDER holds the hazy ones alone.")
-@click.option("--sheet", type=_PATH, help="Contact sheet; FOLDER's name with `-contact.jpg` here if not given.")
-@click.option("--all", "read_all", is_flag=True, help="Also open every file; exit code 1 if one is at fault.")
+@click.option("--clear", type=_PATH, help="Folder of the clear pictures, if FOLDER has only the hazy ones.")
+@click.option("--sheet", type=_PATH, help="Contact sheet.  [default: FOLDER-contact.jpg]")
+@click.option("--all", "read_all", is_flag=True, help="Also open every file; the exit code is 1 if one cannot be read.")
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
-    """Say what FOLDER is recognised as, name what has no partner, and write a contact sheet."""
+    """Show what FOLDER is recognised as and what has no partner, and write a contact sheet."""
     from streamdehaze.datasets.contact import write_contact_sheet
     from streamdehaze.datasets.inspection import unreadable
     from streamdehaze.datasets.layouts import find_layout, pair_folders
@@ -54,9 +55,9 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
 
 def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--seed", type=int, default=0, show_default=True, help="Of the first one."),
-        click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="How many."),
-        click.option("--textures", type=_PATH, required=True, help="Folder of photos that surfaces are made of."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first scene."),
+        click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="Number of scenes."),
+        click.option("--textures", type=_PATH, required=True, help="Folder of photos for the surfaces."),
         click.argument("folder", type=_PATH),
     ):
         call = option(call)
@@ -66,14 +67,14 @@ def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
 @command.command()
 @_scene_options
 def rooms(folder: Path, textures: Path, count: int, seed: int) -> None:
-    """Render furnished rooms with exact depth into FOLDER, to learn indoor haze from; two to four a second."""
+    """Render furnished rooms with exact depth into FOLDER, for indoor haze; two to four per second."""
     _render("room", folder, textures, count, seed)
 
 
 @command.command()
 @_scene_options
 def towns(folder: Path, textures: Path, count: int, seed: int) -> None:
-    """Render towns with exact depth and a sky into FOLDER, to learn outdoor fog from; two to four a second."""
+    """Render towns with exact depth and a sky into FOLDER, for outdoor fog; two to four per second."""
     _render("town", folder, textures, count, seed)
 
 

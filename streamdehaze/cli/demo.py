@@ -6,18 +6,28 @@ from pathlib import Path
 
 import rich_click as click
 
+from streamdehaze.cli.parameters import CHECKPOINT
+
 
 @click.command(name="demo")
 @click.option(
     "-o", "--output", default="demo", show_default=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for what it makes; files of an earlier demo are replaced.",
+    help="Output folder; files of an earlier demo are replaced.",
 )  # fmt: skip
-@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Clip length.")
-@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
+@click.option(
+    "--seconds", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the clip."
+)
+@click.option(
+    "--checkpoint",
+    type=CHECKPOINT,
+    default="aecrnet-s",
+    show_default=True,
+    help="A bundled checkpoint's name, or a file.",
+)
 def command(output: Path, seconds: float, checkpoint: str) -> None:
-    """Render a drive through fog, make it clear, and measure it against the truth.
+    """Render a drive through fog, clear it, and measure the result.
 
-    Leaves `foggy.mp4`, `foggy.clear.mp4`, `compare.mp4` with a moving divider and `split.png` with the truth beside.
+    Writes `foggy.mp4`, `foggy.clear.mp4`, `compare.mp4` with a moving divider, and `split.png` with the truth.
     """
     from rich.console import Console
     from rich.table import Table

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(as_json: bool) -> None:
-    """Check this installation and list what is missing, with the commands that install it, most useful first.
+    """Check this installation and print the commands that fix or extend it.
 
-    The exit code is 1 only if files cannot be dehazed here.
+    The most useful comes first. The exit code is 1 only if files cannot be dehazed here.
     """
     import json
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.cli.group import Group
+from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE
+
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
     from streamdehaze.engine.cache import Record
 
 
-@click.group(name="engine")
+@click.group(name="engine", cls=Group)
 def command() -> None:
-    """Compiled engines: build, list, show, verify, prune.
+    """Build, list, show, verify and remove compiled engines.
 
     An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the folder `engines` of a
     checkout or else in the user's cache ($STREAMDEHAZE_ENGINES names another). `run` builds what it needs by itself.
@@ -32,12 +35,20 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 
 @command.command()
-@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
+@click.option(
+    "--checkpoint",
+    type=CHECKPOINT,
+    default="aecrnet-s",
+    show_default=True,
+    help="A bundled checkpoint's name, or a file.",
+)
 @click.option("--engine", type=click.Choice(["openvino", "tensorrt"]), help="Build with the default recipe.")
 @click.option("--recipe", type=click.Path(dir_okay=False), help="A recipe (.toml), as in the folder engines.")
-@click.option("--size", callback=_size, metavar="WxH", help="Pictures the network will see; multiples of 4.")
-@click.option("--batch", type=click.IntRange(min=1), help="Pictures a run.")
-@click.option("--again", is_flag=True, help="Build even if it is there.")
+@click.option(
+    "--size", callback=_size, metavar="WxH", help="Size of the pictures the network will see; multiples of 4."
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Pictures per run.")
+@click.option("--again", is_flag=True, help="Build even if it exists.")
 def build(
     checkpoint: str,
     engine: str | None,
@@ -73,9 +84,9 @@ def build(
 
 
 @command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with everything that is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with everything that is recorded.")
 def list_(as_json: bool) -> None:
-    """List the engines that are kept, and why one will not be used any more."""
+    """List the engines in the cache, and why one would not be used."""
     from rich.console import Console
     from rich.table import Table
 
@@ -111,11 +122,11 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", type=KEPT_ENGINE)
 def show(name: str) -> None:
-    """Show what engine NAME was made from and what its comparison with PyTorch found.
+    """Show what engine NAME was made from and how its comparison with PyTorch went.
 
-    NAME is the beginning or the end of its file's name, as the digits `list` shows.
+    NAME is the beginning or the end of its file name, such as the digits that `list` shows.
     """
     from streamdehaze.engine import EngineCache
     from streamdehaze.engine.build import out_of_date
@@ -128,8 +139,8 @@ def show(name: str) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1)
-@click.option("--picture", type=click.Path(path_type=Path), help="A hazy photo of yours to compare on.")
+@click.argument("names", nargs=-1, type=KEPT_ENGINE)
+@click.option("--picture", type=click.Path(path_type=Path), help="Compare on this hazy photo.")
 def verify(names: tuple[str, ...], picture: Path | None) -> None:
     """Compare engines with PyTorch in float32 again: those named, or all."""
     from streamdehaze.engine import EngineCache
@@ -152,10 +163,10 @@ def verify(names: tuple[str, ...], picture: Path | None) -> None:
 
 
 @command.command()
-@click.option("--all", "everything", is_flag=True, help="Remove engines that are still good too.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--all", "everything", is_flag=True, help="Also remove engines that are still good.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def prune(everything: bool, dry_run: bool) -> None:
-    """Remove what will never be used: engines out of date, damaged or rejected, and leftovers of broken builds."""
+    """Remove engines that are out of date, damaged or rejected, and leftovers of failed builds."""
     from streamdehaze.engine import EngineCache
     from streamdehaze.engine.build import out_of_date
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.run import every
+from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, every
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 
@@ -18,41 +18,90 @@ if TYPE_CHECKING:
 
 @click.command(name="evaluate")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--clear", type=click.Path(path_type=Path), help="Folder of the truth, if DATA is hazy pictures alone.")
-@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
-@click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or tensorrt.")
+@click.option(
+    "--clear",
+    panel="Data",
+    type=click.Path(path_type=Path),
+    help="Folder of the truth, if DATA has only hazy pictures.",
+)
+@click.option(
+    "--take",
+    panel="Data",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Every K-th picture.",
+)
+@click.option("--limit", panel="Data", type=click.IntRange(min=1), help="At most this many pictures, from the first.")
+@click.option(
+    "--checkpoint",
+    panel="Dehazing",
+    type=CHECKPOINT,
+    default="aecrnet-s",
+    show_default=True,
+    help="A bundled checkpoint's name, or a file.",
+)
+@click.option(
+    "--engine",
+    panel="Dehazing",
+    type=ENGINE,
+    default="auto",
+    show_default=True,
+    help="auto, torch, openvino, tensorrt, or a recipe (.toml).",
+)
 @click.option(
     "--airlight",
+    panel="Dehazing",
     type=click.Choice(["auto", "keep", "neutral"]),
     default="auto",
     show_default=True,
-    help="Tint of the haze: keep it, make it neutral, or (auto) draw strong tints, as of sand, to neutral.",
+    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
 )
 @click.option(
     "--brightness",
+    panel="Dehazing",
     type=click.Choice(["keep", "natural"]),
     default="keep",
     show_default=True,
-    help="Keep the brightness of the hazy frames, or darken as the haze goes.",
+    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
 )
-@click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
-@click.option("--exact", is_flag=True, help="Run the network on whole pictures: the paper's procedure.")
+@click.option(
+    "--network-size",
+    panel="Dehazing",
+    type=int,
+    default=256,
+    show_default=True,
+    help="Long side of the small picture that the network sees, pixels.",
+)
+@click.option(
+    "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole pictures: the paper's procedure."
+)
 @click.option(
     "--steady",
+    panel="Dehazing",
     type=click.Choice(["off", "low", "high"]),
     default="off",
     show_default=True,
-    help="As of `run`, on videos.",
+    help="For videos, as in `run`.",
 )
-@click.option("--every", type=every, default="1", show_default=True, metavar="K", help="As of `run`, on videos.")
 @click.option(
-    "--take", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Every K-th picture."
+    "--every",
+    panel="Dehazing",
+    type=every,
+    default="1",
+    show_default=True,
+    metavar="K",
+    help="For videos, as in `run`.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many pictures, from the first.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="A row per picture goes here.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Everything goes here.")
-@click.option("--trace", type=click.Path(path_type=Path), help="A plot of each video's steadiness over time goes here.")
-@click.option("--grid", type=click.Path(path_type=Path), help="A picture of the best and the worst goes here.")
+@click.option("--csv", "csv_file", panel="Output", type=click.Path(path_type=Path), help="Write a row per picture.")
+@click.option("--json", "json_file", panel="Output", type=click.Path(path_type=Path), help="Write everything as JSON.")
+@click.option(
+    "--trace", panel="Output", type=click.Path(path_type=Path), help="Plot the steadiness of each video over time."
+)
+@click.option(
+    "--grid", panel="Output", type=click.Path(path_type=Path), help="Draw the best and the worst pictures side by side."
+)
 def command(
     data: Path,
     clear: Path | None,
@@ -71,11 +120,17 @@ def command(
     trace: Path | None,
     grid: Path | None,
 ) -> None:
-    """Score a checkpoint on DATA: a folder of hazy and clear pictures, of pictures with depth, or of hazy ones.
+    """Score a checkpoint on a data set.
 
+    DATA is a folder of hazy and clear pictures, of clear pictures with depth, or of hazy pictures alone. Printed are
     PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for what became visible; for videos the error along
-    the true motion beside the truth's own, what dehazing adds to still pixels, and the wobble of the brightness, in
+    the true motion next to the truth's own, what dehazing adds to still pixels, and the wobble of the brightness, in
     8-bit levels.
+
+    \b
+    Examples:
+      streamdehaze evaluate SOTS/indoor --checkpoint runs/my/best.safetensors --grid worst.png --csv pictures.csv
+      streamdehaze evaluate photos/ --take 5
     """
     from rich.console import Console
 

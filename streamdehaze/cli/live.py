@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from streamdehaze.cli.parameters import CHECKPOINT, ENCODER, ENGINE, INPUT, key_value, seconds, toml_value
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
 
@@ -20,82 +21,158 @@ if TYPE_CHECKING:
 log = logging.getLogger("streamdehaze.live")
 
 _STOP_SECONDS = 4.0
-_SHARED = ("checkpoint", "engine", "network_size", "batch_size", "adapt")
-_PER_CAMERA = (
-    "username", "password_env", "password_file", "transport", "strength", "airlight", "brightness", "steady",
-    "exact", "latency_budget", "max_fps", "stall_seconds", "realtime", "loop", "codec", "bitrate", "segment_seconds",
-    "segment_bytes",
-)  # fmt: skip
-
-
-def seconds(text: str) -> float:
-    """Seconds of "0.2", "0.2s" or "200ms"."""
-    number, unit = (text[:-2], 0.001) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
-    try:
-        value = float(number) * unit
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is not a time; write 200ms or 0.2s.") from None
-    if not value > 0:
-        raise click.BadParameter("it must be more than 0.")
-    return value
 
 
 @click.command(name="live")
-@click.argument("urls", nargs=-1, metavar="[URL]...")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="cameras.toml, read again on SIGHUP.")
-@click.option("--to", multiple=True, metavar="TARGET", help="rtsp://, rtmp://, srt://, udp://, folder (HLS), or file.")
-@click.option("--serve", is_flag=False, flag_value="127.0.0.1:8080", metavar="[HOST:PORT]", help="Serve a web page.")
-@click.option("--token-env", metavar="NAME", help="Variable with the page's token; needed off 127.0.0.1.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the page's token.")
-@click.option("--host-name", multiple=True, metavar="NAME", help="Name the page is visited by, behind a proxy, say.")
+@click.argument("urls", nargs=-1, metavar="[URL]...", type=INPUT)
 @click.option(
-    "--latency-budget", type=seconds, metavar="TIME", help="Older frames give way to newer.  [default: 200ms]"
+    "--config",
+    panel="Cameras",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Cameras and settings (cameras.toml); read again on SIGHUP.",
 )
-@click.option("--adapt/--no-adapt", default=None, help="Reduce quality before dropping frames.  [default: adapt]")
-@click.option("--realtime", is_flag=True, default=None, help="Play files as fast as they were filmed.")
-@click.option("--loop", is_flag=True, default=None, help="Begin files again when they end.")
-@click.option("--transport", type=click.Choice(["tcp", "udp", "http"]), help="How RTSP comes.  [default: tcp]")
-@click.option("--username", help="In place of the address's.")
-@click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
-@click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
-@click.option("--strength", type=click.FloatRange(0, 1), help="0 (unchanged) to 1.  [default: 1]")
+@click.option("--username", panel="Cameras", help="Instead of the one in the URL.")
+@click.option("--password-env", panel="Cameras", metavar="NAME", help="Environment variable with the password.")
 @click.option(
-    "--airlight",
-    type=click.Choice(["auto", "keep", "neutral"]),
-    help="Tint of the haze: keep it, make it neutral, or draw strong tints to neutral.  [default: auto]",
+    "--password-file", panel="Cameras", type=click.Path(path_type=Path), help="File whose first line is the password."
 )
 @click.option(
-    "--brightness",
-    type=click.Choice(["keep", "natural"]),
-    help="Keep the brightness of the hazy frames, or darken as the haze goes.  [default: keep]",
+    "--transport",
+    panel="Cameras",
+    type=click.Choice(["tcp", "udp", "http"]),
+    help="Transport of RTSP; http tunnels it.  [default: tcp]",
+)
+@click.option(
+    "--stall-seconds",
+    panel="Cameras",
+    type=float,
+    help="Reconnect after this many seconds without a frame.  [default: 5]",
+)
+@click.option("--realtime", panel="Cameras", is_flag=True, default=None, help="Play files at their own speed.")
+@click.option("--loop", panel="Cameras", is_flag=True, default=None, help="Play files again when they end.")
+@click.option(
+    "--set",
+    "others",
+    panel="Cameras",
+    type=key_value,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other key of a [[camera]] in cameras.toml, e.g. buffer_frames=4; may be repeated.",
+)
+@click.option(
+    "--to",
+    panel="Output",
+    multiple=True,
+    metavar="TARGET",
+    type=INPUT,
+    help="rtsp://, rtmp://, srt://, udp://, a folder (HLS), or a file; may be repeated.",
+)
+@click.option("--codec", panel="Output", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]")
+@click.option("--bitrate", panel="Output", type=int, help="Bits per second.  [default: constant quality]")
+@click.option("--segment-seconds", panel="Output", type=float, help="Start a new file after this long.  [default: 600]")
+@click.option("--segment-bytes", panel="Output", type=int, help="Start a new file at this size.")
+@click.option(
+    "--serve",
+    panel="Web page",
+    is_flag=False,
+    flag_value="127.0.0.1:8080",
+    metavar="[HOST:PORT]",
+    help="Serve a web page with pictures, controls, API and metrics.",
+)
+@click.option(
+    "--token-env",
+    panel="Web page",
+    metavar="NAME",
+    help="Environment variable with the page's token, which any address but loopback needs.",
+)
+@click.option("--token-file", panel="Web page", type=click.Path(path_type=Path), help="File with the page's token.")
+@click.option(
+    "--host-name",
+    panel="Web page",
+    multiple=True,
+    metavar="NAME",
+    help="Another name the page is visited by, e.g. behind a proxy; may be repeated.",
+)
+@click.option(
+    "--strength",
+    panel="Dehazing",
+    type=click.FloatRange(0, 1),
+    help="How much haze to remove: 0 (none) to 1.  [default: 1]",
 )
 @click.option(
     "--steady",
+    panel="Dehazing",
     type=click.Choice(["off", "low", "high"]),
     help="Smooth dehazing over time to reduce flicker.  [default: low]",
 )
-@click.option("--exact", is_flag=True, default=None, help="Run the network on whole frames: slow.")
-@click.option("--max-fps", type=float, help="Process at most this many frames per second per camera.")
-@click.option("--stall-seconds", type=float, help="Reconnect after this many seconds without a frame.  [default: 5]")
-@click.option("--checkpoint", help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]")
-@click.option("--engine", help="auto, torch, openvino or tensorrt.  [default: auto]")
-@click.option("--network-size", type=int, help="Long side the network sees, pixels.  [default: 256]")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Frames a run of the network.  [default: 4]")
-@click.option("--codec", help="FFmpeg's encoder of the clear stream.  [default: libx264]")
-@click.option("--bitrate", type=int, help="Bits a second.  [default: constant quality]")
-@click.option("--segment-seconds", type=float, help="Length of files.  [default: 600]")
-@click.option("--segment-bytes", type=int, help="Size of files, at most.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option(
+    "--checkpoint",
+    panel="Dehazing",
+    type=CHECKPOINT,
+    help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]",
+)
+@click.option(
+    "--airlight",
+    panel="Dehazing",
+    type=click.Choice(["auto", "keep", "neutral"]),
+    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.  [default: auto]",
+)
+@click.option(
+    "--brightness",
+    panel="Dehazing",
+    type=click.Choice(["keep", "natural"]),
+    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.  [default: keep]",
+)
+@click.option(
+    "--network-size",
+    panel="Dehazing",
+    type=int,
+    help="Long side of the small picture that the network sees, pixels.  [default: 256]",
+)
+@click.option("--exact", panel="Dehazing", is_flag=True, default=None, help="Run the network on whole frames: slow.")
+@click.option(
+    "--latency-budget",
+    panel="Speed",
+    type=seconds,
+    metavar="TIME",
+    help="Drop frames older than this (0.2, 200ms) for newer ones.  [default: 200ms]",
+)
+@click.option(
+    "--adapt/--no-adapt", panel="Speed", default=None, help="Reduce quality before dropping frames.  [default: adapt]"
+)
+@click.option("--max-fps", panel="Speed", type=float, help="Process at most this many frames per second per camera.")
+@click.option(
+    "--engine",
+    panel="Speed",
+    type=ENGINE,
+    help="auto, torch, openvino, tensorrt, or a recipe (.toml).  [default: auto]",
+)
+@click.option(
+    "--batch-size", panel="Speed", type=click.IntRange(min=1), help="Frames per run of the network.  [default: 4]"
+)
+@click.option(
+    "--log-format",
+    panel="Messages",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="One line or one JSON object per event.",
+)
+@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
+@click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more.")
 def command(urls: tuple[str, ...], **options: Any) -> None:
     """Make live cameras clear until stopped.
 
-    URLs are cameras (rtsp://, rtmp://, http:// …), devices (/dev/video0) or files; or they are named in --config.
-    Passwords stand in the URL as ${NAME} for an environment variable, or come with --password-env or
-    --password-file. `{name}` in --to stands for the camera's name.
+    URLs are cameras (rtsp://, rtmp://, http://, …), devices (/dev/video0) or files; --config names them in a file
+    instead. Keep passwords out of the command line: write ${NAME} in the URL for an environment variable, or use
+    --password-env or --password-file. {name} in --to stands for the camera's name.
 
-    Example: `streamdehaze live rtsp://192.0.2.7/stream --serve --to clear/{name}.mkv`
+    \b
+    Examples:
+      streamdehaze live rtsp://192.0.2.7/stream --serve
+      streamdehaze live rtsp://192.0.2.7/stream --to 'clear/{name}.mkv' --password-file secret.txt
+      streamdehaze live --config cameras.toml --serve --log-format json
+      streamdehaze live foggy.mp4 --realtime --loop --serve
     """
     if bool(urls) == bool(options["config"]):
         raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
@@ -143,7 +220,8 @@ def _run(
             try:
                 changed = read()
                 pipeline.reload(changed.camera)
-                later = [name for name in _SHARED if getattr(changed, name) != getattr(config, name)]
+                shared = type(config).model_fields.keys() - {"camera"}
+                later = sorted(name for name in shared if getattr(changed, name) != getattr(config, name))
                 if later:
                     log.warning("changes of %s take effect when the command is started again", ", ".join(later))
             except ConfigError as error:
@@ -152,13 +230,12 @@ def _run(
 
 def _configuration(urls: Sequence[str], options: dict[str, Any]) -> LiveConfig:
     """What the file says, or the addresses; an option of the command line wins over the file's."""
-    from streamdehaze.live.config import camera_name, check_config, read_config
+    from streamdehaze.live.config import CameraConfig, LiveConfig, camera_name, check_config, read_config
 
-    given = {key: options[key] for key in (*_SHARED, *_PER_CAMERA) if options[key] is not None}
-    shared = {key: value for key, value in given.items() if key in _SHARED}
-    each = {key: value for key, value in given.items() if key in _PER_CAMERA}
-    if options["to"]:
-        each["to"] = options["to"]
+    given = {key: value for key, value in options.items() if value is not None and value != ()}
+    shared = {key: value for key, value in given.items() if key in LiveConfig.model_fields}
+    each = {key: value for key, value in given.items() if key in CameraConfig.model_fields}
+    each |= {key: toml_value(value) for key, value in options["others"]}
     if options["config"] is not None:
         config = read_config(options["config"])
         cameras: list[dict[str, Any]] = [camera.model_dump(exclude_unset=True) for camera in config.camera]

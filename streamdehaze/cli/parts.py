@@ -9,12 +9,12 @@ import rich_click as click
 
 @click.command(name="parts")
 @click.argument("places", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--delete", is_flag=True, help="Remove what is listed; work that a run is busy with stays.")
+@click.option("--delete", is_flag=True, help="Remove what is listed, except for work that a run is busy with.")
 def command(places: tuple[Path, ...], delete: bool) -> None:
-    """List the unfinished work that is kept in PLACES and the folders in them (here, unless given).
+    """List unfinished work and the disk space it takes.
 
-    A long file is worked on in segments, kept in `NAME.part` until the output is whole. `streamdehaze run` goes on
-    with them.
+    A long file is processed in segments, kept in `NAME.part` until the output is complete; `streamdehaze run` continues
+    with them. PLACES are searched with the folders in them; the current folder if none is given.
     """
     from streamdehaze.video.kept import find_kept, remove_kept
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from streamdehaze.cli.console import RunProgress, standard_error
+from streamdehaze.cli.parameters import CHECKPOINT, ENCODER, ENGINE, INPUT, every, key_value, seconds, size_bytes
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
 
@@ -27,132 +27,186 @@ if TYPE_CHECKING:
 log = logging.getLogger("streamdehaze")
 
 
-_LONGEST_SECONDS = 366 * 24 * 3600
-
-
-def seconds(text: str) -> float:
-    """Seconds of "90", "1.5", "1:30" or "0:01:30.5"."""
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text)
-    if match is None:
-        raise click.BadParameter(f"'{text}' is not a time; write seconds (90, 1.5) or H:MM:SS (0:01:30).")
-    hours, minutes, rest = match.groups(default="0")
-    total = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    if total > _LONGEST_SECONDS:
-        raise click.BadParameter(f"'{text}' is more than a year.")
-    return total
-
-
-def size_bytes(text: str) -> int:
-    """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"'{text}' is not an amount of memory; write 800M or 1.5G.")
-    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
-
-
-def key_value(text: str) -> tuple[str, str]:
-    """An encoder option's key and value."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise click.BadParameter(f"'{text}' is not KEY=VALUE.")
-    return key, value
-
-
-def every(text: str) -> int | Literal["auto"]:
-    """A count of frames, or "auto"."""
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(f"'{text}' is neither a number of frames nor auto.")
-    return int(text)
-
-
 @click.command(name="run")
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.")
-@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.argument("inputs", nargs=-1, required=True, type=INPUT)
 @click.option(
-    "--resume/--no-resume",
-    default=None,
-    help="Go on with unfinished work (also done unasked) and leave finished outputs alone; or begin anew.",
+    "-o",
+    "--output",
+    panel="Output",
+    type=INPUT,
+    help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.",
 )
+@click.option("--overwrite", panel="Output", is_flag=True, help="Replace existing outputs.")
 @click.option(
-    "--segment-seconds",
-    type=click.FloatRange(min=0),
-    default=30.0,
+    "--codec",
+    panel="Output",
+    type=ENCODER,
+    default="auto",
     show_default=True,
-    help="Work on longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
+    help="FFmpeg's encoder; auto stays with the input's codec.",
 )
-@click.option("--recursive", is_flag=True, help="Take the folders inside folders too.")
-@click.option("--checkpoint", default="aecrnet-s", show_default=True, help="A bundled checkpoint's name, or a file.")
 @click.option(
-    "--engine", default="auto", show_default=True, help="auto, torch, openvino, tensorrt, or a recipe (.toml)."
+    "--crf", panel="Output", type=float, help="Constant quality.  [default: 18 for x264, equivalent for other encoders]"
 )
-@click.option("--engine-wait", is_flag=True, help="Wait until the engine is built; else PyTorch serves meanwhile.")
-@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 (unchanged) to 1.")
+@click.option("--preset", panel="Output", help="The encoder's speed preset.")
+@click.option(
+    "--encoder-option",
+    panel="Output",
+    type=key_value,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other option of the encoder; may be repeated.",
+)
+@click.option("--pixel-format", panel="Output", help="FFmpeg's name.  [default: the input's]")
+@click.option(
+    "--container", panel="Output", help="FFmpeg's name, if the file extension does not tell; pipes default to matroska."
+)
+@click.option(
+    "--report",
+    panel="Output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write frames, speed, engine and versions as JSON.",
+)
+@click.option(
+    "--strength",
+    panel="Dehazing",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How much haze to remove: 0 (none) to 1.",
+)
+@click.option(
+    "--steady",
+    panel="Dehazing",
+    type=click.Choice(["off", "low", "high"]),
+    help="Smooth dehazing over time to reduce flicker; ignored for photos.  [default: low]",
+)
+@click.option(
+    "--checkpoint",
+    panel="Dehazing",
+    type=CHECKPOINT,
+    default="aecrnet-s",
+    show_default=True,
+    help="A bundled checkpoint's name, or a file.",
+)
 @click.option(
     "--airlight",
+    panel="Dehazing",
     type=click.Choice(["auto", "keep", "neutral"]),
     default="auto",
     show_default=True,
-    help="Tint of the haze: keep it, make it neutral, or (auto) draw strong tints, as of sand, to neutral.",
+    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
 )
 @click.option(
     "--brightness",
+    panel="Dehazing",
     type=click.Choice(["keep", "natural"]),
     default="keep",
     show_default=True,
-    help="Keep the brightness of the hazy frames, or darken as the haze goes.",
+    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
 )
-@click.option("--network-size", type=int, default=256, show_default=True, help="Long side the network sees, pixels.")
-@click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow.")
 @click.option(
-    "--steady",
-    type=click.Choice(["off", "low", "high"]),
-    help="Smooth what dehazing does over time, against flicker; photos stand for themselves.  [default: low]",
+    "--network-size",
+    panel="Dehazing",
+    type=int,
+    default=256,
+    show_default=True,
+    help="Long side of the small picture that the network sees, pixels.",
+)
+@click.option(
+    "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."
+)
+@click.option(
+    "--start",
+    panel="Input",
+    type=seconds,
+    metavar="TIME",
+    help="Start here (90, 1.5s, 0:01:30); all streams are cut at the same time.",
+)
+@click.option("--end", panel="Input", type=seconds, metavar="TIME", help="End here.")
+@click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
+@click.option("--deinterlace", panel="Input", is_flag=True, help="Turn interlaced video into progressive video.")
+@click.option(
+    "--on-damage",
+    panel="Input",
+    type=click.Choice(["keep", "skip", "stop"]),
+    default="keep",
+    show_default=True,
+    help="What to do with frames that FFmpeg reports as damaged.",
+)
+@click.option(
+    "--hwaccel",
+    panel="Input",
+    type=click.Choice(["none", "auto", "cuda"]),
+    default="none",
+    show_default=True,
+    help="Decode on the GPU.",
+)
+@click.option(
+    "--resume/--no-resume",
+    panel="Long files",
+    default=None,
+    help="Unfinished work is continued anyway; --resume also skips finished outputs; --no-resume starts over.",
+)
+@click.option(
+    "--segment-seconds",
+    panel="Long files",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Process longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
+)
+@click.option(
+    "--memory-limit",
+    panel="Long files",
+    type=size_bytes,
+    metavar="SIZE",
+    help="Stop when the process uses more memory than this, e.g. 1.5G.",
+)
+@click.option(
+    "--engine",
+    panel="Speed",
+    type=ENGINE,
+    default="auto",
+    show_default=True,
+    help="auto, torch, openvino, tensorrt, or a recipe (.toml).",
+)
+@click.option(
+    "--engine-wait",
+    panel="Speed",
+    is_flag=True,
+    help="Wait until the engine is built; PyTorch serves meanwhile otherwise.",
 )
 @click.option(
     "--every",
+    panel="Speed",
     type=every,
     default="1",
     show_default=True,
     metavar="K",
-    help="Run the network on every K-th frame, or as often as needed (auto); its maps are blended between.",
+    help="Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Pictures in a run of the network.  [default: 4, fewer if large]"
+    "--batch-size",
+    panel="Speed",
+    type=click.IntRange(min=1),
+    help="Frames per run of the network.  [default: 4, fewer of large ones]",
 )
-@click.option("--codec", default="auto", show_default=True, help="Encoder, or auto to stay with the input's family.")
-@click.option("--crf", type=float, help="Constant quality; 18 for x264 if not given, its like for others.")
-@click.option("--preset", help="The encoder's speed preset.")
-@click.option(
-    "--encoder-option", type=key_value, multiple=True, metavar="KEY=VALUE", help="Any further option of the encoder."
-)
-@click.option("--pixel-format", help="FFmpeg's name; by default the input's.")
-@click.option("--container", help="FFmpeg's name, where the output's ending does not say it; of a pipe Matroska.")
-@click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", show_default=True)
-@click.option("--start", type=seconds, metavar="TIME", help="Begin here; all streams are cut alike.")
-@click.option("--end", type=seconds, metavar="TIME", help="End here.")
-@click.option(
-    "--on-damage",
-    type=click.Choice(["keep", "skip", "stop"]),
-    default="keep",
-    show_default=True,
-    help="Keep or skip pictures the decoder had to conceal damage in, or stop there.",
-)
-@click.option("--deinterlace", is_flag=True, help="Make whole pictures of interlaced ones.")
-@click.option(
-    "--memory-limit", type=size_bytes, metavar="SIZE", help="End before more memory than this (1.5G) is held."
-)
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was done as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more, and show where errors come from.")
+@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
+@click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more, and where errors come from.")
 def command(inputs: tuple[str, ...], **options: Any) -> None:
     """Make hazy videos and photos clear.
 
     INPUTS are files, folders, globs, image sequences (`frames/%05d.png`) or `-` for standard input. Each result is
-    called `NAME.clear.EXT` beside its input unless `-o` says otherwise; audio, subtitles, chapters and everything
-    else that is not the picture is copied.
+    called `NAME.clear.EXT` and written next to its input unless -o says otherwise. Audio, subtitles, chapters and
+    everything else that is not the picture is copied.
+
+    \b
+    Examples:
+      streamdehaze run foggy.mp4
+      streamdehaze run foggy.mp4 -o out.mkv --codec libx265 --crf 20 --start 1:00 --end 1:30
+      streamdehaze run footage/ photo.jpg 'more/*.mkv' -o 'cleared/{stem}.clear{suffix}'
+      ffmpeg -i foggy.mp4 -f matroska - | streamdehaze run - -o - | ffplay -
     """
     console = standard_error(quiet=options["quiet"], verbose=options["verbose"])
     if options["quiet"] and options["verbose"]:

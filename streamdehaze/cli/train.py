@@ -6,24 +6,29 @@ from pathlib import Path
 
 import rich_click as click
 
+from streamdehaze.cli.parameters import TRAINING
 from streamdehaze.extras import needed_for
 
 
 @click.command(name="train")
-@click.argument("config")
+@click.argument("config", type=TRAINING)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--features",
     type=click.Path(path_type=Path),
-    help="VGG19 for the contrastive loss, as safetensors; torchvision's, which it downloads, if not given.",
+    help="VGG19's weights for the contrastive loss (.safetensors); downloaded by torchvision if not given.",
 )
-@click.option("--restart", is_flag=True, help="Begin anew instead of going on with the run of that name.")
+@click.option("--restart", is_flag=True, help="Start over instead of continuing the run of that name.")
 def command(config: str, changes: tuple[str, ...], features: Path | None, restart: bool) -> None:
-    """Train AECR-Net by CONFIG, a TOML file or the name of a recipe, such as `smoke`.
+    """Train a network by a recipe.
 
-    A run that was stopped goes on where it stood when the same command is given again.
+    CONFIG is a TOML file or the name of a bundled recipe. A run that was stopped continues where it was when the same
+    command is given again.
 
-    Example: `streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2`
+    \b
+    Examples:
+      streamdehaze train smoke
+      streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2
     """
     with needed_for("training", "train"):
         from lightning.pytorch.utilities import rank_zero_only

@@ -1,0 +1,129 @@
+"""Kinds of parameters that several commands take, with their completion in the shell."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import rich_click as click
+from click.shell_completion import CompletionItem
+from click.types import StringParamType
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_LONGEST_SECONDS = 366 * 24 * 3600
+
+
+class Name(StringParamType):
+    """A text that the shell completes to known names, and to files.
+
+    Args:
+        name: of the kind, for the help: "checkpoint".
+        known: the names; called only to complete them.
+        files: whether a file may be meant, too.
+    """
+
+    def __init__(self, name: str, known: Callable[[], Iterable[str]] = tuple, *, files: bool = True) -> None:
+        self.name, self._known, self._files = name, known, files
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The known names that begin so; the shell adds files."""
+        found = [CompletionItem(name) for name in self._known() if name.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")] if self._files else found
+
+
+def _checkpoints() -> Iterable[str]:
+    from streamdehaze.network import list_checkpoints
+
+    return list_checkpoints()
+
+
+def _engines() -> Iterable[str]:
+    from streamdehaze.engine import ENGINES
+
+    return ENGINES
+
+
+def _kept_engines() -> Iterable[str]:
+    from streamdehaze.engine import EngineCache
+
+    return [Path(record.file).stem for record in EngineCache().records()]
+
+
+def _encoders() -> Iterable[str]:
+    from streamdehaze.video.writing.codecs import ENCODERS
+
+    return ("auto", *ENCODERS)
+
+
+def _recipes() -> Iterable[str]:
+    from streamdehaze.training.config import RECIPES
+
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+INPUT = Name("path")
+"""A file, or what stands for one: an address, a pattern, "-"."""
+CHECKPOINT = Name("checkpoint", _checkpoints)
+"""A bundled checkpoint's name, or a file."""
+ENGINE = Name("engine", _engines)
+"""An engine's name, or a recipe's file."""
+KEPT_ENGINE = Name("name", _kept_engines, files=False)
+"""An engine that is in the cache."""
+ENCODER = Name("encoder", _encoders, files=False)
+"""One of FFmpeg's encoders."""
+TRAINING = Name("config", _recipes)
+"""A training recipe's name, or a file."""
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "1.5", "0.2s", "200ms", "1:30" or "0:01:30.5"."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text):
+        return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+|\d+\.)", text)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not a time; write 90, 1.5s, 200ms or 0:01:30.")
+    hours, minutes, rest = match.groups(default="0")
+    total = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    if total > _LONGEST_SECONDS:
+        raise click.BadParameter(f"'{text}' is more than a year.")
+    return total
+
+
+def size_bytes(text: str) -> int:
+    """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not an amount of memory; write 800M or 1.5G.")
+    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """An option's key and value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"'{text}' is not KEY=VALUE.")
+    return key, value
+
+
+def toml_value(text: str) -> Any:
+    """A number, true or false, or a list as TOML writes it; anything else is the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def every(text: str) -> int | Literal["auto"]:
+    """A count of frames, or "auto"."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"'{text}' is neither a number of frames nor auto.")
+    return int(text)
