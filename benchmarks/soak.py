@@ -23,7 +23,7 @@ from typing import Any
 import av
 import psutil
 
-from streamdehaze.video import kept_work
+from streamdehaze.video import unfinished_work
 
 SAMPLE_SECONDS = 1.0
 
@@ -100,7 +100,7 @@ def main() -> None:
         if stopped:
             process.send_signal(signal.SIGTERM)
         code = process.wait()
-        kept = kept_work(target)
+        kept = unfinished_work(target)
         end = f"stopped; {kept or 'no segment was finished'}" if stopped else f"exit code {code}"
     if arguments.plot:
         plot(samples, arguments.plot)

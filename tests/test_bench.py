@@ -40,7 +40,7 @@ from streamdehaze.bench.verdict import changes, verdict
 from streamdehaze.cli import bench, main
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import install_command
-from streamdehaze.video.clip import ClipWriter
+from streamdehaze.video.clip import Clip, write_clip
 
 PARTS = [
     "decode", "encode", "shrink", "fit", "apply", "steady maps", "engine", "frame", "pipeline", "steady pipeline",
@@ -95,9 +95,7 @@ def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_pa
 
 def test_pipelines_tell_what_they_add_to_a_still_picture(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(60, 200, (48, 64, 3), dtype=np.uint8)
-    with ClipWriter(tmp_path / "still.mp4", 64, 48, Fraction(25)) as writer:
-        for _ in range(12):
-            writer.write(noise)
+    write_clip(tmp_path / "still.mp4", Clip([noise] * 12, (64, 48), Fraction(25)))
     plan = Plan(video=tmp_path / "still.mp4", network_sizes=[64], batches=[2], engines=["torch"], limit_seconds=0.1)
     report = run_bench(plan)
     found = {row.part: row.stillness for row in report.rows if row.stillness is not None}

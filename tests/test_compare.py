@@ -18,7 +18,7 @@ from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.scene.clip import engine_sound
-from streamdehaze.video.clip import ClipWriter
+from streamdehaze.video.clip import Clip, write_clip
 
 
 def _gray_clip(
@@ -28,9 +28,8 @@ def _gray_clip(
     seconds = float(len(grays) / rate)
     noise = engine_sound(seconds) if sound else None
     chapters = [(0.0, "one"), (seconds / 2, "two")] if sound else []
-    with ClipWriter(path, *size, rate, sound=noise, chapters=chapters) as writer:
-        for gray in grays:
-            writer.write(np.full((size[1], size[0], 3), gray, np.uint8))
+    pictures = (np.full((size[1], size[0], 3), gray, np.uint8) for gray in grays)
+    write_clip(path, Clip(pictures, size, rate, sound=noise, chapters=chapters))
     return path
 
 

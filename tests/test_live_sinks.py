@@ -12,8 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,12 +26,13 @@ from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
-from streamdehaze.live.encoded import Encoded
-from streamdehaze.live.encoder import PictureFormat
-from streamdehaze.live.muxer import Muxer
 from streamdehaze.live.sink import LiveSink
-from streamdehaze.live.target import SinkTarget
+from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.mux import Muxer
+from streamdehaze.video.writing.target import LiveTarget
 from waiting import wait_until
 
 
@@ -236,27 +235,31 @@ def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, 
     assert not psutil.Process().children()
 
 
+def live_encoder(codec: str, frame: Frame) -> VideoEncoder:
+    return VideoEncoder(StreamSetup.live(frame, Encoding.for_viewers(codec, "live")))
+
+
 def test_every_frame_there_is_no_room_for_is_counted(tmp_path: Path) -> None:
     drops: Counter[str] = Counter()
     sink = LiveSink(
-        SinkTarget.of(str(tmp_path / "clear.mkv"), "gate"), "gate", segment_seconds=10, segment_bytes=None,
+        LiveTarget.of(str(tmp_path / "clear.mkv"), "gate"), "gate", segment_seconds=10, segment_bytes=None,
         sound=lambda: None, drop=lambda reason, count: drops.update({reason: count}), written=lambda *_: None,
     )  # fmt: skip
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8))
-    encoder = PictureFormat("libx264", frame, Fraction(25), None)
+    encoder = live_encoder("libx264", frame)
     for number in range(12):  # a megabyte each, and nobody writes them: there is room for eight
-        sink.offer(Encoded(bytes(1 << 20), number, number, 1, TICK, number % 8 == 0, encoder))
+        sink.offer(EncodedPacket(bytes(1 << 20), number, number, 1, TICK, number % 8 == 0, encoder))
     assert sum(drops.values()) == 9 + 3  # all but the new one that comes as a keyframe
     assert drops["sink_full"] == 9
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
 def test_every_frame_comes_out_of_the_encoder_at_once(codec: str) -> None:
-    frames = [replace(Frame.from_array(np.full((48, 64, 3), 8 * n, np.uint8)), pts=3600 * n) for n in range(12)]
-    encoder = PictureFormat(codec, frames[0], Fraction(25), None)
+    frames = [Frame.from_array(np.full((48, 64, 3), 8 * n, np.uint8), pts=3600 * n, time_base=TICK) for n in range(12)]
+    encoder = live_encoder(codec, frames[0])
     for number, frame in enumerate(frames):
-        (packet,) = encoder.encode(frame, float(number), keyframe=number == 6)
-        assert (packet.pts, packet.arrival) == (3600 * number, float(number))
+        (packet,) = encoder.encode(frame, keyframe=number == 6)
+        assert packet.pts == 3600 * number
         assert packet.is_keyframe == (number in (0, 6))
     assert encoder.flush() == []
 
@@ -372,12 +375,12 @@ def test_a_target_that_is_none_is_refused_before_anything_runs(to: str, sentence
 
 
 def test_a_cameras_name_is_escaped_in_addresses_and_plain_in_files() -> None:
-    assert SinkTarget.of("rtsp://h/{name}", "Tunnel 4, east").address.full == "rtsp://h/Tunnel%204%2C%20east"
-    assert SinkTarget.of("clear/{name}.mkv", "Tunnel 4, east").name.startswith("clear/Tunnel 4, east-")
+    assert LiveTarget.of("rtsp://h/{name}", "Tunnel 4, east").address.full == "rtsp://h/Tunnel%204%2C%20east"
+    assert LiveTarget.of("clear/{name}.mkv", "Tunnel 4, east").name.startswith("clear/Tunnel 4, east-")
 
 
 def test_targets_show_no_credentials() -> None:
-    target = SinkTarget.of("rtmp://me:hush@h/live/{name}-hush?key=hush", "gate")
+    target = LiveTarget.of("rtmp://me:hush@h/live/{name}-hush?key=hush", "gate")
     assert target.address.full == "rtmp://me:hush@h/live/gate-hush?key=hush"
     assert target.name == "rtmp://h/live/…"
     assert "hush" not in repr(target)

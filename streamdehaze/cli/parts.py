@@ -16,12 +16,12 @@ def command(places: tuple[Path, ...], delete: bool) -> None:
     A long file is processed in segments, kept in `NAME.part` until the output is complete; `streamdehaze run` continues
     with them. PLACES are searched with the folders in them; the current folder if none is given.
     """
-    from streamdehaze.video.kept import find_kept, remove_kept
+    from streamdehaze.video.unfinished import find_unfinished, remove_unfinished
 
-    found = [kept for place in places or (Path(),) for kept in find_kept(place)]
-    for kept in found:
+    found = [work for place in places or (Path(),) for work in find_unfinished(place)]
+    for work in found:
         if delete:
-            remove_kept(kept)
-        click.echo(f"{'removed: ' if delete else ''}{kept}")
-    total = sum(kept.size_bytes for kept in found)
+            remove_unfinished(work)
+        click.echo(f"{'removed: ' if delete else ''}{work}")
+    total = sum(work.size_bytes for work in found)
     click.echo(f"{len(found)} unfinished, {total / 1e6:.1f} MB" if found else "nothing is kept")

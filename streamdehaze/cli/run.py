@@ -256,7 +256,7 @@ def _run(
 ) -> dict[str, Any]:
     """Do one job; a failure is printed and does not keep the others from being done."""
     log.info("'%s' becomes '%s'", job.shown, job.output)
-    from streamdehaze.video import is_finished, kept_work
+    from streamdehaze.video import is_finished, unfinished_work
 
     if options["resume"] and not options["overwrite"] and is_finished(job.output):
         log.warning("'%s' is there already and left as it is", job.output)
@@ -264,12 +264,12 @@ def _run(
     try:
         report = _dehaze(job, dehazer, encode, stop, console, options)
     except Cancelled:
-        kept = kept_work(job.output)
+        kept = unfinished_work(job.output)
         rest = f"{kept}; the same command goes on" if kept else "nothing of it is kept"
         raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
     except (StreamDehazeError, OSError) as error:
         console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
-        if kept := kept_work(job.output):
+        if kept := unfinished_work(job.output):
             console.print(f"{kept}", markup=False, soft_wrap=True)
         if options["verbose"]:
             console.print_exception()

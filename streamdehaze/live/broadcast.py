@@ -6,23 +6,22 @@ import logging
 import threading
 import time
 from collections import deque
-from fractions import Fraction
 
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.encoded import Encoded, SoundFormat
-from streamdehaze.live.encoder import PictureFormat, layout_of
 from streamdehaze.live.sink import LiveSink
 from streamdehaze.live.status import CameraCounters, SinkStatus
-from streamdehaze.live.target import SinkTarget
+from streamdehaze.video.packets import EncodedPacket
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of
+from streamdehaze.video.writing.sound import SoundFormat
+from streamdehaze.video.writing.target import LiveTarget
 
 log = logging.getLogger("streamdehaze.live")
 
 _LIMIT_FRAMES = 8
 _POLL_SECONDS = 0.1
-_RATE = Fraction(25)
-"""Named to encoders, which want one; the pictures' own times are what counts."""
 
 
 class Broadcast:
@@ -38,11 +37,12 @@ class Broadcast:
         self._frames: deque[tuple[Frame, float, bool]] = deque()
         self._finishing = False
         self._sound: SoundFormat | None = None
-        self._format: PictureFormat | None = None
+        self._encoding = Encoding.for_viewers(config.codec, "live", config.bitrate)
+        self._encoder: VideoEncoder | None = None
         self._said = ""
         self._sinks = [
             LiveSink(
-                SinkTarget.of(to, config.name),
+                LiveTarget.of(to, config.name),
                 config.name,
                 segment_seconds=config.segment_seconds,
                 segment_bytes=config.segment_bytes,
@@ -105,7 +105,7 @@ class Broadcast:
             self._frames.append((frame, arrival, wait))
             self._changed.notify_all()
 
-    def put_sound(self, packet: Encoded) -> None:
+    def put_sound(self, packet: EncodedPacket) -> None:
         """Send a packet of sound, its times already those of the clear stream."""
         for sink in self._sinks:
             sink.offer(packet)
@@ -133,24 +133,25 @@ class Broadcast:
             self._changed.notify_all()
             return self._frames.popleft()
 
-    def _encode(self, frame: Frame, arrival: float) -> list[Encoded]:
+    def _encode(self, frame: Frame, arrival: float) -> list[EncodedPacket]:
         wanted = any(sink.wants_keyframe for sink in self._sinks)
-        held: list[Encoded] = []
-        if self._format is None or self._format.layout != layout_of(frame):
+        held: list[EncodedPacket] = []
+        encoder = self._encoder
+        if encoder is None or encoder.setup.layout != layout_of(frame):
             held = self._flushed()
-            self._format = PictureFormat(self._config.codec, frame, _RATE, self._config.bitrate)
-        return held + self._format.encode(frame, arrival, keyframe=wanted)
+            encoder = self._encoder = VideoEncoder(StreamSetup.live(frame, self._encoding))
+        return held + [EncodedPacket.of(packet, encoder, arrival) for packet in encoder.encode(frame, keyframe=wanted)]
 
-    def _flushed(self) -> list[Encoded]:
-        """What an encoder with a look-ahead still holds; it is not used any more."""
-        encoder, self._format = self._format, None
+    def _flushed(self) -> list[EncodedPacket]:
+        """What an encoder with a look-ahead still holds; it is not used afterwards."""
+        encoder, self._encoder = self._encoder, None
         try:
-            return encoder.flush() if encoder is not None else []
+            return [] if encoder is None else [EncodedPacket.of(packet, encoder) for packet in encoder.flush()]
         except Exception as error:
             self._failed(error)
             return []
 
-    def _offer(self, packets: list[Encoded], *, wait: bool) -> None:
+    def _offer(self, packets: list[EncodedPacket], *, wait: bool) -> None:
         for packet in packets:
             for sink in self._sinks:
                 sink.offer(packet, wait=wait)
@@ -160,7 +161,7 @@ class Broadcast:
         if reason != self._said:
             log.error("%s: %s", self._config.name, reason, extra={"camera": self._config.name})
             self._said = reason
-        self._format = None
+        self._encoder = None
         self._counters.drop("sink_down")
 
     def _written(self, sink: LiveSink, arrival: float, seconds: float) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.encoded import Encoded, SoundFormat
 from streamdehaze.live.status import CameraCounters
+from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.camera import Connection
 from streamdehaze.video.reading.timeline import TICK, Timeline
+from streamdehaze.video.writing.sound import SoundFormat
 
 FrameTaker = Callable[[Frame, float, Connection], None]
 """Called with a frame, the arrival of its packet (monotonic seconds) and the connection it came through."""
@@ -37,7 +38,7 @@ class Reception:
         counters: CameraCounters,
         *,
         on_frame: FrameTaker,
-        on_sound: Callable[[Encoded], None] = lambda packet: None,
+        on_sound: Callable[[EncodedPacket], None] = lambda packet: None,
         on_format: Callable[[SoundFormat | None], None] = lambda format: None,
     ) -> None:
         self.codec: str | None = None
@@ -84,7 +85,7 @@ class Reception:
         self._on_frame(replace(frame, pts=pts, time_base=TICK, duration=duration), arrival, connection)
 
     def sound(self, connection: Connection, packet: Any) -> None:
-        encoded = Encoded.of(packet, self._format)
+        encoded = EncodedPacket.of(packet, self._format)
         with self._lock:
             stamp = encoded.pts if encoded.pts is not None else encoded.dts
             if connection is not self._connection or stamp is None:

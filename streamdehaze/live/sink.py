@@ -8,13 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from streamdehaze.live.encoded import Encoded, SoundFormat
-from streamdehaze.live.encoder import PictureFormat
-from streamdehaze.live.muxer import Muxer
 from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.supervisor import Backoff
-from streamdehaze.live.target import SinkTarget
-from streamdehaze.video.fault import Fault, fault_of
+from streamdehaze.video.fault import Fault, fault_of, look_up
+from streamdehaze.video.packets import EncodedPacket
+from streamdehaze.video.writing.mux import LiveMuxer
+from streamdehaze.video.writing.sound import CameraSound, SoundFormat
+from streamdehaze.video.writing.target import LiveTarget
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -39,7 +39,7 @@ class LiveSink:
 
     def __init__(
         self,
-        target: SinkTarget,
+        target: LiveTarget,
         camera: str,
         *,
         segment_seconds: float,
@@ -52,7 +52,7 @@ class LiveSink:
         self._segment_seconds, self._segment_bytes = segment_seconds, segment_bytes
         self._sound_of, self._drop, self._written = sound, drop, written
         self._changed = threading.Condition()
-        self._queue: deque[Encoded] = deque()
+        self._queue: deque[EncodedPacket] = deque()
         self._bytes = 0
         self._finishing = threading.Event()
         self._quick = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
@@ -92,9 +92,9 @@ class LiveSink:
         message = "" if self.connected else self._said
         return SinkStatus(self._target.name, self.connected, message, self._packets, self._reconnects)
 
-    def offer(self, packet: Encoded, *, wait: bool = False) -> None:
+    def offer(self, packet: EncodedPacket, *, wait: bool = False) -> None:
         """Take a packet, or drop it if there is no room; with `wait`, a connected sink is waited for instead."""
-        is_picture = isinstance(packet.format, PictureFormat)
+        is_picture = packet.is_picture
         with self._changed:
             if self._finishing.is_set():
                 return
@@ -119,20 +119,20 @@ class LiveSink:
             self._bytes += len(packet.data)
             self._changed.notify_all()
 
-    def _is_full(self, packet: Encoded) -> bool:
+    def _is_full(self, packet: EncodedPacket) -> bool:
         return bool(self._queue) and self._bytes + len(packet.data) > _LIMIT_BYTES
 
     def _forget(self, reason: str) -> None:
         """Empty the queue; it goes on with a keyframe."""
         with self._changed:
-            pictures = sum(isinstance(packet.format, PictureFormat) for packet in self._queue)
+            pictures = sum(packet.is_picture for packet in self._queue)
             self._queue.clear()
             self._bytes = 0
             self.wants_keyframe = True
         if pictures:
             self._drop(reason, pictures)
 
-    def _next(self) -> Encoded | None:
+    def _next(self) -> EncodedPacket | None:
         """The next packet; None when all is written and the end is wanted."""
         with self._changed:
             while not self._queue:
@@ -146,7 +146,7 @@ class LiveSink:
 
     def _run(self) -> None:
         while not self._finishing.is_set():
-            opened: Muxer | None = None
+            opened: LiveMuxer | None = None
             first = self._next()
             try:
                 while first is not None:
@@ -162,25 +162,28 @@ class LiveSink:
                 self._lost(fault)
                 self._rest(self._slow.next() if fault.permanent else self._quick.next())
 
-    def _open(self, first: Encoded) -> Muxer:
-        if not isinstance(first.format, PictureFormat):
+    def _open(self, first: EncodedPacket) -> LiveMuxer:
+        if not first.is_picture:
             raise RuntimeError("a stream begins with a picture")
-        opened = Muxer(self._target, first, self._sound_of(), again=self._opened_before)
+        look_up(self._target.address)
+        found = self._sound_of()
+        sound = None if found is None else CameraSound(found, self._target.format)
+        opened = LiveMuxer(self._target.open(again=self._opened_before), first, sound)
         if opened.answered:
             self._connected(opened)
         return opened
 
-    def _write(self, opened: Muxer, first: Encoded) -> Encoded | None:
+    def _write(self, opened: LiveMuxer, first: EncodedPacket) -> EncodedPacket | None:
         """Write packets until there are no more, or one that this file cannot go on with."""
-        packet: Encoded | None = first
+        packet: EncodedPacket | None = first
         while packet is not None:
             if packet is not first and self._needs_another(opened, packet):
                 return packet
             began = time.monotonic()
-            opened.write(packet)
+            opened.send(packet)
             if not self.connected and opened.answered:
                 self._connected(opened)
-            if isinstance(packet.format, PictureFormat):
+            if packet.is_picture:
                 self._packets += 1
                 if self.connected and self._said and began - opened.since > _SETTLED_SECONDS:
                     self._settled()
@@ -189,20 +192,20 @@ class LiveSink:
             packet = self._next()
         return None
 
-    def _needs_another(self, opened: Muxer, packet: Encoded) -> bool:
-        if not isinstance(packet.format, PictureFormat):
+    def _needs_another(self, opened: LiveMuxer, packet: EncodedPacket) -> bool:
+        if not packet.is_picture:
             return False
         if packet.format is not opened.format:
             return True
         if not packet.is_keyframe:
             return False
-        if self._sound_of() != opened.sound_format:
+        if self._sound_of() != (opened.sound and opened.sound.format):
             return True
         too_long = opened.seconds_at(packet) >= self._segment_seconds
         too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
 
-    def _connected(self, opened: Muxer) -> None:
+    def _connected(self, opened: LiveMuxer) -> None:
         if self.connected:
             return
         if self._opened_before:
@@ -210,9 +213,11 @@ class LiveSink:
         else:
             self._opened_before = True
             log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
-            if opened.converted_sound:
-                text = "%s: %s gets AAC, for it does not hold %s"
-                log.info(text, self._camera, self._target.name, opened.converted_sound, extra={"camera": self._camera})
+            if opened.sound is not None and opened.sound.aac is not None:
+                text = "%s: %s gets AAC, for it cannot store %s"
+                log.info(
+                    text, self._camera, self._target.name, opened.sound.format.codec, extra={"camera": self._camera}
+                )
         self.connected = True
 
     def _settled(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from streamdehaze.frame import FloatArray
 from streamdehaze.scene.fog import Fog
 from streamdehaze.scene.scene import SceneFrame, StreetScene
-from streamdehaze.video.clip import SAMPLE_RATE, ClipWriter
+from streamdehaze.video.clip import SAMPLE_RATE, Clip
+from streamdehaze.video.clip import write_clip as write
 from streamdehaze.video.rgb import RgbArray
 
 
@@ -38,21 +39,16 @@ def write_clip(
     """
     seconds = float(scene.frames / scene.frame_rate)
     chapters = [(0.0, "Setting off"), (seconds / 3, "Down the street"), (2 * seconds / 3, "Further on")]
-    with ClipWriter(
-        path,
-        scene.width,
-        scene.height,
-        scene.frame_rate,
-        lossless=lossless,
-        sound=engine_sound(seconds),
-        chapters=chapters,
-        overwrite=overwrite,
-    ) as writer:
+
+    def pictures() -> Iterator[RgbArray]:
         for frame in scene:
-            picture = frame.clear if fog is None else fog.apply(frame.clear, frame.depth_metres, frame.index)
-            writer.write(to_bytes(picture))
+            yield to_bytes(frame.clear if fog is None else fog.apply(frame.clear, frame.depth_metres, frame.index))
             if each is not None:
                 each(frame)
+
+    size, sound = (scene.width, scene.height), engine_sound(seconds)
+    clip = Clip(pictures(), size, scene.frame_rate, lossless=lossless, sound=sound, chapters=chapters)
+    write(path, clip, overwrite=overwrite)
 
 
 def to_bytes(picture: FloatArray) -> RgbArray:

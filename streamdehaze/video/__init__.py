@@ -3,7 +3,6 @@
 All of PyAV is in here. A decoded image is called a picture while it is FFmpeg's, a frame once it is ours.
 """
 
-from streamdehaze.video.kept import is_finished, kept_work, part_folder
 from streamdehaze.video.picture import (
     PictureSink,
     PictureSource,
@@ -15,6 +14,7 @@ from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Kind, what_is
 from streamdehaze.video.reading.options import ReadOptions
 from streamdehaze.video.segments import SEGMENT_SECONDS, SegmentFileSink
+from streamdehaze.video.unfinished import is_finished, part_folder, unfinished_work
 from streamdehaze.video.writing.choose import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 
@@ -35,7 +35,7 @@ __all__ = [
     "Sink",
     "Source",
     "is_finished",
-    "kept_work",
     "part_folder",
+    "unfinished_work",
     "what_is",
 ]

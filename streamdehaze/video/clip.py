@@ -1,166 +1,130 @@
-"""New videos from nothing: made-up pictures and sound written into a file."""
+"""New videos from nothing: made-up pictures and sound as a source, and written into a file."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import av
-import av.error
 import numpy as np
+from av.container import OutputContainer
 
-from streamdehaze.errors import SinkError
-from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.video.planes import PictureWriter
+from streamdehaze.frame import ColorSpec, FloatArray, Frame, VideoInfo
+from streamdehaze.video.planes import PictureWriter, frame_from_av
+from streamdehaze.video.protocols import Reader
 from streamdehaze.video.rgb import RgbArray
-from streamdehaze.video.writing.nullfile import close_quietly
-from streamdehaze.video.writing.target import Target
+from streamdehaze.video.writing.choose import EncodeOptions
+from streamdehaze.video.writing.file import FileSink
+from streamdehaze.video.writing.nullfile import holding_container
 
 SAMPLE_RATE = 48_000
 """Sound samples a second."""
 
 _AUDIO_BLOCK = 1024
 _CHAPTER_TICK = Fraction(1, 1000)
+_BT709 = 1
+"""As H.273 numbers primaries and transfers."""
 
 
-class ClipWriter:
-    """Writes RGB pictures as H.264 (or lossless FFV1) with AAC sound and chapters.
-
-    The file has its final name only once `close` has succeeded.
+class Clip(Reader):
+    """Pictures with sound and chapters; `FileSink` writes all of it.
 
     Args:
-        path: the file to write; its ending chooses the container.
-        width, height: of the pictures, pixels.
+        pictures: (height, width, 3) uint8 RGB each.
+        size: their width and height, pixels.
         frame_rate: pictures a second.
-        lossless: FFV1 and FLAC, bit for bit, for .mkv; H.264 and AAC otherwise.
+        lossless: pictures stay RGB and sound becomes FLAC; YUV and AAC otherwise.
         sound: (samples,) mono at `SAMPLE_RATE`, −1 to 1.
-        chapters: (seconds, title) of each chapter's start, rising.
-        overwrite: replace an existing file.
-
-    Raises:
-        SinkError: if the file cannot be written there.
+        chapters: (seconds, title) of each chapter's start, rising; the last one ends with the sound.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
-        width: int,
-        height: int,
+        pictures: Iterable[RgbArray],
+        size: tuple[int, int],
         frame_rate: Fraction,
         *,
         lossless: bool = False,
         sound: FloatArray | None = None,
         chapters: Sequence[tuple[float, str]] = (),
-        overwrite: bool = False,
     ) -> None:
-        self._target = Target.of(path, None, overwrite, None)
-        self._size = (width, height)
-        self._rate = Fraction(frame_rate)
-        self._sound = sound
+        self._pictures, self._size, self._tick = pictures, size, 1 / Fraction(frame_rate)
+        self._sound = np.zeros(0, np.float32) if sound is None else sound
         self._chapters = chapters
-        self._writer = PictureWriter()
-        halves = width % 2 == 0 and height % 2 == 0
-        self._format = "bgr0" if lossless else "yuv420p" if halves else "yuv444p"
-        self._frames = self._samples = 0
-        self._finished = False
+        self._packets: deque[Any] = deque()
+        self._encoder: Any = None
         self._output: Any = None
-        with self._or_nothing():
-            self._output = self._target.open()
-            video: Any = self._output.add_stream("ffv1" if lossless else "libx264", rate=self._rate)
-            video.width, video.height, video.pix_fmt = width, height, self._format
-            video.codec_context.time_base = 1 / self._rate
-            if not lossless:
-                video.options = {"crf": "14", "preset": "veryfast"}
-                context = video.codec_context
-                context.color_primaries, context.color_trc = 1, 1
-                context.colorspace, context.color_range = (1 if height > 576 else 6), 1
-            self._video = video
-            self._audio: Any = None
-            if sound is not None:
-                self._audio = self._output.add_stream("flac" if lossless else "aac", rate=SAMPLE_RATE, layout="mono")
+        if sound is not None:
+            holder = holding_container(self, "matroska")
+            self._encoder = holder.add_stream("flac" if lossless else "aac", rate=SAMPLE_RATE, layout="mono")
+            holder.start_encoding()
+        halves = not (size[0] | size[1]) & 1
+        name = "bgr0" if lossless else "yuv420p" if halves else "yuv444p"
+        self.encode = EncodeOptions("ffv1") if lossless else EncodeOptions("h264", crf=14)
+        """Settings that suit it."""
+        self._info = VideoInfo(*size, name, 1 / self._tick, self._tick, None, None, "rawvideo")
 
-    def write(self, picture: RgbArray) -> None:
-        """Add a picture, (height, width, 3) uint8 RGB.
+    @property
+    def info(self) -> VideoInfo:
+        """Size, format and rate of the pictures."""
+        return self._info
 
-        Raises:
-            SinkError: if the encoder or the file system refuses it; nothing is left of the file then.
-        """
-        with self._or_nothing():
-            made = self._writer.picture(Frame.from_array(picture))
-            frame = self._writer.convert(made, *self._size, self._format)
-            frame.pts, frame.time_base = self._frames, 1 / self._rate
-            self._frames += 1
-            self._output.mux(self._video.encode(frame))
-            self._write_sound(until=int(self._frames / self._rate * SAMPLE_RATE))
+    def __iter__(self) -> Iterator[Frame]:
+        """The pictures; the sound up to each waits for the sink by then."""
+        writer, samples = PictureWriter(), 0
+        for number, picture in enumerate(self._pictures):
+            while samples < len(self._sound) and samples < (number + 1) * self._tick * SAMPLE_RATE:
+                samples += self._encode(samples)
+            made = writer.picture(replace(Frame.from_array(picture), color=ColorSpec(_BT709, _BT709)))
+            converted = writer.convert(made, *self._size, self._info.pixel_format)
+            yield frame_from_av(converted, pts=number, time_base=self._tick)
+        if self._encoder is not None:
+            self._packets.extend(self._encoder.encode(None))
 
     def close(self) -> None:
-        """Finish the file and give it its name.
+        """Nothing is open."""
 
-        Raises:
-            SinkError: if that fails.
-        """
-        if self._finished:
-            return
-        with self._or_nothing():
-            if self._chapters:  # their last end is known only now; MP4 and Matroska write them with the file's end
-                self._output.set_chapters(self._timed_chapters())
-            self._output.mux(self._video.encode(None))
-            if self._audio is not None:
-                self._output.mux(self._audio.encode(None))
-            self._output.close()
-            self._target.publish()
-        self._finished = True
+    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+        """Add the sound's stream and the chapters to a container."""
+        if after_video and self._encoder is not None:
+            self._output = output.add_stream_from_template(self._encoder, opaque=True)
+        if after_video and self._chapters:
+            starts = [round(seconds / _CHAPTER_TICK) for seconds, _ in self._chapters]
+            ends = [*starts[1:], len(self._sound) * 1000 // SAMPLE_RATE]
+            output.set_chapters(
+                [
+                    {"id": number, "start": start, "end": end, "time_base": _CHAPTER_TICK, "metadata": {"title": title}}
+                    for number, (start, end, (_, title)) in enumerate(zip(starts, ends, self._chapters, strict=True))
+                ]
+            )
 
-    def abort(self) -> None:
-        """Give the file up and leave nothing of it."""
-        if not self._finished:
-            self._finished = True
-            if self._output is not None:
-                close_quietly(self._output)
-            self._target.discard()
+    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+        """Write the sound that waits."""
+        while self._packets:
+            packet = self._packets.popleft()
+            packet.stream = self._output
+            output.mux_one(packet)
 
-    def __enter__(self) -> ClipWriter:
-        return self
+    def _encode(self, start: int) -> int:
+        """Encode the next samples of sound; how many."""
+        block = self._sound[start : start + _AUDIO_BLOCK]
+        samples = np.clip(np.rint(block * 32767), -32768, 32767).astype(np.int16)
+        frame: Any = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
+        self._packets.extend(self._encoder.encode(frame))
+        return len(block)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
-    def _write_sound(self, until: int) -> None:
-        if self._sound is None:
-            return
-        while self._samples < until:
-            block = self._sound[self._samples : self._samples + _AUDIO_BLOCK]
-            if not block.size:
-                return
-            samples = np.clip(np.rint(block * 32767), -32768, 32767).astype(np.int16)
-            frame: Any = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._samples, Fraction(1, SAMPLE_RATE)
-            self._samples += block.size
-            self._output.mux(self._audio.encode(frame))
+def write_clip(path: str | os.PathLike[str], clip: Clip, *, overwrite: bool = False) -> None:
+    """Write a clip into a file.
 
-    def _timed_chapters(self) -> list[Any]:
-        starts = [round(seconds / _CHAPTER_TICK) for seconds, _ in self._chapters]
-        ends = [*starts, int(self._frames / self._rate / _CHAPTER_TICK)][1:]
-        return [
-            {"id": number, "start": start, "end": end, "time_base": _CHAPTER_TICK, "metadata": {"title": title}}
-            for number, (start, end, (_, title)) in enumerate(zip(starts, ends, self._chapters, strict=True))
-        ]
-
-    @contextlib.contextmanager
-    def _or_nothing(self) -> Iterator[None]:
-        if self._finished:
-            raise SinkError(f"{self._target.name} is finished already")
-        try:
-            yield
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.abort()
-            raise SinkError(f"{self._target.name} cannot be written: {error}") from error
+    Raises:
+        SinkError: if the file cannot be written there.
+    """
+    with FileSink(path, clip, encode=clip.encode, overwrite=overwrite) as sink:
+        for frame in clip:
+            sink.write(frame)

@@ -1,4 +1,4 @@
-"""A video file written in segments that outlive the process, and joined when the last one is there."""
+"""A video file written in segments that outlive the process, and joined once the last one is finished."""
 
 from __future__ import annotations
 
@@ -10,43 +10,26 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
-
-from streamdehaze.durable import sync_file, sync_folder
-from streamdehaze.errors import SinkError, SourceError, StreamDehazeError
+from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.video.cut import Cut, segment_length
-from streamdehaze.video.joining import join
-from streamdehaze.video.kept import part_folder, sweep
-from streamdehaze.video.manifest import (
-    MANIFEST,
-    Identity,
-    Manifest,
-    Segment,
-    plain,
-    read_cut,
-    read_manifest,
-    segment_file,
-    whole_segments,
-    write_manifest,
-    write_state,
-)
-from streamdehaze.video.packets import PacketFile
-from streamdehaze.video.planes import PictureWriter
+from streamdehaze.video.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
+from streamdehaze.video.packets import EncodedPacket, PacketFile, read_packets
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.codecs import ONE_ENCODER_RUN
-from streamdehaze.video.writing.encode import Beginning, Output
+from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import encoding_for
-from streamdehaze.video.writing.nullfile import close_quietly, trial_container
+from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe
-from streamdehaze.video.writing.target import Target
+from streamdehaze.video.writing.publish import Publishing
+from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
 
@@ -68,10 +51,10 @@ def worth_segments(
     return seconds is None or seconds > segment_seconds or part_folder(path).exists()
 
 
-class SegmentFileSink:
+class SegmentFileSink(Publishing):
     """Encodes a long video in segments, each by an encoder run of its own, into the folder NAME.part.
 
-    Once all are there, they are joined without encoding anything again: their packets are muxed with the source's
+    Once all are finished, they are joined without encoding anything again: their packets are muxed with the source's
     other streams, chapters and attachments, and the file gets its final name.
     """
 
@@ -90,40 +73,34 @@ class SegmentFileSink:
         """Get ready to write `path`; `take_up` comes first, then the frames.
 
         Args:
-            path: the file to write; its ending chooses the container.
+            path: the file to write; its extension chooses the container.
             source: the file the frames come from; all its other streams are copied.
             encode: the encoder and its settings.
             overwrite: replace a file that is there already.
-            container: FFmpeg's name of the container format, where the ending of `path` shall not decide.
+            container: FFmpeg's name of the container format; overrides the file extension.
             seconds: of video in a segment, at least.
-            resume: go on with what an earlier run left; else that is removed.
+            resume: continue the work that an earlier run left; else that is removed.
             stop: once set, joining ends with `Cancelled`.
 
         Raises:
             SinkError: if the file cannot be written there or no encoder fits; before any work is done.
+            SourceError: if the source is not a file.
         """
         sweep(path)
-        self._target = Target.of(path, container, overwrite, source.path)
-        self.folder = part_folder(path)
+        self._target = FileTarget.of(path, container, overwrite, source.path)
+        super().__init__(self._target.name)
+        self._path = Path(path)
         self._source = source
-        self._rate = grid_rate(source.info.average_rate)
         self._encoding = encoding_for(source, self._target, encode)
         self._length = segment_length(seconds, source.info.average_rate)
         self._resume = resume
         self._stop = stop or threading.Event()
-        self._writer = PictureWriter()
-        self._beside = source.reopen()
-        self._passthrough = Passthrough(self._beside, self._target.format)
+        self._unread = source.reopen()
+        self._passthrough = Passthrough(self._unread, self._target.format)
         self.dropped: list[str] = [describe(stream) for stream in self._passthrough.refused]
         """What the target container refused, in words."""
-        self._lock: FileLock | None = None
-        self._is_ours = False  # the folder
-        self._manifest: Manifest | None = None
-        self._beginning: Beginning | None = None
-        self._output: Output | None = None
-        self._packets: PacketFile | None = None
-        self._count = self._first_pts = 0
-        self._finished = False
+        self._work: WorkFolder | None = None
+        self._segment: _OpenSegment | None = None
 
     @property
     def length(self) -> int:
@@ -133,15 +110,16 @@ class SegmentFileSink:
     @property
     def frames(self) -> int:
         """Frames written so far, by earlier runs too."""
-        return (self._manifest.frames if self._manifest is not None else 0) + self._count
+        finished = 0 if self._work is None else self._work.manifest.frames
+        return finished + (0 if self._segment is None else self._segment.frames)
 
     @property
     def ended(self) -> bool:
         """Whether an earlier run finished the last frame, and only the joining is left."""
-        return self._manifest is not None and self._manifest.ended
+        return self._work is not None and self._work.manifest.ended
 
     def take_up(self, settings: Mapping[str, Any]) -> Cut | None:
-        """Begin the work, or go on with what an earlier run left: the cut behind which the next frame is wanted.
+        """Begin the work, or continue what an earlier run left: the cut after which the next frame is wanted.
 
         Args:
             settings: all that decides what the frames look like, as plain values.
@@ -150,12 +128,10 @@ class SegmentFileSink:
             SinkError: if the folder cannot be used, another run does, or it holds work on another input or with
                 other settings.
         """
-        with self._or_kept():
-            self._take_folder()
-            assert self._source.path is not None
+        with self._working():
             encoding = self._encoding
             fresh = Manifest(
-                input=os.fsencode(os.path.abspath(self._source.path)).decode(errors="replace"),
+                input=os.fsencode(os.path.abspath(self._source.name)).decode(errors="replace"),
                 identity=self._identity(),
                 settings=plain(
                     {
@@ -169,41 +145,15 @@ class SegmentFileSink:
                     }
                 ),
             )
-            found = read_manifest(self.folder) if self._resume else None
-            kept: tuple[Segment, ...] = ()
-            if found is not None and found.segments:
-                if differences := found.differences(fresh):
-                    raise SinkError(
-                        f"'{self.folder}' holds {found.frames} frames of unfinished work, but "
-                        f"{'; '.join(differences)}: run it as before to go on, or with --no-resume to begin anew"
-                    )
-                kept = whole_segments(self.folder, found)
-            manifest = fresh.model_copy(update={"segments": kept})
-            self._remove_strays(len(kept))
-            write_manifest(self.folder, manifest)
-            self._manifest = manifest
-            if not kept:
+            work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
+            self._work = work
+            if not work.manifest.segments:
                 return None
-            log.warning("%s: going on after %d frames of an earlier run", self._target.name, manifest.frames)
-            end = kept[-1].end
+            log.warning("%s: continuing after %d frames of an earlier run", self._name, work.manifest.frames)
+            end = work.manifest.segments[-1].end
             if end is None:
-                return Cut(manifest.frames, None, "")
-            return read_cut(self.folder, len(kept) - 1, end)
-
-    def write(self, frame: Frame) -> None:
-        """Encode the next frame in presentation order.
-
-        Raises:
-            SinkError: if the encoder or the file system refuses it; finished segments are kept.
-        """
-        with self._or_kept():
-            if self._output is None or self._packets is None:
-                self._output, self._packets = self._begin_segment()
-            self._packets.write(self._output.encode(self._writer.picture(frame)))
-            if self._count == 0:
-                assert self._output.last_pts is not None
-                self._first_pts = self._output.last_pts
-            self._count += 1
+                return Cut(work.manifest.frames, None, "")
+            return read_cut(work.path, len(work.manifest.segments) - 1, end)
 
     def cut(self, cut: Cut) -> None:
         """End the segment; what came before is safe from now on.
@@ -211,7 +161,7 @@ class SegmentFileSink:
         Raises:
             SinkError: if it cannot be written.
         """
-        with self._or_kept():
+        with self._working():
             self._finish_segment(cut)
 
     def close(self) -> None:
@@ -221,171 +171,140 @@ class SegmentFileSink:
             Cancelled: if the stop event is set while they are joined.
             SinkError: if no frame was written, or the end could not be written.
         """
-        if self._finished:
+        if self._over:
             return
-        with self._or_kept():
-            if self._count:
-                self._finish_segment(None)
-            if self._manifest is None or not self._manifest.segments:
-                raise SinkError(f"no frame reached {self._target.name}, so it was not written")
-            if not self._manifest.identity.same_content(self._identity()):
-                raise SourceError(
-                    f"'{self._source.path}' changed while it was worked on; once it stays as it is, begin anew with "
-                    "--no-resume"
-                )
-            joined = self._joined
-            beginning = self._first_picture()
-            join(
-                self.folder, self._manifest, joined, beginning, self._encoding, self._beside, self._passthrough,
-                self._stop,
-            )  # fmt: skip
-            sync_file(joined)
-            write_manifest(self.folder, self._manifest.model_copy(update={"published": Identity.of(joined)}))
-            assert self._target.path is not None
-            os.replace(joined, self._target.path)
-            sync_folder(self._target.path.parent)
-            self._finished = True
-            self._let_go()
-            shutil.rmtree(self.folder, ignore_errors=True)
+        super().close()
+        self._unread.close()
+        if self._work is not None:
+            self._work.remove()
 
-    def abort(self) -> None:
-        """Stop: finished segments are kept for another run, the rest is removed."""
-        if self._finished:
-            return
-        self._finished = True
-        if self._output is not None:
-            close_quietly(self._output.container)
+    def _write(self, frame: Frame) -> None:
+        if self._segment is None:
+            self._segment = self._begin_segment()
+        self._segment.write(frame)
+
+    def _finish(self) -> None:
+        self._finish_segment(None)
+        work = self._work
+        if work is None or not work.manifest.segments:
+            raise SinkError(f"no frame reached {self._name}, so it was not written")
+        if not work.manifest.identity.same_content(self._identity()):
+            raise SourceError(
+                f"'{self._source.name}' changed while it was worked on; once it stays as it is, start over with "
+                "--no-resume"
+            )
+        joined = work.path / f"joined.part{self._path.suffix}"
+        self._partials[joined] = self._path
+        self._join(work, joined)
+        work.about_to_publish(joined)
+
+    def _release(self) -> None:
+        """Finished segments stay for another run."""
         with contextlib.suppress(OSError):
-            if self._packets is not None:
-                self._packets.abort()
-            self._joined.unlink(missing_ok=True)
-        self._let_go()
-        with contextlib.suppress(OSError):
-            begun = (self.folder / MANIFEST).exists() if self._manifest is None else bool(self._manifest.segments)
-            if self._is_ours and not begun:
-                shutil.rmtree(self.folder)
-
-    def __enter__(self) -> SegmentFileSink:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
-    @property
-    def _joined(self) -> Path:
-        assert self._target.path is not None
-        return self.folder / f"joined.part{self._target.path.suffix}"
-
-    @contextlib.contextmanager
-    def _or_kept(self) -> Iterator[None]:
-        """Turn what FFmpeg and the file system complain of into one sentence."""
-        if self._finished:
-            raise SinkError(f"{self._target.name} is finished already")
-        try:
-            yield
-        except StreamDehazeError:
-            self.abort()
-            raise
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.abort()
-            reason = getattr(error, "strerror", None) or error
-            raise SinkError(f"{self._target.name} cannot be written: {reason}") from error
+            if self._segment is not None:
+                self._segment.packets.abort()
+        self._unread.close()
+        if self._work is not None:
+            self._work.leave()
 
     def _identity(self) -> Identity:
-        assert self._source.path is not None
         try:
-            return Identity.of(self._source.path)
+            return Identity.of(self._source.name)
         except OSError as error:
-            raise SourceError(f"'{self._source.path}' cannot be read: {error.strerror}") from error
+            raise SourceError(f"'{self._source.name}' cannot be read: {error.strerror}") from error
 
-    def _take_folder(self) -> None:
-        try:
-            self.folder.mkdir(exist_ok=True)
-            sync_folder(self.folder.parent)
-        except FileExistsError as error:
-            raise SinkError(f"'{self.folder}' is a file; its name is needed for a folder of segments") from error
-        lock = FileLock(self.folder / "lock", thread_local=False)  # another thread lets go of it
-        try:
-            lock.acquire(timeout=0)
-            self._lock = lock
-        except LockTimeout as error:
-            raise SinkError(f"another run is writing {self._target.name}; wait for it, or stop it") from error
-        except NotImplementedError:  # a file system without locks
-            pass
-        self._is_ours = True
-
-    def _let_go(self) -> None:
-        self._beside.close()
-        if self._lock is not None:
-            self._lock.release()
-
-    def _remove_strays(self, kept: int) -> None:
-        """Remove what an earlier run left unfinished, and the segments after the first `kept`."""
-        names = {f"{number:05d}" for number in range(kept)}
-        for path in self.folder.iterdir():
-            is_segment = path.suffix in (".packets", ".npz") and path.stem not in names
-            if is_segment or path.name.endswith(".part") or path.stem.endswith(".part"):
-                path.unlink()
-
-    def _begin_segment(self) -> tuple[Output, PacketFile]:
-        assert self._manifest is not None
-        segments = self._manifest.segments
-        beginning = self._first_picture()
-        # The container is there for its encoder, which it tells how to lay its packets out; it is written nowhere.
-        output = Output(
-            trial_container(self._target.format),
-            beginning,
-            self._encoding,
-            self._source,
-            None,
-            self._writer,
-            last_pts=segments[-1].last_pts if segments else None,
-        )
-        if not segments and self.dropped + output.lost:
-            names = ", ".join(self.dropped + output.lost)
-            log.warning("%s cannot hold, and so lacks: %s", self._target.name, names)
-        return output, PacketFile(segment_file(self.folder, len(segments)))
-
-    def _first_picture(self) -> Beginning:
+    @cached_property
+    def _setup(self) -> StreamSetup:
         """What the video's first picture decides for all segments, whichever of them is written here."""
-        if self._beginning is None:
-            with closing(self._source.reopen()) as again:
-                frame = next(iter(again))
-            picture = self._writer.picture(frame)
-            original = frame.opaque if isinstance(frame.opaque, av.VideoFrame) else picture
-            self._beginning = Beginning.of(
-                self._target.name, self._target.format, picture, original, self._rate, self._source
-            )
-        return self._beginning
+        with closing(self._source.reopen()) as again:
+            frame = next(iter(again))
+        rate = grid_rate(self._source.info.average_rate)
+        return StreamSetup.of(self._name, self._target.format, frame, self._encoding, rate, self._source)
+
+    def _begin_segment(self) -> _OpenSegment:
+        if self._work is None:
+            raise RuntimeError("take_up comes before the first frame")
+        segments = self._work.manifest.segments
+        encoder = VideoEncoder(self._setup, last_pts=segments[-1].last_pts if segments else None)
+        lost = self.dropped + self._setup.lost
+        if not segments and lost:
+            log.warning("%s: the container cannot store %s; left out", self._name, ", ".join(lost))
+        return _OpenSegment(encoder, PacketFile(segment_file(self._work.path, len(segments))))
 
     def _finish_segment(self, cut: Cut | None) -> None:
-        assert self._manifest is not None
-        assert self._output is not None
-        assert self._packets is not None
-        manifest, output, packets = self._manifest, self._output, self._packets
-        packets.write(output.end_encoding())
-        header = hashlib.blake2b(output.video.codec_context.extradata or b"", digest_size=16).hexdigest()
-        close_quietly(output.container)
-        if manifest.segments and manifest.segments[0].header_hash != header:
+        work, segment = self._work, self._segment
+        if work is None or segment is None:
+            return
+        segment.packets.write(map(EncodedPacket.of, segment.encoder.flush()))
+        segments = work.manifest.segments
+        header = hashlib.blake2b(segment.encoder.header, digest_size=16).hexdigest()
+        if segments and segments[0].header_hash != header:
             raise SinkError(
                 f"the encoder {self._encoding.encoder.name} does not make segments that can be joined; "
                 "write in one go with --segment-seconds 0"
             )
-        digest = packets.finish()
-        assert output.last_pts is not None
-        segment = Segment(
-            first_frame=manifest.frames,
-            frames=self._count,
-            first_pts=self._first_pts,
-            last_pts=output.last_pts,
-            size_bytes=packets.size_bytes,
-            hash=digest,
-            header_hash=header,
-            end=None if cut is None else write_state(self.folder, len(manifest.segments), cut),
+        digest = segment.packets.finish()
+        work.add(
+            Segment(
+                first_frame=work.manifest.frames,
+                frames=segment.frames,
+                first_pts=segment.encoder.first_pts,
+                last_pts=segment.encoder.last_pts,
+                size_bytes=segment.packets.size_bytes,
+                hash=digest,
+                header_hash=header,
+                end=None if cut is None else write_state(work.path, len(segments), cut),
+            )
         )
-        manifest = manifest.model_copy(update={"segments": (*manifest.segments, segment)})
-        write_manifest(self.folder, manifest)
-        self._manifest, self._output, self._packets, self._count = manifest, None, None, 0
+        self._segment = None
+
+    def _join(self, work: WorkFolder, joined: Path) -> None:
+        """Mux the packets of all segments and of the source's other streams into the file `joined`."""
+        missing = work.manifest.size_bytes - shutil.disk_usage(work.path).free
+        if missing > 0:
+            raise SinkError(f"{self._name} cannot be joined: its disk needs {missing / 1e6:.0f} MB more of free space")
+        setup = self._setup
+        encoder = VideoEncoder(setup)  # for its header
+        muxer = Muxer(self._target.open(joined, setup.container_options), encoder, self._passthrough)
+        try:
+            delay = setup.delay * setup.tick
+            reading = self._unread.read_beside()
+            reached = next(reading, None)
+            for packet in _packets(work, setup):
+                if self._stop.is_set():
+                    raise Cancelled("stopped while the segments were joined")
+                while packet.dts is not None and reached is not None and reached + delay <= packet.dts * setup.tick:
+                    reached = next(reading, None)
+                muxer.write([packet.packet()])
+            for _ in reading:
+                muxer.write()
+            muxer.write()
+            muxer.close()
+        except BaseException:
+            muxer.give_up()
+            raise
+
+
+class _OpenSegment:
+    """A segment being written."""
+
+    def __init__(self, encoder: VideoEncoder, packets: PacketFile) -> None:
+        self.encoder, self.packets = encoder, packets
+        self.frames = 0
+
+    def write(self, frame: Frame) -> None:
+        """Encode a frame."""
+        self.packets.write(map(EncodedPacket.of, self.encoder.encode(frame)))
+        self.frames += 1
+
+
+def _packets(work: WorkFolder, setup: StreamSetup) -> Iterator[EncodedPacket]:
+    """The packets of all segments; decoding times grow across the seams, too."""
+    earliest: int | None = None
+    for number in range(len(work.manifest.segments)):
+        for packet in read_packets(segment_file(work.path, number), setup.tick):
+            dts = packet.pts if packet.dts is None else packet.dts
+            if dts is not None:  # the encoder's delay reaches back across the seam
+                dts = dts if earliest is None else max(dts, earliest)
+                earliest = dts + 1
+            yield replace(packet, dts=dts)

@@ -13,16 +13,17 @@ import importlib.util
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from streamdehaze.frame import Frame
 from streamdehaze.live.view import Pair
 from streamdehaze.live.web.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
+from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.writing.choose import Encoding
+from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -31,9 +32,9 @@ log = logging.getLogger("streamdehaze.live.web")
 
 MAXIMUM_WIDTH = 960
 """Of one picture of the two: what browsers' software decoders are sure to take."""
-_CLOCK = Fraction(1, 90000)
+_ENCODING = Encoding.for_viewers("libx264", "web")
 _KEYFRAME_SECONDS = 1.0
-"""A viewer that comes, or has lost packets, sees a picture after so long at most."""
+"""A viewer that comes, or has lost packets, sees a picture after this time at most."""
 _QUEUE_PACKETS = 15
 _CONNECT_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
@@ -45,44 +46,20 @@ def is_available() -> bool:
     return importlib.util.find_spec("aiortc") is not None
 
 
-class VideoEncoder:
-    """Encodes pairs, hazy left and clear right, as H.264 without B-frames; a change of size begins anew."""
+class PairEncoder:
+    """Encodes pairs, hazy left and clear right, as H.264 without B-frames; a change of size begins a new stream."""
 
     def __init__(self, width: int) -> None:
         self._scale = PairScaler("both", width)
-        self._codec: Any = None
+        self._encoder: VideoEncoder | None = None
         self._began = time.monotonic()
-        self._next_keyframe = 0.0
 
     def __call__(self, pair: Pair) -> Packet[Any] | None:
         """The frame's packet."""
-        rgb = self._scale(pair)
-        height, width = rgb.shape[0] // 2 * 2, rgb.shape[1]
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb[:height]), "rgb24").reformat(format="yuv420p")
-        if self._codec is None or (self._codec.width, self._codec.height) != (width, height):
-            self._codec = _open(width, height)
-            self._next_keyframe = 0.0
-        now = time.monotonic()
-        picture.pts, picture.time_base = int((now - self._began) / _CLOCK), _CLOCK
-        picture.pict_type = av.video.frame.PictureType.NONE
-        if now >= self._next_keyframe:
-            picture.pict_type = av.video.frame.PictureType.I
-            self._next_keyframe = now + _KEYFRAME_SECONDS
-        packet: Packet[Any] | None = next(iter(self._codec.encode(picture)), None)
-        if packet is not None:
-            packet.time_base = _CLOCK
-        return packet
-
-
-def _open(width: int, height: int) -> Any:
-    codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "yuv420p", _CLOCK
-    codec.framerate = Fraction(25)  # or x264 believes in 90000 frames a second and gives each of them nothing
-    codec.options = {
-        "preset": "superfast", "tune": "zerolatency", "profile": "baseline", "crf": "23", "maxrate": "6M",
-        "bufsize": "3M", "g": "1000", "forced-idr": "1",
-    }  # fmt: skip
-    return codec
+        frame = Frame.from_array(self._scale(pair), pts=int((time.monotonic() - self._began) / TICK), time_base=TICK)
+        if self._encoder is None or self._encoder.setup.layout != layout_of(frame):
+            self._encoder = VideoEncoder(StreamSetup.live(frame, _ENCODING, _KEYFRAME_SECONDS))
+        return next(iter(self._encoder.encode(frame)), None)
 
 
 class VideoFeed:
@@ -90,7 +67,7 @@ class VideoFeed:
 
     def __init__(self, pipeline: WatchedPipeline, name: str, width: int, pool: ThreadPoolExecutor) -> None:
         self._pipeline, self._name, self._pool = pipeline, name, pool
-        self._encode = VideoEncoder(width)
+        self._encode = PairEncoder(width)
         self._viewers: set[VideoQueue] = set()
         self._task: asyncio.Task[None] | None = None
 

@@ -35,7 +35,7 @@ class Passthrough:
     def __init__(self, source: FileSource, container_format: str) -> None:
         """Find out which streams of `source` a container of `container_format` takes."""
         self._source = source
-        # MXF insists on a picture track, so its sound is tried out beside the input's
+        # MXF insists on a picture track, so its sound is tried out next to the input's
         with_video = [source.video] if container_format == "mxf" else []
         self.accepted: list[Stream] = []
         self.refused: list[Stream] = []
@@ -57,17 +57,17 @@ class Passthrough:
         self._repaired = False
         self._ends_subtitles = container_format in MOV_FAMILY
 
-    def add_to(self, output: OutputContainer, before: int | None = None, since: int | None = None) -> None:
-        """Add the streams that lie before the video in the input, or since it, so that their order stays."""
+    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+        """Add the streams that come before the video in the input, or after it, so that their order stays."""
         for stream in self.accepted:
-            if (before is not None and stream.index < before) or (since is not None and stream.index > since):
+            if (stream.index > self._source.video.index) == after_video:
                 if stream.index in self._covers:
                     _attach_cover(stream, self._covers[stream.index], output)
                 else:
                     self._outputs[stream.index] = copy_stream(stream, output)
 
     def drain(self, output: OutputContainer, delay: Fraction) -> None:
-        """Write all packets that wait, `delay` seconds later than they were."""
+        """Write all packets that wait, `delay` seconds later than in the input."""
         waiting = self._source.packets
         while waiting:
             packet = waiting.popleft()
@@ -78,7 +78,7 @@ class Passthrough:
                     ticks = round(delay / packet.time_base)
                     packet.pts = None if packet.pts is None else packet.pts + ticks
                     packet.dts = None if packet.dts is None else packet.dts + ticks
-                self._mend(packet)
+                self._repair(packet)
                 output.mux_one(packet)
 
     def _written_by_muxer(self, packet: Packet[Any]) -> bool:
@@ -90,7 +90,7 @@ class Passthrough:
             and bytes(packet) == _NO_TEXT
         )
 
-    def _mend(self, packet: Packet[Any]) -> None:
+    def _repair(self, packet: Packet[Any]) -> None:
         """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
         if packet.dts is None and packet.pts is not None:
             packet.dts = self._decoding_time(packet, packet.pts)

@@ -1,24 +1,92 @@
-"""Where a file is written: checked before any work, under a partial name until it is whole."""
+"""Where a video is written: a file or standard output; for a camera, a server, a playlist, or file after file."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import av
 import av.error
 from av.container import OutputContainer
+from av.packet import Packet
 
-from streamdehaze.durable import rename_durably, sync_file
-from streamdehaze.errors import SinkError
+from streamdehaze.address import Address
+from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.writing.codecs import MOV_FAMILY
+from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.remote import Remote
+
+_SILENCE_SECONDS = 5.0
+"""A server that takes nothing for this long is given up and connected to again."""
+_FORMATS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts"}
+_FILES = {".mkv": "matroska", ".ts": "mpegts", ".mp4": "mp4"}
+
+_LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
+"""Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
+
+
+class Output(Protocol):
+    """A container that is open for writing, and whatever carries its content away."""
+
+    container: OutputContainer
+
+    @property
+    def answered(self) -> bool:
+        """Whether what is written gets anywhere."""
+        ...
+
+    def mux(self, packet: Packet[Any]) -> None:
+        """Write a packet."""
+        ...
+
+    def close(self) -> None:
+        """Finish it properly."""
+        ...
+
+    def give_up(self) -> None:
+        """Release it, whatever state it is in."""
+        ...
+
+
+class LocalOutput:
+    """A file or playlist of this machine.
+
+    Args:
+        container: what is written.
+        path: of a file that is removed if it is given up while empty, so that a full disk is not strewn with them.
+    """
+
+    answered = True
+
+    def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
+        self.container, self._path = container, path
+
+    def mux(self, packet: Packet[Any]) -> None:
+        """Write a packet."""
+        self.container.mux_one(packet)
+
+    def close(self) -> None:
+        """Finish it properly."""
+        self.container.close()
+
+    def give_up(self) -> None:
+        """Release it, whatever state it is in."""
+        close_quietly(self.container)
+        with contextlib.suppress(OSError):
+            if self._path is not None and self._path.stat().st_size == 0:
+                self._path.unlink()
 
 
 @dataclass(frozen=True)
-class Target:
+class FileTarget:
     """A file to be, or standard output."""
 
     path: Path | None
@@ -27,7 +95,7 @@ class Target:
     """FFmpeg's name of the container format."""
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], container: str | None, overwrite: bool, source: str | None) -> Target:
+    def of(cls, path: str | os.PathLike[str], container: str | None, overwrite: bool, source: str | None) -> FileTarget:
         """Check that `path` can be written.
 
         Raises:
@@ -43,7 +111,7 @@ class Target:
             return cls(None, container)
         target = Path(path)
         refuse_unwritable(target, overwrite, source)
-        container = _known(container) if container is not None else _by_ending(target)
+        container = _known(container) if container is not None else _by_extension(target)
         return cls(target, container)
 
     @property
@@ -51,28 +119,94 @@ class Target:
         """The file in words."""
         return "standard output" if self.path is None else f"'{self.path}'"
 
+    def open(self, path: Path | None, options: dict[str, str]) -> LocalOutput:
+        """Begin to write it under the name `path`, or into standard output.
+
+        Raises:
+            OSError, av.error.FFmpegError: if that cannot be done.
+        """
+        place = "pipe:1" if path is None else f"file:{path}"
+        return LocalOutput(av.open(place, "w", format=self.format, container_options=options, **ANY_METADATA))
+
+
+@dataclass(frozen=True)
+class LiveTarget:
+    """A place for a camera's stream, and the words in which FFmpeg is given it."""
+
+    address: Address
+    format: str
+    """FFmpeg's name of the container format."""
+    rotates: bool
+    """Whether it is written in files, each finished before the next begins."""
+
+    @classmethod
+    def of(cls, to: str, camera: str) -> LiveTarget:
+        """The target for a ``--to``; ``{name}`` in it stands for the camera's name.
+
+        Raises:
+            ConfigError: if it is neither an address that streams are sent to nor a kind of file that survives being
+                cut off.
+        """
+        to = to.replace("{name}", quote(camera, safe="") if "://" in to else camera)
+        if "://" in to:
+            address = Address.of(to)
+            if address.scheme not in _FORMATS:
+                known = ", ".join(f"{scheme}://" for scheme in _FORMATS)
+                raise ConfigError(f"nothing is sent to {address.scheme}:// addresses; use {known}, or a file or folder")
+            return cls(address, _FORMATS[address.scheme], rotates=False)
+        path = Path(to)
+        if to.endswith(("/", os.sep)) or path.is_dir():
+            path = path / "index.m3u8"
+        if path.suffix == ".m3u8":
+            return cls(Address.of(str(path)), "hls", rotates=False)
+        if path.suffix not in _FILES:
+            raise ConfigError(
+                f"'{to}' is none of {', '.join(_FILES)} (segments), .m3u8 or a folder (HLS), or an address (rtsp://…)"
+            )
+        if "%" not in path.name:
+            path = path.with_name(f"{path.stem}-%Y%m%d-%H%M%S{path.suffix}")
+        return cls(Address.of(str(path)), _FILES[path.suffix], rotates=True)
+
     @property
-    def partial(self) -> Path | None:
-        """What it is called while it is being written."""
-        return None if self.path is None else self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
+    def name(self) -> str:
+        """For logs and pages."""
+        return self.address.shown
 
-    def open(self) -> OutputContainer:
-        """The container to write into."""
-        place = "pipe:1" if self.partial is None else f"file:{self.partial}"
-        container: OutputContainer = av.open(place, "w", format=self.format, **ANY_METADATA)
-        return container
+    def open(self, *, again: bool) -> Output:
+        """Begin to send to the address (what comes of it shows later), or the next file or playlist.
 
-    def publish(self) -> None:
-        """Give the finished file its name, once its content is on the disk."""
-        if self.path is not None and self.partial is not None:
-            sync_file(self.partial)
-            rename_durably(self.partial, self.path)
+        Args:
+            again: it has been open before: a playlist continues instead of starting over.
 
-    def discard(self) -> None:
-        """Remove the partial file."""
-        if self.partial is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self.partial)
+        Raises:
+            OSError, av.error.FFmpegError: if that cannot be done.
+        """
+        options = {**_LIVE_OPTIONS, **self._options(again)}
+        place = self.address.full
+        if self.address.scheme:
+            if self.address.scheme == "udp" and "?" not in place:
+                place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
+            return Remote(place, self.format, options, _SILENCE_SECONDS)
+        path = Path(_free_name(place) if self.rotates else place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # HLS opens its files itself and does not know "file:" before a playlist.
+        place = str(path) if self.format == "hls" else f"file:{path}"
+        container = av.open(place, "w", format=self.format, container_options=options)
+        return LocalOutput(container, path if self.rotates else None)
+
+    def _options(self, again: bool) -> Mapping[str, str]:
+        if self.format == "rtsp":
+            return {"rtsp_transport": "tcp", "timeout": str(round(_SILENCE_SECONDS * 1e6))}
+        if self.format == "flv":
+            return {"flvflags": "no_duration_filesize"}
+        if self.format == "hls":
+            flags = "delete_segments+temp_file+independent_segments" + ("+append_list" if again else "")
+            return {"hls_time": "2", "hls_list_size": "6", "hls_flags": flags}
+        if self.format == "matroska":
+            return {"cluster_time_limit": "1000"}
+        if self.format == "mp4":  # whole after every keyframe instead of only at the end
+            return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "video_track_timescale": "90000"}
+        return {}
 
 
 def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[str] | None) -> None:
@@ -102,14 +236,14 @@ def _known(container: str) -> str:
         raise SinkError(f"there is no container format '{container}'") from None
 
 
-def _by_ending(path: Path) -> str:
+def _by_extension(path: Path) -> str:
     """FFmpeg's choice for a file name; nothing is opened by asking."""
     try:
         container = av.open(f"file:{path}", "w").format.name
     except (ValueError, av.error.FFmpegError):
-        ending = f"'{path.suffix}'" if path.suffix else "no ending"
+        extension = f"the extension '{path.suffix}'" if path.suffix else "no extension"
         raise SinkError(
-            f"'{path}' has {ending}, which no container goes by; use .mp4, .mkv, .mov, .webm, .avi or .ts"
+            f"'{path}' has {extension}, which no container goes by; use .mp4, .mkv, .mov, .webm, .avi or .ts"
         ) from None
     if container in ("image2", "null"):
         raise SinkError(
@@ -117,3 +251,12 @@ def _by_ending(path: Path) -> str:
             ".mp4 or .mkv"
         )
     return container
+
+
+def _free_name(pattern: str) -> str:
+    """The file's name at this moment; with a number where that is taken."""
+    path = Path(time.strftime(pattern))
+    if not path.exists():
+        return str(path)
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    return str(next(name for name in numbered if not name.exists()))

@@ -1,4 +1,4 @@
-"""A stream to a server, sent by a process of its own so that a silent server holds nobody up."""
+"""A stream to a server, sent by a process of its own so that a silent server holds nothing else up."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 from av.container import OutputContainer
+from av.packet import Packet
+
+from streamdehaze.video.writing.nullfile import close_quietly
 
 _PROGRAM = str(Path(__file__).with_name("sender.py"))
 _VERDICT_SECONDS = 1.0
@@ -23,8 +27,9 @@ class Remote:
     """The sending process (see `sender.py`) and the container that feeds it.
 
     Args:
-        place, format, options: for FFmpeg; the place, which may hold a password, is no argument that others could see.
-        silence_seconds: a server that neither answers nor takes anything for so long is given up.
+        place, format, options: for FFmpeg; the place, which may hold a password, is not an argument of the process,
+            which other users could see.
+        silence_seconds: a server that neither answers nor takes anything for this long is given up.
     """
 
     def __init__(self, place: str, format: str, options: Mapping[str, str], silence_seconds: float) -> None:
@@ -36,7 +41,7 @@ class Remote:
         self._pipe, self._answer = self._process.stdin, self._process.stderr
         request = {"place": place, "format": format, "options": dict(options), "silence_seconds": silence_seconds}
         os.set_blocking(self._answer.fileno(), False)
-        self._said = b""
+        self._report = b""
         self._pipe.write(json.dumps(request).encode() + b"\n")
         self._silence_seconds = silence_seconds
         self.container: OutputContainer = av.open(
@@ -45,19 +50,23 @@ class Remote:
 
     @property
     def answered(self) -> bool:
-        """Whether the server has said that it takes the stream."""
-        self._said += self._answer.read() or b""
-        return self._said.startswith(b"ready")
+        """Whether the server takes the stream."""
+        self._report += self._answer.read() or b""
+        return self._report.startswith(b"ready")
 
-    def flush(self) -> None:
-        """Hand over what has been muxed.
+    def mux(self, packet: Packet[Any]) -> None:
+        """Write a packet and hand it over.
 
         Raises:
             OSError, av.error.FFmpegError: what the process met with, if it has ended.
         """
-        self._pipe.flush()
+        try:
+            self.container.mux_one(packet)
+            self._pipe.flush()
+        except BrokenPipeError:
+            raise self._verdict() from None
         if self._process.poll() is not None:
-            raise self.verdict()
+            raise self._verdict()
 
     def close(self) -> None:
         """End the stream.
@@ -65,6 +74,7 @@ class Remote:
         Raises:
             OSError, av.error.FFmpegError: what the process met with, if it failed.
         """
+        self.container.close()
         self._pipe.flush()
         self._pipe.close()
         try:
@@ -72,28 +82,32 @@ class Remote:
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
         finally:
-            failure = self.verdict() if self._process.poll() != 0 else None
-            self.kill()
+            failure = self._verdict() if self._process.poll() != 0 else None
+            self._kill()
         if failure is not None:
             raise failure
 
-    def verdict(self) -> Exception:
+    def give_up(self) -> None:
+        """End the process, whatever it is doing."""
+        self._kill()
+        close_quietly(self.container)
+
+    def _verdict(self) -> Exception:
         """Why the process ended, as the exception it would have been here; waits for that a moment."""
         try:
-            _, said = self._process.communicate(timeout=_VERDICT_SECONDS)
+            _, rest = self._process.communicate(timeout=_VERDICT_SECONDS)
         except (subprocess.TimeoutExpired, ValueError, OSError):
             return TimeoutError()
         if self._process.returncode == -signal.SIGALRM:
             return TimeoutError()
         try:
-            name, number, text = json.loads((self._said + said).splitlines()[-1])
+            name, number, text = json.loads((self._report + rest).splitlines()[-1])
             kind: type[Exception] = getattr(av.error, name, OSError)
             return kind(number, text)
         except (ValueError, IndexError, TypeError):
             return ConnectionError("the sending process ended")
 
-    def kill(self) -> None:
-        """End the process, whatever it does."""
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stderr):

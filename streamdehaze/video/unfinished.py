@@ -1,0 +1,171 @@
+"""The folder NAME.part next to an output: the finished segments of unfinished work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+
+from streamdehaze.durable import sync_folder
+from streamdehaze.errors import SinkError
+from streamdehaze.video.manifest import (
+    MANIFEST,
+    Identity,
+    Manifest,
+    Segment,
+    read_manifest,
+    whole_segments,
+    write_manifest,
+)
+
+
+def part_folder(path: str | os.PathLike[str]) -> Path:
+    """Where the segments of an output lie until it is whole."""
+    return Path(f"{os.fspath(path)}.part")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Unfinished work that another run can continue."""
+
+    folder: Path
+    frames: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames ({self.size_bytes / 1e6:.1f} MB) are kept in '{self.folder}'"
+
+
+def unfinished_work(path: str | os.PathLike[str]) -> Unfinished | None:
+    """What is left of the work on an output that is not finished; None if nothing is."""
+    folder = part_folder(path)
+    with contextlib.suppress(SinkError):
+        manifest = read_manifest(folder)
+        if manifest is not None and manifest.segments and (manifest.published is None or not os.path.exists(path)):
+            return Unfinished(folder, manifest.frames, manifest.size_bytes)
+    return None
+
+
+def find_unfinished(place: Path) -> list[Unfinished]:
+    """Unfinished work at a place: of that output, or in that folder and those inside it."""
+    folders = [place] if place.name.endswith(".part") else sorted(place.rglob("*.part"))
+    found = [unfinished_work(folder.with_suffix("")) for folder in folders if folder.is_dir()]
+    return [work for work in found if work is not None]
+
+
+def remove_unfinished(work: Unfinished) -> None:
+    """Remove unfinished work.
+
+    Raises:
+        SinkError: if a run is busy with it.
+    """
+    lock = FileLock(work.folder / "lock")
+    try:
+        with lock.acquire(timeout=0):
+            shutil.rmtree(work.folder)
+    except LockTimeout as error:
+        raise SinkError(f"'{work.folder}' is not removed: a run is busy with it") from error
+    except OSError as error:
+        raise SinkError(f"'{work.folder}' cannot be removed: {error.strerror}") from error
+
+
+def is_finished(path: str | os.PathLike[str]) -> bool:
+    """Whether an output is a file already; what is left of the work on it is removed."""
+    sweep(path)
+    return os.path.isfile(path)
+
+
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Remove the segments of an output that got its final name just before the process ended."""
+    folder = part_folder(path)
+    with contextlib.suppress(SinkError, OSError):
+        manifest = read_manifest(folder)
+        if manifest is not None and manifest.published == Identity.of(path):
+            shutil.rmtree(folder)
+
+
+class WorkFolder:
+    """The folder NAME.part while this run writes into it.
+
+    Args:
+        path: of the folder, which is made if it is missing.
+        name: of the output, in words.
+        fresh: describes the work of this run, and has no segments.
+        resume: continue the work that an earlier run left in it; else that is removed.
+
+    Raises:
+        SinkError: if it cannot be used, another run does, or it holds work on another input or with other settings.
+        OSError: whatever the file system reports.
+    """
+
+    def __init__(self, path: Path, name: str, fresh: Manifest, *, resume: bool) -> None:
+        self.path = path
+        try:
+            path.mkdir(exist_ok=True)
+            sync_folder(path.parent)
+        except FileExistsError as error:
+            raise SinkError(f"'{path}' is a file; its name is needed for a folder of segments") from error
+        self._lock = FileLock(path / "lock", thread_local=False)  # another thread releases it
+        try:
+            self._lock.acquire(timeout=0)
+        except LockTimeout as error:
+            raise SinkError(f"another run is writing {name}; wait for it, or stop it") from error
+        except NotImplementedError:  # a file system without locks
+            pass
+        try:
+            self.manifest = self._begin(fresh, resume)
+            """What has been finished."""
+        except BaseException:
+            self._release(keep=(path / MANIFEST).exists())
+            raise
+
+    def add(self, segment: Segment) -> None:
+        """Note that a segment is finished; it outlives the process from now on."""
+        manifest = self.manifest.model_copy(update={"segments": (*self.manifest.segments, segment)})
+        write_manifest(self.path, manifest)
+        self.manifest = manifest
+
+    def about_to_publish(self, whole: Path) -> None:
+        """Note what the whole output is, which gets its final name next."""
+        write_manifest(self.path, self.manifest.model_copy(update={"published": Identity.of(whole)}))
+
+    def leave(self) -> None:
+        """Keep finished segments for another run; without any, remove the folder."""
+        self._release(keep=bool(self.manifest.segments))
+
+    def remove(self) -> None:
+        """Remove the folder, whose work is done."""
+        self._release(keep=False)
+
+    def _begin(self, fresh: Manifest, resume: bool) -> Manifest:
+        found = read_manifest(self.path) if resume else None
+        segments: tuple[Segment, ...] = ()
+        if found is not None and found.segments:
+            if differences := found.differences(fresh):
+                raise SinkError(
+                    f"'{self.path}' holds {found.frames} frames of unfinished work, but {'; '.join(differences)}: "
+                    "run it as before to continue, or start over with --no-resume"
+                )
+            segments = whole_segments(self.path, found)
+        manifest = fresh.model_copy(update={"segments": segments})
+        self._remove_strays(len(segments))
+        write_manifest(self.path, manifest)
+        return manifest
+
+    def _remove_strays(self, segments: int) -> None:
+        """Remove what an earlier run left unfinished, and the segments after the first ones."""
+        names = {f"{number:05d}" for number in range(segments)}
+        for path in self.path.iterdir():
+            is_segment = path.suffix in (".packets", ".npz") and path.stem not in names
+            if is_segment or path.name.endswith(".part") or path.stem.endswith(".part"):
+                path.unlink()
+
+    def _release(self, *, keep: bool) -> None:
+        self._lock.release()
+        if not keep:
+            shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""Output that gets its final name only when it is whole, and errors about it in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import av.error
+
+from streamdehaze.durable import sync_file, sync_folder
+from streamdehaze.errors import SinkError, StreamDehazeError
+from streamdehaze.frame import Frame
+from streamdehaze.video.protocols import Sink
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Publishing(Sink):
+    """A sink whose files have partial names until `close`, which publishes them; `abort` and any error discard them.
+
+    As a context manager it is closed at the end of the block, and aborted where an exception leaves it. Children
+    implement `_write`, `_finish` and `_release`.
+
+    Args:
+        name: the output in words.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._over = False
+        self._partials: dict[Path, Path] = {}
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame in presentation order.
+
+        Raises:
+            SinkError: if it cannot be encoded or written; the output is given up then.
+        """
+        with self._working():
+            self._write(frame)
+
+    def close(self) -> None:
+        """Finish the output and give it its final name.
+
+        Raises:
+            SinkError: if no frame was written, or the end cannot be.
+        """
+        if self._over:
+            return
+        with self._working():
+            self._finish()
+            for partial in self._partials:
+                sync_file(partial)
+            for partial, path in self._partials.items():
+                os.replace(partial, path)
+            for folder in {path.parent for path in self._partials.values()}:
+                sync_folder(folder)
+        self._over = True
+
+    def abort(self) -> None:
+        """Give the output up: nothing stays under its final name, nor next to it."""
+        if self._over:
+            return
+        self._over = True
+        self._release()
+        for partial in self._partials:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _partial(self, path: Path) -> Path:
+        """The name of a file until it is published."""
+        partial = path.with_name(f"{path.stem}.part{path.suffix}")
+        self._partials[partial] = path
+        return partial
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """Turn what FFmpeg and the file system complain of into one sentence, and give the output up."""
+        if self._over:
+            raise SinkError(f"{self._name} is finished already")
+        try:
+            yield
+        except StreamDehazeError:
+            self.abort()
+            raise
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self.abort()
+            reason = getattr(error, "strerror", None) or error
+            raise SinkError(f"{self._name} cannot be written: {reason}") from error
+
+    def _write(self, frame: Frame) -> None:
+        """Encode a frame."""
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Complete the partial files."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Close what is open, for output that is given up."""
