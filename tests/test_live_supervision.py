@@ -26,7 +26,7 @@ from streamdehaze.cli import main
 from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
-from streamdehaze.live.supervisor import Backoff
+from streamdehaze.live.retry import Backoff
 from waiting import wait_until
 
 

@@ -1,4 +1,4 @@
-"""One sink of a clear stream: connected, fed, and connected again when it dies, without holding anybody up."""
+"""One sink of a clear stream: connected, fed, and connected again when it dies, without holding anything else up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from streamdehaze.live.retry import Retry
 from streamdehaze.live.status import SinkStatus
-from streamdehaze.live.supervisor import Backoff
-from streamdehaze.video.fault import Fault, fault_of, look_up
+from streamdehaze.video.fault import fault_of, look_up
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.mux import LiveMuxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
@@ -20,10 +20,10 @@ log = logging.getLogger("streamdehaze.live")
 
 _LIMIT_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
-_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 10.0
-_FIRST_SLOW_RETRY_SECONDS, _LONGEST_SLOW_RETRY_SECONDS = 2.0, 30.0
+_RETRY_SECONDS, _SLOW_RETRY_SECONDS = (0.5, 10.0), (2.0, 30.0)
+"""The first wait, and the longest."""
 _SETTLED_SECONDS = 2.0
-"""A sink that took pictures for so long is back; a full disk takes some, too, before it refuses."""
+"""A sink that has taken pictures this long is back; a full disk takes some, too, before it refuses."""
 
 
 class LiveSink:
@@ -32,9 +32,9 @@ class LiveSink:
     Args:
         target: where to.
         segment_seconds, segment_bytes: when a target that rotates begins its next file.
-        sound: tells the format of the camera's sound at the moment, or None.
-        drop: told of the reason and number of pictures that this sink did not get.
-        written: told of a frame that has been written: its arrival time, and the seconds that writing took.
+        sound: gives the format of the camera's sound at the moment, or None.
+        drop: called with the reason and number of pictures that this sink did not get.
+        written: called with the arrival time of a frame that has been written, and the seconds that writing took.
     """
 
     def __init__(
@@ -55,14 +55,11 @@ class LiveSink:
         self._queue: deque[EncodedPacket] = deque()
         self._bytes = 0
         self._finishing = threading.Event()
-        self._quick = Backoff(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, target.name)
-        self._slow = Backoff(_FIRST_SLOW_RETRY_SECONDS, _LONGEST_SLOW_RETRY_SECONDS, target.name)
+        self._retry = Retry(camera, _RETRY_SECONDS, _SLOW_RETRY_SECONDS, target.name)
         self.wants_keyframe = True
         """Nothing can be written before a keyframe, and one would be written."""
         self._resting = False
         self.connected = False
-        self._said = ""
-        """Why it was lost; empty once it has settled again."""
         self._packets = self._reconnects = 0
         self._opened_before = False
         self._thread = threading.Thread(target=self._run, name=f"sink-{camera}", daemon=True)
@@ -89,7 +86,7 @@ class LiveSink:
 
     def status(self) -> SinkStatus:
         """How it is going."""
-        message = "" if self.connected else self._said
+        message = "" if self.connected else self._retry.reported
         return SinkStatus(self._target.name, self.connected, message, self._packets, self._reconnects)
 
     def offer(self, packet: EncodedPacket, *, wait: bool = False) -> None:
@@ -123,7 +120,7 @@ class LiveSink:
         return bool(self._queue) and self._bytes + len(packet.data) > _LIMIT_BYTES
 
     def _forget(self, reason: str) -> None:
-        """Empty the queue; it goes on with a keyframe."""
+        """Empty the queue; it continues with a keyframe."""
         with self._changed:
             pictures = sum(packet.is_picture for packet in self._queue)
             self._queue.clear()
@@ -158,9 +155,8 @@ class LiveSink:
             except Exception as error:
                 if opened is not None:
                     opened.give_up()
-                fault = fault_of(error, self._target.address, timeout=5)
-                self._lost(fault)
-                self._rest(self._slow.next() if fault.permanent else self._quick.next())
+                self.connected = False
+                self._rest(self._retry.after(fault_of(error, self._target.address, timeout=5)))
 
     def _open(self, first: EncodedPacket) -> LiveMuxer:
         if not first.is_picture:
@@ -174,7 +170,7 @@ class LiveSink:
         return opened
 
     def _write(self, opened: LiveMuxer, first: EncodedPacket) -> EncodedPacket | None:
-        """Write packets until there are no more, or one that this file cannot go on with."""
+        """Write packets until there are no more, or one that needs another file."""
         packet: EncodedPacket | None = first
         while packet is not None:
             if packet is not first and self._needs_another(opened, packet):
@@ -185,8 +181,9 @@ class LiveSink:
                 self._connected(opened)
             if packet.is_picture:
                 self._packets += 1
-                if self.connected and self._said and began - opened.since > _SETTLED_SECONDS:
-                    self._settled()
+                if self.connected and self._retry.reported and began - opened.since > _SETTLED_SECONDS:
+                    self._retry.back(self._target.name)
+                    self._retry.settled()
                 if packet.arrival is not None:
                     self._written(self, packet.arrival, time.monotonic() - began)
             packet = self._next()
@@ -220,24 +217,8 @@ class LiveSink:
                 )
         self.connected = True
 
-    def _settled(self) -> None:
-        self._said = ""
-        self._quick.reset()
-        self._slow.reset()
-        log.warning("%s: %s is back", self._camera, self._target.name, extra={"camera": self._camera})
-
-    def _lost(self, fault: Fault) -> None:
-        self.connected = False
-        if fault.message != self._said:  # said once, however often it is tried again
-            often = f"tried again every {_LONGEST_SLOW_RETRY_SECONDS:g} s or sooner"
-            log.warning(
-                "%s: %s; %s", self._camera, fault.message, often if fault.permanent else "trying again",
-                extra={"camera": self._camera, "fault": fault.kind},
-            )  # fmt: skip
-            self._said = fault.message
-
     def _rest(self, seconds: float) -> None:
-        """Wait before the next try, which begins with what is new then."""
+        """Wait before the next try, which begins with the newest pictures."""
         with self._changed:
             self._forget("sink_down")
             self._resting, self.wants_keyframe = True, False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import threading
 import time
 
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.retry import Retry
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
 from streamdehaze.video.fault import Fault
@@ -25,25 +25,6 @@ _SETTLED_SECONDS = 10.0
 _MOST_ABANDONED = 3
 """Connections whose thread is still blocked; with this many, no further one is opened."""
 _JOIN_SECONDS = 1.0
-
-
-class Backoff:
-    """Waits that double up to a cap, each shortened at random so that cameras do not come back in step."""
-
-    def __init__(self, first: float, cap: float, seed: str) -> None:
-        self._first, self._cap = min(first, cap), cap
-        self._random = random.Random(seed)
-        self._wait = self._first
-
-    def next(self) -> float:
-        """Seconds until the next try: between half the wait and all of it."""
-        wait = self._wait
-        self._wait = min(self._cap, 2 * wait)
-        return wait * self._random.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        """The camera ran: begin with short waits again."""
-        self._wait = self._first
 
 
 class Supervisor:
@@ -64,9 +45,9 @@ class Supervisor:
         self._stop = threading.Event()
         self._connection: Connection | None = None
         self._abandoned: list[Connection] = []
-        self._quick = Backoff(_FIRST_RETRY_SECONDS, config.retry_seconds, config.name)
-        self._slow = Backoff(_FIRST_SLOW_RETRY_SECONDS, config.slow_retry_seconds, config.name)
-        self._said = ""
+        quick = (_FIRST_RETRY_SECONDS, config.retry_seconds)
+        slow = (_FIRST_SLOW_RETRY_SECONDS, config.slow_retry_seconds)
+        self._retry = Retry(config.name, quick, slow, config.name)
         self._has_run = False
         # A daemon in name only: `stop` joins it, and nothing it waits for takes longer than a second to notice.
         self._thread = threading.Thread(target=self._run, name=f"supervisor-{config.name}", daemon=True)
@@ -142,34 +123,25 @@ class Supervisor:
                 self._machine.to(CameraState.STALLED, fault.message)
                 return fault
             if self._machine.state is CameraState.RUNNING and self._machine.seconds > _SETTLED_SECONDS:
-                self._quick.reset()
-                self._slow.reset()
+                self._retry.settled()
 
     def _runs(self, address: Address) -> None:
         self._machine.to(CameraState.RUNNING)
         if self._has_run:
             self._counters.reconnected()
-        if self._has_run or self._said:
-            log.warning("%s: is back (%s)", self._config.name, address.shown, extra={"camera": self._config.name})
+        if self._has_run or self._retry.reported:
+            self._retry.back(address.shown)
         else:
             log.info("%s: runs (%s)", self._config.name, address.shown, extra={"camera": self._config.name})
-        self._has_run, self._said = True, ""
-        self._slow.reset()
+        self._has_run = True
 
     def _wait_after(self, fault: Fault) -> None:
         ran = self._machine.state in (CameraState.RUNNING, CameraState.STALLED)
-        permanent = fault.permanent
-        wait = self._slow.next() if permanent else self._quick.next()
-        if ran and not permanent and self._said == "":
+        is_first = not self._retry.reported
+        wait = self._retry.after(fault)
+        if ran and is_first and not fault.permanent:
             wait = min(wait, _FIRST_RETRY_SECONDS)
-        state = CameraState.FAILED if permanent and not ran else CameraState.BACKING_OFF
-        if fault.message != self._said:  # said once, however often it is tried again
-            how = f"tried again every {self._config.slow_retry_seconds:g} s or sooner" if permanent else "trying again"
-            log.warning(
-                "%s: %s; %s", self._config.name, fault.message, how,
-                extra={"camera": self._config.name, "fault": fault.kind},
-            )  # fmt: skip
-            self._said = fault.message
+        state = CameraState.FAILED if fault.permanent and not ran else CameraState.BACKING_OFF
         self._machine.to(state, fault.message)
         self._stop.wait(wait)
         while not self._stop.is_set() and sum(old.alive for old in self._abandoned) >= _MOST_ABANDONED:

@@ -1,0 +1,65 @@
+"""When to try a lost camera or sink again, and what to report of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from streamdehaze.video.fault import Fault
+
+log = logging.getLogger("streamdehaze.live")
+
+
+class Backoff:
+    """Waits that double up to a cap, each shortened at random so that cameras do not come back in step."""
+
+    def __init__(self, first: float, cap: float, seed: str) -> None:
+        self._first, self.cap = min(first, cap), cap
+        self._random = random.Random(seed)
+        self._wait = self._first
+
+    def next(self) -> float:
+        """Seconds until the next try: between half the wait and all of it."""
+        wait = self._wait
+        self._wait = min(self.cap, 2 * wait)
+        return wait * self._random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """It worked: begin with short waits again."""
+        self._wait = self._first
+
+
+class Retry:
+    """Quick tries for faults that may pass, slow ones for those that somebody must fix; each fault is reported once.
+
+    Args:
+        camera: whose faults they are.
+        quick, slow: the first and longest wait, seconds.
+        seed: of the random part of the waits.
+    """
+
+    def __init__(self, camera: str, quick: tuple[float, float], slow: tuple[float, float], seed: str) -> None:
+        self._camera = camera
+        self._quick, self._slow = Backoff(*quick, seed), Backoff(*slow, seed)
+        self.reported = ""
+        """The fault that was reported last; empty once it is over."""
+
+    def after(self, fault: Fault) -> float:
+        """Report a fault, unless it was the last one, too; the seconds until the next try."""
+        if fault.message != self.reported:
+            again = f"tried again every {self._slow.cap:g} s or sooner" if fault.permanent else "trying again"
+            text, extra = "%s: %s; %s", {"camera": self._camera, "fault": fault.kind}
+            log.warning(text, self._camera, fault.message, again, extra=extra)
+            self.reported = fault.message
+        return self._slow.next() if fault.permanent else self._quick.next()
+
+    def back(self, name: str) -> None:
+        """Report that `name` works again."""
+        log.warning("%s: %s is back", self._camera, name, extra={"camera": self._camera})
+        self.reported = ""
+        self._slow.reset()
+
+    def settled(self) -> None:
+        """It has worked for a while: the next fault gets quick tries again."""
+        self._quick.reset()
+        self._slow.reset()
