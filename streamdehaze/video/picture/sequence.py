@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from streamdehaze.durable import sync_file, sync_folder
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
@@ -18,6 +17,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Reader, Source
+from streamdehaze.video.writing.publish import Publishing
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -89,7 +89,7 @@ class SequenceSource(Reader):
         """Nothing is left open between frames."""
 
 
-class SequenceSink:
+class SequenceSink(Publishing):
     """Writes frames as numbered pictures, "clear/%05d.png"; none gets its name before all are whole.
 
     A frame of a `SequenceSource` keeps its number and its file's metadata; others are numbered from 1.
@@ -113,6 +113,7 @@ class SequenceSink:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
+        super().__init__(f"'{self.path}'")
         picture_format(self.path)
         refuse_unwritable(self.path, overwrite, None)
         there = numbered_files(self.path)
@@ -122,59 +123,22 @@ class SequenceSink:
             first = next(iter(there.values()))
             raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
         self._quality = quality
-        self._written: dict[Path, Path] = {}
         self._next = 1
         self._warned = False
 
-    def write(self, frame: Frame) -> None:
-        """Encode the next picture beside its final name.
-
-        Raises:
-            SinkError: if the format cannot hold it or it cannot be written; all pictures are removed then.
-        """
+    def _write(self, frame: Frame) -> None:
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
         self._next = origin.number + 1
         file = numbered(self.path, origin.number)
-        part = file.with_name(f"{file.stem}.part{file.suffix}")
-        try:
-            data, lost = encode_picture(file, frame, origin.metadata, self._quality)
-            self._written[part] = file
-            part.write_bytes(data)
-        except OSError as error:
-            self.abort()
-            raise SinkError(f"'{file}' cannot be written: {error.strerror or error}") from error
-        except SinkError:
-            self.abort()
-            raise
+        data, lost = encode_picture(file, frame, origin.metadata, self._quality)
+        self._partial(file).write_bytes(data)
         if lost and not self._warned:
             log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(lost))
             self._warned = True
 
-    def close(self) -> None:
-        """Give the pictures their final names.
-
-        Raises:
-            SinkError: if no frame came.
-        """
-        if not self._written:
-            raise SinkError(f"no frame reached '{self.path}', so it was not written")
-        try:
-            for part in self._written:
-                sync_file(part)
-            for part, file in self._written.items():
-                os.replace(part, file)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise SinkError(f"'{self.path}' cannot be written: {error.strerror or error}") from error
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        """Remove the pictures that have no final name yet."""
-        for part in self._written:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-        self._written.clear()
+    def _finish(self) -> None:
+        if not self._partials:
+            raise SinkError(f"no frame reached {self._name}, so it was not written")
 
 
 def _same_files(one: Path, other: Path) -> bool:
