@@ -131,7 +131,7 @@ def test_what_the_container_refuses_is_named_in_one_warning(tmp_path: Path, capl
         "rotation by 90 degrees",
         "2 chapters",
     ]
-    warnings = [record for record in caplog.records if "cannot hold" in record.message]
+    warnings = [record for record in caplog.records if "cannot store" in record.message]
     assert len(warnings) == 1
     assert all(name in warnings[0].message for name in sink.dropped)
     assert len(other_packets(tmp_path / "out.avi")["1 audio aac"]) == len(other_packets(source)["1 audio aac"])
