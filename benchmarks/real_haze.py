@@ -203,7 +203,8 @@ def gain_of(hazy: Bytes, result: Bytes, far: Mask) -> float | None:
 def cover_rows(title: str, means: Means, changed: int) -> Iterator[tuple[str, float]]:
     shares = {}
     for name in ("bars", "letterbox", "clock", "rim"):
-        shares[name] = means[f"gain {name}"] / means[f"bare behind {name}"]
+        bare = means[f"bare behind {name}"]
+        shares[name] = means[f"gain {name}"] / bare if bare > 0 else float("nan")
         yield f"{title}: effect with {name} against without", shares[name]
     yield f"{title}: least effect with covers against without", min(shares.values())
     yield f"{title}: samples of covers that changed", float(changed)
@@ -267,6 +268,8 @@ def video(path: Path, dehazer: Dehazer) -> Iterator[tuple[str, float]]:
     moments, length, measured = 6, 8, 4
     with closing(open_source(path)) as source:
         count = source.info.frame_count or 0
+        if count < moments * length:
+            raise SystemExit(f"{path} has {count} frames; {moments * length} are needed")
         starts = {count * (2 * i + 1) // (2 * moments) - length // 2 for i in range(moments)}
         wanted = {start + i for start in starts for i in range(length)}
         frames = [frame for number, frame in enumerate(source) if number in wanted]

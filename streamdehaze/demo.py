@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.fidelity import psnr
 from streamdehaze.network import DEFAULT_CHECKPOINT
 from streamdehaze.pipeline import Report, dehaze_video, open_source
 from streamdehaze.scene import Fog, SceneFrame, StreetScene, write_clip
@@ -95,20 +93,16 @@ def run_demo(
         clear,
         comparison,
         picture,
-        psnr(hazy_frames, truth),
-        psnr(clear_frames, truth),
+        mean_psnr(hazy_frames, truth),
+        mean_psnr(clear_frames, truth),
         len(truth),
         report,
     )
 
 
-def psnr(frames: dict[int, RgbArray], truth: dict[int, RgbArray]) -> float:
+def mean_psnr(frames: dict[int, RgbArray], truth: dict[int, RgbArray]) -> float:
     """Mean over the frames of each one's peak signal-to-noise ratio in dB, over all its RGB samples."""
-    ratios = []
-    for index, true in truth.items():
-        error = np.mean((frames[index].astype(np.float32) - true) ** 2)
-        ratios.append(10 * math.log10(255**2 / max(float(error), 1e-10)))
-    return sum(ratios) / len(ratios)
+    return sum(psnr(frames[index], true) for index, true in truth.items()) / len(truth)
 
 
 def _frames(path: Path, wanted: dict[int, RgbArray]) -> dict[int, RgbArray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,9 +12,11 @@ import pytest
 
 pytest.importorskip("torchmetrics")
 
+from clips import Clip
+from doubles import EngineDouble
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.evaluation import appearance, evaluate, halo, map_haze, visibility
-from training_data import picture, write_picture
+from training_data import depth, make_pairs, picture, write_picture
 
 AIRLIGHT = 190
 
@@ -142,23 +146,12 @@ def test_without_strong_edges_there_is_no_halo() -> None:
     assert halo(flat, flat) is None
 
 
-class Darker:
-    """An engine that takes half of the light."""
-
-    name = "darker"
-
-    def infer(self, hazy: np.ndarray) -> np.ndarray:
-        return hazy * np.float32(0.5)
-
-    def close(self) -> None: ...
-
-
 def test_every_kth_picture_is_what_training_leaves_out(tmp_path: Path) -> None:
     from streamdehaze.datasets.layouts import real_haze
 
     for i in range(11):
         write_picture(tmp_path / f"{i}.png", picture(i))
-    dehazer = Dehazer(engine=Darker(), brightness="natural", network_size=64)
+    dehazer = Dehazer(engine=EngineDouble(), brightness="natural", network_size=64)
     rows = evaluate(tmp_path, dehazer, take=4).rows
     assert [row["picture"] for row in rows] == ["0.png", "4.png", "8.png"]
     trained_on = {path.name for path in real_haze(tmp_path, 4).real}
@@ -169,13 +162,48 @@ def test_every_kth_picture_is_what_training_leaves_out(tmp_path: Path) -> None:
 
 def test_hazy_pictures_and_clear_ones_get_the_same_columns(tmp_path: Path) -> None:
     write_picture(tmp_path / "hazy" / "a.png", road())
-    report = evaluate(tmp_path / "hazy", Dehazer(engine=Darker(), brightness="natural", network_size=64))
+    report = evaluate(tmp_path / "hazy", Dehazer(engine=EngineDouble(), brightness="natural", network_size=64))
     measures = {"far_gradients", "brightness", "near_black", "clipped", "chroma", "sky", "halo"}
     assert measures <= set(report.rows[0])
     assert report.summary["brightness"]["median"] == pytest.approx(0.5, abs=0.02)
     unharmed = evaluate(
-        tmp_path / "hazy", Dehazer(engine=Darker(), network_size=64, strength=0), clear=tmp_path / "hazy"
+        tmp_path / "hazy", Dehazer(engine=EngineDouble(), network_size=64, strength=0), clear=tmp_path / "hazy"
     )
     assert measures <= set(unharmed.rows[0])
     assert unharmed.rows[0]["psnr"] == 100
     assert unharmed.rows[0]["brightness"] == 1
+
+
+def test_the_benchmark_prints_every_row_it_has_pictures_for(tmp_path: Path) -> None:
+    from streamdehaze.network import AECRNet, write_checkpoint
+
+    write_checkpoint(tmp_path / "mine.safetensors", AECRNet(4, deconv=False), {})
+    for i in range(4):
+        write_picture(tmp_path / "smog" / f"{i}.png", road(i))
+        write_picture(tmp_path / "traffic" / f"{i}.png", road(i))
+        write_picture(tmp_path / "depth" / f"{i}.png", picture(i, 240, 320))
+        write_picture(tmp_path / "depth" / f"{i}.depth.png", depth(i, 240, 320))
+    (tmp_path / "traffic" / "visibility.csv").write_text(
+        "frame,metres\n0.png,300\n1.png,900\n2.png,20000\n3.png,15000\n"
+    )
+    make_pairs(tmp_path / "pairs")
+    Clip(size=(160, 120), pts=tuple(range(0, 60 * 512, 512))).write(tmp_path / "video.mp4")
+    folders = [f"--{name}={tmp_path / name}" for name in ("smog", "traffic", "depth", "pairs")]
+    script = Path(__file__).parents[1] / "benchmarks" / "real_haze.py"
+    command = [
+        sys.executable,
+        script,
+        tmp_path / "mine.safetensors",
+        *folders,
+        f"--video={tmp_path / 'video.mp4'}",
+        "--set",
+        "strength=0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=script.parents[1])
+    rows = dict(line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:])
+    assert rows["traffic, 2 frames under 1.5 km: brightness after/before"] == "1"
+    assert rows["smog: far-band r̄"] == "1"
+    assert rows["smog: samples of covers that changed"] == "0"
+    assert rows["video, letterboxed: samples of bars that changed"] == "0"
+    assert rows["drawn sand: gain, dB"] == "0"
+    assert rows["clear photos against themselves, dB"] == "100"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
+from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 
 
@@ -26,7 +27,7 @@ class Verification(BaseModel):
     shape: tuple[int, int, int]
     """(pictures, height, width) compared."""
     psnr_db: float | None
-    """Over the worst picture; None when values were not finite. Equal pictures count as 200 dB."""
+    """Over the worst picture; None when values were not finite. Equal pictures count as 100 dB."""
     largest_difference: float | None
     milliseconds: float
     """Of one picture, the best of several batches."""
@@ -37,12 +38,6 @@ class Verification(BaseModel):
     def speedup(self) -> float:
         """How many times as fast as PyTorch."""
         return self.torch_milliseconds / self.milliseconds
-
-
-def psnr(a: FloatArray, b: FloatArray) -> float:
-    """PSNR in dB of pictures in [0, 1]; 200 for equal ones."""
-    error = float(np.mean((a.astype(np.float64) - b) ** 2))
-    return min(200.0, -10.0 * float(np.log10(error))) if error > 0 else 200.0
 
 
 def verify(
@@ -66,7 +61,7 @@ def verify(
     hazy = hazy_pictures(*shape) if picture is None else np.stack([picture] * shape[0])
     got, wanted = engine.infer(hazy), reference.infer(hazy)
     finite = bool(np.isfinite(got).all())
-    worst = min(psnr(g, w) for g, w in zip(got, wanted, strict=True)) if finite else None
+    worst = min(psnr(g, w, peak=1.0) for g, w in zip(got, wanted, strict=True)) if finite else None
     if got.shape != wanted.shape or worst is None:
         passed, reason = False, "its result holds values that are not finite"
     else:
