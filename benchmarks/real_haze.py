@@ -435,13 +435,15 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", type=setting, action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    columns = {name: column(name, asked, dict(asked.settings)) for name in asked.checkpoints}
+    columns: dict[str, dict[str, float]] = {}
+    for name in asked.checkpoints:
+        columns[name] = column(name, asked, dict(asked.settings))
+        if asked.json:  # after each: the next may take long
+            asked.json.write_text(json.dumps(columns, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print("| |", " | ".join(Path(name).name for name in columns), "|")
     print("|---|" + "---:|" * len(columns))
     for row in next(iter(columns.values())):
         print(f"| {row} |", " | ".join(f"{values[row]:.3g}" for values in columns.values()), "|")
-    if asked.json:
-        asked.json.write_text(json.dumps(columns, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import math
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -22,11 +23,12 @@ from streamdehaze.datasets.layouts import find_layout
 from streamdehaze.datasets.sheet import LABEL_HEIGHT
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine import TorchEngine
-from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.evaluation import Extremes, SteadinessMeter, evaluate, psnr, ssim, visibility
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import TILE_HEIGHT
 from streamdehaze.evaluation.temporal import motion_to_previous
+from streamdehaze.evaluation.text import share_read
 from streamdehaze.evaluation.visibility import visible_edges
 from streamdehaze.network import AECRNet, Checkpoint, write_checkpoint
 from streamdehaze.training.card import write_card
@@ -237,6 +239,44 @@ def test_lpips_is_used_where_its_weights_are(tmp_path: Path, monkeypatch: pytest
     clear = picture(9, 64, 64)
     assert lpips(clear, clear) == pytest.approx(0, abs=1e-6)
     assert lpips(noisy(clear, 30), clear) > 0
+
+
+def sign(contrast: float) -> np.ndarray:
+    """A road sign of two lines in fog."""
+    board = np.full((160, 320, 3), 230, np.uint8)
+    for line, y in (("HARBOUR 27", 65), ("EXIT NORTH", 120)):
+        cv2.putText(board, line, (20, y), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (20, 20, 20), 3, cv2.LINE_AA)
+    hazy = 200 + (board.astype(np.float32) - 200) * contrast
+    return np.clip(hazy + np.random.default_rng(0).normal(0, 2, hazy.shape), 0, 255).astype(np.uint8)
+
+
+def test_text_is_read_before_and_after(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr")
+    from streamdehaze.evaluation.text import open_reader
+
+    write_picture(tmp_path / "hazy" / "a.png", sign(0.02))
+    write_picture(tmp_path / "clear" / "a.png", sign(1))
+    clearing = EngineDouble(lambda hazy: np.clip((hazy - 200 / 255) / 0.02 + 200 / 255, 0, 1).astype(np.float32))
+    dehazer = Dehazer(engine=clearing, network_size=256)
+    row = evaluate(tmp_path, dehazer, reader=open_reader()).rows[0]
+    assert row["text_share"] > row["hazy_text_share"]  # type: ignore[operator]
+    assert row["text"] > row["hazy_text"]  # type: ignore[operator]
+
+
+def test_a_share_of_the_text_counts_each_true_line_once() -> None:
+    truth = ["EXIT NORTH", "27"]
+    assert share_read(truth, truth) == 1
+    assert share_read(["EX1T", "noise"], truth) == pytest.approx(3 / 11)
+    assert share_read([], truth) == 0
+    assert share_read(["anything"], []) is None
+
+
+def test_without_the_reader_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamdehaze.evaluation.text import open_reader
+
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    with pytest.raises(ConfigError, match=r"pip install 'streamdehaze\[ocr\]'"):
+        open_reader()
 
 
 def test_a_card_tells_the_making_and_the_scores(tmp_path: Path, dehazer: Dehazer) -> None:

@@ -94,6 +94,9 @@ if TYPE_CHECKING:
     metavar="K",
     help="For videos, as in `run`.",
 )
+@click.option(
+    "--text", panel="Measures", is_flag=True, help="Also read text before and after; takes seconds for each picture."
+)
 @click.option("--csv", "csv_file", panel="Output", type=click.Path(path_type=Path), help="Write a row per picture.")
 @click.option("--json", "json_file", panel="Output", type=click.Path(path_type=Path), help="Write everything as JSON.")
 @click.option(
@@ -115,6 +118,7 @@ def command(
     every: int | Literal["auto"],
     take: int,
     limit: int | None,
+    text: bool,
     csv_file: Path | None,
     json_file: Path | None,
     trace: Path | None,
@@ -123,9 +127,10 @@ def command(
     """Score a checkpoint on a data set.
 
     DATA is a folder of hazy and clear pictures, of clear pictures with depth, or of hazy pictures alone. Printed are
-    PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for what became visible; for videos the error along
-    the true motion next to the truth's own, what dehazing adds to still pixels, and the wobble of the brightness, in
-    8-bit levels.
+    PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for what became visible, r̄ also in the far band;
+    brightness, near-black and clipped pixels, chroma of the haze, flatness of the sky and halos for what else was done;
+    for videos the error along the true motion next to the truth's own, what dehazing adds to still pixels, and the
+    wobble of the brightness, in 8-bit levels.
 
     \b
     Examples:
@@ -139,6 +144,7 @@ def command(
     require("torchmetrics", "evaluation", "train")
     from streamdehaze.datasets.picture import PICTURE_SUFFIXES
     from streamdehaze.evaluation import Extremes, evaluate
+    from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_trace
 
     for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
@@ -146,7 +152,7 @@ def command(
             raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")
     if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
-    extremes = Extremes()
+    extremes, reader = Extremes(), open_reader() if text else None
     with (
         Dehazer(
             checkpoint,
@@ -168,6 +174,7 @@ def command(
             take=take,
             limit=limit,
             extremes=extremes,
+            reader=reader,
             progress=lambda name: status.update(f"dehazing {name}"),
         )
         mode = "exact" if exact else f"fast, network size {network_size}"

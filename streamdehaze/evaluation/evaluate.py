@@ -24,6 +24,7 @@ from streamdehaze.evaluation.haze_map import map_haze
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
+from streamdehaze.evaluation.text import Reader, characters, share_read
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.frame import Frame
@@ -47,6 +48,7 @@ def evaluate(
     take: int = 1,
     limit: int | None = None,
     extremes: Extremes | None = None,
+    reader: Reader | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Score a dehazer on a folder.
@@ -62,6 +64,7 @@ def evaluate(
         take: every k-th picture only, in natural order from the first; what a recipe's `left_out` keeps from training.
         limit: this many pictures at most, from the first.
         extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
+        reader: reads text; with it, characters read before and after are columns, and shares of the truth's.
         progress: called with each picture's name before it is dehazed.
 
     Raises:
@@ -87,6 +90,8 @@ def evaluate(
                 stillness.add(hazy, result)
         haze = map_haze(hazy)
         row |= asdict(visibility(hazy, result, haze.far)) | asdict(appearance(hazy, result, haze))
+        if reader is not None:
+            row |= _text(reader, hazy, result, truth)
         rows.append(row)
         score = row["psnr"] if truth is not None else row["gradients"]
         assert isinstance(score, float)
@@ -100,6 +105,15 @@ def evaluate(
     traces |= {f"{name}, truth": [truth for _, truth in along.trace] for name, (along, _) in videos.items()}
     facts = {"folder": Path(folder).name, "layout": rule, "lpips": "yes" if lpips else "no weights on this machine"}
     return Report(facts, rows, sequences, traces)
+
+
+def _text(reader: Reader, hazy: Bytes, result: Bytes, truth: Bytes | None) -> dict[str, Value]:
+    before, after = reader(hazy), reader(result)
+    found: dict[str, Value] = {"hazy_text": characters(before), "text": characters(after)}
+    if truth is not None:
+        true = reader(truth)
+        found |= {"hazy_text_share": share_read(before, true), "text_share": share_read(after, true)}
+    return found
 
 
 def _dehazed(

@@ -1,0 +1,61 @@
+"""What can be read in a picture: signs and plates, before and after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdehaze.errors import ConfigError
+
+Reader = Callable[[npt.NDArray[np.uint8]], list[str]]
+"""Lines of text in an (H, W, 3) RGB picture."""
+_CONFIDENCE = 0.8
+"""Of the reader in a line, below which the line does not count: it reads letters into branches."""
+
+
+def open_reader() -> Reader:
+    """RapidOCR, whose models are part of its package.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
+    try:
+        from rapidocr import RapidOCR
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"reading text needs {error.name}: pip install 'streamdehaze[ocr]'") from None
+    engine = RapidOCR(params={"Global.log_level": "error"})
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it reports each picture without text
+
+    def read(picture: npt.NDArray[np.uint8]) -> list[str]:
+        # Its type is a union over what may be asked of it; as called here, it has lines.
+        found: Any = engine(np.ascontiguousarray(picture[..., ::-1]))
+        lines = zip(found.txts or (), found.scores or (), strict=True)
+        return [text for text, confidence in lines if confidence >= _CONFIDENCE]
+
+    return read
+
+
+def characters(lines: Sequence[str]) -> int:
+    """How many characters they hold, without spaces."""
+    return sum(len("".join(line.split())) for line in lines)
+
+
+def share_read(lines: Sequence[str], truth: Sequence[str]) -> float | None:
+    """Share of the truth's characters that were read: of each of its lines, in the line most like it.
+
+    None if the truth holds no text.
+    """
+    total = characters(truth)
+    if not total:
+        return None
+    return sum(max((_matching(line, true) for line in lines), default=0) for true in truth) / total
+
+
+def _matching(line: str, true: str) -> int:
+    one, other = "".join(line.split()), "".join(true.split())
+    return sum(block.size for block in SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks())
