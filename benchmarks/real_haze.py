@@ -5,8 +5,8 @@
 
 Each checkpoint (a name, a file, or "teacher" for the physical estimate that real haze is learned from) becomes a
 column, each measure a row; rows whose pictures are not given are left out. `Dehazer` works as `streamdehaze run` does
-by default; `--set` changes one of its settings, such as `--set strength=0.7`. The pictures and the drawn haze are the
-same every time.
+by default, but with `brightness="natural"` where the result is compared with a truth; `--set` changes one of its
+settings, such as `--set strength=0.7`. The pictures and the drawn haze are the same every time.
 
 - `--smog`: a folder of real haze without a truth; every 4th picture from the first (recipes train on the other three):
   far-band r̄, sky, chroma, halo, brightness and black, as `streamdehaze evaluate` defines them. Every 8th also behind
@@ -336,7 +336,7 @@ def changed_in_bars(before: Frame, after: Frame, rows: int) -> int:
     return differing
 
 
-def drawn(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
+def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, float]]:
     """Rows of drawn haze on clear photos with depth."""
     scenes: list[Scene] = evenly(find_layout(folder).scenes, 24)
     means, changed = Means(), 0
@@ -346,13 +346,13 @@ def drawn(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
         means.add("itself", psnr(photo(clear), clear))
         for name, color in AIRLIGHTS.items():
             hazy = draw_haze(clear, depth, name, color, number)
-            result = photo(hazy)
+            result = natural(hazy)
             means.add(name, gain_db(hazy, result, clear, no_sky))
             if name != "grey fog" or number % 3:
                 continue
             for which, cover in covers(*hazy.shape[:2]).items():
                 shown = cover.over(hazy)
-                out = photo(shown)
+                out = natural(shown)
                 seen = no_sky & cover.seen
                 means.add(f"gain {which}", gain_db(hazy, out, clear, seen))
                 means.add(f"bare behind {which}", gain_db(hazy, result, clear, seen))
@@ -381,12 +381,12 @@ def gain_db(hazy: Bytes, result: Bytes, clear: Bytes, where: Mask) -> float:
     return psnr(result[where], clear[where]) - psnr(hazy[where], clear[where])
 
 
-def pairs(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
+def pairs(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, float]]:
     """Rows of pictures with a truth."""
     means, seen = Means(), set[Path]()
     for pair in evenly(find_layout(folder).pairs, 50):
         hazy, clear = read_pair(pair)
-        means.add("psnr", psnr(photo(hazy), clear))
+        means.add("psnr", psnr(natural(hazy), clear))
         if pair.clear not in seen:
             seen.add(pair.clear)
             means.add("itself", psnr(photo(clear), clear))
@@ -398,17 +398,21 @@ def column(checkpoint: str, asked: argparse.Namespace, settings: dict[str, Any])
     """All rows of one checkpoint."""
     engine: Engine = Teacher() if checkpoint == "teacher" else open_engine(checkpoint, asked.engine, wait=True)
     dehazer = Dehazer(checkpoint, engine=engine, **{"steady": "low", "look_ahead": True, **settings})
+    natural_dehazer = Dehazer(checkpoint, engine=engine, **{**settings, "brightness": "natural"})
 
     def photo(picture: Bytes) -> Bytes:
         dehazer.reset()
         return np.asarray(dehazer(picture), np.uint8)
 
+    def natural(picture: Bytes) -> Bytes:
+        return np.asarray(natural_dehazer(picture), np.uint8)
+
     parts = (
         traffic(asked.traffic, photo) if asked.traffic else (),
         smog(asked.smog, photo) if asked.smog else (),
         video(asked.video, dehazer) if asked.video else (),
-        drawn(asked.depth, photo) if asked.depth else (),
-        pairs(asked.pairs, photo) if asked.pairs else (),
+        drawn(asked.depth, photo, natural) if asked.depth else (),
+        pairs(asked.pairs, photo, natural) if asked.pairs else (),
     )
     rows = dict(itertools.chain.from_iterable(parts))
     if asked.smog and asked.traffic:

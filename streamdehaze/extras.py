@@ -26,6 +26,8 @@ PURPOSES = {
     "webrtc": "the web page as H.264, a third of the bytes",
     "plot": "plots of measurements and of flicker",
     "train": "training and evaluating checkpoints",
+    "ocr": "reading text before and after in evaluations",
+    "detect": "scoring your own detector in evaluations",
     "onnx": "exporting the network",
 }
 """What a user gains by each extra."""

@@ -23,7 +23,7 @@ from streamdehaze.datasets.layouts import find_layout
 from streamdehaze.datasets.sheet import LABEL_HEIGHT
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine import TorchEngine
-from streamdehaze.errors import ConfigError, SinkError, SourceError
+from streamdehaze.errors import MissingPackageError, SinkError, SourceError
 from streamdehaze.evaluation import Extremes, SteadinessMeter, evaluate, psnr, ssim, visibility
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import TILE_HEIGHT
@@ -275,7 +275,7 @@ def test_without_the_reader_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     from streamdehaze.evaluation.text import open_reader
 
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(ConfigError, match=r"pip install 'streamdehaze\[ocr\]'"):
+    with pytest.raises(MissingPackageError, match=r"reading text needs rapidocr: .*\[ocr\]"):
         open_reader()
 
 

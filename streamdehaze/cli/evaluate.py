@@ -97,6 +97,15 @@ if TYPE_CHECKING:
 @click.option(
     "--text", panel="Measures", is_flag=True, help="Also read text before and after; takes seconds for each picture."
 )
+@click.option(
+    "--detector",
+    panel="Measures",
+    type=click.Path(path_type=Path),
+    help="Score this ONNX detector before and after; needs --boxes.",
+)
+@click.option(
+    "--boxes", panel="Measures", type=click.Path(path_type=Path), help="What there is to detect, as a COCO file."
+)
 @click.option("--csv", "csv_file", panel="Output", type=click.Path(path_type=Path), help="Write a row per picture.")
 @click.option("--json", "json_file", panel="Output", type=click.Path(path_type=Path), help="Write everything as JSON.")
 @click.option(
@@ -119,6 +128,8 @@ def command(
     take: int,
     limit: int | None,
     text: bool,
+    detector: Path | None,
+    boxes: Path | None,
     csv_file: Path | None,
     json_file: Path | None,
     trace: Path | None,
@@ -137,6 +148,8 @@ def command(
       streamdehaze evaluate SOTS/indoor --checkpoint runs/my/best.safetensors --grid worst.png --csv pictures.csv
       streamdehaze evaluate photos/ --take 5
     """
+    if (detector is None) != (boxes is None):
+        raise click.UsageError("--detector and --boxes belong together")
     from rich.console import Console
 
     from streamdehaze.dehaze import Dehazer
@@ -144,6 +157,7 @@ def command(
     require("torchmetrics", "evaluation", "train")
     from streamdehaze.datasets.picture import PICTURE_SUFFIXES
     from streamdehaze.evaluation import Extremes, evaluate
+    from streamdehaze.evaluation.detection import DetectionMeter, Detector, read_boxes
     from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_trace
 
@@ -153,6 +167,7 @@ def command(
     if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes, reader = Extremes(), open_reader() if text else None
+    detection = DetectionMeter(Detector(detector), read_boxes(boxes)) if detector and boxes else None
     with (
         Dehazer(
             checkpoint,
@@ -175,6 +190,7 @@ def command(
             limit=limit,
             extremes=extremes,
             reader=reader,
+            detection=detection,
             progress=lambda name: status.update(f"dehazing {name}"),
         )
         mode = "exact" if exact else f"fast, network size {network_size}"
@@ -212,6 +228,8 @@ def _print(report: Report) -> None:
         table.add_row(name, *(f"{numbers[column]:.4g}" for column in ("mean", "median", "min", "max")))
     console.print(f"{len(report.rows)} pictures")
     console.print(table)
+    if report.detection:
+        console.print(", ".join(f"{name}: {value:.3f}" for name, value in report.detection.items()))
     if report.sequences:
         videos = Table(*report.sequences[0])
         for row in report.sequences:

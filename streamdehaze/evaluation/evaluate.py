@@ -20,6 +20,7 @@ from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.stillness import StillnessMeter
 from streamdehaze.evaluation.appearance import appearance
+from streamdehaze.evaluation.detection import DetectionMeter
 from streamdehaze.evaluation.haze_map import map_haze
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import Extremes, Report, Row, Value
@@ -49,6 +50,7 @@ def evaluate(
     limit: int | None = None,
     extremes: Extremes | None = None,
     reader: Reader | None = None,
+    detection: DetectionMeter | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Score a dehazer on a folder.
@@ -65,6 +67,7 @@ def evaluate(
         limit: this many pictures at most, from the first.
         extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
         reader: reads text; with it, characters read before and after are columns, and shares of the truth's.
+        detection: finds things in the pictures that it has boxes for.
         progress: called with each picture's name before it is dehazed.
 
     Raises:
@@ -90,6 +93,8 @@ def evaluate(
                 stillness.add(hazy, result)
         haze = map_haze(hazy)
         row |= asdict(visibility(hazy, result, haze.far)) | asdict(appearance(hazy, result, haze))
+        if detection is not None:
+            detection.add(name, dict(zip(("hazy", "cleared", "clear"), shown, strict=False)))
         if reader is not None:
             row |= _text(reader, hazy, result, truth)
         rows.append(row)
@@ -104,7 +109,7 @@ def evaluate(
     traces = {name: [result for result, _ in along.trace] for name, (along, _) in videos.items()}
     traces |= {f"{name}, truth": [truth for _, truth in along.trace] for name, (along, _) in videos.items()}
     facts = {"folder": Path(folder).name, "layout": rule, "lpips": "yes" if lpips else "no weights on this machine"}
-    return Report(facts, rows, sequences, traces)
+    return Report(facts, rows, sequences, traces, detection.precision if detection is not None else {})
 
 
 def _text(reader: Reader, hazy: Bytes, result: Bytes, truth: Bytes | None) -> dict[str, Value]:

@@ -33,6 +33,8 @@ class Report:
     """One per video."""
     traces: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """The error along the motion over each video's frames, and that of its truth; 8-bit levels."""
+    detection: Mapping[str, float] = field(default_factory=dict)
+    """Mean average precisions of a user's detector in hazy, cleared and clear pictures."""
 
     @property
     def summary(self) -> dict[str, dict[str, float]]:
@@ -61,6 +63,7 @@ class Report:
             "summary": self.summary,
             "pictures": [dict(row) for row in self.rows],
             "sequences": [dict(row) for row in self.sequences],
+            "detection": dict(self.detection),
         }
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

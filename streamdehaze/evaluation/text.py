@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.errors import ConfigError
+from streamdehaze.extras import needed_for
 
 Reader = Callable[[npt.NDArray[np.uint8]], list[str]]
 """Lines of text in an (H, W, 3) RGB picture."""
@@ -22,12 +22,10 @@ def open_reader() -> Reader:
     """RapidOCR, whose models are part of its package.
 
     Raises:
-        ConfigError: if it is not installed.
+        MissingPackageError: if it is not installed.
     """
-    try:
+    with needed_for("reading text", "ocr"):
         from rapidocr import RapidOCR
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"reading text needs {error.name}: pip install 'streamdehaze[ocr]'") from None
     engine = RapidOCR(params={"Global.log_level": "error"})
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it reports each picture without text
 
