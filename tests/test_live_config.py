@@ -48,6 +48,13 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
     assert (yard.transport, yard.strength, yard.latency_budget) == ("tcp", 1.0, 0.2)
 
 
+def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_path: Path) -> None:
+    text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nexact = true\n'
+    assert read_config(written(tmp_path, text)).camera[0].steady == "off"
+    with pytest.raises(ConfigError, match="camera 'gate': exact works frame by frame; leave steady out"):
+        read_config(written(tmp_path, text + 'steady = "low"\n'))
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -11,6 +11,7 @@ import pytest
 
 from clips import Clip
 from doubles import nervous_engine, plain_dehazer
+from slow_film import slow_film
 from streamdehaze import open_source
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.exact import component_samples
@@ -88,10 +89,8 @@ def test_a_file_and_a_live_camera_get_the_same_bits(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cameras play two files through a `LivePipeline`; each frame is what `Dehazer.process` makes of the file."""
-    paths = {}
-    for name, size in (("gate", (160, 120)), ("yard", (96, 64))):
-        clip = Clip(size=size, pts=tuple(512 * n for n in range(20)))
-        paths[name] = clip.write(tmp_path / f"{name}.mp4")
+    sizes = {"gate": (160, 120), "yard": (96, 64)}
+    paths = {name: slow_film(tmp_path / f"{name}.mp4", 20, size) for name, size in sizes.items()}
     expected = {}
     for name, path in paths.items():
         with plain_dehazer(engine=nervous_engine(), **settings) as dehazer:
