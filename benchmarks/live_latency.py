@@ -38,7 +38,7 @@ def measure(title: str, server: RtspCamera, dehazer: Dehazer, options: argparse.
         config = CameraConfig(name="gate", url=server.url, to=(f"{folder}/clear.mkv",), latency_budget=options.budget)
         with LivePipeline([config], dehazer=dehazer, adapt=options.adapt) as pipeline:
             camera = pipeline.cameras["gate"]
-            wait_until(lambda: camera.status().frames_out > 0, "the first frame")
+            wait_until(lambda: camera.status().counters.frames_out > 0, "the first frame")
             time.sleep(options.settle)
             counters = camera.counters
             delivered = counters.delivered

@@ -53,7 +53,7 @@ def main() -> None:
             after = threading.active_count(), len(os.listdir("/proc/self/fd"))
             status = pipeline.cameras["gate"].status()
     grows = all(a < b for (_, a), (_, b) in pairwise(frames))
-    print(f"{options.kills} kills, {status.reconnects} reconnects, load {os.getloadavg()[0]:.1f}")
+    print(f"{options.kills} kills, {status.counters.reconnects} reconnects, load {os.getloadavg()[0]:.1f}")
     print("seconds from return to clear frame:", " ".join(f"{wait:.2f}" for wait in sorted(waits)))
     print(f"threads and file descriptors: {before} before, {after} after; PTS monotonic: {grows}")
 

@@ -40,13 +40,7 @@ class RenderedCamera:
             width=self.size[0] if counters.frames_in else None,
             height=self.size[1] if counters.frames_in else None,
             codec="h264",
-            fps_in=counters.fps_in,
-            fps_out=counters.fps_out,
-            latency_seconds=counters.latency_seconds,
-            frames_in=counters.frames_in,
-            frames_out=counters.frames_out,
-            dropped=counters.dropped,
-            reconnects=counters.reconnects,
+            counters=counters,
             buffered=0,
             buffer_limit=8,
             adapt_level=self.adapt_level,
@@ -56,7 +50,6 @@ class RenderedCamera:
             enabled=self.enabled,
             started_at=0.0,
             state_seconds=self.machine.seconds,
-            frame_age_seconds=counters.frame_age_seconds,
             sinks=self.sinks,
         )
 

@@ -98,10 +98,10 @@ def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
         watching(url, latency_budget=0.5) as (pipeline, seen),
     ):
         wait_until(lambda: len(seen) > 10, "the first bursts")
-        before = pipeline.cameras["gate"].status().dropped
+        before = pipeline.cameras["gate"].status().counters.dropped
         wait_until(lambda: len(seen) > 40, "more bursts")
-        assert pipeline.cameras["gate"].status().dropped == before
-        assert pipeline.cameras["gate"].status().reconnects == 0
+        assert pipeline.cameras["gate"].status().counters.dropped == before
+        assert pipeline.cameras["gate"].status().counters.reconnects == 0
 
 
 def test_a_camera_that_does_not_keep_the_rate_it_claims_is_timed_by_arrival() -> None:

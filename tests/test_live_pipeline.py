@@ -46,19 +46,21 @@ def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> N
     try:
         with LivePipeline(configs, dehazer=quick_dehazer()) as pipeline:
             cameras = list(pipeline.cameras.values())
-            wait_until(lambda: all(camera.status().frames_out for camera in cameras), "all four run")
+            wait_until(lambda: all(camera.status().counters.frames_out for camera in cameras), "all four run")
             began = time.monotonic()
             for number in (1, 2, 3):
                 dying.kill()
                 time.sleep(0.3)
                 dying.start()
-                wait_until(lambda: cameras[3].status().reconnects == number, "it comes back")  # noqa: B023
+                wait_until(lambda: cameras[3].status().counters.reconnects == number, "it comes back")  # noqa: B023
             seconds = time.monotonic() - began
             statuses = [camera.status() for camera in cameras]
         for status in statuses[:3]:
-            assert (status.dropped, status.reconnects) == ({}, 0)
-            assert status.frames_in - status.frames_out - status.buffered <= 8, "all but those on their way"
-            assert status.frames_out > 15 * seconds * 0.5, "as far as their servers sent"
+            assert (status.counters.dropped, status.counters.reconnects) == ({}, 0)
+            assert status.counters.frames_in - status.counters.frames_out - status.buffered <= 8, (
+                "all but those on their way"
+            )
+            assert status.counters.frames_out > 15 * seconds * 0.5, "as far as their servers sent"
     finally:
         for server in (*servers, dying):
             server.kill()
@@ -68,7 +70,7 @@ def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) ->
     configs = [looping(tmp_path, name) for name in ("a", "b", "c")]
     engine = EngineDouble(seconds=0.02)
     with LivePipeline(configs, dehazer=plain_dehazer(engine=engine)) as pipeline:
-        wait_until(lambda: all(c.status().frames_out > 20 for c in pipeline.cameras.values()), "frames of all")
+        wait_until(lambda: all(c.status().counters.frames_out > 20 for c in pipeline.cameras.values()), "frames of all")
     assert max(len_ for len_, *_ in engine.batches[20:]) >= 2  # the first are the warm-up's
 
 
@@ -116,13 +118,13 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
         [a, b], dehazer=quick_dehazer(), on_state=lambda camera, state, _: states.append((camera.name, state))
     ) as pipeline:
         before = pipeline.cameras
-        wait_until(lambda: all(camera.status().frames_out for camera in before.values()), "both run")
+        wait_until(lambda: all(camera.status().counters.frames_out for camera in before.values()), "both run")
         pipeline.reload([a.model_copy(update={"strength": 0.5}), b, c])
         after = pipeline.cameras
         assert list(after) == ["a", "b", "c"]
         assert after["b"] is before["b"]
         assert after["a"] is not before["a"]
-        wait_until(lambda: all(camera.status().frames_out for camera in after.values()), "all three run")
+        wait_until(lambda: all(camera.status().counters.frames_out for camera in after.values()), "all three run")
         with pytest.raises(ConfigError, match="two cameras are called 'a'"):
             pipeline.reload([a, a])
         pipeline.reload([c])
@@ -134,11 +136,11 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
 def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with LivePipeline([looping(tmp_path, max_fps=5)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().frames_out, "frames")
+        wait_until(lambda: gate.status().counters.frames_out, "frames")
         time.sleep(3)
         status = gate.status()
-    assert 0 < status.frames_out < 30, "of 75 that came"
-    assert status.dropped.keys() == {"over_limit"}
+    assert 0 < status.counters.frames_out < 30, "of 75 that came"
+    assert status.counters.dropped.keys() == {"over_limit"}
 
 
 def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_p
         after = gate.counters.snapshot()
     assert "every 3rd" in gate.status().adapt_text or gate.status().adapt_level > 2
     assert after.frames_out - settled.frames_out > 0.6 * 75, "30 were all it could do at full quality"
-    assert gate.status().latency_seconds[1] < 1.0, "and 250 frames would have waited in an unlimited queue"
+    assert gate.status().counters.latency_seconds[1] < 1.0, "and 250 frames would have waited in an unlimited queue"
     assert set(after.dropped) <= {"stale", "buffer_full"}
 
 
@@ -163,9 +165,9 @@ def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
     process = psutil.Process()
     with LivePipeline([config], dehazer=plain_dehazer(engine=engine), adapt=False) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().frames_out > 15, "it works")
+        wait_until(lambda: gate.status().counters.frames_out > 15, "it works")
         before = process.memory_info().rss
-        wait_until(lambda: gate.status().frames_out > 35, "it works on")
+        wait_until(lambda: gate.status().counters.frames_out > 35, "it works on")
         grown = process.memory_info().rss - before
         assert gate.status().adapt_level == 0
         assert gate.status().buffered <= gate.config.buffer_frames
@@ -190,7 +192,7 @@ def test_a_missing_file_is_told_once_and_looked_for_again(tmp_path: Path, caplog
         wait_until(lambda: gate.machine.state is CameraState.FAILED, "it is missed")
         time.sleep(0.5)
         os.rename(film(tmp_path), path)
-        wait_until(lambda: gate.status().frames_out > 0, "it is found")
+        wait_until(lambda: gate.status().counters.frames_out > 0, "it is found")
     assert sum("does not exist" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -213,7 +215,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     def once() -> None:
         config = looping(tmp_path, to=(str(tmp_path / "clear.mkv"),))
         with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-            wait_until(lambda: pipeline.cameras["gate"].status().frames_out > 3, "frames")
+            wait_until(lambda: pipeline.cameras["gate"].status().counters.frames_out > 3, "frames")
 
     once()
     before = things()

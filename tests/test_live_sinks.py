@@ -72,7 +72,7 @@ def test_a_file_played_as_fast_as_it_goes_loses_no_frame(tmp_path: Path) -> None
     (clear,) = tmp_path.glob("clear-*.mkv")
     times = pictures(clear)
     assert [round(time * 25) for time in times] == list(range(50))
-    assert camera.status().dropped == {}
+    assert camera.status().counters.dropped == {}
 
 
 def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None
         play_through(camera)
     assert time.monotonic() - began > 0.9
     with sending(str(path), [tmp_path / "clear.mkv"], loop=True) as camera:
-        wait_until(lambda: camera.status().frames_out > 60, "the third time around")
+        wait_until(lambda: camera.status().counters.frames_out > 60, "the third time around")
     (clear,) = tmp_path.glob("clear-*.mkv")
     assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
 
@@ -108,7 +108,7 @@ from doubles import quick_dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
 config = CameraConfig(name="gate", url=sys.argv[1], to=(sys.argv[2],), realtime=True, loop=True)
 with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-    while pipeline.cameras["gate"].status().frames_out < 75:
+    while pipeline.cameras["gate"].status().counters.frames_out < 75:
         time.sleep(0.05)
     print("recorded", flush=True)
     time.sleep(60)
@@ -212,7 +212,7 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
             wait_until(lambda: not camera.status().sinks[0].connected, "the death is noticed")
         status = camera.status()
     assert status.sinks[0].reconnects == 1
-    assert status.dropped.keys() == {"sink_down"}
+    assert status.counters.dropped.keys() == {"sink_down"}
     (clear,) = tmp_path.glob("clear-*.mkv")
     assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
 

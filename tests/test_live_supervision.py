@@ -80,7 +80,7 @@ def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
             server.start()
             returned = time.monotonic()
             wait_until(lambda: watch.frames_since(returned), "a clear frame after the camera's return")  # noqa: B023
-        assert watch.camera.status().reconnects == 3
+        assert watch.camera.status().counters.reconnects == 3
         wait_until(lambda: all(map(le, open_things(), before)), f"no more threads and files than {before}")
         times = [frame.pts for _, frame in watch.frames]
         assert all(a is not None and b is not None and a < b for a, b in pairwise(times))
@@ -317,7 +317,7 @@ def test_nothing_is_shown_before_a_keyframe(tmp_path: Path) -> None:
             output.mux(packet)
     with watching(str(path)) as watch:
         wait_until(lambda: watch.camera.idle, "the end")
-        assert watch.camera.status().dropped == {"waiting_for_keyframe": 15}
+        assert watch.camera.status().counters.dropped == {"waiting_for_keyframe": 15}
     assert len(watch.frames) == 40
 
 

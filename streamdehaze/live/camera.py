@@ -113,7 +113,6 @@ class Camera:
 
     def status(self) -> CameraStatus:
         """All there is to know at this moment."""
-        counters = self.counters.snapshot()
         width, height = self._size or (None, None)
         return CameraStatus(
             name=self.name,
@@ -123,13 +122,7 @@ class Camera:
             width=width,
             height=height,
             codec=self._reception.codec,
-            fps_in=counters.fps_in,
-            fps_out=counters.fps_out,
-            latency_seconds=counters.latency_seconds,
-            frames_in=counters.frames_in,
-            frames_out=counters.frames_out,
-            dropped=counters.dropped,
-            reconnects=counters.reconnects,
+            counters=self.counters.snapshot(),
             buffered=self._lane.waiting,
             buffer_limit=self.config.buffer_frames,
             adapt_level=0 if self.stream.exact else self._adapt.index,
@@ -139,7 +132,6 @@ class Camera:
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
-            frame_age_seconds=counters.frame_age_seconds,
             sinks=self._broadcast.status(),
         )
 

@@ -23,7 +23,7 @@ class CameraState(Enum):
     BACKING_OFF = "backing_off"
     """Lost or unreachable; the next try waits for its time."""
     FAILED = "failed"
-    """Refused in a way that trying again does not mend (wrong password, no such stream); retried slowly."""
+    """Refused in a way that retrying does not fix (wrong password, no such stream); retried slowly."""
     ENDED = "ended"
     """Over: the file has ended, or the camera was stopped. Nothing follows."""
 
@@ -47,7 +47,7 @@ StateListener = Callable[[CameraState, CameraState, str], None]
 
 
 class StateMachine:
-    """Holds the current state; a listener that raises is logged and harms nobody.
+    """Holds the current state; an exception of a listener is logged and does no harm.
 
     Args:
         listeners: called in order after each transition, from the thread that made it.

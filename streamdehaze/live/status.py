@@ -1,4 +1,4 @@
-"""What a camera has done so far: counters its threads write, and a status anybody may read."""
+"""What a camera has done so far: counters its threads write, and a status any thread may read."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class CountersSnapshot:
     latency: HistogramSnapshot
     """From arrival to the last step: written to a sink if there is one, else dehazed."""
     fps_in: float
+    """Frames that arrived per second, over the last five seconds."""
     fps_out: float
+    """Clear frames per second, over the last five seconds."""
     latency_seconds: tuple[float, float]
     """(p50, p99) of the last minute; zeros if there was no frame."""
     frame_age_seconds: float | None
@@ -122,7 +124,7 @@ class CameraCounters:
             self._reconnects += 1
 
     def corrected_clock(self) -> None:
-        """A time stamp was not to be believed."""
+        """A time stamp was implausible."""
         with self._lock:
             self._corrections += 1
 
@@ -131,7 +133,7 @@ class CameraCounters:
         self._stages[stage].observe(seconds)
 
     def delivered(self, latency_seconds: float) -> None:
-        """A frame has passed its last step, so long after its arrival."""
+        """A frame has passed its last step, this long after its arrival."""
         self._latency.observe(latency_seconds)
         now = time.monotonic()
         with self._lock:
@@ -154,7 +156,7 @@ class CameraCounters:
 
 @dataclass(frozen=True)
 class SinkStatus:
-    """Where a camera's clear stream goes to, and how that is going."""
+    """A destination of a camera's clear stream, and its state."""
 
     name: str
     """The address without user and password."""
@@ -181,16 +183,7 @@ class CameraStatus:
     height: int | None
     codec: str | None
     """FFmpeg's name."""
-    fps_in: float
-    """Frames that arrived a second, over the last five."""
-    fps_out: float
-    latency_seconds: tuple[float, float]
-    """(p50, p99) of the last minute, from arrival to the last step."""
-    frames_in: int
-    frames_out: int
-    dropped: Mapping[str, int]
-    """Frames by reason, of `DROP_REASONS`."""
-    reconnects: int
+    counters: CountersSnapshot
     buffered: int
     """Frames that wait for the engine."""
     buffer_limit: int
@@ -200,17 +193,15 @@ class CameraStatus:
     adapt_text: str
     """What that level means: "network on every frame at 256 pixels"."""
     engine: str
-    """What serves: "openvino cpu", say."""
+    """The engine in use, e.g. "openvino cpu"."""
     strength: float
     """0 to 1."""
     enabled: bool
-    """Whether haze is removed at all; the stream goes on either way."""
+    """Whether haze is removed at all; the stream continues either way."""
     started_at: float
     """Seconds since 1970."""
     state_seconds: float
     """Time spent in this state."""
-    frame_age_seconds: float | None
-    """Time since the newest clear frame; None before the first."""
     sinks: tuple[SinkStatus, ...] = field(default=())
 
 

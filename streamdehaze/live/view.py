@@ -1,4 +1,4 @@
-"""The newest pair of pictures of a camera, for whoever wants to look."""
+"""The newest pair of pictures of a camera, for viewers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamdehaze.frame import Frame
 
 @dataclass(frozen=True)
 class Pair:
-    """A hazy frame and what became of it."""
+    """A hazy frame and its clear one."""
 
     number: int
     """Grows by 1 with every frame of the camera, from 1."""
@@ -20,7 +20,7 @@ class Pair:
 
 
 class View:
-    """One slot that always holds the newest pair: a slow viewer misses frames and holds nobody up."""
+    """One slot that always holds the newest pair: a slow viewer misses frames and delays no one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -1,4 +1,4 @@
-"""Who may come in: a token, the cookie it is changed for, and patience with neither."""
+"""Who may see the page: a token, the session cookie it is exchanged for, and limits on guessing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from streamdehaze.errors import ConfigError
 MINIMUM_TOKEN_LENGTH = 16
 """Characters. `openssl rand -hex 16` makes 32."""
 SESSION_SECONDS = 30 * 24 * 3600
-"""How long a login lasts: a wall display should not be logged out in the night."""
+"""How long a login lasts: a wall display must not be logged out at night."""
 
 
 class Access:
-    """Checks tokens and cookies, in a time that does not tell how much of them was right.
+    """Checks tokens and cookies, in constant time.
 
-    A cookie holds when it ends, a random number, and a keyed hash (HMAC-SHA256) of both under a key made from the
-    token by scrypt; so it outlives a restart, and a new token ends all sessions.
+    A cookie contains its expiry time, a random number, and a keyed hash (HMAC-SHA256) of both under a key made from the
+    token by scrypt; so sessions survive a restart, and a new token ends all of them.
 
     Args:
-        token: what opens the page; None lets everybody in.
+        token: opens the page; None leaves it open to everyone.
 
     Raises:
         ConfigError: if the token is too short to withstand guessing.
@@ -65,9 +65,9 @@ class Access:
 
 
 class Attempts:
-    """Counts wrong tokens by client: a few at once, then a few a minute.
+    """Counts wrong tokens per client: a few at once, then a few per minute.
 
-    IPv6 clients are told apart by their /64 network, which is what one household or attacker has.
+    IPv6 clients are distinguished by their /64 network, which is what one household or attacker has.
 
     Args:
         burst: wrong tokens before a client has to wait.

@@ -11,7 +11,9 @@ from streamdehaze.live.status import CameraStatus, SinkStatus
 
 def describe(status: CameraStatus) -> dict[str, Any]:
     """The status in JSON's types, without credentials whatever the messages hold."""
-    p50, p99 = status.latency_seconds
+    counters = status.counters
+    p50, p99 = counters.latency_seconds
+    age = counters.frame_age_seconds
     return {
         "name": status.name,
         "url": without_secrets(status.url),
@@ -20,14 +22,14 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "width": status.width,
         "height": status.height,
         "codec": status.codec,
-        "fps_in": round(status.fps_in, 2),
-        "fps_out": round(status.fps_out, 2),
+        "fps_in": round(counters.fps_in, 2),
+        "fps_out": round(counters.fps_out, 2),
         "latency_p50_seconds": round(p50, 4),
         "latency_p99_seconds": round(p99, 4),
-        "frames_in": status.frames_in,
-        "frames_out": status.frames_out,
-        "dropped": dict(status.dropped),
-        "reconnects": status.reconnects,
+        "frames_in": counters.frames_in,
+        "frames_out": counters.frames_out,
+        "dropped": dict(counters.dropped),
+        "reconnects": counters.reconnects,
         "buffered": status.buffered,
         "buffer_limit": status.buffer_limit,
         "adapt_level": status.adapt_level,
@@ -36,7 +38,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "strength": status.strength,
         "enabled": status.enabled,
         "state_seconds": round(status.state_seconds, 1),
-        "frame_age_seconds": None if status.frame_age_seconds is None else round(status.frame_age_seconds, 1),
+        "frame_age_seconds": None if age is None else round(age, 1),
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }
 

@@ -1,4 +1,4 @@
-"""The door: every request passes it before anything else looks at it."""
+"""Checks that every request passes before anything else sees it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Guard:
     """Refuses foreign hosts and origins, large bodies and, if there is a token, strangers; adds protective headers.
 
     Args:
-        app: what the door leads to.
-        access: who may come in.
+        app: what accepted requests reach.
+        access: who may see the page.
         host_names: what `Host` may say.
         cookie_name: of the session.
     """
@@ -76,7 +76,7 @@ class Guard:
         except Exception:
             log.exception("the page failed to answer %s %s", scope["method"], scope["path"])
             if not started:
-                await refuse(500, "this failed; the log says why")(scope, receive, send_protected)
+                await refuse(500, "internal error; the reason is in the log")(scope, receive, send_protected)
 
     def _refusal(self, request: Request) -> Response | None:
         headers, path = request.headers, request.url.path
@@ -130,7 +130,7 @@ class Guard:
 
 
 def refuse(status: int, reason: str) -> Response:
-    """An answer that says why not."""
+    """An error response with its reason."""
     return JSONResponse({"error": reason}, status)
 
 

@@ -1,4 +1,4 @@
-"""The cameras' counters in Prometheus' words."""
+"""The cameras' counters in Prometheus format."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from prometheus_client.registry import Collector
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import DROP_REASONS, CameraStatus, CountersSnapshot, HistogramSnapshot
 from streamdehaze.live.web.protocols import WatchedPipeline
-
-Sample = tuple[CameraStatus, CountersSnapshot]
 
 
 class Metrics:
@@ -51,26 +49,25 @@ class _CameraCollector(Collector):
         self._pipeline, self._viewers = pipeline, viewers
 
     def collect(self) -> Iterator[Metric]:
-        cameras = list(self._pipeline.cameras.values())
-        samples = [(camera.status(), camera.counters.snapshot()) for camera in cameras]
+        statuses = [camera.status() for camera in self._pipeline.cameras.values()]
         yield GaugeMetricFamily("streamdehaze_viewers", "Streams the web page sends now.", value=self._viewers())
-        yield from _states(samples)
-        yield from _counts(samples)
-        yield from _histograms(samples)
-        yield from _gauges(samples)
-        yield from _ages(samples)
-        yield from _sinks(samples)
+        yield from _states(statuses)
+        yield from _counts(statuses)
+        yield from _histograms(statuses)
+        yield from _gauges(statuses)
+        yield from _ages(statuses)
+        yield from _sinks(statuses)
 
     def describe(self) -> list[Metric]:
         return []
 
 
-def _states(samples: list[Sample]) -> Iterator[Metric]:
+def _states(statuses: list[CameraStatus]) -> Iterator[Metric]:
     states = GaugeMetricFamily(
         "streamdehaze_camera_state", "1 for the state the camera is in, 0 for the others.", labels=["camera", "state"]
     )
     engines = InfoMetricFamily("streamdehaze_engine", "The engine that serves the camera.", labels=["camera"])
-    for status, _ in samples:
+    for status in statuses:
         for state in CameraState:
             states.add_metric([status.name, state.value], float(status.state is state))
         engines.add_metric([status.name], {"engine": status.engine})
@@ -78,38 +75,39 @@ def _states(samples: list[Sample]) -> Iterator[Metric]:
     yield engines
 
 
-def _counts(samples: list[Sample]) -> Iterator[Metric]:
+def _counts(statuses: list[CameraStatus]) -> Iterator[Metric]:
     dropped = CounterMetricFamily(
         "streamdehaze_frames_dropped", "Frames dropped, by reason.", labels=["camera", "reason"]
     )
-    for status, counters in samples:
+    for status in statuses:
         for reason in DROP_REASONS:
-            dropped.add_metric([status.name, reason], counters.dropped.get(reason, 0))
+            dropped.add_metric([status.name, reason], status.counters.dropped.get(reason, 0))
     yield dropped
     counts: dict[str, tuple[str, Callable[[CountersSnapshot], int]]] = {
         "frames_in": ("Frames that came out of the decoder.", lambda counters: counters.frames_in),
         "frames_out": ("Clear frames.", lambda counters: counters.frames_out),
         "reconnects": ("Times the camera came back.", lambda counters: counters.reconnects),
-        "clock_corrections": ("Times the camera's time stamps were not believed.", lambda c: c.clock_corrections),
+        "clock_corrections": ("Times the camera's time stamps were implausible.", lambda c: c.clock_corrections),
     }
     for name, (text, read) in counts.items():
         metric = CounterMetricFamily(f"streamdehaze_{name}", text, labels=["camera"])
-        for status, counters in samples:
-            metric.add_metric([status.name], read(counters))
+        for status in statuses:
+            metric.add_metric([status.name], read(status.counters))
         yield metric
 
 
-def _histograms(samples: list[Sample]) -> Iterator[Metric]:
+def _histograms(statuses: list[CameraStatus]) -> Iterator[Metric]:
     stages = HistogramMetricFamily(
         "streamdehaze_stage_seconds", "Time a frame spends in a stage.", labels=["camera", "stage"]
     )
     latency = HistogramMetricFamily(
         "streamdehaze_latency_seconds", "Time from a frame's arrival to its last step.", labels=["camera"]
     )
-    for status, counters in samples:
-        for stage, histogram in counters.stages.items():
+    for status in statuses:
+        for stage, histogram in status.counters.stages.items():
             stages.add_metric([status.name, stage], _buckets(histogram), histogram.sum)
-        latency.add_metric([status.name], _buckets(counters.latency), counters.latency.sum)
+        latencies = status.counters.latency
+        latency.add_metric([status.name], _buckets(latencies), latencies.sum)
     yield stages
     yield latency
 
@@ -120,41 +118,41 @@ def _buckets(histogram: HistogramSnapshot) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
 
 
-def _gauges(samples: list[Sample]) -> Iterator[Metric]:
+def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
     gauges: dict[str, tuple[str, Callable[[CameraStatus], float]]] = {
         "queue_frames": ("Frames that wait for the engine.", lambda status: status.buffered),
         "queue_limit_frames": ("Frames that may wait at most.", lambda status: status.buffer_limit),
         "adapt_level": ("Steps of quality given up to keep pace; 0 is full quality.", lambda s: s.adapt_level),
         "strength": ("Share of the haze to remove.", lambda status: status.strength),
         "enabled": ("1 if haze is removed.", lambda status: status.enabled),
-        "fps_in": ("Frames that arrive a second.", lambda status: status.fps_in),
-        "fps_out": ("Clear frames a second.", lambda status: status.fps_out),
+        "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
+        "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),
         "state_duration_seconds": ("Time spent in the current state.", lambda status: status.state_seconds),
     }
     for name, (text, read) in gauges.items():
         metric = GaugeMetricFamily(f"streamdehaze_{name}", text, labels=["camera"])
-        for status, _ in samples:
+        for status in statuses:
             metric.add_metric([status.name], float(read(status)))
         yield metric
 
 
-def _ages(samples: list[Sample]) -> Iterator[Metric]:
+def _ages(statuses: list[CameraStatus]) -> Iterator[Metric]:
     ages = GaugeMetricFamily(
         "streamdehaze_frame_age_seconds", "Time since the newest clear frame, or since the start.", labels=["camera"]
     )
-    for status, _ in samples:
-        age = status.frame_age_seconds
+    for status in statuses:
+        age = status.counters.frame_age_seconds
         ages.add_metric([status.name], time.time() - status.started_at if age is None else age)
     yield ages
 
 
-def _sinks(samples: list[Sample]) -> Iterator[Metric]:
+def _sinks(statuses: list[CameraStatus]) -> Iterator[Metric]:
     # By number and kind: an address may hold a stream's key, which is a secret.
     labels = ["camera", "sink", "kind"]
     connected = GaugeMetricFamily("streamdehaze_sink_connected", "1 if the sink takes the stream.", labels=labels)
     packets = CounterMetricFamily("streamdehaze_sink_packets", "Packets written to the sink.", labels=labels)
     reconnects = CounterMetricFamily("streamdehaze_sink_reconnects", "Times the sink came back.", labels=labels)
-    for status, _ in samples:
+    for status in statuses:
         for number, sink in enumerate(status.sinks, 1):
             values = [status.name, str(number), urlsplit(sink.name).scheme or "file"]
             connected.add_metric(values, float(sink.connected))

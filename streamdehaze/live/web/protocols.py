@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from streamdehaze.live.status import CameraCounters, CameraStatus
+from streamdehaze.live.status import CameraStatus
 from streamdehaze.live.view import View
 
 
@@ -17,13 +17,8 @@ class WatchedCamera(Protocol):
         """The newest pair of pictures."""
         ...
 
-    @property
-    def counters(self) -> CameraCounters:
-        """What it has counted."""
-        ...
-
     def status(self) -> CameraStatus:
-        """How it is, without secrets."""
+        """Its state and counters at this moment, without secrets."""
         ...
 
     def set_strength(self, strength: float) -> None:
