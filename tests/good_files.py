@@ -109,7 +109,7 @@ class _Sealed(_Resumed):
     """Goes on with a manifest that was harmed before its hash was made: it is believed, and need only be survived."""
 
     def prepare(self, work: Path) -> None:
-        from streamdehaze.video.manifest import Manifest, write_manifest
+        from streamdehaze.video.resume.manifest import Manifest, write_manifest
 
         with contextlib.suppress(ValueError, RecursionError):
             write_manifest(work, Manifest.model_validate_json((work / self.name).read_bytes()))

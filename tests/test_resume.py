@@ -29,10 +29,10 @@ from streamdehaze.dehaze.look import Look
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
 from streamdehaze.video import EncodeOptions, FileSource, part_folder
-from streamdehaze.video.continued import Continued
-from streamdehaze.video.cut import Cut
-from streamdehaze.video.manifest import Manifest, write_manifest
 from streamdehaze.video.reading.options import OnDamage
+from streamdehaze.video.resume.cut import Cut
+from streamdehaze.video.resume.manifest import Manifest, write_manifest
+from streamdehaze.video.resume.source import Continued
 from waiting import wait_until
 
 MILLISECOND = Fraction(1, 1000)

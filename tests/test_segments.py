@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from clips import Clip
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat
 from streamdehaze.video import FileSource
-from streamdehaze.video.continued import Continued
-from streamdehaze.video.cut import Cut, Cutter, frame_hash
 from streamdehaze.video.packets import EncodedPacket, PacketFile, file_hash, read_packets
+from streamdehaze.video.resume.cut import Cut, Cutter, frame_hash
+from streamdehaze.video.resume.source import Continued
 
 TICK = Fraction(1, 90000)
 TIMES = st.none() | st.integers(-(1 << 62), 1 << 62)

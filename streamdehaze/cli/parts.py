@@ -16,7 +16,7 @@ def command(places: tuple[Path, ...], delete: bool) -> None:
     A long file is processed in segments, kept in `NAME.part` until the output is complete; `streamdehaze run` continues
     with them. PLACES are searched with the folders in them; the current folder if none is given.
     """
-    from streamdehaze.video.unfinished import find_unfinished, remove_unfinished
+    from streamdehaze.video.resume.unfinished import find_unfinished, remove_unfinished
 
     found = [work for place in places or (Path(),) for work in find_unfinished(place)]
     for work in found:

@@ -24,7 +24,7 @@ from streamdehaze.video import (
     what_is,
 )
 from streamdehaze.video.reading.open import is_far_file
-from streamdehaze.video.segments import worth_segments
+from streamdehaze.video.resume.sink import worth_segments
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -18,9 +18,9 @@ from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, PictureSource, ReadOptions, SequenceSource
-from streamdehaze.video.continued import Continued
-from streamdehaze.video.cut import Cutter
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
+from streamdehaze.video.resume.cut import Cutter
+from streamdehaze.video.resume.source import Continued
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
 

@@ -15,8 +15,8 @@ from streamdehaze.pipeline.batch import Batch
 from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
-from streamdehaze.video.cut import Cut, Cutter
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
+from streamdehaze.video.resume.cut import Cut, Cutter
 
 QUEUE_BYTES = 16 << 20
 """Bound of each of the two queues; one frame always fits."""

@@ -13,8 +13,8 @@ from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Kind, what_is
 from streamdehaze.video.reading.options import ReadOptions
-from streamdehaze.video.segments import SEGMENT_SECONDS, SegmentFileSink
-from streamdehaze.video.unfinished import is_finished, part_folder, unfinished_work
+from streamdehaze.video.resume.sink import SEGMENT_SECONDS, SegmentFileSink
+from streamdehaze.video.resume.unfinished import is_finished, part_folder, unfinished_work
 from streamdehaze.video.writing.choose import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.cut import Cut
+from streamdehaze.video.resume.cut import Cut
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError
-from streamdehaze.video.cut import Cut
 from streamdehaze.video.packets import file_hash
+from streamdehaze.video.resume.cut import Cut
 
 log = logging.getLogger("streamdehaze")
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.frame import Frame
-from streamdehaze.video.cut import Cut, segment_length
-from streamdehaze.video.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
 from streamdehaze.video.packets import EncodedPacket, PacketFile, read_packets
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.unfinished import WorkFolder, part_folder, sweep
+from streamdehaze.video.resume.cut import Cut, segment_length
+from streamdehaze.video.resume.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
+from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder

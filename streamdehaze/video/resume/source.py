@@ -9,9 +9,9 @@ from contextlib import closing
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.cut import Cut, frame_hash
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.resume.cut import Cut, frame_hash
 
 log = logging.getLogger("streamdehaze")
 

@@ -13,7 +13,7 @@ from filelock import Timeout as LockTimeout
 
 from streamdehaze.durable import sync_folder
 from streamdehaze.errors import SinkError
-from streamdehaze.video.manifest import (
+from streamdehaze.video.resume.manifest import (
     MANIFEST,
     Identity,
     Manifest,

@@ -1,0 +1,1 @@
+"""Long work in segments: what is finished survives a crash, and the same command continues after it."""
