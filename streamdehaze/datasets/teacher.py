@@ -25,9 +25,9 @@ Picture = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float32]
 """(H, W)."""
 
-STRENGTH = 0.92
+STRENGTH = 0.95
 """ω: share of the haze that is removed; a trace of it tells what is far."""
-LEAST_TRANSMISSION = 0.14
+LEAST_TRANSMISSION = 0.1
 _CHROMA = 0.75
 """Exponent of the gain for colour differences."""
 _WINDOW, _RADIUS, _EPSILON = 5, 8, 4e-4
@@ -89,7 +89,7 @@ def _without_noise(picture: Picture) -> Picture:
     # Median absolute response to a second difference, as of white noise (Immerkær 1996, made robust).
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     noise = float(np.median(np.abs(cv2.filter2D(luma, -1, kernel)))) / 0.6745 / 6
-    epsilon = max(2.5 * noise, 0.004) ** 2
+    epsilon = max(1.5 * noise, 0.002) ** 2
     channels = [guided_filter(luma, picture[..., c], 2, epsilon) for c in range(3)]
     return np.stack(channels, axis=2)
 

@@ -100,25 +100,31 @@ def _bars(black: Mask) -> Mask:
 
 
 def _rim(black: Mask) -> Mask:
-    """All but a disc, which the frame's edges may cut."""
-    none = np.zeros(black.shape, bool)
+    """All but a disc, whole or cut by the frame's edges."""
     rows, columns = np.flatnonzero(~black.all(axis=1)), np.flatnonzero(~black.all(axis=0))
+    none = np.zeros(black.shape, bool)
     if not rows.size:
         return none
-    height, width = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
-    y, x = np.ogrid[: black.shape[0], : black.shape[1]]
     middle_y, middle_x = (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2
-    disc = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= (max(height, width) / 2) ** 2
-    # Dark things inside the disc belong to the scene.
-    scene = ~black | (disc & (cv2.erode(disc.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0))
-    rim: Mask = ~scene
-    return rim if (disc & scene).sum() >= _DISC * (disc | scene).sum() else none
+    y, x = np.ogrid[: black.shape[0], : black.shape[1]]
+    distance = np.hypot(y - middle_y, x - middle_x)
+    # The radius is half of the larger side, or, of a disc that all four edges cut, where the diagonals leave the black.
+    corners = [np.diagonal(view) for view in (black, black[::-1], black[:, ::-1], black[::-1, ::-1])]
+    runs = [int(np.argmin(corner)) for corner in corners]
+    diagonal = float(np.mean([np.hypot(middle_y - run, middle_x - run) for run in runs]))
+    for radius in (max(len(rows), len(columns)) / 2, diagonal):
+        disc = distance <= radius
+        scene = ~black | (distance <= radius - 4)  # dark things well inside the disc belong to the scene
+        if (disc & scene).sum() >= _DISC * (disc | scene).sum():
+            rim: Mask = ~scene
+            return rim
+    return none
 
 
 def _boxes(black: Mask) -> Mask:
     """Filled rectangles; letters in them are bridged, so that a clock's box is one region."""
-    padded = cv2.copyMakeBorder(black.astype(np.uint8), 4, 4, 4, 4, cv2.BORDER_REPLICATE)
-    closed = np.ascontiguousarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((5, 9), np.uint8))[4:-4, 4:-4])
+    padded = cv2.copyMakeBorder(black.astype(np.uint8), 6, 6, 6, 6, cv2.BORDER_REPLICATE)
+    closed = np.ascontiguousarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 13), np.uint8))[6:-6, 6:-6])
     boxes = np.zeros(black.shape, bool)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
     for label in range(1, count):
