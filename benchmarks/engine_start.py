@@ -18,7 +18,7 @@ from calm import calm
 
 from streamdehaze.engine import EngineCache, Recipe
 from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.order import Order
+from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.network import write_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 
@@ -48,7 +48,7 @@ def main() -> None:
         write_checkpoint(paper, AECRNet(64), {})
         cache = EngineCache(folder)
         for checkpoint in ("aecrnet-s", "aecrnet-m", str(paper)):
-            build_engine(Order(checkpoint, Recipe(engine="openvino")), cache)
+            build_engine(BuildRequest(checkpoint, Recipe(engine="openvino")), cache)
             found = []
             for _ in range(4):  # the first fills OpenVINO's own cache
                 done = subprocess.run(

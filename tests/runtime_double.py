@@ -93,9 +93,6 @@ class DoubleCuda:
 
         return replay
 
-    def follow(self, stream: DoubleStream) -> None:
-        pass
-
     def mark(self, stream: DoubleStream) -> DoubleMark:
         mark = DoubleMark()
         stream.waiting.append(mark.reach)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from click.testing import CliRunner
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine
 from streamdehaze.engine.build import build_engine
+from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.engine.cache import Record
-from streamdehaze.engine.order import Order
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint and its verified engine."""
     folder = tmp_path_factory.mktemp("made")
     shutil.copy(find_checkpoint("aecrnet-s"), folder / "mine.safetensors")
-    build_engine(Order(str(folder / "mine.safetensors"), OPENVINO), EngineCache(folder / "engines"))
+    build_engine(BuildRequest(str(folder / "mine.safetensors"), OPENVINO), EngineCache(folder / "engines"))
     return folder
 
 
@@ -58,8 +58,8 @@ def the_engine(cache: EngineCache) -> Record:
     return record
 
 
-def order(made: Path) -> Order:
-    return Order(str(made / "mine.safetensors"), OPENVINO)
+def request_for(made: Path) -> BuildRequest:
+    return BuildRequest(str(made / "mine.safetensors"), OPENVINO)
 
 
 def command(*arguments: str) -> tuple[int, str]:
@@ -131,7 +131,7 @@ def test_an_engine_serves_every_batch_and_size_as_pytorch_does(made: Path, cache
         hazy = hazy_pictures(*shape)
         clear = engine.infer(hazy)
         assert clear.dtype == np.float32
-        assert psnr(clear, torch_engine.infer(hazy), peak=1) > FLOOR, shape
+        assert psnr(clear, torch_engine.infer(hazy), peak=1.0) > FLOOR, shape
     engine.close()
     engine.close()
 
@@ -241,7 +241,7 @@ def test_verify_finds_an_engine_below_the_floor_and_run_sets_it_aside_with_one_w
     strict = Recipe(engine="openvino", floor_db=150.0)
     recipe_file = cache.folder / "strict.toml"
     recipe_file.write_text('engine = "openvino"\nfloor_db = 150.0\n')
-    wanted = Order(record.checkpoint, strict)
+    wanted = BuildRequest(record.checkpoint, strict)
     from streamdehaze.engine.backend import find_backend
     from streamdehaze.engine.cache import engine_key
 
@@ -285,17 +285,17 @@ def test_a_checkpoint_replaced_during_the_build_makes_no_engine(tmp_path: Path) 
         shutil.copy(find_checkpoint("aecrnet-m"), mine)
 
     with pytest.raises(EngineError, match=r"mine\.safetensors' was replaced while"):
-        build_engine(Order(str(mine), OPENVINO), cache, replace)
+        build_engine(BuildRequest(str(mine), OPENVINO), cache, replace)
     assert cache.records() == cache.leftovers() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
 def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: Path, tmp_path: Path) -> None:
-    from streamdehaze.engine.beside import build_beside
+    from streamdehaze.engine.subprocess_build import build_in_subprocess
 
     cache = EngineCache(tmp_path)
     with ThreadPoolExecutor() as pool:
-        building = pool.submit(build_beside, order(made), cache, threading.Event())
+        building = pool.submit(build_in_subprocess, request_for(made), cache, threading.Event())
         while not cache.leftovers() and not building.done():
             time.sleep(0.01)
         (child,) = (
@@ -306,7 +306,7 @@ def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: 
             building.result()
     assert cache.records() == []
     assert len(cache.leftovers()) == 1
-    assert build_engine(order(made), cache).state == "verified"
+    assert build_engine(request_for(made), cache).state == "verified"
     assert cache.leftovers() == []
 
 
@@ -332,7 +332,7 @@ def test_what_a_killed_build_leaves_is_no_engine_and_is_pruned(cache: EngineCach
 def test_a_folder_that_cannot_be_written_is_named(made: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EngineError, match="cannot be kept in"):
-        build_engine(order(made), EngineCache(tmp_path / "file" / "engines"))
+        build_engine(request_for(made), EngineCache(tmp_path / "file" / "engines"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
@@ -355,7 +355,7 @@ def test_no_space_for_what_openvino_compiles_costs_only_time(cache: EngineCache,
     clear = OpenVINOEngine(graph, cache=kept).infer(hazy)
     (note,) = kept.glob("*.sha256")
     note.unlink()
-    note.with_name(f"{note.name}.{os.getpid()}").symlink_to("/dev/full")
+    note.with_name(f"{note.name}.part").symlink_to("/dev/full")
     assert np.array_equal(OpenVINOEngine(graph, cache=kept).infer(hazy), clear)
     assert list(kept.glob("*.sha256*")) == []
 
@@ -387,6 +387,38 @@ def test_a_damaged_engine_that_cannot_be_removed_is_not_used_and_said_in_one_sen
         code, said = command(*arguments)
         assert code == 1
         assert said_so in said
+
+
+def test_engines_are_kept_in_the_users_cache_folder_not_in_the_source_tree() -> None:
+    program = "from streamdehaze.engine import EngineCache; print(EngineCache().folder)"
+    environment = {name: value for name, value in os.environ.items() if name != "STREAMDEHAZE_ENGINES"}
+    environment["XDG_CACHE_HOME"] = "/somewhere/else"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.parts[-1] == "engines"
+    assert "streamdehaze" in folder.parts
+    assert Path(__file__).parents[1] not in folder.parents
+    if sys.platform == "linux":
+        assert folder == Path("/somewhere/else/streamdehaze/engines")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda hazy: hazy[:, :, :-4], "its result is 2×3×20×32 for 2×3×24×32"),
+        (lambda hazy: hazy[:1], "its result is 1×3×24×32 for 2×3×24×32"),
+        (lambda hazy: hazy / np.float32(0), "its result holds values that are not finite"),
+        (lambda hazy: hazy * np.float32(0.5), "dB of PyTorch float32, 35.0 asked"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_comparison_says_what_is_wrong_with_a_result(answer: Callable[..., np.ndarray], why: str) -> None:
+    from doubles import EngineDouble
+    from streamdehaze.engine.verify import verify
+
+    found = verify(EngineDouble(answer), TorchEngine(load_network("aecrnet-s")), (2, 24, 32), 35.0, repeats=1)
+    assert not found.passed
+    assert why in found.reason
 
 
 def test_a_name_that_fits_no_engine_is_told(cache: EngineCache) -> None:

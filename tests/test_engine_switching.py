@@ -44,7 +44,7 @@ def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: 
         engine.close()
     assert len(results) > 2  # the first seconds were PyTorch's
     assert not np.array_equal(results[0], results[-1])
-    assert min(psnr(result, results[0], peak=1) for result in results) > 35  # dB; the CPU may compute in bfloat16
+    assert min(psnr(result, results[0], peak=1.0) for result in results) > 35  # dB; the CPU may compute in bfloat16
     assert [record.message for record in caplog.records if "takes over" in record.message] == [
         f"the engine {EngineCache(tmp_path).records()[0].verification.engine} is built and verified, "  # type: ignore[union-attr]
         "and takes over from PyTorch"
@@ -162,14 +162,31 @@ print(open_engine("aecrnet-s", "auto", device="cpu" if {engine!r} == "tensorrt" 
     assert name.startswith("torch")
 
 
-def test_threads_of_openmp_sleep_while_they_wait() -> None:
-    program = "import os, sys, streamdehaze.engine; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+def test_openmp_may_sleep_under_the_command_line_before_torch_is_there_and_importing_sets_nothing() -> None:
+    program = """
+import os, sys
+import streamdehaze.engine, streamdehaze.dehaze
+print("OMP_WAIT_POLICY" in os.environ)
+from streamdehaze.cli import main
+main(["engine", "list"], standalone_mode=False)
+print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+"""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment["STREAMDEHAZE_ENGINES"] = os.devnull
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["PASSIVE", "False"]
+    assert done.stdout.split()[0] == "False"
+    assert done.stdout.split()[-2:] == ["PASSIVE", "False"]
 
 
-@pytest.mark.parametrize(("precision", "floor"), [("bfloat16", 40.0), ("float32", 99.0)])
+def test_pytorch_keeps_the_threads_of_the_process() -> None:
+    import torch
+
+    before, engine = torch.get_num_threads(), TorchEngine(load_network("aecrnet-s"), "cpu", threads=3)
+    engine.infer(HAZY[:1, :, :32, :32])
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("precision", "floor"), [("bfloat16", 40.0), ("float32", 99.9)])
 def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor: float) -> None:
     network = load_network("aecrnet-s")
     import torch
@@ -178,7 +195,7 @@ def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor:
         wanted = network(torch.from_numpy(HAZY)).clamp(0, 1).numpy()
     engine = TorchEngine(network, "cpu", precision=precision)  # type: ignore[arg-type]
     assert engine.name == f"torch cpu {precision}"
-    assert psnr(engine.infer(HAZY), wanted, peak=1) > floor
+    assert psnr(engine.infer(HAZY), wanted, peak=1.0) > floor
 
 
 def test_a_device_pytorch_does_not_have_is_named() -> None:
@@ -201,5 +218,5 @@ def test_a_recipe_for_pytorch_sets_its_precision_and_compiles(tmp_path: Path, ca
             clear = engine.infer(small)
     except EngineError as error:
         pytest.skip(f"torch.compile does not work here: {error}")
-    assert psnr(clear, TorchEngine(load_network("aecrnet-s"), "cpu").infer(small), peak=1) > 90
+    assert psnr(clear, TorchEngine(load_network("aecrnet-s"), "cpu").infer(small), peak=1.0) > 90
     assert "torch.compile took" in caplog.text

@@ -279,10 +279,9 @@ class _Case:
         return None if stillness is None else asdict(stillness)
 
     def _device_ms(self, hazy: FloatArray) -> dict[str, float] | None:
-        split = getattr(self._engine, "split", None)
-        if split is None or not split(hazy):
+        if not self._engine.split(hazy):
             return None
-        found = [split(hazy) for _ in range(_SPLITS)]
+        found = [self._engine.split(hazy) for _ in range(_SPLITS)]
         return {name: statistics.median(call[name] for call in found) for name in found[0]}
 
     def _end(self, frames: int) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import rich_click as click
 
@@ -53,6 +54,10 @@ def main() -> None:
     Completion of commands, options, files, checkpoints and engines: add this line to ~/.bashrc (or zsh_source to
     ~/.zshrc): eval "$(_STREAMDEHAZE_COMPLETE=bash_source streamdehaze)"
     """
+    # OpenMP's threads wait for each other by spinning. Where decoders and encoders want the same cores that is ruinous:
+    # on two busy cores AECR-Net took 4 times as long in PyTorch as with threads that sleep. OpenMP reads this once,
+    # when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 for _title, _names in _PANELS.items():

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Build, list, show, verify and remove compiled engines.
 
-    An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the folder `engines` of a
-    checkout or else in the user's cache ($STREAMDEHAZE_ENGINES names another). `run` builds what it needs by itself.
+    An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the user's cache folder
+    ($STREAMDEHAZE_ENGINES chooses another). `run` builds what it needs by itself.
     """
 
 
@@ -65,10 +65,10 @@ def build(
 
     from streamdehaze.engine import EngineCache, Recipe, read_recipe
     from streamdehaze.engine.build import build_engine
-    from streamdehaze.engine.order import Order, choose_shape
+    from streamdehaze.engine.build_request import BuildRequest, choose_shape
 
     chosen = read_recipe(recipe) if recipe else Recipe.model_validate({"engine": engine})
-    order = Order(checkpoint, chosen, choose_shape(chosen, size, batch))
+    request = BuildRequest(checkpoint, chosen, choose_shape(chosen, size, batch))
     cache = EngineCache()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -77,7 +77,7 @@ def build(
         def tell(what: str, share: float | None) -> None:
             bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
 
-        record = build_engine(order, cache, tell, again=again)
+        record = build_engine(request, cache, tell, again=again)
     _print(record, cache)
     if record.state == "rejected":
         raise SystemExit(1)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.protocol import Engine, Progress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
 
 if TYPE_CHECKING:
     from streamdehaze.network.aecrnet import AECRNet
-
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and the share done, 0 to 1, where it is known."""
 
 
 class Backend(Protocol):

@@ -6,19 +6,19 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from streamdehaze.engine.backend import Backend, Progress, find_backend
+from streamdehaze.engine.backend import Backend, find_backend
+from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.engine.cache import EngineCache, Record, State, engine_key, file_hash
-from streamdehaze.engine.order import Order
 from streamdehaze.engine.picture import read_hazy
-from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.protocol import Engine, Progress
 from streamdehaze.engine.verify import Verification, verify
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import load_network
 
 
-def open_built(order: Order, record: Record, backend: Backend, cache: EngineCache) -> Engine:
-    """The engine of a record that was found for an order.
+def open_built(request: BuildRequest, record: Record, backend: Backend, cache: EngineCache) -> Engine:
+    """The engine of a record that was found for an request.
 
     Raises:
         EngineError: if it failed its verification, could not be verified here or its runtime refuses it.
@@ -28,18 +28,18 @@ def open_built(order: Order, record: Record, backend: Backend, cache: EngineCach
     if record.state == "rejected":
         assert record.verification is not None
         raise EngineError(f"the engine {record.file} is set aside: {record.verification.reason}")
-    return backend.open(cache.path(record), cache.work_folder(record), order.shape)
+    return backend.open(cache.path(record), cache.work_folder(record), request.shape)
 
 
 def build_engine(
-    order: Order, cache: EngineCache, progress: Progress = lambda what, share: None, *, again: bool = False
+    request: BuildRequest, cache: EngineCache, progress: Progress = lambda what, share: None, *, again: bool = False
 ) -> Record:
     """Build an engine, compare it with PyTorch, and keep it with its record; one that is there is not built twice.
 
     Two processes that want the same engine build it once: the second waits for the first.
 
     Args:
-        order: what to build.
+        request: what to build.
         cache: where to keep it.
         progress: told what is being done.
         again: build even if it is there.
@@ -49,8 +49,8 @@ def build_engine(
             cannot be kept.
         CheckpointError: if the checkpoint cannot be had.
     """
-    backend = find_backend(order.recipe)
-    identity = order.identity(backend)
+    backend = find_backend(request.recipe)
+    identity = request.identity(backend)
     with cache.lock(identity), cache.workshop(identity) as workshop:
         record = cache.find(identity)
         if record is not None and not again and not (record.state == "unverified" and backend.runs_here):
@@ -58,24 +58,24 @@ def build_engine(
         file = workshop / f"engine{backend.suffix}"
         start = time.perf_counter()
         metadata = {
-            "checkpoint": Path(order.checkpoint).name,
+            "checkpoint": Path(request.checkpoint).name,
             "checkpoint_sha256": identity["checkpoint_sha256"],
             "streamdehaze": identity["streamdehaze"],
         }
-        backend.compile(load_network(order.checkpoint), order.shape, file, metadata, progress)
+        backend.compile(load_network(request.checkpoint), request.shape, file, metadata, progress)
         seconds = time.perf_counter() - start
         verification = None
         if backend.runs_here:
             progress("comparing it with PyTorch", None)
-            verification = verify_file(order, backend, file, workshop / "compiled")
-        if order.identity(backend) != identity:
-            raise EngineError(f"the checkpoint '{order.checkpoint}' was replaced while its engine was being built")
+            verification = verify_file(request, backend, file, workshop / "compiled")
+        if request.identity(backend) != identity:
+            raise EngineError(f"the checkpoint '{request.checkpoint}' was replaced while its engine was being built")
         record = Record(
             identity=identity,
-            checkpoint=order.checkpoint,
-            recipe=order.recipe,
-            shape=order.shape,
-            file=f"{order.stem}-{engine_key(identity)}{backend.suffix}",
+            checkpoint=request.checkpoint,
+            recipe=request.recipe,
+            shape=request.shape,
+            file=f"{request.stem}-{engine_key(identity)}{backend.suffix}",
             sha256=file_hash(file),
             size_bytes=file.stat().st_size,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -88,22 +88,22 @@ def build_engine(
 
 
 def verify_file(
-    order: Order, backend: Backend, file: Path, work_folder: Path, picture: FloatArray | None = None
+    request: BuildRequest, backend: Backend, file: Path, work_folder: Path, picture: FloatArray | None = None
 ) -> Verification:
-    """Compare an engine file with PyTorch in float32, on drawn pictures or on one of the order's shape.
+    """Compare an engine file with PyTorch in float32, on drawn pictures or on one of the request's shape.
 
     Raises:
         EngineError: if the runtime refuses the file.
     """
     from streamdehaze.engine.torch import TorchEngine
 
-    engine = backend.open(file, work_folder, order.shape)
+    engine = backend.open(file, work_folder, request.shape)
     try:
         reference = TorchEngine(
-            load_network(order.checkpoint), precision="float32", threads=order.recipe.openvino.threads
+            load_network(request.checkpoint), precision="float32", threads=request.recipe.openvino.threads
         )
-        shape = order.shape.batch, order.shape.height, order.shape.width
-        return verify(engine, reference, shape, order.recipe.floor_db, picture=picture)
+        shape = request.shape.batch, request.shape.height, request.shape.width
+        return verify(engine, reference, shape, request.recipe.floor_db, picture=picture)
     finally:
         engine.close()
 
@@ -120,14 +120,14 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
         SourceError: if the photo cannot be read.
         EngineError: if the engine is damaged or out of date, its runtime is missing or its device is not here.
     """
-    order = Order(record.checkpoint, record.recipe, record.shape)
-    backend = find_backend(order.recipe)
+    request = BuildRequest(record.checkpoint, record.recipe, record.shape)
+    backend = find_backend(request.recipe)
     if (why := out_of_date(record, cache)) is not None:
         raise EngineError(f"{record.file} cannot be verified: {why}; build it again")
     if not backend.runs_here:
         raise EngineError(f"{record.file} was built for {device_in_words(record)}, which is not here")
     picture = None if photo is None else read_hazy(photo, record.shape.height, record.shape.width)
-    found = verify_file(order, backend, cache.path(record), cache.work_folder(record), picture)
+    found = verify_file(request, backend, cache.path(record), cache.work_folder(record), picture)
     record = record.model_copy(update={"verification": found, "state": _state(found)})
     cache.write(record)
     return record
@@ -137,9 +137,9 @@ def out_of_date(record: Record, cache: EngineCache) -> str | None:
     """Why an engine will not be used any more, or None if it is whole and all it was made from is as it was."""
     if not cache.intact(record):
         return "its file is missing or altered"
-    order = Order(record.checkpoint, record.recipe, record.shape)
+    request = BuildRequest(record.checkpoint, record.recipe, record.shape)
     try:
-        now = order.identity(find_backend(record.recipe))
+        now = request.identity(find_backend(record.recipe))
     except StreamDehazeError as error:
         return str(error)
     changed = [key for key in sorted({*now, *record.identity}) if now.get(key) != record.identity.get(key)]

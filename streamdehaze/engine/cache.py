@@ -1,4 +1,4 @@
-"""Compiled engines on disk, each beside a record of what it was made from."""
+"""Compiled engines on disk, each with a record of what it was made from."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import platformdirs
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from streamdehaze.durable import write_whole
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.verify import Verification
 from streamdehaze.errors import EngineError
@@ -65,23 +66,10 @@ def engine_key(identity: Identity) -> str:
 
 
 def default_folder() -> Path:
-    """Where engines lie: `$STREAMDEHAZE_ENGINES`, the `engines/` of a checkout, or the user's cache folder."""
+    """Where engines are kept: `$STREAMDEHAZE_ENGINES`, or `engines` in the user's cache folder."""
     if chosen := os.environ.get("STREAMDEHAZE_ENGINES"):
         return Path(chosen).expanduser()
-    checkout = Path(__file__).parents[2]
-    if (
-        (checkout / "setup.cfg").is_file()
-        and (checkout / "engines").is_dir()
-        and os.access(checkout / "engines", os.W_OK)
-    ):
-        return checkout / "engines"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "streamdehaze" / "engines"
+    return platformdirs.user_cache_path("streamdehaze", appauthor=False) / "engines"
 
 
 class EngineCache:
@@ -110,13 +98,13 @@ class EngineCache:
             return found[0]
         if not found:
             raise EngineError(f"there is no engine '{name}' in {self.folder}; see streamdehaze engine list")
-        raise EngineError(f"'{name}' may be {', '.join(record.file for record in found)}; write more of it")
+        raise EngineError(f"'{name}' matches {' and '.join(record.file for record in found)}; give more of the name")
 
     def find(self, identity: Identity) -> Record | None:
         """The record of the engine made from exactly this, if its file is whole.
 
         A record whose engine file is missing or altered is removed, where that can be done, so that the engine is
-        built anew.
+        built again.
         """
         for path in self.folder.glob(f"*-{engine_key(identity)}.json"):
             record = _read(path)
@@ -184,19 +172,15 @@ class EngineCache:
         self.write(record)
 
     def write(self, record: Record) -> None:
-        """Write the record of an engine that is there, beside first.
+        """Write the record of an engine that is there, whole or not at all.
 
         Raises:
             EngineError: if there is no space or no permission.
         """
-        final = self.path(record).with_suffix(".json")
-        beside = final.with_suffix(".json.part")
+        content = record.model_dump_json(indent=2, exclude_unset=True) + "\n"
         try:
-            beside.write_text(record.model_dump_json(indent=2, exclude_unset=True) + "\n", encoding="utf-8")
-            os.replace(beside, final)
+            write_whole(self.path(record).with_suffix(".json"), content.encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError, what: str = "the engine cannot be kept in") -> EngineError:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
@@ -135,7 +136,7 @@ def export_onnx(
 
     Args:
         network: what to export.
-        path: written beside first, then renamed.
+        path: where to; the file is whole or not there.
         shape: fixed dimensions; those left None are free.
         precision: of the graph's inside.
         native_deform: write ONNX DeformConv (TensorRT ≥ 10.1, ONNX Runtime) rather than GridSample and Conv.
@@ -157,7 +158,7 @@ def export_onnx(
 def write_graph(
     model: onnx.ModelProto, path: Path, network: AECRNet, precision: str, metadata: Mapping[str, str]
 ) -> None:
-    """Check a graph and write it with its facts in metadata_props, beside first and then renamed."""
+    """Check a graph and write it with its facts in metadata_props; the file is whole or not there."""
     import onnx
 
     facts = {
@@ -169,13 +170,7 @@ def write_graph(
     }
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.write_bytes(model.SerializeToString())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    write_whole(path, model.SerializeToString())
 
 
 def _export(deployed: DeployedNetwork, shape: GraphShape) -> onnx.ModelProto:

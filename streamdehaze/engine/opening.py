@@ -7,8 +7,8 @@ import os
 
 from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build import out_of_date
+from streamdehaze.engine.build_request import BuildRequest, choose_shape
 from streamdehaze.engine.cache import EngineCache
-from streamdehaze.engine.order import Order, choose_shape
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
@@ -36,7 +36,7 @@ def open_engine(
     """The engine of that name for a checkpoint, ready to serve batches of any size.
 
     A compiled engine that has been built and verified before opens at once. Otherwise PyTorch serves while it is
-    built by a process beside, and it takes over between two batches.
+    built by a child process, and it takes over between two batches.
 
     Args:
         checkpoint: name of a bundled checkpoint or path of one.
@@ -76,10 +76,10 @@ def open_engine(
                 raise
             _log.debug("no engine %s: %s", recipe.engine, error)
             continue
-        order = Order(checkpoint, recipe, choose_shape(recipe, size, batch))
-        switching = SwitchingEngine(order, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
+        request = BuildRequest(checkpoint, recipe, choose_shape(recipe, size, batch))
+        switching = SwitchingEngine(request, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
         if size is not None or recipe.shape is not None or recipe.engine == "openvino":
-            switching.prepare(order.shape.width, order.shape.height, order.shape.batch)
+            switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
         return switching
     return open_torch()
 
@@ -104,7 +104,7 @@ def _recipes(engine: str, device: str, threads: int | None, checkpoint: str, cac
 
 
 def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:
-    """The recipe of the TensorRT engine that was measured fastest beside PyTorch, of those kept for a checkpoint.
+    """The recipe of the TensorRT engine that was measured fastest next to PyTorch, of those kept for a checkpoint.
 
     One below the usual floor is left to those who name its recipe, and one for a range of sizes too: it is the slower.
     """

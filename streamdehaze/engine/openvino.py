@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from streamdehaze.engine.noted import drop_altered, note
+from streamdehaze.engine.checked_cache import drop_altered, write_hashes
 from streamdehaze.engine.openvino_graph import read_deform_conv
 from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
@@ -22,7 +22,7 @@ from streamdehaze.telemetry import import_quietly
 if TYPE_CHECKING:
     import openvino
 
-    from streamdehaze.engine.backend import Progress
+    from streamdehaze.engine.protocol import Progress
     from streamdehaze.engine.recipe import Recipe, Shape
     from streamdehaze.network.aecrnet import AECRNet
 
@@ -92,7 +92,7 @@ class OpenVINOEngine:
             try:
                 drop_altered(cache.glob("*.blob"))
                 self._config["CACHE_DIR"] = os.fspath(cache)
-            except OSError:  # a folder where what was altered stays is not to be read from
+            except OSError:  # altered files stay in this folder, so nothing may be read from it
                 self._cache = None
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
         self._unsuited: Counter[tuple[int, int]] = Counter()
@@ -129,6 +129,10 @@ class OpenVINOEngine:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
         return clear
+
+    def split(self, hazy: FloatArray) -> dict[str, float]:
+        """See `Engine.split`: nothing, for OpenVINO computes where it is called."""
+        return {}
 
     def close(self) -> None:
         """Free the compiled models."""
@@ -169,7 +173,7 @@ class OpenVINOEngine:
             model.reshape([1, 3, height, width])
             compiled = self._core.compile_model(model, self._device, config)
             if self._cache is not None:
-                note(self._cache.glob("*.blob"))
+                write_hashes(self._cache.glob("*.blob"))
             count = 1
             if mode == "throughput" and self._device == "CPU":
                 # While one request is copied in and out, its stream computes the other.

@@ -1,10 +1,14 @@
-"""What the house asks of an inference engine."""
+"""The interface of an inference engine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from streamdehaze.frame import FloatArray
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and the share done, 0 to 1, where it is known."""
 
 
 class Engine(Protocol):
@@ -17,6 +21,10 @@ class Engine(Protocol):
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """(B, 3, H, W) float32 RGB in [0, 1] → the same shape, clamped to [0, 1]. H and W are multiples of 4."""
+        ...
+
+    def split(self, hazy: FloatArray) -> dict[str, float]:
+        """Milliseconds of one run's parts on a device of its own; empty for an engine that has none."""
         ...
 
     def close(self) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamdehaze.engine.backend import Backend
-from streamdehaze.engine.beside import build_beside
 from streamdehaze.engine.build import open_built
+from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.engine.cache import EngineCache, Identity, Record
-from streamdehaze.engine.order import Order
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape
+from streamdehaze.engine.subprocess_build import build_in_subprocess
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
 
@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 1.0
 class _Slot:
     """What serves one picture size, or every size where one engine file does."""
 
-    order: Order
+    request: BuildRequest
     identity: Identity
     """Of the engine when work began: one made from a checkpoint that has replaced this one's is not it."""
     engine: Engine | None = None
@@ -39,14 +39,14 @@ class _Slot:
 
 
 class SwitchingEngine:
-    """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a process beside.
+    """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a child process.
 
     The build begins when PyTorch has served a size for a second, for a photo is not worth it, and the engine takes
     over between two batches. A build or an engine that fails is set aside with one warning, and PyTorch goes on.
 
     Args:
-        order: the engine wanted; its shape holds until batches of another size come.
-        backend: of the order's recipe.
+        request: the engine wanted; its shape holds until batches of another size come.
+        backend: of the request's recipe.
         cache: where engines are kept.
         open_fallback: makes the PyTorch engine, when it is first needed.
         wait: build before serving, and raise where it fails.
@@ -55,7 +55,7 @@ class SwitchingEngine:
 
     def __init__(
         self,
-        order: Order,
+        request: BuildRequest,
         backend: Backend,
         cache: EngineCache,
         open_fallback: Callable[[], Engine],
@@ -63,7 +63,7 @@ class SwitchingEngine:
         wait: bool = False,
         only_if_faster: bool = False,
     ) -> None:
-        self._order, self._backend, self._cache = order, backend, cache
+        self._request, self._backend, self._cache = request, backend, cache
         self._open_fallback = open_fallback
         self._wait, self._only_if_faster = wait, only_if_faster
         self._fallback_engine: Engine | None = None
@@ -90,7 +90,7 @@ class SwitchingEngine:
         slot = self._slot(hazy.shape)
         patient = slot.fallback_seconds < _PATIENCE_SECONDS
         if slot.engine is None and not slot.settled and not patient and not self._building():
-            self._build = threading.Thread(target=self._build_beside, args=(slot,), name="engine-build")
+            self._build = threading.Thread(target=self._build_in_subprocess, args=(slot,), name="engine-build")
             self._build.start()
         if (engine := slot.engine) is not None:
             try:
@@ -108,9 +108,8 @@ class SwitchingEngine:
         return clear
 
     def split(self, hazy: FloatArray) -> dict[str, float]:
-        """See `TensorRTEngine.split`; empty where what serves has no device of its own."""
-        measured: dict[str, float] = getattr(self._served_by, "split", lambda hazy: {})(hazy)
-        return measured
+        """See `Engine.split`: of the engine that serves at the moment."""
+        return (self._served_by or self._fallback()).split(hazy)
 
     def close(self) -> None:
         """Stop the build, if one runs, and free the engines; may be called twice."""
@@ -132,14 +131,14 @@ class SwitchingEngine:
     def _slot(self, batch_shape: tuple[int, ...]) -> _Slot:
         batch, _, height, width = batch_shape
         for slot in self._slots:
-            if self._backend.covers(slot.order.shape, height, width):
+            if self._backend.covers(slot.request.shape, height, width):
                 return slot
-        order = self._order
-        if not self._backend.covers(order.shape, height, width):
-            order = Order(order.checkpoint, order.recipe, Shape(width=width, height=height, batch=batch))
-        slot = _Slot(order, order.identity(self._backend))
+        request = self._request
+        if not self._backend.covers(request.shape, height, width):
+            request = BuildRequest(request.checkpoint, request.recipe, Shape(width=width, height=height, batch=batch))
+        slot = _Slot(request, request.identity(self._backend))
         self._slots.append(slot)
-        if not self._backend.covers(order.shape, height, width):  # outside the recipe's profile
+        if not self._backend.covers(request.shape, height, width):  # outside the recipe's profile
             if self._wait:
                 raise EngineError(f"the recipe's shapes do not cover {width}×{height}")
             _log.warning("the recipe's shapes do not cover %d×%d: PyTorch serves", width, height)
@@ -155,38 +154,38 @@ class SwitchingEngine:
         if record is None or (record.state == "unverified" and not self._wait):
             return
         try:
-            slot.engine = self._open(slot.order, record)
+            slot.engine = self._open(slot.request, record)
         except StreamDehazeError as error:
             if self._wait:
                 raise
-            _log.warning("no %s engine, PyTorch serves: %s", slot.order.recipe.engine, error)
+            _log.warning("no %s engine, PyTorch serves: %s", slot.request.recipe.engine, error)
         slot.settled = True
 
-    def _build_beside(self, slot: _Slot) -> None:
+    def _build_in_subprocess(self, slot: _Slot) -> None:
         try:
-            engine = self._open(slot.order, self._built(slot))
+            engine = self._open(slot.request, self._built(slot))
             if engine is not None:  # compiled and warm before it takes over
-                shape = slot.order.shape
+                shape = slot.request.shape
                 engine.infer(hazy_pictures(shape.batch, shape.height, shape.width))
                 _log.info("the engine %s is built and verified, and takes over from PyTorch", engine.name)
             slot.engine = engine
         except Cancelled:
             pass
         except StreamDehazeError as error:
-            _log.warning("no %s engine, PyTorch goes on: %s", slot.order.recipe.engine, error)
+            _log.warning("no %s engine, PyTorch goes on: %s", slot.request.recipe.engine, error)
         finally:
             slot.settled = True
 
     def _built(self, slot: _Slot) -> Record:
-        build_beside(slot.order, self._cache, self._stop)
+        build_in_subprocess(slot.request, self._cache, self._stop)
         record = self._cache.find(slot.identity)
         if record is None:
             raise EngineError("what was built is gone, or of a checkpoint that has replaced the one in use")
         return record
 
-    def _open(self, order: Order, record: Record) -> Engine | None:
+    def _open(self, request: BuildRequest, record: Record) -> Engine | None:
         speedup = record.verification.speedup if record.verification else None
         if self._only_if_faster and speedup is not None and speedup < 1:
             _log.info("PyTorch serves: the engine %s was measured at %.2f of its speed", record.file, speedup)
             return None
-        return open_built(order, record, self._backend, self._cache)
+        return open_built(request, record, self._backend, self._cache)

@@ -1,15 +1,10 @@
-"""CPU threads of the engines, beside those that decode and encode."""
+"""CPU threads of the engines."""
 
 from __future__ import annotations
 
 import math
 import os
 from pathlib import Path
-
-# OpenMP's threads wait for each other by spinning. Where decoders and encoders want the same cores that is ruinous:
-# on two busy cores AECR-Net took 4 times as long in PyTorch as with threads that sleep. OpenMP reads this once, when
-# torch loads it, so it is said here, which every engine imports first; a value the user has set stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def usable_cores() -> int:

@@ -27,7 +27,7 @@ class Verification(BaseModel):
     shape: tuple[int, int, int]
     """(pictures, height, width) compared."""
     psnr_db: float | None
-    """Over the worst picture; None when values were not finite. Equal pictures count as 100 dB."""
+    """Over the worst picture, 100 for an equal one; None when the result had values that are not finite."""
     largest_difference: float | None
     milliseconds: float
     """Of one picture, the best of several batches."""
@@ -60,11 +60,14 @@ def verify(
     """
     hazy = hazy_pictures(*shape) if picture is None else np.stack([picture] * shape[0])
     got, wanted = engine.infer(hazy), reference.infer(hazy)
-    finite = bool(np.isfinite(got).all())
-    worst = min(psnr(g, w, peak=1.0) for g, w in zip(got, wanted, strict=True)) if finite else None
-    if got.shape != wanted.shape or worst is None:
+    worst = largest = None
+    if got.shape != wanted.shape:
+        passed, reason = False, f"its result is {_in_words(got)} for {_in_words(hazy)}"
+    elif not np.isfinite(got).all():
         passed, reason = False, "its result holds values that are not finite"
     else:
+        worst = min(psnr(g, w, peak=1.0) for g, w in zip(got, wanted, strict=True))
+        largest = float(np.abs(got - wanted).max())
         passed, reason = worst >= floor_db, f"{worst:.1f} dB of PyTorch float32, {floor_db:.1f} asked"
     seconds = [(_seconds(engine.infer, hazy), _seconds(reference.infer, hazy)) for _ in range(repeats)]
     best = [min(column) * 1000 / shape[0] for column in zip(*seconds, strict=True)]
@@ -74,10 +77,14 @@ def verify(
         engine=engine.name,
         shape=shape,
         psnr_db=None if worst is None else round(worst, 2),
-        largest_difference=float(np.abs(got - wanted).max()) if finite else None,
+        largest_difference=largest,
         milliseconds=round(best[0], 3),
         torch_milliseconds=round(best[1], 3),
     )
+
+
+def _in_words(pictures: FloatArray) -> str:
+    return "×".join(map(str, pictures.shape))
 
 
 def _seconds(infer: Callable[[FloatArray], FloatArray], hazy: FloatArray) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from streamdehaze.engine.backend import Progress
 from streamdehaze.engine.cache import default_folder
+from streamdehaze.engine.protocol import Progress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
 from streamdehaze.errors import EngineError

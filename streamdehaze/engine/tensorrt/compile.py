@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streamdehaze.engine.backend import Progress
+from streamdehaze.durable import write_whole
 from streamdehaze.engine.onnx import INPUT
+from streamdehaze.engine.protocol import Progress
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.runtime import logger
 from streamdehaze.errors import EngineError
@@ -55,9 +56,7 @@ def compile_plan(
         why = log.errors[0] if log.errors else "it gave no reason"
         raise EngineError(f"{module.__name__} cannot build the engine: {why}")
     if timing_cache is not None and cache is not None:
-        beside = timing_cache.with_suffix(".part")
-        beside.write_bytes(bytes(cache.serialize()))
-        beside.replace(timing_cache)
+        write_whole(timing_cache, bytes(cache.serialize()))
     return bytes(plan)
 
 

@@ -55,10 +55,6 @@ class Cuda(Protocol):
         """Record what `launch` puts into the stream as one graph; the result replays it."""
         ...
 
-    def follow(self, stream: Stream) -> None:
-        """Make a stream wait for what torch's current stream holds so far."""
-        ...
-
     def mark(self, stream: Stream) -> Mark:
         """Note in a stream when the device gets here."""
         ...
@@ -100,12 +96,6 @@ class TorchCuda:
         with torch.cuda.graph(graph, stream=_torch_stream(stream)):
             launch()
         return graph.replay
-
-    def follow(self, stream: Stream) -> None:
-        """See `Cuda.follow`."""
-        import torch
-
-        _torch_stream(stream).wait_stream(torch.cuda.current_stream())
 
     def mark(self, stream: Stream) -> Mark:
         """See `Cuda.mark`."""

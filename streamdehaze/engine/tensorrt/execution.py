@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamdehaze.engine.noted import drop_altered, keep
+from streamdehaze.engine.checked_cache import drop_altered, keep
 from streamdehaze.engine.onnx import INPUT, OUTPUT
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
@@ -19,7 +19,7 @@ from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class _Lane:
@@ -136,29 +136,6 @@ class TensorRTEngine:
             lanes[turn % len(lanes)].start(hazy[piece])
         for turn in range(max(0, len(pieces) - len(lanes)), len(pieces)):
             self._collect(lanes, pieces, turn, clear)
-        return clear
-
-    def infer_tensor(self, hazy: Tensor) -> Tensor:
-        """Clear pictures for hazy ones that already lie on the GPU: (B, 3, H, W) float32 in [0, 1], and so the result.
-
-        Work torch has queued on its current stream for `hazy` is waited for on the device, not by the host.
-
-        Raises:
-            EngineError: if the plan does not take this size.
-        """
-        import torch
-
-        lanes = self._lanes_for(hazy.shape[2], hazy.shape[3])
-        clear = torch.empty_like(hazy)
-        for turn, at in enumerate(range(0, len(hazy), self._batch)):
-            lane, count = lanes[turn % len(lanes)], min(self._batch, len(hazy) - at)
-            self._cuda.follow(lane.stream)
-            with self._cuda.within(lane.stream):
-                lane.hazy[:count].copy_(hazy[at : at + count], non_blocking=True)
-                lane.run()
-                clear[at : at + count].copy_(lane.clear[:count], non_blocking=True)
-        for lane in lanes:
-            lane.stream.synchronize()
         return clear
 
     def split(self, hazy: FloatArray) -> dict[str, float]:

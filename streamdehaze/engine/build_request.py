@@ -1,4 +1,4 @@
-"""An order for an engine: what is wanted, and all that the result depends on."""
+"""A request for an engine: what is wanted, and all that the result depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_SHAPE = Shape(width=256, height=144, batch=2)
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """An engine that is wanted: of which checkpoint, by which recipe, for which pictures."""
 
     checkpoint: str

@@ -1,4 +1,4 @@
-"""Building an engine in a process beside, so that nobody waits and the crash of a compiler is only a failed build."""
+"""Building an engine in a child process, so that nothing waits and the crash of a compiler is only a failed build."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import threading
 from pathlib import Path
 
 from streamdehaze.engine.build import build_engine
+from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.engine.cache import EngineCache
-from streamdehaze.engine.order import Order
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 
 
-def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> None:
+def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threading.Event) -> None:
     """Build an engine in a child process.
 
     Args:
-        order: what to build.
+        request: what to build.
         cache: where to keep it.
         stop: ends the child when set.
 
@@ -29,21 +29,21 @@ def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> Non
         EngineError: if the build fails, with the child's own sentence.
         Cancelled: if `stop` was set.
     """
-    request = {
-        "checkpoint": os.fspath(order.checkpoint),
-        "recipe": order.recipe.model_dump(exclude_unset=True),
-        "shape": order.shape.model_dump(),
+    message = {
+        "checkpoint": os.fspath(request.checkpoint),
+        "recipe": request.recipe.model_dump(exclude_unset=True),
+        "shape": request.shape.model_dump(),
         "folder": os.fspath(cache.folder),
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "streamdehaze.engine.beside", json.dumps(request)],
+        [sys.executable, "-m", "streamdehaze.engine.subprocess_build", json.dumps(message)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        # What the child says stays below a pipe's capacity but for a compiler that fails at length, so drain it.
+        # Standard error is drained all the time: a compiler that fails at length fills a pipe.
         while True:
             try:
                 _, said = child.communicate(timeout=0.1)
@@ -54,7 +54,7 @@ def build_beside(order: Order, cache: EngineCache, stop: threading.Event) -> Non
     finally:
         if child.poll() is None:
             _end(child)
-    if child.returncode < 0:  # by somebody, by the system for want of memory, or by a fault of the compiler's
+    if child.returncode < 0:  # by a user, by the system for want of memory, or by a fault in the compiler
         raise EngineError(f"the process that built it was ended by {signal.Signals(-child.returncode).name}")
     if child.returncode != 0:
         lines = said.strip().splitlines()
@@ -71,13 +71,15 @@ def _end(child: subprocess.Popen[str]) -> None:
         child.communicate()
 
 
-def main(request: str) -> int:
-    """Serve one request of `build_beside`; the last line of standard error is the reason of a failure."""
+def main(message: str) -> int:
+    """Serve one request of `build_in_subprocess`; the last line of standard error is the reason of a failure."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    asked = json.loads(request)
-    order = Order(asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"]))
+    asked = json.loads(message)
+    request = BuildRequest(
+        asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"])
+    )
     try:
-        build_engine(order, EngineCache(Path(asked["folder"])))
+        build_engine(request, EngineCache(Path(asked["folder"])))
     except StreamDehazeError as error:
         print(error, file=sys.stderr)
         return 1
