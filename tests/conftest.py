@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
 from streamdehaze.telemetry import hide_reporter
 
 hide_reporter()
+
+if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 4 << 30:
+    # Files are flushed to the disk over and over, which is most of the time of some tests; here that costs nothing.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 QUICK = {
     "affine_ceiling", "checkpoints", "dehazing", "docs", "doctor", "engine_recipe", "frame", "haze", "inputs",

@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze import Dehazer, Frame, VideoInfo
 from streamdehaze.errors import SinkError, SourceError
@@ -129,9 +128,3 @@ class ListSink:
 
     def abort(self) -> None:
         self.aborted = True
-
-
-def psnr(picture: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB of 8-bit pictures; 100 for equal ones."""
-    error = float(np.mean((picture.astype(np.float64) - truth) ** 2))
-    return min(100.0, float(10 * np.log10(255**2 / error))) if error else 100.0

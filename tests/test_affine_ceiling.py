@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from doubles import psnr
 from shared import shared
 from streamdehaze.dehaze import Stream, affine
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame, PixelFormat
 
 Picture = npt.NDArray[np.uint8]

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from doubles import EngineDouble, engine_of, nervous_engine, plain_dehazer, psnr, unveiled
+from doubles import EngineDouble, engine_of, nervous_engine, plain_dehazer, unveiled
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
 from streamdehaze.evaluation import SteadinessMeter
+from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.scene import Fog, StreetScene
 

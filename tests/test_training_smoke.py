@@ -14,8 +14,8 @@ import av
 import cv2
 import torch
 
-from doubles import psnr
 from streamdehaze.cli import main
+from streamdehaze.fidelity import psnr
 from streamdehaze.network import read_checkpoint
 from streamdehaze.training.run import train
 from training_data import configuration, make_pairs, make_scenes, make_vgg19, picture

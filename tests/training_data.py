@@ -61,9 +61,17 @@ def make_vgg19(folder: Path) -> Path:
     from safetensors.torch import save_file
     from torchvision.models import vgg19
 
+    with torch.device("meta"):  # the layers that are not kept have ten times as many weights
+        features = vgg19(weights=None, init_weights=False).features[:29]
+    features.to_empty(device="cpu")
     torch.manual_seed(0)
+    for name, weights in features.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(weights, mode="fan_out", nonlinearity="relu")
+        else:
+            torch.nn.init.zeros_(weights)
     path = folder / "vgg19.safetensors"
-    save_file(vgg19(weights=None).features[:29].state_dict(), path)
+    save_file(features.state_dict(), path)
     return path
 
 
