@@ -165,7 +165,7 @@ class LiveSink:
         found = self._sound_of()
         sound = None if found is None else CameraSound(found, self._target.format)
         opened = LiveMuxer(self._target.open(again=self._opened_before), first, sound)
-        if opened.answered:
+        if opened.output.answered:
             self._connected(opened)
         return opened
 
@@ -177,7 +177,7 @@ class LiveSink:
                 return packet
             began = time.monotonic()
             opened.send(packet)
-            if not self.connected and opened.answered:
+            if not self.connected and opened.output.answered:
                 self._connected(opened)
             if packet.is_picture:
                 self._packets += 1

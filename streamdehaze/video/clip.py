@@ -18,8 +18,8 @@ from streamdehaze.video.planes import PictureWriter, frame_from_av
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.rgb import RgbArray
 from streamdehaze.video.writing.choose import EncodeOptions
+from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.file import FileSink
-from streamdehaze.video.writing.nullfile import holding_container
 
 SAMPLE_RATE = 48_000
 """Sound samples a second."""

@@ -13,7 +13,7 @@ import importlib.util
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,12 +21,10 @@ from streamdehaze.frame import Frame
 from streamdehaze.live.view import Pair
 from streamdehaze.live.web.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
+from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
 from streamdehaze.video.writing.choose import Encoding
 from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of
-
-if TYPE_CHECKING:
-    from av.packet import Packet
 
 log = logging.getLogger("streamdehaze.live.web")
 
@@ -54,12 +52,12 @@ class PairEncoder:
         self._encoder: VideoEncoder | None = None
         self._began = time.monotonic()
 
-    def __call__(self, pair: Pair) -> Packet[Any] | None:
+    def __call__(self, pair: Pair) -> EncodedPacket | None:
         """The frame's packet."""
         frame = Frame.from_array(self._scale(pair), pts=int((time.monotonic() - self._began) / TICK), time_base=TICK)
         if self._encoder is None or self._encoder.setup.layout != layout_of(frame):
             self._encoder = VideoEncoder(StreamSetup.live(frame, _ENCODING, _KEYFRAME_SECONDS))
-        return next(iter(self._encoder.encode(frame)), None)
+        return next(map(EncodedPacket.of, self._encoder.encode(frame)), None)
 
 
 class VideoFeed:
@@ -111,12 +109,12 @@ class VideoQueue:
     """Packets on their way to one viewer; one that is too slow goes on at the next keyframe."""
 
     def __init__(self) -> None:
-        self._packets: asyncio.Queue[Packet[Any]] = asyncio.Queue(_QUEUE_PACKETS)
+        self._packets: asyncio.Queue[EncodedPacket] = asyncio.Queue(_QUEUE_PACKETS)
         self._waits_for_keyframe = True
         self.ended = asyncio.Event()
         """Set when nothing more comes, or nobody listens."""
 
-    def put(self, packet: Packet[Any]) -> None:
+    def put(self, packet: EncodedPacket) -> None:
         """Add the next packet."""
         if self._packets.full():
             self._waits_for_keyframe = True
@@ -127,7 +125,7 @@ class VideoQueue:
         if not self._waits_for_keyframe:
             self._packets.put_nowait(packet)
 
-    async def get(self) -> Packet[Any]:
+    async def get(self) -> EncodedPacket:
         """The oldest packet."""
         return await self._packets.get()
 
@@ -220,7 +218,7 @@ def _track(queue: VideoQueue) -> Any:
     class PacketTrack(MediaStreamTrack):
         kind = "video"
 
-        async def recv(self) -> Packet[Any]:
-            return await queue.get()
+        async def recv(self) -> Any:
+            return (await queue.get()).packet()
 
     return PacketTrack()

@@ -164,20 +164,6 @@ class SegmentFileSink(Publishing):
         with self._working():
             self._finish_segment(cut)
 
-    def close(self) -> None:
-        """Finish the last segment, join them all and give the file its final name.
-
-        Raises:
-            Cancelled: if the stop event is set while they are joined.
-            SinkError: if no frame was written, or the end could not be written.
-        """
-        if self._over:
-            return
-        super().close()
-        self._unread.close()
-        if self._work is not None:
-            self._work.remove()
-
     def _write(self, frame: Frame) -> None:
         if self._segment is None:
             self._segment = self._begin_segment()
@@ -198,14 +184,14 @@ class SegmentFileSink(Publishing):
         self._join(work, joined)
         work.about_to_publish(joined)
 
-    def _release(self) -> None:
-        """Finished segments stay for another run."""
+    def _release(self, *, published: bool) -> None:
+        """Finished segments of an output that is given up stay for another run."""
         with contextlib.suppress(OSError):
             if self._segment is not None:
                 self._segment.packets.abort()
         self._unread.close()
         if self._work is not None:
-            self._work.leave()
+            self._work.leave(done=published)
 
     def _identity(self) -> Identity:
         try:

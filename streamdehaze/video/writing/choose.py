@@ -27,8 +27,8 @@ from streamdehaze.video.writing.codecs import (
     PRORES_PROFILES,
     Encoder,
 )
+from streamdehaze.video.writing.containers import close_quietly, trial_container
 from streamdehaze.video.writing.loss import Loss, conversion_loss
-from streamdehaze.video.writing.nullfile import close_quietly, trial_container
 from streamdehaze.video.writing.opening import opening_encoder
 
 log = logging.getLogger("streamdehaze")

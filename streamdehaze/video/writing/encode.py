@@ -30,7 +30,7 @@ from streamdehaze.video.writing.codecs import (
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
-from streamdehaze.video.writing.nullfile import holding_container
+from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.opening import opening_encoder
 from streamdehaze.video.writing.passthrough import current_metadata
 

@@ -87,8 +87,8 @@ class FileSink(Publishing):
         muxer.write()
         muxer.close()
 
-    def _release(self) -> None:
-        if self._open is not None:
+    def _release(self, *, published: bool) -> None:
+        if self._open is not None and not published:
             self._open[1].give_up()
 
     def _begin(self, frame: Frame) -> tuple[VideoEncoder, Muxer]:

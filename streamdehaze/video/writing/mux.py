@@ -12,10 +12,10 @@ from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.window import Window
+from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encode import VideoEncoder
 from streamdehaze.video.writing.passthrough import current_metadata
 from streamdehaze.video.writing.sound import CameraSound
-from streamdehaze.video.writing.target import Output
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Muxer:
     """
 
     def __init__(self, output: Output, video: VideoEncoder, companions: Companions | None = None) -> None:
-        self._output, self._companions = output, companions
+        self.output, self._companions = output, companions
         self._delay = video.setup.delay * video.setup.tick
         try:
             if companions is not None:
@@ -55,7 +55,7 @@ class Muxer:
             raise
 
     def _add_video(self, video: VideoEncoder) -> Any:
-        container, setup, encoder = self._output.container, video.setup, video.stream.codec_context
+        container, setup, encoder = self.output.container, video.setup, video.stream.codec_context
         stream: Any = container.add_stream_from_template(video.stream, opaque=True)
         stream.time_base = setup.tick
         stream.codec_context.framerate = encoder.framerate
@@ -71,25 +71,25 @@ class Muxer:
     def _label(self, video: VideoEncoder) -> None:
         source = video.setup.source
         if source is not None:
-            self._output.container.metadata.update(current_metadata(source.container.metadata))
+            self.output.container.metadata.update(current_metadata(source.container.metadata))
             if source.chapters:
-                self._output.container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
+                self.output.container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
 
     def write(self, packets: Iterable[Packet[Any]] = ()) -> None:
         """Write what waits of the other streams, then these packets of the video."""
         if self._companions is not None:
-            self._companions.drain(self._output.container, self._delay)
+            self._companions.drain(self.output.container, self._delay)
         for packet in packets:
             packet.stream = self._video
-            self._output.mux(packet)
+            self.output.mux(packet)
 
     def close(self) -> None:
         """Finish the output properly."""
-        self._output.close()
+        self.output.close()
 
     def give_up(self) -> None:
         """Release the output, whatever state it is in."""
-        self._output.give_up()
+        self.output.give_up()
 
 
 class LiveMuxer(Muxer):
@@ -115,11 +115,6 @@ class LiveMuxer(Muxer):
             self.give_up()
             raise
 
-    @property
-    def answered(self) -> bool:
-        """Whether what is written gets anywhere."""
-        return self._output.answered
-
     def seconds_at(self, packet: EncodedPacket) -> float:
         """How long the output is when `packet` begins."""
         return float((packet.dts or 0) * packet.time_base - self._start)
@@ -142,4 +137,4 @@ class LiveMuxer(Muxer):
             return
         self._last[stream.index] = muxed.dts
         self.bytes += len(packet.data)
-        self._output.mux(muxed)
+        self.output.mux(muxed)

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
-from streamdehaze.video.writing.nullfile import close_quietly, trial_container
+from streamdehaze.video.writing.containers import close_quietly, trial_container
 
 log = logging.getLogger("streamdehaze")
 

@@ -60,14 +60,15 @@ class Publishing(Sink):
                 os.replace(partial, path)
             for folder in {path.parent for path in self._partials.values()}:
                 sync_folder(folder)
-        self._over = True
+            self._over = True
+            self._release(published=True)
 
     def abort(self) -> None:
         """Give the output up: nothing stays under its final name, nor next to it."""
         if self._over:
             return
         self._over = True
-        self._release()
+        self._release(published=False)
         for partial in self._partials:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -112,5 +113,5 @@ class Publishing(Sink):
         """Complete the partial files."""
         raise NotImplementedError
 
-    def _release(self) -> None:
-        """Close what is open, for output that is given up."""
+    def _release(self, *, published: bool) -> None:
+        """Close what is still open, of an output that is published or given up."""

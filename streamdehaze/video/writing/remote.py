@@ -14,16 +14,15 @@ from typing import Any
 
 import av
 import av.error
-from av.container import OutputContainer
 from av.packet import Packet
 
-from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.containers import Output
 
 _PROGRAM = str(Path(__file__).with_name("sender.py"))
 _VERDICT_SECONDS = 1.0
 
 
-class Remote:
+class Remote(Output):
     """The sending process (see `sender.py`) and the container that feeds it.
 
     Args:
@@ -44,9 +43,7 @@ class Remote:
         self._report = b""
         self._pipe.write(json.dumps(request).encode() + b"\n")
         self._silence_seconds = silence_seconds
-        self.container: OutputContainer = av.open(
-            self._pipe, "w", format="nut", container_options={"max_interleave_delta": "300000"}
-        )
+        super().__init__(av.open(self._pipe, "w", format="nut", container_options={"max_interleave_delta": "300000"}))
 
     @property
     def answered(self) -> bool:
@@ -90,7 +87,7 @@ class Remote:
     def give_up(self) -> None:
         """End the process, whatever it is doing."""
         self._kill()
-        close_quietly(self.container)
+        super().give_up()
 
     def _verdict(self) -> Exception:
         """Why the process ended, as the exception it would have been here; waits for that a moment."""

@@ -15,7 +15,7 @@ from av.packet import Packet
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
 from streamdehaze.video.writing.codecs import TRANSPORT_STREAM_CODECS
-from streamdehaze.video.writing.nullfile import holding_container
+from streamdehaze.video.writing.containers import holding_container
 
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 _BITS_A_SAMPLE = 3

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import quote
 
 import av
 import av.error
-from av.container import OutputContainer
-from av.packet import Packet
 
 from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.writing.codecs import MOV_FAMILY
-from streamdehaze.video.writing.nullfile import close_quietly
+from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.remote import Remote
 
 _SILENCE_SECONDS = 5.0
@@ -31,58 +27,6 @@ _FILES = {".mkv": "matroska", ".ts": "mpegts", ".mp4": "mp4"}
 
 _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 """Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
-
-
-class Output(Protocol):
-    """A container that is open for writing, and whatever carries its content away."""
-
-    container: OutputContainer
-
-    @property
-    def answered(self) -> bool:
-        """Whether what is written gets anywhere."""
-        ...
-
-    def mux(self, packet: Packet[Any]) -> None:
-        """Write a packet."""
-        ...
-
-    def close(self) -> None:
-        """Finish it properly."""
-        ...
-
-    def give_up(self) -> None:
-        """Release it, whatever state it is in."""
-        ...
-
-
-class LocalOutput:
-    """A file or playlist of this machine.
-
-    Args:
-        container: what is written.
-        path: of a file that is removed if it is given up while empty, so that a full disk is not strewn with them.
-    """
-
-    answered = True
-
-    def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
-        self.container, self._path = container, path
-
-    def mux(self, packet: Packet[Any]) -> None:
-        """Write a packet."""
-        self.container.mux_one(packet)
-
-    def close(self) -> None:
-        """Finish it properly."""
-        self.container.close()
-
-    def give_up(self) -> None:
-        """Release it, whatever state it is in."""
-        close_quietly(self.container)
-        with contextlib.suppress(OSError):
-            if self._path is not None and self._path.stat().st_size == 0:
-                self._path.unlink()
 
 
 @dataclass(frozen=True)
@@ -119,14 +63,14 @@ class FileTarget:
         """The file in words."""
         return "standard output" if self.path is None else f"'{self.path}'"
 
-    def open(self, path: Path | None, options: dict[str, str]) -> LocalOutput:
+    def open(self, path: Path | None, options: dict[str, str]) -> Output:
         """Begin to write it under the name `path`, or into standard output.
 
         Raises:
             OSError, av.error.FFmpegError: if that cannot be done.
         """
         place = "pipe:1" if path is None else f"file:{path}"
-        return LocalOutput(av.open(place, "w", format=self.format, container_options=options, **ANY_METADATA))
+        return Output(av.open(place, "w", format=self.format, container_options=options, **ANY_METADATA))
 
 
 @dataclass(frozen=True)
@@ -192,7 +136,7 @@ class LiveTarget:
         # HLS opens its files itself and does not know "file:" before a playlist.
         place = str(path) if self.format == "hls" else f"file:{path}"
         container = av.open(place, "w", format=self.format, container_options=options)
-        return LocalOutput(container, path if self.rotates else None)
+        return Output(container, path if self.rotates else None)
 
     def _options(self, again: bool) -> Mapping[str, str]:
         if self.format == "rtsp":

@@ -1,18 +1,61 @@
-"""Containers that are written nowhere: to try out a muxer, or to hold the parameters of a stream."""
+"""Containers that are open for writing: into a file, or nowhere, to try a muxer or to hold a stream's parameters."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import weakref
+from pathlib import Path
 from typing import Any
 
 import av
 import av.error
 from av.container import OutputContainer
+from av.packet import Packet
 
 from streamdehaze.video.pyav import ANY_METADATA
 
 log = logging.getLogger("streamdehaze")
+
+
+class Output:
+    """A container that is written.
+
+    Args:
+        container: open for writing.
+        path: of a file that is removed if it is given up while empty, so that a full disk is not strewn with them.
+    """
+
+    def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
+        self.container, self._path = container, path
+
+    @property
+    def answered(self) -> bool:
+        """Whether what is written gets anywhere."""
+        return True
+
+    def mux(self, packet: Packet[Any]) -> None:
+        """Write a packet.
+
+        Raises:
+            OSError, av.error.FFmpegError: if that fails.
+        """
+        self.container.mux_one(packet)
+
+    def close(self) -> None:
+        """Finish it properly.
+
+        Raises:
+            OSError, av.error.FFmpegError: if that fails.
+        """
+        self.container.close()
+
+    def give_up(self) -> None:
+        """Release it, whatever state it is in."""
+        close_quietly(self.container)
+        with contextlib.suppress(OSError):
+            if self._path is not None and self._path.stat().st_size == 0:
+                self._path.unlink()
 
 
 class NullFile:
