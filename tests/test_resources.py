@@ -34,11 +34,10 @@ def streamdehaze(*arguments: str | Path) -> list[str]:
     return [*program, "--network-size", "32", *map(str, arguments)]
 
 
-@pytest.mark.skipif(not resident_bytes(), reason="this system does not tell how much memory a process holds")
 def test_the_work_ends_before_it_takes_more_memory_than_allowed(foggy: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     slow = quick_dehazer(0.05)
-    with pytest.raises(ResourceError, match=r"holds \d+ MiB, more than --memory-limit allows \(\d+ MiB\)"):
+    with pytest.raises(ResourceError, match=r"uses \d+ MiB, above --memory-limit \(\d+ MiB\)"):
         dehaze_video(foggy, target, dehazer=slow, memory_limit=resident_bytes() // 2)
     assert list(tmp_path.iterdir()) == []
     dehaze_video(foggy, target, dehazer=slow, memory_limit=resident_bytes() + (2 << 30))
@@ -50,7 +49,7 @@ def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> No
         streamdehaze(foggy, "-o", tmp_path / "out.mkv", "--memory-limit", "10M"), capture_output=True, timeout=120
     )
     assert done.returncode == 1
-    assert b"--memory-limit allows (10 MiB)" in done.stderr
+    assert b"above --memory-limit (10 MiB)" in done.stderr
     assert b"Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
     wrong = subprocess.run(streamdehaze(foggy, "--memory-limit", "lots"), capture_output=True, timeout=120)

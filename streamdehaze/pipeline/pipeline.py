@@ -145,8 +145,8 @@ class Pipeline:
             mebibytes = 1 << 20
             self._fail(
                 ResourceError(
-                    f"the work holds {held // mebibytes} MiB, more than --memory-limit allows "
-                    f"({self._memory_limit // mebibytes} MiB); allow more, or choose a smaller --batch-size or a "
+                    f"the process uses {held // mebibytes} MiB, above --memory-limit "
+                    f"({self._memory_limit // mebibytes} MiB); raise the limit, or choose a smaller --batch-size or a "
                     "faster --preset"
                 )
             )
