@@ -68,6 +68,8 @@ def test_pyav_is_imported_below_video_only() -> None:
         ("pipeline", ("cli", "bench")),
         ("live", ("cli", "bench", "pipeline")),
         ("training", ("evaluation",)),
+        ("evaluation", ("training",)),
+        ("datasets", ("training", "evaluation")),
     ],
 )
 def test_imports_run_downwards(folder: str, above: tuple[str, ...]) -> None:
