@@ -16,9 +16,9 @@ if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 QUICK = {
-    "affine_ceiling", "checkpoints", "dehazing", "docs", "doctor", "engine_recipe", "frame", "haze", "inputs",
-    "layouts", "live_config", "live_freshness", "live_log", "live_timeline", "muon", "network", "pipeline",
-    "public_api", "segments", "sequences", "stillness", "timestamps", "training_config", "widen",
+    "affine_ceiling", "checkpoints", "cli_help", "dehazing", "docs", "engine_recipe", "frame", "haze", "imports",
+    "inputs", "layouts", "live_config", "live_freshness", "live_log", "live_timeline", "network", "pipeline",
+    "public_api", "segments", "sequences", "stillness", "timestamps", "tone", "training_config", "widen",
 }  # fmt: skip
 """Topics (`tests/test_TOPIC.py`) that encode little, start no servers, build no engines and train nothing.
 

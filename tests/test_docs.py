@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import conftest
 import streamdehaze
 
 ROOT = Path(__file__).parents[1]
@@ -39,3 +40,8 @@ def test_the_reference_has_every_public_name() -> None:
     documented = set(re.findall(r"^::: streamdehaze\.(\w+)$", reference, flags=re.MULTILINE))
     assert set(streamdehaze.__all__) - {"StreamDehazeError"} <= documented
     assert "errors" in documented
+
+
+def test_the_quick_topics_are_there() -> None:
+    topics = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
+    assert conftest.QUICK - topics == set()
