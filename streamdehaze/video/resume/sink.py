@@ -250,8 +250,7 @@ class SegmentFileSink(Publishing):
         if missing > 0:
             raise SinkError(f"{self._name} cannot be joined: its disk needs {missing / 1e6:.0f} MB more of free space")
         setup = self._setup
-        encoder = VideoEncoder(setup)  # for its header
-        muxer = Muxer(self._target.open(joined, setup.container_options), encoder, self._passthrough)
+        muxer = Muxer(self._target.open(joined, setup.container_options), setup, self._passthrough)
         try:
             delay = setup.delay * setup.tick
             reading = self._unread.read_beside()

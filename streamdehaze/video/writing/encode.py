@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import av.error
+from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.errors import SinkError
@@ -220,13 +221,16 @@ class VideoEncoder:
 
     Args:
         setup: of the video, also one of which this encoder gets a later part.
+        container: gets its stream; None for packets that are muxed later.
         last_pts: time of the picture before the first one to come, in ticks.
 
     Raises:
         SinkError: if there is no such encoder here, or it refuses the pictures.
     """
 
-    def __init__(self, setup: StreamSetup, *, last_pts: int | None = None) -> None:
+    def __init__(
+        self, setup: StreamSetup, container: OutputContainer | None = None, *, last_pts: int | None = None
+    ) -> None:
         self.setup = setup
         self.first_pts = self.last_pts = 0
         """Times of its first and newest picture, in ticks."""
@@ -239,7 +243,7 @@ class VideoEncoder:
         self._count = 0
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
-        holder = holding_container(self, setup.format, setup.container_options)
+        holder = container or holding_container(self, setup.format, setup.container_options)
         try:
             self.stream: Any = holder.add_stream(name, rate=self._encoding.rate_for(setup.rate))
         except (ValueError, av.error.FFmpegError) as error:
@@ -247,6 +251,8 @@ class VideoEncoder:
         self._configure()
         try:
             with opening_encoder():
+                self.stream.codec_context.open()
+            if container is None:
                 holder.start_encoding()
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{setup.width}x{setup.height}"
@@ -280,6 +286,8 @@ class VideoEncoder:
             context.options.setdefault("flags", "+ildct+ilme")
         if setup.format in MOV_FAMILY and encoding.encoder.name == "libx265":
             context.codec_tag = "hvc1"  # the tag that Apple's players insist on
+        if setup.matrix is not None:
+            self.stream.set_display_matrix(setup.matrix)
         option = encoding.encoder.hdr_option
         if setup.levels and option is not None:
             given = context.options.get(option)

@@ -10,7 +10,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe
 from streamdehaze.video.writing.publish import Publishing
@@ -60,7 +60,7 @@ class FileSink(Publishing):
             self.dropped += [describe(stream) for stream in passthrough.refused]
         self.frames = 0
         """Frames written so far."""
-        self._open: tuple[VideoEncoder, Muxer] | None = None
+        self._muxer: Muxer | None = None
 
     @property
     def encoder(self) -> str:
@@ -73,36 +73,33 @@ class FileSink(Publishing):
         return self._encoding.pixel_format
 
     def _write(self, frame: Frame) -> None:
-        if self._open is None:
-            self._open = self._begin(frame)
-        encoder, muxer = self._open
-        muxer.write(encoder.encode(frame))
+        if self._muxer is None:
+            self._muxer = self._begin(frame)
+        self._muxer.write(self._muxer.encoder.encode(frame))
         self.frames += 1
 
     def _finish(self) -> None:
-        if self._open is None:
+        if self._muxer is None:
             raise SinkError(f"no frame reached {self._name}, so it was not written")
-        encoder, muxer = self._open
-        muxer.write(encoder.flush())
-        muxer.write()
-        muxer.close()
+        self._muxer.write(self._muxer.encoder.flush())
+        self._muxer.write()
+        self._muxer.close()
 
     def _release(self, *, published: bool) -> None:
-        if self._open is not None and not published:
-            self._open[1].give_up()
+        if self._muxer is not None and not published:
+            self._muxer.give_up()
 
-    def _begin(self, frame: Frame) -> tuple[VideoEncoder, Muxer]:
+    def _begin(self, frame: Frame) -> Muxer:
         target = self._target
         setup = StreamSetup.of(target.name, target.format, frame, self._encoding, self._rate, self._source)
-        encoder = VideoEncoder(setup)
         partial = None if target.path is None else self._partial(target.path)
-        muxer = Muxer(target.open(partial, setup.container_options), encoder, self._companions)
+        muxer = Muxer(target.open(partial, setup.container_options), setup, self._companions)
         self.dropped += setup.lost
         if self.dropped:
             log.warning("%s: the container cannot store %s; left out", target.name, ", ".join(self.dropped))
         settings = " ".join(f"{key}={value}" for key, value in self._encoding.options.items())
         log.info("%s: encoder %s, pixel format %s, %s", target.name, self.encoder, self.pixel_format, settings)
-        return encoder, muxer
+        return muxer
 
 
 def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | None) -> Encoding:

@@ -11,9 +11,10 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
+from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.window import Window
 from streamdehaze.video.writing.containers import Output
-from streamdehaze.video.writing.encode import VideoEncoder
+from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.passthrough import current_metadata
 from streamdehaze.video.writing.sound import CameraSound
 
@@ -32,48 +33,42 @@ class Companions(Protocol):
 
 
 class Muxer:
-    """Writes packets into an output.
+    """Encodes a video into an output, and writes its companions along with it.
 
     Args:
         output: open, and still empty.
-        video: the encoder whose packets come, or one of the same setup.
-        companions: written along with them.
+        setup: of the video.
+        companions: the streams that go with it.
+
+    Raises:
+        SinkError: if the encoder refuses the pictures.
     """
 
-    def __init__(self, output: Output, video: VideoEncoder, companions: Companions | None = None) -> None:
+    def __init__(self, output: Output, setup: StreamSetup, companions: Companions | None = None) -> None:
         self.output, self._companions = output, companions
-        self._delay = video.setup.delay * video.setup.tick
+        self._delay = setup.delay * setup.tick
         try:
             if companions is not None:
                 companions.add_to(output.container, after_video=False)
-            self._video = self._add_video(video)
+            self._video = self._add_video(setup)
             if companions is not None:
                 companions.add_to(output.container, after_video=True)
-            self._label(video)
+            if setup.source is not None:
+                self._label(setup, setup.source)
         except BaseException:
             self.give_up()
             raise
 
-    def _add_video(self, video: VideoEncoder) -> Any:
-        container, setup, encoder = self.output.container, video.setup, video.stream.codec_context
-        stream: Any = container.add_stream_from_template(video.stream, opaque=True)
-        stream.time_base = setup.tick
-        stream.codec_context.framerate = encoder.framerate
-        if container.format.name == setup.format:  # the encoder's own tag, such as ProRes's for its profile
-            stream.codec_context.codec_tag = encoder.codec_tag
-        stream.metadata.update(setup.tags)
-        if setup.source is not None:
-            stream.disposition = setup.source.video.disposition
-        if setup.matrix is not None:
-            stream.set_display_matrix(setup.matrix)
-        return stream
+    def _add_video(self, setup: StreamSetup) -> Any:
+        self.encoder = VideoEncoder(setup, self.output.container)
+        return self.encoder.stream
 
-    def _label(self, video: VideoEncoder) -> None:
-        source = video.setup.source
-        if source is not None:
-            self.output.container.metadata.update(current_metadata(source.container.metadata))
-            if source.chapters:
-                self.output.container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
+    def _label(self, setup: StreamSetup, source: FileSource) -> None:
+        self._video.metadata.update(setup.tags)
+        self._video.disposition = source.video.disposition
+        self.output.container.metadata.update(current_metadata(source.container.metadata))
+        if source.chapters:
+            self.output.container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
 
     def write(self, packets: Iterable[Packet[Any]] = ()) -> None:
         """Write what waits of the other streams, then these packets of the video."""
@@ -108,12 +103,17 @@ class LiveMuxer(Muxer):
         self.since = time.monotonic()
         self._start = (first.dts or 0) * first.time_base
         self._last: dict[int, int] = {}
-        super().__init__(output, first.format, sound)
+        super().__init__(output, first.format.setup, sound)
         try:
             output.container.start_encoding()
         except BaseException:
             self.give_up()
             raise
+
+    def _add_video(self, setup: StreamSetup) -> Any:
+        stream = self.output.container.add_stream_from_template(self.format.stream, opaque=True)
+        stream.time_base = setup.tick
+        return stream
 
     def seconds_at(self, packet: EncodedPacket) -> float:
         """How long the output is when `packet` begins."""
