@@ -15,7 +15,7 @@ from streamdehaze.scene import Fog, StreetScene
 
 
 class FogCamera:
-    """A source: says what it will deliver, then delivers frames with their times."""
+    """A source: describes what it will deliver, then delivers frames with their times."""
 
     def __init__(self, frames: int) -> None:
         self._scene = StreetScene(320, 180, frames=frames)
@@ -41,7 +41,7 @@ class FogCamera:
             yield Frame.from_array(picture, pts=rendered.index, time_base=self.info.time_base)
 
     def close(self) -> None:
-        """A real camera would be let go of here."""
+        """A real camera would be released here."""
 
 
 class ContrastMeter:
