@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from streamdehaze import Dehazer, Frame, VideoInfo
+from streamdehaze.engine.speed import Timing
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
 
@@ -31,6 +33,7 @@ class EngineDouble:
     """
 
     name = "double"
+    note = None
 
     def __init__(
         self,
@@ -56,6 +59,27 @@ class EngineDouble:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def timing(
+    engine: float, pytorch: float, *, processor: float | None = None, others: float | None = 0.0, days_ago: float = 0.0
+) -> Timing:
+    """What was measured of an engine and PyTorch, in milliseconds of wall time.
+
+    Args:
+        engine, pytorch: a picture's time.
+        processor: the engine's processor time, if it differs in its ratio to PyTorch's.
+        others: what other processes took of the machine.
+        days_ago: when.
+    """
+    return Timing(
+        taken=datetime.now(timezone.utc) - timedelta(days=days_ago),
+        milliseconds=engine,
+        torch_milliseconds=pytorch,
+        processor_milliseconds=engine if processor is None else processor,
+        torch_processor_milliseconds=pytorch,
+        others=others,
+    )
 
 
 def plain_dehazer(checkpoint: str = "aecrnet-s", **settings: Any) -> Dehazer:

@@ -416,7 +416,7 @@ def test_a_comparison_says_what_is_wrong_with_a_result(answer: Callable[..., np.
     from doubles import EngineDouble
     from streamdehaze.engine.verify import verify
 
-    found = verify(EngineDouble(answer), TorchEngine(load_network("aecrnet-s")), (2, 24, 32), 35.0, repeats=1)
+    found = verify(EngineDouble(answer), TorchEngine(load_network("aecrnet-s")), (2, 24, 32), 35.0)
     assert not found.passed
     assert why in found.reason
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from doubles import timing
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine, read_recipe
 from streamdehaze.engine.build import build_engine
@@ -199,8 +200,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
             shape=(2, 144, 256),
             psnr_db=psnr_db,
             largest_difference=0.0,
-            milliseconds=1.0,
-            torch_milliseconds=speedup,
+            timings=(timing(1.0, speedup),),
         )
         record = Record(
             identity=identity,

@@ -279,9 +279,10 @@ def _run(
         frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
         if statistics.earlier_frames:
             frames += f" after {statistics.earlier_frames} of earlier runs"
+        engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
         console.print(
             f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
-            f"({dehazer.engine.name}; bottleneck: {statistics.bottleneck})",
+            f"({engine}; bottleneck: {statistics.bottleneck})",
             markup=False,
             soft_wrap=True,
         )

@@ -42,7 +42,7 @@ def open_engine(
         checkpoint: name of a bundled checkpoint or path of one.
         engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU
             (by the recipe of the fastest engine that has been built there, if any), OpenVINO on a CPU, where
-            installed and not measured slower than PyTorch; else PyTorch.
+            installed and not twice measured slower than PyTorch; else PyTorch.
         size: (width, height) of the pictures to come, where known; only TensorRT asks.
         batch: pictures a batch, where known.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -59,10 +59,10 @@ def open_engine(
     checkpoint = os.fspath(checkpoint)
     find_checkpoint(checkpoint)  # a wrong name is told before anything else
 
-    def open_torch() -> Engine:
-        return TorchEngine(load_network(checkpoint), device, threads=threads)
+    def open_torch(note: str | None = None) -> Engine:
+        return TorchEngine(load_network(checkpoint), device, threads=threads, note=note)
 
-    cache = cache or EngineCache()
+    cache, note = cache or EngineCache(), None
     for recipe in _recipes(engine, device, threads, checkpoint, cache):
         if recipe.engine == "torch":
             options = recipe.torch
@@ -75,13 +75,14 @@ def open_engine(
             if engine != "auto":
                 raise
             _log.debug("no engine %s: %s", recipe.engine, error)
+            note = str(error)
             continue
         request = BuildRequest(checkpoint, recipe, choose_shape(recipe, size, batch))
         switching = SwitchingEngine(request, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
         if size is not None or recipe.shape is not None or recipe.engine == "openvino":
             switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
         return switching
-    return open_torch()
+    return open_torch(note)
 
 
 def _recipes(engine: str, device: str, threads: int | None, checkpoint: str, cache: EngineCache) -> list[Recipe]:

@@ -103,6 +103,11 @@ class OpenVINOEngine:
         """Such as "openvino cpu float16"."""
         return f"openvino {self._device.lower()} {self.precision}"
 
+    @property
+    def note(self) -> None:
+        """See `Engine.note`."""
+        return None
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
 

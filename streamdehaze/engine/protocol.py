@@ -19,6 +19,11 @@ class Engine(Protocol):
         """What serves, for reports: "torch cpu float32", say."""
         ...
 
+    @property
+    def note(self) -> str | None:
+        """Why no faster engine serves, if there is a reason to tell: "the openvino engine is being built"."""
+        ...
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """(B, 3, H, W) float32 RGB in [0, 1] → the same shape, clamped to [0, 1]. H and W are multiples of 4."""
         ...

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamdehaze.engine.backend import Backend
-from streamdehaze.engine.build import open_built
+from streamdehaze.engine.build import open_built, time_again
 from streamdehaze.engine.build_request import BuildRequest
 from streamdehaze.engine.cache import EngineCache, Identity, Record
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape
+from streamdehaze.engine.speed import needs_timing, prefers_pytorch
 from streamdehaze.engine.subprocess_build import build_in_subprocess
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
@@ -50,7 +51,8 @@ class SwitchingEngine:
         cache: where engines are kept.
         open_fallback: makes the PyTorch engine, when it is first needed.
         wait: build before serving, and raise where it fails.
-        only_if_faster: leave an engine that was measured slower than PyTorch aside.
+        only_if_faster: set an engine aside that was twice measured slower than PyTorch (see `speed`), and measure one
+            again that was so once.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class SwitchingEngine:
         self._stop = threading.Event()
         self._build: threading.Thread | None = None
         self._served_by: Engine | None = None
+        self._note: str | None = None
+        """Why PyTorch serves, where that is settled."""
 
     def prepare(self, width: int, height: int, batch: int) -> None:
         """Open the engine for pictures of this size now, if it is there (or build it, with `wait`).
@@ -84,6 +88,17 @@ class SwitchingEngine:
     def name(self) -> str:
         """The name of the engine that serves at the moment."""
         return (self._served_by or self._fallback()).name
+
+    @property
+    def note(self) -> str | None:
+        """See `Engine.note`."""
+        if self._served_by is not None and self._served_by is not self._fallback_engine:
+            return None
+        if self._note is not None:
+            return self._note
+        if self._building():
+            return f"the {self._request.recipe.engine} engine is being built"
+        return f"too little work to build the {self._request.recipe.engine} engine"
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`; call it from one thread at a time."""
@@ -99,6 +114,7 @@ class SwitchingEngine:
                 return clear
             except EngineError as error:
                 _log.warning("the engine %s is set aside and PyTorch goes on: %s", engine.name, error)
+                self._note = f"the engine {engine.name} failed: {error}"
                 slot.engine, slot.settled = None, True
                 engine.close()
         self._served_by = self._fallback()
@@ -142,6 +158,7 @@ class SwitchingEngine:
             if self._wait:
                 raise EngineError(f"the recipe's shapes do not cover {width}×{height}")
             _log.warning("the recipe's shapes do not cover %d×%d: PyTorch serves", width, height)
+            self._note = f"the recipe's shapes do not cover {width}×{height}"
             slot.settled = True
         else:
             self._look_up(slot)
@@ -154,11 +171,15 @@ class SwitchingEngine:
         if record is None or (record.state == "unverified" and not self._wait):
             return
         try:
+            choosing = self._only_if_faster and not self._wait and record.state == "verified"
+            if choosing and record.verification and needs_timing(record.verification.timings):
+                record = time_again(record, self._cache)
             slot.engine = self._open(slot.request, record)
         except StreamDehazeError as error:
             if self._wait:
                 raise
             _log.warning("no %s engine, PyTorch serves: %s", slot.request.recipe.engine, error)
+            self._note = f"no {slot.request.recipe.engine} engine: {error}"
         slot.settled = True
 
     def _build_in_subprocess(self, slot: _Slot) -> None:
@@ -173,6 +194,7 @@ class SwitchingEngine:
             pass
         except StreamDehazeError as error:
             _log.warning("no %s engine, PyTorch goes on: %s", slot.request.recipe.engine, error)
+            self._note = f"no {slot.request.recipe.engine} engine: {error}"
         finally:
             slot.settled = True
 
@@ -184,8 +206,11 @@ class SwitchingEngine:
         return record
 
     def _open(self, request: BuildRequest, record: Record) -> Engine | None:
-        speedup = record.verification.speedup if record.verification else None
-        if self._only_if_faster and speedup is not None and speedup < 1:
-            _log.info("PyTorch serves: the engine %s was measured at %.2f of its speed", record.file, speedup)
+        if self._only_if_faster and record.verification and prefers_pytorch(record.verification.timings):
+            self._note = (
+                f"the {request.recipe.engine} engine was twice measured slower, "
+                f"last at {record.verification.speedup:.2f} of PyTorch's speed"
+            )
+            _log.info("PyTorch serves: %s", self._note)
             return None
         return open_built(request, record, self._backend, self._cache)

@@ -36,6 +36,7 @@ class TorchEngine:
             the sampling grid and the global means in float32.
         threads: CPU threads of one operator; None for all cores this process may use. torch has one such number for
             the whole process: it is set while a batch runs and put back afterwards.
+        note: why it serves, where another engine would be faster; see `Engine.note`.
         compiled: run through `torch.compile`, with CUDA graphs on CUDA. The first batch of each shape then takes
             tens of seconds, which are logged.
 
@@ -51,6 +52,7 @@ class TorchEngine:
         precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
         threads: int | None = None,
         compiled: bool = False,
+        note: str | None = None,
     ) -> None:
         import torch
 
@@ -61,6 +63,8 @@ class TorchEngine:
             self._network = network.folded().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise EngineError(f"PyTorch cannot use the device '{device}': {str(error).splitlines()[0]}") from error
+        self.note = note
+        """See `Engine.note`."""
         cuda = self._device.type == "cuda"
         self._threads = None if cuda else threads or usable_cores()
         self.precision = ("float16" if cuda else "float32") if precision == "auto" else precision

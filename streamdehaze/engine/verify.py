@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.engine.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.speed import Timing, time_alternately
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 
@@ -29,15 +27,22 @@ class Verification(BaseModel):
     psnr_db: float | None
     """Over the worst picture, 100 for an equal one; None when the result had values that are not finite."""
     largest_difference: float | None
-    milliseconds: float
-    """Of one picture, the best of several batches."""
-    torch_milliseconds: float
-    """Of the PyTorch engine in the same minute."""
+    timings: tuple[Timing, ...] = Field(min_length=1)
+    """The latest last."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Wall time of one picture, as measured last."""
+        return self.timings[-1].milliseconds
 
     @property
     def speedup(self) -> float:
-        """How many times as fast as PyTorch."""
-        return self.torch_milliseconds / self.milliseconds
+        """How many times as fast as PyTorch, as measured last."""
+        return self.timings[-1].speedup
+
+    def timed_again(self, timing: Timing) -> Verification:
+        """The same comparison with one more timing; the three latest are kept."""
+        return self.model_copy(update={"timings": (*self.timings, timing)[-3:]})
 
 
 def verify(
@@ -45,17 +50,15 @@ def verify(
     reference: Engine,
     shape: tuple[int, int, int],
     floor_db: float,
-    repeats: int = 5,
     picture: FloatArray | None = None,
 ) -> Verification:
-    """Compare an engine with the PyTorch engine (float32) on hazy pictures, and time both by turns.
+    """Compare an engine with the PyTorch engine (float32) on hazy pictures, and time both alternately.
 
     Args:
         engine: under test.
         reference: PyTorch in float32.
         shape: (batch, height, width).
         floor_db: PSNR the worst picture must reach.
-        repeats: timed batches of each; the best counts.
         picture: a hazy picture, (3, height, width) RGB in [0, 1], to take in place of drawn ones.
     """
     hazy = hazy_pictures(*shape) if picture is None else np.stack([picture] * shape[0])
@@ -69,8 +72,6 @@ def verify(
         worst = min(psnr(g, w, peak=1.0) for g, w in zip(got, wanted, strict=True))
         largest = float(np.abs(got - wanted).max())
         passed, reason = worst >= floor_db, f"{worst:.1f} dB of PyTorch float32, {floor_db:.1f} asked"
-    seconds = [(_seconds(engine.infer, hazy), _seconds(reference.infer, hazy)) for _ in range(repeats)]
-    best = [min(column) * 1000 / shape[0] for column in zip(*seconds, strict=True)]
     return Verification(
         passed=passed,
         reason=reason,
@@ -78,16 +79,9 @@ def verify(
         shape=shape,
         psnr_db=None if worst is None else round(worst, 2),
         largest_difference=largest,
-        milliseconds=round(best[0], 3),
-        torch_milliseconds=round(best[1], 3),
+        timings=(time_alternately(engine, reference, hazy),),
     )
 
 
 def _in_words(pictures: FloatArray) -> str:
     return "×".join(map(str, pictures.shape))
-
-
-def _seconds(infer: Callable[[FloatArray], FloatArray], hazy: FloatArray) -> float:
-    start = time.perf_counter()
-    infer(hazy)
-    return time.perf_counter() - start

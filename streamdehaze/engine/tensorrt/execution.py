@@ -121,6 +121,11 @@ class TensorRTEngine:
         """Such as "tensorrt 11.4.0 256×144"."""
         return f"{self._label} {self._size[1]}×{self._size[0]}"
 
+    @property
+    def note(self) -> None:
+        """See `Engine.note`."""
+        return None
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
 
