@@ -57,7 +57,7 @@ def test_every_metric_on_the_dashboard_is_one_we_have() -> None:
 
 def test_every_metric_of_the_operators_page_is_one_we_have() -> None:
     page = (EXAMPLES.parents[1] / "docs" / "operators.md").read_text()
-    alerts = page.partition("Worth waking somebody for:")[2].partition("```\n")[2].partition("```")[0]
+    alerts = page.partition("Worth waking someone for:")[2].partition("```\n")[2].partition("```")[0]
     assert metrics_of(alerts) <= metrics_had()
     assert len(metrics_of(alerts)) == 3
 
