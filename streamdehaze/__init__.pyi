@@ -18,5 +18,6 @@ from .video import Reader as Reader
 from .video import ReadOptions as ReadOptions
 from .video import Sink as Sink
 from .video import Source as Source
+from .video import Writer as Writer
 
 __version__: str

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its name, make sure of it, and rename it.
+    """Write a file under a partial name, sync it, and rename it.
 
     Raises:
-        OSError: if that fails; what was there before stays, and nothing beside it.
+        OSError: if that fails; what was there before stays, and nothing else is left.
     """
     partial = path.with_name(f"{path.name}.part")
     try:

@@ -336,7 +336,7 @@ def test_a_wrong_digit_in_the_manifest_is_noticed(unfinished: tuple[Path, Path])
     facts = json.loads(content)
     facts["segments"][-1]["last_pts"] += 100_000  # later pictures would be moved behind it
     manifest.write_text(json.dumps(facts))
-    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume begins anew"):
+    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume starts over"):
         dehaze(source, target)
     manifest.write_bytes(content)
     assert dehaze(source, target) < 100
@@ -390,7 +390,7 @@ def test_names_that_are_no_text_are_no_obstacle(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_one_sentence(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
     (part_folder(target) / "manifest.json").write_text('{"version": 1, "segments": 5}')
-    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume begins anew"):
+    with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume starts over"):
         dehaze(source, target)
     assert dehaze(source, target, resume=False) == 100
 

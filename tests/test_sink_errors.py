@@ -136,6 +136,22 @@ def test_error_inside_a_with_block_leaves_nothing(source: Path, tmp_path: Path) 
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
+@pytest.mark.parametrize("name", ["out.mkv", "out.png", "out.%03d.png"])
+def test_a_block_publishes_any_kind_of_output_and_an_error_in_it_leaves_nothing(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with open_source(Clip(pts=[0]).write(tmp_path / "in.mp4")) as reader:
+        frame = next(iter(reader))
+        with pytest.raises(ZeroDivisionError), open_sink(folder / name, reader) as sink:  # noqa: PT012
+            sink.write(frame)
+            assert all(".part" in path.name for path in folder.iterdir())
+            _ = 1 / 0
+        assert list(folder.iterdir()) == []
+        with open_sink(folder / name, reader) as sink:
+            sink.write(frame)
+    assert [".part" in path.name for path in folder.iterdir()] == [False]
+
+
 def test_partial_file_of_a_killed_run_is_overwritten(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out.part.mp4").write_bytes(b"\0" * 100_000)
     copy_through(source, tmp_path / "out.mp4")

@@ -30,7 +30,7 @@ class Backoff:
 
 
 class Retry:
-    """Quick tries for faults that may pass, slow ones for those that somebody must fix; each fault is reported once.
+    """Quick tries for faults that may pass, slow ones for those that must be fixed first; each fault is reported once.
 
     Args:
         camera: whose faults they are.

@@ -19,8 +19,8 @@ from streamdehaze.video import (
     SegmentFileSink,
     SequenceSink,
     SequenceSource,
-    Sink,
     Source,
+    Writer,
     what_is,
 )
 from streamdehaze.video.reading.open import is_far_file
@@ -81,7 +81,7 @@ def open_sink(
     segment_seconds: float = 0,
     resume: bool = True,
     stop: threading.Event | None = None,
-) -> Sink:
+) -> Writer:
     """The sink for `path`: a picture, a sequence of pictures, a video, or a long video in segments.
 
     Args:
@@ -96,6 +96,11 @@ def open_sink(
 
     Raises:
         SinkError: if it cannot be written there or cannot hold what comes from `source`.
+
+    Example:
+        >>> with open_source("foggy.mp4") as frames, open_sink("copy.mkv", frames) as copy:
+        ...     for frame in frames:
+        ...         copy.write(frame)
     """
     if what_is(path) is Kind.PICTURE:
         return PictureSink(path, source, overwrite=overwrite)

@@ -17,6 +17,7 @@ from streamdehaze.video.resume.sink import SEGMENT_SECONDS, SegmentFileSink
 from streamdehaze.video.resume.unfinished import is_finished, part_folder, unfinished_work
 from streamdehaze.video.writing.choose import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
+from streamdehaze.video.writing.publish import Writer
 
 __all__ = [
     "SEGMENT_SECONDS",
@@ -34,6 +35,7 @@ __all__ = [
     "SequenceSource",
     "Sink",
     "Source",
+    "Writer",
     "is_finished",
     "part_folder",
     "unfinished_work",

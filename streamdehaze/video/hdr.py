@@ -1,4 +1,4 @@
-"""What HDR10 video says of the display it was graded on, read from side data and written for encoders."""
+"""HDR10 metadata about the display a video was graded on, read from side data and written for encoders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LightLevels:
         return self.primaries is not None or self.content is not None
 
     def encoder_parameters(self, option: str) -> str:
-        """The same as a list of parameters in the words of `option`: x264-params, x265-params or svtav1-params."""
+        """The same as parameters, spelled as `option` takes them: x264-params, x265-params or svtav1-params."""
         words = {"x264-params": ("mastering-display", "cll"), "x265-params": ("master-display", "max-cll"),
                  "svtav1-params": ("mastering-display", "content-light")}  # fmt: skip
         display_word, content_word = words[option]

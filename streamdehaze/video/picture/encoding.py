@@ -24,7 +24,7 @@ def picture_format(path: Path) -> PictureFormat:
     found = format_for(path.suffix)
     if found is None:
         known = ", ".join(suffix for entry in FORMATS for suffix in entry.suffixes)
-        raise SinkError(f"'{path}' is not the name of a picture; its ending can be {known}")
+        raise SinkError(f"'{path}' is not the name of a picture; its extension can be {known}")
     return found
 
 

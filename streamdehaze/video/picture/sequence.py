@@ -17,7 +17,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Reader, Source
-from streamdehaze.video.writing.publish import Publishing
+from streamdehaze.video.writing.publish import Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -89,7 +89,7 @@ class SequenceSource(Reader):
         """Nothing is left open between frames."""
 
 
-class SequenceSink(Publishing):
+class SequenceSink(Writer):
     """Writes frames as numbered pictures, "clear/%05d.png"; none gets its name before all are whole.
 
     A frame of a `SequenceSource` keeps its number and its file's metadata; others are numbered from 1.

@@ -12,13 +12,13 @@ from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Source
-from streamdehaze.video.writing.publish import Publishing
+from streamdehaze.video.writing.publish import Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
 
 
-class PictureSink(Publishing):
+class PictureSink(Writer):
     """Writes one frame as a picture of the kind that the file name says.
 
     EXIF, ICC profile, XMP, resolution and texts of a `PictureSource` are kept where the format can hold

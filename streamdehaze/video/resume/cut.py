@@ -34,14 +34,14 @@ class Cut:
 
 
 class Cutter:
-    """Decides where segments end: at the first keyframe from `length` frames on, and without one at twice that.
+    """Decides where segments end: at the first keyframe after `length` frames, or without one after twice as many.
 
-    The decision depends on the frames since the last cut alone, so that work taken up again at a cut is cut at the
-    same places as work that never stopped.
+    The decision depends on the frames since the last cut alone, so that work resumed at a cut is cut at the same places
+    as work that never stopped.
 
     Args:
         length: frames a segment has at least.
-        begin: the cut at which the work is taken up again.
+        begin: the cut at which the work is resumed.
     """
 
     def __init__(self, length: int, begin: Cut | None = None) -> None:
@@ -65,7 +65,7 @@ class Cutter:
 
 
 def segment_length(seconds: float, rate: Fraction | None) -> int:
-    """Frames of a segment of `seconds` at `rate` frames a second (25 where nobody knows)."""
+    """Frames of a segment of `seconds` at `rate` frames a second (25 if unknown)."""
     return max(1, round(seconds * (rate or 25)))
 
 

@@ -1,4 +1,4 @@
-"""What a folder of finished segments was made of: enough to know whether the work may go on in it."""
+"""What a folder of finished segments was made of: enough to know whether the work can continue in it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Manifest(_Facts):
     """Path, for people; `identity` says whether it is the same."""
     identity: Identity
     settings: dict[str, Any]
-    """All that the result depends on beside the input, as plain values."""
+    """All that the result depends on besides the input, as plain values."""
     segments: tuple[Segment, ...] = ()
     published: Identity | None = None
     """The whole output, just before it gets its final name."""
@@ -121,7 +121,7 @@ class Manifest(_Facts):
         return bool(self.segments) and self.segments[-1].end is None
 
     def differences(self, other: Manifest) -> list[str]:
-        """What keeps work described by `other` from going on here, in words; empty if nothing does."""
+        """Why work described by `other` cannot continue here, in words; empty if it can."""
         found = []
         if self.identity != other.identity:
             same = self.identity.same_content(other.identity)
@@ -160,13 +160,13 @@ def read_manifest(folder: Path) -> Manifest | None:
         SinkError: if it cannot be read or understood.
     """
     path = folder / MANIFEST
-    damaged = f"'{path}' is damaged or of another version; --no-resume begins anew"
+    damaged = f"'{path}' is damaged or of another version; --no-resume starts over"
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
         whole = manifest == manifest.sealed()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:  # of the disk, and no reason to begin anew
+    except OSError as error:  # of the disk, and no reason to start over
         raise SinkError(f"'{path}' cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise SinkError(damaged) from error
@@ -216,7 +216,7 @@ def read_cut(folder: Path, number: int, place: Place) -> Cut:
 
 
 def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:
-    """The segments from the first one on that are as they were written; the work goes on behind them.
+    """The segments from the first one on that are as they were written; the work continues after them.
 
     Raises:
         OSError: if one that is there cannot be read.
@@ -227,7 +227,7 @@ def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:
             segment.end is None or segment.end.frames == segment.first_frame + segment.frames
         )
         if not fits or not _is_whole(folder, number, segment):
-            log.warning("'%s' is missing or damaged; the work goes on before it", segment_file(folder, number))
+            log.warning("'%s' is missing or damaged; the work continues before it", segment_file(folder, number))
             break
         whole.append(segment)
         if segment.end is None:

@@ -28,7 +28,7 @@ from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import encoding_for
 from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe
-from streamdehaze.video.writing.publish import Publishing
+from streamdehaze.video.writing.publish import Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
@@ -51,7 +51,7 @@ def worth_segments(
     return seconds is None or seconds > segment_seconds or part_folder(path).exists()
 
 
-class SegmentFileSink(Publishing):
+class SegmentFileSink(Writer):
     """Encodes a long video in segments, each by an encoder run of its own, into the folder NAME.part.
 
     Once all are finished, they are joined without encoding anything again: their packets are muxed with the source's

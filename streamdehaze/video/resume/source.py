@@ -1,4 +1,4 @@
-"""A file read on from a cut, so that its frames are the ones an unbroken reading gives."""
+"""A file read from a cut on, so that its frames are the ones an uninterrupted reading gives."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ log = logging.getLogger("streamdehaze")
 class Continued(Reader):
     """The frames of a file after a cut.
 
-    A picture before the cut is sought, and decoding must come by the very frame that the cut remembers, time and
-    pixels; where it does not (no time stamps, a file that cannot be sought in, damage), the file is decoded from
-    its beginning.
+    A picture before the cut is sought, and decoding must come across the very frame that the cut remembers, time and
+    pixels; where it does not (no time stamps, a file that cannot be seeked, damage), the file is decoded from its
+    beginning.
 
     Args:
-        source: the file; it stays unread itself, and its owner's to close.
-        cut: where to go on.
+        source: the file; it stays unread itself, and its owner closes it.
+        cut: where to continue.
         ended: no frame follows the cut.
     """
 
     def __init__(self, source: FileSource, cut: Cut, *, ended: bool = False) -> None:
         self._source, self._cut, self._ended = source, cut, ended
         self.damaged = cut.damaged
-        """Damaged places met so far, by whoever read what lies before the cut, too."""
+        """Damaged places so far, those before the cut included."""
 
     @property
     def info(self) -> VideoInfo:
@@ -54,7 +54,7 @@ class Continued(Reader):
             return
         sought = self._seek()
         if sought is None:
-            log.info("%s: the place to go on from cannot be sought; the file is decoded from its beginning", self.name)
+            log.info("%s: cannot seek to where to continue; the file is decoded from its beginning", self.name)
             sought = self._skip()
         source, frames = sought
         with closing(source):
@@ -95,7 +95,7 @@ class Continued(Reader):
             last = next(frames, None)
         if last is None or not self._is_last(last, source):
             source.close()
-            raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume begins anew")
+            raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume starts over")
         return source, frames
 
     def _is_last(self, frame: Frame, source: FileSource) -> bool:

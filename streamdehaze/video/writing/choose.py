@@ -167,7 +167,7 @@ def _explicit(pictures: Pictures, container: str, wanted: EncodeOptions) -> Enco
         known = [name for name in (*FAMILIES, *av.codecs_available) if _is_video_encoder(name)]
         raise SinkError(f"there is no encoder '{wanted.codec}' here{_nearest(wanted.codec, known)}")
     if not any(_container_takes(container, name) for name in names):
-        raise SinkError(f"a {container} file cannot hold {wanted.codec}; choose another --codec or file ending")
+        raise SinkError(f"a {container} file cannot hold {wanted.codec}; choose another --codec or file extension")
     failures: list[SinkError] = []
     found = _best(pictures, container, wanted, names, strict=False, failures=failures)
     if found is None:

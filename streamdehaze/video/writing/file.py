@@ -13,13 +13,13 @@ from streamdehaze.video.writing.choose import EncodeOptions, Encoding, Pictures,
 from streamdehaze.video.writing.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe
-from streamdehaze.video.writing.publish import Publishing
+from streamdehaze.video.writing.publish import Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
 
 
-class FileSink(Publishing):
+class FileSink(Writer):
     """Encodes frames into a file and copies the source's other streams alongside.
 
     The file has its final name only once `close` has succeeded; until then it is NAME.part.EXT.

@@ -134,7 +134,7 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     copy: Stream
     if context is not None or stream.type in ("attachment", "data"):
         copy = output.add_stream_from_template(stream, opaque=True)
-        if stream.type == "audio" and context.layout.name.endswith(" channels"):  # an order nobody wrote down
+        if stream.type == "audio" and context.layout.name.endswith(" channels"):  # in an order that is not stated
             sound: Any = copy.codec_context
             sound.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
     else:  # no decoder here: only the parameters are needed

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Publishing(Sink):
-    """A sink whose files have partial names until `close`, which publishes them; `abort` and any error discard them.
+class Writer(Sink):
+    """A sink that publishes its files once they are whole: every sink that `open_sink` returns is one.
 
-    As a context manager it is closed at the end of the block, and aborted where an exception leaves it. Children
-    implement `_write`, `_finish` and `_release`.
+    Until `close` they have partial names; `abort` and any error remove them. As a context manager it is closed at the
+    end of the block, and aborted where an exception leaves it. Subclasses implement `_write`, `_finish` and `_release`.
 
     Args:
         name: the output in words.
