@@ -1,4 +1,4 @@
-"""The demo: a foggy street is rendered, made clear and measured against the truth."""
+"""The demo: a foggy street is rendered, cleared and measured against the truth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import DEFAULT_CHECKPOINT
@@ -18,15 +19,15 @@ from streamdehaze.scene.clip import to_bytes
 from streamdehaze.video.rgb import RgbArray, RgbConverter
 
 DEMO_FOG = Fog(visibility_metres=90, unevenness=0.2, sensor_noise=0.008)
-"""A foggy morning: t is 0.85 at four metres, 0.1 at fifty, and nothing is left of the street's far end."""
+"""A foggy morning: t is 0.85 at four metres, 0.1 at fifty, and the far end of the street is invisible."""
 
 CHECK_EVERY = 5
-"""Frames from one that is measured to the next."""
+"""Every k-th frame is measured."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo left and how near it came to the truth."""
+    """The files of the demo, and how close they are to the truth."""
 
     hazy_video: Path
     clear_video: Path
@@ -50,7 +51,7 @@ def run_demo(
     fog: Fog = DEMO_FOG,
     say: Callable[[str], object] = lambda text: None,
 ) -> DemoResult:
-    """Render `foggy.mp4`, make it clear, and put both beside the truth; files from an earlier demo are replaced.
+    """Render `foggy.mp4`, clear it, and compare both with the truth; files from an earlier demo are replaced.
 
     Args:
         folder: made if it is missing.
@@ -116,14 +117,12 @@ def _frames(path: Path, wanted: dict[int, RgbArray]) -> dict[int, RgbArray]:
 
 
 def _write_picture(path: Path, hazy: RgbArray, clear: RgbArray, truth: RgbArray) -> None:
-    """Split screen of hazy and clear, and the truth beside it."""
+    """Split screen of hazy and clear, next to the truth."""
     import cv2
 
     split = split_screen([hazy, clear], ("hazy", "clear"), [0.5])
     montage = side_by_side([split, truth], ("", "truth"))
-    partial = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
-        partial.write_bytes(cv2.imencode(".png", montage[..., ::-1])[1].tobytes())
-        os.replace(partial, path)
+        write_whole(path, cv2.imencode(".png", montage[..., ::-1])[1].tobytes())
     except OSError as error:
         raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error

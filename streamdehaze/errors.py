@@ -38,8 +38,8 @@ class ResourceError(StreamDehazeError):
 
 
 class TrainingError(StreamDehazeError):
-    """Training cannot go on: the loss is not finite, or its state cannot be written."""
+    """Training cannot continue: the loss is not finite, or its state cannot be written."""
 
 
-class Cancelled(StreamDehazeError):  # noqa: N818 (it is no error: somebody wanted it)
+class Cancelled(StreamDehazeError):  # noqa: N818 (not an error: the user asked for it)
     """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""

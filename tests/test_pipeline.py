@@ -136,7 +136,7 @@ def test_a_stop_event_ends_the_work_and_aborts_the_sink() -> None:
 
 
 def test_a_stop_that_comes_after_the_sink_has_closed_does_not_undo_it() -> None:
-    """The output has its final name then, and "nothing of it is kept" would be a lie."""
+    """The output has its final name then, and "nothing was kept" would be a lie."""
     stop = threading.Event()
 
     class StoppedWhileClosing(ListSink):

@@ -480,7 +480,7 @@ def test_kills_and_signals_cost_no_finished_segment(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "report.json", "whole.mp4"]
     again = subprocess.run(run(source, "-o", target, "--resume"), capture_output=True, timeout=120)
     assert again.returncode == 0
-    assert b"is there already and left as it is" in again.stderr
+    assert b"exists already and is left unchanged" in again.stderr
 
 
 def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) -> None:

@@ -179,7 +179,7 @@ def prune(everything: bool, dry_run: bool) -> None:
             if not dry_run:
                 cache.remove(record)
     for path in cache.leftovers():
-        click.echo(f"{path.name}: left behind by a build")
+        click.echo(f"{path.name}: left over from a build")
         if not dry_run:
             cache.remove_leftover(path)
 

@@ -259,13 +259,13 @@ def _run(
     from streamdehaze.video import is_finished, unfinished_work
 
     if options["resume"] and not options["overwrite"] and is_finished(job.output):
-        log.warning("'%s' is there already and left as it is", job.output)
+        log.warning("'%s' exists already and is left unchanged", job.output)
         return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
     try:
         report = _dehaze(job, dehazer, encode, stop, console, options)
     except Cancelled:
         kept = unfinished_work(job.output)
-        rest = f"{kept}; the same command goes on" if kept else "nothing of it is kept"
+        rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
         raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
     except (StreamDehazeError, OSError) as error:
         console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
