@@ -105,24 +105,16 @@ _SOFTWARE = (
     Encoder("ffv1", file=Tuning(options={"level": "3", "slicecrc": "1"})),
     Encoder("prores_ks", interlaces=True),
     Encoder("dnxhd", interlaces=True),
-    Encoder("cfhd"),
-    Encoder("huffyuv"),
-    Encoder("ffvhuff"),
-    Encoder("utvideo"),
-    Encoder("magicyuv"),
-    Encoder("rawvideo"),
     Encoder("wrapped_avframe", formats=(
         "yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray", "yuva444p",
         "yuv420p9le", "yuv422p9le", "yuv444p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le",
         "yuv420p12le", "yuv422p12le", "yuv444p12le", "yuv420p14le", "yuv422p14le", "yuv444p14le",
         "yuv420p16le", "yuv422p16le", "yuv444p16le", "gray9le", "gray10le", "gray12le", "gray16le",
     )),
+    *(Encoder(name) for name in (
+        "cfhd", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "jpeg2000", "png", "apng", "gif", "qtrle",
+    )),
     Encoder("mjpeg", "qscale", file=Tuning(2), full_range=True),
-    Encoder("jpeg2000"),
-    Encoder("png"),
-    Encoder("apng"),
-    Encoder("gif"),
-    Encoder("qtrle"),
     Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
     Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True,
             interlaces=True),
@@ -143,36 +135,24 @@ _HARDWARE = tuple(
 
 ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTWARE, *_HARDWARE)}
 
+_BY_THEIR_OWN_NAME = (
+    "ffv1", "dnxhd", "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "mjpeg", "jpeg2000", "png", "apng", "gif",
+    "qtrle", "mpeg1video", "mpeg2video", "mpeg4", "wmv1", "wmv2",
+)  # fmt: skip
+
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "h264": ("libx264", "libx264rgb"),
     "hevc": ("libx265",),
     "av1": ("libsvtav1",),
     "vp8": ("libvpx",),
     "vp9": ("libvpx-vp9",),
-    "ffv1": ("ffv1",),
     "prores": ("prores_ks",),
-    "dnxhd": ("dnxhd",),
-    "cfhd": ("cfhd",),
     "huffyuv": ("ffvhuff",),
-    "ffvhuff": ("ffvhuff",),
-    "utvideo": ("utvideo",),
-    "magicyuv": ("magicyuv",),
     "rawvideo": ("rawvideo", "wrapped_avframe"),
     "wrapped_avframe": ("rawvideo",),
-    "v210": ("v210",),
-    "mjpeg": ("mjpeg",),
-    "jpeg2000": ("jpeg2000",),
-    "png": ("png",),
-    "apng": ("apng",),
-    "gif": ("gif",),
-    "qtrle": ("qtrle",),
-    "mpeg1video": ("mpeg1video",),
-    "mpeg2video": ("mpeg2video",),
-    "mpeg4": ("mpeg4",),
     "msmpeg4v3": ("msmpeg4",),
     "flv1": ("flv",),
-    "wmv1": ("wmv1",),
-    "wmv2": ("wmv2",),
+    **{name: (name,) for name in _BY_THEIR_OWN_NAME},
 }
 """Encoders by FFmpeg's name of a codec: where one stays with the input's codec, one of these is taken."""
 
