@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
+from streamdehaze.dehaze import Dehazer
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.fidelity import psnr
@@ -82,8 +83,10 @@ def run_demo(
 
     say(f"rendering {scene.frames} frames of a foggy street (the first run compiles the renderer) …")
     write_clip(hazy, scene, fog, overwrite=True, each=keep)
-    say(f"making {hazy.name} clear with {checkpoint} …")
-    report = dehaze_video(hazy, clear, dehazer=checkpoint, overwrite=True)
+    say(f"clearing {hazy.name} with {checkpoint} …")
+    # The truth is as dark as the street is without the light that the fog scatters.
+    with Dehazer(checkpoint, steady="low", look_ahead=True, brightness="natural") as dehazer:
+        report = dehaze_video(hazy, clear, dehazer=dehazer, overwrite=True)
     say("measuring and comparing …")
     hazy_frames, clear_frames = _frames(hazy, truth), _frames(clear, truth)
     compare(hazy, clear, comparison, divider=None, labels=("hazy", "clear"), overwrite=True)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, after a power cut too."""
+"""Files that are either complete or absent, even after a power cut."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Statistics:
     started: float = field(default_factory=time.perf_counter)
     """`time.perf_counter` at the start."""
     seconds: float = 0.0
-    """Wall time of the whole run; 0 while it goes on."""
+    """Wall time of the whole run; 0 while it is running."""
     earlier_frames: int = 0
     """Frames of the output that an earlier run finished."""
 
