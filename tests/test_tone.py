@@ -17,22 +17,30 @@ def luma(picture: np.ndarray) -> float:
 
 
 def test_a_dark_result_gets_almost_the_hazy_brightness() -> None:
-    brightened = brighten(CLEAR, exponent(HAZY, CLEAR))
+    brightened = brighten(CLEAR, HAZY, exponent(HAZY, CLEAR))
     assert luma(CLEAR) < 0.6 * luma(HAZY)
     assert 0.8 * luma(HAZY) < luma(brightened) < luma(HAZY)
 
 
 def test_nothing_is_clipped_and_black_and_white_stay() -> None:
     ramp = np.linspace(0, 1, 3 * 100, dtype=np.float32).reshape(3, 10, 10)
-    curve = brighten(ramp, 0.5)
+    curve = brighten(ramp, np.ones_like(ramp), 0.5)
     assert curve.min() == 0
     assert curve.max() == 1
-    assert (np.diff(curve.ravel()) > 0).all()
+    assert (np.diff(curve[0].ravel()) > 0).all()
 
 
 def test_a_picture_that_was_left_alone_keeps_its_tone() -> None:
     assert exponent(CLEAR, CLEAR) == 1
-    assert brighten(CLEAR, 1.0) is CLEAR
+    assert brighten(CLEAR, CLEAR, 1.0) is CLEAR
+
+
+def test_nothing_becomes_brighter_than_it_was_in_the_haze() -> None:
+    clear, hazy = CLEAR.copy(), HAZY.copy()
+    clear[:, 20:, 40:] = hazy[:, 20:, 40:] = 0.03  # a black thing near the lens
+    brightened = brighten(clear, hazy, 0.5)
+    np.testing.assert_allclose(brightened[:, 22:, 42:], 0.03, atol=1e-3)
+    assert brightened[:, :18].mean() > 1.2 * clear[:, :18].mean()
 
 
 def test_what_is_covered_does_not_count() -> None:

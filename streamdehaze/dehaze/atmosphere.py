@@ -83,7 +83,7 @@ class Atmosphere:
         if not balanced.starts and self._gamma is not None:
             found = self._gamma + _FOLLOW * (found - self._gamma)
         self._gamma = found
-        return brighten(clear, found)
+        return brighten(clear, hazy, found)
 
     def state(self) -> npt.NDArray[np.float64]:
         """What is remembered: airlight, density and exponent; NaN for what is not."""

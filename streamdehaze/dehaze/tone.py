@@ -2,7 +2,8 @@
 
 A dehazed picture is darker than the hazy one, rightly so; but on a grey motorway the road sinks into black. So the
 clear small picture goes through a power, ``J^γ`` with γ ≤ 1, that gives it almost the hazy picture's brightness. It
-maps [0, 1] onto itself, so nothing is clipped, black stays black and white white. It is applied before the maps are
+maps [0, 1] onto itself, so nothing is clipped. No pixel becomes brighter than it was in the haze: what stands near and
+had no haze keeps its black, and a sky that the network left alone stays as it is. All of it is done before the maps are
 fitted, and costs nothing at full size.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,8 @@ _KEPT = 0.9
 _LEAST_EXPONENT = 0.5
 """No picture is brightened more than by this power."""
 _DARKEST = 0.02
+_BLACK, _WHITE = np.float32(1e-3), np.float32(0.999)
+"""Between these, a logarithm is finite and not 0."""
 
 
 def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> float:
@@ -46,9 +50,18 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     return float(np.clip((before + np.log(_KEPT)) / after, _LEAST_EXPONENT, 1))
 
 
-def brighten(clear: FloatArray, gamma: float) -> FloatArray:
-    """``clear ** gamma``, of a picture in [0, 1]."""
+def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
+    """``clear ** g`` where g is `gamma`, or nearer to 1 where that would be brighter than the hazy picture.
+
+    Args:
+        clear, hazy: (3, rows, columns) in [0, 1].
+        gamma: as `exponent` finds it.
+    """
     if gamma == 1:
         return clear
-    brightened: FloatArray = np.power(np.clip(clear, 0, 1), np.float32(gamma))
+    clear = np.clip(clear, 0, 1)
+    lumas = (np.clip(picture.mean(axis=0), _BLACK, _WHITE) for picture in (hazy, clear))
+    before, after = (np.log(luma) for luma in lumas)
+    powers = np.asarray(cv2.blur(np.clip(before / after, gamma, 1), (3, 3), borderType=cv2.BORDER_REFLECT))
+    brightened: FloatArray = np.power(clear, powers.astype(np.float32))
     return brightened
