@@ -2,9 +2,8 @@
 
 A dehazed picture is darker than the hazy one, rightly so; but on a grey motorway the road sinks into black. So the
 clear small picture goes through a power, ``J^γ`` with γ ≤ 1, that gives it almost the hazy picture's brightness. It
-maps [0, 1] onto itself, so nothing is clipped. No pixel becomes brighter than it was in the haze: what stands near and
-had no haze keeps its black, and a sky that the network left alone stays as it is. All of it is done before the maps are
-fitted, and costs nothing at full size.
+maps [0, 1] onto itself, so nothing is clipped. No pixel becomes much brighter than it was in the haze: what stands near
+and had no haze keeps its black. All of it is done before the maps are fitted, and costs nothing at full size.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ _KEPT = 0.9
 """Share of the hazy picture's brightness that the clear one gets."""
 _LEAST_EXPONENT = 0.5
 """No picture is brightened more than by this power."""
+_BRIGHTER = np.float32(1.25)
+"""No pixel becomes brighter than this times what it was in the haze."""
 _DARKEST = 0.02
 _BLACK, _WHITE = np.float32(1e-3), np.float32(0.999)
 """Between these, a logarithm is finite and not 0."""
@@ -51,7 +52,7 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
 
 
 def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
-    """``clear ** g`` where g is `gamma`, or nearer to 1 where that would be brighter than the hazy picture.
+    """``clear ** g`` where g is `gamma`, or nearer to 1 where that would be much brighter than the hazy picture.
 
     Args:
         clear, hazy: (3, rows, columns) in [0, 1].
@@ -60,7 +61,8 @@ def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
     if gamma == 1:
         return clear
     clear = np.clip(clear, 0, 1)
-    lumas = (np.clip(picture.mean(axis=0), _BLACK, _WHITE) for picture in (hazy, clear))
+    most = hazy.mean(axis=0) * _BRIGHTER
+    lumas = (np.clip(luma, _BLACK, _WHITE) for luma in (most, clear.mean(axis=0)))
     before, after = (np.log(luma) for luma in lumas)
     powers = np.asarray(cv2.blur(np.clip(before / after, gamma, 1), (3, 3), borderType=cv2.BORDER_REFLECT))
     brightened: FloatArray = np.power(clear, powers.astype(np.float32))
