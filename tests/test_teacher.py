@@ -40,6 +40,14 @@ def test_the_sky_stays_as_it_is() -> None:
     assert sky_of(hazy.mean(axis=2), A)[:20].min() > 0.9
 
 
+def test_a_flat_bright_facade_is_not_sky() -> None:
+    hazy, _, _ = road(1.5)
+    hazy[80:120, 100:160] = 0.9 * A
+    sky = sky_of(hazy.mean(axis=2), A)
+    assert sky[84:116, 104:156].max() < 0.1
+    assert sky[:20].min() > 0.9
+
+
 def test_noise_of_the_deep_grows_less_than_its_contrast() -> None:
     hazy, _, t = road(2.0, noise=0.01)
     quiet = road(2.0)[0]

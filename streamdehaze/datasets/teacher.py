@@ -54,12 +54,17 @@ def transmission(balanced: Picture, airlight: float) -> Map:
 
 
 def sky_of(luma: Map, airlight: float) -> Map:
-    """How much each pixel is sky, (H, W) in [0, 1]: flat, and as bright as the airlight."""
+    """How much each pixel is sky, (H, W) in [0, 1]: flat, as bright as the airlight, connected to the upper edge."""
     mean = _mean(luma, 7)
     spread = np.sqrt(np.maximum(_mean(luma * luma, 7) - mean * mean, 0))
     bright = np.clip((luma / airlight - _SKY_LEVEL) / _SKY_RANGE, 0, 1)
     flat = np.clip(1 - (spread - _SKY_SPREAD) / _SKY_SPREAD_RANGE, 0, 1)
-    return np.clip(guided_filter(luma, bright * flat, _RADIUS, 1e-3), 0, 1)
+    # A facade may be as flat and as bright as the sky, but it does not reach the upper edge without interruption.
+    found = bright * flat
+    _, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
+    at_top = np.unique(regions[: max(1, len(regions) // 24)])
+    found = np.where(np.isin(regions, at_top[at_top > 0]), found, 0).astype(np.float32)
+    return np.clip(guided_filter(luma, found, _RADIUS, 1e-3), 0, 1)
 
 
 def clear_picture(balanced: Picture, airlight: float) -> Picture:
