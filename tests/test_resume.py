@@ -465,7 +465,7 @@ def test_kills_and_signals_cost_no_finished_segment(tmp_path: Path) -> None:
     assert kept >= 1
     stopped = interrupted(command, target, signal.SIGTERM)
     assert stopped.returncode == 130
-    assert b"going on after" in stopped.stderr
+    assert b"continuing after" in stopped.stderr
     assert b"are kept in" in stopped.stderr
     assert segments(target) > kept
     report = tmp_path / "report.json"
