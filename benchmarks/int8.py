@@ -1,80 +1,80 @@
-"""Whether int8 is worth it on a CPU: NNCF post-training quantisation against float32, float16 and bfloat16 in OpenVINO.
+"""What int8 costs and brings in OpenVINO: the kept int8 graphs of checkpoints against float32, float16 and bfloat16.
 
-    python benchmarks/int8.py SOTS_FOLDER CALIBRATION_FOLDER     (pip install nncf first)
+    python benchmarks/int8.py SOTS_FOLDER [--pictures FOLDER]
 
-CALIBRATION_FOLDER holds photos `NAME.jpg` with `NAME.depth.png` (255 = 1.2 in relative distance); haze is laid on them.
-Prints the mean PSNR of the network's output at 256×192 against the truth, and milliseconds a picture, by turns.
+Prints, at 256×192: the mean PSNR against the truth, the median and the worst PSNR against float32, and milliseconds of
+one picture (wall and processor time, alternately, the least of 25 rounds). With --pictures, a second int8 graph is
+calibrated on the hazy pictures of that folder (extra `int8`).
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+from calm import timed
 
+from streamdehaze.engine.int8 import hazy_photos, quantize, quantized_graph
+from streamdehaze.engine.openvino import OpenVINOEngine
 from streamdehaze.engine.template import write_filled
-from streamdehaze.network import load_network
-from streamdehaze.telemetry import import_quietly
+from streamdehaze.errors import EngineError
+from streamdehaze.fidelity import psnr
+from streamdehaze.network import list_checkpoints, load_network
 
-nncf, openvino = import_quietly("nncf"), import_quietly("openvino")
-
-SIZE, CALIBRATION, ROUNDS = (256, 192), 150, 25
+SIZE, ROUNDS = (256, 192), 25
 
 
 def read(path: Path) -> np.ndarray:
     picture = cv2.resize(cv2.imread(str(path)), SIZE, interpolation=cv2.INTER_AREA)[:, :, ::-1]
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255
-
-
-def hazy_photos(folder: Path) -> list[np.ndarray]:
-    random, found = np.random.default_rng(0), []
-    for path in sorted(folder.glob("*.jpg"))[:CALIBRATION]:
-        depth = cv2.resize(cv2.imread(str(path.with_suffix(".depth.png")), cv2.IMREAD_GRAYSCALE), SIZE) / 212
-        transmission = np.exp(-random.uniform(0.4, 2.0) * depth).astype(np.float32)
-        airlight = random.uniform(0.7, 1.0)
-        found.append((read(path) * transmission + airlight * (1 - transmission)).astype(np.float32))
-    return found
+    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / 255
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sots", type=Path)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("--pictures", type=Path)
     asked = parser.parse_args()
-    core, calibration = openvino.Core(), nncf.Dataset(hazy_photos(asked.photos))
     pairs = [
         (read(path), read(asked.sots / "clear" / f"{path.stem.split('_')[0]}.png"))
         for path in sorted((asked.sots / "hazy").glob("*.png"))
     ]
-    for checkpoint in ("aecrnet-s", "aecrnet-m"):
+    hazy = np.stack([hazy for hazy, _ in pairs])
+    for checkpoint in list_checkpoints():
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "graph.onnx"
-            write_filled(load_network(checkpoint), path, {})
-            plain = core.read_model(path)
-            models = {"float32": (plain, "f32"), "float16": (plain, "f16"), "bfloat16": (plain, "bf16")}
-            for preset in (nncf.QuantizationPreset.PERFORMANCE, nncf.QuantizationPreset.MIXED):
-                quantised = nncf.quantize(core.read_model(path), calibration, preset=preset, subset_size=CALIBRATION)
-                models[f"int8 {preset.value}"] = quantised, "f16"
-        requests = {}
-        for name, (model, hint) in models.items():
-            model.reshape([1, 3, SIZE[1], SIZE[0]])
-            requests[name] = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint}).create_infer_request()
-        psnr: dict[str, list[float]] = {name: [] for name in requests}
-        for hazy, clear in pairs:
-            for name, request in requests.items():
-                psnr[name].append(-10 * np.log10(np.mean((request.infer([hazy])[0] - clear) ** 2)))
-        best = dict.fromkeys(requests, float("inf"))
-        for _ in range(ROUNDS):
-            for name, request in requests.items():
-                start = time.perf_counter()
-                request.infer([pairs[0][0]])
-                best[name] = min(best[name], (time.perf_counter() - start) * 1000)
-        for name in requests:
-            print(f"{checkpoint} {name}: {np.mean(psnr[name]):.2f} dB, {best[name]:.1f} ms")
+            plain = Path(folder) / "graph.onnx"
+            write_filled(load_network(checkpoint), plain, {})
+            graphs = {"float32": plain, "float16": plain, "bfloat16": plain}
+            if (kept := quantized_graph(checkpoint)) is not None:
+                graphs["int8"] = kept
+            if asked.pictures is not None:
+                path = Path(folder) / "own.onnx"
+                graphs["int8, own pictures"] = quantize(checkpoint, path, pictures=hazy_photos(asked.pictures))
+            engines = {}
+            for name, path in graphs.items():
+                try:
+                    engines[name] = OpenVINOEngine(path, precision=name.split(",")[0])  # type: ignore[arg-type]
+                except EngineError as error:
+                    print(f"{checkpoint} {name}: {error}")
+            results = {name: engine.infer(hazy) for name, engine in engines.items()}
+            times: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
+            for engine in engines.values():
+                engine.infer(hazy[:1])
+            for _ in range(ROUNDS):
+                for name, engine in engines.items():
+                    times[name].append(timed(lambda engine=engine: engine.infer(hazy[:1])))  # type: ignore[misc]
+            for name, clear in results.items():
+                truth = statistics.mean(psnr(c, t, peak=1) for c, (_, t) in zip(clear, pairs, strict=True))
+                exact = [psnr(c, e, peak=1) for c, e in zip(clear, results["float32"], strict=True)]
+                wall, processor = (min(column) for column in zip(*times[name], strict=True))
+                print(
+                    f"{checkpoint} {name}: {truth:.2f} dB, {statistics.median(exact):.1f} dB of float32 (worst "
+                    f"{min(exact):.1f}), {wall:.1f} ms, {processor:.1f} ms of processor",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

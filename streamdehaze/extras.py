@@ -29,6 +29,7 @@ PURPOSES = {
     "ocr": "reading text before and after in evaluations",
     "detect": "scoring your own detector in evaluations",
     "onnx": "exporting the network",
+    "int8": "quantising checkpoints for CPUs",
 }
 """What a user gains by each extra."""
 

@@ -245,7 +245,7 @@ def test_verify_finds_an_engine_below_the_floor_and_run_sets_it_aside_with_one_w
     from streamdehaze.engine.backend import find_backend
     from streamdehaze.engine.cache import engine_key
 
-    identity = wanted.identity(find_backend(strict))
+    identity = wanted.identity(find_backend(strict, record.checkpoint))
     stem = f"mine-openvino-{engine_key(identity)}"
     shutil.copy(cache.path(record), cache.folder / f"{stem}.onnx")
     cache.write(record.model_copy(update={"identity": identity, "recipe": strict, "file": f"{stem}.onnx"}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(name="engine", cls=Group)
 def command() -> None:
-    """Build, list, show, verify and remove compiled engines.
+    """Build, list, show, verify and remove compiled engines; quantise checkpoints.
 
     An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the user's cache folder
     ($STREAMDEHAZE_ENGINES chooses another). `run` builds what it needs by itself.
@@ -60,27 +62,40 @@ def build(
     """Build an engine, compare it with PyTorch and keep it."""
     if (engine is None) == (recipe is None):
         raise click.UsageError("say either --engine or --recipe")
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from streamdehaze.engine import EngineCache, Recipe, read_recipe
+    from streamdehaze.engine import EngineCache, read_recipe
     from streamdehaze.engine.build import build_engine
     from streamdehaze.engine.build_request import BuildRequest, choose_shape
+    from streamdehaze.engine.opening import default_recipes
 
-    chosen = read_recipe(recipe) if recipe else Recipe.model_validate({"engine": engine})
+    chosen = read_recipe(recipe) if recipe else default_recipes(str(engine), checkpoint)[0]
     request = BuildRequest(checkpoint, chosen, choose_shape(chosen, size, batch))
     cache = EngineCache()
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def tell(what: str, share: float | None) -> None:
-            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
-
+    with _progress() as tell:
         record = build_engine(request, cache, tell, again=again)
     _print(record, cache)
     if record.state == "rejected":
         raise SystemExit(1)
+
+
+@command.command()
+@click.argument("checkpoints", nargs=-1, type=CHECKPOINT)
+@click.option(
+    "--pictures", type=click.Path(file_okay=False, path_type=Path), help="Folder of hazy pictures to calibrate on."
+)
+def quantize(checkpoints: tuple[str, ...], pictures: Path | None) -> None:
+    """Write the int8 graph of each CHECKPOINT next to it; of all bundled ones by default.
+
+    It is calibrated on drawn pictures unless a folder is given. Engines of precision int8 are then made from it, here
+    and elsewhere, without the packages that quantising needs (extra int8).
+    """
+    from streamdehaze.engine import int8
+    from streamdehaze.network import list_checkpoints
+
+    photos = None if pictures is None else int8.hazy_photos(pictures)
+    for checkpoint in checkpoints or list_checkpoints():
+        with _progress() as tell:
+            path = int8.quantize(checkpoint, pictures=photos, progress=tell)
+        click.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 @command.command(name="list")
@@ -182,6 +197,22 @@ def prune(everything: bool, dry_run: bool) -> None:
         click.echo(f"{path.name}: left over from a build")
         if not dry_run:
             cache.remove_leftover(path)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float | None], None]]:
+    """A progress bar on standard error, and the function that moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(what: str, share: float | None) -> None:
+            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield tell
 
 
 def _print(record: Record, cache: EngineCache) -> None:

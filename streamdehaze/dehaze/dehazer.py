@@ -82,7 +82,7 @@ class Dehazer:
         self.checkpoint = os.fspath(checkpoint)
         self._engine_name = engine if isinstance(engine, str) else None
         self.engine: Engine = (
-            engine if not isinstance(engine, str) else open_engine(checkpoint, engine, wait=engine_wait)
+            engine if not isinstance(engine, str) else open_engine(checkpoint, engine, wait=engine_wait, int8=not exact)
         )
 
     @property

@@ -38,8 +38,8 @@ class Backend(Protocol):
         ...
 
 
-def find_backend(recipe: Recipe) -> Backend:
-    """The backend a recipe asks for.
+def find_backend(recipe: Recipe, checkpoint: str) -> Backend:
+    """The backend a recipe asks for, for a checkpoint.
 
     Raises:
         EngineError: if its runtime is not installed or its device is not there, with what to do.
@@ -47,7 +47,7 @@ def find_backend(recipe: Recipe) -> Backend:
     if recipe.engine == "openvino":
         from streamdehaze.engine.openvino import OpenVINOBackend
 
-        return OpenVINOBackend(recipe)
+        return OpenVINOBackend(recipe, checkpoint)
     if recipe.engine == "torch":
         raise EngineError("PyTorch runs the checkpoint as it is: there is nothing to build")
     from streamdehaze.engine.tensorrt import TensorRTBackend

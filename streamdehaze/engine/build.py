@@ -51,7 +51,7 @@ def build_engine(
             cannot be kept.
         CheckpointError: if the checkpoint cannot be had.
     """
-    backend = find_backend(request.recipe)
+    backend = find_backend(request.recipe, request.checkpoint)
     identity = request.identity(backend)
     with cache.lock(identity), cache.workshop(identity) as workshop:
         record = cache.find(identity)
@@ -123,7 +123,7 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
         EngineError: if the engine is damaged or out of date, its runtime is missing or its device is not here.
     """
     request = BuildRequest(record.checkpoint, record.recipe, record.shape)
-    backend = find_backend(request.recipe)
+    backend = find_backend(request.recipe, request.checkpoint)
     if (why := out_of_date(record, cache)) is not None:
         raise EngineError(f"{record.file} cannot be verified: {why}; build it again")
     if not backend.runs_here:
@@ -148,7 +148,7 @@ def time_again(record: Record, cache: EngineCache) -> Record:
     from streamdehaze.engine.torch import TorchEngine
 
     assert record.verification is not None
-    backend = find_backend(record.recipe)
+    backend = find_backend(record.recipe, record.checkpoint)
     engine = backend.open(cache.path(record), cache.work_folder(record), record.shape)
     try:
         reference = TorchEngine(
@@ -171,7 +171,7 @@ def out_of_date(record: Record, cache: EngineCache) -> str | None:
         return "its file is missing or altered"
     request = BuildRequest(record.checkpoint, record.recipe, record.shape)
     try:
-        now = request.identity(find_backend(record.recipe))
+        now = request.identity(find_backend(record.recipe, record.checkpoint))
     except StreamDehazeError as error:
         return str(error)
     changed = [key for key in sorted({*now, *record.identity}) if now.get(key) != record.identity.get(key)]

@@ -9,6 +9,8 @@ from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build import out_of_date
 from streamdehaze.engine.build_request import BuildRequest, choose_shape
 from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.int8 import quantized_graph
+from streamdehaze.engine.processor import has_int8_dot_products
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
@@ -31,6 +33,7 @@ def open_engine(
     device: str = "auto",
     threads: int | None = None,
     wait: bool = False,
+    int8: bool = True,
     cache: EngineCache | None = None,
 ) -> Engine:
     """The engine of that name for a checkpoint, ready to serve batches of any size.
@@ -48,7 +51,9 @@ def open_engine(
         device: "auto", "cpu", "cuda" or "cuda:1".
         threads: CPU threads; None for all cores this process may use.
         wait: return only when the compiled engine serves; its failure is then an error.
-        cache: where built engines lie; the user's own by default.
+        int8: let OpenVINO compute in int8 by default where the processor is made for it, the checkpoint has an int8
+            graph and that passes its comparison; `$STREAMDEHAZE_INT8=0` in the environment forbids it, too.
+        cache: where built engines are kept; the user's own by default.
 
     Raises:
         EngineError: if there is no such engine or device, its runtime is not installed (an extra is named), or, with
@@ -63,14 +68,15 @@ def open_engine(
         return TorchEngine(load_network(checkpoint), device, threads=threads, note=note)
 
     cache, note = cache or EngineCache(), None
-    for recipe in _recipes(engine, device, threads, checkpoint, cache):
+    for recipe in _recipes(engine, device, threads, checkpoint, int8, cache):
         if recipe.engine == "torch":
             options = recipe.torch
             threads = threads or options.threads
-            network = load_network(checkpoint)
-            return TorchEngine(network, device, precision=recipe.precision, threads=threads, compiled=options.compiled)
+            network, precision = load_network(checkpoint), recipe.precision
+            assert precision != "int8"  # no recipe for PyTorch says so
+            return TorchEngine(network, device, precision=precision, threads=threads, compiled=options.compiled)
         try:
-            backend = find_backend(recipe)
+            backend = find_backend(recipe, checkpoint)
         except EngineError as error:
             if engine != "auto":
                 raise
@@ -78,6 +84,10 @@ def open_engine(
             note = str(error)
             continue
         request = BuildRequest(checkpoint, recipe, choose_shape(recipe, size, batch))
+        if recipe.precision == "int8" and not engine.endswith(".toml"):
+            record = cache.find(request.identity(backend))
+            if record is not None and record.state == "rejected":
+                continue
         switching = SwitchingEngine(request, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
         if size is not None or recipe.shape is not None or recipe.engine == "openvino":
             switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
@@ -85,18 +95,39 @@ def open_engine(
     return open_torch(note)
 
 
-def _recipes(engine: str, device: str, threads: int | None, checkpoint: str, cache: EngineCache) -> list[Recipe]:
+def default_recipes(engine: str, checkpoint: str, *, threads: int | None = None, int8: bool = True) -> list[Recipe]:
+    """What "openvino" and "tensorrt" stand for, in the order in which to try them.
+
+    Args:
+        engine: "openvino" or "tensorrt".
+        checkpoint: name of a bundled checkpoint or path of one.
+        threads: CPU threads; None for all cores this process may use.
+        int8: as for `open_engine`.
+    """
+    if engine == "tensorrt":
+        return [Recipe(engine="tensorrt")]
+    options = OpenVINOOptions(threads=threads)
+    recipes = [Recipe(engine="openvino", openvino=options)]
+    allowed = int8 and os.environ.get("STREAMDEHAZE_INT8", "1") != "0"
+    if allowed and has_int8_dot_products() and quantized_graph(checkpoint) is not None:
+        recipes.insert(0, Recipe(engine="openvino", precision="int8", openvino=options))
+    return recipes
+
+
+def _recipes(
+    engine: str, device: str, threads: int | None, checkpoint: str, int8: bool, cache: EngineCache
+) -> list[Recipe]:
     """What to try, in order; nothing stands for PyTorch."""
-    openvino = Recipe(engine="openvino", openvino=OpenVINOOptions(threads=threads))
+    openvino = default_recipes("openvino", checkpoint, threads=threads, int8=int8)
     tensorrt = Recipe(engine="tensorrt")
     if engine == "auto":
         on_gpu = device == "cuda" or (device == "auto" and find_gpu() is not None)
         if on_gpu:
             return [*_fastest_kept(checkpoint, cache), tensorrt]
-        return [openvino] if device in ("auto", "cpu") else []
+        return openvino if device in ("auto", "cpu") else []
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
-    named = {"openvino": [openvino], "tensorrt": [tensorrt], "torch": []}
+    named = {"openvino": openvino, "tensorrt": [tensorrt], "torch": []}
     if engine not in named:
         raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
     if engine == "tensorrt" and device not in ("auto", "cuda"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from streamdehaze.engine.cache import file_hash
 from streamdehaze.engine.checked_cache import drop_altered, write_hashes
+from streamdehaze.engine.int8 import quantize, quantized_graph
 from streamdehaze.engine.openvino_graph import read_deform_conv
 from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from streamdehaze.engine.recipe import Recipe, Shape
     from streamdehaze.network.aecrnet import AECRNet
 
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Precision = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 Mode = Literal["auto", "latency", "throughput"]
 
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
@@ -57,7 +60,8 @@ class OpenVINOEngine:
     Args:
         path: the ONNX file.
         device: OpenVINO's name: "CPU", "GPU", "NPU".
-        precision: "auto" is float16 where the device computes in it, else bfloat16, else float32.
+        precision: "auto" is float16 where the device computes in it, else bfloat16, else float32. "int8" says that the
+            graph is quantised; what is float in it runs as with "auto".
         mode: "auto" is "latency" where the first pictures of a size come one by one, "throughput" where they come in
             batches; a model of the other kind is compiled once it has been wanted often enough to be worth it.
         threads: CPU threads; None for all cores this process may use.
@@ -82,9 +86,11 @@ class OpenVINOEngine:
         read_deform_conv(self._core)
         _check_device(self._core, device)
         self._path, self._device, self._mode = path, device, mode
-        self.precision = _choose_precision(_capabilities(self._core, device), precision)
+        capabilities = _capabilities(self._core, device)
+        self.precision = _choose_precision(capabilities, precision)
+        of_floats = _choose_precision(capabilities, "auto") if precision == "int8" else self.precision
         self._threads = threads or usable_cores()
-        self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision]}
+        self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[of_floats]}
         if device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = self._threads
         self._cache = cache
@@ -198,8 +204,8 @@ class OpenVINOBackend:
     suffix = ".onnx"
     runs_here = True
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe, self._options = recipe, recipe.openvino
+    def __init__(self, recipe: Recipe, checkpoint: str) -> None:
+        self._checkpoint, self._options = checkpoint, recipe.openvino
         self._openvino = import_openvino()
         core = self._openvino.Core()
         _check_device(core, self._options.device)
@@ -211,12 +217,16 @@ class OpenVINOBackend:
 
     def identity(self, shape: Shape) -> dict[str, Any]:
         """See `Backend.identity`; the shape plays no part."""
-        return {
+        identity = {
             "runtime": f"openvino {self._openvino.__version__}",
             "device": f"{self._options.device}: {self._device_name}",
             "precision": self._precision,
             "deformable": "native" if self._native_deform else "grid",
         }
+        if self._precision == "int8":
+            graph = quantized_graph(self._checkpoint)
+            identity["quantized"] = file_hash(graph) if graph is not None else "here"
+        return identity
 
     def covers(self, shape: Shape, height: int, width: int) -> bool:
         """See `Backend.covers`: the graph's dimensions are free."""
@@ -226,6 +236,13 @@ class OpenVINOBackend:
         """See `Backend.compile`."""
         from streamdehaze.engine.template import write_filled
 
+        if self._precision == "int8":
+            graph = quantized_graph(self._checkpoint)
+            if graph is None:
+                quantize(self._checkpoint, file, progress=progress)
+            else:
+                shutil.copyfile(graph, file)
+            return
         progress("writing the graph", None)
         write_filled(network, file, metadata, native_deform=self._native_deform)
 
@@ -266,12 +283,12 @@ def _capabilities(core: openvino.Core, device: str) -> set[str]:
     return found - {"BF16"} if device == "CPU" and not has_bfloat16() else found
 
 
-def _choose_precision(capabilities: set[str], wanted: Precision) -> Literal["float32", "float16", "bfloat16"]:
+def _choose_precision(capabilities: set[str], wanted: Precision) -> Literal["float32", "float16", "bfloat16", "int8"]:
     if wanted == "auto":
         if "FP16" in capabilities:
             return "float16"
         return "bfloat16" if "BF16" in capabilities else "float32"
-    if wanted != "float32" and _CAPABILITIES[wanted] not in capabilities:
+    if wanted in _CAPABILITIES and _CAPABILITIES[wanted] not in capabilities:
         raise EngineError(f"this device does not compute in {wanted}; use float32 or auto")
     return wanted
 

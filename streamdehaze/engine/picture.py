@@ -11,13 +11,13 @@ from streamdehaze.errors import SourceError
 from streamdehaze.frame import FloatArray
 
 
-def hazy_pictures(batch: int, height: int, width: int) -> FloatArray:
-    """A batch of hazy street-like pictures, (B, 3, H, W) RGB in [0, 1]; the same on every machine.
+def hazy_pictures(batch: int, height: int, width: int, seed: int = 7) -> FloatArray:
+    """A batch of hazy street-like pictures, (B, 3, H, W) RGB in [0, 1]; the same on every machine for a seed.
 
     They have what makes a network's arithmetic hard: texture at every scale, sharp edges, flat sky, dark and bright
     ends. Haze is laid over them by ``I = J·t + A·(1 − t)``.
     """
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     return np.stack([_draw(random, height, width) for _ in range(batch)])
 
 

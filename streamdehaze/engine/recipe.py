@@ -94,8 +94,9 @@ class Recipe(_Table):
 
     engine: Literal["openvino", "tensorrt", "torch"]
     description: str = ""
-    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Of the computation; auto is float16 where the device computes in it. TensorRT takes float32 and float16."""
+    precision: Literal["auto", "float32", "float16", "bfloat16", "int8"] = "auto"
+    """Of the computation; auto is float16 or bfloat16 where the device computes in it. TensorRT takes float32 and
+    float16. int8 is OpenVINO's: the convolutions in the middle in int8, the rest as auto has it."""
     deformable: Literal["auto", "grid", "native"] = "auto"
     """Deformable convolution as GridSample and Conv, or as ONNX DeformConv (OpenVINO on a CPU, TensorRT ≥ 10.1); auto
     is native in OpenVINO on a CPU, where it takes a third to a half of the time, else grid."""
@@ -110,8 +111,12 @@ class Recipe(_Table):
 
     @model_validator(mode="after")
     def _fits_its_engine(self) -> Recipe:
-        if self.engine == "tensorrt" and self.precision == "bfloat16":
-            raise ValueError("the graph for TensorRT is float16 or float32, not bfloat16")
+        if self.engine == "tensorrt" and self.precision in ("bfloat16", "int8"):
+            raise ValueError(f"the graph for TensorRT is float16 or float32, not {self.precision}")
+        if self.engine == "torch" and self.precision == "int8":
+            raise ValueError("PyTorch does not run the network in int8; OpenVINO does")
+        if self.precision == "int8" and (self.openvino.device != "CPU" or self.deformable == "grid"):
+            raise ValueError("graphs in int8 are for the CPU, with deformable = 'native' or left out")
         stray = {"openvino", "tensorrt", "torch"} - {self.engine}
         for table in sorted(stray & self.model_fields_set):
             raise ValueError(f"a recipe for {self.engine} has no table [{table}]")
