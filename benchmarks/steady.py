@@ -1,7 +1,7 @@
 """How steady the clear video is, and what that costs: per frame, low and high; the network every frame or every k-th.
 
     python benchmarks/steady.py [--still VIDEO] [--rgbd FOLDER] [--street FRAMES] [--every 1 2 4 auto] [--frames N]
-        [--plot PNG]
+        [--plot PNG] [--skip-cost]
 
 "ahead" are the ways that look ahead, as files allow.
 
@@ -10,8 +10,8 @@
 2. `--rgbd`: a folder of NAME.color.jpg, NAME.depth.png, NAME.pose.txt and camera-intrinsics.txt. It is made hazy by its
    depth; PSNR against the clear truth, and the error along the motion (true one by depth and pose, and DIS flow) as
    ratios to that of the truth itself.
-3. `--street`: the same on our own rendered street, with its true motion; and the first frame after a cut to another
-   street.
+3. `--street`: the same on our own rendered street, with its true motion, and on one driven three times as fast; then
+   PSNR of the first frame after a cut to another street, of the frame after a flash, and of all frames through a fade.
 
 The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last, of the
 still video and of the street at 1280×720, CPU milliseconds a frame of each way with the network in it (all threads,
@@ -127,10 +127,10 @@ def filled(depth: np.ndarray) -> np.ndarray:
     return distances[nearest]
 
 
-def street(frames: int, width: int = 640, height: int = 360, seed: int = 0) -> Iterator[Shown]:
-    """Our own street through uneven fog."""
+def street(frames: int, width: int = 640, height: int = 360, seed: int = 0, rate: int = 25) -> Iterator[Shown]:
+    """Our own street through uneven fog; at a lower frame rate, more moves from one frame to the next."""
     fog = Fog(visibility_metres=90, unevenness=0.2)
-    for frame in StreetScene(width, height, frames=frames, seed=seed):
+    for frame in StreetScene(width, height, frames=frames, seed=seed, frame_rate=rate):
         motion = frame.flow, _margin(~frame.occluded)
         yield to_bytes(fog.apply(frame.clear, frame.depth_metres, frame.index)), to_bytes(frame.clear), motion
 
@@ -175,15 +175,22 @@ def score(frames: Iterator[Shown], dehazers: dict[str, Dehazer], *, to_next: boo
     return {name: pair[0] for name, pair in meters.items()}
 
 
-def cut(dehazers: dict[str, Dehazer]) -> None:
-    """Print each way's PSNR of the first frame after a cut."""
-    before, after = list(street(12)), list(street(12, seed=7))
-    hazy = [Frame.from_array(picture) for picture, _, _ in before + after]
-    print("\nafter a cut: ", end="")
+def events(dehazers: dict[str, Dehazer]) -> None:
+    """Print each way's PSNR where the picture changes all at once, or its light does."""
+    before, after = list(street(16)), list(street(12, seed=7))
+    flash, fade = 8, np.linspace(1, 0.3, 12)
+    hazy = [picture for picture, _, _ in before + after]
+    truth = [clear for _, clear, _ in before + after]
+    hazy[flash] = truth[flash] = to_bytes(to_float(hazy[flash]) * np.float32(0.3) + np.float32(0.7))
+    for index, light in enumerate(fade, len(before)):
+        hazy[index], truth[index] = (to_bytes(to_float(x[index]) * np.float32(light)) for x in (hazy, truth))
+    print("\n| way | after a flash, dB | after a cut | through a fade (worst) |\n|---|---|---|---|")
     for name, dehazer in dehazers.items():
-        first = list(clear_frames(hazy, dehazer))[len(before)].to_array()
-        print(f"{name} {psnr(first, after[0][1]):.2f} dB", end=", ")
-    print(flush=True)
+        video = clear_frames([Frame.from_array(picture) for picture in hazy], dehazer)
+        quality = [psnr(clear.to_array(), true) for clear, true in zip(video, truth, strict=True)]
+        faded = quality[len(before) :]
+        cells = f"{quality[flash + 1]:.2f} | {faded[0]:.2f} | {np.mean(faded):.2f} ({min(faded):.2f})"
+        print(f"| {name} | {cells} |", flush=True)
 
 
 def cost(title: str, frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
@@ -208,6 +215,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="aecrnet-s")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--skip-cost", action="store_true", help="leave out the timing at the end")
     asked = parser.parse_args()
     engine = open_engine(asked.checkpoint, asked.engine, wait=True)
     once = OnceAsked(engine)
@@ -232,26 +240,27 @@ def main() -> None:
         traces["added change of still pixels, levels"] = {
             name: [frame.added_change or 0.0 for frame in meter.trace] for name, meter in still_meters.items()
         }
-    clips = {"rgbd": rgbd(asked.rgbd) if asked.rgbd else None, "street": street(asked.street) if asked.street else None}
-    for title, frames in clips.items():
-        if frames is not None:
-            print(f"\n{title}\n")
-            meters = score(frames, dehazers(once), to_next=title == "street")
-            lines = {name: [result for result, _ in meter.trace] for name, meter in meters.items()}
-            lines["truth"] = [truth for _, truth in next(iter(meters.values())).trace]
-            traces[f"{title}: error along the motion, levels"] = {
-                name: values[::-1] if title == "street" else values for name, values in lines.items()
-            }
+    clips = {"rgbd": rgbd(asked.rgbd)} if asked.rgbd else {}
     if asked.street:
-        cut(dehazers(once))
+        clips |= {"street": street(asked.street), "street, three times as fast": street(asked.street, rate=8)}
+    for title, frames in clips.items():
+        print(f"\n{title}\n")
+        meters = score(frames, dehazers(once), to_next=title != "rgbd")
+        lines = {name: [result for result, _ in meter.trace] for name, meter in meters.items()}
+        lines["truth"] = [truth for _, truth in next(iter(meters.values())).trace]
+        traces[f"{title}: error along the motion, levels"] = {
+            name: values[::-1] if title != "rgbd" else values for name, values in lines.items()
+        }
+    if asked.street:
+        events(dehazers(once))
     if asked.plot:
         few = ("per frame", "low", "low, ahead", "truth")
         shown = {label: {way: v for way, v in lines.items() if way in few} for label, lines in traces.items()}
         plot_traces(asked.plot, shown)
-    if asked.still:
+    if asked.still and not asked.skip_cost:
         with closing(open_source(asked.still)) as source:
             cost("at rest", list(itertools.islice(source, 48)), dehazers(engine))
-    if asked.street:
+    if asked.street and not asked.skip_cost:
         cost("on the drive", [Frame.from_array(hazy) for hazy, _, _ in street(48, 1280, 720)], dehazers(engine))
     engine.close()
 
