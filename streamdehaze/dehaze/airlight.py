@@ -28,6 +28,8 @@ _DARKEST = 0.15
 """No airlight is taken for darker than this: black has no colour to balance by."""
 _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
 """Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
+_UNSEEN_TINT, _SEEN_TINT = 0.02, 0.06
+"""Tint up to which the haze counts as grey, within the error of the estimate, and from which on it is balanced."""
 _LEFT = 0.3
 """Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
 _NEAR, _FAR = 0.3, 0.75
@@ -52,8 +54,9 @@ class Airlight:
 
     @property
     def balance(self) -> npt.NDArray[np.float32]:
-        """(3,) factors that make the haze grey; nearer to 1 where there is too little haze to tell its colour."""
+        """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
         trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
+        trust *= np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
