@@ -115,6 +115,20 @@ def test_airlight_and_brightness_do_not_pump_over_time() -> None:
     assert np.ptp(levels[4:]) < 0.01
 
 
+def test_the_airlight_follows_as_fast_where_the_network_runs_on_every_third_frame() -> None:
+    rng = np.random.default_rng(4)
+    found = {}
+    for every in (1, 3):
+        stream = Stream(steady="low", every=every)
+        for number in range(25):
+            dimming = 1 - 0.004 * number
+            noisy = sandy() * dimming + rng.normal(0, 1.5, (144, 256, 3))
+            look = stream.look(Frame.from_array(np.clip(noisy, 0, 255).astype(np.uint8)))
+            if look.balanced is not None:
+                found[every] = look.balanced.airlight.color.mean()
+    assert found[3] == pytest.approx(found[1], abs=0.006)  # three times as slow, it lags by 0.02
+
+
 def test_a_cut_starts_the_airlight_again() -> None:
     stream = Stream(steady="low")
     for _ in range(5):

@@ -22,7 +22,7 @@ from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
 from streamdehaze.frame import FloatArray
 
 _FOLLOW = 0.1
-"""Weight of the newest estimate, where frames belong to one video."""
+"""Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Balanced:
     airlight: Airlight
     scene: npt.NDArray[np.bool_] | None
     """(rows, columns), False where the frame is covered; None if it is not."""
-    starts: bool
-    """Whether nothing connects it with the picture before."""
+    weight: float
+    """Of what is found in it against what is remembered; 1 where nothing connects it with the picture before."""
 
 
 class Atmosphere:
@@ -44,6 +44,11 @@ class Atmosphere:
     def __init__(self) -> None:
         self._airlight: Airlight | None = None
         self._gamma: float | None = None
+        self._frames = 0  # since the last balanced one
+
+    def skip(self) -> None:
+        """Let a frame pass that the network does not run on."""
+        self._frames += 1
 
     def balance(
         self, picture: FloatArray, scene: npt.NDArray[np.bool_] | None = None, *, starts: bool = True
@@ -55,18 +60,16 @@ class Atmosphere:
             scene: (rows, columns), False where it was filled.
             starts: whether a scene starts with it, so that nothing connects it with the picture before.
         """
-        starts = starts or self._airlight is None
-        found = estimate_airlight(picture, scene)
-        if not starts:
-            assert self._airlight is not None
-            before = self._airlight
+        found, before, weight = estimate_airlight(picture, scene), self._airlight, 1.0
+        if before is not None and not starts:
+            weight = 1 - (1 - _FOLLOW) ** (self._frames + 1)
             found = Airlight(
-                (before.color + _FOLLOW * (found.color - before.color)).astype(np.float32),
-                before.density + _FOLLOW * (found.density - before.density),
+                (before.color + weight * (found.color - before.color)).astype(np.float32),
+                before.density + weight * (found.density - before.density),
             )
-        self._airlight = found
+        self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
-        return Balanced(grey, found, scene, starts)
+        return Balanced(grey, found, scene, weight)
 
     def finish(
         self, balanced: Balanced, answer: FloatArray, airlight: AirlightMode, brightness: BrightnessMode
@@ -80,15 +83,15 @@ class Atmosphere:
             return clear
         hazy = balanced.picture / balanced.airlight.balance[:, None, None]
         found = exponent(hazy, clear, balanced.scene)
-        if not balanced.starts and self._gamma is not None:
-            found = self._gamma + _FOLLOW * (found - self._gamma)
+        if balanced.weight < 1 and self._gamma is not None:
+            found = self._gamma + balanced.weight * (found - self._gamma)
         self._gamma = found
         return brighten(clear, hazy, found)
 
     def state(self) -> npt.NDArray[np.float64]:
-        """What is remembered: airlight, density and exponent; NaN for what is not."""
+        """What is remembered: airlight, density, exponent and frames since; NaN for what is not."""
         airlight = [np.nan] * 4 if self._airlight is None else [*self._airlight.color, self._airlight.density]
-        return np.array([*airlight, np.nan if self._gamma is None else self._gamma], np.float64)
+        return np.array([*airlight, np.nan if self._gamma is None else self._gamma, self._frames], np.float64)
 
     def load(self, state: npt.NDArray[np.float64]) -> None:
         """Continue where `state` was taken.
@@ -96,8 +99,8 @@ class Atmosphere:
         Raises:
             ValueError: if it is not one.
         """
-        *color, density, gamma = (float(x) for x in state)
+        *color, density, gamma, frames = (float(x) for x in state)
         if len(color) != 3:
-            raise ValueError(f"an atmosphere has 5 numbers, not {len(state)}")
+            raise ValueError(f"an atmosphere has 6 numbers, not {len(state)}")
         self._airlight = None if np.isnan(density) else Airlight(np.array(color, np.float32), density)
-        self._gamma = None if np.isnan(gamma) else gamma
+        self._gamma, self._frames = None if np.isnan(gamma) else gamma, int(frames)

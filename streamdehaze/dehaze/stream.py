@@ -184,13 +184,17 @@ class Stream:
                 self._temporal.skip()  # what is remembered was weighed otherwise
             observation = self._temporal.look(picture, frame_format.key, frame.seconds, self.every)
             starts = self.steady == "off" or observation.motion is None or observation.motion.cut
-        network = observation is None or observation.network
+        balanced = None
+        if observation is None or observation.network:
+            balanced = self._atmosphere.balance(picture, scene, starts=starts)
+        else:
+            self._atmosphere.skip()
         return Look(
             frame,
             frame_format,
             strength,
             components,
-            self._atmosphere.balance(picture, scene, starts=starts) if network else None,
+            balanced,
             self._mask.keep(frame, frame_format),
             observation,
             exact=self.exact,
