@@ -126,9 +126,9 @@ def test_playlist_reaches_no_network(tmp_path: Path) -> None:
     assert visitors == []
 
 
-def test_names_that_look_like_protocols_are_files(tmp_path: Path) -> None:
+def test_names_that_look_like_protocols_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Clip().write(tmp_path / "plain.mp4").rename(tmp_path / "concat:50% fog.mp4")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert len(frames_of("concat:50% fog.mp4")) == 24
     assert path.exists()
 
