@@ -316,7 +316,7 @@ def test_a_film_with_everything_in_it_never_strays_from_the_truth(
     cut = len(pictures) - 6
     for first in (0, 8, cut):  # of the film, the flash, the scene after the cut
         assert quality[0][first] > quality[1][first] - 0.2
-    assert min(quality[0]) > min(quality[1])
+    assert min(quality[0]) >= min(quality[1])  # the flash, which is answered alone in both
 
 
 def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:

@@ -53,8 +53,8 @@ def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(tmp_path: Path
     write_clip(tmp_path / "hazy.mp4", hazy)
     source, target = str(tmp_path / "hazy.mp4"), str(tmp_path / "clear.mp4")
     checkpoint = str(tmp_path / "smoke" / "last.safetensors")
-    arguments = ["run", source, "-o", target, "--checkpoint", checkpoint, "--engine=torch", "--network-size=64"]
-    main(arguments, standalone_mode=False)
+    options = ["--engine=torch", "--network-size=64", "--brightness=natural"]
+    main(["run", source, "-o", target, "--checkpoint", checkpoint, *options], standalone_mode=False)
     results = read_clip(tmp_path / "clear.mp4")
     assert len(results) == FRAMES
     before = np.mean([psnr(frame, truth) for frame, truth in zip(hazy, clear, strict=True)])
