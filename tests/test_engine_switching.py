@@ -187,7 +187,7 @@ def test_pytorch_keeps_the_threads_of_the_process() -> None:
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize(("precision", "floor"), [("bfloat16", 40.0), ("float32", 99.9)])
+@pytest.mark.parametrize(("precision", "floor"), [("bfloat16", 40.0), ("float32", 120.0)])
 def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor: float) -> None:
     network = load_network("aecrnet-s")
     import torch
@@ -196,7 +196,8 @@ def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor:
         wanted = network(torch.from_numpy(HAZY)).clamp(0, 1).numpy()
     engine = TorchEngine(network, "cpu", precision=precision)  # type: ignore[arg-type]
     assert engine.name == f"torch cpu {precision}"
-    assert psnr(engine.infer(HAZY), wanted, peak=1.0) > floor
+    error = float(np.mean((engine.infer(HAZY).astype(np.float64) - wanted) ** 2))
+    assert error < 10 ** (-floor / 10)  # `psnr` ends at 100 dB
 
 
 def test_a_device_pytorch_does_not_have_is_named() -> None:

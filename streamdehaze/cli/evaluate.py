@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, every
+from streamdehaze.cli.parameters import AIRLIGHT, BRIGHTNESS, CHECKPOINT, ENGINE, NETWORK_SIZE, every
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 
@@ -50,30 +50,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="auto, torch, openvino, tensorrt, or a recipe (.toml).",
 )
-@click.option(
-    "--airlight",
-    panel="Dehazing",
-    type=click.Choice(["auto", "keep", "neutral"]),
-    default="auto",
-    show_default=True,
-    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
-)
-@click.option(
-    "--brightness",
-    panel="Dehazing",
-    type=click.Choice(["keep", "natural"]),
-    default="keep",
-    show_default=True,
-    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
-)
-@click.option(
-    "--network-size",
-    panel="Dehazing",
-    type=int,
-    default=256,
-    show_default=True,
-    help="Long side of the small picture that the network sees, pixels.",
-)
+@AIRLIGHT
+@BRIGHTNESS
+@NETWORK_SIZE
 @click.option(
     "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole pictures: the paper's procedure."
 )

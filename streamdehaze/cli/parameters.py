@@ -127,3 +127,29 @@ def every(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise click.BadParameter(f"'{text}' is neither a number of frames nor auto.")
     return int(text)
+
+
+AIRLIGHT = click.option(
+    "--airlight",
+    panel="Dehazing",
+    type=click.Choice(["auto", "keep", "neutral"]),
+    default="auto",
+    show_default=True,
+    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
+)
+BRIGHTNESS = click.option(
+    "--brightness",
+    panel="Dehazing",
+    type=click.Choice(["keep", "natural"]),
+    default="keep",
+    show_default=True,
+    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
+)
+NETWORK_SIZE = click.option(
+    "--network-size",
+    panel="Dehazing",
+    type=int,
+    default=256,
+    show_default=True,
+    help="Long side of the small picture that the network sees, pixels.",
+)

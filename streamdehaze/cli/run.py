@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from streamdehaze.cli.console import RunProgress, standard_error
-from streamdehaze.cli.parameters import CHECKPOINT, ENCODER, ENGINE, INPUT, every, key_value, seconds, size_bytes
+from streamdehaze.cli.parameters import (
+    AIRLIGHT,
+    BRIGHTNESS,
+    CHECKPOINT,
+    ENCODER,
+    ENGINE,
+    INPUT,
+    NETWORK_SIZE,
+    every,
+    key_value,
+    seconds,
+    size_bytes,
+)
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
 
@@ -89,30 +101,9 @@ log = logging.getLogger("streamdehaze")
     show_default=True,
     help="A bundled checkpoint's name, or a file.",
 )
-@click.option(
-    "--airlight",
-    panel="Dehazing",
-    type=click.Choice(["auto", "keep", "neutral"]),
-    default="auto",
-    show_default=True,
-    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
-)
-@click.option(
-    "--brightness",
-    panel="Dehazing",
-    type=click.Choice(["keep", "natural"]),
-    default="keep",
-    show_default=True,
-    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
-)
-@click.option(
-    "--network-size",
-    panel="Dehazing",
-    type=int,
-    default=256,
-    show_default=True,
-    help="Long side of the small picture that the network sees, pixels.",
-)
+@AIRLIGHT
+@BRIGHTNESS
+@NETWORK_SIZE
 @click.option(
     "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."
 )
