@@ -24,10 +24,10 @@ import onnxruntime
 import torch
 from calm import timed
 
-from streamdehaze.engine.onnx import NativeDeformConv
-from streamdehaze.engine.openvino import OpenVINOEngine
-from streamdehaze.engine.picture import hazy_pictures
-from streamdehaze.engine.template import write_filled
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.onnx.export import NativeDeformConv
+from streamdehaze.engine.onnx.template import write_filled
+from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network.aecrnet import AECRNet
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from calm import calm
 
 from streamdehaze.engine import EngineCache, Recipe
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.network import write_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 
@@ -70,7 +70,7 @@ def _plans(checkpoint: Path, folder: Path) -> None:
     except ImportError:
         print("TensorRT-RTX is not installed: no plans")
         return
-    from streamdehaze.engine.onnx import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
     from streamdehaze.engine.recipe import Shape, TensorRTOptions
     from streamdehaze.engine.tensorrt.compile import compile_plan
     from streamdehaze.network import load_network

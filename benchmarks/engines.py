@@ -30,9 +30,9 @@ import onnxruntime
 import torch
 from calm import timed
 
-from streamdehaze.engine.onnx import GraphShape, export_onnx
-from streamdehaze.engine.openvino import OpenVINOEngine
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network import load_network
 from streamdehaze.network.aecrnet import AECRNet

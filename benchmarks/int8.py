@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from calm import timed
 
-from streamdehaze.engine.int8 import hazy_photos, quantize, quantized_graph
-from streamdehaze.engine.openvino import OpenVINOEngine
-from streamdehaze.engine.template import write_filled
+from streamdehaze.engine.onnx.template import write_filled
+from streamdehaze.engine.openvino.backend import OpenVINOEngine
+from streamdehaze.engine.openvino.int8 import hazy_photos, quantize, quantized_graph
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import list_checkpoints, load_network

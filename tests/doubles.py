@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from streamdehaze import Dehazer, Frame, VideoInfo
-from streamdehaze.engine.speed import Timing
+from streamdehaze.engine.build.speed import Timing
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
 

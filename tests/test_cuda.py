@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from clips import Clip, frames_of
 from streamdehaze.cli import main
 from streamdehaze.engine import TorchEngine
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import TorchCuda
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine

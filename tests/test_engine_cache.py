@@ -21,10 +21,10 @@ from click.testing import CliRunner
 
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.cache import Record
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.cache import Record
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import find_checkpoint, load_network
@@ -97,7 +97,7 @@ def test_a_kept_engine_opens_without_a_build_and_without_torch(made: Path, cache
     program = f"""
 import sys
 from streamdehaze.engine import open_engine
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 engine = open_engine({str(made / "mine.safetensors")!r}, "openvino")
 engine.infer(hazy_pictures(2, 48, 64))
 print(engine.name, "torch" in sys.modules)
@@ -137,7 +137,7 @@ def test_an_engine_serves_every_batch_and_size_as_pytorch_does(made: Path, cache
 
 
 def test_float32_is_within_1e_5_of_pytorch(made: Path, cache: EngineCache) -> None:
-    from streamdehaze.engine.openvino import OpenVINOEngine
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     hazy = hazy_pictures(3, 72, 128)
     wanted = TorchEngine(load_network("aecrnet-s"), precision="float32").infer(hazy)
@@ -147,7 +147,7 @@ def test_float32_is_within_1e_5_of_pytorch(made: Path, cache: EngineCache) -> No
 
 
 def test_one_compiled_model_serves_batches_and_the_single_pictures_between_them(cache: EngineCache) -> None:
-    from streamdehaze.engine.openvino import OpenVINOEngine
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     engine = OpenVINOEngine(cache.path(the_engine(cache)), precision="float32", threads=2)
     hazy = hazy_pictures(9, 48, 64)
@@ -181,7 +181,7 @@ def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) ->
 
 
 def test_what_openvino_compiled_is_used_again_but_never_altered(cache: EngineCache, tmp_path: Path) -> None:
-    from streamdehaze.engine.openvino import OpenVINOEngine
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
     clear = OpenVINOEngine(graph, cache=kept).infer(hazy)
@@ -243,7 +243,7 @@ def test_verify_finds_an_engine_below_the_floor_and_run_sets_it_aside_with_one_w
     recipe_file.write_text('engine = "openvino"\nfloor_db = 150.0\n')
     wanted = BuildRequest(record.checkpoint, strict)
     from streamdehaze.engine.backend import find_backend
-    from streamdehaze.engine.cache import engine_key
+    from streamdehaze.engine.build.cache import engine_key
 
     identity = wanted.identity(find_backend(strict, record.checkpoint))
     stem = f"mine-openvino-{engine_key(identity)}"
@@ -291,7 +291,7 @@ def test_a_checkpoint_replaced_during_the_build_makes_no_engine(tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
 def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: Path, tmp_path: Path) -> None:
-    from streamdehaze.engine.subprocess_build import build_in_subprocess
+    from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 
     cache = EngineCache(tmp_path)
     with ThreadPoolExecutor() as pool:
@@ -349,7 +349,7 @@ def test_no_space_is_said_in_words_and_leaves_nothing(cache: EngineCache) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 def test_no_space_for_what_openvino_compiles_costs_only_time(cache: EngineCache, tmp_path: Path) -> None:
-    from streamdehaze.engine.openvino import OpenVINOEngine
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
     clear = OpenVINOEngine(graph, cache=kept).infer(hazy)
@@ -414,7 +414,7 @@ def test_engines_are_kept_in_the_users_cache_folder_not_in_the_source_tree() -> 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_comparison_says_what_is_wrong_with_a_result(answer: Callable[..., np.ndarray], why: str) -> None:
     from doubles import EngineDouble
-    from streamdehaze.engine.verify import verify
+    from streamdehaze.engine.build.verify import verify
 
     found = verify(EngineDouble(answer), TorchEngine(load_network("aecrnet-s")), (2, 24, 32), 35.0)
     assert not found.passed

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine, read_recipe
 from streamdehaze.engine import opening as opening_module
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.int8 import quantize, quantized_graph
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.opening import default_recipes
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
 from streamdehaze.errors import MissingPackageError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import find_checkpoint, load_network, write_checkpoint

@@ -19,11 +19,11 @@ from click.testing import CliRunner
 from doubles import EngineDouble, timing
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, open_engine
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.cache import Record
-from streamdehaze.engine.picture import hazy_pictures
-from streamdehaze.engine.speed import Timing, needs_timing, prefers_pytorch, time_alternately
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.cache import Record
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
+from streamdehaze.engine.build.speed import Timing, needs_timing, prefers_pytorch, time_alternately
 
 SLOW, FAST = timing(20, 10), timing(5, 10)
 UNDER_LOAD = timing(20, 10, others=0.5)

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from streamdehaze.cli import main
 from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.errors import CheckpointError, EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.fidelity import psnr

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from doubles import timing
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine, read_recipe
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine
 from streamdehaze.engine.tensorrt.runtime import Gpu, check_gpu, find_gpu
@@ -66,7 +66,7 @@ def test_every_ahead_of_time_recipe_builds_and_its_plan_is_kept(
 
 
 def test_every_compute_capability_the_runtime_offers_builds(rtx: Any, tmp_path: Path) -> None:
-    from streamdehaze.engine.onnx import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
     from streamdehaze.engine.tensorrt.compile import compile_plan
 
     graph, shape = tmp_path / "graph.onnx", Shape(width=64, height=48, batch=2)
@@ -179,9 +179,9 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
     rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from streamdehaze.engine import opening
-    from streamdehaze.engine.cache import Record, engine_key, file_hash
+    from streamdehaze.engine.build.cache import Record, engine_key, file_hash
+    from streamdehaze.engine.build.verify import Verification
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
-    from streamdehaze.engine.verify import Verification
 
     for module in (opening, backend):
         monkeypatch.setattr(module, "find_gpu", lambda: Gpu("RTX 4090", (8, 9)))
@@ -243,7 +243,7 @@ def network() -> AECRNet:
 
 @pytest.fixture(scope="module")
 def plan(network: AECRNet, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    from streamdehaze.engine.onnx import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
 
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("plan") / "plan.onnx"

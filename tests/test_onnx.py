@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from shared import shared
-from streamdehaze.engine.onnx import GraphShape, export_onnx
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.onnx.export import GraphShape, export_onnx
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import load_network
@@ -158,7 +158,7 @@ def test_a_shape_the_network_does_not_take_is_refused(shape: tuple[int, int, int
 def test_the_filled_template_is_equal_to_the_network_for_every_width_with_and_without_deconvolution(
     network: AECRNet, native_deform: bool, tmp_path: Path
 ) -> None:
-    from streamdehaze.engine.template import write_filled
+    from streamdehaze.engine.onnx.template import write_filled
 
     path, hazy = tmp_path / "filled.onnx", hazy_pictures(2, 72, 100)
     write_filled(network, path, {"checkpoint": "mine"}, native_deform=native_deform)
@@ -173,9 +173,9 @@ def test_openvino_runs_its_own_deformable_convolution_and_it_equals_the_grid_for
     network: AECRNet, tmp_path: Path
 ) -> None:
     openvino = pytest.importorskip("openvino")
-    from streamdehaze.engine.openvino import OpenVINOEngine
-    from streamdehaze.engine.openvino_graph import read_deform_conv
-    from streamdehaze.engine.template import write_filled
+    from streamdehaze.engine.onnx.template import write_filled
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
+    from streamdehaze.engine.openvino.graph import read_deform_conv
 
     native, grid, hazy = tmp_path / "native.onnx", tmp_path / "grid.onnx", hazy_pictures(2, 72, 96)
     write_filled(network, native, {})
@@ -194,7 +194,7 @@ def test_every_attribute_of_deformable_convolution_reaches_openvino(tmp_path: Pa
     openvino = pytest.importorskip("openvino")
     from torchvision.ops import deform_conv2d
 
-    from streamdehaze.engine.openvino_graph import read_deform_conv
+    from streamdehaze.engine.openvino.graph import read_deform_conv
 
     random, helper = np.random.default_rng(3), onnx.helper
     x, weight = random.normal(size=(2, 8, 13, 17)), random.normal(size=(6, 4, 3, 2))

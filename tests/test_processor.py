@@ -26,15 +26,15 @@ def test_openvino_computes_in_bfloat16_only_on_a_processor_that_does(
 ) -> None:
     pytest.importorskip("openvino")
     pytest.importorskip("onnx")
-    from streamdehaze.engine import openvino
-    from streamdehaze.engine.template import write_filled
+    from streamdehaze.engine.onnx.template import write_filled
+    from streamdehaze.engine.openvino import backend
     from streamdehaze.errors import EngineError
     from streamdehaze.network.aecrnet import AECRNet
 
     write_filled(AECRNet(4).eval(), tmp_path / "graph.onnx", {})
     if has_bfloat16():
-        assert openvino.OpenVINOEngine(tmp_path / "graph.onnx").precision != "float32"
-    monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
-    assert openvino.OpenVINOEngine(tmp_path / "graph.onnx").precision != "bfloat16"
+        assert backend.OpenVINOEngine(tmp_path / "graph.onnx").precision != "float32"
+    monkeypatch.setattr(backend, "has_bfloat16", lambda: False)
+    assert backend.OpenVINOEngine(tmp_path / "graph.onnx").precision != "bfloat16"
     with pytest.raises(EngineError, match="does not compute in bfloat16"):
-        openvino.OpenVINOEngine(tmp_path / "graph.onnx", precision="bfloat16")
+        backend.OpenVINOEngine(tmp_path / "graph.onnx", precision="bfloat16")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,7 +94,7 @@ for module in pkgutil.walk_packages(streamdehaze.__path__, "streamdehaze."):
             assert not error.name.startswith("streamdehaze"), error
         print(module.name)
 """
-    assert "streamdehaze.engine.openvino" in watched.python(program).splitlines()
+    assert "streamdehaze.engine.openvino.backend" in watched.python(program).splitlines()
     assert watched.events == []
     assert watched.written == []
 

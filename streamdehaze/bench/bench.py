@@ -26,7 +26,7 @@ from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
 from streamdehaze.dehaze.stream import apply
 from streamdehaze.engine import Engine, open_engine
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline import Pipeline, Statistics

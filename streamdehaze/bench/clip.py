@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat, VideoInfo
 from streamdehaze.video import FileSink, FileSource

@@ -15,7 +15,7 @@ from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE
 
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.cache import Record
+    from streamdehaze.engine.build.cache import Record
 
 
 @click.group(name="engine", cls=Group)
@@ -63,8 +63,8 @@ def build(
     if (engine is None) == (recipe is None):
         raise click.UsageError("say either --engine or --recipe")
     from streamdehaze.engine import EngineCache, read_recipe
-    from streamdehaze.engine.build import build_engine
-    from streamdehaze.engine.build_request import BuildRequest, choose_shape
+    from streamdehaze.engine.build.build import build_engine
+    from streamdehaze.engine.build.request import BuildRequest, choose_shape
     from streamdehaze.engine.opening import default_recipes
 
     chosen = read_recipe(recipe) if recipe else default_recipes(str(engine), checkpoint)[0]
@@ -88,7 +88,7 @@ def quantize(checkpoints: tuple[str, ...], pictures: Path | None) -> None:
     It is calibrated on drawn pictures unless a folder is given. Engines of precision int8 are then made from it, here
     and elsewhere, without the packages that quantising needs (extra int8).
     """
-    from streamdehaze.engine import int8
+    from streamdehaze.engine.openvino import int8
     from streamdehaze.network import list_checkpoints
 
     photos = None if pictures is None else int8.hazy_photos(pictures)
@@ -106,7 +106,7 @@ def list_(as_json: bool) -> None:
     from rich.table import Table
 
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build import device_in_words, out_of_date
+    from streamdehaze.engine.build.build import device_in_words, out_of_date
 
     cache = EngineCache()
     records = cache.records()
@@ -144,7 +144,7 @@ def show(name: str) -> None:
     NAME is the beginning or the end of its file name, such as the digits that `list` shows.
     """
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build import out_of_date
+    from streamdehaze.engine.build.build import out_of_date
 
     cache = EngineCache()
     record = cache.named(name)
@@ -159,7 +159,7 @@ def show(name: str) -> None:
 def verify(names: tuple[str, ...], picture: Path | None) -> None:
     """Compare engines with PyTorch in float32 again: those named, or all."""
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build import verify_again
+    from streamdehaze.engine.build.build import verify_again
     from streamdehaze.errors import StreamDehazeError
 
     cache = EngineCache()
@@ -183,7 +183,7 @@ def verify(names: tuple[str, ...], picture: Path | None) -> None:
 def prune(everything: bool, dry_run: bool) -> None:
     """Remove engines that are out of date, damaged or rejected, and leftovers of failed builds."""
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build import out_of_date
+    from streamdehaze.engine.build.build import out_of_date
 
     cache = EngineCache()
     for record in cache.records():
@@ -216,7 +216,7 @@ def _progress() -> Iterator[Callable[[str, float | None], None]]:
 
 
 def _print(record: Record, cache: EngineCache) -> None:
-    from streamdehaze.engine.build import device_in_words
+    from streamdehaze.engine.build.build import device_in_words
 
     click.echo(f"{cache.path(record)}")
     found = record.verification

@@ -89,7 +89,7 @@ def processors() -> Iterator[Finding]:
 
 def folders() -> Iterator[Finding]:
     """Whether there is room where files are written."""
-    from streamdehaze.engine.cache import EngineCache
+    from streamdehaze.engine.build.cache import EngineCache
 
     for name, folder, core in (
         ("engine cache", EngineCache().folder, False),

@@ -1,6 +1,6 @@
 """Inference engines: PyTorch, OpenVINO and TensorRT behind one protocol; their recipes, cache and verification."""
 
-from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.opening import ENGINES, open_engine
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Recipe, read_recipe

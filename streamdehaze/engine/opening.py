@@ -6,10 +6,10 @@ import logging
 import os
 
 from streamdehaze.engine.backend import find_backend
-from streamdehaze.engine.build import out_of_date
-from streamdehaze.engine.build_request import BuildRequest, choose_shape
-from streamdehaze.engine.cache import EngineCache
-from streamdehaze.engine.int8 import quantized_graph
+from streamdehaze.engine.build.build import out_of_date
+from streamdehaze.engine.build.cache import EngineCache
+from streamdehaze.engine.build.request import BuildRequest, choose_shape
+from streamdehaze.engine.openvino.int8 import quantized_graph
 from streamdehaze.engine.processor import has_int8_dot_products
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe

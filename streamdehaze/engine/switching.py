@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamdehaze.engine.backend import Backend
-from streamdehaze.engine.build import open_built, time_again
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.cache import EngineCache, Identity, Record
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.build import open_built, time_again
+from streamdehaze.engine.build.cache import EngineCache, Identity, Record
+from streamdehaze.engine.build.in_subprocess import build_in_subprocess
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
+from streamdehaze.engine.build.speed import needs_timing, prefers_pytorch
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape
-from streamdehaze.engine.speed import needs_timing, prefers_pytorch
-from streamdehaze.engine.subprocess_build import build_in_subprocess
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
 

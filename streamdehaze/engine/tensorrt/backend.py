@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from streamdehaze.engine.cache import default_folder
+from streamdehaze.engine.build.cache import default_folder
 from streamdehaze.engine.protocol import Progress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
@@ -75,7 +75,7 @@ class TensorRTBackend:
 
     def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
         """See `Backend.compile`."""
-        from streamdehaze.engine.onnx import GraphShape, export_onnx
+        from streamdehaze.engine.onnx.export import GraphShape, export_onnx
         from streamdehaze.engine.tensorrt.compile import compile_plan
 
         progress("exporting the network", None)

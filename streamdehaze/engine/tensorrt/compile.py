@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.durable import write_whole
-from streamdehaze.engine.onnx import INPUT
+from streamdehaze.engine.onnx.export import INPUT
 from streamdehaze.engine.protocol import Progress
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.runtime import logger

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamdehaze.engine.checked_cache import drop_altered, keep
-from streamdehaze.engine.onnx import INPUT, OUTPUT
+from streamdehaze.engine.build.checked_cache import drop_altered, keep
+from streamdehaze.engine.onnx.export import INPUT, OUTPUT
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
 from streamdehaze.engine.tensorrt.runtime import logger

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamdehaze.engine.picture import hazy_pictures, read_hazy
+from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Progress
 from streamdehaze.errors import EngineError, SourceError
 from streamdehaze.extras import needed_for
@@ -77,8 +77,8 @@ def quantize(
         CheckpointError: if the checkpoint cannot be had.
         EngineError: if NNCF cannot quantise it or the file cannot be written.
     """
-    from streamdehaze.engine.onnx import write_graph
-    from streamdehaze.engine.template import write_filled
+    from streamdehaze.engine.onnx.export import write_graph
+    from streamdehaze.engine.onnx.template import write_filled
 
     with needed_for("quantising", "int8"):
         import onnx

@@ -10,9 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-from streamdehaze.engine.build import build_engine
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.cache import EngineCache
+from streamdehaze.engine.build.build import build_engine
+from streamdehaze.engine.build.request import BuildRequest
+from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 
@@ -36,7 +36,7 @@ def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threadi
         "folder": os.fspath(cache.folder),
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "streamdehaze.engine.subprocess_build", json.dumps(message)],
+        [sys.executable, "-m", "streamdehaze.engine.build.in_subprocess", json.dumps(message)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

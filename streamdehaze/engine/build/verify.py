@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamdehaze.engine.picture import hazy_pictures
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.speed import Timing, time_alternately
+from streamdehaze.engine.build.speed import Timing, time_alternately
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 

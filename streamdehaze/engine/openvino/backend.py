@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from streamdehaze.engine.cache import file_hash
-from streamdehaze.engine.checked_cache import drop_altered, write_hashes
-from streamdehaze.engine.int8 import quantize, quantized_graph
-from streamdehaze.engine.openvino_graph import read_deform_conv
+from streamdehaze.engine.build.cache import file_hash
+from streamdehaze.engine.build.checked_cache import drop_altered, write_hashes
+from streamdehaze.engine.openvino.graph import read_deform_conv
+from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
 from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
@@ -234,7 +234,7 @@ class OpenVINOBackend:
 
     def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
         """See `Backend.compile`."""
-        from streamdehaze.engine.template import write_filled
+        from streamdehaze.engine.onnx.template import write_filled
 
         if self._precision == "int8":
             graph = quantized_graph(self._checkpoint)

@@ -54,10 +54,10 @@ class BuildRequest:
 
 def _graph_hash() -> str:
     # In a checkout the network may change without the version: what the graph is drawn from counts too.
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     files = [package / "network" / name for name in ("aecrnet.py", "deconvolution.py", "deformable.py")]
-    files += [package / "engine" / name for name in ("onnx.py", "openvino_graph.py")]
-    files += sorted((package / "engine" / "graphs").glob("*.onnx"))
+    files += [package / "engine" / "onnx" / "export.py", package / "engine" / "openvino" / "graph.py"]
+    files += sorted((package / "engine" / "onnx" / "graphs").glob("*.onnx"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from streamdehaze.durable import write_whole
-from streamdehaze.engine.cache import file_hash
+from streamdehaze.engine.build.cache import file_hash
 
 
 def keep(file: Path, content: bytes) -> None:

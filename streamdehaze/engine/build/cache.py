@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from streamdehaze.durable import write_whole
 from streamdehaze.engine.recipe import Recipe, Shape
-from streamdehaze.engine.verify import Verification
+from streamdehaze.engine.build.verify import Verification
 from streamdehaze.errors import EngineError
 
 Identity = Mapping[str, Any]

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from streamdehaze.engine.backend import Backend, find_backend
-from streamdehaze.engine.build_request import BuildRequest
-from streamdehaze.engine.cache import EngineCache, Record, State, engine_key, file_hash
-from streamdehaze.engine.picture import hazy_pictures, read_hazy
+from streamdehaze.engine.build.request import BuildRequest
+from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key, file_hash
+from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Engine, Progress
-from streamdehaze.engine.speed import time_alternately
-from streamdehaze.engine.verify import Verification, verify
+from streamdehaze.engine.build.speed import time_alternately
+from streamdehaze.engine.build.verify import Verification, verify
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import load_network

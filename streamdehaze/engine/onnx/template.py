@@ -3,7 +3,7 @@
 The graph with free dimensions is the same for every width and checkpoint but for its weights, whose names are those of
 the network. Six are in `graphs/`: with and without the convolution that network deconvolution folds into, with the
 deformable convolution as DeformConv, as GridSample and Conv, and as the plain convolution it is as long as no offsets
-have been learnt. After a change of the network, `python -m streamdehaze.engine.template` writes them again (extras
+have been learnt. After a change of the network, `python -m streamdehaze.engine.onnx.template` writes them again (extras
 `onnx` and `tensorrt` or `train`).
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from streamdehaze.engine.onnx import DeployedNetwork, export_onnx, write_graph
+from streamdehaze.engine.onnx.export import DeployedNetwork, export_onnx, write_graph
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AECRNet
