@@ -23,8 +23,8 @@ import torch
 
 from streamdehaze.training.config import TrainingConfig
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
-from streamdehaze.training.dataset import Position
 from streamdehaze.training.run import SampleData, train
+from streamdehaze.training.samples.dataset import Position
 from streamdehaze.training.task import start_network
 
 PICTURES, WARM_UP = 32, 5

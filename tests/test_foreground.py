@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamdehaze.training.foreground import ForegroundConfig, cover
+from streamdehaze.training.samples.foreground import ForegroundConfig, cover
 
 HAZY, CLEAR = np.full((96, 128, 3), 0.7, np.float32), np.full((96, 128, 3), 0.3, np.float32)
 

@@ -10,7 +10,7 @@ pytest.importorskip("pydantic")
 from streamdehaze.datasets.haze import Haze, HazeConfig, leave_unseen
 from streamdehaze.datasets.look import LookConfig, vary_look
 from streamdehaze.datasets.picture import SKY_DEPTH
-from streamdehaze.training.rendered import TEXTURE_SIZE, render_room, render_town
+from streamdehaze.datasets.rendered.scenes import TEXTURE_SIZE, render_room, render_town
 from training_data import depth, picture
 
 PLAIN = HazeConfig(clear=0, offset=0, uneven=0, bright=0, tinted=0, slope=0, noisy=0, codec=0)

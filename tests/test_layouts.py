@@ -15,8 +15,8 @@ from streamdehaze.datasets.look import LookConfig
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.training.dataset import HazeSamples, Position, PositionBatches, Source
-from streamdehaze.training.views import ViewConfig
+from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, Source
+from streamdehaze.training.samples.views import ViewConfig
 from training_data import make_pairs, make_scenes, picture, write_picture
 
 LAYOUTS = {

@@ -12,7 +12,7 @@ from streamdehaze.cli.group import Group
 from streamdehaze.errors import SourceError
 
 if TYPE_CHECKING:
-    from streamdehaze.training.rendered import Kind
+    from streamdehaze.datasets.rendered.scenes import Kind
 
 _PATH = click.Path(path_type=Path)
 
@@ -82,7 +82,7 @@ def _render(kind: Kind, folder: Path, textures: Path, count: int, seed: int) -> 
     from rich.progress import track
 
     from streamdehaze.datasets.layouts import find_pictures
-    from streamdehaze.training.rendered import write_rendered
+    from streamdehaze.datasets.rendered.scenes import write_rendered
 
     photos = sorted(path for path in find_pictures(textures) if not path.stem.endswith(".depth"))
     for _ in track(write_rendered(kind, folder, photos, count=count, seed=seed), "rendering", total=count):

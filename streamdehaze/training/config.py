@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from streamdehaze.datasets.haze import HazeConfig
 from streamdehaze.datasets.look import LookConfig
 from streamdehaze.errors import ConfigError
-from streamdehaze.training.foreground import ForegroundConfig
-from streamdehaze.training.views import ViewConfig
+from streamdehaze.training.samples.foreground import ForegroundConfig
+from streamdehaze.training.samples.views import ViewConfig
 
 if sys.version_info >= (3, 11):
     import tomllib

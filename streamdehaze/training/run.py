@@ -23,8 +23,8 @@ from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
-from streamdehaze.training.dataset import HazeSamples, PositionBatches, Sample, Source
 from streamdehaze.training.keeper import STATE, Keeper, WholeFiles
+from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, Source
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
 

@@ -16,10 +16,10 @@ from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deconvolution import NetworkDeconvolution
 from streamdehaze.training.config import NetworkConfig, OptimizerConfig, TrainingConfig
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
-from streamdehaze.training.dataset import Sample
 from streamdehaze.training.ema import WeightAverage
 from streamdehaze.training.muon import Muon
 from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
+from streamdehaze.training.samples.dataset import Sample
 from streamdehaze.training.widen import widen
 
 

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
+from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place_lights
+from streamdehaze.datasets.rendered.raycaster import SKY_DISTANCE, trace_scene
+from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError, SourceError
-from streamdehaze.training.furniture import furnish, paint_walls, place_lights
-from streamdehaze.training.raycaster import SKY_DISTANCE, trace_scene
-from streamdehaze.training.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

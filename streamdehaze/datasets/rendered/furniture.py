@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.training.raycaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
+from streamdehaze.datasets.rendered.raycaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
 
 
 @dataclass

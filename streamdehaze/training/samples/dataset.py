@@ -26,8 +26,8 @@ from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, read_depth, read
 from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.training.foreground import ForegroundConfig, cover
-from streamdehaze.training.views import View, ViewConfig
+from streamdehaze.training.samples.foreground import ForegroundConfig, cover
+from streamdehaze.training.samples.views import View, ViewConfig
 
 if TYPE_CHECKING:
     from streamdehaze.training.config import StageConfig

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.training.furniture import Furniture, draw_colour
-from streamdehaze.training.raycaster import PICTURE, PLAIN, SKY, TINTED, WINDOWS
+from streamdehaze.datasets.rendered.furniture import Furniture, draw_colour
+from streamdehaze.datasets.rendered.raycaster import PICTURE, PLAIN, SKY, TINTED, WINDOWS
 
 EXTENT = np.array([900.0, 900.0, 1200.0])
 """Half width, height and half length in metres of the box whose walls are the sky."""
