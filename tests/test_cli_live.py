@@ -107,7 +107,7 @@ def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Pat
 
 _STUCK = """
 import logging, time
-from streamdehaze.live.departure import Departure
+from streamdehaze.cli.departure import Departure
 logging.basicConfig(format="%(message)s")
 with Departure() as departure:
     departure.has_work = True

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from streamdehaze.live.log import JsonFormatter, RedactingFormatter
+from streamdehaze.cli.log import JsonFormatter, RedactingFormatter
 
 ADDRESS = "rtsp://admin:s3cr3t@camera:554/stream?channel=1"
 

@@ -26,7 +26,7 @@ from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
-from streamdehaze.live.sink import LiveSink
+from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
 from streamdehaze.video.writing.choose import Encoding

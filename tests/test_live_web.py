@@ -21,8 +21,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline
+from streamdehaze.cli.log import JsonFormatter
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.log import JsonFormatter
 from streamdehaze.live.web import Address, Limits, WebServer, serve
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from waiting import wait_until
@@ -405,7 +405,7 @@ def test_video_goes_on_when_its_camera_comes_back_and_ends_for_those_who_watched
     pipeline: RenderedPipeline,
 ) -> None:
     pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
-    from streamdehaze.live.web.video import VideoFeed, VideoQueue
+    from streamdehaze.live.web.media.video import VideoFeed, VideoQueue
 
     async def watch() -> None:
         cameras = dict(pipeline.cameras)

@@ -15,8 +15,8 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
+    from streamdehaze.cli.departure import Departure
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
-    from streamdehaze.live.departure import Departure
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -177,9 +177,9 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
     if bool(urls) == bool(options["config"]):
         raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
     _log_to_standard_error(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
+    from streamdehaze.cli.departure import Departure
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
-    from streamdehaze.live.departure import Departure
 
     config = _configuration(urls, options)
     token = _page_token(options)
@@ -301,7 +301,7 @@ def _serve(
 
 
 def _log_to_standard_error(form: str, *, quiet: bool, verbose: bool) -> None:
-    from streamdehaze.live.log import JsonFormatter, RedactingFormatter
+    from streamdehaze.cli.log import JsonFormatter, RedactingFormatter
 
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter("%(asctime)s %(message)s"))

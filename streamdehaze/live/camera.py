@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from streamdehaze.dehaze import Stream
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
-from streamdehaze.live.broadcast import Broadcast
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.intake import Intake, Lane, LiveFrame
-from streamdehaze.live.reception import Reception
+from streamdehaze.live.reading.reception import Reception
+from streamdehaze.live.reading.supervisor import Supervisor
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
-from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.live.view import View
+from streamdehaze.live.writing.broadcast import Broadcast
 from streamdehaze.video.reading.camera import Connection
 
 if TYPE_CHECKING:

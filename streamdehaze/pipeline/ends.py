@@ -60,7 +60,7 @@ def open_source(
     kind = what_is(path)
     if kind.is_live and not is_far_file(str(path)):
         from streamdehaze.live.config import camera_of  # only who has a camera needs them
-        from streamdehaze.live.source import LiveSource
+        from streamdehaze.live.reading.source import LiveSource
 
         seconds = given.pop("wait_seconds", ReadOptions.wait_seconds)
         return LiveSource(camera_of(str(path), **given), wait_seconds=seconds, stop=stop)

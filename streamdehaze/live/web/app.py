@@ -24,14 +24,14 @@ from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import Address, HostNames
 from streamdehaze.live.web.describe import describe
-from streamdehaze.live.web.feed import Feeds
 from streamdehaze.live.web.files import load_page_files
 from streamdehaze.live.web.guard import Guard, refuse
+from streamdehaze.live.web.media.feed import Feeds
+from streamdehaze.live.web.media.picture import SNAPSHOT_QUALITY, PictureEncoder, Side
+from streamdehaze.live.web.media.stream import MjpegResponse
+from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
-from streamdehaze.live.web.picture import SNAPSHOT_QUALITY, PictureEncoder, Side
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
-from streamdehaze.live.web.stream import MjpegResponse
-from streamdehaze.live.web.video import Offer, VideoSessions, is_available
 
 WALL_INTERVAL_SECONDS = 0.1
 """Between two pictures of a camera on the wall at least."""

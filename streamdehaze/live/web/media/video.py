@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.frame import Frame
 from streamdehaze.live.view import Pair
-from streamdehaze.live.web.picture import PairScaler, width_of
+from streamdehaze.live.web.media.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK

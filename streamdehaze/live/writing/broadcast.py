@@ -10,8 +10,8 @@ from collections import deque
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.sink import LiveSink
 from streamdehaze.live.status import CameraCounters, SinkStatus
+from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.choose import Encoding
 from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from streamdehaze.live.web.feed import Feed
+from streamdehaze.live.web.media.feed import Feed
 
 _BOUNDARY = b"streamdehaze-frame"
 _PAUSE_SECONDS = 0.1

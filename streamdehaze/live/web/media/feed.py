@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from streamdehaze.live.view import View
-from streamdehaze.live.web.picture import PictureEncoder, Side, width_of
+from streamdehaze.live.web.media.picture import PictureEncoder, Side, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 
 _WAIT_SECONDS = 1.0

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.reception import Reception
+from streamdehaze.live.reading.reception import Reception
+from streamdehaze.live.reading.supervisor import Supervisor
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
-from streamdehaze.live.supervisor import Supervisor
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.camera import Connection
 

@@ -1,0 +1,1 @@
+"""What the page shows moving: JPEG pictures, MJPEG streams and WebRTC video."""
