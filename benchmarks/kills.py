@@ -134,7 +134,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch  # noqa: F401 (before the first fork, so that no child imports it)
 
-    import streamdehaze.cli.run
+    import streamdehaze.cli.commands.run
     import streamdehaze.pipeline  # noqa: F401
 
     chance = random.Random(arguments.seed)

@@ -37,7 +37,8 @@ from streamdehaze.bench import (
 from streamdehaze.bench.gpu import GpuLoad, GpuWatch
 from streamdehaze.bench.timing import percentiles
 from streamdehaze.bench.verdict import changes, verdict
-from streamdehaze.cli import bench, main
+from streamdehaze.cli import main
+from streamdehaze.cli.commands import bench
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import install_command
 from streamdehaze.video.clip import Clip, write_clip

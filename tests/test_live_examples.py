@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from live_feed import RenderedPipeline
-from streamdehaze.cli.live import command
+from streamdehaze.cli.commands.live import command
 from streamdehaze.live import read_config
 from streamdehaze.live.web import serve
 

@@ -1,4 +1,4 @@
-"""The command line: one file a command. These files import nothing heavy before their command is called."""
+"""The command line: one file a command in `commands`, which imports nothing heavy before its command is called."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"streamdehaze.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{cmd_name}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -1,0 +1,1 @@
+"""One file a command; each file has its `command`."""
