@@ -29,8 +29,8 @@ from streamdehaze.live import Camera, CameraConfig, LivePipeline
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
-from streamdehaze.video.writing.choose import Encoding
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.choose import Encoding
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import wait_until

@@ -57,7 +57,7 @@ def _kept_engines() -> Iterable[str]:
 
 
 def _encoders() -> Iterable[str]:
-    from streamdehaze.video.writing.codecs import ENCODERS
+    from streamdehaze.video.writing.encoding.codecs import ENCODERS
 
     return ("auto", *ENCODERS)
 

@@ -17,8 +17,8 @@ from streamdehaze.frame import ColorSpec, FloatArray, Frame, VideoInfo
 from streamdehaze.video.planes import PictureWriter, frame_from_av
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.rgb import RgbArray
-from streamdehaze.video.writing.choose import EncodeOptions
 from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.encoding.choose import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 
 SAMPLE_RATE = 48_000

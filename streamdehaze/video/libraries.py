@@ -8,7 +8,7 @@ import av
 import av.error
 from av.codec.codec import UnknownCodecError
 
-from streamdehaze.video.writing.opening import opening_encoder
+from streamdehaze.video.writing.encoding.opening import opening_encoder
 
 
 def ffmpeg_libraries() -> dict[str, str]:

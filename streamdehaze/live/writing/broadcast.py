@@ -13,8 +13,8 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.status import CameraCounters, SinkStatus
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.choose import Encoding
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of
+from streamdehaze.video.writing.encoding.choose import Encoding
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
 from streamdehaze.video.writing.sound import SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 

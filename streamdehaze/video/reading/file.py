@@ -28,7 +28,7 @@ from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_
 from streamdehaze.video.reading.options import OnDamage
 from streamdehaze.video.reading.seek import seek
 from streamdehaze.video.reading.window import Window
-from streamdehaze.video.writing.codecs import NO_PRESENTATION_TIMES
+from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
 
 log = logging.getLogger("streamdehaze")
 

@@ -22,9 +22,9 @@ from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, segment_length
 from streamdehaze.video.resume.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
 from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
-from streamdehaze.video.writing.choose import EncodeOptions, grid_rate
-from streamdehaze.video.writing.codecs import ONE_ENCODER_RUN
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
+from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import encoding_for
 from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe

@@ -1,1 +1,1 @@
-"""Writing videos: codecs, encoders, containers, and where their output goes."""
+"""Writing videos: encoding, containers, and where their output goes."""

@@ -9,8 +9,8 @@ from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.writing.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
-from streamdehaze.video.writing.encode import StreamSetup
+from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
+from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, describe
 from streamdehaze.video.writing.publish import Writer

@@ -14,7 +14,7 @@ from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.window import Window
 from streamdehaze.video.writing.containers import Output
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.passthrough import current_metadata
 from streamdehaze.video.writing.sound import CameraSound
 

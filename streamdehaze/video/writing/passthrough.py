@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.writing.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.containers import close_quietly, trial_container
+from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 
 log = logging.getLogger("streamdehaze")
 

@@ -14,8 +14,8 @@ from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
-from streamdehaze.video.writing.codecs import TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 _BITS_A_SAMPLE = 3

@@ -16,8 +16,8 @@ import av.error
 from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
-from streamdehaze.video.writing.codecs import MOV_FAMILY
 from streamdehaze.video.writing.containers import Output
+from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
 from streamdehaze.video.writing.remote import Remote
 
 _SILENCE_SECONDS = 5.0

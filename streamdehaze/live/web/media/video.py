@@ -23,8 +23,8 @@ from streamdehaze.live.web.media.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.timeline import TICK
-from streamdehaze.video.writing.choose import Encoding
-from streamdehaze.video.writing.encode import StreamSetup, VideoEncoder, layout_of
+from streamdehaze.video.writing.encoding.choose import Encoding
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
 
 log = logging.getLogger("streamdehaze.live.web")
 

@@ -15,7 +15,8 @@ import cv2
 from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
-from streamdehaze.video.writing.codecs import (
+from streamdehaze.video.writing.containers import close_quietly, trial_container
+from streamdehaze.video.writing.encoding.codecs import (
     COMMON_NAMES,
     CONTAINER_CODECS,
     DNXHR_PROFILES,
@@ -27,9 +28,8 @@ from streamdehaze.video.writing.codecs import (
     PRORES_PROFILES,
     Encoder,
 )
-from streamdehaze.video.writing.containers import close_quietly, trial_container
-from streamdehaze.video.writing.loss import Loss, conversion_loss
-from streamdehaze.video.writing.opening import opening_encoder
+from streamdehaze.video.writing.encoding.loss import Loss, conversion_loss
+from streamdehaze.video.writing.encoding.opening import opening_encoder
 
 log = logging.getLogger("streamdehaze")
 

@@ -20,8 +20,9 @@ from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.timeline import TICK
-from streamdehaze.video.writing.choose import Encoding
-from streamdehaze.video.writing.codecs import (
+from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.encoding.choose import Encoding
+from streamdehaze.video.writing.encoding.codecs import (
     DROPS_METADATA,
     HOLDS_ASPECT,
     HOLDS_CHAPTERS,
@@ -31,8 +32,7 @@ from streamdehaze.video.writing.codecs import (
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
-from streamdehaze.video.writing.containers import holding_container
-from streamdehaze.video.writing.opening import opening_encoder
+from streamdehaze.video.writing.encoding.opening import opening_encoder
 from streamdehaze.video.writing.passthrough import current_metadata
 
 log = logging.getLogger("streamdehaze")
