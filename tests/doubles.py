@@ -14,7 +14,7 @@ import numpy as np
 
 from streamdehaze import Dehazer, Frame, VideoInfo
 from streamdehaze.engine.build.speed import Timing
-from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.errors import EngineError, SinkError, SourceError
 from streamdehaze.frame import FloatArray
 
 
@@ -57,8 +57,36 @@ class EngineDouble:
         time.sleep(self.seconds * len(hazy))
         return self.answer(hazy)
 
+    def split(self, hazy: FloatArray) -> dict[str, float]:
+        return {}
+
     def close(self) -> None:
         """Nothing to free."""
+
+
+class CompilingDouble(EngineDouble):
+    """An engine that takes its time to compile for a size, and notes what it was asked for without."""
+
+    def __init__(self, compile_seconds: float = 0.0, refuses: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.compile_seconds, self.refuses = compile_seconds, refuses
+        self.compiled: list[tuple[int, int]] = []
+        self.unprepared: list[tuple[int, int]] = []
+
+    def compile_for(self, height: int, width: int, batch: int) -> None:
+        if (height, width) == self.refuses:
+            raise EngineError("no")
+        if (height, width) not in self.compiled:
+            time.sleep(self.compile_seconds if len(self.compiled) else 0)
+            self.compiled.append((height, width))
+
+    def release(self, height: int, width: int) -> None:
+        self.compiled.remove((height, width))
+
+    def infer(self, hazy: FloatArray) -> FloatArray:
+        if hazy.shape[2:] not in self.compiled:
+            self.unprepared.append(hazy.shape[2:])
+        return super().infer(hazy)
 
 
 def timing(

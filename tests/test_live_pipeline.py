@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from clips import Clip
-from doubles import EngineDouble, plain_dehazer, quick_dehazer
+from doubles import CompilingDouble, EngineDouble, plain_dehazer, quick_dehazer
 from rtsp_camera import RtspCamera, needs_rtsp_server
 from slow_film import slow_film
 from streamdehaze.errors import ConfigError, EngineError, StreamDehazeError
@@ -75,16 +75,13 @@ def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) ->
 
 
 def test_quality_goes_down_to_no_size_the_engine_has_not_met(tmp_path: Path) -> None:
-    engine = EngineDouble(seconds=0.2)  # a picture; the film asks for 25 a second
-
-    def smaller() -> bool:
-        return any(shape[-1] < 160 for shape in engine.batches[8:])
-
-    with LivePipeline([looping(tmp_path)], dehazer=plain_dehazer(engine=engine)):
-        wait_until(smaller, "quality goes down as far as to a smaller network")
-    warm_up, batches = engine.batches[2:8], engine.batches[8:]  # before both two runs that no camera has asked for
-    assert {shape[2:] for shape in batches} == {shape[2:] for shape in warm_up} == {(120, 160), (96, 128)}
-    assert {shape[0] for shape in warm_up} == {1, 2}
+    engine = CompilingDouble()
+    engine.seconds = 0.2  # a picture; the film asks for 25 a second
+    with LivePipeline([looping(tmp_path)], dehazer=plain_dehazer(engine=engine)) as pipeline:
+        stream = pipeline.cameras["gate"].stream
+        wait_until(lambda: stream.network_size < 160, "quality goes down as far as to a smaller network")
+    assert engine.unprepared == []
+    assert (96, 128) in {shape[2:] for shape in engine.batches}, "in a shape of its own, not padded"
 
 
 def test_strength_and_off_act_from_the_next_frame(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streamdehaze.frame import FloatArray
 
@@ -34,4 +34,21 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class CompilingEngine(Engine, Protocol):
+    """An engine that compiles for each size of picture, and may do so in a thread of its own while `infer` runs."""
+
+    def compile_for(self, height: int, width: int, batch: int) -> None:
+        """Make ready for batches of this size: `infer` compiles nothing for it afterwards.
+
+        Raises:
+            EngineError: if it cannot.
+        """
+        ...
+
+    def release(self, height: int, width: int) -> None:
+        """Free what `compile_for` made for this size."""
         ...

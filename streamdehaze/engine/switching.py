@@ -15,7 +15,7 @@ from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import needs_timing, prefers_pytorch
-from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.protocol import CompilingEngine, Engine
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
@@ -70,6 +70,9 @@ class SwitchingEngine:
         self._wait, self._only_if_faster = wait, only_if_faster
         self._fallback_engine: Engine | None = None
         self._slots: list[_Slot] = []
+        self._slot_lock = threading.Lock()
+        self._wanted: dict[tuple[int, int], set[int]] = {}
+        """Batches wanted by `compile_for`, by (height, width): what an engine that takes over must be ready for."""
         self._stop = threading.Event()
         self._build: threading.Thread | None = None
         self._served_by: Engine | None = None
@@ -83,6 +86,20 @@ class SwitchingEngine:
             EngineError: with `wait`, if it cannot be built.
         """
         self._served_by = self._slot((batch, 3, height, width)).engine
+
+    def compile_for(self, height: int, width: int, batch: int) -> None:
+        """See `CompilingEngine.compile_for`; nothing where PyTorch serves, until another engine takes over."""
+        self._wanted.setdefault((height, width), set()).add(batch)
+        slot = self._slot((batch, 3, height, width))
+        if isinstance(engine := slot.engine, CompilingEngine):
+            engine.compile_for(height, width, batch)
+
+    def release(self, height: int, width: int) -> None:
+        """See `CompilingEngine.release`."""
+        self._wanted.pop((height, width), None)
+        for slot in self._slots:
+            if isinstance(engine := slot.engine, CompilingEngine):
+                engine.release(height, width)
 
     @property
     def name(self) -> str:
@@ -146,14 +163,24 @@ class SwitchingEngine:
 
     def _slot(self, batch_shape: tuple[int, ...]) -> _Slot:
         batch, _, height, width = batch_shape
-        for slot in self._slots:
-            if self._backend.covers(slot.request.shape, height, width):
-                return slot
+        if (slot := self._known_slot(height, width)) is not None:
+            return slot  # without the lock: opening another size's engine holds nothing up
+        with self._slot_lock:
+            slot = self._known_slot(height, width)
+            if slot is None:
+                slot = self._new_slot(batch, height, width)
+                self._slots.append(slot)
+            return slot
+
+    def _known_slot(self, height: int, width: int) -> _Slot | None:
+        fitting = (slot for slot in self._slots if self._backend.covers(slot.request.shape, height, width))
+        return next(fitting, None)
+
+    def _new_slot(self, batch: int, height: int, width: int) -> _Slot:
         request = self._request
         if not self._backend.covers(request.shape, height, width):
             request = BuildRequest(request.checkpoint, request.recipe, Shape(width=width, height=height, batch=batch))
         slot = _Slot(request, request.identity(self._backend))
-        self._slots.append(slot)
         if not self._backend.covers(request.shape, height, width):  # outside the recipe's profile
             if self._wait:
                 raise EngineError(f"the recipe's shapes do not cover {width}×{height}")
@@ -188,8 +215,11 @@ class SwitchingEngine:
             if engine is not None:  # compiled and warm before it takes over
                 shape = slot.request.shape
                 engine.infer(hazy_pictures(shape.batch, shape.height, shape.width))
+                self._compile_wanted(slot.request.shape, engine)
                 _log.info("the engine %s is built and verified, and takes over from PyTorch", engine.name)
             slot.engine = engine
+            if engine is not None:
+                self._compile_wanted(slot.request.shape, engine)  # what was asked for meanwhile
         except Cancelled:
             pass
         except StreamDehazeError as error:
@@ -197,6 +227,13 @@ class SwitchingEngine:
             self._note = f"no {slot.request.recipe.engine} engine: {error}"
         finally:
             slot.settled = True
+
+    def _compile_wanted(self, shape: Shape, engine: Engine) -> None:
+        if not isinstance(engine, CompilingEngine):
+            return
+        for (height, width), batches in list(self._wanted.items()):
+            for batch in sorted(batches) if self._backend.covers(shape, height, width) else ():
+                engine.compile_for(height, width, batch)
 
     def _built(self, slot: _Slot) -> Record:
         build_in_subprocess(slot.request, self._cache, self._stop)

@@ -92,10 +92,6 @@ class Adapt:
         reach = self._levels if self._enabled else self._levels[:1]
         return sorted({level.network_size for level in reach}, reverse=True)
 
-    def restart(self) -> None:
-        """Discard what was counted in this interval: the engine was busy with something that will not recur."""
-        self._interval = _Interval(self._clock())
-
     def worked(self, seconds: float, network_seconds: float) -> None:
         """The engine thread worked on a batch for `seconds`, `network_seconds` of it in the network."""
         self._interval.busy += seconds

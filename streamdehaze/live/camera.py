@@ -13,6 +13,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.reading.reception import Reception
 from streamdehaze.live.reading.supervisor import Supervisor
+from streamdehaze.live.shapes import Settling
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.view import View
@@ -63,11 +64,16 @@ class Camera:
         self._strength, self._enabled = config.strength, config.enabled
         self._apply_strength()
         self._size: tuple[int, int] | None = None
+        self._hazy_reason = ""
         self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
         self._patient = not config.is_live and not config.realtime
         self._intake = intake
-        self._lane = Lane(self, config.buffer_frames, config.latency_budget, self._patient, self._dropped)
-        self._broadcast = Broadcast(config, self.counters)
+        self._broadcast = Broadcast(config, self.counters, intake.wake)
+        self._lane = Lane(
+            self, config.buffer_frames, config.latency_budget, self._patient, self._dropped, blocked=self._is_blocked
+        )
+        self.settling = Settling(patient=self._patient)
+        """Of its picture's size."""
         self._reception = Reception(
             config,
             self.counters,
@@ -159,12 +165,20 @@ class Camera:
         """Whether it is over and all its frames have been handed out."""
         return self.machine.state is CameraState.ENDED and not self._intake.holds(self._lane)
 
-    def deliver(self, live: LiveFrame, clear: Frame) -> bool:
-        """Count, show and send a clear frame; True if it came after its budget. Called by the engine's thread."""
+    def deliver(self, live: LiveFrame, clear: Frame | None, reason: str = "") -> bool:
+        """Count, show and send a clear frame; True if it came after its budget. Called by the engine's thread.
+
+        Args:
+            live: the hazy frame.
+            clear: None if it could not be made clear: it is shown and sent as it is, and marked.
+            reason: why.
+        """
         hazy = live.frame
-        self._size = (hazy.width, hazy.height)
-        self.counters.published()
+        self._size, self._hazy_reason = (hazy.width, hazy.height), reason
+        self.counters.published(hazy=clear is None)
         self.view.show(hazy, clear)
+        if clear is None:
+            clear = hazy
         if self._on_frame is not None:
             self._on_frame(self, hazy, clear)
         latency = time.monotonic() - live.arrival
@@ -175,6 +189,9 @@ class Camera:
 
     def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:
         self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
+
+    def _is_blocked(self) -> bool:
+        return self._patient and self._broadcast.is_full
 
     def _dropped(self, reason: str, frames: int) -> None:
         self.counters.drop(reason, frames)

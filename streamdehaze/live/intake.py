@@ -12,6 +12,8 @@ from typing import Any
 from streamdehaze.frame import Frame
 
 _POLL_SECONDS = 0.1
+_LIMIT_BYTES = 128 << 20
+"""Of one camera's frames that wait; the newest is kept whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Lane:
     """The putter waits for room instead of dropping: for files that are not played in real time."""
     drop: Callable[[str, int], None]
     """Told of the reason and number of frames dropped."""
+    blocked: Callable[[], bool] = lambda: False
+    """Whether a clear frame would have to wait for this camera's sinks: its frames stay here then."""
     frames: deque[LiveFrame] = field(default_factory=deque)
     in_work: int = 0
     """Frames that were taken and not yet said to be done."""
@@ -47,6 +51,16 @@ class Lane:
     def waiting(self) -> int:
         """Frames inside."""
         return len(self.frames)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame can be taken."""
+        return bool(self.frames) and not self.blocked()
+
+    def is_full(self, frame: LiveFrame) -> bool:
+        """Whether another frame is one too many."""
+        used = sum(each.frame.nbytes for each in self.frames)
+        return len(self.frames) >= self.limit or (used > 0 and used + frame.frame.nbytes > _LIMIT_BYTES)
 
 
 class Intake:
@@ -84,11 +98,11 @@ class Intake:
     def put(self, lane: Lane, frame: LiveFrame, unwanted: Callable[[], bool] = lambda: False) -> None:
         """Add a frame; a full lane drops its oldest, or waits if it is patient (until `unwanted` says otherwise)."""
         with self._changed:
-            while lane.patient and len(lane.frames) >= lane.limit and not self._closed and not unwanted():
+            while lane.patient and lane.is_full(frame) and not self._closed and not unwanted():
                 self._changed.wait(_POLL_SECONDS)
             if self._closed or unwanted() or lane not in self._lanes:
                 return
-            if len(lane.frames) >= lane.limit:
+            while lane.is_full(frame):
                 lane.frames.popleft()
                 lane.drop("buffer_full", 1)
             lane.frames.append(frame)
@@ -103,7 +117,7 @@ class Intake:
             work_seconds: how long the work on a batch takes, which a frame's age must leave room for.
         """
         with self._changed:
-            if not any(lane.frames for lane in self._lanes):
+            if not any(lane.is_ready for lane in self._lanes):
                 self._changed.wait(_POLL_SECONDS)
             deadline = time.monotonic() + window_seconds
             while not self._closed and 0 < self._filled() < min(count, len(self._lanes)):
@@ -132,6 +146,11 @@ class Intake:
         with self._changed:
             return bool(lane.frames) or lane.in_work > 0
 
+    def wake(self) -> None:
+        """A camera that was blocked no longer is."""
+        with self._changed:
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Let everybody go; what is inside is forgotten."""
         with self._changed:
@@ -141,7 +160,7 @@ class Intake:
             self._changed.notify_all()
 
     def _filled(self) -> int:
-        return sum(1 for lane in self._lanes if lane.frames)
+        return sum(1 for lane in self._lanes if lane.is_ready)
 
     def _drop_stale(self, work_seconds: float) -> None:
         now = time.monotonic()
@@ -156,9 +175,9 @@ class Intake:
     def _in_turn(self, count: int) -> list[tuple[Lane, LiveFrame]]:
         batch: list[tuple[Lane, LiveFrame]] = []
         lanes = self._lanes[self._turn :] + self._lanes[: self._turn]
-        while len(batch) < count and any(lane.frames for lane in lanes):
+        while len(batch) < count and any(lane.is_ready for lane in lanes):
             for lane in lanes:
-                if lane.frames and len(batch) < count:
+                if lane.is_ready and len(batch) < count:
                     batch.append((lane, lane.frames.popleft()))
         if batch and self._lanes:  # the next batch begins behind the last camera served
             self._turn = (self._lanes.index(batch[-1][0]) + 1) % len(self._lanes)

@@ -69,6 +69,9 @@ class CountersSnapshot:
 
     frames_in: int
     frames_out: int
+    """Clear ones."""
+    frames_hazy: int
+    """Passed on as they were, for they could not be made clear."""
     dropped: Mapping[str, int]
     """By reason, of `DROP_REASONS`."""
     reconnects: int
@@ -93,7 +96,7 @@ class CameraCounters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames_in = self._frames_out = self._reconnects = self._corrections = 0
+        self._frames_in = self._frames_out = self._frames_hazy = self._reconnects = self._corrections = 0
         self._dropped: Counter[str] = Counter()
         self._in_times: deque[float] = deque(maxlen=1024)
         self._out_times: deque[float] = deque(maxlen=1024)
@@ -107,9 +110,12 @@ class CameraCounters:
             self._frames_in += 1
             self._in_times.append(time.monotonic())
 
-    def published(self) -> None:
-        """A clear frame is there."""
+    def published(self, *, hazy: bool = False) -> None:
+        """A clear frame is there, or a hazy one that could not be made clear."""
         with self._lock:
+            if hazy:
+                self._frames_hazy += 1
+                return
             self._frames_out += 1
             self._out_times.append(time.monotonic())
 
@@ -146,7 +152,8 @@ class CameraCounters:
             while self._recent and self._recent[0][0] < now - _WINDOW_SECONDS:
                 self._recent.popleft()
             latencies = sorted(latency for _, latency in self._recent)
-            numbers = (self._frames_in, self._frames_out, dict(self._dropped), self._reconnects, self._corrections)
+            frames = (self._frames_in, self._frames_out, self._frames_hazy)
+            numbers = (*frames, dict(self._dropped), self._reconnects, self._corrections)
             age = now - self._out_times[-1] if self._out_times else None
             rates = (_rate(self._in_times, now), _rate(self._out_times, now))
         stages = {name: histogram.snapshot() for name, histogram in self._stages.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamdehaze.frame import Frame
 
@@ -17,6 +17,11 @@ class Pair:
     """Grows by 1 with every frame of the camera, from 1."""
     hazy: Frame
     clear: Frame
+    """The hazy frame itself where it could not be made clear."""
+    shown_at: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    is_clear: bool = True
+    """False where the frame could not be made clear."""
 
 
 class View:
@@ -32,11 +37,11 @@ class View:
         """The newest pair, without waiting; None before the first."""
         return self._pair
 
-    def show(self, hazy: Frame, clear: Frame) -> None:
-        """Replace the pair."""
+    def show(self, hazy: Frame, clear: Frame | None) -> None:
+        """Replace the pair; without a clear frame by the hazy one alone."""
         with self._changed:
             number = 1 if self._pair is None else self._pair.number + 1
-            self._pair = Pair(number, hazy, clear)
+            self._pair = Pair(number, hazy, hazy if clear is None else clear, is_clear=clear is not None)
             self._changed.notify_all()
 
     def wait(self, after: int = 0, timeout: float | None = None) -> Pair | None:

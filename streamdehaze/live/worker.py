@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamdehaze.dehaze import Dehazer, Stream
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.dehaze.format import network_shape
+from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import Frame, PixelFormat
-from streamdehaze.live.adapt import Adapt
+from streamdehaze.live.adapt import Adapt, Level
 from streamdehaze.live.intake import Intake, LiveFrame
+from streamdehaze.live.shapes import FittedEngine, Shapes
 
 if TYPE_CHECKING:
     from streamdehaze.live.camera import Camera
@@ -51,11 +53,12 @@ class Worker:
         ready: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._intake, self._dehazer, self._adapt = intake, dehazer, adapt
+        self._intake, self._adapt = intake, adapt
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
         self._stop = threading.Event()
         self._frame_seconds = 0.0
-        self._warm: set[tuple[int, int, PixelFormat, bool]] = set()
+        self._shapes = Shapes(dehazer.engine, adapt.network_sizes, batch_size=batch_size)
+        self._dehazer = Dehazer(dehazer.checkpoint, engine=FittedEngine(dehazer.engine, self._shapes))
         self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
 
     def start(self) -> None:
@@ -65,20 +68,23 @@ class Worker:
     def stop(self) -> None:
         """End after the current batch."""
         self._stop.set()
+        self._shapes.stop()
 
     def join(self, timeout: float) -> None:
         """Wait for the end, or `timeout` seconds."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
+        self._shapes.join(timeout)
 
     @property
     def alive(self) -> bool:
-        """Whether a batch may be in progress."""
-        return self._thread.is_alive()
+        """Whether a batch may be in progress, or the engine may be compiling."""
+        return self._thread.is_alive() or self._shapes.alive
 
     def _run(self) -> None:
         try:
             self._warm_up()
+            self._shapes.start()
             self._ready()
             while not self._stop.is_set():
                 count = self._frames_in_time()
@@ -88,8 +94,6 @@ class Worker:
                 if not batch:
                     self._adapt.idle()
                     continue
-                for lane, live in batch:
-                    self._warm_up_for(lane.owner.stream, live.frame)
                 began, network_before = time.monotonic(), self._dehazer.network_seconds
                 self._work([(lane.owner, live) for lane, live in batch], began)
                 self._intake.done(batch)
@@ -105,47 +109,71 @@ class Worker:
 
     def _work(self, batch: list[tuple[Camera, LiveFrame]], began: float) -> None:
         level = self._adapt.level
+        pairs: list[tuple[Camera, LiveFrame]] = []
         for camera, live in batch:
             camera.counters.observe("wait", began - live.decoded)
-            if not camera.stream.exact:
-                camera.stream.network_size, camera.stream.every = level.network_size, level.every
-        many = self._dehazer.process_many([(camera.stream, live.frame) for camera, live in batch])
-        for (camera, live), clear_frames in zip(batch, many, strict=True):
+            if self._fit(camera, live.frame, level):
+                pairs.append((camera, live))
+            else:
+                camera.stream.reset()
+                frame = live.frame
+                self._deliver(camera, live, None, f"the engine is being prepared for {frame.width}×{frame.height}")
+        if pairs:
+            self._dehaze(pairs, began)
+
+    def _fit(self, camera: Camera, frame: Frame, level: Level) -> bool:
+        """Choose the network size for a frame; False if the engine is ready for none it could have."""
+        stream = camera.stream
+        if stream.strength == 0:
+            return True
+        if camera.settling.wants(frame):
+            self._shapes.want(frame, exact=stream.exact)
+        size = self._shapes.fit(frame, level.network_size, exact=stream.exact)
+        if size is not None and not stream.exact:
+            stream.network_size, stream.every = size, level.every
+        return size is not None
+
+    def _dehaze(self, pairs: list[tuple[Camera, LiveFrame]], began: float) -> None:
+        many = self._dehazer.process_many([(camera.stream, live.frame) for camera, live in pairs])
+        for number, (camera, live) in enumerate(pairs):
+            try:
+                clear_frames = next(many)
+            except EngineError:
+                raise  # it concerns all cameras
+            except Exception as error:
+                self._dehaze_one_by_one(pairs[number:], began, error)
+                return
             camera.counters.observe("dehaze", time.monotonic() - began)
             for clear in clear_frames:
-                if camera.deliver(live, clear):
-                    self._adapt.late()
+                self._deliver(camera, live, clear)
+
+    def _dehaze_one_by_one(self, pairs: list[tuple[Camera, LiveFrame]], began: float, error: Exception) -> None:
+        """Find out which camera's frame raised an error: that one passes hazy, the others are none the worse."""
+        for camera, _ in pairs:
+            camera.stream.reset()
+        if len(pairs) > 1:
+            for pair in pairs:
+                self._dehaze([pair], began)
+            return
+        camera, live = pairs[0]
+        reason = str(error) if isinstance(error, StreamDehazeError) else f"{type(error).__name__}: {error}"
+        self._deliver(camera, live, None, f"its frames cannot be dehazed: {reason}")
+
+    def _deliver(self, camera: Camera, live: LiveFrame, clear: Frame | None, reason: str = "") -> None:
+        if camera.deliver(live, clear, reason):
+            self._adapt.late()
 
     def _warm_up(self) -> None:
         """Make a frame clear twice: the first run compiles loops and fills caches, which no camera must wait for."""
         planes = tuple(np.full(shape, 128, np.uint8) for shape in ((360, 640), (180, 320), (180, 320)))
         frame = Frame(planes, 640, 360, PixelFormat.parse("yuv420p"))
+        network_size = self._adapt.level.network_size
+        self._shapes.prepare(network_shape(640, 360, network_size))
         for _ in range(2):
             began = time.monotonic()
-            self._try(frame, self._adapt.level.network_size)
+            for _ in self._dehazer.process_many([(Stream(network_size=network_size), frame)]):
+                pass
             self._frame_seconds = time.monotonic() - began
-
-    def _warm_up_for(self, stream: Stream, frame: Frame) -> None:
-        """Make a frame clear once at every network size that frames like it may get, alone and in a batch.
-
-        An engine compiles for each, which takes time and memory: at a camera's first frame, and not when the processor
-        cannot keep up and quality goes down for that.
-        """
-        kind = frame.width, frame.height, frame.pixel_format, stream.exact
-        if kind in self._warm:
-            return
-        self._warm.add(kind)
-        if stream.exact:
-            self._try(frame, exact=True)
-        else:
-            for network_size in self._adapt.network_sizes:
-                for count in range(1, min(self._batch_size, 2) + 1):
-                    self._try(frame, network_size, count=count)
-        self._adapt.restart()
-
-    def _try(self, frame: Frame, network_size: int = 256, *, count: int = 1, exact: bool = False) -> None:
-        for _ in self._dehazer.process_many([(Stream(network_size=network_size, exact=exact), frame)] * count):
-            pass
 
     def _frames_in_time(self) -> int:
         """How many frames a batch may have and still be ready in time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,11 @@ class OpenVINOEngine:
                 self._config["CACHE_DIR"] = os.fspath(cache)
             except OSError:  # altered files stay in this folder, so nothing may be read from it
                 self._cache = None
+        self._lock = threading.Lock()
+        """Of what follows: `compile_for` may run while `infer` does."""
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
+        self._held: set[tuple[int, int]] = set()
+        """Sizes that `compile_for` made ready; they stay until `release`."""
         self._unsuited: Counter[tuple[int, int]] = Counter()
         self._read()
 
@@ -145,9 +150,36 @@ class OpenVINOEngine:
         """See `Engine.split`: nothing, for OpenVINO computes where it is called."""
         return {}
 
+    def compile_for(self, height: int, width: int, batch: int) -> None:
+        """See `CompilingEngine.compile_for`.
+
+        Raises:
+            EngineError: if OpenVINO cannot compile for this size.
+        """
+        mode = self._mode if self._mode != "auto" else _suited_mode(batch)
+        with self._lock:
+            self._held.add((height, width))
+            if (height, width, mode) in self._compiled:
+                return
+        compiled = self._compile(height, width, batch, mode)
+        try:  # the first run fills caches
+            compiled.requests[0].infer([np.zeros((1, 3, height, width), np.float32)])
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
+        with self._lock:
+            self._compiled[height, width, mode] = compiled
+
+    def release(self, height: int, width: int) -> None:
+        """See `CompilingEngine.release`."""
+        with self._lock:
+            self._held.discard((height, width))
+            for mode in ("latency", "throughput"):
+                self._compiled.pop((height, width, mode), None)
+
     def close(self) -> None:
         """Free the compiled models."""
-        self._compiled.clear()
+        with self._lock:
+            self._compiled.clear()
 
     def _read(self) -> openvino.Model:
         try:
@@ -156,21 +188,27 @@ class OpenVINOEngine:
             raise EngineError(f"{self._path} is no graph OpenVINO can read: {_last_line(error)}") from error
 
     def _compiled_for(self, height: int, width: int, batch: int) -> _Compiled:
-        key = height, width, self._mode_for((height, width), batch)
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(height, width, batch, key[2])
-            if len(self._compiled) > _KEPT:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(key)
-        return self._compiled[key]
+        with self._lock:
+            key = height, width, self._mode_for((height, width), batch)
+            if (found := self._compiled.get(key)) is not None:
+                self._compiled.move_to_end(key)
+                return found
+        compiled = self._compile(height, width, batch, key[2])
+        with self._lock:
+            self._compiled[key] = compiled
+            passing = [key for key in self._compiled if key[:2] not in self._held]
+            if len(passing) > _KEPT:
+                del self._compiled[passing[0]]
+        return compiled
 
     def _mode_for(self, size: tuple[int, int], batch: int) -> str:
         if self._mode != "auto":
             return self._mode
-        suited, other = ("throughput", "latency") if batch > 1 else ("latency", "throughput")
+        suited = _suited_mode(batch)
+        other = "latency" if suited == "throughput" else "throughput"
         if (*size, suited) not in self._compiled and (*size, other) in self._compiled:
             self._unsuited[size] += batch
-            if self._unsuited[size] < _WORTH_COMPILING:
+            if size in self._held or self._unsuited[size] < _WORTH_COMPILING:
                 return other
         return suited
 
@@ -291,6 +329,10 @@ def _choose_precision(capabilities: set[str], wanted: Precision) -> Literal["flo
     if wanted in _CAPABILITIES and _CAPABILITIES[wanted] not in capabilities:
         raise EngineError(f"this device does not compute in {wanted}; use float32 or auto")
     return wanted
+
+
+def _suited_mode(batch: int) -> str:
+    return "throughput" if batch > 1 else "latency"
 
 
 def _last_line(error: BaseException) -> str:

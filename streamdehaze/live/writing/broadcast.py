@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
@@ -27,12 +28,19 @@ _POLL_SECONDS = 0.1
 class Broadcast:
     """Encodes clear frames and hands the packets to the sinks.
 
+    Args:
+        config: of the camera.
+        counters: of what is dropped here.
+        on_room: called when a queue that was full no longer is.
+
     Raises:
         ConfigError: if a target is none.
     """
 
-    def __init__(self, config: CameraConfig, counters: CameraCounters) -> None:
-        self._config, self._counters = config, counters
+    def __init__(
+        self, config: CameraConfig, counters: CameraCounters, on_room: Callable[[], None] = lambda: None
+    ) -> None:
+        self._config, self._counters, self._on_room = config, counters, on_room
         self._changed = threading.Condition()
         self._frames: deque[tuple[Frame, float, bool]] = deque()
         self._finishing = False
@@ -58,6 +66,11 @@ class Broadcast:
     def connected(self) -> bool:
         """Whether a sink takes what is sent."""
         return any(sink.connected for sink in self._sinks)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `put` would drop a frame."""
+        return len(self._frames) >= _LIMIT_FRAMES
 
     def start(self) -> None:
         """Begin."""
@@ -93,13 +106,17 @@ class Broadcast:
         self._sound = sound
 
     def put(self, frame: Frame, arrival: float, *, wait: bool = False) -> None:
-        """Send a clear frame; when the encoder is behind, the oldest is dropped, or room is waited for."""
+        """Send a clear frame, without waiting: when the encoder is behind, the oldest is dropped.
+
+        Args:
+            frame: to send.
+            arrival: when its packet came, monotonic seconds.
+            wait: no frame is dropped, here or at a sink; whoever puts frames in then looks at `is_full` first.
+        """
         if not self._sinks:
             return
         with self._changed:
-            while wait and len(self._frames) >= _LIMIT_FRAMES and not self._finishing:
-                self._changed.wait(_POLL_SECONDS)
-            if len(self._frames) >= _LIMIT_FRAMES:
+            if self.is_full and not wait:
                 self._frames.popleft()
                 self._counters.drop("sink_full")
             self._frames.append((frame, arrival, wait))
@@ -130,8 +147,11 @@ class Broadcast:
                 if self._finishing:
                     return None
                 self._changed.wait(_POLL_SECONDS)
-            self._changed.notify_all()
-            return self._frames.popleft()
+            was_full = self.is_full
+            taken = self._frames.popleft()
+        if was_full:
+            self._on_room()
+        return taken
 
     def _encode(self, frame: Frame, arrival: float) -> list[EncodedPacket]:
         wanted = any(sink.wants_keyframe for sink in self._sinks)

@@ -1,0 +1,201 @@
+"""What one camera needs never stops another: sizes are prepared next to the work, and bounded."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from changing_camera import JpegCamera, jpeg, sizes_that_change
+from clips import Clip
+from doubles import CompilingDouble, EngineDouble, halve, plain_dehazer, quick_dehazer
+from streamdehaze import Dehazer
+from streamdehaze.frame import Frame, PixelFormat
+from streamdehaze.live import Camera, CameraConfig, LivePipeline
+from streamdehaze.live.shapes import FittedEngine, Shapes
+from test_live_pipeline import looping
+from waiting import wait_until
+
+
+def frame(width: int, height: int) -> Frame:
+    planes = (np.full((height, width), 100, np.uint8), *[np.full((height // 2, width // 2), 128, np.uint8)] * 2)
+    return Frame(planes, width, height, PixelFormat.parse("yuv420p"))
+
+
+def test_a_camera_of_a_new_size_stops_no_other(tmp_path: Path) -> None:
+    times: list[float] = []
+
+    def seen(camera: Camera, hazy: Frame, clear: Frame) -> None:
+        if camera.name == "steady":
+            times.append(time.monotonic())
+
+    steady = looping(tmp_path, "steady")
+    engine, square = CompilingDouble(compile_seconds=3.0), jpeg((320, 240))
+    with (
+        JpegCamera(lambda number: square) as other,
+        LivePipeline([steady], dehazer=plain_dehazer(engine=engine), on_frame=seen) as pipeline,
+    ):
+        wait_until(lambda: len(times) > 20, "the first camera runs")
+        pipeline.reload([steady, CameraConfig(name="other", url=other.url)])
+        wait_until(lambda: (192, 256) in engine.compiled, "the new size is prepared")
+        camera = pipeline.cameras["other"]
+        wait_until(lambda: camera.stream.network_size == 256, "and used")
+    assert max(np.diff(times)) < 2.0, "three seconds of compiling, twelve times"
+    assert engine.unprepared == []
+
+
+def test_a_size_that_is_not_ready_is_fitted_into_one_that_is() -> None:
+    engine = CompilingDouble()
+    shapes = Shapes(engine, [256, 192, 128])
+    assert shapes.fit(frame(640, 360), 256) is None, "nothing is ready"
+    shapes.prepare((144, 256))
+    assert shapes.fit(frame(640, 360), 256) == 256
+    assert shapes.fit(frame(640, 480), 256) == 192
+    assert shapes.fit(frame(480, 640), 256) == 144
+    assert shapes.fit(frame(64, 4096), 256) == 144
+    fitted = FittedEngine(engine, shapes)
+    hazy = np.random.default_rng(0).random((2, 3, 144, 192), np.float32)
+    assert np.array_equal(fitted.infer(hazy), halve(hazy))
+    assert engine.batches[-1] == (2, 3, 144, 256)
+    assert engine.unprepared == []
+
+
+def test_an_engine_that_does_not_compile_gets_every_size_as_it_is() -> None:
+    engine = EngineDouble()
+    shapes = Shapes(engine, [256])
+    assert shapes.fit(frame(500, 500), 256) == 256
+    FittedEngine(engine, shapes).infer(np.zeros((1, 3, 20, 24), np.float32))
+    assert engine.batches == [(1, 3, 20, 24)]
+
+
+def test_no_number_of_sizes_makes_more_than_a_few_shapes() -> None:
+    engine = CompilingDouble()
+    shapes = Shapes(engine, [256, 192, 128], limit=5)
+    shapes.prepare((144, 256))
+    shapes.start()
+    for width in range(64, 2048, 64):
+        for height in range(64, 2048, 128):
+            shapes.want(frame(width, height))
+            shapes.want(frame(width, height), exact=True)
+    wait_until(lambda: not shapes._wanted, "all were looked at")
+    shapes.stop()
+    shapes.join(5)
+    assert len(engine.compiled) == 5
+    assert (144, 256) in engine.compiled
+
+
+def test_a_whole_frame_passes_hazy_until_the_engine_is_ready_for_it(tmp_path: Path) -> None:
+    engine = CompilingDouble(compile_seconds=1.0)
+    hazy: list[bool] = []
+
+    def seen(camera: Camera, before: Frame, after: Frame) -> None:
+        hazy.append(after is before)
+
+    config = looping(tmp_path, exact=True)
+    with LivePipeline([config], dehazer=plain_dehazer(engine=engine), on_frame=seen) as pipeline:
+        wait_until(lambda: hazy and not hazy[-1], "its frames become clear")
+        counters = pipeline.cameras["gate"].status().counters
+    assert hazy[0] is True
+    assert counters.frames_hazy > 0
+    assert engine.unprepared == []
+
+
+def test_a_size_the_engine_refuses_is_dehazed_in_another() -> None:
+    engine = CompilingDouble(refuses=(192, 256))
+    shapes = Shapes(engine, [256])
+    shapes.prepare((144, 256))
+    shapes.start()
+    shapes.want(frame(640, 480))
+    wait_until(lambda: shapes._failed, "it was tried")
+    shapes.want(frame(640, 480))
+    shapes.stop()
+    shapes.join(5)
+    assert shapes.fit(frame(640, 480), 256) == 192
+
+
+def test_a_camera_whose_frames_cannot_be_dehazed_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [looping(tmp_path, "good"), looping(tmp_path, "bad")]
+    with LivePipeline(configs, dehazer=quick_dehazer()) as pipeline:
+        good, bad = pipeline.cameras["good"], pipeline.cameras["bad"]
+
+        def look(frame: Frame) -> None:
+            raise ValueError("what a strange frame")
+
+        monkeypatch.setattr(bad.stream, "look", look)
+        wait_until(lambda: bad.status().counters.frames_hazy > 20, "its frames pass hazy")
+        before = good.status().counters.frames_out
+        wait_until(lambda: good.status().counters.frames_out > before + 20, "the other one's are clear")
+        assert not pipeline.stopped.is_set()
+        assert bad.view.latest is not None
+        assert not bad.view.latest.is_clear
+
+
+def test_a_file_whose_encoder_is_slow_holds_up_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = looping(tmp_path, "gate")
+    clip = Clip(pts=tuple(512 * n for n in range(60)), size=(160, 120)).write(tmp_path / "clip.mp4")
+    slow = CameraConfig(name="clip", url=str(clip), to=(str(tmp_path / "clear.mkv"),), brightness="natural")
+    with LivePipeline([gate, slow], dehazer=quick_dehazer()) as pipeline:
+        release = threading.Event()
+        broadcast = pipeline.cameras["clip"]._broadcast
+        encode = broadcast._encode
+        monkeypatch.setattr(broadcast, "_encode", lambda *args: (release.wait(60), encode(*args))[1])
+        wait_until(lambda: broadcast.is_full, "the file's frames wait for its encoder")
+        counters = pipeline.cameras["gate"].status().counters
+        wait_until(
+            lambda: pipeline.cameras["gate"].status().counters.frames_out > counters.frames_out + 20,
+            "the camera goes on meanwhile",
+        )
+        release.set()
+        wait_until(lambda: pipeline.cameras["clip"].idle, "the file ends")
+        assert pipeline.cameras["clip"].status().counters.dropped == {}
+
+
+def test_frames_that_wait_are_bounded_in_bytes() -> None:
+    from streamdehaze.live.intake import Intake, Lane, LiveFrame
+
+    dropped: list[str] = []
+    lane = Lane(None, 250, 9.0, False, lambda reason, count: dropped.append(reason))
+    intake = Intake()
+    intake.add(lane)
+    huge = frame(8192, 4320)  # 53 MB
+    for _ in range(4):
+        intake.put(lane, LiveFrame(huge, 0.0, 0.0))
+    assert (lane.waiting, dropped) == (2, ["buffer_full"] * 2)
+
+
+@pytest.mark.skipif(os.environ.get("STREAMDEHAZE_LONG") is None, reason="two minutes; set STREAMDEHAZE_LONG=1")
+def test_two_minutes_next_to_a_camera_that_changes_size_every_second(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    times: list[float] = []
+
+    def seen(camera: Camera, hazy: Frame, clear: Frame) -> None:
+        if camera.name == "steady":
+            times.append(time.monotonic())
+
+    steady = looping(tmp_path, "steady", to=(str(tmp_path / "out" / "a.mkv"),))
+    with (
+        JpegCamera(sizes_that_change()) as changing,
+        Dehazer("aecrnet-s", engine="openvino", engine_wait=True) as dehazer,
+        LivePipeline([steady], dehazer=dehazer, on_frame=seen) as pipeline,
+    ):
+        wait_until(lambda: len(times) > 250, "the first camera runs")
+        other = CameraConfig(name="other", url=changing.url, max_fps=2)
+        pipeline.reload([steady, other])
+        wait_until(lambda: pipeline.cameras["other"].status().counters.frames_out > 20, "both run")
+        memory = psutil.Process().memory_info().rss
+        began, reloads = time.monotonic(), 0
+        while time.monotonic() < began + 120:
+            time.sleep(10)
+            reloads += 1
+            pipeline.reload([steady, other.model_copy(update={"max_fps": 2 + reloads % 2})])
+        grown = psutil.Process().memory_info().rss - memory
+    recent = [moment for moment in times if moment > began - 10]
+    assert max(np.diff(recent)) < 0.5
+    assert grown < 50 << 20
