@@ -32,11 +32,16 @@ from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, na
 HardwareDecoding = Literal["none", "auto", "cuda"]
 Transport = Literal["tcp", "udp", "http"]
 
+PROBED_SECONDS = 900
+"""How much of a file is searched at most for the first sound."""
 _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Formats in which FFmpeg draws any text file as a video of letters."""
 _FAR_FILES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
 _ANALYSE_SECONDS = 1.0
 """The longest FFmpeg looks at a stream before it hands out packets."""
+
+_FURTHER = {"probesize": str(200 << 20), "analyzeduration": str(PROBED_SECONDS * 1_000_000)}
+"""How far a file is searched for the parameters of streams that begin late; FFmpeg's 5 MB and 5 s are for pipes."""
 
 log = logging.getLogger("streamdehaze")
 
@@ -176,6 +181,10 @@ def open_media(
     file = target if isinstance(target, (StoredFile, Pipe)) else None
     try:
         opened = Media(_open(target, name, container_format, options, hwaccel), name, file)
+        if isinstance(file, StoredFile) and _is_incomplete(opened.container):
+            log.debug("%s: streams that begin late are looked for further on", name)
+            opened.container.close()
+            opened = Media(_open(target, name, container_format, {**_FURTHER, **options}, hwaccel), name, file)
     except BaseException:  # its traceback would hold the file open
         if file is not None:
             file.close()
@@ -238,6 +247,20 @@ def _stream_options(scheme: str, transport: Transport, stall_seconds: float) -> 
     elif scheme in ("udp", "srt"):
         options["timeout"] = silence
     return options
+
+
+def _is_incomplete(container: InputContainer) -> bool:
+    return any(not has_parameters(stream) for stream in container.streams)
+
+
+def has_parameters(stream: Stream) -> bool:
+    """Whether FFmpeg found out what sound or pictures of a stream are like, without which none can be copied."""
+    context: Any = stream.codec_context
+    if context is None:
+        return True
+    if stream.type == "audio":
+        return bool(context.sample_rate and context.layout.nb_channels)
+    return stream.type != "video" or bool(context.width and context.height)
 
 
 def _stored(name: str) -> StoredFile | str:

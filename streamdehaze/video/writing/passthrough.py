@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,9 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.open import PROBED_SECONDS, has_parameters
 from streamdehaze.video.writing.containers import close_quietly, trial_container
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 
@@ -23,6 +26,8 @@ log = logging.getLogger("streamdehaze")
 _COVERS_IN_HEADER = frozenset({"matroska"})
 _MOST_REORDERED = 16
 """Pictures a decoder of H.264 or HEVC waits for at most before it shows the first."""
+_FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EROFS, errno.EFBIG, errno.ENOMEM})
+"""Errors of the place that is written to, not of a stream."""
 _NO_TEXT = b"\0\0"
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
@@ -51,6 +56,10 @@ class Passthrough:
             (self.accepted if takes else self.refused).append(stream)
         source.collect(self.accepted)
         self._outputs: dict[int, Stream] = {}
+        self.cut_short: list[str] = []
+        """Streams of which the container refused a packet in the middle, in words."""
+        self._hides = container_format in MOV_FAMILY  # its edit lists say what is decoded but not shown
+        self._copied: dict[int, int] = {}
         self._earliest_dts: dict[int, int] = {}
         self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
@@ -66,20 +75,43 @@ class Passthrough:
                 else:
                     self._outputs[stream.index] = copy_stream(stream, output)
 
+    @property
+    def copied(self) -> dict[int, int]:
+        """Packets written so far of each stream, by its index in the source."""
+        return self._copied
+
     def drain(self, output: OutputContainer, delay: Fraction) -> None:
-        """Write all packets that wait, `delay` seconds later than in the input."""
+        """Write all packets that wait, `delay` seconds later than in the input.
+
+        A stream that the container refuses in the middle is left out from there on; the pictures are worth more.
+        """
         waiting = self._source.packets
+        if waiting:
+            output.start_encoding()  # from now on the output's streams have the time bases of its muxer
         while waiting:
             packet = waiting.popleft()
             target = self._outputs.get(packet.stream_index)
-            if target is not None and not self._written_by_muxer(packet):
-                packet.stream = target
-                if delay and packet.time_base:
-                    ticks = round(delay / packet.time_base)
-                    packet.pts = None if packet.pts is None else packet.pts + ticks
-                    packet.dts = None if packet.dts is None else packet.dts + ticks
-                self._repair(packet)
+            if target is None or self._written_by_muxer(packet) or (packet.is_discard and not self._hides):
+                continue
+            index, origin = packet.stream_index, packet.stream
+            if packet.time_base:
+                _rescale(packet, delay, fraction(target.time_base))
+            packet.stream = target
+            self._repair(packet, index, origin.type)
+            try:
                 output.mux_one(packet)
+            except (av.error.FFmpegError, ValueError) as error:
+                if getattr(error, "errno", None) in _FATAL:
+                    raise
+                del self._outputs[index]
+                seconds = float((packet.pts or packet.dts or 0) * fraction(packet.time_base))
+                log.warning(
+                    "%s: %s ends at %.3f s in the output: the container refuses the rest (%s)",
+                    self._source.name, describe(origin), seconds, getattr(error, "strerror", None) or error,
+                )  # fmt: skip
+                self.cut_short.append(describe(origin))
+                continue
+            self._copied[index] = self._copied.get(index, 0) + 1
 
     def _written_by_muxer(self, packet: Packet[Any]) -> bool:
         """Whether a packet is an end of a subtitle, which MOV and MP4 writers add by themselves."""
@@ -90,31 +122,34 @@ class Passthrough:
             and bytes(packet) == _NO_TEXT
         )
 
-    def _repair(self, packet: Packet[Any]) -> None:
-        """Make decoding times grow, as muxers insist, where a damaged or odd file has them stand still."""
+    def _repair(self, packet: Packet[Any], index: int, kind: str) -> None:
+        """Make decoding times grow, as muxers insist, in the ticks of the output.
+
+        They stand still in damaged and odd files, and where the output's ticks are longer.
+        """
         if packet.dts is None and packet.pts is not None:
-            packet.dts = self._decoding_time(packet, packet.pts)
+            packet.dts = self._decoding_time(index, kind, packet.pts)
         if packet.dts is None:
             return
-        earliest = self._earliest_dts.get(packet.stream_index, packet.dts)
+        earliest = self._earliest_dts.get(index, packet.dts)
         if packet.dts < earliest:
-            if not self._repaired:
+            if not self._repaired and packet.dts < earliest - 1:
                 log.warning("%s: time stamps that went backwards were moved forward", self._source.name)
                 self._repaired = True
             packet.dts = earliest
             packet.pts = earliest if packet.pts is None else max(packet.pts, earliest)
-        self._earliest_dts[packet.stream_index] = packet.dts + self._least_step
+        self._earliest_dts[index] = packet.dts + self._least_step
 
-    def _decoding_time(self, packet: Packet[Any], pts: int) -> int:
+    def _decoding_time(self, index: int, kind: str, pts: int) -> int:
         """When a packet without a decoding time is decoded.
 
         Matroska keeps none, so that FFmpeg knows none of the first pictures of a video with B-frames: they come before
         all that it knows later.
         """
-        if packet.stream.type != "video":
+        if kind != "video":
             return pts
-        first, count = self._undated.get(packet.stream_index, (pts, 0))
-        self._undated[packet.stream_index] = first, count + 1
+        first, count = self._undated.get(index, (pts, 0))
+        self._undated[index] = first, count + 1
         return first - _MOST_REORDERED + count if count < _MOST_REORDERED else pts
 
 
@@ -122,6 +157,16 @@ def _may_stand_still(container_format: str) -> bool:
     """Whether two packets of a stream may have the same time in a container."""
     flag: Any = Flags.ts_nonstrict.value
     return bool(av.ContainerFormat(container_format, "w").flags & flag)
+
+
+def _rescale(packet: Packet[Any], delay: Fraction, time_base: Fraction) -> None:
+    """Put a packet's times, `delay` seconds later, into ticks of `time_base`."""
+    tick = fraction(packet.time_base)
+    pts, dts, duration = packet.pts, packet.dts, packet.duration
+    packet.time_base = time_base
+    packet.pts = None if pts is None else round((pts * tick + delay) / time_base)
+    packet.dts = None if dts is None else round((dts * tick + delay) / time_base)
+    packet.duration = round((duration or 0) * tick / time_base)
 
 
 def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
@@ -132,11 +177,14 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     """
     context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
     copy: Stream
-    if context is not None or stream.type in ("attachment", "data"):
+    if context is not None:
+        try:
+            copy = output.add_stream_from_template(stream, opaque=True)
+            _state_layout(stream, copy)
+        except ValueError:  # of PyAV; FFmpeg's list of a container's codecs is shorter than what its muxer writes
+            copy = _copy_parameters(stream, output)
+    elif stream.type in ("attachment", "data"):
         copy = output.add_stream_from_template(stream, opaque=True)
-        if stream.type == "audio" and context.layout.name.endswith(" channels"):  # in an order that is not stated
-            sound: Any = copy.codec_context
-            sound.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
     else:  # no decoder here: only the parameters are needed
         copy = output.add_mux_stream(_codec_name(stream))
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
@@ -144,6 +192,25 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     copy.metadata.clear()
     copy.metadata.update(current_metadata(stream.metadata))
     copy.disposition = stream.disposition
+    return copy
+
+
+def _state_layout(stream: Stream, copy: Any) -> None:
+    """Name the order of sound channels where the input does not."""
+    layout = getattr(stream.codec_context, "layout", None)
+    if stream.type == "audio" and layout is not None and layout.name.endswith(" channels"):
+        copy.codec_context.layout = _USUAL_LAYOUTS.get(layout.nb_channels, layout.name)
+
+
+def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
+    """A stream with the parameters of `stream` alone, and whatever codec tag the muxer likes."""
+    copy = output.add_data_stream()
+    with trial_container("null") as untagged:
+        template = untagged.add_stream_from_template(stream, opaque=True)
+        _state_layout(stream, template)
+        untagged.start_encoding()
+        BitStreamFilterContext("null", in_stream=template, out_stream=copy)
+    copy.time_base = stream.time_base
     return copy
 
 
@@ -160,6 +227,11 @@ def describe(stream: Stream) -> str:
     """A stream in words, for the warning that it was left out."""
     codec = _codec_name(stream) if stream.codec_context is not None else stream.metadata.get("filename", "")
     language = f", {stream.language}" if stream.language else ""
+    if not has_parameters(stream):
+        return (
+            f"{stream.type} stream {stream.index} ({codec}{language}; its format was not found in the first "
+            f"{PROBED_SECONDS} s)"
+        )
     return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
 
 
@@ -184,6 +256,8 @@ def _in_packets(streams: list[Stream]) -> list[Stream]:
 
 def _takes(streams: list[Stream], container_format: str) -> bool:
     """Whether a container takes these streams, by writing its header for them."""
+    if container_format in MOV_FAMILY and any(s.type == "data" and not _codec_name(s) for s in streams):
+        return False  # it would get a sample description that nothing reads
     if container_format == "mpegts":
         codecs = {_codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
