@@ -50,6 +50,9 @@ class CameraConfig(CameraOptions):
     """FFmpeg's encoder of the clear stream."""
     bitrate: int | None = Field(default=None, gt=0)
     """Bits per second of the clear stream; by default constant quality."""
+    size_change: Literal["settled", "first", "follow"] = "settled"
+    """When the stream takes over another size of the camera's pictures: once it has lasted ten seconds, never, or at
+    once; until then frames are scaled."""
     segment_seconds: float = Field(default=600.0, gt=0)
     """Length of the files a stream is written into."""
     segment_bytes: int | None = Field(default=None, gt=0)

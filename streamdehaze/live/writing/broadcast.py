@@ -13,6 +13,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.status import CameraCounters, SinkStatus
 from streamdehaze.live.writing.sink import LiveSink
+from streamdehaze.live.writing.size import StreamSize
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
@@ -47,6 +48,7 @@ class Broadcast:
         self._sound: SoundFormat | None = None
         self._encoding = Encoding.for_viewers(config.codec, "live", config.bitrate)
         self._encoder: VideoEncoder | None = None
+        self._size = StreamSize(config.size_change)
         self._said = ""
         self._sinks = [
             LiveSink(
@@ -156,10 +158,12 @@ class Broadcast:
     def _encode(self, frame: Frame, arrival: float) -> list[EncodedPacket]:
         wanted = any(sink.wants_keyframe for sink in self._sinks)
         held: list[EncodedPacket] = []
-        encoder = self._encoder
-        if encoder is None or encoder.setup.layout != layout_of(frame):
+        encoder, is_new = self._encoder, self._size.is_new(frame)
+        if encoder is None or is_new:
             held = self._flushed()
             encoder = self._encoder = VideoEncoder(StreamSetup.live(frame, self._encoding))
+        elif encoder.setup.layout != layout_of(frame):
+            frame = self._size.fit(frame, encoder.setup.width, encoder.setup.height)
         return held + [EncodedPacket.of(packet, encoder, arrival) for packet in encoder.encode(frame, keyframe=wanted)]
 
     def _flushed(self) -> list[EncodedPacket]:

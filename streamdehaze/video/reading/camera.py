@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamdehaze.address import Address, read_secret, without_secrets
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, UnsupportedFormatError
 from streamdehaze.frame import Frame
 from streamdehaze.video.fault import Fault, fault_of
 from streamdehaze.video.planes import frame_from_av
@@ -25,6 +25,9 @@ from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
+
+_MOST_REFUSED = 10
+"""Packets in a row that the decoder refuses before the camera is given up."""
 
 
 class CameraOptions(BaseModel):
@@ -52,6 +55,8 @@ class CameraOptions(BaseModel):
     """Give up an attempt to open the camera after this many seconds, and try again."""
     keyframe_seconds: float = Field(default=20.0, ge=0)
     """Wait this long for a keyframe, then decode without one."""
+    max_pixels: int = Field(default=8192 * 4320, ge=1)
+    """Refuse pictures of more pixels than this."""
     realtime: bool = False
     """Play a file as fast as it was filmed."""
     loop: bool = False
@@ -215,6 +220,7 @@ class Connection:
             stall_seconds=options.stall_seconds,
             transport=options.transport,
             options=options.input_options,
+            max_pixels=options.max_pixels,
         )
         try:
             if self.abandoned:
@@ -227,7 +233,7 @@ class Connection:
 
     def _demux(self, container: InputContainer, video: VideoStream, sound: Sequence[Stream]) -> None:
         key_deadline = time.monotonic() + self._options.keyframe_seconds
-        decoder = Decoder(video, live=True)
+        decoder = Decoder(video, live=True, max_pixels=self._options.max_pixels)
         decoding = False
         for packet in demux(container, video, *sound):
             arrival = time.monotonic()
@@ -250,6 +256,11 @@ class Connection:
             pictures = decoder.decode(packet)
             if pictures is None:
                 self._receiver.skipped(self, "damaged")
+                if decoder.refused >= _MOST_REFUSED:
+                    raise UnsupportedFormatError(
+                        f"{self._address.shown} sends pictures that cannot be decoded, or that have more pixels than "
+                        f"max_pixels ({self._options.max_pixels}) allows"
+                    )
             for picture in pictures or ():
                 if decoder.is_damaged(picture):
                     self._receiver.skipped(self, "damaged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Any
 
@@ -20,12 +21,19 @@ class Decoder:
         video: the stream.
         strict: an error is better than a picture with damage that the decoder conceals without flagging it.
         live: hold no picture back longer than the codec itself does.
+        max_pixels: larger pictures are not decoded, so that no camera can use up the memory.
     """
 
-    def __init__(self, video: VideoStream, *, strict: bool = False, live: bool = False) -> None:
+    def __init__(
+        self, video: VideoStream, *, strict: bool = False, live: bool = False, max_pixels: int | None = None
+    ) -> None:
         self._video = video
         self._expects_damage = False
+        self.refused = 0
+        """Packets in a row that FFmpeg refused, as it does those of pictures above `max_pixels`."""
         context = video.codec_context
+        if max_pixels is not None:
+            context.options = {"max_pixels": str(max_pixels)}
         if live:
             video.thread_type = "SLICE"  # frame threads would hold back as many pictures as there are threads
         elif context.name == "h264" and not context.is_hwaccel:
@@ -45,8 +53,11 @@ class Decoder:
     def decode(self, packet: Any) -> list[av.VideoFrame] | None:
         """The pictures a packet completes, damaged or not; None if it cannot be decoded."""
         try:
-            return self._video.decode(packet)
+            pictures = self._video.decode(packet)
+            self.refused = 0
+            return pictures
         except av.error.FFmpegError as error:
+            self.refused = self.refused + 1 if error.errno == errno.EINVAL else 0
             log.debug("%s", error)
             return None
 

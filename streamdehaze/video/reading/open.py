@@ -202,6 +202,7 @@ def open_live(
     stall_seconds: float,
     transport: Transport = "tcp",
     options: Mapping[str, str] | None = None,
+    max_pixels: int | None = None,
 ) -> Media:
     """Open a stream or a V4L2 device.
 
@@ -210,6 +211,7 @@ def open_live(
         open_seconds, stall_seconds: the longest silence of a server while it is opened and afterwards.
         transport: how RTSP carries the packets.
         options: more of them for FFmpeg's demuxer.
+        max_pixels: larger pictures are not decoded to find out more about the stream.
 
     Raises:
         SourceError, OSError, av.error.FFmpegError: if that fails; see `fault_of`.
@@ -223,6 +225,7 @@ def open_live(
         address.full,
         "r",
         format="v4l2" if kind is Kind.DEVICE else None,
+        options={} if max_pixels is None else {"max_pixels": str(max_pixels)},
         container_options={
             "protocol_whitelist": _PROTOCOLS[kind],
             **(_stream_options(address.scheme, transport, stall_seconds) if kind is Kind.STREAM else {}),
