@@ -28,8 +28,9 @@ def published(path: Path, out: Tensor, clear: Tensor, hazy: Tensor, ablation: bo
     from safetensors.torch import load_file
     from torchvision.models import vgg19
 
-    vgg = vgg19(weights=None).features[:30]
-    vgg.load_state_dict(load_file(path))
+    with torch.device("meta"):
+        vgg = vgg19(weights=None).features[:30]
+    vgg.load_state_dict(load_file(path), assign=True)
     slices = [vgg[a:b] for a, b in ((0, 2), (2, 7), (7, 12), (12, 21), (21, 30))]
     weights = [1.0 / 32, 1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0]
     loss, a, p, n = torch.zeros(()), out, clear, hazy

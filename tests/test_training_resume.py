@@ -17,8 +17,8 @@ import torch
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
 from streamdehaze.network import AECRNet, read_checkpoint
 from streamdehaze.training.config import TrainingConfig
-from streamdehaze.training.ema import WeightAverage
 from streamdehaze.training.run import train
+from streamdehaze.training.task import averaged
 from training_data import configuration, make_scenes
 from waiting import wait_until
 
@@ -134,14 +134,14 @@ def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("decay", [0.9, 0])
 def test_the_average_follows_weights_slowly_and_buffers_at_once(decay: float) -> None:
     network = AECRNet(4)
-    average = WeightAverage(network, decay)
-    started = {key: value.clone() for key, value in average.weights.items()}
-    average.load_state_dict({"updates": 1000, "average": average.weights})  # long past its first updates
+    average = averaged(network, decay)
+    started = {key: value.clone() for key, value in network.state_dict().items()}
+    average.n_averaged.fill_(1000)  # long past its first updates
     with torch.no_grad():
         for value in network.state_dict().values():
             value.add_(1)
-    average.update(network)
-    for key, value in average.weights.items():
+    average.update_parameters(network)
+    for key, value in average.module.state_dict().items():
         step = 1 if key in ("deconv.running_mean", "deconv.running_deconv") else 1 - decay
         torch.testing.assert_close(value, started[key] + step)
 

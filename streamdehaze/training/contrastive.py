@@ -1,4 +1,4 @@
-"""Contrastive regularization (the paper's equation 6): close to the clear picture, far from the hazy one, to VGG19."""
+"""Contrastive regularization (the paper's equation 6): to VGG19, close to the clear picture and far from the hazy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from streamdehaze.errors import CheckpointError
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
 _TAPS = (1, 6, 11, 20, 29)
-_LAYOUT = (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -34,16 +33,10 @@ class VGG19Features(nn.Module):
 
     def __init__(self, path: Path | None = None, *, normalise: bool = False) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for item in _LAYOUT:
-            if item == "M":
-                layers.append(nn.MaxPool2d(2))
-            else:
-                assert isinstance(item, int)
-                layers += [nn.Conv2d(channels, item, 3, padding=1), nn.ReLU()]
-                channels = item
-        self.features = nn.Sequential(*layers)
+        from torchvision.models import vgg19
+
+        with torch.device("meta"):  # the weights come from elsewhere: none are drawn at random first
+            self.features: nn.Sequential = vgg19(weights=None).features[: _TAPS[-1] + 1]
         self._load(path)
         self.normalise = normalise
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
@@ -57,7 +50,7 @@ class VGG19Features(nn.Module):
         missing = [k for k in wanted if k not in state or state[k].shape != wanted[k].shape]
         if missing:
             raise CheckpointError(f"{path} does not hold VGG19's convolutions; missing are {', '.join(missing[:4])}")
-        self.features.load_state_dict({key: state[key] for key in wanted})
+        self.features.load_state_dict({key: state[key] for key in wanted}, assign=True)
 
     def forward(self, pictures: Tensor) -> Iterator[Tensor]:
         """(B, 3, H, W) in [0, 1] → relu1_1, relu2_1, relu3_1, relu4_1, relu5_1, one by one."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
 from streamdehaze.network import find_checkpoint, read_checkpoint
@@ -16,8 +18,6 @@ from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deconvolution import NetworkDeconvolution
 from streamdehaze.training.config import NetworkConfig, OptimizerConfig, TrainingConfig
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
-from streamdehaze.training.ema import WeightAverage
-from streamdehaze.training.muon import Muon
 from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
 from streamdehaze.training.samples.dataset import Sample
 from streamdehaze.training.widen import widen
@@ -62,6 +62,50 @@ def coarse_error(error: Tensor) -> Tensor:
     return shrunk.abs().mean() + nn.functional.avg_pool2d(shrunk, 4, ceil_mode=True).abs().mean()
 
 
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of a network's parameters; buffers are copied as they are.
+
+    The buffers of network deconvolution are moving averages already, and belong to the weights that made them only
+    loosely: averaging them once more would lag behind.
+
+    Args:
+        network: whose weights.
+        decay: share of the old average kept at each update; smaller over the first updates, when the average is still
+            mostly its starting point.
+    """
+
+    def move(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
+        kept = min(decay, (int(updates) + 1) / (int(updates) + 21))
+        for average, weight in zip(averages, weights, strict=True):
+            average.lerp_(weight, 1 - kept)
+
+    return AveragedModel(network, multi_avg_fn=move).requires_grad_(False)
+
+
+_MUON_SMALLEST = 8
+"""Rows and columns from which on a kernel is worth Muon."""
+
+
+def muon(network: nn.Module, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    """Muon (Jordan et al. 2024) for the kernels of convolutions, each as a matrix, and Adam for the rest.
+
+    Muon makes the momentum of a matrix orthogonal, so that rare directions are learnt as fast as common ones. Steps are
+    as long as Adam's (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982). `torch.optim.Muon` refuses
+    convolutions.
+    """
+    from timm.optim.muon import Muon
+
+    kernels: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for parameter in network.parameters():
+        is_kernel = parameter.ndim == 4 and parameter.shape[2] > 1
+        large = is_kernel and min(len(parameter), parameter[0].numel()) >= _MUON_SMALLEST
+        (kernels if large else rest).append(parameter)
+    groups = [{"params": kernels, "nesterov": True}, {"params": rest, "use_fallback": True, "eps": 1e-8}]
+    optimizer: torch.optim.Optimizer = Muon(groups, lr=1.0, betas=betas, ns_coefficients="original")
+    return optimizer
+
+
 class DehazingTask(lightning.LightningModule):
     """Trains `AECRNet` on pairs of hazy and clear pictures.
 
@@ -75,7 +119,7 @@ class DehazingTask(lightning.LightningModule):
         self.network = start_network(config.network, config.seed)
         if config.machine.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
-        self.average = WeightAverage(self.network, config.optimizer.average)
+        self.average = averaged(self.network, config.optimizer.average)
         # In a list, so that VGG's weights are neither saved nor synchronised.
         self._contrast: list[ContrastiveLoss] = []
         loss = config.loss
@@ -118,14 +162,17 @@ class DehazingTask(lightning.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, and the average right after it: callbacks that save must find the two together."""
         super().optimizer_step(*args, **kwargs)
-        self.average.update(self.network)
+        self.average.update_parameters(self.network)
 
     def configure_optimizers(self) -> Any:
         """Adam or Muon, and the rate of each step."""
         config = self.config.optimizer
         # The schedule's own start is a factor of one, so that the factors below are the rates themselves.
-        method = Muon if config.method == "muon" else torch.optim.Adam
-        optimizer = method(self.network.parameters(), lr=1.0, betas=config.betas)
+        optimizer = (
+            muon(self.network, config.betas)
+            if config.method == "muon"
+            else torch.optim.Adam(self.network.parameters(), lr=1.0, betas=config.betas)
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate(config, step, self.config.steps)
         )
@@ -134,12 +181,11 @@ class DehazingTask(lightning.LightningModule):
     def kept_network(self) -> AECRNet:
         """A whole network with the averaged weights, in evaluation mode: what is validated and kept."""
         network = start_network(self.config.network.model_copy(update={"start": None}))
-        weights = self.average.weights if self.config.optimizer.average else self.network.state_dict()
-        network.load_state_dict({key: value.detach().cpu() for key, value in weights.items()})
+        source = self.average.module if self.config.optimizer.average else self.network
+        network.load_state_dict(source.state_dict())
         return with_deformable_convolution(network).eval()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["average"] = self.average.state_dict()
         checkpoint["config"] = self.config.model_dump(mode="json")
         checkpoint["processes"] = self.trainer.world_size
 
@@ -150,7 +196,12 @@ class DehazingTask(lightning.LightningModule):
                 f"cannot resume: {self.config.folder} was trained by {before} processes (devices x nodes), not {now}; "
                 "set machine.devices and machine.nodes as they were, or give the run another name"
             )
-        self.average.load_state_dict(checkpoint["average"])
+        if "average" in checkpoint:  # begun when the average was not yet a part of the task's own state
+            average = checkpoint["average"]
+            checkpoint["state_dict"].update(
+                {f"average.module.{key}": value for key, value in average["average"].items()}
+            )
+            checkpoint["state_dict"]["average.n_averaged"] = torch.tensor(average["updates"])
 
 
 FREE_TO_CHANGE = ("output", "name", "machine", "validation", "save_every_steps", "in_memory", "damaged")
