@@ -50,6 +50,8 @@ class RenderedCamera:
             enabled=self.enabled,
             started_at=0.0,
             state_seconds=self.machine.seconds,
+            down_since=self.machine.down_since,
+            down_seconds=self.machine.down_seconds,
             sinks=self.sinks,
         )
 

@@ -114,6 +114,26 @@ def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeli
     assert page.locator(".camera .veil").inner_text() == ""
 
 
+def test_a_camera_whose_frames_do_not_become_clear_shows_them_hazy_with_a_word(
+    page: Any, pipeline: RenderedPipeline
+) -> None:
+    machine = pipeline.cameras["Harbour"].machine
+    machine.to(CameraState.UNCLEAR, "the engine is being prepared for 320×180")
+    tile = page.locator(".tile:has-text('Harbour')")
+    page.wait_for_selector(".tile[data-state=unclear] .veil:has-text('The engine is being prepared')")
+    assert tile.locator("[data-slot=state]").inner_text() == "Not clear"
+    assert tile.locator("canvas").evaluate("canvas => getComputedStyle(canvas).filter") == "none", "it is the present"
+    assert "1 not clear" in page.locator("#summary").inner_text()
+    tile.click()
+    page.wait_for_selector(".camera[data-state=unclear] .veil:has-text('fps arrive')")
+    assert page.locator(".label.clear").is_hidden()
+    page.wait_for_selector(".facts:has-text('Down')")
+    assert re.search(r"since .*\(\d+ s\)", page.locator(".facts").inner_text())
+    machine.to(CameraState.RUNNING)
+    page.wait_for_selector(".camera[data-state=running]")
+    page.wait_for_selector(".facts:has-text('Running')")
+
+
 def test_the_wall_tells_what_is_not_as_it_should_be(page: Any, pipeline: RenderedPipeline) -> None:
     camera = pipeline.cameras["North gate"]
     tile = page.locator(".tile:has-text('North gate')")

@@ -23,6 +23,11 @@ from streamdehaze.video.reading.camera import Connection
 if TYPE_CHECKING:
     from streamdehaze.live.adapt import Adapt
 
+_STALE_SECONDS = 5.0
+"""Without a clear frame for longer than this, a camera does not count as running."""
+_UNSHOWN_SECONDS = 2.0
+"""Viewers who have seen nothing new for this long see hazy frames as they arrive."""
+
 FrameListener = Callable[["Camera", Frame, Frame], None]
 """Called with (camera, hazy frame, clear frame) from the engine's thread: be quick."""
 CameraStateListener = Callable[["Camera", CameraState, str], None]
@@ -81,7 +86,7 @@ class Camera:
             on_sound=self._broadcast.put_sound,
             on_format=self._broadcast.hears,
         )
-        self._supervisor = Supervisor(config, self._reception, self.machine, self.counters)
+        self._supervisor = Supervisor(config, self._reception, self.machine, self.counters, self._why_unclear)
 
     @property
     def name(self) -> str:
@@ -138,6 +143,8 @@ class Camera:
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
+            down_since=self.machine.down_since,
+            down_seconds=self.machine.down_seconds,
             sinks=self._broadcast.status(),
         )
 
@@ -187,7 +194,22 @@ class Camera:
         self._broadcast.put(clear, live.arrival, wait=self._patient)
         return not self._patient and latency > self.config.latency_budget
 
+    def _why_unclear(self) -> str:
+        """Why the frames that arrive do not leave clear; "" while they do."""
+        if self._hazy_reason:
+            return self._hazy_reason
+        age = self.counters.clear_age
+        if self.machine.state is CameraState.RUNNING:
+            age = min(age, self.machine.seconds)
+        if age <= max(_STALE_SECONDS, self.config.stall_seconds, 2 * self.config.latency_budget):
+            return ""
+        since = "none has become clear yet" if age == float("inf") else f"none has become clear for {age:.0f} s"
+        return f"frames arrive, but {since}"
+
     def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:
+        shown = self.view.latest
+        if shown is None or time.monotonic() - shown.moment > _UNSHOWN_SECONDS:
+            self.view.show(frame, None)  # the engine is busy with something else
         self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
 
     def _is_blocked(self) -> bool:

@@ -17,7 +17,9 @@ class CameraState(Enum):
     CONNECTING = "connecting"
     """Being opened, or opened and waiting for its first keyframe."""
     RUNNING = "running"
-    """Frames arrive."""
+    """Frames arrive, and leave clear."""
+    UNCLEAR = "unclear"
+    """Frames arrive, but none leaves clear."""
     STALLED = "stalled"
     """Open, but no frame came for longer than the stall time; it is torn down."""
     BACKING_OFF = "backing_off"
@@ -33,7 +35,10 @@ TRANSITIONS: Mapping[CameraState, frozenset[CameraState]] = {
         {CameraState.RUNNING, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
     ),
     CameraState.RUNNING: frozenset(
-        {CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
+        {CameraState.UNCLEAR, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
+    ),
+    CameraState.UNCLEAR: frozenset(
+        {CameraState.RUNNING, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
     ),
     CameraState.STALLED: frozenset({CameraState.BACKING_OFF, CameraState.ENDED}),
     CameraState.BACKING_OFF: frozenset({CameraState.CONNECTING, CameraState.ENDED}),
@@ -59,6 +64,7 @@ class StateMachine:
         self._state = CameraState.CONNECTING
         self._message = ""
         self._since = time.monotonic()
+        self._down: tuple[float, float] | None = (time.time(), self._since)
 
     @property
     def state(self) -> CameraState:
@@ -75,6 +81,18 @@ class StateMachine:
         """Time spent in the current state."""
         return time.monotonic() - self._since
 
+    @property
+    def down_since(self) -> float | None:
+        """When it was last running, or made; seconds since 1970. None while it runs."""
+        down = self._down
+        return None if down is None else down[0]
+
+    @property
+    def down_seconds(self) -> float:
+        """Time since then; 0 while it runs."""
+        down = self._down
+        return 0.0 if down is None else time.monotonic() - down[1]
+
     def listen(self, listener: StateListener) -> None:
         """Call `listener` after each further transition."""
         self._listeners.append(listener)
@@ -90,6 +108,10 @@ class StateMachine:
             if state not in TRANSITIONS[before]:
                 raise ValueError(f"a camera that is {before.value} cannot become {state.value}")
             self._state, self._message, self._since = state, message, time.monotonic()
+            if state is CameraState.RUNNING:
+                self._down = None
+            elif self._down is None:
+                self._down = (time.time(), self._since)
         for listener in list(self._listeners):
             try:
                 listener(before, state, message)

@@ -134,6 +134,12 @@ class CameraCounters:
         with self._lock:
             self._corrections += 1
 
+    @property
+    def clear_age(self) -> float:
+        """Seconds since the newest clear frame; infinite before the first."""
+        with self._lock:
+            return time.monotonic() - self._out_times[-1] if self._out_times else float("inf")
+
     def observe(self, stage: str, seconds: float) -> None:
         """A frame has spent `seconds` in `stage`, one of `STAGES`."""
         self._stages[stage].observe(seconds)
@@ -209,6 +215,10 @@ class CameraStatus:
     """Seconds since 1970."""
     state_seconds: float
     """Time spent in this state."""
+    down_since: float | None
+    """When it last ran, seconds since 1970; None while it does."""
+    down_seconds: float
+    """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
 
 

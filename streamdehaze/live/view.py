@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from streamdehaze.frame import Frame
 
+FRESH_SECONDS = 5.0
+"""A picture older than this is not the present any more."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -18,10 +21,22 @@ class Pair:
     hazy: Frame
     clear: Frame
     """The hazy frame itself where it could not be made clear."""
-    shown_at: float = field(default_factory=time.time)
+    taken_at: float = field(default_factory=time.time)
     """Seconds since 1970."""
+    moment: float = field(default_factory=time.monotonic)
+    """The same on a clock that never jumps."""
     is_clear: bool = True
     """False where the frame could not be made clear."""
+
+    @property
+    def age_seconds(self) -> float:
+        """Time since it was shown."""
+        return time.monotonic() - self.moment
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may pass for the present."""
+        return self.age_seconds < FRESH_SECONDS
 
 
 class View:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
@@ -25,6 +26,7 @@ _SETTLED_SECONDS = 10.0
 _MOST_ABANDONED = 3
 """Connections whose thread is still blocked; with this many, no further one is opened."""
 _JOIN_SECONDS = 1.0
+_ARRIVING = (CameraState.RUNNING, CameraState.UNCLEAR)
 
 
 class Supervisor:
@@ -35,11 +37,18 @@ class Supervisor:
         receiver: of pictures and sound.
         machine: whose states it moves through.
         counters: where reconnects are counted.
+        unclear: tells why the frames that arrive do not leave clear; "" while they do.
     """
 
     def __init__(
-        self, config: CameraConfig, receiver: Receiver, machine: StateMachine, counters: CameraCounters
+        self,
+        config: CameraConfig,
+        receiver: Receiver,
+        machine: StateMachine,
+        counters: CameraCounters,
+        unclear: Callable[[], str] = lambda: "",
     ) -> None:
+        self._unclear = unclear
         self._config, self._receiver, self._is_live = config, receiver, config.is_live
         self._machine, self._counters = machine, counters
         self._stop = threading.Event()
@@ -122,8 +131,20 @@ class Supervisor:
                 fault = Fault("silent", f"no frame came from {address.shown} for {self._config.stall_seconds:g} s")
                 self._machine.to(CameraState.STALLED, fault.message)
                 return fault
-            if self._machine.state is CameraState.RUNNING and self._machine.seconds > _SETTLED_SECONDS:
+            self._look_for_clear_frames()
+            if self._machine.state in _ARRIVING and self._machine.seconds > _SETTLED_SECONDS:
                 self._retry.settled()
+
+    def _look_for_clear_frames(self) -> None:
+        if self._machine.state not in _ARRIVING:
+            return
+        reason, extra = self._unclear(), {"camera": self._config.name}
+        if reason and self._machine.state is CameraState.RUNNING:
+            log.warning("%s: %s", self._config.name, reason, extra=extra)
+            self._machine.to(CameraState.UNCLEAR, reason)
+        elif not reason and self._machine.state is CameraState.UNCLEAR:
+            log.warning("%s: its frames leave clear again", self._config.name, extra=extra)
+            self._machine.to(CameraState.RUNNING)
 
     def _runs(self, address: Address) -> None:
         self._machine.to(CameraState.RUNNING)
@@ -136,7 +157,7 @@ class Supervisor:
         self._has_run = True
 
     def _wait_after(self, fault: Fault) -> None:
-        ran = self._machine.state in (CameraState.RUNNING, CameraState.STALLED)
+        ran = self._machine.state in (*_ARRIVING, CameraState.STALLED)
         is_first = not self._retry.reported
         wait = self._retry.after(fault)
         if ran and is_first and not fault.permanent:

@@ -8,8 +8,9 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
+from email.utils import formatdate
 from typing import Any, get_args
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from streamdehaze.address import without_secrets
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import Address, HostNames
@@ -209,12 +211,24 @@ class Page:
 
     async def _snapshot(self, request: Request) -> Response:
         camera, side = self._camera(request), _side(request)
-        jpeg = await run_in_threadpool(_snapshot, camera, side)
-        if jpeg is None:
+        pair = await run_in_threadpool(camera.view.wait, 0, _FIRST_PICTURE_SECONDS)
+        if pair is None:
             return refuse(503, "this camera has shown no picture yet")
+        if request.query_params.get("stale") != "1":
+            status = await run_in_threadpool(camera.status)
+            if status.state is not CameraState.RUNNING and not (pair.is_fresh and side == "hazy"):
+                why = without_secrets(status.message) or f"the camera is {status.state.value}"
+                return refuse(503, f"{why}; ?stale=1 gives its last picture all the same")
+        jpeg = await run_in_threadpool(PictureEncoder(side, quality=SNAPSHOT_QUALITY), pair)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", request.path_params["name"])
-        file_name = f"{name}-{side}-{time.strftime('%Y%m%d-%H%M%S')}.jpg"
-        headers = {"Content-Disposition": f'attachment; filename="{quote(file_name)}"'}
+        taken = time.strftime("%Y%m%d-%H%M%SZ", time.gmtime(pair.taken_at))
+        headers = {
+            "Content-Disposition": f'attachment; filename="{name}-{side}-{taken}.jpg"',
+            "Last-Modified": formatdate(pair.taken_at, usegmt=True),
+            "X-Frame-Age": f"{pair.age_seconds:.1f}",
+            "X-Frame": "clear" if pair.is_clear else "hazy",
+            "Cache-Control": "no-store",
+        }
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     # --- operators
@@ -250,11 +264,6 @@ class _Viewing(Response):
                 await MjpegResponse(feeds, page.stopping, self._interval_seconds)(scope, receive, send)
         finally:
             page._streams -= 1
-
-
-def _snapshot(camera: WatchedCamera, side: Side) -> bytes | None:
-    pair = camera.view.wait(0, _FIRST_PICTURE_SECONDS)
-    return None if pair is None else PictureEncoder(side, quality=SNAPSHOT_QUALITY)(pair)
 
 
 def _side(request: Request) -> Side:

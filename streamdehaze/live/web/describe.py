@@ -28,6 +28,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "latency_p99_seconds": round(p99, 4),
         "frames_in": counters.frames_in,
         "frames_out": counters.frames_out,
+        "frames_hazy": counters.frames_hazy,
         "dropped": dict(counters.dropped),
         "reconnects": counters.reconnects,
         "buffered": status.buffered,
@@ -38,6 +39,8 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "strength": status.strength,
         "enabled": status.enabled,
         "state_seconds": round(status.state_seconds, 1),
+        "down_since": status.down_since,
+        "down_seconds": round(status.down_seconds, 1),
         "frame_age_seconds": None if age is None else round(age, 1),
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }

@@ -86,6 +86,7 @@ def _counts(statuses: list[CameraStatus]) -> Iterator[Metric]:
     counts: dict[str, tuple[str, Callable[[CountersSnapshot], int]]] = {
         "frames_in": ("Frames that came out of the decoder.", lambda counters: counters.frames_in),
         "frames_out": ("Clear frames.", lambda counters: counters.frames_out),
+        "frames_hazy": ("Frames passed on hazy, for they could not be made clear.", lambda c: c.frames_hazy),
         "reconnects": ("Times the camera came back.", lambda counters: counters.reconnects),
         "clock_corrections": ("Times the camera's time stamps were implausible.", lambda c: c.clock_corrections),
     }
@@ -127,6 +128,7 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
         "enabled": ("1 if haze is removed.", lambda status: status.enabled),
         "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
         "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),
+        "down_seconds": ("Time since the camera last ran; 0 while it does.", lambda status: status.down_seconds),
         "state_duration_seconds": ("Time spent in the current state.", lambda status: status.state_seconds),
     }
     for name, (text, read) in gauges.items():

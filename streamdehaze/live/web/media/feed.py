@@ -22,6 +22,10 @@ class Picture:
     number: int
     """Grows by 1, from 1."""
     jpeg: bytes
+    taken_at: float
+    """Seconds since 1970."""
+    is_clear: bool
+    """False where the frame could not be made clear."""
 
 
 class Feed:
@@ -67,7 +71,7 @@ class Feed:
             return None
         self._seen = pair.number
         number = 1 if self._newest is None else self._newest.number + 1
-        self._newest = Picture(number, self._encode(pair))
+        self._newest = Picture(number, self._encode(pair), pair.taken_at, pair.is_clear)
         return self._newest
 
 

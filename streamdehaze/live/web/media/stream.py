@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from email.utils import formatdate
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from streamdehaze.live.web.media.feed import Feed
+from streamdehaze.live.web.media.feed import Feed, Picture
 
 _BOUNDARY = b"streamdehaze-frame"
 _PAUSE_SECONDS = 0.1
@@ -19,7 +20,8 @@ _PAUSE_SECONDS = 0.1
 class MjpegResponse:
     """Sends the newest pictures of one or several cameras as ``multipart/x-mixed-replace`` until the client leaves.
 
-    Each part has the headers Content-Length, X-Camera (the name, percent-encoded) and X-Number.
+    Each part has the headers Content-Length, X-Camera (the name, percent-encoded), X-Number, Last-Modified,
+    X-Frame-Time (seconds since 1970) and X-Frame ("clear", or "hazy" where the frame could not be made clear).
 
     Args:
         feeds: by camera's name.
@@ -61,12 +63,24 @@ class MjpegResponse:
                     continue
                 async with turn:
                     number = picture.number
-                    head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\nX-Camera: %b\r\nX-Number: %d\r\n\r\n"
-                    part = head % (len(picture.jpeg), label, number) + picture.jpeg
+                    part = _head(picture, label) + picture.jpeg
                     # The next boundary comes at once: browsers show a part only when they have seen it.
                     body = part + b"\r\n--" + _BOUNDARY + b"\r\n"
                     await send({"type": "http.response.body", "body": body, "more_body": True})
                 await asyncio.sleep(self._interval_seconds)
+
+
+def _head(picture: Picture, label: bytes) -> bytes:
+    lines = {
+        b"Content-Type": b"image/jpeg",
+        b"Content-Length": b"%d" % len(picture.jpeg),
+        b"Last-Modified": formatdate(picture.taken_at, usegmt=True).encode(),
+        b"X-Camera": label,
+        b"X-Number": b"%d" % picture.number,
+        b"X-Frame-Time": b"%.3f" % picture.taken_at,
+        b"X-Frame": b"clear" if picture.is_clear else b"hazy",
+    }
+    return b"".join(b"%b: %b\r\n" % line for line in lines.items()) + b"\r\n"
 
 
 async def _wait_for_leaving(receive: Receive) -> None:

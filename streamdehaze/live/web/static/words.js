@@ -3,6 +3,7 @@
 const STATES = {
   connecting: "Connecting",
   running: "Running",
+  unclear: "Not clear",
   stalled: "Stalled",
   backing_off: "Waiting to retry",
   failed: "Failed",
@@ -35,6 +36,7 @@ export function duration(seconds) {
 export function census(cameras) {
   const number = (...states) => cameras.filter((camera) => states.includes(camera.state)).length;
   const others = [
+    ["unclear", number("unclear"), "not clear"],
     ["backing_off", number("connecting", "stalled", "backing_off"), "not connected"],
     ["failed", number("failed"), "failed"],
     ["ended", number("ended"), "ended"],
@@ -54,9 +56,17 @@ export function remarks(camera) {
   return said;
 }
 
+// "since 28/11/2026, 14:03:07 (12 min)", by the viewer's clock
+function downSince(camera) {
+  const since = new Date(camera.down_since * 1000);
+  const day = since.toDateString() === new Date().toDateString() ? {} : { dateStyle: "short" };
+  return `since ${since.toLocaleString([], { timeStyle: "medium", ...day })} (${duration(camera.down_seconds)})`;
+}
+
 // How fast a camera is or, if it does not run, how long ago it did.
 export function figures(camera) {
   if (camera.state === "running") return `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}`;
+  if (camera.state === "unclear") return `${camera.fps_in.toFixed(1)} fps arrive`;
   const age = camera.frame_age_seconds;
   return age === null ? "No picture yet" : `Last picture ${duration(age)} ago`;
 }
@@ -87,7 +97,11 @@ export function facts(camera) {
   return [
     ["Picture", camera.width ? `${camera.width} × ${camera.height}${camera.codec ? `, ${camera.codec}` : ""}` : "–"],
     ["Frames in", `${camera.fps_in.toFixed(1)} fps, ${count(camera.frames_in)} so far`],
-    ["Frames out", `${camera.fps_out.toFixed(1)} fps, ${count(camera.frames_out)} so far`],
+    [
+      "Frames out",
+      `${camera.fps_out.toFixed(1)} fps, ${count(camera.frames_out)} so far`,
+      camera.frames_hazy ? [`${count(camera.frames_hazy)} more passed hazy`] : [],
+    ],
     ["Latency", latency(camera)],
     ["Dropped", dropped ? count(dropped) : "none", drops.map(([why, n]) => `${count(n)} ${REASONS[why] ?? why}`)],
     ["Waiting", `${camera.buffered} of ${camera.buffer_limit} frames`],
@@ -99,7 +113,7 @@ export function facts(camera) {
       camera.adapt_level > 0,
     ],
     ["Engine", camera.engine || "–"],
-    ["In this state", `for ${duration(camera.state_seconds)}`],
+    camera.down_since === null ? ["Running", `for ${duration(camera.state_seconds)}`] : ["Down", downSince(camera)],
     ["Address", camera.url],
     ...camera.sinks.map((sink) => ["Output", sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
   ];
