@@ -129,6 +129,14 @@ def every(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
+MODE = click.option(
+    "--mode",
+    panel="Dehazing",
+    type=click.Choice(["on", "auto", "off"]),
+    default="on",
+    show_default=True,
+    help="auto removes haze only where it is measured and leaves clear frames unchanged, bit for bit.",
+)
 AIRLIGHT = click.option(
     "--airlight",
     panel="Dehazing",

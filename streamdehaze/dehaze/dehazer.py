@@ -18,6 +18,7 @@ from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.meter.auto import Mode
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, airlight, brightness, network_size, exact, steady, every, look_ahead: see `Stream`. With `look_ahead`,
-            `process` returns frames later than it takes them; `flush` returns the rest.
+        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead: see `Stream`. With
+            `look_ahead`, `process` returns frames later than it takes them; `flush` returns the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -58,6 +59,7 @@ class Dehazer:
         engine: str | Engine = "auto",
         engine_wait: bool = False,
         strength: float = 1.0,
+        mode: Mode = "on",
         airlight: AirlightMode = "auto",
         brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
@@ -68,6 +70,7 @@ class Dehazer:
     ) -> None:
         self.video = Stream(
             strength=strength,
+            mode=mode,
             airlight=airlight,
             brightness=brightness,
             network_size=network_size,

@@ -32,6 +32,8 @@ class Look:
     """Whether `picture` is the whole frame."""
     look_ahead: bool = False
     """Whether the frame is held back for those after it."""
+    auto: bool = False
+    """Whether the measured haze still decides how much of `strength` applies."""
 
     @property
     def picture(self) -> FloatArray | None:

@@ -30,6 +30,9 @@ from streamdehaze.dehaze.steady import STEADY, Every, Held, LookAhead, StateDict
 from streamdehaze.dehaze.tone import BRIGHTNESS_MODES, BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.meter import density
+from streamdehaze.meter.auto import MODES, AutoStrength, Mode
+from streamdehaze.meter.reading import Reading
 
 DEFAULT_NETWORK_SIZE = 256
 
@@ -38,6 +41,7 @@ class Settings(TypedDict, total=False):
     """The settings of a `Stream`, as plain values."""
 
     strength: float
+    mode: Mode
     airlight: AirlightMode
     brightness: BrightnessMode
     network_size: int
@@ -54,6 +58,8 @@ class Solution:
     look: Look
     change: AffineMaps | FloatArray | None
     """Maps to apply; if `look.exact`, the network's answer (3, rows, columns); None: the frame stays as it is."""
+    reading: Reading | None = None
+    """The haze that was last measured; None before the network first ran."""
 
 
 class Stream:
@@ -64,6 +70,8 @@ class Stream:
 
     Args:
         strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed).
+        mode: "on" removes haze throughout, "off" leaves every frame as it is, bit for bit; "auto" does what the
+            measured haze calls for (`streamdehaze.meter.auto`): clear air comes out bit for bit.
         airlight: "keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps
             weak tints, as of dusk, and draws to neutral what sand and smog have coloured.
         brightness: "keep" gives the clear picture about the brightness of the hazy one; "natural" leaves it as dark as
@@ -90,6 +98,7 @@ class Stream:
         self,
         *,
         strength: float = 1.0,
+        mode: Mode = "on",
         airlight: AirlightMode = "auto",
         brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
@@ -99,6 +108,7 @@ class Stream:
         look_ahead: bool = False,
     ) -> None:
         self.strength = strength
+        self.mode: Mode = mode
         self.airlight: AirlightMode = airlight
         self.brightness: BrightnessMode = brightness
         self.network_size = network_size
@@ -108,9 +118,14 @@ class Stream:
         self.look_ahead = look_ahead
         self.check()
         self._temporal = TemporalFilter(steady, ahead=look_ahead)
-        self._held: LookAhead[Look] = LookAhead()
+        self._held: LookAhead[tuple[Look, Reading | None]] = LookAhead()
         self._mask = FrameMask()
         self._atmosphere = Atmosphere()
+        self._auto = AutoStrength()
+        self.reading: Reading | None = None
+        """The haze as last measured; None before the network first ran."""
+        self.applied_strength = 0.0
+        """Of the last frame solved."""
 
     def check(self) -> None:
         """Check the settings.
@@ -121,6 +136,7 @@ class Stream:
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must lie between 0 and 1, not {self.strength}")
         for name, value, modes in (
+            ("mode", self.mode, MODES),
             ("airlight", self.airlight, AIRLIGHT_MODES),
             ("brightness", self.brightness, BRIGHTNESS_MODES),
         ):
@@ -145,6 +161,7 @@ class Stream:
         """All that decides what becomes of a frame but the network; two streams with the same give the same."""
         return {
             "strength": self.strength,
+            "mode": self.mode,
             "airlight": self.airlight,
             "brightness": self.brightness,
             "network_size": self.network_size,
@@ -163,7 +180,8 @@ class Stream:
             ConfigError: if a setting was changed to a wrong value.
         """
         self.check()
-        strength, frame_format = self.strength, FrameFormat.of(frame, self.network_size)
+        strength = 0.0 if self.mode == "off" else self.strength
+        frame_format = FrameFormat.of(frame, self.network_size)
         if strength == 0:
             self._temporal.skip()
             return Look(frame, frame_format, strength)
@@ -199,6 +217,7 @@ class Stream:
             observation,
             exact=self.exact,
             look_ahead=self.look_ahead and self.remembers,
+            auto=self.mode == "auto",
         )
 
     def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
@@ -212,20 +231,26 @@ class Stream:
             The frames that need not be held back any longer, in order: none, this one, or those before it too.
         """
         components, observation = look.components, look.observation
+        self.applied_strength = look.strength
         if components is None:
             return [*self._release(everything=True), Solution(look, None)]
+        measured = None
         if look.balanced is not None and clear_rgb is not None:
+            measured = self.reading = density.read(look.balanced, clear_rgb)
             clear_rgb = self._atmosphere.finish(look.balanced, clear_rgb, self.airlight, self.brightness)
+        if look.auto:
+            look = replace(look, strength=look.strength * self._follow(look, measured))
+            self.applied_strength = look.strength
         if look.exact:
-            return [*self._release(everything=True), Solution(look, clear_rgb)]
+            return [*self._release(everything=True), Solution(look, clear_rgb, self.reading)]
         fresh = None
         if clear_rgb is not None:
             clear = affine.from_rgb(clear_rgb, look.frame_format)
             fresh = affine.fit(components, clear, look.frame_format.pixel_format.family)
         if observation is None:
-            return [*self._release(everything=True), Solution(look, fresh)]
+            return [*self._release(everything=True), Solution(look, fresh, self.reading)]
         estimate = self._temporal.follow(observation, components, fresh)
-        held = Held(replace(look, balanced=None), look.frame.nbytes, components, observation, estimate)
+        held = Held((replace(look, balanced=None), self.reading), look.frame.nbytes, components, observation, estimate)
         if look.look_ahead:
             self._held.add(held)
             return self._release()
@@ -249,15 +274,19 @@ class Stream:
         self._held.drop()
         self._mask = FrameMask()
         self._atmosphere = Atmosphere()
+        self._auto = AutoStrength()
+        self.reading = None
 
     def state_dict(self) -> StateDict:
         """What is remembered of the frames so far, by name; empty where every frame stands for itself.
 
         Frames held back are not in it: call `flush` first.
         """
+        auto: StateDict = {"auto": self._auto.state()} if self.mode == "auto" else {}
         if not self.remembers:
-            return {}
-        return {**self._temporal.state_dict(), "covered": self._mask.state(), "atmosphere": self._atmosphere.state()}
+            return auto
+        kept: StateDict = {"covered": self._mask.state(), "atmosphere": self._atmosphere.state()}
+        return {**self._temporal.state_dict(), **kept, **auto}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue as the stream would that `state` was taken from.
@@ -266,27 +295,40 @@ class Stream:
             ConfigError: if it is not such a state.
         """
         self.reset()
-        self._temporal.load_state_dict(state)
-        if state:
-            try:
+        others = {name: array for name, array in state.items() if name != "auto"}
+        self._temporal.load_state_dict(others)
+        try:
+            if "auto" in state:
+                self._auto.load(np.asarray(state["auto"], np.float64))
+            if others:
                 self._mask.load(np.asarray(state["covered"], np.uint8))
                 self._atmosphere.load(np.asarray(state["atmosphere"], np.float64))
-            except (KeyError, ValueError) as error:
-                raise ConfigError(f"this is not the state of a stream ({error}); start over") from error
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"this is not the state of a stream ({error}); start over") from error
+
+    def _follow(self, look: Look, measured: Reading | None) -> float:
+        """The share of the strength that the haze of the next frame calls for."""
+        observation = look.observation
+        if observation is not None:
+            starts = observation.motion is None or observation.motion.cut
+        else:  # nothing tells a cut; without a time the frame is a photo that stands for itself
+            starts = look.frame.pts is None
+        return self._auto.follow(None if measured is None else measured.density, look.frame.seconds, starts=starts)
 
     def _release(self, *, everything: bool = False) -> list[Solution]:
         """The frames that need not be held back any longer."""
         return [self._level(held) for held in self._held.take(everything=everything)]
 
-    def _level(self, held: Held[Look]) -> Solution:
-        family = held.item.frame_format.pixel_format.family
-        return Solution(held.item, self._temporal.level(held.estimate, held.components, family))
+    def _level(self, held: Held[tuple[Look, Reading | None]]) -> Solution:
+        look, reading = held.item
+        family = look.frame_format.pixel_format.family
+        return Solution(look, self._temporal.level(held.estimate, held.components, family), reading)
 
 
 def apply(solution: Solution) -> Frame:
     """The clear frame: the same one, or with other samples in its native planes."""
     look, change = solution.look, solution.change
-    if change is None or look.components is None:
+    if change is None or look.components is None or look.strength == 0:
         return look.frame
     if isinstance(change, AffineMaps):
         clear = affine.apply(look.frame, look.frame_format, change, look.strength)

@@ -63,7 +63,11 @@ class Camera:
         self.view = View()
         self.started_at = time.time()
         self.stream = Stream(
-            airlight=config.airlight, brightness=config.brightness, steady=config.steady, exact=config.exact
+            mode=config.mode,
+            airlight=config.airlight,
+            brightness=config.brightness,
+            steady=config.steady,
+            exact=config.exact,
         )
         """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
         self._strength, self._enabled = config.strength, config.enabled
@@ -140,6 +144,9 @@ class Camera:
             adapt_text="network on every whole frame" if self.stream.exact else str(self._adapt.level),
             engine=self._engine(),
             strength=self.strength,
+            mode=self.stream.mode,
+            applied_strength=self.stream.applied_strength,
+            haze=self.stream.reading,
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,

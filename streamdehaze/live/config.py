@@ -24,6 +24,8 @@ class CameraConfig(CameraOptions):
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
     strength: float = Field(default=1.0, ge=0, le=1)
+    mode: Literal["on", "auto", "off"] = "on"
+    """"auto" removes haze while there is some, and leaves clear air alone bit for bit."""
     enabled: bool = True
     """Whether haze is removed from the start; the stream continues either way."""
     steady: Literal["off", "low", "high"] = "low"

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamdehaze.live.state import CameraState
+from streamdehaze.meter.auto import Mode
+from streamdehaze.meter.reading import Reading
 
 STAGES = ("decode", "wait", "dehaze", "encode", "write")
 """What a frame passes: decoded, waiting for the engine, dehazed, encoded, written to a sink."""
@@ -220,6 +222,12 @@ class CameraStatus:
     down_seconds: float
     """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
+    mode: Mode = "on"
+    """"auto" applies the strength only while there is haze."""
+    applied_strength: float = 0.0
+    """Of the last frame."""
+    haze: Reading | None = None
+    """As last measured; None before the network first ran on it."""
 
 
 def _rate(times: deque[float], now: float) -> float:

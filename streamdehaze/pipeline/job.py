@@ -6,13 +6,14 @@ import functools
 import os
 import platform
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
@@ -36,9 +37,11 @@ class Report:
     checkpoint: str
     damaged: int = 0
     """Damaged places of the input that were skipped or concealed."""
+    haze: Track = field(default_factory=Track)
+    """Density of the haze and strength applied, of the frames of this run."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: frames, fps, seconds, stages, bottleneck, engine, checkpoint, versions."""
+        """Plain values for JSON: frames, fps, seconds, stages, bottleneck, engine, checkpoint, haze, versions."""
         statistics = self.statistics
         return {
             "input": self.input,
@@ -53,6 +56,7 @@ class Report:
             "stages": {stage.name: {**asdict(stage), "load": stage.load} for stage in statistics.stages},
             "engine": self.engine,
             "checkpoint": self.checkpoint,
+            "haze": self.haze.as_dict(),
             "versions": _versions(),
         }
 
@@ -141,7 +145,9 @@ def dehaze_video(
             if own_dehazer:
                 worker.close()
         damaged = work.damaged if isinstance(work, Reader) else 0
-        return Report(_name(source), _name(target), statistics, worker.engine.name, worker.checkpoint, damaged)
+        return Report(
+            _name(source), _name(target), statistics, worker.engine.name, worker.checkpoint, damaged, pipeline.haze
+        )
     finally:
         if opened is not source:
             opened.close()

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.stream import Solution, apply
 from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
 from streamdehaze.frame import Frame
+from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.batch import Batch
 from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
@@ -75,6 +77,8 @@ class Pipeline:
         self._complete = False
         self._error_lock = threading.Lock()
         self.statistics = Statistics()
+        self.haze = Track()
+        """What was measured of the haze so far, and the strength that was applied."""
 
     def run(self, progress: Progress | None = None) -> Statistics:
         """Work until the source ends.
@@ -178,15 +182,16 @@ class Pipeline:
                 item = self._hazy.get()
             ended = item is None
             with statistics.busy():
-                clear = []
+                solutions: list[Solution] = []
                 if isinstance(item, Frame):
                     batch.add(video.look(item))
                 if batch.is_full or not isinstance(item, Frame):
                     looks = batch.take()
                     for look, answer in zip(looks, self._dehazer.infer(looks), strict=True):
-                        clear += video.answer(look, answer)
+                        solutions += video.solve(look, answer)
                 if not isinstance(item, Frame):
-                    clear += video.flush()
+                    solutions += video.solve_rest()
+                clear = [self._apply(solution) for solution in solutions]
             for frame in clear:
                 with statistics.waiting():
                     self._clear.put(frame, frame.nbytes)
@@ -196,6 +201,11 @@ class Pipeline:
                     self._clear.put(replace(item, state=video.state_dict()), 0)
         with statistics.waiting():
             self._clear.put(None, 0)
+
+    def _apply(self, solution: Solution) -> Frame:
+        look = solution.look
+        self.haze.add(look.frame.seconds, solution.reading, look.strength)
+        return apply(solution)
 
     def _encode(self, statistics: StageStatistics) -> None:
         while True:

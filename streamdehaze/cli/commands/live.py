@@ -112,6 +112,12 @@ _STOP_SECONDS = 4.0
     help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]",
 )
 @click.option(
+    "--mode",
+    panel="Dehazing",
+    type=click.Choice(["on", "auto", "off"]),
+    help="auto removes haze only while there is some and leaves clear air unchanged, bit for bit.  [default: on]",
+)
+@click.option(
     "--airlight",
     panel="Dehazing",
     type=click.Choice(["auto", "keep", "neutral"]),

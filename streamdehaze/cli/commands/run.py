@@ -19,6 +19,7 @@ from streamdehaze.cli.parameters import (
     ENCODER,
     ENGINE,
     INPUT,
+    MODE,
     NETWORK_SIZE,
     every,
     key_value,
@@ -77,7 +78,7 @@ log = logging.getLogger("streamdehaze")
     "--report",
     panel="Output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write frames, speed, engine and versions as JSON.",
+    help="Write frames, speed, engine, versions and haze by the second as JSON.",
 )
 @click.option(
     "--strength",
@@ -101,6 +102,7 @@ log = logging.getLogger("streamdehaze")
     show_default=True,
     help="A bundled checkpoint's name, or a file.",
 )
+@MODE
 @AIRLIGHT
 @BRIGHTNESS
 @NETWORK_SIZE
@@ -224,6 +226,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         engine=options["engine"],
         engine_wait=options["engine_wait"],
         strength=options["strength"],
+        mode=options["mode"],
         airlight=options["airlight"],
         brightness=options["brightness"],
         network_size=options["network_size"],

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
+from streamdehaze.meter.reading import Reading
 
 
 def describe(status: CameraStatus) -> dict[str, Any]:
@@ -37,12 +38,26 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "adapt_text": status.adapt_text,
         "engine": status.engine,
         "strength": status.strength,
+        "mode": status.mode,
+        "applied_strength": round(status.applied_strength, 3),
+        "haze": _describe_haze(status.haze),
         "enabled": status.enabled,
         "state_seconds": round(status.state_seconds, 1),
         "down_since": status.down_since,
         "down_seconds": round(status.down_seconds, 1),
         "frame_age_seconds": None if age is None else round(age, 1),
         "sinks": [_describe_sink(sink) for sink in status.sinks],
+    }
+
+
+def _describe_haze(haze: Reading | None) -> dict[str, Any] | None:
+    if haze is None:
+        return None
+    return {
+        "density": round(haze.density, 3),
+        "class": haze.haze_class.value,
+        "airlight": [round(channel, 3) for channel in haze.airlight],
+        "dark": haze.dark,
     }
 
 

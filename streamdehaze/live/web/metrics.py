@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -125,6 +126,11 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
         "queue_limit_frames": ("Frames that may wait at most.", lambda status: status.buffer_limit),
         "adapt_level": ("Steps of quality given up to keep pace; 0 is full quality.", lambda s: s.adapt_level),
         "strength": ("Share of the haze to remove.", lambda status: status.strength),
+        "applied_strength": ("Share of the haze removed from the last frame.", lambda s: s.applied_strength),
+        "haze_density": (
+            "Haze of the last frame measured, 0 (clear) to 1; NaN before the first.",
+            lambda status: math.nan if status.haze is None else status.haze.density,
+        ),
         "enabled": ("1 if haze is removed.", lambda status: status.enabled),
         "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
         "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),

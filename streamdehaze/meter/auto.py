@@ -1,0 +1,96 @@
+"""`AutoStrength`: dehaze where there is haze, and leave clear air alone to the bit.
+
+The density of a video is smoothed over time. Dehazing starts where it rises above `ON`, and stops only once it has been
+below `OFF` for `CLEAR_SECONDS`; in between nothing switches, so drifting haze around a threshold does not make the
+picture come and go. The strength then moves in ramps: seconds up, slower down. Where a scene begins, nothing is carried
+over: it starts with the strength its first frame calls for.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Mode = Literal["on", "auto", "off"]
+MODES: tuple[Mode, ...] = ("on", "auto", "off")
+"""As ONVIF names a camera's own defogging: ON, AUTO and OFF."""
+
+ON, OFF = 0.14, 0.10
+"""Density from which on dehazing starts, and below which it stops."""
+START = 0.12
+"""Density from which on a scene starts dehazed; nothing is known yet of how the haze moves."""
+SMOOTHING_SECONDS = 3.0
+"""Time constant of the smoothed density."""
+CLEAR_SECONDS = 120.0
+"""The air must have been clear for this long before dehazing stops."""
+UP_SECONDS, DOWN_SECONDS = 4.0, 20.0
+"""Time from strength 0 to full, and back."""
+_USUAL_STEP, _LONGEST_STEP = 0.04, 10.0
+"""Seconds between frames whose times are unknown; and the most that any two count as apart."""
+
+
+class AutoStrength:
+    """The share of the strength that the haze of one video calls for, frame by frame."""
+
+    def __init__(self) -> None:
+        self._density = self._seconds = np.nan
+        self._unmeasured = self._clear_for = 0.0
+        self._on = False
+        self.level = 0.0
+        """Share of the strength now, 0 to 1."""
+        self.changes = 0
+        """How often dehazing was switched on or off within a scene."""
+
+    @property
+    def on(self) -> bool:
+        """Whether the air counts as hazy."""
+        return self._on
+
+    def follow(self, density: float | None, seconds: float | None, *, starts: bool) -> float:
+        """The new `level`.
+
+        Args:
+            density: of the next frame; None where it was not measured.
+            seconds: its time.
+            starts: whether a scene starts with it.
+        """
+        step = _USUAL_STEP
+        if seconds is not None:
+            if not np.isnan(self._seconds):
+                step = float(np.clip(seconds - self._seconds, 0, _LONGEST_STEP))
+            self._seconds = seconds
+        if density is not None and (starts or np.isnan(self._density)):
+            self._density, self._unmeasured, self._clear_for = density, 0.0, 0.0
+            self._on = density >= START
+            self.level = float(self._on)
+            return self.level
+        self._unmeasured += step
+        if density is not None:
+            self._density += (1 - float(np.exp(-self._unmeasured / SMOOTHING_SECONDS))) * (density - self._density)
+            self._unmeasured = 0.0
+        self._clear_for = self._clear_for + step if self._density < OFF else 0.0
+        switched = self._clear_for >= CLEAR_SECONDS if self._on else self._density > ON
+        if switched:
+            self._on, self._clear_for = not self._on, 0.0
+            self.changes += 1
+        ramp = step / UP_SECONDS if self._on else -step / DOWN_SECONDS
+        self.level = min(1.0, max(0.0, self.level + ramp))
+        return self.level
+
+    def state(self) -> npt.NDArray[np.float64]:
+        """What is remembered, (7,)."""
+        numbers = self._density, self._seconds, self._unmeasured, self._clear_for, self._on, self.level, self.changes
+        return np.array(numbers, np.float64)
+
+    def load(self, state: npt.NDArray[np.float64]) -> None:
+        """Continue where `state` was taken.
+
+        Raises:
+            ValueError: if it is not one.
+        """
+        if state.shape != (7,):
+            raise ValueError(f"the state of automatic strength has 7 numbers, not {state.size}")
+        self._density, self._seconds, self._unmeasured, self._clear_for, on, self.level, changes = map(float, state)
+        self._on, self.changes = bool(on), int(changes)

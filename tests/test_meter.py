@@ -1,0 +1,90 @@
+"""The haze meter: rises with the fog and with nothing else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from streamdehaze import Dehazer, Frame
+from streamdehaze.meter.reading import HazeClass, Reading
+from streamdehaze.scene import Fog, StreetScene
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def dehazer() -> Iterator[Dehazer]:
+    with Dehazer("aecrnet-s", engine="torch") as made:
+        yield made
+
+
+@functools.cache
+def street(visibility_metres: float, seed: int = 0) -> Bytes:
+    """A drawn street through even fog; the distance is where contrast falls to 2 %."""
+    scene = StreetScene(256, 144, frames=2, seed=seed).render(0)
+    fog = Fog(visibility_metres=visibility_metres, sensor_noise=0.005)
+    return (fog.apply(scene.clear, scene.depth_metres) * 255 + 0.5).astype(np.uint8)
+
+
+def measure(dehazer: Dehazer, picture: Bytes) -> Reading:
+    stream = dehazer.stream()
+    look = stream.look(Frame.from_array(np.ascontiguousarray(picture)))
+    (solution,) = stream.solve(look, *dehazer.infer([look]))
+    assert solution.reading is not None
+    return solution.reading
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_density_rises_with_the_fog(dehazer: Dehazer, seed: int) -> None:
+    found = [measure(dehazer, street(metres, seed)).density for metres in (10_000, 800, 400, 200, 100, 50)]
+    assert found == sorted(found)
+    assert found[0] < 0.15
+    assert found[-1] > 0.6
+
+
+def test_exposure_does_not_move_it(dehazer: Dehazer) -> None:
+    picture = street(200)
+    full = measure(dehazer, picture).density
+    for exposure in (0.45, 0.7):
+        assert measure(dehazer, (picture * exposure).astype(np.uint8)).density == pytest.approx(full, abs=0.07)
+
+
+def test_bars_and_a_clock_do_not_move_it(dehazer: Dehazer) -> None:
+    picture = street(200)
+    covered = picture.copy()
+    covered[:16] = covered[-16:] = 0
+    covered[40:52, 8:70] = 0
+    assert measure(dehazer, covered).density == pytest.approx(measure(dehazer, picture).density, abs=0.05)
+
+
+def test_a_clear_night_is_dark_rather_than_foggy(dehazer: Dehazer) -> None:
+    night = (street(10_000) / 255.0) ** 1.5 * 0.12
+    night[40:46, 100:104] = night[60:64, 160:166] = 0.9  # lamps
+    reading = measure(dehazer, (night * 255).astype(np.uint8))
+    assert reading.dark
+    assert not measure(dehazer, street(200)).dark
+
+
+def test_the_colour_of_the_haze_is_found(dehazer: Dehazer) -> None:
+    scene = StreetScene(256, 144, frames=2).render(0)
+    fog = Fog(visibility_metres=100, airlight=(0.85, 0.7, 0.5))
+    reading = measure(dehazer, (fog.apply(scene.clear, scene.depth_metres) * 255).astype(np.uint8))
+    assert reading.airlight == pytest.approx((0.85, 0.7, 0.5), abs=0.05)
+
+
+def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> None:
+    reading = measure(dehazer, np.full((144, 256, 3), 200, np.uint8))
+    assert reading.haze_class is HazeClass.DENSE_FOG
+
+
+def test_classes_are_steps_of_one_scale() -> None:
+    words = [HazeClass.of_density(density) for density in (0.0, 0.2, 0.4, 0.5, 0.9, 1.0)]
+    assert words[:5] == list(HazeClass)
+    assert words[5] is HazeClass.DENSE_FOG
+    assert [HazeClass.of_metres(metres) for metres in (20_000, 7_000, 2_000, 500, 50)] == list(HazeClass)
+    assert HazeClass.of_metres(999) is HazeClass.FOG
+    assert HazeClass.of_metres(1000) is HazeClass.MIST
