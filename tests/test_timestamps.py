@@ -68,7 +68,7 @@ def test_times_and_packets_survive_unchanged(tmp_path: Path, ending: str, kind: 
     assert video_ticks(tmp_path / f"out.{ending}") == (time_base, ticks)
     assert sink.frames == len(ticks) >= 27
     assert other_packets(tmp_path / f"out.{ending}") == other_packets(source)
-    assert sink.dropped == []
+    assert sink.losses == []
 
 
 @pytest.mark.parametrize("ending", ["mkv", "mov", "ts"])

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from streamdehaze.frame import Frame
-from streamdehaze.video.hdr import display_matrix
 from streamdehaze.video.picture import PictureSource
 from streamdehaze.video.protocols import Source
+from streamdehaze.video.sidedata import display_matrix
 
 Pixels = npt.NDArray[Any]
 Turn = Callable[[Pixels], Pixels]

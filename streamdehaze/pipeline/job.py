@@ -18,7 +18,15 @@ from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
-from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, FileSource, PictureSource, ReadOptions, SequenceSource
+from streamdehaze.video import (
+    SEGMENT_SECONDS,
+    EncodeOptions,
+    FileSource,
+    PictureSource,
+    ReadOptions,
+    SequenceSource,
+    Writer,
+)
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cutter
 from streamdehaze.video.resume.source import Continued
@@ -39,9 +47,11 @@ class Report:
     """Damaged places of the input that were skipped or concealed."""
     haze: Track = field(default_factory=Track)
     """Density of the haze and strength applied, of the frames of this run."""
+    losses: tuple[str, ...] = ()
+    """What the output lacks of its input though nobody asked for that, in words."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: frames, fps, seconds, stages, bottleneck, engine, checkpoint, haze, versions."""
+        """Plain values for JSON: frames, losses, fps, stages, bottleneck, engine, checkpoint, haze, versions."""
         statistics = self.statistics
         return {
             "input": self.input,
@@ -50,6 +60,7 @@ class Report:
             "frames_out": statistics.earlier_frames + statistics.encode.frames,
             "frames_of_earlier_runs": statistics.earlier_frames,
             "damaged_places": self.damaged,
+            "losses": list(self.losses),
             "seconds": statistics.seconds,
             "fps": statistics.fps,
             "bottleneck": statistics.bottleneck,
@@ -146,7 +157,14 @@ def dehaze_video(
                 worker.close()
         damaged = work.damaged if isinstance(work, Reader) else 0
         return Report(
-            _name(source), _name(target), statistics, worker.engine.name, worker.checkpoint, damaged, pipeline.haze
+            _name(source),
+            _name(target),
+            statistics,
+            worker.engine.name,
+            worker.checkpoint,
+            damaged,
+            pipeline.haze,
+            tuple(sink.losses) if isinstance(sink, Writer) else (),
         )
     finally:
         if opened is not source:

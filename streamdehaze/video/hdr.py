@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from streamdehaze.video.planes import side_data
+from streamdehaze.video.sidedata import side_data
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,12 @@ def light_levels(picture: av.VideoFrame) -> LightLevels:
     display = data.get(SideDataType.MASTERING_DISPLAY_METADATA)
     if display is not None:
         # struct AVMasteringDisplayMetadata: ten rationals, then two flags that say which of them count
-        *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", display)
+        *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", display[0])
         values = [n / d if d else 0.0 for n, d in zip(numbers[0::2], numbers[1::2], strict=True)]
         primaries = tuple(values[:8]) if has_primaries else None
         luminance = (values[9], values[8]) if has_luminance else None
     light = data.get(SideDataType.CONTENT_LIGHT_LEVEL)
     if light is not None:
-        maximum, average = struct.unpack_from("=2I", light)
+        maximum, average = struct.unpack_from("=2I", light[0])
         content = (maximum, average)
     return LightLevels(primaries, luminance, content)
-
-
-def display_matrix(picture: object) -> tuple[int, ...] | None:
-    """The 3×3 matrix by which players turn and flip an FFmpeg picture, as FFmpeg keeps it; None if there is none."""
-    matrix = side_data(picture).get(SideDataType.DISPLAYMATRIX) if isinstance(picture, av.VideoFrame) else None
-    return None if matrix is None else struct.unpack_from("=9i", matrix)

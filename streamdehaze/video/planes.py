@@ -10,12 +10,12 @@ import av
 import av.filter
 import numpy as np
 from av.codec.codec import find_best_pix_fmt_of_list
-from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from streamdehaze.errors import UnsupportedFormatError
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat, Plane
+from streamdehaze.video.sidedata import side_data
 
 # Formats that one without whole 8- or 16-bit samples may be converted to; FFmpeg chooses the nearest.
 _WORKING_FORMATS = (
@@ -98,18 +98,6 @@ def _view(plane: Any, dtype: np.dtype[Any]) -> Plane:
         view = np.ascontiguousarray(view[::-1])
     result: Plane = view
     return result
-
-
-def side_data(picture: av.VideoFrame) -> dict[SideDataType, bytes]:
-    """The data attached to a picture, as FFmpeg's structures."""
-    # `picture.side_data` would tie picture and container into a cycle, and keep the pixels until Python collects
-    # garbage: hundreds of 4K pictures. A container of our own goes when it is no longer used.
-    try:
-        found: Any = SideDataContainer(picture)  # type: ignore[call-arg]
-    except ValueError:  # a kind that PyAV 18 has no name for, such as EXIF: then it shows none at all
-        return {}
-    # Kind by kind: PyAV 18 iterates over the values, PyAV 19 over the kinds. Most pictures have none.
-    return {kind: bytes(found[kind]) for kind in SideDataType if kind in found} if found else {}
 
 
 class PictureWriter:

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import Report
     from streamdehaze.pipeline.inputs import Job
-    from streamdehaze.video import EncodeOptions
+    from streamdehaze.video import EncodeOptions, ReadOptions
 
 log = logging.getLogger("streamdehaze")
 
@@ -78,7 +79,19 @@ log = logging.getLogger("streamdehaze")
     "--report",
     panel="Output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write frames, speed, engine, versions and haze by the second as JSON.",
+    help="Write frames, losses, speed, engine, versions and haze by the second as JSON.",
+)
+@click.option(
+    "--strict",
+    panel="Output",
+    is_flag=True,
+    help="Exit with code 3 if an output lacks anything of its input that nobody asked to go.",
+)
+@click.option(
+    "--dry-run",
+    panel="Output",
+    is_flag=True,
+    help="Only print encoder, copied streams and losses for each input; write nothing.",
 )
 @click.option(
     "--strength",
@@ -221,6 +234,12 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
     )
     stop = _stop_on_signals()
     outcomes: list[dict[str, Any]] = []
+    if options["dry_run"]:
+        outcomes = [_preview(job, encode, stop, console, options) for job in jobs]
+        if report:
+            _write_report(report, outcomes)
+        _exit(outcomes, strict=options["strict"])
+        return
     with Dehazer(
         options["checkpoint"],
         engine=options["engine"],
@@ -241,8 +260,38 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         finally:
             if report:
                 _write_report(report, outcomes)
+    _exit(outcomes, strict=options["strict"])
+
+
+def _exit(outcomes: Sequence[dict[str, Any]], *, strict: bool) -> None:
+    """End with 1 for failed inputs, with 3 for losses where they are not tolerated."""
     if any("error" in outcome for outcome in outcomes):
         raise SystemExit(1)
+    if strict and any(outcome.get("losses") for outcome in outcomes):
+        raise SystemExit(3)
+
+
+def _preview(
+    job: Job, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Print what would be done for one job."""
+    from streamdehaze.pipeline.preview import preview_video
+
+    try:
+        preview = preview_video(
+            job.input,
+            job.output,
+            read=_read_options(options),
+            encode=encode,
+            container=options["container"],
+            overwrite=options["overwrite"],
+            stop=stop,
+        )
+    except (StreamDehazeError, OSError) as error:
+        console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+        return {"input": job.shown, "error": str(error)}
+    click.echo(str(preview))
+    return preview.as_dict()
 
 
 def _run(
@@ -287,18 +336,11 @@ def _dehaze(
     job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
 ) -> Report:
     from streamdehaze.pipeline import dehaze_video, open_source
-    from streamdehaze.video import ReadOptions, what_is
+    from streamdehaze.video import what_is
 
     if what_is(job.input).is_live:
         raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
-    read = ReadOptions(
-        start=options["start"],
-        end=options["end"],
-        hwaccel=options["hwaccel"],
-        deinterlace=options["deinterlace"],
-        on_damage=options["on_damage"],
-    )
-    with open_source(job.input, read, stop=stop) as source:
+    with open_source(job.input, _read_options(options), stop=stop) as source:
         shown = RunProgress(console, job.shown, source.info.frame_count, quiet=options["quiet"])
         with shown:
             return dehaze_video(
@@ -315,6 +357,18 @@ def _dehaze(
                 progress=None if options["quiet"] else shown.update,
                 stop=stop,
             )
+
+
+def _read_options(options: dict[str, Any]) -> ReadOptions:
+    from streamdehaze.video import ReadOptions
+
+    return ReadOptions(
+        start=options["start"],
+        end=options["end"],
+        hwaccel=options["hwaccel"],
+        deinterlace=options["deinterlace"],
+        on_damage=options["on_damage"],
+    )
 
 
 def _stop_on_signals() -> threading.Event:

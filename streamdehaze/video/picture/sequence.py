@@ -17,7 +17,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Reader, Source
-from streamdehaze.video.writing.publish import Writer
+from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -124,7 +124,18 @@ class SequenceSink(Writer):
             raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
         self._quality = quality
         self._next = 1
-        self._warned = False
+        self._losses: list[str] = []
+
+    @property
+    def losses(self) -> list[str]:
+        """What pictures lack of their inputs, in words."""
+        return self._losses
+
+    def plan(self, frame: Frame) -> Plan:
+        """How the first picture would be written; nothing is."""
+        metadata = frame.opaque.metadata if isinstance(frame.opaque, _Origin) else PictureMetadata()
+        _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, self._quality)
+        return Plan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
@@ -132,9 +143,10 @@ class SequenceSink(Writer):
         file = numbered(self.path, origin.number)
         data, lost = encode_picture(file, frame, origin.metadata, self._quality)
         self._partial(file).write_bytes(data)
-        if lost and not self._warned:
-            log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(lost))
-            self._warned = True
+        new = [each for each in lost if each not in self._losses]
+        self._losses += new
+        if new:
+            log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(new))
 
     def _finish(self) -> None:
         if not self._partials:

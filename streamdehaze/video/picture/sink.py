@@ -12,7 +12,7 @@ from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Source
-from streamdehaze.video.writing.publish import Writer
+from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -48,16 +48,28 @@ class PictureSink(Writer):
         picture_format(self.path)
         self._metadata = source.metadata if isinstance(source, PictureSource) else PictureMetadata()
         self._quality = quality
+        self._losses: list[str] = []
         self._overwrite = overwrite
         self._numbered = f"{self.path.stem}.%05d.png"
         if (source.info.frame_count or 1) > 1:
             raise SinkError(f"{self._name} holds one picture, not a video; use a name like '{self._numbered}'")
         refuse_unwritable(self.path, overwrite, source.path if isinstance(source, PictureSource) else None)
 
+    @property
+    def losses(self) -> list[str]:
+        """What the picture lacks of its input, in words."""
+        return self._losses
+
+    def plan(self, frame: Frame) -> Plan:
+        """How the picture would be written; nothing is."""
+        _, lost = encode_picture(self.path, frame, self._metadata, self._quality)
+        return Plan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
+
     def _write(self, frame: Frame) -> None:
         if self._partials:
             raise SinkError(f"{self._name} holds one picture; use a name like '{self._numbered}' for more")
         data, lost = encode_picture(self.path, frame, self._metadata, self._quality)
+        self._losses = list(lost)
         if lost:
             log.warning("%s does not keep from the input: %s", self._name, ", ".join(lost))
         self._partial(self.path).write_bytes(data)

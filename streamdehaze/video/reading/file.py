@@ -32,6 +32,8 @@ from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
 
 log = logging.getLogger("streamdehaze")
 
+_CHAPTER_TYPES = ("subtitle", "data")
+"""Of the track in which MOV and MP4 keep chapters."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -92,7 +94,10 @@ class FileSource(Reader):
             self._media.close()
             raise
         self._decoder = Decoder(self.video, strict=on_damage != "keep")
-        self.others = [stream for stream in self.container.streams if self._is_copied(stream)]
+        self.companions = [stream for stream in self.container.streams if self._is_companion(stream)]
+        """All streams but the video and what is made again from its metadata."""
+        self.others = [each for each in self.companions if each.discard != Discard.all or each.type == "attachment"]
+        """Those whose packets FFmpeg hands out, or that have none."""
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
         self._time_base = time_base
@@ -192,13 +197,14 @@ class FileSource(Reader):
         """Close the file; packets and frames already handed out stay valid."""
         self._media.close()
 
-    def _is_copied(self, stream: Stream) -> bool:
-        """Whether a stream can be copied: not the main video, nor one FFmpeg turned into chapters or metadata."""
+    def _is_companion(self, stream: Stream) -> bool:
+        """Whether a stream goes with the video: not itself, nor one FFmpeg turned into chapters or metadata."""
         if stream.index == self.video.index:
             return False
         if stream.type == "data" and "timecode" in stream.metadata and "timecode" in self.video.metadata:
             return False  # a QuickTime time code track, which the muxer makes again from the metadata
-        return stream.discard != Discard.all or stream.type == "attachment"
+        has_chapters = stream.discard == Discard.all and stream.type in _CHAPTER_TYPES and self.container.chapters()
+        return not has_chapters
 
     def _describe(self) -> VideoInfo:
         context = self.video.codec_context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -18,6 +19,8 @@ from typing import Any
 from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.video.packets import EncodedPacket, PacketFile, read_packets
+from streamdehaze.video.readback.check import ReadBack
+from streamdehaze.video.readback.facts import SAMPLED_PICTURES
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, segment_length
 from streamdehaze.video.resume.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
@@ -25,10 +28,10 @@ from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
-from streamdehaze.video.writing.file import encoding_for
+from streamdehaze.video.writing.file import asked_of, encoding_for, in_words
 from streamdehaze.video.writing.mux import Muxer
-from streamdehaze.video.writing.passthrough import Passthrough, describe
-from streamdehaze.video.writing.publish import Writer
+from streamdehaze.video.writing.passthrough import Passthrough
+from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
@@ -97,8 +100,7 @@ class SegmentFileSink(Writer):
         self._stop = stop or threading.Event()
         self._unread = source.reopen()
         self._passthrough = Passthrough(self._unread, self._target.format)
-        self.dropped: list[str] = [describe(stream) for stream in self._passthrough.refused]
-        """What the target container refused, in words."""
+        self._read_back = ReadBack(self._name, source, asked_of(source, encode))
         self._work: WorkFolder | None = None
         self._segment: _OpenSegment | None = None
 
@@ -203,18 +205,31 @@ class SegmentFileSink(Writer):
     def _setup(self) -> StreamSetup:
         """What the video's first picture decides for all segments, whichever of them is written here."""
         with closing(self._source.reopen()) as again:
-            frame = next(iter(again))
+            first, *more = itertools.islice(again, SAMPLED_PICTURES)
         rate = grid_rate(self._source.info.average_rate)
-        return StreamSetup.of(self._name, self._target.format, frame, self._encoding, rate, self._source)
+        setup = StreamSetup.of(self._name, self._target.format, first, self._encoding, rate, self._source)
+        self._read_back.see(first)
+        self._read_back.rehearse(setup, first, self._passthrough)
+        for frame in more:
+            self._read_back.see(frame)
+        return setup
+
+    @property
+    def losses(self) -> list[str]:
+        """What the output lacks of its input, in words, as far as is known."""
+        return self._read_back.losses
+
+    def plan(self, frame: Frame) -> Plan:
+        """How the output would be written; nothing is."""
+        encoding = self._setup.encoding
+        copied = in_words(self._passthrough.accepted)
+        return Plan(encoding.encoder.name, encoding.pixel_format, copied, tuple(self.losses))
 
     def _begin_segment(self) -> _OpenSegment:
         if self._work is None:
             raise RuntimeError("take_up comes before the first frame")
         segments = self._work.manifest.segments
         encoder = VideoEncoder(self._setup, last_pts=segments[-1].last_pts if segments else None)
-        lost = self.dropped + self._setup.lost
-        if not segments and lost:
-            log.warning("%s: the container cannot store %s; left out", self._name, ", ".join(lost))
         return _OpenSegment(encoder, PacketFile(segment_file(self._work.path, len(segments))))
 
     def _finish_segment(self, cut: Cut | None) -> None:
@@ -265,6 +280,7 @@ class SegmentFileSink(Writer):
                 muxer.write()
             muxer.write()
             muxer.close()
+            self._read_back.check(joined, self._passthrough.cut_short)
         except BaseException:
             muxer.give_up()
             raise

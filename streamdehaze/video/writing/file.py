@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
+
+from av.stream import Stream
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.video.protocols import Source
+from streamdehaze.video.readback.check import ReadBack
+from streamdehaze.video.readback.compare import Asked
+from streamdehaze.video.readback.facts import StreamFacts
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer
-from streamdehaze.video.writing.passthrough import Passthrough, describe
-from streamdehaze.video.writing.publish import Writer
+from streamdehaze.video.writing.passthrough import Passthrough
+from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
@@ -52,15 +58,26 @@ class FileSink(Writer):
         super().__init__(self._target.name)
         self._rate = grid_rate(source.info.average_rate)
         self._encoding = encoding_for(source, self._target, encode)
-        self.dropped: list[str] = []
-        """What the target container refused, in words."""
         self._companions: Companions | None = source if isinstance(source, Companions) else None
+        self._passthrough: Passthrough | None = None
+        self._read_back: ReadBack | None = None
         if self._source is not None:
-            self._companions = passthrough = Passthrough(self._source, self._target.format)
-            self.dropped += [describe(stream) for stream in passthrough.refused]
+            self._companions = self._passthrough = Passthrough(self._source, self._target.format)
+            self._read_back = ReadBack(self._target.name, self._source, asked_of(self._source, encode))
         self.frames = 0
         """Frames written so far."""
         self._muxer: Muxer | None = None
+
+    @property
+    def losses(self) -> list[str]:
+        """What the output lacks of its input, in words, as far as is known."""
+        return [] if self._read_back is None else self._read_back.losses
+
+    def plan(self, frame: Frame) -> Plan:
+        """How the output would be written, from the input's first frame; nothing is."""
+        self._setup_for(frame)
+        copied = () if self._passthrough is None else self._passthrough.accepted
+        return Plan(self.encoder, self.pixel_format, in_words(copied), tuple(self.losses))
 
     @property
     def encoder(self) -> str:
@@ -75,6 +92,8 @@ class FileSink(Writer):
     def _write(self, frame: Frame) -> None:
         if self._muxer is None:
             self._muxer = self._begin(frame)
+        elif self._read_back is not None:
+            self._read_back.see(frame)
         self._muxer.write(self._muxer.encoder.encode(frame))
         self.frames += 1
 
@@ -84,19 +103,26 @@ class FileSink(Writer):
         self._muxer.write(self._muxer.encoder.flush())
         self._muxer.write()
         self._muxer.close()
+        if self._read_back is not None and self._passthrough is not None:
+            for partial in self._partials:
+                self._read_back.check(partial, self._passthrough.cut_short)
 
     def _release(self, *, published: bool) -> None:
         if self._muxer is not None and not published:
             self._muxer.give_up()
 
-    def _begin(self, frame: Frame) -> Muxer:
+    def _setup_for(self, frame: Frame) -> StreamSetup:
         target = self._target
         setup = StreamSetup.of(target.name, target.format, frame, self._encoding, self._rate, self._source)
+        if self._read_back is not None:
+            self._read_back.see(frame)
+            self._read_back.rehearse(setup, frame, self._passthrough)
+        return setup
+
+    def _begin(self, frame: Frame) -> Muxer:
+        target, setup = self._target, self._setup_for(frame)
         partial = None if target.path is None else self._partial(target.path)
         muxer = Muxer(target.open(partial, setup.container_options), setup, self._companions)
-        self.dropped += setup.lost
-        if self.dropped:
-            log.warning("%s: the container cannot store %s; left out", target.name, ", ".join(self.dropped))
         settings = " ".join(f"{key}={value}" for key, value in self._encoding.options.items())
         log.info("%s: encoder %s, pixel format %s, %s", target.name, self.encoder, self.pixel_format, settings)
         return muxer
@@ -113,3 +139,20 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
     rate = grid_rate(info.average_rate)
     pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate)
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
+
+
+def in_words(streams: Iterable[Stream]) -> tuple[str, ...]:
+    """Streams as they are called in messages."""
+    return tuple(str(StreamFacts.of(stream)) for stream in streams)
+
+
+def asked_of(source: FileSource, encode: EncodeOptions | None) -> Asked:
+    """What the user asked to be different in the output."""
+    encode = encode or EncodeOptions()
+    return Asked(
+        codec=encode.codec != "auto",
+        pixel_format=encode.pixel_format is not None,
+        deinterlaced=bool(source.options["deinterlace"]),
+        trimmed=source.window.trims,
+        shortened=source.options["on_damage"] == "skip",
+    )

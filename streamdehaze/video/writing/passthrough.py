@@ -16,8 +16,8 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from streamdehaze.video.pyav import fraction
+from streamdehaze.video.readback.facts import StreamFacts, current_metadata
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.open import PROBED_SECONDS, has_parameters
 from streamdehaze.video.writing.containers import close_quietly, trial_container
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 
@@ -30,8 +30,6 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.ER
 """Errors of the place that is written to, not of a stream."""
 _NO_TEXT = b"\0\0"
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-_STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_")
-_BRANDS = frozenset({"major_brand", "minor_version", "compatible_brands"})
 
 
 class Passthrough:
@@ -107,9 +105,9 @@ class Passthrough:
                 seconds = float((packet.pts or packet.dts or 0) * fraction(packet.time_base))
                 log.warning(
                     "%s: %s ends at %.3f s in the output: the container refuses the rest (%s)",
-                    self._source.name, describe(origin), seconds, getattr(error, "strerror", None) or error,
+                    self._source.name, str(StreamFacts.of(origin)), seconds, getattr(error, "strerror", None) or error,
                 )  # fmt: skip
-                self.cut_short.append(describe(origin))
+                self.cut_short.append(str(StreamFacts.of(origin)))
                 continue
             self._copied[index] = self._copied.get(index, 0) + 1
 
@@ -212,27 +210,6 @@ def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
         BitStreamFilterContext("null", in_stream=template, out_stream=copy)
     copy.time_base = stream.time_base
     return copy
-
-
-def current_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """Metadata without what describes the encoding of the input: its encoder, statistics, brands."""
-    return {
-        key: value
-        for key, value in metadata.items()
-        if not key.upper().startswith(_STALE) and key.lower() not in _BRANDS
-    }
-
-
-def describe(stream: Stream) -> str:
-    """A stream in words, for the warning that it was left out."""
-    codec = _codec_name(stream) if stream.codec_context is not None else stream.metadata.get("filename", "")
-    language = f", {stream.language}" if stream.language else ""
-    if not has_parameters(stream):
-        return (
-            f"{stream.type} stream {stream.index} ({codec}{language}; its format was not found in the first "
-            f"{PROBED_SECONDS} s)"
-        )
-    return f"{stream.type} stream {stream.index} ({codec or 'unknown codec'}{language})"
 
 
 def _codec_name(stream: Stream) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -20,11 +21,26 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How an output is going to be written."""
+
+    encoder: str
+    """FFmpeg's name, or that of a picture's format."""
+    pixel_format: str
+    """FFmpeg's name."""
+    copied: tuple[str, ...] = ()
+    """Other streams that go along, in words."""
+    losses: tuple[str, ...] = ()
+    """What the output will lack of its input, in words."""
+
+
 class Writer(Sink):
     """A sink that publishes its files once they are whole: every sink that `open_sink` returns is one.
 
     Until `close` they have partial names; `abort` and any error remove them. As a context manager it is closed at the
-    end of the block, and aborted where an exception leaves it. Subclasses implement `_write`, `_finish` and `_release`.
+    end of the block, and aborted where an exception leaves it. Subclasses implement `plan`, `_write`, `_finish` and
+    `_release`.
 
     Args:
         name: the output in words.
@@ -34,6 +50,15 @@ class Writer(Sink):
         self._name = name
         self._over = False
         self._partials: dict[Path, Path] = {}
+
+    @property
+    def losses(self) -> list[str]:
+        """What the output lacks of its input, in words, as far as is known; complete after `close`."""
+        return []
+
+    def plan(self, frame: Frame) -> Plan:
+        """How the output would be written, from the input's first frame; nothing is."""
+        raise NotImplementedError
 
     def write(self, frame: Frame) -> None:
         """Take the next frame in presentation order.

@@ -50,8 +50,6 @@ class Encoder:
     """Option that takes mastering display and content light level."""
     interlaces: bool = False
     """True where FFmpeg's flags announce interlaced pictures to it."""
-    writes_aspect: bool = False
-    """True where the sample aspect ratio is part of the bitstream."""
 
     def options(self, tuning: Tuning) -> dict[str, str]:
         """A tuning as FFmpeg's options."""
@@ -79,15 +77,15 @@ _SOFTWARE = (
             **_AT_ONCE, **_REPEATED_HEADERS, "profile": "baseline", "maxrate": "6M", "bufsize": "3M",
         }),
         large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"},
-        hdr_option="x264-params", writes_aspect=True, interlaces=True,
+        hdr_option="x264-params", interlaces=True,
     ),
-    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), writes_aspect=True, interlaces=True),
+    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), interlaces=True),
     Encoder(
         "libx265", "crf", "preset",
         file=Tuning(18, "veryfast", {"x265-params": "log-level=error"}),
         live=Tuning(24, "ultrafast", {**_AT_ONCE, "x265-params": "log-level=error:repeat-headers=1"}),
         large_options={"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
-        hdr_option="x265-params", writes_aspect=True,
+        hdr_option="x265-params",
     ),
     Encoder(
         "libsvtav1", "crf", "preset",
@@ -115,10 +113,10 @@ _SOFTWARE = (
         "cfhd", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "jpeg2000", "png", "apng", "gif", "qtrle",
     )),
     Encoder("mjpeg", "qscale", file=Tuning(2), full_range=True),
-    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True),
-    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES, writes_aspect=True,
+    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES),
+    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES,
             interlaces=True),
-    Encoder("mpeg4", "qscale", file=Tuning(2), counts_frames=True, writes_aspect=True, interlaces=True),
+    Encoder("mpeg4", "qscale", file=Tuning(2), counts_frames=True, interlaces=True),
     Encoder("msmpeg4", "qscale", file=Tuning(2), counts_frames=True),
     Encoder("flv", "qscale", file=Tuning(2), counts_frames=True),
     Encoder("wmv1", "qscale", file=Tuning(2), counts_frames=True),
@@ -194,11 +192,6 @@ TRANSPORT_STREAM_CODECS = frozenset(
 
 PLAIN_Y4M = frozenset({"yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray"})
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
-DROPS_METADATA = frozenset({"mpegts", "mpeg", "vob", "dvd", "yuv4mpegpipe", "gif", "apng"})
-HOLDS_CHAPTERS = MOV_FAMILY | {"matroska", "webm", "nut", "ogg", "asf"}
-HOLDS_ROTATION = MOV_FAMILY | {"matroska", "webm"}
-HOLDS_ASPECT = MOV_FAMILY | {"mxf", "yuv4mpegpipe"}
-"""Containers in which PyAV gets a sample aspect ratio written (Matroska and AVI take it from a field it hides)."""
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})

@@ -15,25 +15,22 @@ from av.packet import Packet
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import ColorSpec, Frame
-from streamdehaze.video.hdr import LightLevels, display_matrix, light_levels
+from streamdehaze.video.hdr import LightLevels, light_levels
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
+from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.sidedata import display_matrix
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
-    DROPS_METADATA,
-    HOLDS_ASPECT,
-    HOLDS_CHAPTERS,
-    HOLDS_ROTATION,
     MOV_FAMILY,
     NO_PRESENTATION_TIMES,
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
 from streamdehaze.video.writing.encoding.opening import opening_encoder
-from streamdehaze.video.writing.passthrough import current_metadata
 
 log = logging.getLogger("streamdehaze")
 
@@ -90,8 +87,6 @@ class StreamSetup:
     levels: LightLevels = field(default_factory=LightLevels)
     matrix: tuple[int, ...] | None = None
     """By which players turn and flip the pictures."""
-    rotation: int = 0
-    """The same in degrees."""
     source: FileSource | None = None
     """Where tags come from."""
     keyframe_seconds: float | None = None
@@ -140,7 +135,6 @@ class StreamSetup:
             picture.interlaced_frame,
             light_levels(original),
             display_matrix(original),
-            original.rotation,
             source,
         )
 
@@ -174,26 +168,12 @@ class StreamSetup:
         return options
 
     @property
-    def lost(self) -> list[str]:
-        """Properties of the video that neither encoder nor container writes down, in words."""
-        encoder, source = self.encoding.encoder, self.source
-        lost = []
-        if self.levels and encoder.hdr_option is None:
-            lost.append(f"HDR light levels (with the encoder {encoder.name})")
-        if self.matrix is not None and self.format not in HOLDS_ROTATION:
-            lost.append(f"rotation by {self.rotation} degrees")
-        if source is None:
-            return lost
-        if any(key.lower() == _ALPHA_MODE and value == "1" for key, value in source.video.metadata.items()):
-            lost.append("transparency (which FFmpeg's decoder of VP8 and VP9 leaves out)")
-        aspect = source.video.sample_aspect_ratio or 1
-        if aspect != 1 and not encoder.writes_aspect and self.format not in HOLDS_ASPECT:
-            lost.append(f"sample aspect ratio {aspect.numerator}:{aspect.denominator}")
-        if self.format in DROPS_METADATA and current_metadata(source.container.metadata):
-            lost.append("metadata")
-        if source.chapters and self.format not in HOLDS_CHAPTERS:
-            lost.append(f"{len(source.chapters)} chapters")
-        return lost
+    def undecoded(self) -> list[str]:
+        """What of the pictures FFmpeg's decoder leaves out, so that no comparison of pictures shows it, in words."""
+        tags = {} if self.source is None else self.source.video.metadata
+        if any(key.lower() == _ALPHA_MODE and value == "1" for key, value in tags.items()):
+            return ["transparency (which FFmpeg's decoder of VP8 and VP9 leaves out)"]
+        return []
 
     @property
     def tags(self) -> dict[str, str]:

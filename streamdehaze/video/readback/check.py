@@ -1,0 +1,124 @@
+"""An output held against its input: by a rehearsal before the work, and by reading the file back after it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Container, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import OutputContainer
+
+from streamdehaze.frame import Frame
+from streamdehaze.video.pyav import ANY_METADATA, fraction
+from streamdehaze.video.readback.compare import Asked, Difference, differences
+from streamdehaze.video.readback.facts import SAMPLED_PICTURES, FileFacts, PictureFacts, read_facts
+from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.writing.containers import Output
+from streamdehaze.video.writing.encoding.encode import StreamSetup
+from streamdehaze.video.writing.mux import Companions, Muxer
+from streamdehaze.video.writing.passthrough import Passthrough
+
+log = logging.getLogger("streamdehaze")
+
+_SAID_BEFORE = frozenset({"codec", "pixel format"})
+"""Topics of which a warning was given when the encoder was chosen."""
+_UNREADABLE = (av.error.FFmpegError, OSError, ValueError)
+
+
+class ReadBack:
+    """Finds out what of a file's input an output lacks, and warns of each thing once.
+
+    Reading back costs a header and the first pictures, whatever the length of the film.
+
+    Args:
+        name: the output in words.
+        source: the input.
+        asked: what the user asked to be different.
+    """
+
+    def __init__(self, name: str, source: FileSource, asked: Asked) -> None:
+        self._name, self._source, self._asked = name, source, asked
+        self._pictures = PictureFacts()
+        self._seen = 0
+        self.losses: list[str] = []
+        """What the output lacks, in words, as far as is known."""
+
+    def see(self, frame: Frame) -> None:
+        """Look at a frame that is written; the first few count."""
+        if self._seen < SAMPLED_PICTURES and isinstance(frame.opaque, av.VideoFrame):
+            if self._seen == 0:
+                self._pictures = PictureFacts.of(frame.opaque, fraction(self._source.video.sample_aspect_ratio))
+            else:
+                self._pictures = self._pictures.and_of(frame.opaque)
+            self._seen += 1
+
+    def rehearse(self, setup: StreamSetup, frame: Frame, companions: Passthrough | None) -> None:
+        """Write header and first picture into memory, and name what is lost by that, before the work begins."""
+        try:
+            after = _rehearsed(setup, frame, companions)
+        except _UNREADABLE as error:
+            log.debug("%s: no rehearsal: %s", self._name, error)
+            self.name(setup.undecoded)
+            return
+        accepted = () if companions is None else {stream.index for stream in companions.accepted}
+        self._compare(after, setup.undecoded, whole=False, accepted=accepted)
+
+    def check(self, path: Path, cut_short: Iterable[str] = ()) -> None:
+        """Read the finished file `path` back, and name what is lost; with streams that are known to end early."""
+        self.name(f"the end of {stream}" for stream in cut_short)
+        try:
+            after = read_facts(f"file:{path}")
+        except _UNREADABLE as error:
+            log.debug("%s cannot be read back: %s", self._name, error)
+            return
+        self._compare(after, (), whole=True)
+
+    def name(self, lost: Iterable[str], *, silent: frozenset[str] = frozenset()) -> None:
+        """Warn of things that are lost, and note them; each once."""
+        for each in lost:
+            if each not in self.losses:
+                self.losses.append(each)
+                if each not in silent:
+                    log.warning("%s lacks of its input: %s", self._name, each)
+
+    def _compare(
+        self, after: FileFacts, undecoded: Iterable[str], *, whole: bool, accepted: Container[int] = ()
+    ) -> None:
+        source = self._source
+        before = FileFacts.of(source.container, source.video, self._pictures, source.companions)
+        found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted)
+        silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)
+        self.name([*(each.text for each in found), *undecoded], silent=silent)
+
+
+class _Headers:
+    """The streams that go with a video, without their packets."""
+
+    def __init__(self, companions: Companions) -> None:
+        self._companions = companions
+
+    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+        self._companions.add_to(output, after_video=after_video)
+
+    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+        """Nothing is written of them."""
+
+
+def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions | None) -> FileFacts:
+    """The facts about a file of one picture, made and read in memory."""
+    memory = io.BytesIO()
+    memory.name = "rehearsal"
+    container = av.open(memory, "w", format=setup.format, container_options=setup.container_options, **ANY_METADATA)
+    muxer = Muxer(Output(container), setup, None if companions is None else _Headers(companions))
+    try:
+        muxer.write([*muxer.encoder.encode(frame), *muxer.encoder.flush()])
+        muxer.close()
+    except BaseException:
+        muxer.give_up()
+        raise
+    memory.seek(0)
+    return read_facts(memory, pictures=1)

@@ -1,0 +1,209 @@
+"""Where the facts about two files differ, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
+
+_CHAPTER_SLACK = Fraction(1, 100)
+_SYNC_SLACK = Fraction(1, 20)
+"""Seconds that sound may begin earlier or later, next to the video, than before: a packet of sound, and rounding."""
+_LENGTH_SLACK = Fraction(1, 2)
+_UNSAID = 2
+"""The number that stands for an unknown matrix, primaries or transfer (H.273)."""
+_RGB = 0
+_IGNORED_KINDS = frozenset({"MOTION_VECTORS", "VIDEO_ENC_PARAMS", "DETECTION_BBOXES", "REGIONS_OF_INTEREST",
+                            "GOP_TIMECODE", "PANSCAN", "DISPLAYMATRIX", "DOVI_METADATA", "VIDEO_HINT"})  # fmt: skip
+"""What decoders work out, or what is compared by other facts."""
+_KIND_NAMES: Mapping[str, str] = {
+    "A53_CC": "closed captions (CEA-608/708)",
+    "AFD": "active format description",
+    "AMBIENT_VIEWING_ENVIRONMENT": "HDR ambient viewing environment",
+    "CONTENT_LIGHT_LEVEL": "HDR content light levels",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+    "FILM_GRAIN_PARAMS": "film grain parameters (the grain itself is in the pictures now)",
+    "ICC_PROFILE": "ICC profile",
+    "KIND_29": "views of a multi-view (spatial) video but the first",
+    "KIND_30": "3D reference displays",
+    "KIND_31": "EXIF",
+    "MASTERING_DISPLAY_METADATA": "HDR mastering display",
+    "S12M_TIMECODE": "time code of individual pictures (SMPTE ST 12-1)",
+    "SEI_UNREGISTERED": "user data of individual pictures (SEI)",
+    "SPHERICAL": "360-degree projection",
+    "STEREO3D": "stereo 3D",
+}
+_NO_TAGS = frozenset({"filename", "mimetype", "alpha_mode"})
+"""Facts of attachments, and of a second picture in each block that FFmpeg leaves out."""
+_TAG_NAMES: Mapping[str, str] = {
+    "com.apple.quicktime.location.iso6709": "place (com.apple.quicktime.location.ISO6709)",
+    "location": "place (location)",
+    "creation_time": "date (creation_time)",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as it was."""
+
+    topic: str
+    """What it is about, in a word, for those who asked for it."""
+    text: str
+    """In words: "chapters (2)"."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked to be different."""
+
+    codec: bool = False
+    pixel_format: bool = False
+    deinterlaced: bool = False
+    trimmed: bool = False
+    shortened: bool = False
+    """Damaged pictures are left out."""
+
+
+def differences(
+    before: FileFacts,
+    after: FileFacts,
+    asked: Asked | None = None,
+    *,
+    whole: bool = True,
+    accepted: Container[int] = (),
+) -> list[Difference]:
+    """What of `before` is not in `after`, and was not asked to go.
+
+    Args:
+        before: the input.
+        after: the output.
+        asked: what is to be different.
+        whole: the output has all its packets; otherwise only header and first pictures.
+        accepted: numbers of streams that are taken to be there, as some containers show none without packets.
+    """
+    asked = asked or Asked()
+    found = [
+        *_streams(before, after, whole, accepted),
+        *_tags("", before.tags, after.tags),
+        *_stream_facts(before.video, after.video, is_video=True, same_codec=asked.codec),
+        *_pictures(before.pictures, after.pictures, asked),
+    ]
+    if not asked.trimmed:
+        found += _chapters(before, after)
+        if whole and not asked.shortened:
+            found += _length(before, after)
+    return list(dict.fromkeys(found))
+
+
+def matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) -> list[StreamFacts | None]:
+    """For each stream of the input the one of the output it became; None for none."""
+    left = list(after)
+    found: list[StreamFacts | None] = []
+    for stream in before:
+        same = [each for each in left if (each.kind, each.codec, each.name) == (stream.kind, stream.codec, stream.name)]
+        if not same:
+            same = [each for each in left if each.kind == stream.kind and each.language == stream.language]
+        found.append(same[0] if same else None)
+        if same:
+            left.remove(same[0])
+    return found
+
+
+def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Container[int]) -> Iterator[Difference]:
+    lost_before = before.video.begins
+    for stream, copy in zip(before.streams, matching(before.streams, after.streams), strict=True):
+        if copy is None and stream.index in accepted:
+            continue
+        if copy is None:
+            yield Difference("stream", str(stream))
+            continue
+        yield from _stream_facts(stream, copy)
+        known = (stream.begins, lost_before, copy.begins, after.video.begins)
+        if whole and stream.kind == "audio" and "mov" in after.format and None not in known:
+            assert stream.begins is not None and lost_before is not None  # noqa: PT018
+            assert copy.begins is not None and after.video.begins is not None  # noqa: PT018
+            late = (copy.begins - after.video.begins) - (stream.begins - lost_before)
+            if abs(late) > _SYNC_SLACK:
+                yield Difference("sync", f"sound in step ({stream} begins {float(late):+.3f} s against the video)")
+
+
+def _stream_facts(
+    stream: StreamFacts, copy: StreamFacts, *, is_video: bool = False, same_codec: bool = False
+) -> Iterator[Difference]:
+    name = "video" if is_video else str(stream)
+    if stream.codec != copy.codec and not same_codec:
+        yield Difference("codec", f"the codec of the video ({stream.codec}; now {copy.codec})" if is_video
+                         else f"{name} (now {copy.codec or 'unknown'})")  # fmt: skip
+    if stream.language and stream.language != copy.language:
+        yield Difference("language", f"language of {name}" if is_video else f"language {stream.language} of {name}")
+    for flag in sorted(stream.dispositions - copy.dispositions - {"default"}):
+        yield Difference("disposition", f"'{flag}' mark of {name}")
+    yield from _tags(f" of {name}", stream.tags, copy.tags)
+
+
+def _tags(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    values = {value.strip() for value in after.values()}
+    lost = [
+        _TAG_NAMES.get(key, key) + (f" (now '{after[key]}')" if key in after else "")
+        for key, value in sorted(before.items())
+        if value.strip() and value.strip() not in values and key not in _NO_TAGS
+    ]
+    if lost:
+        yield Difference("tags", f"{'tag' if len(lost) == 1 else 'tags'} {', '.join(lost)}{where}")
+
+
+def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:
+    old, new = before.pixel_format.replace("yuvj", "yuv"), after.pixel_format.replace("yuvj", "yuv")
+    if (before.width, before.height) != (after.width, after.height):
+        yield Difference("size", f"size {before.width}x{before.height} (now {after.width}x{after.height})")
+    if old != new and not asked.pixel_format:
+        yield Difference("pixel format", f"pixel format {old} (now {new})")
+    if before.aspect != after.aspect:
+        ratio = f"{before.aspect.numerator}:{before.aspect.denominator}"
+        yield Difference("aspect", f"sample aspect ratio {ratio}")
+    if before.matrix != after.matrix and before.matrix is not None:
+        yield Difference("rotation", f"rotation by {before.rotation} degrees")
+    if before.first_field != after.first_field and not asked.deinterlaced:
+        was, now = ((field and f"{field} field first") or "progressive" for field in
+                    (before.first_field, after.first_field))  # fmt: skip
+        yield Difference("fields", f"field order ({was}; now {now})")
+    yield from _colors(before, after, asked)
+    for kind in sorted(before.kinds - after.kinds - _IGNORED_KINDS):
+        yield Difference("side data", _KIND_NAMES.get(kind, f"data of the kind {kind} attached to pictures"))
+
+
+def _colors(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:
+    same_model = (before.color.matrix == _RGB) == (after.color.matrix == _RGB) and not asked.pixel_format
+    for name in ("primaries", "transfer", "matrix"):
+        was, now = getattr(before.color, name), getattr(after.color, name)
+        if was not in (now, _UNSAID) and (same_model or name != "matrix"):
+            yield Difference("color", f"colour {name} (H.273 code {was}; now {'unknown' if now == _UNSAID else now})")
+    was, now = before.color.full_range, after.color.full_range
+    if was is not None and now is not None and was != now and same_model and not asked.codec:
+        yield Difference("color", f"colour range ({'full' if was else 'narrow'}; now {'full' if now else 'narrow'})")
+
+
+def _chapters(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
+    if not before.chapters:
+        return
+    same = len(before.chapters) == len(after.chapters) and all(
+        title == other and abs((begin - start) - (before.chapters[0][0] - after.chapters[0][0])) < _CHAPTER_SLACK
+        for (begin, title), (start, other) in zip(before.chapters, after.chapters, strict=True)
+    )
+    if not same:
+        count = len(before.chapters)
+        yield Difference("chapters", "chapters as they were" if after.chapters else f"{count} chapters")
+
+
+def _length(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
+    if before.seconds is None or after.seconds is None or before.format != after.format:
+        return
+    if abs(before.seconds - after.seconds) > max(_LENGTH_SLACK, before.seconds / 100):
+        yield Difference("length", f"length ({float(before.seconds):.3f} s; now {float(after.seconds):.3f} s)")

@@ -1,0 +1,207 @@
+"""What a media file says of itself besides its pixels: streams, tags, chapters, and how its pictures are described."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamdehaze.frame import ColorSpec
+from streamdehaze.video.planes import color_of
+from streamdehaze.video.pyav import ANY_METADATA, fraction
+from streamdehaze.video.reading.open import PROBED_SECONDS, has_parameters
+from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
+
+SAMPLED_PICTURES = 8
+"""Pictures from the beginning of which the attached data is looked at."""
+_STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "SOURCE_ID")
+_OF_THE_FILE = frozenset(
+    {
+        "major_brand", "minor_version", "compatible_brands", "vendor_id", "encoder",
+        "file_package_umid", "material_package_umid", "reel_umid", "uid", "generation_uid", "operational_pattern_ul",
+        "product_uid", "product_name", "product_version", "company_name", "application_platform", "modification_date",
+        "toolkit_version", "data_type", "file_package_name", "material_package_name",
+    }
+)  # fmt: skip
+_OF_LIBRARIES = ("Lavf", "Lavc")
+"""Beginnings of values with which FFmpeg signs what it writes."""
+
+
+def current_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata without what describes the encoding of the file it comes from: its encoder, statistics, brands."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if not key.upper().startswith(_STALE)
+        and key.lower() not in _OF_THE_FILE
+        and not value.startswith(_OF_LIBRARIES)
+    }
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """One stream."""
+
+    kind: str
+    """FFmpeg's type; "cover" for an attached picture."""
+    index: int
+    codec: str
+    """FFmpeg's name; "" if it knows none."""
+    language: str
+    """"" for none, or undetermined."""
+    dispositions: frozenset[str]
+    tags: Mapping[str, str]
+    begins: Fraction | None
+    """Seconds; None if the container does not say."""
+    name: str = ""
+    """Of an attachment."""
+    note: str = ""
+    """Why it cannot be copied, where the input is the reason."""
+
+    @classmethod
+    def of(cls, stream: Stream) -> StreamFacts:
+        """The facts about a stream that is open for reading."""
+        context: Any = stream.codec_context
+        codec = context.codec.canonical_name if context is not None else getattr(stream, "name", None)
+        tags = {key.lower(): value for key, value in current_metadata(stream.metadata).items()}
+        language = tags.pop("language", "")
+        tags.pop("handler_name", None)  # which program wrote the track
+        begins = None
+        if stream.start_time is not None and stream.time_base:
+            begins = stream.start_time * fraction(stream.time_base)
+        is_cover = Disposition.attached_pic in stream.disposition
+        return cls(
+            "cover" if is_cover else str(stream.type),
+            stream.index,
+            "" if stream.type == "attachment" else str(codec or ""),
+            "" if language == "und" else language,
+            frozenset(str(flag.name) for flag in Disposition if flag in stream.disposition),
+            tags,
+            begins,
+            str(stream.metadata.get("filename", "")) if stream.type == "attachment" else "",
+            "" if has_parameters(stream) else f"its format was not found in the first {PROBED_SECONDS} s",
+        )
+
+    def __str__(self) -> str:
+        """As it is called in warnings."""
+        detail = self.name or self.codec or "unknown codec"
+        return f"{self.kind} stream {self.index} ({', '.join(filter(None, (detail, self.language, self.note)))})"
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """How the pictures of a video are described."""
+
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    color: ColorSpec = field(default_factory=ColorSpec)
+    aspect: Fraction = Fraction(1)
+    """Width of a sample by its height."""
+    first_field: str | None = None
+    """"top" or "bottom"; None for progressive pictures."""
+    matrix: tuple[int, ...] | None = None
+    """By which players turn and flip the pictures."""
+    rotation: int = 0
+    """The same in degrees."""
+    kinds: frozenset[str] = frozenset()
+    """Of data attached to the first pictures, as FFmpeg calls them."""
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame, aspect: Fraction) -> PictureFacts:
+        """The facts about one picture."""
+        return cls(
+            picture.width,
+            picture.height,
+            picture.format.name,
+            color_of(picture),
+            aspect or Fraction(1),
+            first_field(picture),
+            display_matrix(picture),
+            picture.rotation,
+            kinds_of(picture),
+        )
+
+    def and_of(self, picture: av.VideoFrame) -> PictureFacts:
+        """The same with what is attached to a later picture."""
+        kinds = self.kinds | kinds_of(picture)
+        return self if kinds == self.kinds else replace(self, kinds=kinds)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A whole file."""
+
+    format: str
+    tags: Mapping[str, str]
+    chapters: tuple[tuple[Fraction, str], ...]
+    """When each begins, seconds, and its title."""
+    streams: tuple[StreamFacts, ...]
+    video: StreamFacts
+    """The one that is worked on."""
+    pictures: PictureFacts
+    seconds: Fraction | None = None
+    """How long the video is; None if the container does not say."""
+
+    @classmethod
+    def of(
+        cls, container: InputContainer, video: VideoStream, pictures: PictureFacts, streams: Iterable[Stream]
+    ) -> FileFacts:
+        """The facts about a file that is open for reading.
+
+        Args:
+            container: of the file.
+            video: its main stream.
+            pictures: of it.
+            streams: the other ones that count.
+        """
+        tags = {key.lower(): value for key, value in current_metadata(container.metadata).items()}
+        chapters = tuple(
+            (chapter["start"] * fraction(chapter["time_base"]), chapter["metadata"].get("title", ""))
+            for chapter in container.chapters()
+        )
+        seconds = None
+        if video.duration:
+            seconds = video.duration * fraction(video.time_base)
+        return cls(
+            container.format.name,
+            tags,
+            chapters,
+            tuple(StreamFacts.of(stream) for stream in streams),
+            StreamFacts.of(video),
+            pictures,
+            seconds,
+        )
+
+
+def read_facts(file: Any, container_format: str | None = None, pictures: int = SAMPLED_PICTURES) -> FileFacts:
+    """Read a file's header, and its first pictures; its other packets are not looked at.
+
+    Args:
+        file: a name, or an open binary file.
+        container_format: FFmpeg's name of the format, where that is known.
+        pictures: how many are decoded.
+
+    Raises:
+        av.error.FFmpegError, OSError, ValueError: if it cannot be read back.
+    """
+    with av.open(file, "r", format=container_format, **ANY_METADATA) as container:
+        covers = Disposition.attached_pic | Disposition.timed_thumbnails
+        videos = [stream for stream in container.streams.video if not stream.disposition & covers]
+        if not videos:
+            raise ValueError("no video is in it")
+        default = [stream for stream in videos if Disposition.default in stream.disposition]
+        video = (default or videos)[0]
+        aspect = fraction(video.sample_aspect_ratio)
+        facts = PictureFacts()
+        for picture in itertools.islice(container.decode(video), pictures):
+            facts = facts.and_of(picture) if facts.width else PictureFacts.of(picture, aspect)
+        return FileFacts.of(container, video, facts, [s for s in container.streams if s.index != video.index])
