@@ -139,8 +139,8 @@ class MachineConfig(_Part):
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that make samples; 0 makes them in the training process."""
     threads: Positive | None = None
-    """CPU threads; None leaves it to PyTorch. A program that calls `train` itself should also have OMP_NUM_THREADS in its
-    environment before it imports torch, as the command `train` does: not every thread of PyTorch's heeds the other."""
+    """CPU threads; None leaves it to PyTorch. The command `train` also sets OMP_NUM_THREADS, which PyTorch reads when
+    it is imported; a program that calls `train` itself has to set it before that."""
 
 
 class ValidationConfig(_Part):
