@@ -37,7 +37,7 @@ def test_every_frame_is_a_row_with_its_own_time(film: Path, tmp_path: Path) -> N
     done = meter(film, "--csv", tmp_path / "haze.csv", "--json", tmp_path / "haze.json")
     assert done.exit_code == 0, done.output
     tick, times = video_ticks(film)
-    rows = list(csv.DictReader((tmp_path / "haze.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "haze.csv").read_text().splitlines()))
     assert [float(row["seconds"]) for row in rows] == pytest.approx([float(time * tick) for time in times], abs=1e-4)
     assert [int(row["frame"]) for row in rows] == list(range(9))
     assert all(0 <= float(row["density"]) <= 1 for row in rows)

@@ -35,13 +35,13 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         mine = [row for row in rows if photos or row.input == name]
         times = [float(number) if row.seconds is None else row.seconds for number, row in enumerate(mine)]
         axes.plot(times, [row.density for row in mine], marker="." if len(mine) < 200 else None, label=name or None)
-    for kind in HazeClass:
+    for shade, kind in enumerate(HazeClass):
         inside = [step / _STEPS for step in range(_STEPS + 1) if HazeClass.of_density(step / _STEPS) is kind]
         axes.axhspan(
             inside[0],
             min(1.0, inside[-1] + 1 / _STEPS),
             color="grey",
-            alpha=0.05 + 0.07 * list(HazeClass).index(kind),
+            alpha=0.05 + 0.07 * shade,
             lw=0,
         )
         axes.text(1.005, (inside[0] + inside[-1]) / 2, kind.value, transform=axes.get_yaxis_transform(), va="center")

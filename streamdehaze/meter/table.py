@@ -33,10 +33,10 @@ class Row:
     """Whether the frame is too dark for the density to be trusted."""
 
     @classmethod
-    def of(cls, name: str, measured: Measured) -> Row:
-        """The row of a frame of the input `name`."""
+    def of(cls, name: str, measured: Measured, *, timed: bool = True) -> Row:
+        """The row of a frame of the input `name`; a photo is not `timed`."""
         reading = measured.reading
-        seconds = measured.frame.seconds
+        seconds = measured.frame.seconds if timed else None
         red, green, blue = (round(channel, 4) for channel in reading.airlight)
         return cls(
             input=name,

@@ -157,9 +157,10 @@ def _measure(
     from streamdehaze.meter.measure import measure
     from streamdehaze.meter.table import Row
     from streamdehaze.pipeline import open_source
-    from streamdehaze.video import ReadOptions, what_is
+    from streamdehaze.video import Kind, ReadOptions, what_is
 
-    if what_is(path).is_live:
+    kind = what_is(path)
+    if kind.is_live:
         raise SourceError(
             f"{without_secrets(path)} is a live stream, which has no end; 'streamdehaze live' measures it"
         )
@@ -167,7 +168,7 @@ def _measure(
     with open_source(path, ReadOptions(start=start, end=end)) as source, contextlib.ExitStack() as stack:
         sink = None if map_path is None else stack.enter_context(open_map(map_path, source, overwrite=overwrite))
         for measured in measure(source, dehazer, every=every):
-            rows.append(Row.of(path, measured))
+            rows.append(Row.of(path, measured, timed=kind is not Kind.PICTURE))
             if sink is not None:
                 sink.write(map_frame(measured))
     if not rows:
