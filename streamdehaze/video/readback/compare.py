@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -92,7 +93,7 @@ def differences(
     found = [
         *_streams(before, after, whole, accepted),
         *_tags("", before.tags, after.tags),
-        *_stream_facts(before.video, after.video, is_video=True, same_codec=asked.codec),
+        *_stream_facts(before.video, after, after.video, is_video=True, same_codec=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
     ]
     if not asked.trimmed:
@@ -124,7 +125,7 @@ def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Contain
         if copy is None:
             yield Difference("stream", str(stream))
             continue
-        yield from _stream_facts(stream, copy)
+        yield from _stream_facts(stream, after, copy)
         known = (stream.begins, lost_before, copy.begins, after.video.begins)
         if whole and stream.kind == "audio" and "mov" in after.format and None not in known:
             assert stream.begins is not None and lost_before is not None  # noqa: PT018
@@ -135,7 +136,7 @@ def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Contain
 
 
 def _stream_facts(
-    stream: StreamFacts, copy: StreamFacts, *, is_video: bool = False, same_codec: bool = False
+    stream: StreamFacts, after: FileFacts, copy: StreamFacts, *, is_video: bool = False, same_codec: bool = False
 ) -> Iterator[Difference]:
     name = "video" if is_video else str(stream)
     if stream.codec != copy.codec and not same_codec:
@@ -145,18 +146,28 @@ def _stream_facts(
         yield Difference("language", f"language of {name}" if is_video else f"language {stream.language} of {name}")
     for flag in sorted(stream.dispositions - copy.dispositions - {"default"}):
         yield Difference("disposition", f"'{flag}' mark of {name}")
-    yield from _tags(f" of {name}", stream.tags, copy.tags)
+    yield from _tags(f" of {name}", stream.tags, {**after.tags, **copy.tags})
 
 
 def _tags(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
-    values = {value.strip() for value in after.values()}
+    values = {_plain(value) for value in after.values()}
     lost = [
         _TAG_NAMES.get(key, key) + (f" (now '{after[key]}')" if key in after else "")
         for key, value in sorted(before.items())
-        if value.strip() and value.strip() not in values and key not in _NO_TAGS
+        if value.strip() and _plain(value) not in values and key not in _NO_TAGS and not _is_said_by(key, value, after)
     ]
     if lost:
         yield Difference("tags", f"{'tag' if len(lost) == 1 else 'tags'} {', '.join(lost)}{where}")
+
+
+def _plain(value: str) -> str:
+    """A value as containers agree on it: dates without fractions that are zero, places without trailing zeros."""
+    return re.sub(r"(\.\d*?)0+(?=[^\d]|$)", r"\1", value.strip()).replace(".Z", "Z").removesuffix("/")
+
+
+def _is_said_by(key: str, value: str, tags: Mapping[str, str]) -> bool:
+    """Whether a key for one language ("location-eng") has the value of the key for all."""
+    return "-" in key and _plain(tags.get(key.partition("-")[0], "")) == _plain(value)
 
 
 def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:

@@ -41,7 +41,7 @@ class Encoder:
     formats: tuple[str, ...] = ()
     """Pixel formats where FFmpeg does not list them."""
     counts_frames: bool = False
-    """True where the bitstream knows only a few frame rates: time stamps then go around the encoder."""
+    """True where the bitstream says one frame rate: time stamps of files then go around the encoder."""
     rates: tuple[Fraction, ...] = ()
     """The only frame rates the bitstream knows; empty for any."""
     full_range: bool = False
@@ -77,9 +77,9 @@ _SOFTWARE = (
             **_AT_ONCE, **_REPEATED_HEADERS, "profile": "baseline", "maxrate": "6M", "bufsize": "3M",
         }),
         large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"},
-        hdr_option="x264-params", interlaces=True,
+        hdr_option="x264-params", interlaces=True, counts_frames=True,
     ),
-    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), interlaces=True),
+    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), interlaces=True, counts_frames=True),
     Encoder(
         "libx265", "crf", "preset",
         file=Tuning(18, "veryfast", {"x265-params": "log-level=error"}),
@@ -193,6 +193,15 @@ TRANSPORT_STREAM_CODECS = frozenset(
 PLAIN_Y4M = frozenset({"yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray"})
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
+MOV_TAGS = frozenset(
+    {
+        "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping",
+        "lyrics", "description", "synopsis", "show", "episode_id", "episode_sort", "season_number", "network", "track",
+        "disc", "compilation", "creation_time", "location", "sort_name", "sort_artist", "sort_album",
+        "sort_album_artist", "sort_composer", "sort_show", "hd_video", "gapless_playback", "media_type", "rating",
+    }
+)  # fmt: skip
+"""Metadata keys that MOV and MP4 have places of their own for; any other needs a list of keys."""
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""

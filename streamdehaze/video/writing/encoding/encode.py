@@ -21,16 +21,18 @@ from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.timeline import TICK
-from streamdehaze.video.sidedata import display_matrix
+from streamdehaze.video.sidedata import display_matrix, first_field, user_data
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
     MOV_FAMILY,
+    MOV_TAGS,
     NO_PRESENTATION_TIMES,
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
 from streamdehaze.video.writing.encoding.opening import opening_encoder
+from streamdehaze.video.writing.encoding.sei import with_user_data
 
 log = logging.getLogger("streamdehaze")
 
@@ -50,6 +52,12 @@ _INTRA = 1
 """FFmpeg's picture type of a keyframe."""
 _ALPHA_MODE = "alpha_mode"
 """Tag of WebM video whose transparency is stored separately, as a second picture in each block."""
+
+_PROGRESSIVE = 1
+_FIELD_ORDERS = {"top": (2, 4), "bottom": (3, 5)}
+"""FFmpeg's numbers by the field shown first, for pictures whose fields are stored apart and together."""
+_STARTS_UNITS = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc"}
+"""Encoders whose pictures are units with start codes, into which more can be put, and their codecs."""
 
 Layout = tuple[int, int, str, ColorSpec]
 """Width, height, pixel format and colour."""
@@ -83,7 +91,8 @@ class StreamSetup:
     delay: int = 0
     """Ticks by which everything moves, where the container cannot hold the time of the first picture."""
     first_pts: int | None = None
-    interlaced: bool = False
+    first_field: str | None = None
+    """Of interlaced pictures the field that is shown first, "top" or "bottom"."""
     levels: LightLevels = field(default_factory=LightLevels)
     matrix: tuple[int, ...] | None = None
     """By which players turn and flip the pictures."""
@@ -132,7 +141,7 @@ class StreamSetup:
             tick,
             delay,
             frame.pts,
-            picture.interlaced_frame,
+            first_field(original),
             light_levels(original),
             display_matrix(original),
             source,
@@ -150,6 +159,16 @@ class StreamSetup:
         )  # fmt: skip
 
     @property
+    def is_constant(self) -> bool:
+        """Whether all pictures of the input come at one rate."""
+        video = None if self.source is None else self.source.video
+        return (
+            video is not None
+            and bool(fraction(video.base_rate))
+            and (fraction(video.base_rate) == fraction(video.average_rate) == self.rate)
+        )
+
+    @property
     def step(self) -> int:
         """Ticks from picture to picture, about."""
         return max(1, round(1 / (self.rate * self.tick)))
@@ -165,6 +184,9 @@ class StreamSetup:
             ticks = [self.tick.denominator, *(s.time_base.denominator for s in others if s.time_base)]
             options["video_track_timescale"] = str(self.tick.denominator)
             options["movie_timescale"] = str(min(math.lcm(1000, *ticks), _MOV_CLOCK_LIMIT))
+            tags = {} if self.source is None else current_metadata(self.source.container.metadata)
+            if any(key.lower() not in MOV_TAGS for key in tags):
+                options["movflags"] = "use_metadata_tags"  # keys as Apple writes them: camera, place, date
         return options
 
     @property
@@ -220,7 +242,11 @@ class VideoEncoder:
         self._key_due: int | None = None
         self._times: dict[int, tuple[int, int]] = {}
         self._durations: dict[int, int] = {}
-        self._count = 0
+        self._count = self._delay = 0
+        # A stream's clock is that of its container only where frames cannot be counted: cameras send when they like.
+        self._counts = self._encoding.encoder.counts_frames and not self._encoding.at_once
+        self._units = _STARTS_UNITS.get(self._encoding.encoder.name)
+        self._user_data: dict[int, list[bytes]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
         holder = container or holding_container(self, setup.format, setup.container_options)
@@ -248,7 +274,9 @@ class VideoEncoder:
         context = self.stream.codec_context
         encoding.apply(context, setup.width, setup.height)
         self.stream.time_base = setup.tick
-        context.time_base = 1 / encoding.rate_for(setup.rate) if encoding.encoder.counts_frames else setup.tick
+        context.time_base = 1 / encoding.rate_for(setup.rate) if self._counts else setup.tick
+        if self._counts and encoding.encoder.name.startswith("libx264") and setup.is_constant:
+            _add_parameter(context.options, "x264-params", "force-cfr=1")
         starts_early = setup.first_pts is not None and 0 <= setup.first_pts < _REORDERED * setup.step
         if setup.format in WITHOUT_B_FRAMES or (setup.format == "mpegts" and starts_early):
             context.max_b_frames = 0
@@ -261,8 +289,8 @@ class VideoEncoder:
             if ratio:
                 context.sample_aspect_ratio = ratio
             if hasattr(context, "field_order"):  # not before PyAV 18, and so not on Python 3.10
-                context.field_order = setup.source.video.codec_context.field_order if setup.interlaced else 1
-        if setup.interlaced and encoding.encoder.interlaces:
+                context.field_order = self._field_order(setup.source.video.codec_context.field_order)
+        if setup.first_field is not None and encoding.encoder.interlaces:
             context.options.setdefault("flags", "+ildct+ilme")
         if setup.format in MOV_FAMILY and encoding.encoder.name == "libx265":
             context.codec_tag = "hvc1"  # the tag that Apple's players insist on
@@ -270,9 +298,15 @@ class VideoEncoder:
             self.stream.set_display_matrix(setup.matrix)
         option = encoding.encoder.hdr_option
         if setup.levels and option is not None:
-            given = context.options.get(option)
-            parameters = setup.levels.encoder_parameters(option)
-            context.options[option] = f"{given}:{parameters}" if given else parameters
+            _add_parameter(context.options, option, setup.levels.encoder_parameters(option))
+
+    def _field_order(self, stated: int) -> int:
+        """FFmpeg's number of the order of fields: the one `stated` by the input, unless its pictures say another."""
+        shown_first = self.setup.first_field
+        if shown_first is None:
+            return _PROGRESSIVE
+        separate, together = _FIELD_ORDERS[shown_first]
+        return stated if stated in (separate, together) else together
 
     def encode(self, frame: Frame, *, keyframe: bool = False) -> list[Packet[Any]]:
         """The packets that come out for the next frame, with times in ticks; with `keyframe`, it is one."""
@@ -286,6 +320,8 @@ class VideoEncoder:
             )  # fmt: skip
         picture = self._writer.convert(picture, setup.width, setup.height, self._encoding.pixel_format)
         pts = self._place_in_time(picture)
+        if self._units is not None and isinstance(frame.opaque, av.VideoFrame) and (data := user_data(frame.opaque)):
+            self._user_data[pts] = data
         if setup.keyframe_seconds is not None and (keyframe or self._key_due is None or pts >= self._key_due):
             picture.pict_type = _INTRA
             self._key_due = pts + round(setup.keyframe_seconds / setup.tick)
@@ -308,7 +344,7 @@ class VideoEncoder:
             pts = self._previous + 1
         self._previous = self.last_pts = pts
         self.first_pts = pts if self._count == 0 else self.first_pts
-        if self._encoding.encoder.counts_frames:
+        if self._counts:
             self._times[self._count] = (pts, picture.duration)
             picture.pts, picture.time_base = self._count, self.stream.codec_context.time_base
         else:
@@ -319,20 +355,45 @@ class VideoEncoder:
 
     def _timed(self, packets: list[Packet[Any]]) -> list[Packet[Any]]:
         """Packets with the times of their pictures, where the encoder knows only numbers, and with durations."""
+        timed = []
         for packet in packets:
-            if self._encoding.encoder.counts_frames:
+            if self._counts:
                 assert packet.pts is not None
                 number = packet.pts
                 early = packet.dts if packet.dts is not None else number
                 packet.pts, duration = self._times[number]
-                packet.dts = self._times[early][0] if early >= 0 else self.first_pts + early * self.setup.step
+                packet.dts = self._times[early][0] if early >= 0 else self._time_before_first(early)
                 self._times.pop(number - _LONGEST_REORDERING, None)
                 packet.time_base = self.setup.tick
             else:
                 duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
             if duration:
                 packet.duration = duration
-        return packets
+            if packet.pts in self._user_data:
+                packet = self._with_user_data(packet, self._user_data.pop(packet.pts))
+            timed.append(packet)
+        return timed
+
+    def _time_before_first(self, number: int) -> int:
+        """The decoding time of the first pictures, which x264 keeps as far apart as their presentation."""
+        self._delay = max(self._delay, -number)
+        if self._delay not in self._times or 0 not in self._times:
+            return self.first_pts + number * self.setup.step
+        return self._times[number + self._delay][0] - (self._times[self._delay][0] - self._times[0][0])
+
+    def _with_user_data(self, packet: Packet[Any], data: list[bytes]) -> Packet[Any]:
+        """The same with user data of the input's picture."""
+        assert self._units is not None
+        longer: Packet[Any] = Packet(with_user_data(bytes(packet), self._units, data))
+        longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
+        longer.time_base, longer.is_keyframe = packet.time_base, packet.is_keyframe
+        return longer
+
+
+def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:
+    """Put one more parameter into an option that is a list of them."""
+    given = options.get(name)
+    options[name] = f"{given}:{parameter}" if given else parameter
 
 
 def _slots_rate(container_format: str, source: FileSource | None) -> Fraction | None:

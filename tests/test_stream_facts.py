@@ -1,0 +1,161 @@
+"""Facts inside the encoded stream that other software reads: clock, field order, user data; and keys of metadata."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from clips import Clip, copy_through
+from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe
+from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
+from streamdehaze.video.sidedata import user_data
+from streamdehaze.video.writing.encoding.sei import with_user_data
+
+STAMP = bytes.fromhex("086f3693b7b34f2c965321492feee5b8") + b"hello\0"
+STAMPED = ("-bsf:v", "h264_metadata=sei_user_data='086f3693-b7b3-4f2c-9653-21492feee5b8+hello'")
+
+
+def clock(path: Path) -> tuple[int, int, int]:
+    """num_units_in_tick, time_scale and fixed_frame_rate_flag of the first sequence parameter set."""
+    command = ["ffmpeg", "-v", "trace", "-i", path, "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"]
+    traced = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    names = ("num_units_in_tick", "time_scale", "fixed_frame_rate_flag")
+    units, scale, fixed = (int(re.search(rf"\b{name}\b.*= (\d+)", traced)[1]) for name in names)  # type: ignore[index]
+    return units, scale, fixed
+
+
+def cut_through(source: Path, target: Path) -> Path:
+    """Every frame of a file into segments of half a second, joined."""
+    with FileSource(source) as frames, SegmentFileSink(target, frames, seconds=0.5) as sink:
+        sink.take_up({})
+        for frame in frames:
+            sink.write(frame)
+    return target
+
+
+@pytest.mark.parametrize("rate", ["25", "30000/1001", "24000/1001", "50", "12"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_the_clock_of_a_constant_rate_is_twice_the_rate(tmp_path: Path, rate: str, ending: str) -> None:
+    video = ("-f", "lavfi", "-i", f"testsrc2=s=64x48:r={rate}:d=2")
+    source = ffmpeg(*video, *H264, tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}")
+    units, scale, fixed = clock(tmp_path / f"out.{ending}")
+    assert Fraction(scale, units) == 2 * Fraction(rate)
+    assert fixed == 1
+    assert units == (1001 if "1001" in rate else 1)
+
+
+def test_the_clock_is_the_same_in_segments(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30000/1001:d=2", *H264, "-g", "10", tmp_path / "in.mp4")
+    assert clock(cut_through(source, tmp_path / "out.mp4")) == (1001, 60000, 1)
+
+
+def test_a_variable_rate_is_not_called_fixed(tmp_path: Path) -> None:
+    steps = [0, 512, 1024, 3072, 3584, 6000, 9000, 9512, 10024, 15000, 15100, 20000]
+    source = Clip(pts=steps).write(tmp_path / "in.mp4")
+    copy_through(source, tmp_path / "out.mp4")
+    units, scale, fixed = clock(tmp_path / "out.mp4")
+    assert fixed == 0
+    assert Fraction(scale, units) < 200
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_hevc_and_h264_say_the_rate_and_every_packet_its_duration(tmp_path: Path, codec: str) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30000/1001:d=1", *H264, tmp_path / "in.mp4")
+    copy_through(source, tmp_path / "out.mkv", encode=EncodeOptions(codec))
+    (stream,) = ffprobe(tmp_path / "out.mkv", "-show_streams")["streams"]
+    assert stream["r_frame_rate"] == "30000/1001"
+    packets = ffprobe(tmp_path / "out.mkv", "-show_packets")["packets"]
+    assert {packet["duration"] for packet in packets} <= {33, 34}
+
+
+@pytest.mark.parametrize(
+    ("order", "making"),
+    [
+        ("bottom", ("-c:v", "dvvideo", "-s", "720x480", "-pix_fmt", "yuv411p")),
+        ("bottom", ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-top", "0", "-field_order", "bt")),
+        ("top", ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-top", "1", "-field_order", "tb")),
+        ("bottom", ("-c:v", "libx264", "-x264opts", "bff=1", "-flags", "+ildct+ilme")),
+        ("top", ("-c:v", "libx264", "-x264opts", "tff=1", "-flags", "+ildct+ilme")),
+    ],
+)
+@pytest.mark.parametrize("ending", ["mkv", "mov"])
+def test_the_field_that_is_shown_first_stays_the_first(
+    tmp_path: Path, order: str, making: tuple[str, ...], ending: str
+) -> None:
+    fields = f"tinterlace=interleave_{order},setfield={'bff' if order == 'bottom' else 'tff'}"
+    video = ("-f", "lavfi", "-i", "testsrc2=s=128x96:r=60000/1001:d=0.4")
+    source = ffmpeg(*video, "-vf", fields, *making, tmp_path / "in.avi")
+    copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions("libx264"))
+    read = ffprobe(tmp_path / f"out.{ending}", "-show_frames", "-show_streams")
+    assert {frame["top_field_first"] for frame in read["frames"]} == {int(order == "top")}
+    if ending == "mkv":  # of MOV's H.264, ffprobe shows a guess
+        assert read["streams"][0]["field_order"] in ({"tt", "tb"} if order == "top" else {"bb", "bt"})
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_user_data_of_pictures_survives_without_the_settings_of_the_old_encoder(
+    tmp_path: Path, codec: str, ending: str
+) -> None:
+    source = ffmpeg(*PICTURES, *H264, "-g", "5", tmp_path / "bare.mp4")
+    source = ffmpeg("-i", source, "-c", "copy", *STAMPED, tmp_path / "in.mp4")
+    copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec))
+    with av.open(str(source)) as before, av.open(str(tmp_path / f"out.{ending}")) as after:
+        stamps = [user_data(picture) for picture in before.decode(video=0)]
+        assert [user_data(picture) for picture in after.decode(video=0)] == stamps
+    assert [STAMP] in stamps
+    content = (tmp_path / f"out.{ending}").read_bytes()
+    assert content.count(bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")) <= 1
+
+
+def test_user_data_of_pictures_survives_in_segments(tmp_path: Path) -> None:
+    source = ffmpeg(*PICTURES, *H264, "-g", "5", tmp_path / "bare.mp4")
+    source = ffmpeg("-i", source, "-c", "copy", *STAMPED, tmp_path / "in.mp4")
+    with av.open(str(cut_through(source, tmp_path / "out.mp4"))) as after:
+        assert sum(bool(user_data(picture)) for picture in after.decode(video=0)) >= 1
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_user_data_with_zeros_looks_like_no_start_code(codec: str) -> None:
+    slice_unit = b"\0\0\0\1" + (b"\x65" if codec == "h264" else b"\x26\x01") + b"picture"
+    whole = with_user_data(slice_unit, codec, [bytes(16) + b"\0\0\1\0\0\0" + bytes(range(256))])
+    assert whole.endswith(slice_unit)
+    assert whole.count(b"\0\0\1") == 2
+    assert with_user_data(b"\0\0\0\5abcde", codec, [bytes(16)]) == b"\0\0\0\5abcde"
+
+
+PHONE = {
+    "com.apple.quicktime.location.ISO6709": "+48.1000+011.5000/",
+    "com.apple.quicktime.creationdate": "2019-04-24T22:24:00+0200",
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.model": "iPhone 6",
+    "com.apple.quicktime.software": "10.3.1",
+}
+ANDROID = {"com.android.version": "13", "com.android.capture.fps": "30.0", "location": "+48.1000+011.5000/"}
+DRONE = {"comment": "DJI", "location": "+48.1000+011.5000/", "model": "FC3170"}
+
+
+@pytest.mark.parametrize("keys", [PHONE, ANDROID, DRONE], ids=["Apple", "Android", "drone"])
+@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
+def test_place_date_and_camera_survive(tmp_path: Path, keys: dict[str, str], ending: str) -> None:
+    given = [text for key, value in keys.items() for text in ("-metadata", f"{key}={value}")]
+    making = ("-movflags", "use_metadata_tags", "-metadata", "creation_time=2019-04-24T20:24:00Z")
+    source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", *given, *making, tmp_path / "in.mov")
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == []
+    tags = {k.lower(): v for k, v in ffprobe(tmp_path / f"out.{ending}", "-show_format")["format"]["tags"].items()}
+    for key, value in keys.items():
+        assert tags[key.lower()] == value
+    assert tags["creation_time"].startswith("2019-04-24T20:24:00")
+
+
+def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> None:
+    given = ("-metadata", "title=Fog", "-metadata", "com.apple.quicktime.make=Apple", "-movflags", "use_metadata_tags")
+    source = ffmpeg(*PICTURES, *H264, *given, tmp_path / "in.mov")
+    assert copy_through(source, tmp_path / "out.ts").losses == ["tags com.apple.quicktime.make, title"]
+    assert copy_through(source, tmp_path / "out.avi").losses == ["tag com.apple.quicktime.make"]
