@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.video.reading.camera import CameraOptions
+from streamdehaze.video.writing.target import LiveTarget
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,6 +60,10 @@ class CameraConfig(CameraOptions):
     """Length of the files a stream is written into."""
     segment_bytes: int | None = Field(default=None, gt=0)
     """Their size, at most."""
+    keep_hours: float | None = Field(default=None, gt=0)
+    """Delete files that ended longer ago than this; by default they are all kept."""
+    keep_bytes: int | None = Field(default=None, gt=0)
+    """Delete the oldest files of a target once all of them together are larger than this."""
 
     @model_validator(mode="before")
     @classmethod
@@ -128,6 +133,12 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_first_problem(error, values)}") from None
+    for camera in config.camera:
+        for to in camera.to:
+            try:
+                LiveTarget.for_encoder(to, camera.name, camera.codec)
+            except ConfigError as error:
+                raise ConfigError(f"{origin}: camera '{camera.name}', to: {error}") from None
     return config
 
 

@@ -181,6 +181,10 @@ class SinkStatus:
     packets: int
     """Written so far."""
     reconnects: int
+    file: str = ""
+    """The file that is being written, where it writes one after another."""
+    deleted: int = 0
+    """Old files that made room for new ones."""
 
 
 @dataclass(frozen=True)

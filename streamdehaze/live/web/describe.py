@@ -67,6 +67,8 @@ def _describe_sink(sink: SinkStatus) -> dict[str, Any]:
         "connected": sink.connected,
         "message": without_secrets(sink.message),
         "reconnects": sink.reconnects,
+        "file": sink.file,
+        "deleted": sink.deleted,
     }
 
 

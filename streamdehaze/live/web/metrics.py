@@ -160,12 +160,15 @@ def _sinks(statuses: list[CameraStatus]) -> Iterator[Metric]:
     connected = GaugeMetricFamily("streamdehaze_sink_connected", "1 if the sink takes the stream.", labels=labels)
     packets = CounterMetricFamily("streamdehaze_sink_packets", "Packets written to the sink.", labels=labels)
     reconnects = CounterMetricFamily("streamdehaze_sink_reconnects", "Times the sink came back.", labels=labels)
+    deleted = CounterMetricFamily("streamdehaze_recordings_deleted", "Old files that made room.", labels=labels)
     for status in statuses:
         for number, sink in enumerate(status.sinks, 1):
             values = [status.name, str(number), urlsplit(sink.name).scheme or "file"]
             connected.add_metric(values, float(sink.connected))
             packets.add_metric(values, sink.packets)
             reconnects.add_metric(values, sink.reconnects)
+            deleted.add_metric(values, sink.deleted)
     yield connected
     yield packets
     yield reconnects
+    yield deleted

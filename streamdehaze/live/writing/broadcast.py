@@ -52,10 +52,12 @@ class Broadcast:
         self._said = ""
         self._sinks = [
             LiveSink(
-                LiveTarget.of(to, config.name),
+                LiveTarget.for_encoder(to, config.name, config.codec),
                 config.name,
                 segment_seconds=config.segment_seconds,
                 segment_bytes=config.segment_bytes,
+                keep_seconds=None if config.keep_hours is None else 3600 * config.keep_hours,
+                keep_bytes=config.keep_bytes,
                 sound=lambda: self._sound,
                 drop=counters.drop,
                 written=self._written,
@@ -104,7 +106,8 @@ class Broadcast:
         return tuple(sink.status() for sink in self._sinks)
 
     def hears(self, sound: SoundFormat | None) -> None:
-        """The camera's sound has this format from now on."""
+        """The camera was opened; its sound has this format from now on."""
+        self._size.reopened()
         self._sound = sound
 
     def put(self, frame: Frame, arrival: float, *, wait: bool = False) -> None:

@@ -7,9 +7,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.status import SinkStatus
+from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of, look_up
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.mux import LiveMuxer
@@ -22,6 +24,8 @@ _LIMIT_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS, _SLOW_RETRY_SECONDS = (0.5, 10.0), (2.0, 30.0)
 """The first wait, and the longest."""
+_CLEAR_AWAY_SECONDS = 30.0
+"""Between two looks for recordings that are not kept any longer."""
 _SETTLED_SECONDS = 2.0
 """A sink that has taken pictures this long is back; a full disk takes some, too, before it refuses."""
 
@@ -32,6 +36,7 @@ class LiveSink:
     Args:
         target: where to.
         segment_seconds, segment_bytes: when a target that rotates begins its next file.
+        keep_seconds, keep_bytes: which of its files are kept, see `Retention`.
         sound: gives the format of the camera's sound at the moment, or None.
         drop: called with the reason and number of pictures that this sink did not get.
         written: called with the arrival time of a frame that has been written, and the seconds that writing took.
@@ -44,6 +49,8 @@ class LiveSink:
         *,
         segment_seconds: float,
         segment_bytes: int | None,
+        keep_seconds: float | None = None,
+        keep_bytes: int | None = None,
         sound: Callable[[], SoundFormat | None],
         drop: Callable[[str, int], None],
         written: Callable[[LiveSink, float, float], None],
@@ -51,6 +58,10 @@ class LiveSink:
         self._target, self._camera = target, camera
         self._segment_seconds, self._segment_bytes = segment_seconds, segment_bytes
         self._sound_of, self._drop, self._written = sound, drop, written
+        pattern = target.address.full if target.rotates else ""
+        self._retention = Retention(pattern, keep_seconds, keep_bytes) if target.rotates else None
+        self._file: Path | None = None
+        self._cleared_at = 0.0
         self._changed = threading.Condition()
         self._queue: deque[EncodedPacket] = deque()
         self._bytes = 0
@@ -87,7 +98,11 @@ class LiveSink:
     def status(self) -> SinkStatus:
         """How it is going."""
         message = "" if self.connected else self._retry.reported
-        return SinkStatus(self._target.name, self.connected, message, self._packets, self._reconnects)
+        deleted = self._retention.deleted_files if self._retention is not None else 0
+        file = str(self._file) if self._file is not None and self.connected else ""
+        return SinkStatus(
+            self._target.name, self.connected, message, self._packets, self._reconnects, file=file, deleted=deleted
+        )
 
     def offer(self, packet: EncodedPacket, *, wait: bool = False) -> None:
         """Take a packet, or drop it if there is no room; with `wait`, a connected sink is waited for instead."""
@@ -162,6 +177,7 @@ class LiveSink:
         if not first.is_picture:
             raise RuntimeError("a stream begins with a picture")
         look_up(self._target.address)
+        self._clear_away(None)
         found = self._sound_of()
         sound = None if found is None else CameraSound(found, self._target.format)
         opened = LiveMuxer(self._target.open(again=self._opened_before), first, sound)
@@ -181,6 +197,8 @@ class LiveSink:
                 self._connected(opened)
             if packet.is_picture:
                 self._packets += 1
+                if began - self._cleared_at > _CLEAR_AWAY_SECONDS:
+                    self._clear_away(opened.output.path)
                 if self.connected and self._retry.reported and began - opened.since > _SETTLED_SECONDS:
                     self._retry.back(self._target.name)
                     self._retry.settled()
@@ -188,6 +206,12 @@ class LiveSink:
                     self._written(self, packet.arrival, time.monotonic() - began)
             packet = self._next()
         return None
+
+    def _clear_away(self, current: Path | None) -> None:
+        """Delete recordings that are not kept any longer."""
+        if self._retention is not None:
+            self._retention.enforce(current)
+        self._cleared_at = time.monotonic()
 
     def _needs_another(self, opened: LiveMuxer, packet: EncodedPacket) -> bool:
         if not packet.is_picture:
@@ -203,6 +227,7 @@ class LiveSink:
         return self._target.rotates and (too_long or too_large)
 
     def _connected(self, opened: LiveMuxer) -> None:
+        self._file = opened.output.path
         if self.connected:
             return
         if self._opened_before:

@@ -32,7 +32,12 @@ class StreamSize:
         self._stream: Layout | None = None
         self._camera: Layout | None = None
         self._since = 0.0
+        self._reopened = False
         self._writer = PictureWriter()
+
+    def reopened(self) -> None:
+        """The camera was connected to again; what it sends now is not a passing change."""
+        self._reopened = True
 
     def is_new(self, frame: Frame) -> bool:
         """Whether the stream takes over the layout of this frame, the next one, and so needs another encoder."""
@@ -40,8 +45,10 @@ class StreamSize:
         if layout != self._camera:
             self._camera, self._since = layout, now
         if layout == self._stream:
+            self._reopened = False
             return False
-        lasts = self._change == "settled" and now - self._since >= _SETTLED_SECONDS
+        lasts = self._change == "settled" and (self._reopened or now - self._since >= _SETTLED_SECONDS)
+        self._reopened = False
         if self._stream is None or self._change == "follow" or lasts:
             self._stream = layout
             return True

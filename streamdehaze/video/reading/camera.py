@@ -26,6 +26,8 @@ from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
 
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v", "image2pipe", "jpeg_pipe", "png_pipe"})
+"""Formats that carry no times: FFmpeg stamps them as if there were 25 pictures a second."""
 _MOST_REFUSED = 10
 """Packets in a row that the decoder refuses before the camera is given up."""
 
@@ -233,6 +235,7 @@ class Connection:
 
     def _demux(self, container: InputContainer, video: VideoStream, sound: Sequence[Stream]) -> None:
         key_deadline = time.monotonic() + self._options.keyframe_seconds
+        has_clock = container.format.name not in _WITHOUT_CLOCK
         decoder = Decoder(video, live=True, max_pixels=self._options.max_pixels)
         decoding = False
         for packet in demux(container, video, *sound):
@@ -266,7 +269,8 @@ class Connection:
                     self._receiver.skipped(self, "damaged")
                 else:
                     time_base = fraction(picture.time_base) or TICK
-                    self._show(frame_from_av(picture, pts=picture.pts, time_base=time_base), arrival)
+                    pts = picture.pts if has_clock else None
+                    self._show(frame_from_av(picture, pts=pts, time_base=time_base), arrival)
 
     def _opened(self, streams: Any, codec: str, rate: Fraction | None) -> list[Stream]:
         """Report that the camera is open; the streams to read besides the video."""

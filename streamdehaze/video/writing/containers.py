@@ -27,7 +27,7 @@ class Output:
     """
 
     def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
-        self.container, self._path = container, path
+        self.container, self.path = container, path
 
     @property
     def answered(self) -> bool:
@@ -54,8 +54,8 @@ class Output:
         """Release it, whatever state it is in."""
         close_quietly(self.container)
         with contextlib.suppress(OSError):
-            if self._path is not None and self._path.stat().st_size == 0:
-                self._path.unlink()
+            if self.path is not None and self.path.stat().st_size == 0:
+                self.path.unlink()
 
 
 class NullFile:

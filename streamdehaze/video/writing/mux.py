@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
@@ -87,6 +88,10 @@ class Muxer:
         self.output.give_up()
 
 
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class LiveMuxer(Muxer):
     """Writes the packets of a camera's stream; the times of each output begin at 0.
 
@@ -105,6 +110,9 @@ class LiveMuxer(Muxer):
         self._last: dict[int, int] = {}
         super().__init__(output, first.format.setup, sound)
         try:
+            if first.arrival is not None:  # what Matroska stores as DateUTC, MP4 as its creation time
+                began = time.time() - (self.since - first.arrival)
+                output.container.metadata["creation_time"] = _iso(began)
             output.container.start_encoding()
         except BaseException:
             self.give_up()
@@ -113,6 +121,8 @@ class LiveMuxer(Muxer):
     def _add_video(self, setup: StreamSetup) -> Any:
         stream = self.output.container.add_stream_from_template(self.format.stream, opaque=True)
         stream.time_base = setup.tick
+        if setup.encoding.encoder.name == "libx265" and self.output.container.format.name in ("hls", "mp4"):
+            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players insist on
         return stream
 
     def seconds_at(self, packet: EncodedPacket) -> float:

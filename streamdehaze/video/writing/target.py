@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import os
 import time
@@ -17,13 +18,25 @@ from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.writing.containers import Output
-from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
+from streamdehaze.video.writing.encoding.codecs import CONTAINER_CODECS, LIVE_ENCODERS, MOV_FAMILY
 from streamdehaze.video.writing.remote import Remote
 
 _SILENCE_SECONDS = 5.0
 """A server that takes nothing for this long is given up and connected to again."""
 _FORMATS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts"}
 _FILES = {".mkv": "matroska", ".ts": "mpegts", ".mp4": "mp4"}
+
+_STREAM_CODECS: Mapping[str, frozenset[str]] = {
+    "mpegts": CONTAINER_CODECS["mpegts"],
+    "hls": frozenset({"h264", "hevc", "av1", "vp9"}),
+    "mp4": CONTAINER_CODECS["mp4"],
+    "flv": frozenset({"h264", "hevc", "av1", "vp9", "flv1"}),
+    "rtsp": frozenset({"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
+}
+"""Video codecs that receivers and players understand in a live format; Matroska takes all. FFmpeg would write others as
+data that nothing reads."""
+_IN_WORDS = {"mpegts": "MPEG-TS", "hls": "HLS", "mp4": "MP4", "flv": "RTMP", "rtsp": "RTSP"}
+_INIT_FILE = "init.mp4"
 
 _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 """Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
@@ -82,10 +95,17 @@ class LiveTarget:
     """FFmpeg's name of the container format."""
     rotates: bool
     """Whether it is written in files, each finished before the next begins."""
+    codec: str = "h264"
+    """Of the video, by FFmpeg's name."""
 
     @classmethod
-    def of(cls, to: str, camera: str) -> LiveTarget:
-        """The target for a ``--to``; ``{name}`` in it stands for the camera's name.
+    def of(cls, to: str, camera: str, codec: str = "h264") -> LiveTarget:
+        """The target for a ``--to``.
+
+        Args:
+            to: address, folder or file; ``{name}`` in it stands for the camera's name.
+            camera: its name.
+            codec: of the video, by FFmpeg's name.
 
         Raises:
             ConfigError: if it is neither an address that streams are sent to nor a kind of file that survives being
@@ -102,14 +122,34 @@ class LiveTarget:
         if to.endswith(("/", os.sep)) or path.is_dir():
             path = path / "index.m3u8"
         if path.suffix == ".m3u8":
-            return cls(Address.of(str(path)), "hls", rotates=False)
+            return cls(Address.of(str(path)), "hls", rotates=False, codec=codec)
         if path.suffix not in _FILES:
             raise ConfigError(
                 f"'{to}' is none of {', '.join(_FILES)} (segments), .m3u8 or a folder (HLS), or an address (rtsp://…)"
             )
         if "%" not in path.name:
-            path = path.with_name(f"{path.stem}-%Y%m%d-%H%M%S{path.suffix}")
+            path = path.with_name(f"{path.stem}-%Y%m%d-%H%M%S%z{path.suffix}")
         return cls(Address.of(str(path)), _FILES[path.suffix], rotates=True)
+
+    @classmethod
+    def for_encoder(cls, to: str, camera: str, encoder: str) -> LiveTarget:
+        """The target for a ``--to`` that gets what FFmpeg's `encoder` makes.
+
+        Raises:
+            ConfigError: as for `of`; also if there is no such encoder, or players cannot read its codec there.
+        """
+        try:
+            codec = av.Codec(encoder, "w").canonical_name
+        except av.codec.codec.UnknownCodecError:
+            near = ", ".join(difflib.get_close_matches(encoder, LIVE_ENCODERS, n=3, cutoff=0.4))
+            raise ConfigError(f"there is no encoder '{encoder}' here{near and '; near it: '}{near}") from None
+        target = cls.of(to, camera, codec)
+        if codec not in _STREAM_CODECS.get(target.format, {codec}):
+            raise ConfigError(
+                f'players cannot read {codec} (codec = "{encoder}") in {_IN_WORDS[target.format]}, which '
+                f"'{target.name}' is; choose another codec, or a .mkv file"
+            )
+        return target
 
     @property
     def name(self) -> str:
@@ -131,12 +171,16 @@ class LiveTarget:
             if self.address.scheme == "udp" and "?" not in place:
                 place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
             return Remote(place, self.format, options, _SILENCE_SECONDS)
-        path = Path(_free_name(place) if self.rotates else place)
+        path = _free_name(self.file_name(time.time())) if self.rotates else Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         # HLS opens its files itself and does not know "file:" before a playlist.
         place = str(path) if self.format == "hls" else f"file:{path}"
         container = av.open(place, "w", format=self.format, container_options=options)
         return Output(container, path if self.rotates else None)
+
+    def file_name(self, moment: float) -> Path:
+        """The file that begins at this time, seconds since 1970."""
+        return Path(time.strftime(self.address.full, time.localtime(moment)))
 
     def _options(self, again: bool) -> Mapping[str, str]:
         if self.format == "rtsp":
@@ -144,13 +188,37 @@ class LiveTarget:
         if self.format == "flv":
             return {"flvflags": "no_duration_filesize"}
         if self.format == "hls":
-            flags = "delete_segments+temp_file+independent_segments" + ("+append_list" if again else "")
-            return {"hls_time": "2", "hls_list_size": "6", "hls_flags": flags}
+            return self._playlist_options()
         if self.format == "matroska":
             return {"cluster_time_limit": "1000"}
         if self.format == "mp4":  # whole after every keyframe instead of only at the end
             return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "video_track_timescale": "90000"}
         return {}
+
+    def _playlist_options(self) -> dict[str, str]:
+        # Apple's players, and so browsers, take other codecs than H.264 only in fragmented MP4.
+        fragments = self.codec != "h264"
+        options = {
+            "hls_time": "2",
+            "hls_list_size": "6",
+            "hls_flags": "delete_segments+temp_file+independent_segments+program_date_time",
+            "hls_segment_type": "fmp4" if fragments else "mpegts",
+        }
+        if fragments:
+            options["hls_fmp4_init_filename"] = _INIT_FILE
+        before = _text_of(Path(self.address.full))
+        if before and (_INIT_FILE in before) == fragments:
+            options["hls_flags"] += "+append_list"  # continues with a discontinuity, also after a crash
+        else:  # numbers that no player and no cache has met
+            options["hls_start_number_source"] = "epoch"
+        return options
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[str] | None) -> None:
@@ -197,10 +265,9 @@ def _by_extension(path: Path) -> str:
     return container
 
 
-def _free_name(pattern: str) -> str:
-    """The file's name at this moment; with a number where that is taken."""
-    path = Path(time.strftime(pattern))
+def _free_name(path: Path) -> Path:
+    """The name itself; with a number where it is taken."""
     if not path.exists():
-        return str(path)
+        return path
     numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return str(next(name for name in numbered if not name.exists()))
+    return next(name for name in numbered if not name.exists())

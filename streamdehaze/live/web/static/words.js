@@ -115,6 +115,6 @@ export function facts(camera) {
     ["Engine", camera.engine || "–"],
     camera.down_since === null ? ["Running", `for ${duration(camera.state_seconds)}`] : ["Down", downSince(camera)],
     ["Address", camera.url],
-    ...camera.sinks.map((sink) => ["Output", sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
+    ...camera.sinks.map((sink) => ["Output", sink.file || sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
   ];
 }

@@ -133,6 +133,9 @@ _HARDWARE = tuple(
 
 ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTWARE, *_HARDWARE)}
 
+LIVE_ENCODERS = tuple(encoder.name for encoder in ENCODERS.values() if encoder.live != Tuning())
+"""Those that can send each picture at once."""
+
 _BY_THEIR_OWN_NAME = (
     "ffv1", "dnxhd", "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "mjpeg", "jpeg2000", "png", "apng", "gif",
     "qtrle", "mpeg1video", "mpeg2video", "mpeg4", "wmv1", "wmv2",
