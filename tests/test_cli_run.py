@@ -149,6 +149,20 @@ def test_wrong_options_are_one_sentence_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_network_runs_as_often_as_needed_unless_asked_otherwise(tmp_path: Path) -> None:
+    still = Clip(still=True, options={"qp": "0"}).write(tmp_path / "still.mp4")  # lossless, so that its noise stays
+
+    def cleared(*options: str) -> list[bytes]:
+        output = tmp_path / f"{'clear'.join(options)}x.mkv"
+        result = run("--network-size", "32", "--codec", "ffv1", *options, still, "-o", output)
+        assert result.returncode == 0, result.stderr
+        with av.open(str(output)) as container:
+            return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+    assert cleared() == cleared("--every", "auto") != cleared("--every", "1")
+    assert cleared("--steady", "off") == cleared("--steady", "off", "--every", "1")
+
+
 def test_no_input_is_a_usage_error() -> None:
     assert streamdehaze("run").returncode == 2
 

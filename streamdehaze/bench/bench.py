@@ -260,12 +260,12 @@ class _Case:
             pipeline("pipeline", dehazer),
         ]
         plain = runs[-1]
-        for every in (1, *self._bench.plan.every):
+        for every in ("auto", *self._bench.plan.every):
             steady = Dehazer(
                 self._checkpoint, engine=self._engine, network_size=self._network_size, steady="low", every=every,
                 look_ahead=True,
             )  # fmt: skip
-            rows.append(pipeline("steady pipeline" + (f", every {every}" if every != 1 else ""), steady))
+            rows.append(pipeline("steady pipeline" + (f", every {every}" if every != "auto" else ""), steady))
         if self._engine.name != self.engine_name:
             raise EngineError(f"{self.engine_name} was replaced by {self._engine.name} during the measurement")
         return rows, plain

@@ -20,8 +20,8 @@ class Row:
     """"decode", "shrink", "engine", "fit", "apply", "encode" alone; "frame" (host to host) or "pipeline" together.
 
     "steady maps" is shrinking, looking for motion, fitting and smoothing with look-ahead: all that `run` does by
-    default but the network and applying the maps. "steady pipeline" is one with it, the network on every frame or
-    with ", every 3" on every third.
+    default but the network and applying the maps. "steady pipeline" is one with it, as `run` works by default, or
+    with ", every 3" one whose network runs on every third frame.
     """
     size: str
     """Of the video, "1280×720"."""

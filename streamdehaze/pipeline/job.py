@@ -93,7 +93,8 @@ def dehaze_video(
     Args:
         source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
-        dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low") and looks ahead.
+        dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low"), looks ahead,
+            and runs the network as often as needed (`every="auto"`).
         batch_size: pictures a run of the network; by default 4, or fewer of large frames.
         read: how the input is read, where `source` is a path.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
@@ -135,7 +136,7 @@ def dehaze_video(
             worker = (
                 dehazer
                 if isinstance(dehazer, Dehazer)
-                else Dehazer(*([dehazer] if dehazer else []), steady="low", look_ahead=True)
+                else Dehazer(*([dehazer] if dehazer else []), steady="low", every="auto", look_ahead=True)
             )
         except BaseException:
             sink.abort()

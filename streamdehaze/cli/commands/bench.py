@@ -96,7 +96,7 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     type=every,
     multiple=True,
     metavar="K",
-    help="A steady pipeline for each, as in `run`; may be repeated.",
+    help="A steady pipeline for each besides `run`'s default (auto); may be repeated.",
 )
 @click.option(
     "--thorough", panel="Measuring", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes."
@@ -192,7 +192,7 @@ def command(
         batches=batches,
         checkpoints=checkpoints,
         engines=engines,
-        every=[k for k in everies if k != 1],
+        every=[k for k in everies if k != "auto"],
         thorough=thorough,
         limit_seconds=limit,
         frames=frames,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streamdehaze.dehaze import Dehazer
+    from streamdehaze.dehaze.steady import Steady
     from streamdehaze.pipeline import Report
     from streamdehaze.pipeline.inputs import Job
     from streamdehaze.video import EncodeOptions, ReadOptions
@@ -105,7 +106,8 @@ log = logging.getLogger("streamdehaze")
     "--steady",
     panel="Dehazing",
     type=click.Choice(["off", "low", "high"]),
-    help="Smooth dehazing over time to reduce flicker; ignored for photos.  [default: low]",
+    help="Smooth dehazing over time to reduce flicker; ignored for photos. Without it (off) files become about twice "
+    "as large and take longer.  [default: low]",
 )
 @click.option(
     "--checkpoint",
@@ -187,10 +189,9 @@ log = logging.getLogger("streamdehaze")
     "--every",
     panel="Speed",
     type=every,
-    default="1",
-    show_default=True,
     metavar="K",
-    help="Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.",
+    help="Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.  "
+    "[default: auto; 1 with --exact, --steady off, or standard input]",
 )
 @click.option(
     "--batch-size",
@@ -240,6 +241,8 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
             _write_report(report, outcomes)
         _exit(outcomes, strict=options["strict"])
         return
+    steady: Steady = options["steady"] or ("off" if options["exact"] else "low")
+    look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
     with Dehazer(
         options["checkpoint"],
         engine=options["engine"],
@@ -250,9 +253,9 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         brightness=options["brightness"],
         network_size=options["network_size"],
         exact=options["exact"],
-        steady=options["steady"] or ("off" if options["exact"] else "low"),
-        every=options["every"],
-        look_ahead="-" not in inputs,  # who writes into a pipe may wait for what comes out of it
+        steady=steady,
+        every=options["every"] or ("auto" if look_ahead and steady != "off" else 1),
+        look_ahead=look_ahead,
     ) as dehazer:
         try:
             for job in jobs:

@@ -48,8 +48,10 @@ Every = int | Literal["auto"]
 StateDict = dict[str, npt.NDArray[Any]]
 
 STEADY: tuple[Steady, ...] = ("off", "low", "high")
-_AUTO_MOST, _AUTO_UNREST = 6, 0.25
-"""With `every` "auto" the network runs once this many frames have passed, or this much unrest has accumulated."""
+_AUTO_MOST, _AUTO_UNREST, _AUTO_FAST = 6, 0.38, 2.2
+"""With `every` "auto" the network runs once this many frames have passed, or this much unrest has accumulated, and on
+each frame with this mean motion in pixels: maps are not carried well along a fast one. Typical are 0.03 of unrest a
+frame for a camera at rest, 0.2 for one that moves."""
 _SHELF_FRAMES = 12
 """A scene is remembered for this many frames after a cut away from it."""
 _FIRST_NOISE = 0.002
@@ -149,7 +151,8 @@ class TemporalFilter:
             picture: RGB (3, rows, columns) in [0, 1].
             key: of everything else that must be the same for maps to be carried on, such as the pixel format.
             seconds: presentation time; where it jumps, a new scene begins.
-            every: the network runs on at least every `every`-th frame; "auto": as soon as enough has changed.
+            every: the network runs on every `every`-th frame; "auto": as soon as enough has changed, on every sixth at
+                the latest.
         """
         key = f"{key} {picture.shape}"
         grey, motion = picture.mean(axis=0), None
@@ -162,8 +165,7 @@ class TemporalFilter:
             self._seconds = seconds
         self._since += 1
         self._unrest += motion.unrest if motion is not None else 0.0
-        due = self._unrest > _AUTO_UNREST or self._since >= _AUTO_MOST if every == "auto" else self._since >= every
-        network = motion is None or motion.cut or due
+        network = motion is None or motion.cut or self._is_due(motion, every)
         if network:
             self._since, self._unrest = 0, 0.0
         return Observation(grey, motion, network)
@@ -256,6 +258,12 @@ class TemporalFilter:
         self._grey, self._planes, self._shelf = (
             _floats(state[name]) if name in state else None for name in ("grey", "planes", "shelf")
         )
+
+    def _is_due(self, motion: Motion, every: Every) -> bool:
+        """Whether the network must run again, within a scene."""
+        if every != "auto":
+            return self._since >= every
+        return self._since >= _AUTO_MOST or self._unrest > _AUTO_UNREST or motion.length > _AUTO_FAST
 
     def _jumps(self, seconds: float | None) -> bool:
         if seconds is None or self._seconds < 0:

@@ -25,8 +25,11 @@ from streamdehaze.frame import FloatArray
 
 _FRAMES, _BYTES = 48, 96 << 20
 """Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
-_STAY = 11
-"""This many frames stay when the others leave, or a third of all; looking farther ahead makes no difference."""
+_STAY, _STAY_OF = 11, 3
+"""This many frames stay when the others leave, or one part in so many of all; looking farther ahead makes no
+difference where the network runs on every frame."""
+_SPARSE_STAY, _SPARSE_STAY_OF = 20, 2
+"""The same where it does not: with fewer answers ahead, the place where frames leave would be seen."""
 
 Item = TypeVar("Item")
 
@@ -71,7 +74,7 @@ class LookAhead(Generic[Item]):
         most = max(2, min(_FRAMES, _BYTES // max(held.nbytes for held in self._held))) if self._held else 0
         if not everything and len(self._held) < most:
             return []
-        count = len(self._held) if everything else most - min(_STAY, most // 3)
+        count = len(self._held) if everything else most - self._staying(most)
         corrected = self._corrected()[:count]
         del self._held[:count], self._flows[:count]
         return corrected
@@ -80,6 +83,11 @@ class LookAhead(Generic[Item]):
         """Forget the frames that are held."""
         self._held.clear()
         self._flows.clear()
+
+    def _staying(self, most: int) -> int:
+        if all(held.observation.network for held in self._held):
+            return min(_STAY, most // _STAY_OF)
+        return min(_SPARSE_STAY, most // _SPARSE_STAY_OF)
 
     def _corrected(self) -> list[Held[Item]]:
         """All that is held, corrected from the last to the first."""

@@ -39,6 +39,8 @@ class Motion:
     """(rows, columns, 2): where each pixel was, relative to where it is, in pixels (right, down); None if at rest."""
     cut: bool
     """Whether the frames show different scenes, or the same in a different light."""
+    length: float
+    """Mean motion in pixels."""
     unrest: float
     """Share of the picture that changed beyond what motion explains, and 0.02 for each pixel of mean motion."""
     noise: float
@@ -77,7 +79,7 @@ def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Moti
     if not cut:
         measured = 1.4826 / 2**0.5 * float(np.median(change[::4, ::4]))
         noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
-    return Motion(flow, cut, changed + 0.02 * length, noise)
+    return Motion(flow, cut, length, changed + 0.02 * length, noise)
 
 
 def find_flow(grey: FloatArray, other: FloatArray) -> FloatArray:
