@@ -106,3 +106,17 @@ def test_the_estimate_hardly_moves_with_sensor_noise() -> None:
     noise = np.random.default_rng(5).normal(0, 0.02, hazy.shape).astype(np.float32)
     noisy = cv2.blur((hazy + noise).transpose(1, 2, 0), (2, 2)).transpose(2, 0, 1)
     np.testing.assert_allclose(estimate_airlight(noisy).color, estimate_airlight(hazy).color, atol=0.015)
+
+
+def test_a_warm_wall_in_grey_haze_is_not_the_colour_of_the_haze() -> None:
+    rng = np.random.default_rng(6)
+    room = np.kron(rng.uniform(0.0, 0.5, (12, 16, 1)), np.ones((8, 8, 3)))
+    room[:30, :50] = [0.9, 0.7, 0.5]
+    t = np.exp(-1.2 * np.linspace(1, 0.4, 96))[:, None, None]
+    hazy = (room * t + 0.8 * (1 - t)).transpose(2, 0, 1).astype(np.float32)
+    airlight = estimate_airlight(hazy)
+    assert airlight.tint > 0.06  # the wall is the brightest of all
+    assert airlight.density > 0.4  # and there is haze
+    np.testing.assert_allclose(airlight.balance, 1, atol=0.01)
+    balanced = hazy * airlight.balance[:, None, None]
+    np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "auto"), hazy, atol=0.01)

@@ -19,9 +19,11 @@ SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
 
 def sandy(height: int = 144, width: int = 256, seed: int = 1) -> np.ndarray:
-    """A sandy picture, (height, width, 3) uint8: dark ground, a sky that is all sand."""
+    """A sandy picture, (height, width, 3) uint8: colours and dark things on the ground, a sky that is all sand."""
     rng = np.random.default_rng(seed)
-    ground = np.kron(rng.uniform(0, 0.6, (height // 8, width // 8, 3)), np.ones((8, 8, 1)))
+    blocks = rng.uniform(0, 0.6, (height // 8, width // 8, 3))
+    blocks[rng.random(blocks.shape[:2]) < 0.5] *= 0.1
+    ground = np.kron(blocks, np.ones((8, 8, 1)))
     t = np.exp(-2.5 * np.linspace(1, 0.05, height))[:, None, None]
     hazy = ground * t + SAND * (1 - t)
     hazy[: height // 5] = SAND
@@ -72,7 +74,7 @@ def test_brightness_is_kept_by_default_and_natural_if_asked() -> None:
     picture = sandy()
     keep, natural = (dehazer(brightness=mode)(picture).mean() for mode in ("keep", "natural"))
     assert natural < 0.5 * picture.mean()  # so dark that the strongest curve does not bring all of it back
-    assert 0.75 * picture.mean() < keep < picture.mean()
+    assert 0.65 * picture.mean() < keep < picture.mean()
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -254,9 +254,9 @@ def test_text_is_read_before_and_after(tmp_path: Path) -> None:
     pytest.importorskip("rapidocr")
     from streamdehaze.evaluation.text import open_reader
 
-    write_picture(tmp_path / "hazy" / "a.png", sign(0.02))
+    write_picture(tmp_path / "hazy" / "a.png", sign(0.05))
     write_picture(tmp_path / "clear" / "a.png", sign(1))
-    clearing = EngineDouble(lambda hazy: np.clip((hazy - 200 / 255) / 0.02 + 200 / 255, 0, 1).astype(np.float32))
+    clearing = EngineDouble(lambda hazy: np.clip((hazy - 200 / 255) / 0.05 + 200 / 255, 0, 1).astype(np.float32))
     dehazer = Dehazer(engine=clearing, network_size=256)
     row = evaluate(tmp_path, dehazer, reader=open_reader()).rows[0]
     assert row["text_share"] > row["hazy_text_share"]  # type: ignore[operator]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamdehaze.datasets.teacher import clear_picture, sky_of, transmission
+from streamdehaze.datasets.teacher import clear_picture, transmission
+from streamdehaze.dehaze.sky import sky_of
 
 A = 0.75
 

@@ -55,3 +55,13 @@ def test_what_is_covered_does_not_count() -> None:
 def test_flat_pictures_stay_finite(level: float) -> None:
     flat = np.full((3, 8, 8), level, np.float32)
     assert 0.5 <= exponent(flat, flat) <= 1
+
+
+def test_detail_keeps_its_contrast_where_the_picture_becomes_brighter() -> None:
+    stripes = np.full((3, 64, 64), 0.2, np.float32)
+    stripes[:, :, ::8] = stripes[:, :, 1::8] = 0.22
+    brightened = brighten(stripes, np.full_like(stripes, 0.8), 0.5)
+    inside = brightened[0, 16:48, 16:48]
+    contrast = (inside.max() - inside.min()) / inside.mean()
+    assert inside.mean() > 0.4
+    assert contrast == pytest.approx(0.1, rel=0.2)  # a power of 0.5 leaves half of it

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +40,10 @@ def read_clip(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(tmp_path: Path) -> None:
+def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by the command, taken back here
     scenes = make_scenes(tmp_path / "scenes", 24)
     changes = [f"data.0.folder={scenes}", f"output={tmp_path}", "machine.threads=1"]
     main(["train", "smoke", *changes], standalone_mode=False)
@@ -143,3 +149,23 @@ def test_a_stage_has_its_own_weight_of_contrast(tmp_path: Path, vgg: Path) -> No
     assert not same(trained("in both", None, None, whole_run=0.1), second)
     facts = read_checkpoint(tmp_path / "runs" / "in the second" / "last.safetensors").metadata
     assert facts["loss"] == "L1 + 0.1 CR"
+
+
+def test_the_number_of_threads_is_in_the_environment_when_torch_is_imported(tmp_path: Path) -> None:
+    program = (
+        "import importlib.abc, os, sys\n"
+        "class Watch(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'torch':\n"
+        "            print('torch with', os.environ.get('OMP_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "from streamdehaze.cli import main\n"
+        "main()\n"
+    )
+    command = ["train", "smoke", "machine.threads=3", f"data.0.folder={tmp_path}", f"output={tmp_path}"]
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.stdout.splitlines()[0] == "torch with 3"
+    assert done.returncode == 1, done.stderr  # the folder is empty

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.dehaze.stillness import StillnessMeter
+from streamdehaze.dehaze.steady.stillness import StillnessMeter
 from streamdehaze.frame import Frame
 from streamdehaze.video.rgb import RgbConverter
 

@@ -20,6 +20,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.guided import guided_filter
+from streamdehaze.dehaze.sky import sky_of
+
 Picture = npt.NDArray[np.float32]
 """(H, W, 3) RGB in [0, 1]."""
 Map = npt.NDArray[np.float32]
@@ -31,8 +34,6 @@ LEAST_TRANSMISSION = 0.1
 _CHROMA = 0.75
 """Exponent of the gain for colour differences."""
 _WINDOW, _RADIUS, _EPSILON = 5, 8, 4e-4
-_SKY_LEVEL, _SKY_RANGE = 0.7, 0.15
-_SKY_SPREAD, _SKY_SPREAD_RANGE = 0.006, 0.02
 
 
 def transmission(balanced: Picture, airlight: float) -> Map:
@@ -53,20 +54,6 @@ def transmission(balanced: Picture, airlight: float) -> Map:
     return blended
 
 
-def sky_of(luma: Map, airlight: float) -> Map:
-    """How much each pixel is sky, (H, W) in [0, 1]: flat, as bright as the airlight, connected to the upper edge."""
-    mean = _mean(luma, 7)
-    spread = np.sqrt(np.maximum(_mean(luma * luma, 7) - mean * mean, 0))
-    bright = np.clip((luma / airlight - _SKY_LEVEL) / _SKY_RANGE, 0, 1)
-    flat = np.clip(1 - (spread - _SKY_SPREAD) / _SKY_SPREAD_RANGE, 0, 1)
-    # A facade may be as flat and as bright as the sky, but it does not reach the upper edge without interruption.
-    found = bright * flat
-    _, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
-    at_top = np.unique(regions[: max(1, len(regions) // 24)])
-    found = np.where(np.isin(regions, at_top[at_top > 0]), found, 0).astype(np.float32)
-    return np.clip(guided_filter(luma, found, _RADIUS, 1e-3), 0, 1)
-
-
 def clear_picture(balanced: Picture, airlight: float) -> Picture:
     """The clear picture of a balanced one, (H, W, 3) in [0, 1]."""
     t = transmission(balanced, airlight)[..., None]
@@ -80,14 +67,6 @@ def clear_picture(balanced: Picture, airlight: float) -> Picture:
     return np.clip(clear, 0, 1, out=clear)
 
 
-def guided_filter(guide: Map, values: Map, radius: int, epsilon: float) -> Map:
-    """Values, smoothed where `guide` is smooth; both (H, W)."""
-    mean_I, mean_p = _mean(guide, radius), _mean(values, radius)
-    a = (_mean(guide * values, radius) - mean_I * mean_p) / (_mean(guide * guide, radius) - mean_I**2 + epsilon)
-    filtered: Map = _mean(a, radius) * guide + _mean(mean_p - a * mean_I, radius)
-    return filtered
-
-
 def _without_noise(picture: Picture) -> Picture:
     """The picture smoothed where it varies by no more than its own noise."""
     luma = picture.mean(axis=2)
@@ -97,8 +76,3 @@ def _without_noise(picture: Picture) -> Picture:
     epsilon = max(1.5 * noise, 0.002) ** 2
     channels = [guided_filter(luma, picture[..., c], 2, epsilon) for c in range(3)]
     return np.stack(channels, axis=2)
-
-
-def _mean(x: Map, radius: int) -> Map:
-    side = 2 * radius + 1
-    return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)

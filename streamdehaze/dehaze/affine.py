@@ -18,10 +18,11 @@ from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.kernels import apply_affine, shrink
 from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
-RADIUS, EPSILON = 1, 1e-4
+RADIUS, EPSILON = 1, 5e-5
 """Fine fit: half the window's side in pixels of the small picture, and the variance below which it counts as flat."""
-COARSE_RADIUS, COARSE_EPSILON = 4, 1e-4
-"""The same for the coarse fit, which gives the gain where a fine window is flat."""
+COARSE_RADIUS, COARSE_EPSILON = 4, 1e-5
+"""The same for the coarse fit, which gives the gain where a fine window is flat. In dense fog all of them nearly are: a
+larger variance would keep the gain there at 1, and the far behind its haze."""
 BLUR = 1.0
 """Standard deviation in pixels of the Gaussian that blurs both pictures before their gains are compared."""
 

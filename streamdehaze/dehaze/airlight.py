@@ -4,6 +4,9 @@ Koschmieder's law gives every channel its own airlight, ``I_c = J_c·t + A_c·(1
 its mean m, it reads ``B_c = (m·J_c/A_c)·t + m·(1 − t)``: the same haze, but grey. The network sees that balanced
 picture, and so one kind of haze, whatever its colour: fog, smog, sand or smoke. What A divided, the tint multiplies
 back: all of it keeps the light of the scene, none of it makes the haze's colour the picture's white.
+
+The brightest surface of a room may be a warm wall in grey haze. So the rest of the picture is asked: haze tints
+everything, and dark things most plainly, by as much as itself; a wall tints only itself, and less the hazier it is.
 """
 
 from __future__ import annotations
@@ -36,6 +39,12 @@ _NEAR, _FAR = 0.3, 0.75
 """Share of haze in a pixel's light up to which "auto" keeps the tint, and from which on it draws it to neutral."""
 _THIN, _THICK = 0.12, 0.3
 """Density below which the colour of the brightest surface passes for no airlight, and from which on it does."""
+_HAZY = 0.5
+"""Where the darkest values of the channels reach this share of the airlight, haze tints them."""
+_UNTINTED, _TINTED = 0.4, 0.8
+"""Tint of the least tinted sixth of them, over the airlight's: the haze is grey up to this, and tinted from this on."""
+_FADING, _FADED = 3.0, 2.0
+"""Tint of their median, over the airlight's: from this on it fades towards the haze, which is grey; up to this not."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Airlight:
     """A, (3,) RGB in (0, 1]."""
     density: float
     """Median of the darkest channel over A's, 0 (clear) to 1 (nothing but haze)."""
+    evidence: float = 1.0
+    """How far the rest of the picture agrees that A's tint is the haze's, 0 to 1."""
 
     @property
     def tint(self) -> float:
@@ -56,7 +67,7 @@ class Airlight:
     def balance(self) -> npt.NDArray[np.float32]:
         """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
         trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
-        trust *= np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
+        trust *= self.evidence * np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
@@ -72,7 +83,7 @@ class Airlight:
             mode: one of `AIRLIGHT_MODES`.
         """
         back = (1 / self.balance)[:, None, None]
-        strong = float(np.clip((self.tint - _KEPT_TINT) / (_NEUTRAL_TINT - _KEPT_TINT), 0, 1))
+        strong = self.evidence * float(np.clip((self.tint - _KEPT_TINT) / (_NEUTRAL_TINT - _KEPT_TINT), 0, 1))
         if mode == "keep" or (mode == "auto" and strong == 0):
             return np.broadcast_to(back, balanced.shape).astype(np.float32)
         if mode == "neutral":
@@ -107,7 +118,34 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
     relative = darkest(rgb / color[:, None, None])
     density = float(np.median(relative if scene is None else relative[scene]))
-    return Airlight(color, min(1.0, density))
+    return Airlight(color, min(1.0, density), _evidence(rgb, color, scene))
+
+
+def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None = None) -> float:
+    """`Airlight.evidence`, from the least value of each channel in windows: ``A_c·(1 − t)``, where something is dark.
+
+    Args:
+        rgb: (3, rows, columns) in [0, 1].
+        color: A, (3,).
+        scene: (rows, columns), False where the picture is covered; None if it is not.
+    """
+    mean = float(color.mean())
+    direction = np.log(color / mean)
+    if np.abs(direction).max() < _UNSEEN_TINT:
+        return 1.0
+    side = 2 * max(1, round(max(rgb.shape) / _REACH)) + 1
+    kernel = np.ones((side, side), np.uint8)
+    least = np.stack([cv2.erode(channel, kernel, borderType=cv2.BORDER_REFLECT)[::3, ::3] for channel in rgb])
+    level = least.mean(axis=0)
+    hazy = level > _HAZY * mean
+    if scene is not None:
+        hazy &= scene[::3, ::3]
+    if not hazy.any():
+        return 0.0
+    tints = np.tensordot(direction, np.log(np.maximum(least[:, hazy], 1e-3) / level[hazy]), 1) / (direction**2).sum()
+    lower, middle = np.percentile(tints, (100 / 6, 50))
+    tinted = np.clip((lower - _UNTINTED) / (_TINTED - _UNTINTED), 0, 1)
+    return float(tinted * np.clip((_FADING - middle) / (_FADING - _FADED), 0, 1))
 
 
 def darkest(rgb: FloatArray) -> FloatArray:

@@ -4,8 +4,9 @@ All of it happens on the small picture, before and after the network; the maps c
 
 1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
 2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
-3. the network's answer gets back what the balance took of the tint;
-4. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
+3. in the network's answer the sky stays as it was seen (`streamdehaze.dehaze.sky`);
+4. the answer gets back what the balance took of the tint;
+5. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
 
 Airlight and brightness follow the video slowly, so that nothing pumps; at a cut they start again.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight
+from streamdehaze.dehaze.sky import keep_sky
 from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
 from streamdehaze.frame import FloatArray
 
@@ -66,6 +68,7 @@ class Atmosphere:
             found = Airlight(
                 (before.color + weight * (found.color - before.color)).astype(np.float32),
                 before.density + weight * (found.density - before.density),
+                before.evidence + weight * (found.evidence - before.evidence),
             )
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
@@ -78,7 +81,9 @@ class Atmosphere:
 
         Answers come in the order of the pictures.
         """
-        clear = answer * balanced.airlight.turn_back(balanced.picture, airlight)
+        light = float((balanced.airlight.color * balanced.airlight.balance).mean())
+        clear = keep_sky(balanced.picture, answer, light)
+        clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear
         hazy = balanced.picture / balanced.airlight.balance[:, None, None]
@@ -89,8 +94,9 @@ class Atmosphere:
         return brighten(clear, hazy, found)
 
     def state(self) -> npt.NDArray[np.float64]:
-        """What is remembered: airlight, density, exponent and frames since; NaN for what is not."""
-        airlight = [np.nan] * 4 if self._airlight is None else [*self._airlight.color, self._airlight.density]
+        """What is remembered: airlight, density, evidence, exponent and frames since; NaN for what is not."""
+        known = self._airlight
+        airlight = [np.nan] * 5 if known is None else [*known.color, known.density, known.evidence]
         return np.array([*airlight, np.nan if self._gamma is None else self._gamma, self._frames], np.float64)
 
     def load(self, state: npt.NDArray[np.float64]) -> None:
@@ -99,8 +105,8 @@ class Atmosphere:
         Raises:
             ValueError: if it is not one.
         """
-        *color, density, gamma, frames = (float(x) for x in state)
+        *color, density, evidence, gamma, frames = (float(x) for x in state)
         if len(color) != 3:
-            raise ValueError(f"an atmosphere has 6 numbers, not {len(state)}")
-        self._airlight = None if np.isnan(density) else Airlight(np.array(color, np.float32), density)
+            raise ValueError(f"an atmosphere has 7 numbers, not {len(state)}")
+        self._airlight = None if np.isnan(density) else Airlight(np.array(color, np.float32), density, evidence)
         self._gamma, self._frames = None if np.isnan(gamma) else gamma, int(frames)

@@ -3,7 +3,12 @@
 A dehazed picture is darker than the hazy one, rightly so; but on a grey motorway the road sinks into black. So the
 clear small picture goes through a power, ``J^γ`` with γ ≤ 1, that gives it almost the hazy picture's brightness. It
 maps [0, 1] onto itself, so nothing is clipped. No pixel becomes much brighter than it was in the haze: what stands near
-and had no haze keeps its black. All of it is done before the maps are fitted, and costs nothing at full size.
+and had no haze keeps its black.
+
+A power below 1 takes contrast from what it brightens, and with it half of what dehazing has gained in the distance. So
+only the picture's base goes through it, and its detail is kept (Durand & Dorsey, "Fast Bilateral Filtering for the
+Display of High-Dynamic-Range Images", SIGGRAPH 2002; here the base comes from a guided filter). All of it is done
+before the maps are fitted, and costs nothing at full size.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.guided import guided_filter
 from streamdehaze.frame import FloatArray
 
 BrightnessMode = Literal["keep", "natural"]
@@ -25,6 +31,10 @@ _LEAST_EXPONENT = 0.5
 """No picture is brightened more than by this power."""
 _BRIGHTER = np.float32(1.25)
 """No pixel becomes brighter than this times what it was in the haze."""
+_EDGE = 0.1
+"""Standard deviation of the luma in a window: much below it there is only detail, much above it an edge."""
+_DETAIL = np.float32(np.log(2))
+"""Detail differs from its base by at most this, as a logarithm."""
 _DARKEST = 0.02
 _BLACK, _WHITE = np.float32(1e-3), np.float32(0.999)
 """Between these, a logarithm is finite and not 0."""
@@ -52,7 +62,7 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
 
 
 def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
-    """``clear ** g`` where g is `gamma`, or nearer to 1 where that would be much brighter than the hazy picture.
+    """``clear ** g``, with the detail of `clear`; g is `gamma`, or nearer to 1 where that would be too bright.
 
     Args:
         clear, hazy: (3, rows, columns) in [0, 1].
@@ -61,9 +71,17 @@ def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
     if gamma == 1:
         return clear
     clear = np.clip(clear, 0, 1)
-    most = hazy.mean(axis=0) * _BRIGHTER
-    lumas = (np.clip(luma, _BLACK, _WHITE) for luma in (most, clear.mean(axis=0)))
-    before, after = (np.log(luma) for luma in lumas)
-    powers = np.asarray(cv2.blur(np.clip(before / after, gamma, 1), (3, 3), borderType=cv2.BORDER_REFLECT))
-    brightened: FloatArray = np.power(clear, powers.astype(np.float32))
-    return brightened
+    logs = _log(clear)
+    luma = clear.mean(axis=0, dtype=np.float32)
+    log_luma = _log(luma)
+    power = np.clip(_log(hazy.mean(axis=0) * _BRIGHTER) / log_luma, np.float32(gamma), np.float32(1))
+    power = np.asarray(cv2.blur(power, (3, 3), borderType=cv2.BORDER_REFLECT))
+    base = guided_filter(luma, luma, max(luma.shape) // 32, _EDGE**2)
+    detail = np.clip(log_luma - _log(base), -_DETAIL, _DETAIL)
+    # Half of the power bounds it: what stands out from its surroundings does not leave [0, 1] either.
+    factor = np.exp(np.minimum((1 - power) * (detail - logs), (power / 2 - 1) * logs))
+    return np.asarray(np.minimum(clear * factor, 1), np.float32)
+
+
+def _log(x: FloatArray) -> FloatArray:
+    return np.asarray(np.log(np.clip(x, _BLACK, _WHITE)), np.float32)

@@ -1,6 +1,6 @@
 """How good a result is: against a truth, without one, and over time."""
 
-from streamdehaze.dehaze.stillness import Stillness, StillnessMeter
+from streamdehaze.dehaze.steady.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.appearance import Appearance, appearance
 from streamdehaze.evaluation.evaluate import evaluate
 from streamdehaze.evaluation.halo import halo

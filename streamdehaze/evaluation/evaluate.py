@@ -18,7 +18,7 @@ from streamdehaze.datasets.layouts import Layout, NoTruthError, find_layout, fin
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.dehaze.stillness import StillnessMeter
+from streamdehaze.dehaze.steady.stillness import StillnessMeter
 from streamdehaze.evaluation.appearance import appearance
 from streamdehaze.evaluation.detection import DetectionMeter
 from streamdehaze.evaluation.haze_map import map_haze

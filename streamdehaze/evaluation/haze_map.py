@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.datasets.picture import to_float
-from streamdehaze.datasets.teacher import sky_of, transmission
+from streamdehaze.datasets.teacher import transmission
 from streamdehaze.dehaze.airlight import darkest, estimate_airlight
+from streamdehaze.dehaze.sky import sky_of
 
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

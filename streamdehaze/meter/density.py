@@ -2,8 +2,8 @@
 
 Three things tell haze, each blind where the others see:
 
-- the transmission that the answer implies, ``t = (A − I) / (A − J)``: its median, blind where the scene itself is as
-  bright as A;
+- the transmission that the answer implies, ``t = (A − I) / (A − J)``: its median, and its tenth percentile, because
+  dark things may stand near in a fog that hides the rest; blind where the scene itself is as bright as A;
 - how much local contrast the answer adds: blind where no texture is left;
 - how much local contrast is left at the best places, in units of A: blind to what the scene itself lacks.
 
@@ -22,9 +22,10 @@ from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.frame import FloatArray
 from streamdehaze.meter.reading import Reading
 
-_WEIGHTS = (0.9, 0.55, 0.28)
-"""Of −ln t, of the logarithm of the contrast gained, and of minus that of the contrast left."""
-_OFFSET = -0.8
+_WEIGHTS = (0.44, 0.19, 0.67, 0.28)
+"""Of −ln t at its median and at its tenth percentile, of the logarithm of the contrast gained, and of minus that of the
+contrast left."""
+_OFFSET = -0.82
 _SOFTNESS = 4.0
 """τ is the softplus of the sum, with this sharpness: small sums tend to 0."""
 _GAIN_BLOCKS, _LEFT_BLOCKS = 32, 16
@@ -58,17 +59,14 @@ def read(balanced: Balanced, answer: FloatArray) -> Reading:
 def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
     """t, (rows, columns) in [0.02, 1], of the small picture: the share of the scene's light that arrives.
 
-    It is what the network believes. Where the scene is as bright as the airlight it cannot be told, and is filled from
-    around.
+    It is what the network believes, fitted over small windows: ``1 − I = t · (1 − J)`` in units of the airlight. Where
+    nothing is darker than the airlight, as in the sky, nothing tells t, and it tends to the least.
     """
     hazy, clear = _relative(balanced, answer)
     side = 2 * (max(hazy.shape) // 64) + 1
-    contrast = 1 - clear
-    weight = np.clip(contrast, 0, 1) ** 2 + np.float32(1e-4)
-    window = (side, side)
-    # Least squares of 1 − I on 1 − J over a window: places that tell more count more.
-    products = np.asarray(cv2.blur((1 - hazy) * contrast / (contrast**2 + 1e-4) * weight, window))
-    t: FloatArray = np.clip(products / np.asarray(cv2.blur(weight, window)), _LEAST_TRANSMISSION, 1)
+    contrast = np.maximum(1 - clear, np.float32(0))
+    products, squares = (cv2.blur(x, (side, side)) for x in ((1 - hazy) * contrast, contrast * contrast))
+    t: FloatArray = np.clip(np.asarray(products) / (np.asarray(squares) + np.float32(1e-4)), _LEAST_TRANSMISSION, 1)
     return t
 
 
@@ -84,12 +82,13 @@ def _density(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     telling = contrast > np.float32(_LEAST_CONTRAST)
     if scene is not None:
         telling &= scene
-    t = _LEAST_TRANSMISSION  # where next to nothing differs from the airlight, next to nothing arrives
+    median = far = _LEAST_TRANSMISSION  # where next to nothing differs from the airlight, next to nothing arrives
     if np.count_nonzero(telling) > 0.01 * telling.size:
-        t = float(np.clip(_percentile((1 - hazy[telling]) / contrast[telling], 50), _LEAST_TRANSMISSION, 1))
+        t = (1 - hazy[telling]) / contrast[telling]
+        median, far = (min(1.0, max(_LEAST_TRANSMISSION, _percentile(t, percent))) for percent in (50, 10))
     before, after = (float(_spread(x, scene, _GAIN_BLOCKS).mean()) + 1e-4 for x in (hazy, clear))
     left = _percentile(_spread(hazy, scene, _LEFT_BLOCKS), _LEFT) + 0.01
-    terms = -np.log(t), np.log(after / before), -np.log(left)
+    terms = -np.log(median), -np.log(far), np.log(after / before), -np.log(left)
     total = float(np.dot(_WEIGHTS, terms)) + _OFFSET
     thickness = np.logaddexp(0, _SOFTNESS * total) / _SOFTNESS
     return float(1 - np.exp(-thickness))

@@ -17,6 +17,10 @@ CONVEX, ELLIPSOID, CYLINDER_X, CYLINDER_Y, BOARD = range(5)
 PLAIN, FACADE = range(2)
 """Kinds of material: one texture repeated, or bays and storeys chosen among variants."""
 
+PAINTED, TINTED, PICTURE, BOOKS, BLINDS, WINDOWS, SKY = range(7)
+"""Finishes of what stands in a room: one colour, the grain of a texture, a texture's own colours, rows of spines,
+slats, dark panes in a wall; and, for walls only, the sky, which shines by itself and is infinitely far."""
+
 Records = npt.NDArray[np.void]
 _Floats = npt.NDArray[np.float64]
 
@@ -25,13 +29,17 @@ SHAPE: np.dtype[Any] = np.dtype(
         ("kind", "i8"),
         ("centre", "f8", 3),  # metres; world axes are x to the right, y up, z along the street
         ("half", "f8", 3),  # half extents of the bounding box: the radii of ellipsoids and cylinders
-        ("step", "f8", 3),  # the way from this frame to the next; shapes do not turn
+        ("turn", "f8", 2),  # cosine and sine of its yaw
+        ("step", "f8", 3),  # the way from this frame to the next; shapes do not turn on it
         ("first_plane", "i8"),  # of CONVEX
         ("last_plane", "i8"),  # one past it
         ("material", "i8"),  # of all but CONVEX
-        ("layer", "i8"),  # the texture whose alpha cuts a BOARD out
-        ("tint", "f8", 3),  # multiplies the texture of tinted materials
+        ("layer", "i8"),  # the texture whose alpha cuts a BOARD out; that of a finish
+        ("tint", "f8", 3),  # multiplies the texture of tinted materials; colour of a finish
         ("storeys", "i8"),  # of a façade; blank wall above
+        ("finish", "i8"),  # in rooms, instead of a material
+        ("repeats", "f8"),  # of the finish's texture
+        ("glow", "f8"),  # light of its own, in rooms
     ]
 )
 

@@ -1,8 +1,9 @@
 """The ray caster, compiled by numba: colour, distance, optical flow and occlusion of every pixel.
 
 All compiled functions live in this one file because numba's on-disk cache notices changes of a function's own
-file only. Four rays a pixel give the colour (two inside a face, where the textures are filtered); one through its
-centre gives distance and flow; one from the next camera towards the moved point tells whether it is seen there.
+file only. Four rays a pixel give a street's colour (two inside a face, where the textures are filtered); one through
+its centre gives distance and flow; one from the next camera towards the moved point tells whether it is seen there. In
+a room one ray a pixel will do, and one to each lamp.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -14,7 +15,21 @@ import math
 import numba
 import numpy as np
 
-from streamdehaze.scene.geometry import BOARD, CANDIDATE, CONVEX, CYLINDER_X, CYLINDER_Y, ELLIPSOID, FACADE
+from streamdehaze.scene.geometry import (
+    BLINDS,
+    BOARD,
+    BOOKS,
+    CANDIDATE,
+    CONVEX,
+    CYLINDER_X,
+    CYLINDER_Y,
+    ELLIPSOID,
+    FACADE,
+    PAINTED,
+    SKY,
+    TINTED,
+    WINDOWS,
+)  # fmt: skip
 from streamdehaze.scene.texture import LEVEL_START, SIZE
 
 TILE = 8
@@ -97,6 +112,9 @@ def _gray(pool, layer, u, v, tiles_a_pixel):
 def _meet(shape, planes, pool, ox, oy, oz, dx, dy, dz, nearest, spread):
     """(distance, face) where a ray meets a shape before `nearest`, or (nearest, -1)."""
     ox, oy, oz = ox - shape.centre[0], oy - shape.centre[1], oz - shape.centre[2]
+    c, s = shape.turn[0], shape.turn[1]
+    if s != 0:
+        ox, oz, dx, dz = c * ox - s * oz, s * ox + c * oz, c * dx - s * dz, s * dx + c * dz
     kind = shape.kind
     if kind == CONVEX:
         enter, leave, face = 1e-4, nearest, -1
@@ -439,3 +457,128 @@ def trace(view, following, shapes, following_shapes, planes, ground, materials, 
     seen = np.empty((view.height, view.width, 2), np.int32)
     _truth(view, following, shapes, following_shapes, planes, pool, spread, depth, flow, occluded, seen)
     _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb)
+
+
+@_compiled
+def _finish(textures, finish, layer, u, v, r, g, b):
+    """Colour of a surface at (u, v), in repeats of its texture, of (N, side, side, 3) textures."""
+    side = textures.shape[1]
+    if finish == PAINTED:
+        return r, g, b
+    if finish == BLINDS:
+        slat = 0.5 if v - math.floor(v) < 0.4 else 1.0
+        return r * slat, g * slat, b * slat
+    if finish == WINDOWS:
+        if u - math.floor(u) < 0.5 and v * 2 - math.floor(v * 2) < 0.55:
+            return 0.04 + 0.1 * r, 0.05 + 0.1 * g, 0.06 + 0.1 * b
+        return r, g, b
+    if finish == BOOKS:  # coloured spines between dark boards
+        shelf, spine = math.floor(v * 4), math.floor(u * 22)
+        if v * 4 - shelf < 0.12:
+            return r * 0.5, g * 0.5, b * 0.5
+        dice = math.sin(spine * 12.9898 + shelf * 78.233 + layer) * 43758.5453
+        column, row = int((dice - math.floor(dice)) * side), int((dice * 7 - math.floor(dice * 7)) * side)
+    else:
+        column, row = int((u - math.floor(u)) * side) % side, int((v - math.floor(v)) * side) % side
+    texel = textures[int(layer), row, column]
+    if finish == TINTED:
+        grain = 0.6 + 0.8 * (0.3 * texel[0] + 0.6 * texel[1] + 0.1 * texel[2]) / 255
+        return r * grain, g * grain, b * grain
+    return (texel[0] / 255) ** 2.2, (texel[1] / 255) ** 2.2, (texel[2] / 255) ** 2.2
+
+
+@_inlined
+def _walls(room, x, y, z, dx, dy, dz):
+    """(distance, wall) where a ray from inside a room leaves it; walls are left, right, floor, ceiling, back, front."""
+    nearest, wall = SKY_METRES * 1e3, 0
+    for axis in range(3):
+        o, d = (x, dx) if axis == 0 else ((y, dy) if axis == 1 else (z, dz))
+        low = 0.0 if axis == 1 else -room[axis]
+        if abs(d) > 1e-9:
+            t = ((room[axis] if d > 0 else low) - o) / d
+            if 0 < t < nearest:
+                nearest, wall = t, 2 * axis + (1 if d > 0 else 0)
+    return nearest, wall
+
+
+@_compiled
+def _lamps(lights, room, shapes, planes, pool, x, y, z, nx, ny, nz):
+    """Light that reaches (x, y, z): that of the last row, which is everywhere, and of each lamp that is not hidden."""
+    last = len(lights) - 1
+    # Corners and the floor under things get less of the light that is everywhere.
+    corner = min(room[0] - abs(x), room[2] - abs(z)) + 0.02
+    shade = (0.55 + 0.45 * min(1.0, max(corner, 0.0) / 0.8)) * (0.6 + 0.4 * min(1.0, (y + 0.1) / 0.9))
+    r, g, b = lights[last, 3] * shade, lights[last, 4] * shade, lights[last, 5] * shade
+    ox, oy, oz = x + nx * 0.01, y + ny * 0.01, z + nz * 0.01
+    for k in range(last):
+        tx, ty, tz = lights[k, 0] - x, lights[k, 1] - y, lights[k, 2] - z
+        distance = math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-6
+        tx, ty, tz = tx / distance, ty / distance, tz / distance
+        power = max(nx * tx + ny * ty + nz * tz, 0.0) / (distance * distance + 1.0)
+        for i in range(len(shapes) if power > 0 else 0):
+            if shapes[i].glow > 0:
+                continue
+            _, face = _meet(shapes[i], planes, pool, ox, oy, oz, tx, ty, tz, distance, 0.0)
+            if face >= 0:
+                power *= 0.25  # what bounces off the walls still reaches it
+                break
+        r, g, b = r + power * lights[k, 3], g + power * lights[k, 4], b + power * lights[k, 5]
+    return r, g, b
+
+
+@_compiled
+def trace_room(view, room, walls, shapes, planes, lights, textures, light, depth):
+    """Fill light (H, W, 3), linear, and depth (H, W) in metres along the optical axis, 0 in the sky.
+
+    `room` is its half width, height and half length; `walls` are (6, 6) of left, right, floor, ceiling, back, front:
+    colour (3), finish, texture, repeats a metre; `lights` are (N, 6) of place and colour, the last of them everywhere;
+    `textures` are (N, side, side, 3).
+    """
+    ox, oy, oz = view.position[0], view.position[1], view.position[2]
+    pool = textures.reshape(len(textures), -1, 3)  # for boards, of which no room has any
+    for row in range(view.height):
+        for column in range(view.width):
+            dx, dy, dz = _ray(view, column + 0.5, row + 0.5)
+            t, wall = _walls(room, ox, oy, oz, dx, dy, dz)
+            hit, face = _MISS, -1
+            for k in range(len(shapes)):
+                t, f = _meet(shapes[k], planes, pool, ox, oy, oz, dx, dy, dz, t, 0.0)
+                if f >= 0:
+                    hit, face = k, f
+            x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
+            m = view.rotation
+            depth[row, column] = t * (m[0, 2] * dx + m[1, 2] * dy + m[2, 2] * dz)
+            glow = 0.0
+            if hit == _MISS:
+                paint, finish, layer, repeats = walls[wall], walls[wall, 3], walls[wall, 4], walls[wall, 5]
+                if finish == SKY:
+                    depth[row, column] = 0.0
+                    haze = math.exp(-6 * max(dy, 0.0))  # white at the horizon
+                    brightest = max(paint[0], paint[1], paint[2])
+                    for k in range(3):
+                        light[row, column, k] = paint[k] + haze * (brightest - paint[k])
+                    continue
+                inwards = -1.0 if wall % 2 else 1.0
+                nx, ny, nz = (
+                    (inwards, 0.0, 0.0) if wall < 2 else ((0.0, inwards, 0.0) if wall < 4 else (0.0, 0.0, inwards))
+                )
+                u, v = (z, y) if wall < 2 else ((x, z) if wall < 4 else (x, y))
+                r, g, b = _finish(textures, finish, layer, u * repeats, -v * repeats, paint[0], paint[1], paint[2])
+            else:
+                shape = shapes[hit]
+                c, s = shape.turn[0], shape.turn[1]
+                lx, ly, lz = x - shape.centre[0], y - shape.centre[1], z - shape.centre[2]
+                lx, lz = c * lx - s * lz, s * lx + c * lz
+                nx, ny, nz = _normal(shape, planes, face, lx, ly, lz)
+                lx, ly, lz = lx / shape.half[0], ly / shape.half[1], lz / shape.half[2]
+                u, v = lx, -ly
+                if shape.kind == CONVEX:
+                    u, v = (lz, -ly) if nx != 0 else ((lx, -lz) if ny != 0 else (lx, -ly))
+                nx, nz = c * nx + s * nz, -s * nx + c * nz
+                u, v, glow = (u + 1) / 2 * shape.repeats, (v + 1) / 2 * shape.repeats, shape.glow
+                tint = shape.tint
+                r, g, b = _finish(textures, shape.finish, shape.layer, u, v, tint[0], tint[1], tint[2])
+            er, eg, eb = _lamps(lights, room, shapes, planes, pool, x, y, z, nx, ny, nz)
+            light[row, column, 0] = r * (er + glow)
+            light[row, column, 1] = g * (eg + glow)
+            light[row, column, 2] = b * (eb + glow)

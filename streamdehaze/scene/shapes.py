@@ -15,6 +15,10 @@ Vector = tuple[float, float, float]
 Profile = Sequence[tuple[float, float]]
 
 
+BOX = np.concatenate([np.eye(3), -np.eye(3)])
+"""Outward normals of a box's faces."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """Where a thing goes: it starts at its centre, drives on, and may swing about that path."""
@@ -59,8 +63,7 @@ class ShapeList:
         motion: Motion = STILL, storeys: int = 0,
     ) -> None:  # fmt: skip
         """An upright box; `top` names the material of its upper face where that differs."""
-        axes = np.concatenate([np.eye(3), -np.eye(3)])
-        planes = np.column_stack([axes, np.tile(half, 2)])
+        planes = np.column_stack([BOX, np.tile(half, 2)])
         side, lid = self._materials[material], self._materials[top or material]
         faces = [side, lid, side, side, side, side]
         self._append(CONVEX, centre, half, side, tint, motion, storeys, planes, faces)
@@ -154,6 +157,7 @@ class World:
         self._shapes = records = np.zeros(len(shapes), SHAPE)
         for name in ("kind", "centre", "half", "material", "tint", "storeys"):
             records[name] = [getattr(shape, name) for shape in shapes]
+        records["turn"] = 1, 0
         records["layer"] = [layers[shape.material] for shape in shapes]
         records["last_plane"] = np.cumsum(count)
         records["first_plane"] = records["last_plane"] - count

@@ -139,7 +139,8 @@ class MachineConfig(_Part):
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that make samples; 0 makes them in the training process."""
     threads: Positive | None = None
-    """CPU threads; None leaves it to PyTorch."""
+    """CPU threads; None leaves it to PyTorch. The command `train` also sets OMP_NUM_THREADS, which PyTorch reads when
+    it is imported; a program that calls `train` itself has to set it before that."""
 
 
 class ValidationConfig(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import rich_click as click
@@ -30,13 +31,17 @@ def command(config: str, changes: tuple[str, ...], features: Path | None, restar
       streamdehaze train smoke
       streamdehaze train bundled-s optimizer.rate=2e-4 machine.threads=2
     """
-    with needed_for("training", "train"):
-        from lightning.pytorch.utilities import rank_zero_only
+    from streamdehaze.training.config import read_config
 
-        from streamdehaze.training.config import read_config
-        from streamdehaze.training.run import train
     if features is not None:
         changes = (*changes, f"loss.features={features}")
     settings = read_config(config, changes)
+    if settings.machine.threads is not None:
+        # Read once, when torch is imported, and by threads that torch.set_num_threads does not reach.
+        os.environ["OMP_NUM_THREADS"] = str(settings.machine.threads)
+    with needed_for("training", "train"):
+        from lightning.pytorch.utilities import rank_zero_only
+
+        from streamdehaze.training.run import train
     trained = train(settings, restart=restart)
     rank_zero_only(click.echo)(f"{trained.steps} steps: {trained.best or trained.last}")

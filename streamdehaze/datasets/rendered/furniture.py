@@ -1,25 +1,32 @@
-"""Furnishes a room at random: walls, lamps, and what stands in it as rows of numbers for the ray caster."""
+"""Furnishes a room at random: walls, lamps, and what stands in it, for the ray caster."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.datasets.rendered.raycaster import BLINDS, BOOKS, PICTURE, PLAIN, TINTED
+from streamdehaze.scene.geometry import (
+    BLINDS,
+    BOOKS,
+    CONVEX,
+    ELLIPSOID,
+    PAINTED,
+    PICTURE,
+    PLANE,
+    SHAPE,
+    TINTED,
+    Records,
+)
+from streamdehaze.scene.shapes import BOX
 
 
-@dataclass
 class Furniture:
-    """What stands in a room, a row a block.
+    """What stands in a room: boxes and ellipsoids, for the ray caster."""
 
-    A row is centre (3), half size (3), cosine and sine of its yaw, roundness, colour (3), glow, finish, texture and
-    its repeats.
-    """
-
-    rows: list[list[float]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._shapes: list[Records] = []
 
     def add(
         self,
@@ -31,7 +38,7 @@ class Furniture:
         around: tuple[float, float] | None = None,
         rounded: bool = False,
         glow: float = 0.0,
-        finish: float = PLAIN,
+        finish: int = PAINTED,
         texture: int = 0,
         repeats: float = 1.0,
     ) -> None:
@@ -40,9 +47,21 @@ class Furniture:
         if around is not None:
             c, s = math.cos(yaw), math.sin(yaw)
             x, z = around[0] + c * x + s * z, around[1] - s * x + c * z
-        self.rows.append(
-            [x, y, z, *half, math.cos(yaw), math.sin(yaw), float(rounded), *colour, glow, finish, texture, repeats]
-        )
+        shape = np.zeros((), SHAPE)
+        shape["kind"], shape["centre"], shape["half"] = ELLIPSOID if rounded else CONVEX, (x, y, z), half
+        shape["turn"], shape["tint"], shape["glow"] = (math.cos(yaw), math.sin(yaw)), colour, glow
+        shape["finish"], shape["layer"], shape["repeats"] = finish, texture, repeats
+        self._shapes.append(shape)
+
+    def build(self) -> tuple[Records, Records]:
+        """The SHAPE records, and the PLANE records of the boxes among them."""
+        shapes = np.stack(self._shapes)
+        boxes = np.flatnonzero(shapes["kind"] == CONVEX)
+        shapes["first_plane"][boxes] = 6 * np.arange(len(boxes))
+        shapes["last_plane"][boxes] = shapes["first_plane"][boxes] + 6
+        planes = np.zeros(6 * len(boxes), PLANE)
+        planes["normal"], planes["distance"] = np.tile(BOX, (len(boxes), 1)), np.tile(shapes["half"][boxes], 2).ravel()
+        return shapes, planes
 
     def add_person(self, x: float, z: float, clothes: npt.NDArray[np.float64]) -> None:
         """Add somebody made of two ellipsoids."""
@@ -68,7 +87,7 @@ def paint_walls(rng: np.random.Generator, textures: int) -> npt.NDArray[np.float
     ceiling = draw_colour(rng, 0.65, 0.92, 0.15)
     rows = []
     for colour, roughness in ((wall, 0.3), (wall, 0.3), (floor, 0.8), (ceiling, 0.1), (accent, 0.3), (wall, 0.3)):
-        finish = TINTED if rng.random() < roughness else PLAIN
+        finish = TINTED if rng.random() < roughness else PAINTED
         rows.append([*colour, finish, rng.integers(textures), rng.uniform(0.3, 1.5)])
     return np.array(rows)
 
@@ -87,8 +106,11 @@ def place_lights(rng: np.random.Generator, room: npt.NDArray[np.float64]) -> npt
 
 def furnish(
     rng: np.random.Generator, room: npt.NDArray[np.float64], wall: npt.NDArray[np.float64], textures: int
-) -> npt.NDArray[np.float64]:
-    """The rows of `Furniture` for a room of half width, height and half length in metres and a wall's colour (3)."""
+) -> tuple[Records, Records]:
+    """What stands in a room, as `Furniture.build` has it.
+
+    `room` is its half width, height and half length in metres; `wall` is the colour (3) of partitions.
+    """
     decorator = _Decorator(rng, room, textures)
     if rng.random() < 0.4:
         decorator.put_up_a_partition(wall)
@@ -102,7 +124,7 @@ def furnish(
         decorator.lay_a_carpet()
     for _ in range(rng.integers(0, 3)):
         decorator.place_a_lamp_or_a_person()
-    return np.array(decorator.things.rows)
+    return decorator.things.build()
 
 
 class _Decorator:
@@ -141,7 +163,7 @@ class _Decorator:
         self.things.add(centre, frame, self._wood())
         plain = 0.3 <= kind < 0.45 or (glow > 0 and rng.random() < 0.6)
         colour = np.ones(3) if glow else draw_colour(rng, 0.05, 0.95, 0.8)
-        finish = PLAIN if plain else PICTURE
+        finish = PAINTED if plain else PICTURE
         if glow and rng.random() < 0.4:
             finish, repeats = BLINDS, rng.uniform(10, 30)
         self.things.add(centre, half, colour, glow=glow, finish=finish, texture=self._texture(), repeats=repeats)
@@ -152,7 +174,7 @@ class _Decorator:
         x, z = rng.uniform(-0.75, 0.75) * self._hx, rng.uniform(-0.6, 0.85) * self._hz
         yaw, w, d, h = rng.uniform(0, 3.1), rng.uniform(0.3, 1.1), rng.uniform(0.3, 0.7), rng.uniform(0.4, 0.8)
         colour = self._wood() if rng.random() < 0.65 else draw_colour(rng, 0.6, 0.95, 0.2)
-        finish, texture = TINTED if rng.random() < 0.5 else PLAIN, self._texture()
+        finish, texture = TINTED if rng.random() < 0.5 else PAINTED, self._texture()
         self.things.add((0, h, 0), (w, 0.025, d), colour, yaw=yaw, around=(x, z), finish=finish, texture=texture)
         self._legs((w - 0.06, d - 0.06), h, 0.03, colour, yaw, (x, z))
         self._clutter((x, h + 0.02, z), min(w, d) * 0.8, int(rng.integers(0, 6)))
@@ -175,7 +197,7 @@ class _Decorator:
             z = self._hz - d
         elif side < 3:
             x, yaw = (self._hx - d) * (1 if side == 1 else -1), math.pi / 2
-        finish = (PLAIN, TINTED, BOOKS, PICTURE)[rng.choice(4, p=(0.45, 0.25, 0.2, 0.1))]
+        finish = (PAINTED, TINTED, BOOKS, PICTURE)[rng.choice(4, p=(0.45, 0.25, 0.2, 0.1))]
         colour = self._wood() if rng.random() < 0.6 else draw_colour(rng, 0.05, 0.9, 0.9)
         texture, repeats = self._texture(), rng.uniform(0.5, 1.5)
         self.things.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
@@ -226,7 +248,7 @@ class _Decorator:
                 draw_colour(rng, 0.02, 0.95, 1.0),
                 yaw=rng.uniform(0, 3.1),
                 rounded=rng.random() < 0.3,
-                finish=PICTURE if rng.random() < 0.4 else PLAIN,
+                finish=PICTURE if rng.random() < 0.4 else PAINTED,
                 texture=self._texture(),
             )
 

@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place_lights
-from streamdehaze.datasets.rendered.raycaster import SKY_DISTANCE, trace_scene
 from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.scene.geometry import CANDIDATE, Records, View
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
+_Doubles = npt.NDArray[np.float64]
 
 TEXTURE_SIZE = 128
 """Pixels a side of a texture."""
@@ -52,7 +53,8 @@ def render_room(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     eye = np.array([rng.uniform(-0.8, 0.8) * room[0], rng.uniform(1.1, 1.9), -away * room[2]])
     yaw, pitch = rng.normal(0, 0.45) - 0.4 * eye[0] / room[0], rng.normal(-0.12, 0.14)
     focal = width / 2 / math.tan(math.radians(rng.uniform(52, 78)) / 2)
-    light, depth = trace_scene(height, width, focal, eye, yaw, pitch, room, walls, furniture, lights, textures)
+    view = _look(width, height, focal, eye, yaw, pitch)
+    light, depth = _trace(view, room, walls, furniture, lights, textures)
     return _photograph(light, rng), (depth / depth.max()).astype(np.float32)
 
 
@@ -67,15 +69,34 @@ def render_town(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     eye = np.array([rng.uniform(-5, 5), np.exp(rng.uniform(np.log(1.3), np.log(18))), 0.0])
     yaw, pitch = rng.normal(0, 0.25), rng.normal(-0.02, 0.06) - 0.012 * eye[1]
     focal = width / 2 / math.tan(math.radians(rng.uniform(35, 75)) / 2)
-    light, depth = trace_scene(height, width, focal, eye, yaw, pitch, EXTENT, walls, things, lights, textures)
-    sky = depth >= SKY_DISTANCE
+    view = _look(width, height, focal, eye, yaw, pitch)
+    light, depth = _trace(view, EXTENT, walls, things, lights, textures)
+    sky = depth == 0
     # The last bit of ground before the horizon is as far as one likes: the far end is where things stand.
     farthest = np.percentile(depth[~sky], 97)
     relative = np.minimum(depth / farthest, SKY_DEPTH - 0.05)
     return _photograph(light, rng), np.where(sky, SKY_DEPTH, relative).astype(np.float32)
 
 
-def _photograph(light: npt.NDArray[np.float64], rng: np.random.Generator) -> Bytes:
+def _look(width: int, height: int, focal: float, eye: _Doubles, yaw: float, pitch: float) -> View:
+    """A camera that looks along +z, turned to the right by `yaw` and up by `pitch` radians."""
+    cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
+    rotation = np.array([[cy, -sy * sp, sy * cp], [0.0, cp, sp], [-sy, -cy * sp, cy * cp]])
+    no_tiles = np.zeros(1, np.int64), np.zeros(0, CANDIDATE)  # a room has few things
+    return View(eye, rotation, focal, width, height, *no_tiles)
+
+
+def _trace(
+    view: View, room: _Doubles, walls: _Doubles, things: tuple[Records, Records], lights: _Doubles, textures: Bytes
+) -> tuple[_Doubles, _Doubles]:
+    from streamdehaze.scene.raycast import trace_room
+
+    light, depth = np.empty((view.height, view.width, 3)), np.empty((view.height, view.width))
+    trace_room(view, room, walls, *things, lights, textures, light, depth)
+    return light, depth
+
+
+def _photograph(light: _Doubles, rng: np.random.Generator) -> Bytes:
     """Linear light as a camera shows it: the middle tones decide the exposure, what is much brighter blows out."""
     height, width = light.shape[:2]
     exposure = np.exp(rng.uniform(-2.2, -0.6)) / np.percentile(light.mean(axis=2), rng.uniform(50, 75))

@@ -1,4 +1,4 @@
-"""Draws towns at random: a road, houses, trees, cars and hills under a sky, as rows of numbers for the ray caster."""
+"""Draws towns at random: a road, houses, trees, cars and hills under a sky, for the ray caster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.datasets.rendered.furniture import Furniture, draw_colour
-from streamdehaze.datasets.rendered.raycaster import PICTURE, PLAIN, SKY, TINTED, WINDOWS
+from streamdehaze.scene.geometry import PAINTED, PICTURE, SKY, TINTED, WINDOWS, Records
 
 EXTENT = np.array([900.0, 900.0, 1200.0])
 """Half width, height and half length in metres of the box whose walls are the sky."""
@@ -40,8 +40,8 @@ def draw_daylight(rng: np.random.Generator) -> _Floats:
     return np.array([[*place, *sun], [0, 0, 0, *(rng.uniform(0.4, 1.0) * np.array([0.92, 0.97, 1.05]))]])
 
 
-def build_town(rng: np.random.Generator, textures: int) -> _Floats:
-    """The rows of `Furniture` for what stands along a road that leads away from the camera."""
+def build_town(rng: np.random.Generator, textures: int) -> tuple[Records, Records]:
+    """What stands along a road that leads away from the camera, as `Furniture.build` has it."""
     builder = _Builder(rng, textures)
     if rng.random() < 0.8:
         builder.lay_a_road()
@@ -58,7 +58,7 @@ def build_town(rng: np.random.Generator, textures: int) -> _Floats:
     for _ in range(rng.integers(0, 5)):
         builder.place_a_person()
     builder.add_a_stone()
-    return np.array(builder.things.rows)
+    return builder.things.build()
 
 
 class _Builder:
@@ -99,7 +99,7 @@ class _Builder:
         if rng.random() < 0.15:  # where the road bends
             x, z = rng.uniform(-1, 1) * self._road, self._length * rng.uniform(0.8, 1.1)
         colour = draw_colour(rng, 0.06, 0.75, 0.5)
-        finish = (WINDOWS, TINTED, PLAIN, PICTURE)[rng.choice(4, p=(0.5, 0.25, 0.15, 0.1))]
+        finish = (WINDOWS, TINTED, PAINTED, PICTURE)[rng.choice(4, p=(0.5, 0.25, 0.15, 0.1))]
         yaw, texture, repeats = rng.normal(0, 0.1), self._texture(), rng.uniform(2, 9)
         self.things.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
         if rng.random() < 0.5:  # a roof

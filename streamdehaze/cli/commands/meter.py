@@ -1,0 +1,188 @@
+"""`streamdehaze meter`: how much haze there is."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from streamdehaze.cli.console import standard_error
+from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, NETWORK_SIZE, seconds
+from streamdehaze.durable import write_whole
+from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
+
+if TYPE_CHECKING:
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.meter.table import Row
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(name="meter")
+@click.argument("inputs", nargs=-1, required=True, type=INPUT)
+@click.option(
+    "--csv",
+    "csv_path",
+    panel="Output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write a line per frame; - for standard output.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    panel="Output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write a summary per input and a row per frame; - for standard output.",
+)
+@click.option("--plot", "plot_path", panel="Output", type=_FILE, help="Draw density over time (.png, .svg, .pdf).")
+@click.option(
+    "--map",
+    "map_path",
+    panel="Output",
+    type=_FILE,
+    help="Write the transmission of one video, 16-bit gray in FFV1 with the times of the source (.mkv).",
+)
+@click.option("--overwrite", panel="Output", is_flag=True, help="Replace existing outputs.")
+@click.option(
+    "--every", panel="Measuring", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."
+)
+@click.option(
+    "--checkpoint",
+    panel="Measuring",
+    type=CHECKPOINT,
+    default="aecrnet-s",
+    show_default=True,
+    help="A bundled checkpoint's name, or a file; densities of two are not exactly alike.",
+)
+@click.option(
+    "--engine", panel="Measuring", type=ENGINE, default="auto", show_default=True, help="auto, torch, openvino, …."
+)
+@NETWORK_SIZE
+@click.option("--start", panel="Input", type=seconds, metavar="TIME", help="Start here (90, 1.5s, 0:01:30).")
+@click.option("--end", panel="Input", type=seconds, metavar="TIME", help="End here.")
+@click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
+@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
+def command(
+    inputs: tuple[str, ...],
+    csv_path: Path | None,
+    json_path: Path | None,
+    plot_path: Path | None,
+    map_path: Path | None,
+    overwrite: bool,
+    every: int,
+    checkpoint: str,
+    engine: str,
+    network_size: int,
+    start: float | None,
+    end: float | None,
+    recursive: bool,
+    quiet: bool,
+) -> None:
+    """Measure the haze in videos and photos: density, class and airlight of each frame.
+
+    INPUTS are files, folders, globs, image sequences or `-`. Nothing is dehazed. docs/meter.md says what the numbers
+    mean, and when not to trust them.
+
+    \b
+    Examples:
+      streamdehaze meter foggy.mp4
+      streamdehaze meter foggy.mp4 --csv haze.csv --plot haze.png --every 25
+      streamdehaze meter foggy.mp4 --map transmission.mkv
+      streamdehaze meter camera-pictures/ --json - | jq .inputs
+    """
+    console = standard_error(quiet=quiet, verbose=False)
+    outputs = [path for path in (csv_path, json_path, plot_path, map_path) if path is not None and str(path) != "-"]
+    for path in outputs:
+        if path.exists() and not overwrite:
+            raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
+        if not path.parent.is_dir():
+            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
+    if plot_path is not None:
+        from streamdehaze.extras import require
+
+        require("matplotlib", "--plot", "plot")
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.meter.table import summary, to_csv, to_json
+    from streamdehaze.pipeline.inputs import expand_inputs
+
+    found = expand_inputs(inputs, recursive=recursive)
+    if map_path is not None and len(found) > 1:
+        raise ConfigError(f"--map writes the transmission of one input, but there are {len(found)}")
+    rows: list[Row] = []
+    failed = False
+    with Dehazer(checkpoint, engine=engine, network_size=network_size) as dehazer:
+        for each in found:
+            try:
+                mine = _measure(each.path, dehazer, map_path, every=every, start=start, end=end, overwrite=overwrite)
+            except StreamDehazeError as error:
+                console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+                failed = True
+                continue
+            rows += mine
+            if not quiet:
+                numbers = summary(mine)
+                frames = "1 picture" if numbers["frames"] == 1 else f"{numbers['frames']} frames"
+                span = "" if numbers["frames"] == 1 else f" ({numbers['least']:.2f} to {numbers['most']:.2f})"
+                dark = " too dark to be trusted;" if numbers["dark_frames"] == numbers["frames"] else ""
+                console.print(
+                    f"{each.path}: {numbers['haze_class']}, density {numbers['density']:.2f}{span};{dark} {frames}",
+                    markup=False,
+                    soft_wrap=True,
+                )
+    if rows:
+        _write(csv_path, to_csv(rows))
+        _write(json_path, to_json(rows))
+        if plot_path is not None:
+            from streamdehaze.meter.plot import plot
+
+            plot(rows, plot_path)
+    if failed:
+        raise SystemExit(1)
+
+
+def _measure(
+    path: str,
+    dehazer: Dehazer,
+    map_path: Path | None,
+    *,
+    every: int,
+    start: float | None,
+    end: float | None,
+    overwrite: bool,
+) -> list[Row]:
+    from streamdehaze.address import without_secrets
+    from streamdehaze.meter.map import map_frame, open_map
+    from streamdehaze.meter.measure import measure
+    from streamdehaze.meter.table import Row
+    from streamdehaze.pipeline import open_source
+    from streamdehaze.video import Kind, ReadOptions, what_is
+
+    kind = what_is(path)
+    if kind.is_live:
+        raise SourceError(
+            f"{without_secrets(path)} is a live stream, which has no end; 'streamdehaze live' measures it"
+        )
+    rows = []
+    with open_source(path, ReadOptions(start=start, end=end)) as source, contextlib.ExitStack() as stack:
+        sink = None if map_path is None else stack.enter_context(open_map(map_path, source, overwrite=overwrite))
+        for measured in measure(source, dehazer, every=every):
+            rows.append(Row.of(path, measured, timed=kind is not Kind.PICTURE))
+            if sink is not None:
+                sink.write(map_frame(measured))
+    if not rows:
+        raise SourceError(f"'{path}' has no frames")
+    return rows
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error

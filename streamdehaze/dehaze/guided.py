@@ -1,0 +1,29 @@
+"""The guided filter (He, Sun & Tang, "Guided Image Filtering", PAMI 2013)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from streamdehaze.frame import FloatArray
+
+
+def guided_filter(guide: FloatArray, values: FloatArray, radius: int, epsilon: float) -> FloatArray:
+    """Values, smoothed where `guide` is smooth; both (rows, columns).
+
+    Args:
+        guide: whose edges stay; `values` itself keeps its own.
+        values: what is filtered.
+        radius: half of the window's side, pixels.
+        epsilon: variance of the guide in a window below which it counts as smooth.
+    """
+    mean_I, mean_p = box_mean(guide, radius), box_mean(values, radius)
+    a = (box_mean(guide * values, radius) - mean_I * mean_p) / (box_mean(guide * guide, radius) - mean_I**2 + epsilon)
+    filtered: FloatArray = box_mean(a, radius) * guide + box_mean(mean_p - a * mean_I, radius)
+    return filtered
+
+
+def box_mean(x: FloatArray, radius: int) -> FloatArray:
+    """The mean of (rows, columns) in a window around each pixel, mirrored at the borders."""
+    side = 2 * radius + 1
+    return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)

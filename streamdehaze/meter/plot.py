@@ -1,0 +1,56 @@
+"""Haze over time as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamdehaze.extras import needed_for
+from streamdehaze.meter.reading import HazeClass
+from streamdehaze.meter.table import Row
+
+_STEPS = 1000
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw density over time, or over the number of the picture where there is no time, with the classes as bands.
+
+    Args:
+        rows: of one or more inputs, each a line of its own colour.
+        path: of the picture, .png, .svg or .pdf.
+
+    Raises:
+        MissingPackageError: if matplotlib is not installed.
+    """
+    with needed_for("--plot", "plot"):
+        import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
+    names = list(dict.fromkeys(row.input for row in rows))
+    photos = all(row.seconds is None for row in rows)
+    for name in [""] if photos else names:
+        mine = [row for row in rows if photos or row.input == name]
+        times = [float(number) if row.seconds is None else row.seconds for number, row in enumerate(mine)]
+        axes.plot(times, [row.density for row in mine], marker="." if len(mine) < 200 else None, label=name or None)
+    for shade, kind in enumerate(HazeClass):
+        inside = [step / _STEPS for step in range(_STEPS + 1) if HazeClass.of_density(step / _STEPS) is kind]
+        axes.axhspan(
+            inside[0],
+            min(1.0, inside[-1] + 1 / _STEPS),
+            color="grey",
+            alpha=0.05 + 0.07 * shade,
+            lw=0,
+        )
+        axes.text(1.005, (inside[0] + inside[-1]) / 2, kind.value, transform=axes.get_yaxis_transform(), va="center")
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("haze density")
+    axes.set_xlabel("picture" if photos else "seconds")
+    if len(names) > 1 and not photos:
+        axes.legend(fontsize=7)
+    partial = path.with_name(f"{path.stem}.part{path.suffix}")
+    figure.savefig(partial, dpi=120)
+    pyplot.close(figure)
+    partial.replace(path)

@@ -1,0 +1,83 @@
+"""What was measured as rows: one a frame, for CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import fmean
+
+from streamdehaze.meter.measure import Measured
+from streamdehaze.meter.reading import HazeClass
+
+
+@dataclass(frozen=True)
+class Row:
+    """The haze of one frame; docs/meter.md says what the numbers mean."""
+
+    input: str
+    """As it was given."""
+    frame: int
+    """From 0."""
+    seconds: float | None
+    """Presentation time; None for a photo."""
+    density: float
+    haze_class: str
+    airlight_red: float
+    """0 to 1, like the two others."""
+    airlight_green: float
+    airlight_blue: float
+    dark: bool
+    """Whether the frame is too dark for the density to be trusted."""
+
+    @classmethod
+    def of(cls, name: str, measured: Measured, *, timed: bool = True) -> Row:
+        """The row of a frame of the input `name`; a photo is not `timed`."""
+        reading = measured.reading
+        seconds = measured.frame.seconds if timed else None
+        red, green, blue = (round(channel, 4) for channel in reading.airlight)
+        return cls(
+            input=name,
+            frame=measured.index,
+            seconds=None if seconds is None else round(seconds, 4),
+            density=round(reading.density, 4),
+            haze_class=reading.haze_class.value,
+            airlight_red=red,
+            airlight_green=green,
+            airlight_blue=blue,
+            dark=reading.dark,
+        )
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """A header and a line a row; empty for an unknown time, true or false for `dark`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Row))
+    for row in rows:
+        values = asdict(row).values()
+        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in values)
+    return text.getvalue()
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """An object with the rows under "frames" and a summary of each input under "inputs"."""
+    names = list(dict.fromkeys(row.input for row in rows))
+    inputs = [{"input": name, **summary([row for row in rows if row.input == name])} for name in names]
+    return json.dumps({"inputs": inputs, "frames": [asdict(row) for row in rows]}, indent=1) + "\n"
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float | int | str]:
+    """Of one input: frames; mean, least and most density; the class of the mean."""
+    densities = [row.density for row in rows]
+    mean = fmean(densities)
+    return {
+        "frames": len(rows),
+        "density": round(mean, 4),
+        "least": min(densities),
+        "most": max(densities),
+        "haze_class": HazeClass.of_density(mean).value,
+        "dark_frames": sum(row.dark for row in rows),
+    }

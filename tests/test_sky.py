@@ -1,0 +1,40 @@
+"""The sky stays as it was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamdehaze.dehaze.sky import keep_sky, sky_of
+
+AIRLIGHT = 0.8
+
+
+def scene(height: int = 144, width: int = 256) -> np.ndarray:
+    """Hazy, (3, height, width): an upper third of sky with the faint grain of a camera, and coloured blocks below."""
+    rng = np.random.default_rng(4)
+    hazy = np.full((3, height, width), AIRLIGHT, np.float32) + rng.normal(0, 0.002, (3, height, width))
+    blocks = rng.uniform(0, 0.6, (3, height // 12 + 1, width // 12 + 1)).repeat(12, 1).repeat(12, 2)
+    hazy[:, height // 3 :] = blocks[:, : height - height // 3, :width]
+    return hazy.astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(144, 256), (576, 1024)])
+def test_blotches_and_colour_of_an_answer_do_not_reach_the_sky(size: tuple[int, int]) -> None:
+    hazy = scene(*size)
+    y, x = np.mgrid[: size[0], : size[1]] / size[1]
+    blotches = 0.08 * np.sin(30 * x) * np.cos(25 * y) * np.array([1, 0, -1])[:, None, None]
+    answer = (hazy - 0.1 + blotches).astype(np.float32)
+    kept = keep_sky(hazy, answer, AIRLIGHT)
+    sky, asked = (x[:, : size[0] // 5] for x in (kept, answer))
+    assert sky.std(axis=(1, 2)).max() < 0.15 * asked.std(axis=(1, 2)).max()
+    assert np.ptp(sky.mean(axis=(1, 2))) < 0.005
+    assert sky.mean() == pytest.approx(AIRLIGHT - 0.1, abs=0.01)  # its brightness is the network's
+    np.testing.assert_allclose(kept[:, size[0] // 2 :], answer[:, size[0] // 2 :], atol=0.02)
+
+
+def test_without_a_sky_the_answer_is_untouched() -> None:
+    hazy = scene()[:, 60:]
+    assert sky_of(hazy.mean(axis=0), AIRLIGHT).max() == 0
+    answer = hazy * np.float32(0.5)
+    assert keep_sky(hazy, answer, AIRLIGHT) is answer
