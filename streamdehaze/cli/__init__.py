@@ -7,6 +7,7 @@ import os
 
 import rich_click as click
 
+from streamdehaze.cli import collector
 from streamdehaze.cli.group import Group
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
@@ -59,6 +60,7 @@ def main() -> None:
     # on two busy cores AECR-Net took 4 times as long in PyTorch as with threads that sleep. OpenMP reads this once,
     # when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    collector.rest()
 
 
 for _title, _names in _PANELS.items():

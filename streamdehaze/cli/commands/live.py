@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from streamdehaze.cli import collector
 from streamdehaze.cli.parameters import CHECKPOINT, ENCODER, ENGINE, INPUT, key_value, seconds, toml_value
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
@@ -201,6 +202,7 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
             page = _serve(pipeline, options, token, departure.told)
             try:
                 departure.has_work = True
+                collector.resume()
                 pipeline.start()
                 _run(pipeline, config, departure, lambda: _configuration(urls, options))
             finally:

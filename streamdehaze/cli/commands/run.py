@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from streamdehaze.cli import collector
 from streamdehaze.cli.console import RunProgress, standard_error
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
@@ -257,6 +258,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
         every=options["every"] or ("auto" if look_ahead and steady != "off" else 1),
         look_ahead=look_ahead,
     ) as dehazer:
+        collector.resume()
         try:
             for job in jobs:
                 outcomes.append(_run(job, dehazer, encode, stop, console, options))
