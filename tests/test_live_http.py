@@ -98,9 +98,9 @@ def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
         watching(url, latency_budget=0.5) as (pipeline, seen),
     ):
         wait_until(lambda: len(seen) > 10, "the first bursts")
-        before = pipeline.cameras["gate"].status().counters.losses
+        before = pipeline.cameras["gate"].status().counters.dropped
         wait_until(lambda: len(seen) > 40, "more bursts")
-        assert pipeline.cameras["gate"].status().counters.losses == before
+        assert pipeline.cameras["gate"].status().counters.dropped == before
         assert pipeline.cameras["gate"].status().counters.reconnects == 0
 
 
@@ -111,7 +111,7 @@ def test_a_camera_that_does_not_keep_the_rate_it_claims_is_timed_by_arrival() ->
     (first, early), (last, late) = seen[0], seen[-1]
     assert early.pts is not None
     assert late.pts is not None
-    assert (late.pts - early.pts) / 90000 == pytest.approx(last - first, abs=3.5)
+    assert (late.pts - early.pts) / 90000 == pytest.approx(last - first, abs=0.3)
 
 
 def test_a_playlist_is_a_camera_too(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ class Camera:
         self._apply_strength()
         self._size: tuple[int, int] | None = None
         self._hazy_reason = ""
+        self._first_at: float | None = None
         self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
         self._patient = not config.is_live and not config.realtime
         self._intake = intake
@@ -214,8 +215,10 @@ class Camera:
         return f"frames arrive, but {since}"
 
     def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:
-        shown = self.view.latest
-        if shown is None or time.monotonic() - shown.moment > _UNSHOWN_SECONDS:
+        shown, now = self.view.latest, time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+        if now - (self._first_at if shown is None else shown.moment) > _UNSHOWN_SECONDS:
             self.view.show(frame, None)  # the engine is busy with something else
         self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
 
