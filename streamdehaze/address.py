@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -10,12 +11,33 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from streamdehaze.errors import ConfigError
 
-_IN_TEXT = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/'\"<>]*@", re.IGNORECASE)
-_KEY_IN_PATH = re.compile(r"(?<![a-z])(pass(?:word|wd)?|pwd|token|secret|key)=[^&/_;?\s]*", re.IGNORECASE)
+log = logging.getLogger("streamdehaze")
+
+_IN_TEXT = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE)
+"""To the last @: a password with / # ? in it is masked as well."""
+_KEY_IN_PATH = re.compile(
+    r"(?<![a-z])(pass(?:word|wd)?|p[sa]?wd?|psw|usr|user(?:name)?|login|auth|token|secret|key|api_?key|sig(?:nature)?|sid)="
+    r"[^&/_;?\s]*",
+    re.IGNORECASE,
+)
 """Some recorders want "…/user=admin_password=secret_channel=1"."""
+_LOGIN_IN_PATH = re.compile(
+    r"([a-z][a-z0-9+.-]*://[^\s'\"<>]*?/)[^\s/:'\"<>]+:[^\s/'\"<>:]+(?=[/\s'\"]|$)", re.IGNORECASE
+)
+"""Others "…/admin:secret/stream"."""
+_TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[A-Za-z_~-]*\d)(?=[\d_~-]*[A-Za-z])[A-Za-z0-9_~=-]{20,}(?=[/\s'\",;]|$)")
+"""A long segment of letters and digits: who knows it may look."""
+_BEHIND_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
 _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.IGNORECASE)
 """What follows the application in an RTMP address lets anybody send there."""
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
+
+_UNREADABLE = "the address of a stream cannot be read"
+_REMEDY = (
+    "in user and password, write signs such as / ? # @ as %2F %3F %23 %40, or keep the password in a variable or file; "
+    "an @ of the path is %40"
+)
+_WITH_LOGIN = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "http", "https", "srt"})
 
 
 def scheme_of(text: str) -> str:
@@ -43,14 +65,12 @@ class Address:
         url = _with_variables(url)
         if not scheme_of(url):
             return cls(url, url)
+        _refuse_stray_at(url)
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise ConfigError(
-                "the address of a stream cannot be read: its host or port is malformed; in user and password, write "
-                "signs such as / ? # @ as %2F %3F %23 %40, or keep the password in a variable or file"
-            ) from None
+            raise ConfigError(f"{_UNREADABLE}: its host or port is malformed; {_REMEDY}") from None
         if not host and parts.scheme not in ("file", "unix"):
             raise ConfigError(f"the address '{parts.scheme}://…' names no host")
         place = f"[{host}]" if host and ":" in host else host or ""
@@ -82,7 +102,9 @@ class Address:
 def without_secrets(text: str) -> str:
     """`text` with user, password, query and stream key taken out of every address in it."""
     text = _QUERY_IN_TEXT.sub(r"\1", _IN_TEXT.sub(r"\g<scheme>", text))
-    return _KEY_IN_PATH.sub(r"\1=…", _STREAM_KEY.sub(r"\1/…", text))
+    text = _LOGIN_IN_PATH.sub(r"\1…", _STREAM_KEY.sub(r"\1/…", text))
+    text = _BEHIND_SCHEME.sub(lambda address: _TOKEN_IN_PATH.sub("…", address[0]), text)
+    return _KEY_IN_PATH.sub(r"\1=…", text)
 
 
 def read_secret(*, env: str | None = None, file: Path | None = None) -> str | None:
@@ -97,10 +119,39 @@ def read_secret(*, env: str | None = None, file: Path | None = None) -> str | No
         return os.environ[env]
     if file is not None:
         try:
-            return (file.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+            text = file.read_text(encoding="utf-8")
+            _check_owner_and_mode(file)
         except OSError as error:
             raise ConfigError(f"the password file '{file}' cannot be read: {error.strerror}") from error
+        return (text.splitlines() or [""])[0].strip()
     return None
+
+
+_reported: set[Path] = set()
+
+
+def _check_owner_and_mode(file: Path) -> None:
+    """Refuse a secret that others may write, report once one that they may read."""
+    facts = file.stat()
+    if not hasattr(os, "geteuid"):
+        return
+    if facts.st_uid not in (0, os.geteuid()):
+        raise ConfigError(f"the password file '{file}' belongs to another user; make it your own")
+    if facts.st_mode & 0o022:
+        raise ConfigError(
+            f"the password file '{file}' may be written by others (mode {facts.st_mode & 0o777:o}); chmod 600"
+        )
+    if facts.st_mode & 0o044 and file not in _reported:
+        _reported.add(file)
+        text = "the password file '%s' may be read by others (mode %o); chmod 600 keeps it to this program's user"
+        log.warning(text, file, facts.st_mode & 0o777)
+
+
+def _refuse_stray_at(url: str) -> None:
+    """Refuse an address whose user and password would be taken for host, port and path, and so be shown."""
+    behind_host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[1:]
+    if "@" in "".join(behind_host) and scheme_of(url) in _WITH_LOGIN:
+        raise ConfigError(f"{_UNREADABLE}: an @ stands after its host; {_REMEDY}")
 
 
 def _with_variables(url: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
-from streamdehaze.address import Address, without_secrets
+from streamdehaze.address import Address, read_secret, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import TRANSITIONS, CameraConfig, CameraState, StateMachine, read_config
 from streamdehaze.live.config import camera_name
@@ -105,6 +106,10 @@ def test_a_password_comes_from_a_variable_and_is_escaped(monkeypatch: pytest.Mon
         "rtsp://192.0.2.7/user=admin_password=hush_channel=1",
         "http://hush@192.0.2.7/",
         "rtmps://192.0.2.7:443/live2/hush-1234/hush",
+        "rtsp://192.0.2.7/usr=hush&psw=hush/1",
+        "http://192.0.2.7/auth=hush/x.mjpg",
+        "rtsp://192.0.2.7/admin:hush/ch1",
+        "https://192.0.2.7/hls/hush3f9a8c7b6d5e4f3a2b1c/index.m3u8",
     ],
 )
 def test_no_text_shows_a_secret(url: str) -> None:
@@ -115,6 +120,46 @@ def test_no_text_shows_a_secret(url: str) -> None:
     assert "hush" not in shown
     assert "192.0.2.7" in shown
     assert address.full == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://admin:2024/hush@192.0.2.7/s",
+        "rtsp://admin:20#hush@192.0.2.7/s",
+        "http://admin:20?hush@192.0.2.7/s",
+        "rtsp://admin/hush:2024@192.0.2.7/s",
+        "rtmp://admin:1@192.0.2.7/hush@x",
+    ],
+)
+def test_a_password_that_would_be_taken_for_port_and_path_is_refused_and_shown_nowhere(url: str) -> None:
+    with pytest.raises(ConfigError, match="an @ stands after its host; in user and password, write signs such as") as e:
+        Address.of(url)
+    config = CameraConfig(name="gate", url=url)
+    assert "hush" not in f"{e.value} {config!r} {config.shown_url} {without_secrets(f'no answer from {url}, retrying')}"
+    with pytest.raises(ConfigError):
+        camera_name(url, set())
+
+
+def test_a_password_file_belongs_to_whoever_runs_the_program(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("hush\n")
+    secret.chmod(0o600)
+    assert read_secret(file=secret) == "hush"
+    assert not caplog.records
+    secret.chmod(0o644)
+    assert read_secret(file=secret) == read_secret(file=secret) == "hush"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the password file '{secret}' may be read by others (mode 644); chmod 600 keeps it to this program's user"
+    ]
+    secret.chmod(0o666)
+    with pytest.raises(ConfigError, match="may be written by others"):
+        read_secret(file=secret)
+    if os.geteuid() == 0:
+        secret.chmod(0o600)
+        os.chown(secret, 12345, -1)
+        with pytest.raises(ConfigError, match="belongs to another user"):
+            read_secret(file=secret)
 
 
 def test_addresses_that_cannot_be_read() -> None:

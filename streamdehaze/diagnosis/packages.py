@@ -12,6 +12,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from streamdehaze.child import python_command
 from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
 from streamdehaze.extras import PURPOSES, install_command, pip_install
@@ -112,9 +113,9 @@ def _fault(requirement: Requirement, failures: dict[str, str]) -> str | None:
 def _import_failures(modules: Iterable[str]) -> dict[str, str]:
     """Why modules do not import; tried in a child process, which a runtime without its driver may end."""
     waiting, failures = sorted(modules), dict[str, str]()
-    program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import import_each; import_each()"
+    command = python_command(f"from {__name__} import import_each; import_each()")
     while waiting:
-        child = subprocess.run([sys.executable, "-c", program, *waiting], capture_output=True, text=True)
+        child = subprocess.run([*command, *waiting], capture_output=True, text=True)
         answers = [json.loads(line) for line in child.stdout.splitlines() if line.startswith('["')]
         failures.update((module, failure) for module, failure in answers if failure)
         waiting = waiting[len(answers) :]

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from streamdehaze.child import python_command
 from streamdehaze.engine.build.build import build_engine
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.cache import EngineCache
@@ -36,7 +37,7 @@ def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threadi
         "folder": os.fspath(cache.folder),
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "streamdehaze.engine.build.in_subprocess", json.dumps(message)],
+        [*python_command(f"from {__name__} import main; sys.exit(main(sys.argv[1]))"), json.dumps(message)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -84,7 +85,3 @@ def main(message: str) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -15,7 +15,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamdehaze.address import Address, read_secret, without_secrets
+from streamdehaze.address import Address, read_secret, scheme_of
 from streamdehaze.errors import ConfigError, UnsupportedFormatError
 from streamdehaze.frame import Frame
 from streamdehaze.video.fault import Fault, fault_of
@@ -84,8 +84,8 @@ class CameraOptions(BaseModel):
         """The address without secrets."""
         try:
             return Address.of(self.url).shown
-        except ConfigError:  # a variable in it is not set
-            return without_secrets(self.url)
+        except ConfigError:  # a variable in it is not set, or it cannot be read
+            return f"{scheme_of(self.url)}://…"
 
     @property
     def is_live(self) -> bool:

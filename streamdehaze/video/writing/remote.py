@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import av
 import av.error
 from av.packet import Packet
 
+from streamdehaze.child import python_command
 from streamdehaze.video.writing.containers import Output
 
 _PROGRAM = str(Path(__file__).with_name("sender.py"))
@@ -32,9 +32,9 @@ class Remote(Output):
     """
 
     def __init__(self, place: str, format: str, options: Mapping[str, str], silence_seconds: float) -> None:
-        # With the paths of this process, wherever PyAV was found; and not as a module, for the package takes a second.
-        program = f"import sys, runpy; sys.path[:] = {sys.path!r}; runpy.run_path({_PROGRAM!r}, run_name='__main__')"
-        self._process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        # Not as a module of the package, which takes a second to import.
+        command = python_command(f"import runpy; runpy.run_path({_PROGRAM!r}, run_name='__main__')")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stderr is not None
         self._pipe, self._answer = self._process.stdin, self._process.stderr

@@ -1,0 +1,78 @@
+"""Programs of our own are not led astray by files of the folder they are started in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamdehaze.child import python_command
+
+HOSTILE = (
+    "runpy",
+    "filelock",
+    "queue",
+    "numpy",
+    "json",
+    "av",
+    "streamdehaze",
+    "torch",
+    "pkgutil",
+    "os",
+    "signal",
+    "re",
+)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules, in which we are, that leave a trace when they are imported."""
+    for name in HOSTILE:
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'caught')!r}, 'a').write({name + ' '!r})\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def traces(folder: Path) -> str:
+    caught = folder / "caught"
+    return caught.read_text() if caught.exists() else ""
+
+
+def test_the_folder_does_what_it_should(hostile: Path) -> None:
+    subprocess.run([sys.executable, "-c", "import queue"], check=True)
+    assert traces(hostile) == "queue "
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_statement_finds_its_modules_elsewhere(hostile: Path, monkeypatch: pytest.MonkeyPatch, listed: bool) -> None:
+    monkeypatch.setattr(sys, "path", ([os.getcwd(), ""] if listed else []) + sys.path)
+    done = subprocess.run(python_command(f"import {', '.join(HOSTILE)}; print('fine')"), capture_output=True, text=True)
+    assert done.stdout == "fine\n", done.stderr
+    assert traces(hostile) == ""
+
+
+def test_the_build_of_an_engine_finds_its_modules_elsewhere(hostile: Path) -> None:
+    import threading
+
+    from streamdehaze.engine.build.cache import EngineCache
+    from streamdehaze.engine.build.in_subprocess import build_in_subprocess
+    from streamdehaze.engine.build.request import BuildRequest
+    from streamdehaze.engine.recipe import Recipe, Shape
+
+    pytest.importorskip("openvino")
+    cache = EngineCache(hostile / "engines")
+    request = BuildRequest("aecrnet-s", Recipe(engine="openvino"), Shape(width=64, height=64, batch=1))
+    build_in_subprocess(request, cache, threading.Event())
+    assert traces(hostile) == ""
+
+
+def test_the_sending_process_finds_its_modules_elsewhere(hostile: Path) -> None:
+    from streamdehaze.video.writing.remote import Remote
+
+    sender = Remote("udp://127.0.0.1:9?pkt_size=1316", "mpegts", {}, 5.0)
+    sender.container.add_stream("libx264", rate=25)
+    sender.give_up()
+    assert traces(hostile) == ""
