@@ -1,4 +1,5 @@
 from .dehaze import Dehazer as Dehazer
+from .dehaze import Stream as Stream
 from .errors import StreamDehazeError as StreamDehazeError
 from .frame import ColorSpec as ColorSpec
 from .frame import Frame as Frame
@@ -9,6 +10,7 @@ from .live import LivePipeline as LivePipeline
 from .network import list_checkpoints as list_checkpoints
 from .network import load_network as load_network
 from .pipeline import Report as Report
+from .pipeline import RunOptions as RunOptions
 from .pipeline import dehaze_image as dehaze_image
 from .pipeline import dehaze_video as dehaze_video
 from .pipeline import open_sink as open_sink
@@ -19,5 +21,9 @@ from .video import ReadOptions as ReadOptions
 from .video import Sink as Sink
 from .video import Source as Source
 from .video import Writer as Writer
+from .video import from_av as from_av
+from .video import from_tensor as from_tensor
+from .video import to_av as to_av
+from .video import to_tensor as to_tensor
 
 __version__: str

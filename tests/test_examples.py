@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_every_example_is_tested() -> None:
 
 
 def test_dehaze_a_file(foggy: Path) -> None:
+    foggy.with_name("foggy.clear.mp4").unlink(missing_ok=True)
     printed = _run("dehaze_a_file.py", foggy)
     assert "12 frames" in printed
     capture = cv2.VideoCapture(str(foggy.with_name("foggy.clear.mp4")))
@@ -63,3 +65,18 @@ def test_own_source_to_own_sink() -> None:
     printed = _run("own_source_to_own_sink.py", "10")
     assert "10 clear frames" in printed
     assert "the slowest stage is" in printed
+
+
+def test_the_programs_of_the_api_page_run(foggy: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(programs) == 4
+    photo = "import numpy as np\nhazy = np.full((90, 160, 3), 128, np.uint8)\n"
+    foggy.with_name("foggy.clear.mp4").unlink(missing_ok=True)
+    program = (photo + "\n".join(programs)).replace("start=60, end=90", "start=0.1, end=0.3")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, cwd=foggy.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5  # the frames from 0.12 s to 0.28 s
+    assert {"foggy.clear.mp4", "clear.mkv", "clear.mp4"} <= {path.name for path in foggy.parent.iterdir()}

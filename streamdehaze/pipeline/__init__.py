@@ -2,12 +2,14 @@
 
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.job import Report, dehaze_image, dehaze_video
+from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 
 __all__ = [
     "Pipeline",
     "Report",
+    "RunOptions",
     "StageStatistics",
     "Statistics",
     "dehaze_image",

@@ -6,20 +6,20 @@ import functools
 import os
 import platform
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
-from streamdehaze.pipeline.pipeline import Pipeline, Progress
+from streamdehaze.pipeline.options import RunKeywords, RunOptions
+from streamdehaze.pipeline.pipeline import FrameCallback, Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import (
-    SEGMENT_SECONDS,
     EncodeOptions,
     FileSource,
     PictureSource,
@@ -30,6 +30,9 @@ from streamdehaze.video import (
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cutter
 from streamdehaze.video.resume.source import Continued
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
 
@@ -77,16 +80,13 @@ def dehaze_video(
     target: str | os.PathLike[str] | Sink | None = None,
     *,
     dehazer: Dehazer | str | os.PathLike[str] | None = None,
-    batch_size: int | None = None,
     read: ReadOptions | None = None,
     encode: EncodeOptions | None = None,
-    container: str | None = None,
-    overwrite: bool = False,
-    segment_seconds: float = SEGMENT_SECONDS,
-    resume: bool = True,
-    memory_limit: int | None = None,
+    run: RunOptions | None = None,
+    on_frame: FrameCallback | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    **options: Unpack[RunKeywords],
 ) -> Report:
     """Make a hazy video (or picture) clear.
 
@@ -95,24 +95,25 @@ def dehaze_video(
         target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low"), looks ahead,
             and runs the network as often as needed (`every="auto"`).
-        batch_size: pictures a run of the network; by default 4, or fewer of large frames.
         read: how the input is read, where `source` is a path.
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
-        container: FFmpeg's name of the output container, if the target's extension does not tell.
-        overwrite: replace an existing target.
-        segment_seconds: a file longer than this is worked on in segments of this length, kept in ``TARGET.part``
-            until the last one is there, so that a crash costs one segment; 0 for none.
-        resume: continue with the segments an earlier call left; otherwise they are removed.
-        memory_limit: bytes this process may hold; the work ends with `ResourceError` before it takes more.
+        run: batch size, segments, resuming, what may be overwritten.
+        on_frame: called with each hazy frame and its clear one, in presentation order; a frame that it returns, of the
+            same size and pixel format, is written in place of the clear one. What an earlier run finished is not shown.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
+        options: the fields of `RunOptions`, which win over those of `run`.
 
     Raises:
         StreamDehazeError: one sentence on what was wrong with which file or option.
+        TypeError: for an unknown option.
 
-    Example:
+    Examples:
         >>> dehaze_video("foggy.mp4").statistics.fps
+        >>> dehaze_video("foggy.mp4", "clear.mkv", encode=EncodeOptions(codec="libx265", crf=20), overwrite=True)
+        >>> dehaze_video("foggy.mp4", on_frame=lambda hazy, clear: print(clear.seconds))
     """
+    run = replace(run or RunOptions(), **options)
     own_dehazer = not isinstance(dehazer, Dehazer)
     opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
     try:
@@ -125,10 +126,10 @@ def dehaze_video(
                 target,
                 opened,
                 encode=encode,
-                container=container,
-                overwrite=overwrite,
-                segment_seconds=segment_seconds,
-                resume=resume,
+                container=run.container,
+                overwrite=run.overwrite,
+                segment_seconds=run.segment_seconds,
+                resume=run.resume,
                 stop=stop,
             )
         )
@@ -144,9 +145,16 @@ def dehaze_video(
         try:
             worker.reset()  # another video than the one before
             try:
-                work, cutter = _begin(opened, worker, sink, batch_size)
+                work, cutter = _begin(opened, worker, sink, run.batch_size)
                 pipeline = Pipeline(
-                    work, worker, sink, batch_size=batch_size, stop=stop, cutter=cutter, memory_limit=memory_limit
+                    work,
+                    worker,
+                    sink,
+                    batch_size=run.batch_size,
+                    stop=stop,
+                    cutter=cutter,
+                    memory_limit=run.memory_limit,
+                    on_frame=on_frame,
                 )
             except BaseException:
                 sink.abort()

@@ -28,6 +28,8 @@ _PROGRESS_SECONDS = 0.1
 _ABANDON_SECONDS = 5.0
 
 Progress = Callable[[Statistics], None]
+FrameCallback = Callable[[Frame, Frame], "Frame | None"]
+"""Sees each hazy and clear frame in presentation order, and may return another to be written in its place."""
 
 
 class Pipeline:
@@ -60,6 +62,7 @@ class Pipeline:
         stop: threading.Event | None = None,
         cutter: Cutter | None = None,
         memory_limit: int | None = None,
+        on_frame: FrameCallback | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch size must be at least 1, not {batch_size}")
@@ -73,6 +76,7 @@ class Pipeline:
         self._hazy: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._cutter = cutter
+        self._on_frame = on_frame
         self._first_error: BaseException | None = None
         self._complete = False
         self._error_lock = threading.Lock()
@@ -192,6 +196,9 @@ class Pipeline:
                 if not isinstance(item, Frame):
                     solutions += video.solve_rest()
                 clear = [self._apply(solution) for solution in solutions]
+                if self._on_frame is not None:
+                    pairs = zip(solutions, clear, strict=True)
+                    clear = [self._on_frame(solution.look.frame, frame) or frame for solution, frame in pairs]
             for frame in clear:
                 with statistics.waiting():
                     self._clear.put(frame, frame.nbytes)

@@ -3,6 +3,7 @@
 All of PyAV is in here. A decoded image is called a picture while it is FFmpeg's, a frame once it is ours.
 """
 
+from streamdehaze.video.exchange import from_av, from_tensor, to_av, to_tensor
 from streamdehaze.video.picture import (
     PictureSink,
     PictureSource,
@@ -36,8 +37,12 @@ __all__ = [
     "Sink",
     "Source",
     "Writer",
+    "from_av",
+    "from_tensor",
     "is_finished",
     "part_folder",
+    "to_av",
+    "to_tensor",
     "unfinished_work",
     "what_is",
 ]
