@@ -22,8 +22,10 @@ from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.clock import Clock
+from streamdehaze.video.reading.continuity import Continuity
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
+from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import OnDamage
 from streamdehaze.video.reading.seek import seek
@@ -112,6 +114,7 @@ class FileSource(Reader):
         self._read_until = Fraction(0)
         self._packet_count = 0
         self._begun = self._video_over = False
+        self._continuity = Continuity(self.container, self.name)
         self._no_pts = self.container.format.name in NO_PRESENTATION_TIMES
 
     @property
@@ -180,10 +183,13 @@ class FileSource(Reader):
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
         beginning = self.window.start if self._at is None else self._at
-        if beginning is not None:
+        packets = self._demux()
+        if beginning is not None and self._continuity.applies:
+            packets = from_keyframe_before(packets, self.video.index, beginning)
+        elif beginning is not None:
             seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
-        for packet in self._demux():
+        for packet in packets:
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
@@ -239,6 +245,7 @@ class FileSource(Reader):
                 for packet in demux(self.container):
                     if packet.size:
                         failures = 0
+                        self._continuity.place(packet)
                         self._note_progress(packet)
                         yield packet
                 break
