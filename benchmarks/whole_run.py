@@ -1,99 +1,147 @@
-"""`streamdehaze run` on a video file: its CPU time against the sum of its parts, and its frame rate against two others.
+"""`streamdehaze run` on video files: against ffmpeg's plain transcode, an older checkout, and the sum of its parts.
 
-    python benchmarks/whole_run.py VIDEO [--engine ENGINE] [--skip-loop]
+    python benchmarks/whole_run.py VIDEO [--clips whole 1080p 4k short] [--against STREAMDEHAZE] [--rounds 3]
+        [--option=--every=1] [--parts] [--loop] [--engine ENGINE]
 
-1. Processor seconds of the whole `run` process (start-up included) against decode alone + network alone + prepare, fit
-   and apply alone + encode alone.
-2. Frame rate of `run` against `ffmpeg -c:v libx264 -preset veryfast -crf 18 -c:a copy` on the same file.
-3. Frame rate of `run` against the loop people write today: `supervision.process_video` with the width-64 network in
-   eager PyTorch on the whole frame (`pip install supervision` first; a few frames of it are timed).
+1. For each clip, wall seconds of `run` (start-up included), of the same with `--option`s, of another checkout's
+   `streamdehaze` (`--against OTHER/.venv/bin/streamdehaze`), and of
+   `ffmpeg -c:v libx264 -preset veryfast -crf 18 -c:a copy`, one after the other, in several rounds. Best, and all of
+   them; processor seconds and peak memory of the best. The clips are VIDEO as it is, its first frames enlarged to
+   1920×1080 and 3840×2160, and its first 50 frames.
+2. With `--parts`, processor milliseconds a frame of each part of the default `run` alone, in this process, and their
+   sum.
+3. With `--loop`, the frame rate of the loop people write today: `supervision.process_video` with the width-64 network
+   in eager PyTorch on the whole frame (`pip install supervision` first; a few frames of it are timed).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from streamdehaze import Dehazer, open_sink, open_source
+from streamdehaze.dehaze.stream import apply
 from streamdehaze.frame import Frame
 
+CLIPS = {"whole": (None, None), "1080p": ((1920, 1080), 456), "4k": ((3840, 2160), 120), "short": (None, 50)}
+"""Size and number of frames of each clip; None for the video's own."""
 LOOP_FRAMES = 3
+PART_FRAMES = 96
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Wall and processor seconds of a command and its children."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+@dataclass(frozen=True)
+class Cost:
+    """Of one run of a command, its threads and children."""
+
+    wall: float
+    cpu: float
+    """Seconds."""
+    mebibytes: float
+    """Peak of the memory it held."""
 
 
-def parts(video: str, folder: Path, engine: str) -> dict[str, float]:
-    """Processor seconds of each part of the work alone, in this process, after a warm-up."""
-    dehazer = Dehazer(engine=engine)
+def timed(command: Sequence[str]) -> Cost:
+    """Run a command and wait for it."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
+    wall = time.perf_counter() - begun
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def clip(video: str, name: str, folder: Path) -> str:
+    """The path of one of `CLIPS`."""
+    size, frames = CLIPS[name]
+    if size is None and frames is None:
+        return video
+    path = str(folder / f"{name}.mp4")
+    command = ["ffmpeg", "-y", "-i", video, *(["-frames:v", str(frames)] if frames else []), "-an"]
+    command += ["-vf", f"scale={size[0]}:{size[1]}:flags=bicubic"] if size else []
+    timed([*command, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", path])
+    return path
+
+
+def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
+    """Print a row for each way to work on one clip; the commands take turns."""
+    for name, command in ways.items():
+        if name != "ffmpeg":
+            timed(command)  # its engine is built, its caches are filled
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, command in ways.items():
+            costs[name].append(timed(command))
     with closing(open_source(video)) as source:
-        first = next(iter(source))
-        dehazer.process([first])
-    seconds = {}
+        frames = sum(1 for _ in source)
+        print(f"\n{source.info.width}×{source.info.height}, {frames} frames\n")
+    print("| way | s, best (all) | fps | speed, ffmpeg = 1 | processor s | peak MiB |\n|---|---|---|---|---|---|")
+    best = {name: min(found, key=lambda cost: cost.wall) for name, found in costs.items()}
+    for name, cost in best.items():
+        every = " ".join(f"{each.wall:.2f}" for each in costs[name])
+        speed = f"{frames / cost.wall:.1f} | {best['ffmpeg'].wall / cost.wall:.2f}"
+        print(f"| {name} | {cost.wall:.2f} ({every}) | {speed} | {cost.cpu:.2f} | {cost.mebibytes:.0f} |", flush=True)
 
-    begun = time.process_time()
+
+def parts(video: str, folder: Path, engine: str) -> None:
+    """Print processor milliseconds a frame of each part, all threads, over the first frames of a video."""
+    spent: dict[str, float] = {}
+
+    def time_of(part: str, begun: float) -> None:
+        spent[part] = spent.get(part, 0.0) + time.process_time() - begun
+
     with closing(open_source(video)) as source:
-        count = sum(1 for _ in source)
-    seconds["decode"] = time.process_time() - begun
-
-    stream = dehazer.stream()
-    picture = stream.look(first).picture
-    assert picture is not None
-    batch = np.stack([picture] * 4)
-    begun = time.process_time()
-    for _ in range(count // 4):
-        dehazer.engine.infer(batch)
-    seconds["network"] = (time.process_time() - begun) * count / (count // 4 * 4)
-
-    clear = dehazer.engine.infer(batch)[0]
-    begun = time.process_time()
-    result: Frame = first
-    for _ in range(count):
-        (result,) = stream.answer(stream.look(first), clear)
-    seconds["prepare, fit, apply"] = time.process_time() - begun
-    assert result.width == first.width
-
-    # The encoder gets the clear frames of the real run, so that it does the same work.
-    clear_video = folder / "clear.mp4"
-    subprocess.run([streamdehaze(), "run", "-q", "--engine", engine, video, "-o", str(clear_video)], check=True)
-    with closing(open_source(str(clear_video))) as source:
-        frames = []
-        for frame in source:
-            frames.append(frame)
-            if len(frames) == 100:
-                break
-        sink = open_sink(str(folder / "again.mp4"), source)
         begun = time.process_time()
-        for index in range(count):
-            frame = frames[index % 100]
-            sink.write(
-                Frame(
-                    frame.planes,
-                    frame.width,
-                    frame.height,
-                    frame.pixel_format,
-                    frame.color,
-                    pts=index * 512,
-                    time_base=frame.time_base,
-                )
-            )
+        frames = list(itertools.islice(source, PART_FRAMES))
+        time_of("decode", begun)
+        dehazer = Dehazer(engine=engine, engine_wait=True, steady="low", every="auto", look_ahead=True)
+        for frame in frames[:4]:  # warm
+            dehazer.process([frame])
+        dehazer.flush()
+        dehazer.reset()
+        sink = open_sink(str(folder / "parts.mp4"), source)
+        stream, looks = dehazer.video, []
+        clear: list[Frame] = []
+        for index, frame in enumerate(frames):
+            begun = time.process_time()
+            looks.append(stream.look(frame))
+            time_of("look (shrink, motion, airlight)", begun)
+            if sum(look.picture is not None for look in looks) < 4 and index + 1 < len(frames):
+                continue
+            begun = time.process_time()
+            answers = dehazer.infer(looks)
+            time_of("network", begun)
+            solutions = []
+            begun = time.process_time()
+            for look, answer in zip(looks, answers, strict=True):
+                solutions += stream.solve(look, answer)
+            solutions += stream.solve_rest() if index + 1 == len(frames) else []
+            looks.clear()
+            time_of("solve (fit, smooth)", begun)
+            begun = time.process_time()
+            clear += [apply(solution) for solution in solutions]
+            time_of("apply", begun)
+        begun = time.process_time()
+        for frame in clear:
+            sink.write(frame)
         sink.close()
-        seconds["encode"] = time.process_time() - begun
-    return seconds
+        time_of("encode", begun)
+        dehazer.close()
+    print(f"\n{frames[0].width}×{frames[0].height}, {engine}, processor ms a frame of {len(frames)}:")
+    for part, seconds in spent.items():
+        print(f"{part:32} {1000 * seconds / len(frames):7.2f}")
+    print(f"{'sum':32} {1000 * sum(spent.values()) / len(frames):7.2f}", flush=True)
 
 
 def streamdehaze() -> str:
@@ -123,42 +171,35 @@ def loop_fps(video: str, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
+    parser.add_argument("--clips", nargs="+", choices=CLIPS, default=["whole"])
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--skip-loop", action="store_true", help="leave out the slow comparison 3")
-    arguments = parser.parse_args()
-    with closing(open_source(arguments.video)) as source:
-        frames = sum(1 for _ in source)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--option", action="append", default=[], help="also time `run` with it, as --option=--every=1")
+    parser.add_argument("--against", metavar="STREAMDEHAZE", help="the command of another checkout")
+    parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--loop", action="store_true")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = parts(arguments.video, folder, arguments.engine)
-        run = [
-            streamdehaze(),
-            "run",
-            "-q",
-            "--engine",
-            arguments.engine,
-            "--overwrite",
-            arguments.video,
-            "-o",
-            str(folder / "run.mp4"),
-        ]
-        ffmpeg = ["ffmpeg", "-y", "-i", arguments.video, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
-        ffmpeg += ["-c:a", "copy", str(folder / "ffmpeg.mp4")]
-        timed(run)
-        rounds = [(timed(run), timed(ffmpeg)) for _ in range(3)]
-        (run_wall, run_cpu), (ffmpeg_wall, _) = (min(times) for times in zip(*rounds, strict=True))
-        total = sum(alone.values())
-        for part, seconds in alone.items():
-            print(f"{part:22} {seconds:7.2f} s CPU")
-        print(f"engine: {arguments.engine}")
-        print(f"sum of the parts {total:.2f} s CPU, whole run {run_cpu:.2f} s CPU, ratio {run_cpu / total:.2f}")
-        print(
-            f"run {frames / run_wall:.1f} fps, ffmpeg {frames / ffmpeg_wall:.1f} fps, "
-            f"ratio {ffmpeg_wall / run_wall:.2f}"
-        )
-        if not arguments.skip_loop:
-            loop = loop_fps(arguments.video, folder)
-            print(f"loop {loop:.4f} fps ({os.cpu_count()} cores), ratio of run to it {frames / run_wall / loop:.0f}")
+        for which in asked.clips:
+            video = clip(asked.video, which, folder)
+
+            def run(program: str, *options: str, video: str = video) -> list[str]:
+                given = ["-q", "--overwrite", "--engine", asked.engine, *options]
+                return [program, "run", *given, video, "-o", str(folder / "run.mp4")]
+
+            ways = {"run": run(streamdehaze())}
+            if asked.option:
+                ways["run " + " ".join(asked.option)] = run(streamdehaze(), *asked.option)
+            if asked.against:
+                ways["run of the other checkout"] = run(asked.against)
+            ffmpeg = ["ffmpeg", "-y", "-i", video, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
+            ways["ffmpeg"] = [*ffmpeg, "-c:a", "copy", str(folder / "ffmpeg.mp4")]
+            compare(video, ways, asked.rounds)
+            if asked.parts:
+                parts(video, folder, asked.engine)
+        if asked.loop:
+            print(f"\nloop {loop_fps(asked.video, folder):.4f} fps ({os.cpu_count()} cores)")
 
 
 if __name__ == "__main__":
