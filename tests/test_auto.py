@@ -49,7 +49,7 @@ def test_clear_air_must_last_before_it_is_left_alone() -> None:
     assert min(np.diff(levels)) > -0.01
 
 
-@pytest.mark.parametrize("period", [20, 60, 300])
+@pytest.mark.parametrize("period", [20, 60, 300, 600])
 def test_haze_that_drifts_around_the_threshold_does_not_switch(period: float) -> None:
     """Half an hour, with the noise of single measurements."""
     auto, rng = AutoStrength(), np.random.default_rng(0)

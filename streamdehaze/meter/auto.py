@@ -17,13 +17,13 @@ Mode = Literal["on", "auto", "off"]
 MODES: tuple[Mode, ...] = ("on", "auto", "off")
 """As ONVIF names a camera's own defogging: ON, AUTO and OFF."""
 
-ON, OFF = 0.12, 0.09
+ON, OFF = 0.15, 0.11
 """Density from which on dehazing starts, and below which it stops."""
-START = 0.10
+START = 0.13
 """Density from which on a scene starts dehazed; nothing is known yet of how the haze moves."""
 SMOOTHING_SECONDS = 3.0
 """Time constant of the smoothed density."""
-CLEAR_SECONDS = 120.0
+CLEAR_SECONDS = 300.0
 """The air must have been clear for this long before dehazing stops."""
 UP_SECONDS, DOWN_SECONDS = 4.0, 20.0
 """Time from strength 0 to full, and back."""

@@ -2,8 +2,8 @@
 
 Three things tell haze, each blind where the others see:
 
-- the transmission that the answer implies, ``t = (A − I) / (A − J)``: its median, and its tenth percentile, because
-  dark things may stand near in a fog that hides the rest; blind where the scene itself is as bright as A;
+- the transmission that the answer implies, ``t = (A − I) / (A − J)``: its tenth percentile, because dark things may
+  stand near in a fog that hides the rest; blind where the scene itself is as bright as A;
 - how much local contrast the answer adds: blind where no texture is left;
 - how much local contrast is left at the best places, in units of A: blind to what the scene itself lacks.
 
@@ -22,14 +22,15 @@ from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.frame import FloatArray
 from streamdehaze.meter.reading import Reading
 
-_WEIGHTS = (0.44, 0.19, 0.67, 0.28)
-"""Of −ln t at its median and at its tenth percentile, of the logarithm of the contrast gained, and of minus that of the
-contrast left."""
-_OFFSET = -0.82
+_WEIGHTS = (0.4, 0.555, 0.286)
+"""Of −ln t, of the logarithm of the contrast gained, and of minus that of the contrast left."""
+_OFFSET = -0.782
 _SOFTNESS = 4.0
 """τ is the softplus of the sum, with this sharpness: small sums tend to 0."""
 _GAIN_BLOCKS, _LEFT_BLOCKS = 32, 16
 """Blocks on the long side, for the contrast gained and for the contrast left."""
+_FAR = 10
+"""Percentile of the transmissions: of what is far, or deep in the haze."""
 _LEFT = 90
 """Percentile of the blocks' contrasts that counts as the best places."""
 _BRIGHTEST = 1.5
@@ -82,13 +83,12 @@ def _density(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     telling = contrast > np.float32(_LEAST_CONTRAST)
     if scene is not None:
         telling &= scene
-    median = far = _LEAST_TRANSMISSION  # where next to nothing differs from the airlight, next to nothing arrives
+    t = _LEAST_TRANSMISSION  # where next to nothing differs from the airlight, next to nothing arrives
     if np.count_nonzero(telling) > 0.01 * telling.size:
-        t = (1 - hazy[telling]) / contrast[telling]
-        median, far = (min(1.0, max(_LEAST_TRANSMISSION, _percentile(t, percent))) for percent in (50, 10))
+        t = min(1.0, max(t, _percentile((1 - hazy[telling]) / contrast[telling], _FAR)))
     before, after = (float(_spread(x, scene, _GAIN_BLOCKS).mean()) + 1e-4 for x in (hazy, clear))
     left = _percentile(_spread(hazy, scene, _LEFT_BLOCKS), _LEFT) + 0.01
-    terms = -np.log(median), -np.log(far), np.log(after / before), -np.log(left)
+    terms = -np.log(t), np.log(after / before), -np.log(left)
     total = float(np.dot(_WEIGHTS, terms)) + _OFFSET
     thickness = np.logaddexp(0, _SOFTNESS * total) / _SOFTNESS
     return float(1 - np.exp(-thickness))
