@@ -88,6 +88,19 @@ _STOP_SECONDS = 4.0
 )
 @click.option("--token-file", panel="Web page", type=click.Path(path_type=Path), help="File with the page's token.")
 @click.option(
+    "--viewer-token-env",
+    panel="Web page",
+    metavar="NAME",
+    help="Variable with a token to look, not change.",
+)
+@click.option(
+    "--viewer-token-file", panel="Web page", type=click.Path(path_type=Path), help="File with the viewers' token."
+)
+@click.option(
+    "--tls-cert", panel="Web page", type=click.Path(path_type=Path), help="Serve over HTTPS: the certificate, PEM."
+)
+@click.option("--tls-key", panel="Web page", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
+@click.option(
     "--host-name",
     panel="Web page",
     multiple=True,
@@ -282,6 +295,8 @@ def _page_token(options: dict[str, Any]) -> str | None:
 
     with needed_for("--serve", "live"):
         from streamdehaze.live.web import Address
+    if (options["tls_cert"] is None) != (options["tls_key"] is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
     address = Address.parse(options["serve"])
     token = read_secret(env=options["token_env"], file=options["token_file"])
     if token is None and not address.is_loopback:
@@ -301,7 +316,18 @@ def _serve(
     from streamdehaze.live.web import Address, WebServer
 
     address = Address.parse(options["serve"])
-    server = WebServer(pipeline, address, token=token, host_names=options["host_name"], stop=stop)
+    from streamdehaze.address import read_secret
+
+    certificate, key = options["tls_cert"], options["tls_key"]
+    server = WebServer(
+        pipeline,
+        address,
+        token=token,
+        viewer_token=read_secret(env=options["viewer_token_env"], file=options["viewer_token_file"]),
+        tls=None if certificate is None else (certificate, key),
+        host_names=options["host_name"],
+        stop=stop,
+    )
     server.start()
     if not options["quiet"]:
         click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)

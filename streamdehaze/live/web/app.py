@@ -71,7 +71,7 @@ class Page:
         self._feeds = Feeds(pipeline, self._pool)
         self._video = VideoSessions(pipeline, self._pool) if is_available() else None
         self._files = load_page_files()
-        self._metrics = Metrics(pipeline, lambda: self.viewers)
+        self._metrics = Metrics(pipeline, lambda: self.viewers, lambda: access.wrong_tokens)
         self.stopping = asyncio.Event()
         """Ends all streams when set."""
         routes = [
@@ -127,17 +127,17 @@ class Page:
 
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":
-            if self._access.is_open or self._guard.has_session(request):
+            if self._access.is_open or self._guard.role_of_session(request) is not None:
                 return RedirectResponse("/", 303)
             return self._file("login.html", request)
         token = parse_qs((await request.body()).decode("utf-8", "replace")).get("token", [""])[0]
-        refusal = self._guard.refusal_of_token(request, token)
-        if refusal is not None:
-            return refusal
+        role = self._access.role_of_token(token)
+        if role is None:
+            return self._guard.refusal_of_wrong_token(request)
         answer = JSONResponse({"welcome": True})
         answer.set_cookie(
             self._cookie_name,
-            self._access.new_session(),
+            self._access.new_session(role),
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
@@ -146,16 +146,25 @@ class Page:
         return answer
 
     async def _logout(self, request: Request) -> Response:
+        if (session := self._guard.session_of(request)) is not None:
+            self._access.end_session(session)
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(self._cookie_name, httponly=True, samesite="strict")
         return answer
 
     # --- cameras
 
-    async def _cameras(self, _: Request) -> Response:
+    async def _cameras(self, request: Request) -> Response:
         statuses = await run_in_threadpool(lambda: [camera.status() for camera in self._pipeline.cameras.values()])
         cameras = [describe(status) for status in statuses]
-        return JSONResponse({"cameras": cameras, "login": not self._access.is_open, "video": self._video is not None})
+        return JSONResponse(
+            {
+                "cameras": cameras,
+                "login": not self._access.is_open,
+                "role": request.scope.get("role", "operator"),
+                "video": self._video is not None,
+            }
+        )
 
     async def _change(self, request: Request) -> Response:
         camera = self._camera(request)

@@ -11,18 +11,46 @@ HEAD_SECONDS = 10.0
 """A request's head must have come after twice this; uvicorn itself would wait for ever."""
 STALL_SECONDS = 15.0
 """A client that takes in nothing for so long is cut off."""
+IDLE_PER_CLIENT, IDLE_CONNECTIONS = 64, 256
+"""Connections without a request that one client, and all together, may hold open."""
 _BUSY = object()
 
 
 class Connection(H11Protocol):
     """uvicorn's HTTP/1.1 connection, closed on clients that send half a request or read half an answer."""
 
+    _idle_since = 0.0
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._check_head, None)
+        self._idle_since = self.loop.time()
+        self._make_room()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._idle_since = self.loop.time()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered, nor the connection being closed."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
+
+    def _make_room(self) -> None:
+        """Close the connection that has been idle longest, where one client or all have too many of them.
+
+        So the limit on connections is never used up by clients that ask for nothing.
+        """
+        others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
+        idle = sorted((each for each in others if each.is_idle), key=lambda each: each._idle_since)
+        host = self.client and self.client[0]
+        own = [each for each in idle if each.client and each.client[0] == host]
+        for crowd, limit in ((own, IDLE_PER_CLIENT), (idle, IDLE_CONNECTIONS)):
+            if len(crowd) >= limit:
+                crowd[0].transport.abort()
+                return
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._head_timer, self._stall_timer):

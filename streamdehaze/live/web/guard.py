@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from http.cookies import CookieError, SimpleCookie
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamdehaze.live.web.access import Access
+from streamdehaze.live.web.access import Access, Role
 from streamdehaze.live.web.address import HostNames, host_of
 
 log = logging.getLogger("streamdehaze.live.web")
@@ -96,25 +97,39 @@ class Guard:
         return self._refusal_of_strangers(request)
 
     def _refusal_of_strangers(self, request: Request) -> Response | None:
-        if self.has_session(request):
-            return None
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self.refusal_of_token(request, token)
+        role = self.role_of_session(request)
+        token = None if role is not None else _token_of(request.headers.get("authorization", ""))
+        if token is not None:
+            role = self._access.role_of_token(token)
+        if role is not None:
+            return self._refusal_of_viewers(request, role)
+        if token is not None:
+            return self.refusal_of_wrong_token(request)
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", status_code=303)
-        return refuse(401, "a token is needed; log in, or send it as 'Authorization: Bearer TOKEN'")
+        return _challenge(request, "a token is needed; log in, or send it as 'Authorization: Bearer TOKEN' or password")
 
-    def has_session(self, request: Request) -> bool:
-        """Whether the request brings a valid cookie."""
+    def _refusal_of_viewers(self, request: Request, role: Role) -> Response | None:
+        request.scope["role"] = role
+        is_look = request.method in ("GET", "HEAD") or request.url.path == "/logout" or _offers_video(request)
+        return None if role == "operator" or is_look else refuse(403, "with the viewers' token nothing can be changed")
+
+    def session_of(self, request: Request) -> str | None:
+        """The cookie of a session, good or not."""
         try:
             cookie = SimpleCookie(request.headers.get("cookie", "")).get(self._cookie_name)
         except CookieError:
-            return False
-        return cookie is not None and self._access.accepts_session(cookie.value)
+            return None
+        return None if cookie is None else cookie.value
 
-    def refusal_of_token(self, request: Request, token: str) -> Response | None:
-        """What to answer to this token; None if it is the right one. Wrong ones are counted by client."""
+    def role_of_session(self, request: Request) -> Role | None:
+        """Who the request comes from by its cookie, if that is valid."""
+        cookie = self.session_of(request)
+        return None if cookie is None else self._access.role_of_session(cookie)
+
+    def refusal_of_wrong_token(self, request: Request) -> Response:
+        """What to answer to a wrong token. They are counted by client; the right one is never slowed down."""
+        self._access.wrong_tokens += 1
         client = request.client.host if request.client else ""
         wait = self._access.attempts.seconds_to_wait(client)
         if wait > 0:
@@ -122,11 +137,33 @@ class Guard:
             answer = refuse(429, f"too many wrong tokens; wait {seconds} seconds")
             answer.headers["Retry-After"] = seconds
             return answer
-        if self._access.accepts_token(token):
-            return None
         self._access.attempts.fail(client)
         log.warning("a wrong token came from %s", client, extra={"client": client})
-        return refuse(401, "that is not the token")
+        return _challenge(request, "that is not the token")
+
+
+def _token_of(authorization: str) -> str | None:
+    """The token of an Authorization header: as it is, or as the password of any user."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _challenge(request: Request, reason: str) -> Response:
+    answer = refuse(401, reason)
+    if "sec-fetch-mode" not in request.headers:  # a browser would ask for a user; our page has a login of its own
+        answer.headers["WWW-Authenticate"] = 'Basic realm="StreamDehaze", charset="UTF-8"'
+    return answer
+
+
+def _offers_video(request: Request) -> bool:
+    return request.url.path.startswith("/cameras/") and request.url.path.endswith("/video")
 
 
 def refuse(status: int, reason: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -19,6 +20,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from streamdehaze import __version__
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import DROP_REASONS, CameraStatus, CountersSnapshot, HistogramSnapshot
 from streamdehaze.live.web.protocols import WatchedPipeline
@@ -30,11 +32,14 @@ class Metrics:
     Args:
         pipeline: whose cameras are counted.
         viewers: how many streams the page sends now.
+        wrong_tokens: how many the page was offered.
     """
 
-    def __init__(self, pipeline: WatchedPipeline, viewers: Callable[[], int]) -> None:
+    def __init__(
+        self, pipeline: WatchedPipeline, viewers: Callable[[], int], wrong_tokens: Callable[[], int] = lambda: 0
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_CameraCollector(pipeline, viewers))
+        self._registry.register(_CameraCollector(pipeline, viewers, wrong_tokens))
         prometheus_client.ProcessCollector(registry=self._registry)
 
     media_type = prometheus_client.CONTENT_TYPE_LATEST
@@ -46,12 +51,17 @@ class Metrics:
 
 
 class _CameraCollector(Collector):
-    def __init__(self, pipeline: WatchedPipeline, viewers: Callable[[], int]) -> None:
-        self._pipeline, self._viewers = pipeline, viewers
+    def __init__(self, pipeline: WatchedPipeline, viewers: Callable[[], int], wrong_tokens: Callable[[], int]) -> None:
+        self._pipeline, self._viewers, self._wrong_tokens = pipeline, viewers, wrong_tokens
 
     def collect(self) -> Iterator[Metric]:
         statuses = [camera.status() for camera in self._pipeline.cameras.values()]
         yield GaugeMetricFamily("streamdehaze_viewers", "Streams the web page sends now.", value=self._viewers())
+        wrong = self._wrong_tokens()
+        yield CounterMetricFamily("streamdehaze_wrong_tokens", "Wrong tokens the web page was offered.", value=wrong)
+        build = InfoMetricFamily("streamdehaze_build", "The version that runs.")
+        build.add_metric([], {"version": __version__, "python": platform.python_version()})
+        yield build
         yield from _states(statuses)
         yield from _counts(statuses)
         yield from _histograms(statuses)

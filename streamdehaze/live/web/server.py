@@ -6,9 +6,11 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 
@@ -48,7 +50,9 @@ class WebServer:
     Args:
         pipeline: whose cameras are shown.
         address: where to listen; anything but loopback needs a token.
-        token: what visitors must know, 16 characters or more.
+        token: what operators must know, 16 characters or more.
+        viewer_token: what viewers must know, who can change nothing.
+        tls: files with the certificate (chain) and its key, PEM; None serves without encryption.
         host_names: names under which the page is visited, besides the machine's own (behind a proxy, say).
         limits: viewers and connections.
         stop: ends the server when set.
@@ -63,6 +67,8 @@ class WebServer:
         address: Address,
         *,
         token: str | None = None,
+        viewer_token: str | None = None,
+        tls: tuple[Path, Path] | None = None,
         host_names: tuple[str, ...] = (),
         limits: Limits | None = None,
         stop: threading.Event | None = None,
@@ -72,7 +78,10 @@ class WebServer:
             raise ConfigError(
                 f"{address} can be reached from other machines and so needs a token; give one, or serve on 127.0.0.1"
             )
-        access = Access(token)
+        access = Access(token, viewer_token)
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            _check_certificate(*tls)
         self._socket = _listen(address)
         self.address = Address(address.host, self._socket.getsockname()[1])
         """Where it listens, with the port the system chose if 0 was asked for."""
@@ -91,6 +100,8 @@ class WebServer:
             limit_concurrency=limits.connections,
             h11_max_incomplete_event_size=MAXIMUM_HEAD_BYTES,
             timeout_graceful_shutdown=2,
+            ssl_certfile=None if tls is None else str(tls[0]),
+            ssl_keyfile=None if tls is None else str(tls[1]),
         )
         self._server = _Server(config, page, self._stop)
         # A daemon, for it owns nothing: a program that fails before `stop` shall not hang on its page.
@@ -100,7 +111,7 @@ class WebServer:
     def url(self) -> str:
         """What to open in a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address.host, self.address.host)
-        return f"http://{Address(host, self.address.port)}/"
+        return f"{self._scheme}://{Address(host, self.address.port)}/"
 
     def start(self) -> None:
         """Begin to answer; returns once it does."""
@@ -160,6 +171,18 @@ def serve(
     server = WebServer(pipeline, Address(host, port), token=token, stop=stop)
     server.start()
     return server
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        reason = error.reason or str(error)
+        raise ConfigError(
+            f"'{certificate}' and '{key}' are not a certificate and its key in PEM: {reason.lower().replace('_', ' ')}"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"the certificate '{certificate}' or key '{key}' cannot be read: {error.strerror}") from error
 
 
 def _listen(address: Address) -> socket.socket:

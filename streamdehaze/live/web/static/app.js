@@ -46,7 +46,8 @@ let contact = true;
 
 async function poll() {
   try {
-    const { cameras, login } = await readCameras();
+    const { cameras, login, role } = await readCameras();
+    document.body.dataset.role = role;
     summarise(cameras);
     document.getElementById("logout").hidden = !login;
     view.update(cameras);

@@ -67,6 +67,7 @@ export class CameraView {
       this.#slots.strength.value = Math.round(camera.strength * 100);
       this.#slots.percent.textContent = `${Math.round(camera.strength * 100)} %`;
     }
+    for (const input of [this.#slots.enabled, this.#slots.strength]) input.disabled = document.body.dataset.role === "viewer";
     this.#slots.facts.replaceChildren(...facts(camera).flatMap(row));
   }
 

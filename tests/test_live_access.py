@@ -1,0 +1,196 @@
+"""Who may see and change what, and that strangers cannot keep the owner out."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live_browser import chromium
+from live_feed import RenderedPipeline
+from streamdehaze.errors import ConfigError
+from streamdehaze.live.web import Address, WebServer
+
+httpx = pytest.importorskip("httpx")
+
+OPERATOR, VIEWER = "correct-horse-battery", "staple-of-the-viewers"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[RenderedPipeline]:
+    with RenderedPipeline("north") as running:
+        yield running
+
+
+@pytest.fixture
+def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
+    running = WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=VIEWER)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    try:
+        subprocess.run(
+            [*command, "-out", str(files[0]), "-keyout", str(files[1]), "-days", "2", *names],
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the openssl program")
+    return files
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("token", [OPERATOR, VIEWER])
+def test_the_token_is_a_password_for_programs_that_only_know_those(server: WebServer, token: str) -> None:
+    for path in ("api/cameras", "cameras/north/snapshot", "metrics"):
+        assert httpx.get(server.url + path, auth=("anyone", token)).status_code == 200
+    assert httpx.get(server.url + "metrics", auth=(token, "")).status_code == 401
+    for wrong in ("Basic", "Basic é", "Basic !!!!", "Digest x", "Bearer"):
+        assert httpx.get(server.url + "metrics", headers={"Authorization": wrong.encode()}).status_code in (401, 429)
+
+
+def test_programs_are_asked_for_a_password_and_browsers_are_not(server: WebServer) -> None:
+    asked = httpx.get(server.url + "cameras/north/snapshot").headers
+    assert asked["WWW-Authenticate"].startswith("Basic ")
+    of_page = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    assert "WWW-Authenticate" not in httpx.get(server.url + "api/cameras", headers=of_page).headers
+
+
+def test_viewers_see_everything_and_change_nothing(server: WebServer) -> None:
+    cookie = httpx.post(server.url + "login", data={"token": VIEWER}).cookies
+    for credentials in ({"headers": bearer(VIEWER)}, {"cookies": cookie}, {"auth": ("x", VIEWER)}):
+        answer = httpx.get(server.url + "api/cameras", **credentials)
+        assert answer.json()["role"] == "viewer"
+        change = httpx.patch(server.url + "api/cameras/north", json={"strength": 0.1}, **credentials)
+        assert change.status_code == 403
+    assert httpx.get(server.url + "api/cameras", headers=bearer(OPERATOR)).json()["role"] == "operator"
+    change = httpx.patch(server.url + "api/cameras/north", json={"strength": 1}, headers=bearer(OPERATOR))
+    assert change.status_code == 200
+
+
+def test_logging_out_ends_the_session_and_no_other(server: WebServer) -> None:
+    first, second = (httpx.post(server.url + "login", data={"token": OPERATOR}).cookies for _ in range(2))
+    assert httpx.post(server.url + "logout", cookies=first).status_code == 303
+    assert httpx.get(server.url + "api/cameras", cookies=first).status_code == 401
+    assert httpx.get(server.url + "api/cameras", cookies=second).status_code == 200
+    viewer = httpx.post(server.url + "login", data={"token": VIEWER}).cookies
+    httpx.post(server.url + "logout", cookies=viewer)
+    assert httpx.get(server.url + "api/cameras", cookies=viewer).status_code == 401
+
+
+def test_a_thousand_wrong_tokens_keep_the_owner_out_of_nothing(server: WebServer) -> None:
+    session = httpx.post(server.url + "login", data={"token": OPERATOR}).cookies
+    with httpx.Client(base_url=server.url) as stranger:
+        statuses = {stranger.get("/metrics", headers=bearer(f"guess {n}")).status_code for n in range(1000)}
+    assert statuses == {401, 429}
+    assert httpx.get(server.url + "metrics", headers=bearer(OPERATOR)).status_code == 200
+    assert httpx.get(server.url + "api/cameras", cookies=session).status_code == 200
+    login = httpx.post(server.url + "login", data={"token": OPERATOR})
+    assert login.status_code == 200
+    text = httpx.get(server.url + "metrics", headers=bearer(OPERATOR)).text
+    assert "streamdehaze_wrong_tokens_total 1000.0" in text
+    assert "streamdehaze_build_info{" in text
+
+
+def test_idle_connections_of_a_stranger_close_the_page_to_nobody(server: WebServer) -> None:
+    with ExitStack() as stack:
+        for number in range(700):
+            idle = stack.enter_context(socket.create_connection((server.address.host, server.address.port)))
+            if number % 2:
+                idle.send(b"GET / HTTP/1.1\r\nHost:")  # half a request
+            if number % 100 == 99:
+                assert httpx.get(server.url + "healthz", timeout=20).status_code == 200
+        for path in ("healthz", "metrics", "api/cameras"):
+            assert httpx.get(server.url + path, headers=bearer(OPERATOR), timeout=20).status_code == 200
+
+
+def test_a_request_in_progress_is_not_closed_for_idle_ones(server: WebServer) -> None:
+    with (
+        httpx.Client(base_url=server.url, headers=bearer(OPERATOR), timeout=20) as client,
+        client.stream("GET", "/cameras/north/stream?width=320") as answer,
+        ExitStack() as stack,
+    ):
+        pictures = answer.iter_bytes()
+        next(pictures)
+        for _ in range(200):
+            stack.enter_context(socket.create_connection((server.address.host, server.address.port)))
+        before = time.monotonic()
+        while time.monotonic() < before + 1:
+            assert next(pictures)
+
+
+def test_the_page_over_tls(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
+    server = WebServer(pipeline, Address(port=0), token=OPERATOR, tls=certificate)
+    server.start()
+    try:
+        assert server.url.startswith("https://")
+        trust = ssl.create_default_context(cafile=certificate[0])
+        with httpx.Client(base_url=server.url, verify=trust) as client:
+            login = client.post("/login", data={"token": OPERATOR}, headers={"Origin": server.url.rstrip("/")})
+            assert "Secure" in login.headers["set-cookie"]
+            assert client.get("/api/cameras").status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(server.url.replace("https", "http"))
+    finally:
+        server.stop()
+
+
+def test_what_is_no_certificate_is_refused_in_words(
+    pipeline: RenderedPipeline, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("hello")
+    for files in ((tmp_path / "text", certificate[1]), (certificate[0], tmp_path / "text")):
+        with pytest.raises(ConfigError, match="are not a certificate and its key"):
+            WebServer(pipeline, Address(port=0), tls=files)
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        WebServer(pipeline, Address(port=0), tls=(tmp_path / "none", certificate[1]))
+
+
+def test_tokens_that_make_no_sense_are_refused(pipeline: RenderedPipeline) -> None:
+    with pytest.raises(ConfigError, match="make two"):
+        WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=OPERATOR)
+    with pytest.raises(ConfigError, match="needs one for operators"):
+        WebServer(pipeline, Address(port=0), viewer_token=VIEWER)
+
+
+def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
+    server = WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=VIEWER, tls=certificate)
+    server.start()
+    try:
+        with chromium() as browser:
+            for token, disabled in ((VIEWER, True), (OPERATOR, False)):
+                context: Any = browser.new_context(ignore_https_errors=True)
+                page = context.new_page()
+                page.goto(server.url)
+                page.fill("input[name=token]", token)
+                page.press("input[name=token]", "Enter")
+                page.click(".tile:has-text('north')")
+                page.wait_for_selector(".camera:not(.blank)")
+                page.wait_for_function(
+                    f"() => document.querySelector('[data-slot=enabled]').disabled === {str(disabled).lower()}"
+                )
+                page.click("#logout button")
+                page.wait_for_url("**/login")
+                context.close()
+    finally:
+        server.stop()
