@@ -20,6 +20,7 @@ from streamdehaze.errors import MissingPackageError
 
 PURPOSES = {
     "openvino": "the fastest engine on a CPU",
+    "onnxruntime": "an engine for CPUs, and for GPUs of other makes",
     "tensorrt": "the fastest engine on an NVIDIA GPU",
     "tensorrt-rtx": "the fastest engine on an NVIDIA RTX card, small and quick to build",
     "live": "the web page and the metrics of live cameras",

@@ -35,13 +35,16 @@ def serve_for(engine: object, seconds: float, until: str) -> list[np.ndarray]:
     raise AssertionError(f"after {seconds} s still {engine.name}")  # type: ignore[attr-defined]
 
 
-def test_pytorch_serves_at_once_and_openvino_takes_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("openvino")
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_pytorch_serves_at_once_and_the_compiled_engine_takes_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    pytest.importorskip(name)
     pytest.importorskip("onnx")
     with caplog.at_level(logging.INFO, logger="streamdehaze"):
-        engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
+        engine = open_engine("aecrnet-s", name, cache=EngineCache(tmp_path))
         assert engine.name == "torch cpu float32"
-        results = serve_for(engine, 240, "openvino")
+        results = serve_for(engine, 240, name)
         engine.close()
     assert len(results) > 2  # the first seconds were PyTorch's
     assert not np.array_equal(results[0], results[-1])
@@ -140,7 +143,11 @@ def test_a_wrong_checkpoint_is_told_whatever_the_engine() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "hidden", "extra"),
-    [("openvino", "openvino", "openvino"), ("tensorrt", "tensorrt", "tensorrt")],
+    [
+        ("openvino", "openvino", "openvino"),
+        ("onnxruntime", "onnxruntime", "onnxruntime"),
+        ("tensorrt", "tensorrt", "tensorrt"),
+    ],
 )
 def test_a_missing_runtime_names_its_extra_and_auto_does_without(engine: str, hidden: str, extra: str) -> None:
     program = f"""

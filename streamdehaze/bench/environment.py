@@ -12,7 +12,7 @@ from typing import Any
 from streamdehaze.engine.threads import usable_cores
 
 _PACKAGES = (
-    "streamdehaze", "torch", "openvino", "tensorrt", "tensorrt-rtx", "onnx", "numpy", "numba",
+    "streamdehaze", "torch", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "onnx", "numpy", "numba",
     "opencv-python-headless", "av",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
 from streamdehaze.extras import PURPOSES, install_command, pip_install
 
-_ENGINES = ("openvino", "tensorrt", "tensorrt-rtx")
+_ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 """Extras that bring an engine."""
 _FOR_DEVELOPERS = ("dev", "docs")
 _MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL"}

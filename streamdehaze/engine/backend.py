@@ -48,6 +48,10 @@ def find_backend(recipe: Recipe, checkpoint: str) -> Backend:
         from streamdehaze.engine.openvino import OpenVINOBackend
 
         return OpenVINOBackend(recipe, checkpoint)
+    if recipe.engine == "onnxruntime":
+        from streamdehaze.engine.onnxruntime import ONNXRuntimeBackend
+
+        return ONNXRuntimeBackend(recipe)
     if recipe.engine == "torch":
         raise EngineError("PyTorch runs the checkpoint as it is: there is nothing to build")
     from streamdehaze.engine.tensorrt import TensorRTBackend

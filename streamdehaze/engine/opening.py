@@ -12,14 +12,14 @@ from streamdehaze.engine.build.request import BuildRequest, choose_shape
 from streamdehaze.engine.openvino.int8 import quantized_graph
 from streamdehaze.engine.processor import has_int8_dot_products
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import OpenVINOOptions, Recipe, read_recipe
+from streamdehaze.engine.recipe import OnnxRuntimeOptions, OpenVINOOptions, Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint, load_network
 
-ENGINES = ("auto", "tensorrt", "openvino", "torch")
+ENGINES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +43,10 @@ def open_engine(
 
     Args:
         checkpoint: name of a bundled checkpoint or path of one.
-        engine: "torch", "openvino", "tensorrt", the path of a recipe (`.toml`), or "auto": TensorRT on an NVIDIA GPU
-            (by the recipe of the fastest engine that has been built there, if any), OpenVINO on a CPU, where
-            installed and not twice measured slower than PyTorch; else PyTorch.
+        engine: "torch", "openvino", "onnxruntime", "tensorrt", the path of a recipe (`.toml`), or "auto". That is
+            TensorRT on an NVIDIA GPU (by the recipe of the fastest engine that has been built there, if any); on a CPU
+            OpenVINO, or ONNX Runtime without it, where installed and not twice measured slower than PyTorch; else
+            PyTorch.
         size: (width, height) of the pictures to come, where known; only TensorRT asks.
         batch: pictures a batch, where known.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -89,23 +90,25 @@ def open_engine(
             if record is not None and record.state == "rejected":
                 continue
         switching = SwitchingEngine(request, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
-        if size is not None or recipe.shape is not None or recipe.engine == "openvino":
+        if size is not None or recipe.shape is not None or recipe.engine in ("openvino", "onnxruntime"):
             switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
         return switching
     return open_torch(note)
 
 
 def default_recipes(engine: str, checkpoint: str, *, threads: int | None = None, int8: bool = True) -> list[Recipe]:
-    """What "openvino" and "tensorrt" stand for, in the order in which to try them.
+    """What the name of an engine stands for, in the order in which to try it.
 
     Args:
-        engine: "openvino" or "tensorrt".
+        engine: "openvino", "onnxruntime" or "tensorrt".
         checkpoint: name of a bundled checkpoint or path of one.
         threads: CPU threads; None for all cores this process may use.
         int8: as for `open_engine`.
     """
     if engine == "tensorrt":
         return [Recipe(engine="tensorrt")]
+    if engine == "onnxruntime":
+        return [Recipe(engine="onnxruntime", onnxruntime=OnnxRuntimeOptions(threads=threads))]
     options = OpenVINOOptions(threads=threads)
     recipes = [Recipe(engine="openvino", openvino=options)]
     allowed = int8 and os.environ.get("STREAMDEHAZE_INT8", "1") != "0"
@@ -119,15 +122,16 @@ def _recipes(
 ) -> list[Recipe]:
     """What to try, in order; nothing stands for PyTorch."""
     openvino = default_recipes("openvino", checkpoint, threads=threads, int8=int8)
+    onnxruntime = default_recipes("onnxruntime", checkpoint, threads=threads)
     tensorrt = Recipe(engine="tensorrt")
     if engine == "auto":
         on_gpu = device == "cuda" or (device == "auto" and find_gpu() is not None)
         if on_gpu:
             return [*_fastest_kept(checkpoint, cache), tensorrt]
-        return openvino if device in ("auto", "cpu") else []
+        return [*openvino, *onnxruntime] if device in ("auto", "cpu") else []
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
-    named = {"openvino": openvino, "tensorrt": [tensorrt], "torch": []}
+    named = {"openvino": openvino, "onnxruntime": onnxruntime, "tensorrt": [tensorrt], "torch": []}
     if engine not in named:
         raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
     if engine == "tensorrt" and device not in ("auto", "cuda"):

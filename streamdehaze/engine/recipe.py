@@ -46,6 +46,16 @@ class OpenVINOOptions(_Table):
     """CPU threads; all cores this process may use if left out."""
 
 
+class OnnxRuntimeOptions(_Table):
+    """What only ONNX Runtime is asked."""
+
+    provider: str = "auto"
+    """Of execution: "cpu", "cuda", "dml", "coreml", "migraphx", "tensorrt", …, as far as the installed build has it;
+    auto takes a GPU's before the CPU's."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads; all cores this process may use if left out."""
+
+
 class TensorRTOptions(_Table):
     """What only TensorRT and TensorRT-RTX are asked. Leave everything out first: then raise `optimization_level`."""
 
@@ -92,32 +102,34 @@ class TorchOptions(_Table):
 class Recipe(_Table):
     """How an engine is compiled and which result is accepted."""
 
-    engine: Literal["openvino", "tensorrt", "torch"]
+    engine: Literal["openvino", "onnxruntime", "tensorrt", "torch"]
     description: str = ""
     precision: Literal["auto", "float32", "float16", "bfloat16", "int8"] = "auto"
-    """Of the computation; auto is float16 or bfloat16 where the device computes in it. TensorRT takes float32 and
-    float16. int8 is OpenVINO's: the convolutions in the middle in int8, the rest as auto has it."""
+    """Of the computation; auto is float16 or bfloat16 where the device computes in it, and float32 in ONNX Runtime.
+    TensorRT and ONNX Runtime take float32 and float16. int8 is OpenVINO's: the convolutions in the middle in int8, the
+    rest as auto has it."""
     deformable: Literal["auto", "grid", "native"] = "auto"
-    """Deformable convolution as GridSample and Conv, or as ONNX DeformConv (OpenVINO on a CPU, TensorRT ≥ 10.1); auto
-    is native in OpenVINO on a CPU, where it takes a third to a half of the time, else grid."""
+    """Deformable convolution as GridSample and Conv, or as ONNX DeformConv (OpenVINO and ONNX Runtime on a CPU,
+    TensorRT ≥ 10.1); auto is native on a CPU, where it takes a third to a half of the time, else grid."""
     shape: Shape | None = None
     """Pictures the engine is built for; if left out, those of the first batch it meets."""
     floor_db: Annotated[float, Field(gt=0)] = 35.0
     """PSNR against PyTorch in float32 below which an engine is set aside. Rounding to bfloat16 costs the bundled
     checkpoints down to 39 dB on the worst of small pictures; what computes something else stays under 30."""
     openvino: OpenVINOOptions = OpenVINOOptions()
+    onnxruntime: OnnxRuntimeOptions = OnnxRuntimeOptions()
     tensorrt: TensorRTOptions = TensorRTOptions()
     torch: TorchOptions = TorchOptions()
 
     @model_validator(mode="after")
     def _fits_its_engine(self) -> Recipe:
-        if self.engine == "tensorrt" and self.precision in ("bfloat16", "int8"):
-            raise ValueError(f"the graph for TensorRT is float16 or float32, not {self.precision}")
+        if self.engine in ("tensorrt", "onnxruntime") and self.precision in ("bfloat16", "int8"):
+            raise ValueError(f"the graph for {self.engine} is float16 or float32, not {self.precision}")
         if self.engine == "torch" and self.precision == "int8":
             raise ValueError("PyTorch does not run the network in int8; OpenVINO does")
         if self.precision == "int8" and (self.openvino.device != "CPU" or self.deformable == "grid"):
             raise ValueError("graphs in int8 are for the CPU, with deformable = 'native' or left out")
-        stray = {"openvino", "tensorrt", "torch"} - {self.engine}
+        stray = {"openvino", "onnxruntime", "tensorrt", "torch"} - {self.engine}
         for table in sorted(stray & self.model_fields_set):
             raise ValueError(f"a recipe for {self.engine} has no table [{table}]")
         return self

@@ -34,7 +34,7 @@ from streamdehaze.video.resume.source import Continued
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "av", "numpy", "opencv-python-headless")
+_RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "onnxruntime", "av", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True)

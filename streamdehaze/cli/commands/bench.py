@@ -87,7 +87,7 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     multiple=True,
     default=["auto"],
     show_default=True,
-    help="auto, torch, openvino, tensorrt, or a recipe (.toml); may be repeated.",
+    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml); may be repeated.",
 )
 @click.option(
     "--every",

@@ -44,7 +44,9 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     show_default=True,
     help="A bundled checkpoint's name, or a file.",
 )
-@click.option("--engine", type=click.Choice(["openvino", "tensorrt"]), help="Build with the default recipe.")
+@click.option(
+    "--engine", type=click.Choice(["openvino", "onnxruntime", "tensorrt"]), help="Build with the default recipe."
+)
 @click.option("--recipe", type=click.Path(dir_okay=False), help="A recipe (.toml), as in the folder engines.")
 @click.option(
     "--size", callback=_size, metavar="WxH", help="Size of the pictures the network will see; multiples of 4."

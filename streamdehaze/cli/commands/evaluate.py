@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     type=ENGINE,
     default="auto",
     show_default=True,
-    help="auto, torch, openvino, tensorrt, or a recipe (.toml).",
+    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).",
 )
 @AIRLIGHT
 @BRIGHTNESS

@@ -165,7 +165,7 @@ _STOP_SECONDS = 4.0
     "--engine",
     panel="Speed",
     type=ENGINE,
-    help="auto, torch, openvino, tensorrt, or a recipe (.toml).  [default: auto]",
+    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).  [default: auto]",
 )
 @click.option(
     "--batch-size", panel="Speed", type=click.IntRange(min=1), help="Frames per run of the network.  [default: 4]"

@@ -178,7 +178,7 @@ log = logging.getLogger("streamdehaze")
     type=ENGINE,
     default="auto",
     show_default=True,
-    help="auto, torch, openvino, tensorrt, or a recipe (.toml).",
+    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).",
 )
 @click.option(
     "--engine-wait",
