@@ -1,9 +1,10 @@
 """How steady the clear video is, and what that costs: per frame, low and high; the network every frame or every k-th.
 
     python benchmarks/steady.py [--still VIDEO] [--rgbd FOLDER] [--street FRAMES] [--every 1 2 4 auto] [--frames N]
-        [--plot PNG] [--skip-cost]
+        [--plot PNG] [--skip-cost] [--brightness keep]
 
-"ahead" are the ways that look ahead, as files allow.
+Brightness is natural unless asked otherwise, as the truth's is: what the default brightens gains contrast, and changes
+along the motion as much more as that. "ahead" are the ways that look ahead, as files allow.
 
 1. `--still`: a video of a camera at rest, such as real fog. Change that dehazing adds where the hazy video stands
    still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.dehaze.stillness`).
@@ -34,6 +35,7 @@ import numpy as np
 from streamdehaze import Dehazer, open_source
 from streamdehaze.bench.watch import watch
 from streamdehaze.datasets.picture import read_picture, to_float
+from streamdehaze.dehaze.tone import BRIGHTNESS_MODES
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
 from streamdehaze.evaluation.reprojection import motion_from_depth
@@ -215,6 +217,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="aecrnet-s")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--brightness", choices=BRIGHTNESS_MODES, default="natural")
     parser.add_argument("--skip-cost", action="store_true", help="leave out the timing at the end")
     asked = parser.parse_args()
     engine = open_engine(asked.checkpoint, asked.engine, wait=True)
@@ -229,7 +232,9 @@ def main() -> None:
                 continue
             name = ("per frame" if steady == "off" else steady) + (f", every {k}" if k != 1 else "")
             name += ", ahead" if ahead else ""
-            ways[name] = Dehazer(asked.checkpoint, engine=each, steady=steady, every=k, look_ahead=ahead)  # type: ignore[arg-type]
+            ways[name] = Dehazer(
+                asked.checkpoint, engine=each, steady=steady, every=k, look_ahead=ahead, brightness=asked.brightness
+            )  # type: ignore[arg-type]
         return ways
 
     traces: dict[str, dict[str, list[float]]] = {}
