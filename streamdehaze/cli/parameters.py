@@ -6,16 +6,21 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
+from streamdehaze.errors import ConfigError
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from streamdehaze.control.keyframes import Keyframes
 
 _LONGEST_SECONDS = 366 * 24 * 3600
 
@@ -94,6 +99,16 @@ def seconds(text: str) -> float:
     if total > _LONGEST_SECONDS:
         raise click.BadParameter(f"'{text}' is more than a year.")
     return total
+
+
+def strength(text: str) -> float | Keyframes:
+    """A strength, keyframes of it, or what a file of keyframes holds."""
+    from streamdehaze.control.keyframes import parse_strength
+
+    try:
+        return parse_strength(text)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 def size_bytes(text: str) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
@@ -58,7 +59,7 @@ class Dehazer:
         *,
         engine: str | Engine = "auto",
         engine_wait: bool = False,
-        strength: float = 1.0,
+        strength: float | Keyframes = 1.0,
         mode: Mode = "on",
         airlight: AirlightMode = "auto",
         brightness: BrightnessMode = "keep",
@@ -89,13 +90,13 @@ class Dehazer:
         )
 
     @property
-    def strength(self) -> float:
-        """Share of the haze that is removed, 0 to 1; may be set at any time."""
+    def strength(self) -> float | Keyframes:
+        """Share of the haze that is removed, 0 to 1.5, or its keyframes; may be set at any time."""
         return self.video.strength
 
     @strength.setter
-    def strength(self, value: float) -> None:
-        before, self.video.strength = self.video.strength, float(value)
+    def strength(self, value: float | Keyframes) -> None:
+        before, self.video.strength = self.video.strength, value
         try:
             self.video.check()
         except Exception:

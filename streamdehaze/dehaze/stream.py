@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
@@ -40,7 +41,7 @@ DEFAULT_NETWORK_SIZE = 256
 class Settings(TypedDict, total=False):
     """The settings of a `Stream`, as plain values."""
 
-    strength: float
+    strength: float | Keyframes
     mode: Mode
     airlight: AirlightMode
     brightness: BrightnessMode
@@ -69,7 +70,8 @@ class Stream:
     Frames come in order.
 
     Args:
-        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed).
+        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed), or up to 1.5 to exaggerate;
+            `Keyframes` for strength that changes over time.
         mode: "on" removes haze throughout, "off" leaves every frame as it is, bit for bit; "auto" does what the
             measured haze calls for (`streamdehaze.meter.auto`): clear air comes out bit for bit.
         airlight: "keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps
@@ -98,7 +100,7 @@ class Stream:
     def __init__(
         self,
         *,
-        strength: float = 1.0,
+        strength: float | Keyframes = 1.0,
         mode: Mode = "on",
         airlight: AirlightMode = "auto",
         brightness: BrightnessMode = "keep",
@@ -108,7 +110,7 @@ class Stream:
         every: Every = 1,
         look_ahead: bool = False,
     ) -> None:
-        self.strength = strength
+        self.strength: float | Keyframes = strength
         self.mode: Mode = mode
         self.airlight: AirlightMode = airlight
         self.brightness: BrightnessMode = brightness
@@ -134,8 +136,8 @@ class Stream:
         Raises:
             ConfigError: for the first wrong one.
         """
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength must lie between 0 and 1, not {self.strength}")
+        if not isinstance(self.strength, Keyframes) and not 0 <= self.strength <= MOST_STRENGTH:
+            raise ConfigError(f"strength must lie between 0 and {MOST_STRENGTH}, not {self.strength}")
         for name, value, modes in (
             ("mode", self.mode, MODES),
             ("airlight", self.airlight, AIRLIGHT_MODES),
@@ -181,7 +183,9 @@ class Stream:
             ConfigError: if a setting was changed to a wrong value.
         """
         self.check()
-        strength = 0.0 if self.mode == "off" else self.strength
+        strength = self.strength.at(frame.seconds) if isinstance(self.strength, Keyframes) else self.strength
+        if self.mode == "off":
+            strength = 0.0
         frame_format = FrameFormat.of(frame, self.network_size)
         if strength == 0:
             self._temporal.skip()

@@ -27,6 +27,7 @@ from streamdehaze.cli.parameters import (
     key_value,
     seconds,
     size_bytes,
+    strength,
 )
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
@@ -98,10 +99,12 @@ log = logging.getLogger("streamdehaze")
 @click.option(
     "--strength",
     panel="Dehazing",
-    type=click.FloatRange(0, 1),
-    default=1.0,
+    type=strength,
+    default="1",
     show_default=True,
-    help="How much haze to remove: 0 (none) to 1.",
+    metavar="S",
+    help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or TOML "
+    "file of them.",
 )
 @click.option(
     "--steady",
