@@ -11,8 +11,9 @@ HEAD_SECONDS = 10.0
 """A request's head must have come after twice this; uvicorn itself would wait for ever."""
 STALL_SECONDS = 15.0
 """A client that takes in nothing for so long is cut off."""
-IDLE_PER_CLIENT, IDLE_CONNECTIONS = 64, 256
-"""Connections without a request that one client, and all together, may hold open."""
+IDLE_PER_CLIENT, IDLE_CONNECTIONS, FULL_CONNECTIONS = 64, 256, 384
+"""Connections without a request that one client, and all together, may hold open; and those at which none is spared."""
+_NEW_SECONDS = 1.0
 _BUSY = object()
 
 
@@ -39,18 +40,19 @@ class Connection(H11Protocol):
         return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
 
     def _make_room(self) -> None:
-        """Close the connection that has been idle longest, where one client or all have too many of them.
+        """Close the connections that have been idle longest, where one client or all have too many of them.
 
         So the limit on connections is never used up by clients that ask for nothing.
         """
         others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
         idle = sorted((each for each in others if each.is_idle), key=lambda each: each._idle_since)
+        if len(idle) < FULL_CONNECTIONS:  # one that has just come may have asked for something that is not read yet
+            idle = [each for each in idle if self.loop.time() - each._idle_since > _NEW_SECONDS]
         host = self.client and self.client[0]
         own = [each for each in idle if each.client and each.client[0] == host]
-        for crowd, limit in ((own, IDLE_PER_CLIENT), (idle, IDLE_CONNECTIONS)):
-            if len(crowd) >= limit:
-                crowd[0].transport.abort()
-                return
+        surplus = own[: max(0, len(own) - IDLE_PER_CLIENT + 1)] or idle[: max(0, len(idle) - IDLE_CONNECTIONS + 1)]
+        for each in surplus:
+            each.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._head_timer, self._stall_timer):
