@@ -134,8 +134,8 @@ def test_arrays_keep_shape_and_depth() -> None:
 
 
 def test_wrong_options_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1, not 1\.5"):
-        plain_dehazer(engine=EngineDouble(), strength=1.5)
+    with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1\.5, not 1\.6"):
+        plain_dehazer(engine=EngineDouble(), strength=1.6)
     with pytest.raises(ConfigError, match="network size must be a multiple of 4"):
         plain_dehazer(engine=EngineDouble(), network_size=250)
     with pytest.raises(ValueError, match="uint8 or uint16, not float64"):

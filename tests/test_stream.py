@@ -171,6 +171,6 @@ def test_a_wrong_setting_is_reported_by_the_next_look() -> None:
     with pytest.raises(ConfigError, match="exact works frame by frame"):
         stream.look(frame)
     dehazer = plain_dehazer(engine=nervous_engine())
-    with pytest.raises(ConfigError, match="strength must lie between 0 and 1, not 2"):
+    with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1\.5, not 2"):
         dehazer.strength = 2
     assert dehazer.strength == 1
