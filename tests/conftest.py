@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +25,15 @@ QUICK = {
 """Topics (`tests/test_TOPIC.py`) that encode little, start no servers, build no engines and train nothing.
 
 `pytest -m quick` takes under 90 seconds on two cores."""
+
+
+@pytest.fixture(autouse=True)
+def unchanged_log() -> Iterator[None]:
+    """A command that runs in a test sets up the package's log for its console; the next test gets it as it was."""
+    log = logging.getLogger("streamdehaze")
+    before = log.handlers, log.level, log.propagate
+    yield
+    log.handlers, log.level, log.propagate = before
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

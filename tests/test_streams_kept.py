@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from clips import copy_through
+from clips import copy_through, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
+from streamdehaze.errors import SourceError
+from streamdehaze.video import FileSource
 
 
 def counted(path: Path) -> list[tuple[str, str]]:
@@ -63,6 +66,69 @@ def test_what_an_edit_list_cut_away_stays_away_where_there_are_none(tmp_path: Pa
     copy_through(trimmed, tmp_path / f"out.{ending}")
     (_, (_, sound)) = counted(tmp_path / f"out.{ending}")
     assert abs(int(sound) - len(shown)) <= 1
+
+
+def two_cameras(folder: Path) -> Path:
+    """Front and rear of a dash cam, both marked as default."""
+    other = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1")
+    both = ("-map", "0:v", "-map", "1:v", "-disposition:v:0", "default", "-disposition:v:1", "default")
+    return ffmpeg(*PICTURES, *other, *both, *H264, folder / "two.mp4")
+
+
+def test_a_second_film_in_a_file_is_named_and_can_be_chosen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = two_cameras(tmp_path)
+    copy_through(source, tmp_path / "out.mp4")
+    assert "video stream 1 is copied as it is; --video-stream 1 works on it instead" in caplog.text
+    with FileSource(source) as first, FileSource(source, video_stream=1) as second:
+        assert (first.video.index, second.video.index) == (0, 1)
+        assert not np.array_equal(next(iter(first)).planes[0], next(iter(second)).planes[0])
+    copy_through(source, tmp_path / "rear.mp4", window={"video_stream": 1})
+    assert counted(tmp_path / "rear.mp4") == counted(source)
+    with pytest.raises(SourceError, match="has no video stream 7; --video-stream can be 0, 1"):
+        FileSource(source, video_stream=7)
+
+
+@pytest.mark.parametrize("ending", ["wmv", "asf", "mxf"])
+def test_pictures_of_containers_without_their_times_come_in_order(tmp_path: Path, ending: str) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2")
+    source = ffmpeg(*video, "-c:v", "libx264", "-bf", "3", tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / "out.mkv")
+    times = video_times(tmp_path / "out.mkv")
+    assert [round(float(time - times[0]) * 25) for time in times] == list(range(50))
+
+
+@pytest.mark.parametrize("scheme", ["cenc-aes-ctr", "cbcs"])
+def test_encrypted_films_are_refused_as_what_they_are(tmp_path: Path, scheme: str) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+    plain = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / "in.mp4")
+    locked = ffmpeg("-i", plain, "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *key, tmp_path / "locked.mp4")
+    if scheme == "cbcs":
+        locked.write_bytes(locked.read_bytes().replace(b"cenc", b"cbcs"))
+    with pytest.raises(SourceError, match="is encrypted; decrypt it first"):
+        copy_through(locked, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_film_most_of_which_is_damaged_is_an_error(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4")
+    source = ffmpeg(*video, *H264, "-g", "4", tmp_path / "in.ts")
+    content, random = bytearray(source.read_bytes()), np.random.default_rng(1)
+    for at in range(3000, len(content) - 188, 376):
+        content[at + 60 : at + 120] = random.bytes(60)
+    source.write_bytes(content)
+    with pytest.raises(SourceError, match=r"frames are damaged, too many for a film; --on-damage skip"):
+        copy_through(source, tmp_path / "out.mkv")
+    with FileSource(source, on_damage="skip") as rest:
+        assert len(list(rest)) > 0
+
+
+def test_data_tracks_of_cameras_are_copied_or_named(tmp_path: Path) -> None:
+    """A telemetry track of unknown meaning: in MP4 its description would be lost, and so it is left out by name."""
+    made = ffmpeg(*PICTURES, *H264, "-metadata:s:v", "timecode=01:02:03:04", tmp_path / "in.mov")
+    content = made.read_bytes()
+    made.write_bytes(content.replace(b"tmcd", b"mebx"))
+    sink = copy_through(made, tmp_path / "out.mov")
+    assert sink.losses == ["data stream 1 (unknown codec, eng)"]
 
 
 def test_pictures_go_on_where_the_container_refuses_sound_in_the_middle(

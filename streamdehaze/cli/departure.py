@@ -15,6 +15,8 @@ log = logging.getLogger("streamdehaze.live")
 
 LEAVE_SECONDS = 4.6
 """From the signal to the end of the process at the latest; five are promised."""
+ONE_SIGNAL_SECONDS = 1.0
+"""Signals so close together are one: tools that stop a process signal it and its group."""
 _TELL_SECONDS = 0.2
 _UNFINISHED = 1
 
@@ -32,12 +34,13 @@ class Departure:
 
     def __init__(self) -> None:
         self.told = threading.Event()
-        """Set by the first SIGTERM or Ctrl-C; a second one ends the process on the spot."""
+        """Set by the first SIGTERM or Ctrl-C; another after a second or more ends the process on the spot."""
         self.reload = threading.Event()
         """Set by SIGHUP; whoever reads the configuration again clears it."""
         self.has_work = False
         """Whether files and streams have to be finished; until it is set, the process leaves as soon as it is told."""
         self._deadline: float | None = None
+        self._told_at = 0.0
         self._before: dict[int, Any] = {}
         self._wakeup = -1
         self._reader, self._writer = socket.socketpair()
@@ -76,7 +79,10 @@ class Departure:
                     self.reload.set()
                 elif number in (signal.SIGINT, signal.SIGTERM):
                     if self.told.is_set():
-                        os._exit(128 + number)
+                        if time.monotonic() - self._told_at > ONE_SIGNAL_SECONDS:
+                            os._exit(128 + number)
+                        continue
+                    self._told_at = time.monotonic()
                     self.told.set()
                     if not self.has_work:
                         os._exit(0)

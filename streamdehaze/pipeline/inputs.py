@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -101,9 +102,12 @@ def expand_inputs(inputs: Sequence[str], *, recursive: bool = False) -> list[Inp
         SourceError: if there is nothing to read.
     """
     found: dict[str, Input] = {}
+    passed_over: list[Path] = []
     for typed in inputs:
-        for each in _expand(os.fspath(typed), recursive):
+        for each in _expand(os.fspath(typed), recursive, passed_over):
             found.setdefault(_identity(each.path), each)
+    if found and passed_over:
+        _name_passed_over(passed_over)
     for each in list(found.values()):
         path = Path(each.path)
         if _is_ours(path) and _identity(str(path.with_name(_without_marks(path)))) in found:
@@ -138,11 +142,11 @@ def output_path(source: Input | str | os.PathLike[str], output: str | None = Non
     return str(Path(output) / source.below / result)
 
 
-def _expand(typed: str, recursive: bool) -> Iterator[Input]:
+def _expand(typed: str, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
     if typed and _is_plain_path(typed) and not os.path.exists(typed) and glob.has_magic(typed):
         yield from _glob(typed)
     elif os.path.isdir(typed):
-        media = list(_walk(Path(typed), recursive))
+        media = list(_walk(Path(typed), recursive, passed_over))
         yield from media or [Input(typed)]
     else:
         yield Input(typed)
@@ -156,15 +160,27 @@ def _glob(pattern: str) -> Iterator[Input]:
     yield from [Input(str(path)) for path in sorted(wanted, key=_natural)] or [Input(pattern)]
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Input]:
+def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
     entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
     for entry in entries:
         if entry.is_file() and _is_media(entry) and not _is_ours(entry):
             yield Input(str(entry))
+        elif entry.is_file() and not _is_ours(entry):
+            passed_over.append(entry)
     for entry in entries:
         if recursive and entry.is_dir() and not entry.is_symlink():
-            for each in _walk(entry, recursive):
+            for each in _walk(entry, recursive, passed_over):
                 yield Input(each.path, PurePath(entry.name) / each.below)
+
+
+def _name_passed_over(files: Sequence[Path]) -> None:
+    """Say how many files of folders are left out, by extension; each one in the detailed log."""
+    kinds = Counter(path.suffix.lower() or "no extension" for path in files)
+    counted = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
+    log.warning("%d files in folders are left out, as their names are not those of videos or photos: %s",
+                len(files), counted)  # fmt: skip
+    for path in files:
+        log.info("'%s' is left out", path)
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import RunProgress, standard_error
+from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     BRIGHTNESS,
@@ -84,6 +87,7 @@ log = logging.getLogger("streamdehaze")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write frames, losses, speed, engine, versions and haze by the second as JSON.",
 )
+@click.option("--keep-times", panel="Output", is_flag=True, help="Give outputs the modification times of their inputs.")
 @click.option(
     "--strict",
     panel="Output",
@@ -138,6 +142,13 @@ log = logging.getLogger("streamdehaze")
 @click.option("--end", panel="Input", type=seconds, metavar="TIME", help="End here.")
 @click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
 @click.option("--deinterlace", panel="Input", is_flag=True, help="Turn interlaced video into progressive video.")
+@click.option(
+    "--video-stream",
+    panel="Input",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Number of the video stream to work on, of several in a file.  [default: the file's default]",
+)
 @click.option(
     "--on-damage",
     panel="Input",
@@ -325,6 +336,8 @@ def _run(
         if options["verbose"]:
             console.print_exception()
         return {"input": job.shown, "error": str(error)}
+    if options["keep_times"]:
+        _keep_times(job)
     if not options["quiet"]:
         statistics = report.statistics
         frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
@@ -376,16 +389,31 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
         hwaccel=options["hwaccel"],
         deinterlace=options["deinterlace"],
         on_damage=options["on_damage"],
+        video_stream=options["video_stream"],
     )
 
 
+def _keep_times(job: Job) -> None:
+    """Give an output the times of its input, if both are files."""
+    if os.path.isfile(job.input) and os.path.isfile(job.output):
+        times = os.stat(job.input)
+        os.utime(job.output, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 def _stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set; a second one ends the process at once."""
+    """An event that Ctrl-C and SIGTERM set; another a second later or more ends the process at once.
+
+    Tools that stop a process often signal it and its group: those two are one.
+    """
     stop = threading.Event()
+    first: list[float] = []
 
     def handle(number: int, frame: object) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
+        first.append(time.monotonic())
+        if first[-1] - first[0] > ONE_SIGNAL_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Chunk = tuple[bytes, bytes]
 """Type and content of a PNG chunk."""
 
+_PADDING = 16
+"""Bytes after a picture that mean nothing."""
 _EXIF_HEADER = b"Exif\0\0"
 _PHOTOSHOP_TAG, _IPTC_TAG, _XMP_TAG, _ICC_TAG = 34377, 33723, 700, 34675
 _LAYERS_TAG, _SUB_IFDS_TAG = 37724, 330
@@ -56,7 +59,7 @@ class PictureMetadata:
     """Photoshop image resource blocks, where IPTC captions live."""
     jpeg: JpegCoding | None = None
     jpeg_segments: bytes = b""
-    """Further whole JPEG segments (extended XMP)."""
+    """Further whole JPEG segments: extended XMP, and whatever else a camera put there."""
     png_chunks: tuple[Chunk, ...] | None = None
     """A PNG's own chunks: a PNG made from it carries these and needs no other field."""
     tiff_tags: Directory | None = None
@@ -78,19 +81,23 @@ class PictureMetadata:
         if comment := info.get("comment"):
             text["Comment"] = comment.decode("utf-8", "replace")
         xmp = info.get("xmp") or b""
+        xmp = xmp.encode() if isinstance(xmp, str) else xmp
         segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
+        trailer = _trailer_bytes(path) if is_jpeg and getattr(image, "n_frames", 1) == 1 else 0
+        if is_jpeg and (trailer > _PADDING or getattr(image, "n_frames", 1) > 1):
+            xmp = _without_pointers(xmp)
         return cls(
             exif=_exif_of(tags) if tags else without_thumbnail(info.get("exif", b"")),
             icc_profile=info.get("icc_profile") or b"",
-            xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+            xmp=xmp,
             dpi=(float(dpi[0]), float(dpi[1])) if dpi and dpi[0] > 1 and dpi[1] > 1 else None,
             text=text,
             photoshop=_photoshop_of(tags) if tags else _jpeg_photoshop(segments),
             jpeg=_jpeg_coding(image) if is_jpeg else None,
-            jpeg_segments=_extended_xmp(segments),
+            jpeg_segments=_other_segments(segments) if is_jpeg else b"",
             tiff_tags=tags.only(lambda tag: tag not in _LAYOUT_TAGS) if tags else None,
             lossless=not is_jpeg and image.format != "AVIF",
-            left_out=_left_out(image, tags),
+            left_out=_left_out(image, tags, trailer),
         )
 
 
@@ -140,12 +147,65 @@ def _jpeg_photoshop(segments: list[tuple[str, bytes]]) -> bytes:
     )
 
 
-def _extended_xmp(segments: list[tuple[str, bytes]]) -> bytes:
+_WRITTEN_OTHERWISE = (
+    ("APP0", b""),  # density and thumbnail
+    ("APP1", b"Exif\0"),
+    ("APP1", b"http://ns.adobe.com/xap/1.0/\0"),
+    ("APP2", b"ICC_PROFILE\0"),
+    ("APP2", b"MPF\0"),  # where further pictures lie in the file, which are left out
+    ("APP13", b"Photoshop 3.0\0"),
+    ("APP14", b"Adobe"),  # how colours are coded
+)
+"""Segments of a JPEG that the writer makes itself, or that describe what is not written."""
+
+
+def _other_segments(segments: list[tuple[str, bytes]]) -> bytes:
+    """Whole segments that nothing here knows: extended XMP, the raw picture of a thermal camera, makers' data."""
     return b"".join(
-        b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+        bytes([0xFF, 0xE0 + int(name[3:])]) + struct.pack(">H", len(data) + 2) + data
         for name, data in segments
-        if name == "APP1" and data.startswith(b"http://ns.adobe.com/xmp/extension/\0")
+        if name.startswith("APP")
+        and not any(name == known and data.startswith(start) for known, start in _WRITTEN_OTHERWISE)
     )
+
+
+def _trailer_bytes(path: Path) -> int:
+    """How many bytes follow the picture in a JPEG file: a film (motion photo), a gain map, a maker's data."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as block:
+        at = 2
+        while at + 4 <= len(block) and block[at] == 0xFF:
+            marker = block[at + 1]
+            if marker == 0xFF or marker == 1 or 0xD0 <= marker <= 0xD8:
+                at += 1 if marker == 0xFF else 2
+                continue
+            if marker == 0xD9:
+                return len(block) - at - 2
+            (length,) = struct.unpack_from(">H", block, at + 2)
+            at += 2 + length
+            if marker == 0xDA:  # coded samples, up to a marker that is none of a restart
+                at = _next_marker(block, at)
+    return 0
+
+
+def _next_marker(block: mmap.mmap, at: int) -> int:
+    while (at := block.find(b"\xff", at)) >= 0 and at + 1 < len(block):
+        if block[at + 1] not in _INSIDE_SAMPLES:
+            return at
+        at += 2
+    return len(block)
+
+
+_INSIDE_SAMPLES = frozenset({0, 0xFF, *range(0xD0, 0xD8)})
+_POINTERS = re.compile(
+    rb"\s(?:GCamera|hdrgm|Camera):(?:Motion|MicroVideo|Version|GainMap|Gamma|Offset|HDRCapacity|BaseRendition)\w*=\"[^\"]*\""
+    rb"|<Container:Directory>.*?</Container:Directory>|<GContainer:Directory>.*?</GContainer:Directory>",
+    re.DOTALL,
+)
+"""What XMP says of films and gain maps after the picture."""
+
+
+def _without_pointers(xmp: bytes) -> bytes:
+    return _POINTERS.sub(b"", xmp)
 
 
 def _jpeg_coding(image: Any) -> JpegCoding:
@@ -156,8 +216,10 @@ def _jpeg_coding(image: Any) -> JpegCoding:
     return JpegCoding(tables, sampling if sampling >= 0 else 0, bool(image.info.get("progressive")))
 
 
-def _left_out(image: Any, tags: Directory | None) -> tuple[str, ...]:
+def _left_out(image: Any, tags: Directory | None, trailer: int) -> tuple[str, ...]:
     words = []
+    if trailer > _PADDING:
+        words.append(f"{trailer} bytes after the picture (a motion photo's film, a gain map, or a maker's data)")
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         words.append(f"{pages - 1} further picture{'s' if pages > 2 else ''} in the file")

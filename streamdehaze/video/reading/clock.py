@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections import deque
 from fractions import Fraction
 
 import av
@@ -21,26 +21,26 @@ class Clock:
         """A clock of `time_base` seconds per tick; pictures without times are spaced by `rate` per second."""
         self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
         self._name = name
-        self._expected: deque[int] = deque()
+        self._expected: list[int] = []
         self._untimed: list[av.VideoFrame] = []
         self._next: int | None = None
         self._warned = False
 
     def expect(self, decoding_time: int) -> None:
-        """Note a packet's time in a container without others: the n-th picture shown has the n-th of them."""
-        self._expected.append(decoding_time)
+        """Note a packet's time in a container without others: the n-th picture shown has the n-th smallest of them."""
+        heapq.heappush(self._expected, decoding_time)
 
     def skip(self) -> None:
         """Forget the time of a picture that could not be decoded: the next in turn, as all before it are out."""
         if self._expected:
-            self._expected.popleft()
+            heapq.heappop(self._expected)
 
     def place(self, pictures: list[av.VideoFrame], *, last: bool) -> list[tuple[av.VideoFrame, int]]:
         """Pictures whose times are known now, in order; after the last ones, all of them."""
         placed: list[tuple[av.VideoFrame, int]] = []
         for picture in pictures:
             if self._expected:
-                picture.pts = self._expected.popleft()
+                picture.pts = heapq.heappop(self._expected)
             if picture.pts is None and self._next is None:
                 self._untimed.append(picture)
                 if len(self._untimed) > _PATIENCE:

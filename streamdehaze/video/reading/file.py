@@ -36,6 +36,9 @@ log = logging.getLogger("streamdehaze")
 
 _CHAPTER_TYPES = ("subtitle", "data")
 """Of the track in which MOV and MP4 keep chapters."""
+_MOST_DAMAGE = 0.5
+"""Share of damaged pictures beyond which the result would be no film (a wrong key, a broken decoder)."""
+_FEW_PICTURES = 20
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -59,12 +62,13 @@ class FileSource(Reader):
         at: Fraction | None = None,
         stop: threading.Event | None = None,
         input_options: Mapping[str, str] | None = None,
+        video_stream: int | None = None,
     ) -> None:
         """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
 
         Args:
             path: what to read.
-            start, end, hwaccel, deinterlace, on_damage, input_options: see `ReadOptions`.
+            start, end, hwaccel, deinterlace, on_damage, input_options, video_stream: see `ReadOptions`.
             at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
             stop: once set, waiting for standard input ends with `Cancelled`.
 
@@ -78,6 +82,8 @@ class FileSource(Reader):
         """How it is read, as plain values."""
         if input_options:
             self.options["input_options"] = dict(input_options)
+        if video_stream is not None:
+            self.options["video_stream"] = video_stream
         self._stop = stop
         self._at = at
         self._on_damage = on_damage
@@ -86,7 +92,7 @@ class FileSource(Reader):
         self._media = open_media(path, hwaccel, stop, input_options)
         self.container, self.name = self._media.container, self._media.name
         try:
-            self.video = self._media.main_video()
+            self.video = self._media.main_video(video_stream)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
@@ -115,7 +121,7 @@ class FileSource(Reader):
         self._packet_count = 0
         self._begun = self._video_over = False
         self._continuity = Continuity(self.container, self.name)
-        self._no_pts = self.container.format.name in NO_PRESENTATION_TIMES
+        self._no_pts = _has_decoding_times_only(self.container.format.name, self.info.codec)
 
     @property
     def info(self) -> VideoInfo:
@@ -190,6 +196,8 @@ class FileSource(Reader):
             seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in packets:
+            if packet.has_sidedata("encryption_info"):
+                raise SourceError(f"'{self.name}' is encrypted; decrypt it first (no keys are taken here)")
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
@@ -323,6 +331,11 @@ class FileSource(Reader):
             if self.path is None and "mov" in self.container.format.name:
                 hint = "; its index is at its end, which a pipe cannot seek to; give the file name instead"
             raise SourceError(f"'{self.name}': not one frame of its {self.info.codec} video could be decoded{hint}")
+        if self.damaged > _MOST_DAMAGE * max(decoded, _FEW_PICTURES) and self._on_damage == "keep":
+            raise SourceError(
+                f"'{self.name}': {self.damaged} of {decoded} frames are damaged, too many for a film; "
+                "--on-damage skip keeps the others"
+            )
         if yielded == 0:
             raise SourceError(f"'{self.name}' has no frames between --start and --end")
         if self.damaged:
@@ -337,6 +350,13 @@ class FileSource(Reader):
         if not self.container.duration:
             return False
         return self._read_until < Fraction(self.container.duration, av.time_base) - 1
+
+
+def _has_decoding_times_only(container_format: str, codec: str) -> bool:
+    """Whether packets say when they are decoded and not when they are shown, whatever FFmpeg makes of it."""
+    if container_format in NO_PRESENTATION_TIMES or container_format == "asf":
+        return True
+    return container_format == "mxf" and codec in ("h264", "hevc")
 
 
 def _path_of(media: str | os.PathLike[str] | IO[bytes]) -> str | None:

@@ -36,6 +36,13 @@ PROBED_SECONDS = 900
 """How much of a file is searched at most for the first sound."""
 _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Formats in which FFmpeg draws any text file as a video of letters."""
+_UNREAD_PHOTOS = frozenset(
+    {
+        ".heic", ".heif", ".hif", ".jxl", ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
+        ".pef", ".srw",
+    }
+)  # fmt: skip
+"""Photos that FFmpeg or Pillow might open, but of which part or all of the picture would be lost."""
 _FAR_FILES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
 _ANALYSE_SECONDS = 1.0
 """The longest FFmpeg looks at a stream before it hands out packets."""
@@ -117,8 +124,11 @@ class Media:
     file: StoredFile | Pipe | None = None
     """What FFmpeg reads it through, where that is ours."""
 
-    def main_video(self) -> VideoStream:
+    def main_video(self, number: int | None = None) -> VideoStream:
         """The stream to decode: the default one, or the first that is not a cover picture.
+
+        Args:
+            number: of the stream in the file, where a certain one is wanted.
 
         Raises:
             SourceError: if there is none, or no decoder for it.
@@ -129,8 +139,12 @@ class Media:
             kinds = sorted({stream.type for stream in self.container.streams})
             found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
             raise SourceError(f"'{self.name}' has no video stream; {found} was found in it")
+        wanted = [stream for stream in streams if stream.index == number]
+        if number is not None and not wanted:
+            known = ", ".join(str(stream.index) for stream in streams)
+            raise SourceError(f"'{self.name}' has no video stream {number}; --video-stream can be {known}")
         default = [stream for stream in streams if Disposition.default in stream.disposition]
-        video = (default or streams)[0]
+        video = (wanted or default or streams)[0]
         if video.codec_context is None:
             raise SourceError(f"'{self.name}': this FFmpeg has no decoder for its video stream")
         return video
@@ -275,6 +289,11 @@ def _refuse_missing(name: str, kind: Kind) -> None:
         raise SourceError(f"'{scheme_of(name)}://…' is an address, not a file; download it first")
     if kind is Kind.PIPE or is_sequence(name):
         return
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in _UNREAD_PHOTOS and os.path.isfile(name):
+        raise SourceError(
+            f"'{name}': {suffix[1:].upper()} photos are not read; export it first, as JPEG or as TIFF of 16 bits"
+        )
     if os.path.isdir(name):
         raise SourceError(f"'{name}' is a folder, not a video file")
     try:

@@ -14,7 +14,7 @@ from streamdehaze.video.reading.open import HardwareDecoding, Kind, Transport, w
 
 OnDamage = Literal["keep", "skip", "stop"]
 
-_OF_FILES = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage", "input_options"})
+_OF_FILES = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage", "input_options", "video_stream"})
 _OF_CAMERAS = frozenset(
     {"transport", "username", "password_env", "password_file", "input_options", "buffer_frames", "wait_seconds"}
 )
@@ -37,6 +37,7 @@ class ReadKeywords(TypedDict, total=False):
     deinterlace: bool
     on_damage: OnDamage
     input_options: Mapping[str, str] | None
+    video_stream: int | None
     transport: Transport
     username: str | None
     password_env: str | None
@@ -47,7 +48,7 @@ class ReadKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a source is read: the first six for files, the rest and `input_options` for cameras."""
+    """How a source is read: the first seven for files, the rest and `input_options` for cameras."""
 
     start: float | None = None
     """Seconds after the beginning from which to keep all streams; the result then starts at 0."""
@@ -61,6 +62,8 @@ class ReadOptions:
     """What to do with pictures the decoder had to conceal damage in."""
     input_options: Mapping[str, str] | None = None
     """For FFmpeg's demuxer, such as video_size of a V4L2 device."""
+    video_stream: int | None = None
+    """Number of the video stream to work on, of several; the others are copied. None is the file's default."""
     transport: Transport = "tcp"
     """How RTSP carries the pictures; "http" tunnels them through a web port."""
     username: str | None = None

@@ -90,7 +90,7 @@ class SegmentFileSink(Writer):
             SourceError: if the source is not a file.
         """
         sweep(path)
-        self._target = FileTarget.of(path, container, overwrite, source.path)
+        self._target = FileTarget.of(path, container, overwrite, source.path, source.container.format.name)
         super().__init__(self._target.name)
         self._path = Path(path)
         self._source = source

@@ -54,7 +54,13 @@ class FileSink(Writer):
             SinkError: if the file cannot be written there or no encoder fits; before any work is done.
         """
         self._source = source if isinstance(source, FileSource) else None
-        self._target = FileTarget.of(path, container, overwrite, None if self._source is None else self._source.path)
+        self._target = FileTarget.of(
+            path,
+            container,
+            overwrite,
+            None if self._source is None else self._source.path,
+            None if self._source is None else self._source.container.format.name,
+        )
         super().__init__(self._target.name)
         self._rate = grid_rate(source.info.average_rate)
         self._encoding = encoding_for(source, self._target, encode)

@@ -52,6 +52,12 @@ class Passthrough:
                     not self.accepted or _takes([*with_video, *_in_packets(self.accepted), stream], container_format)
                 )
             (self.accepted if takes else self.refused).append(stream)
+        for stream in self.accepted:
+            if stream.type == "video" and Disposition.attached_pic not in stream.disposition:
+                log.warning(
+                    "%s: video stream %d is copied as it is; --video-stream %d works on it instead",
+                    source.name, stream.index, stream.index,
+                )  # fmt: skip
         source.collect(self.accepted)
         self._outputs: dict[int, Stream] = {}
         self.cut_short: list[str] = []

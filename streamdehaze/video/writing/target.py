@@ -52,8 +52,22 @@ class FileTarget:
     """FFmpeg's name of the container format."""
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], container: str | None, overwrite: bool, source: str | None) -> FileTarget:
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        container: str | None,
+        overwrite: bool,
+        source: str | None,
+        like: str | None = None,
+    ) -> FileTarget:
         """Check that `path` can be written.
+
+        Args:
+            path: the file, or "-" for standard output.
+            container: FFmpeg's name of its format; None for what the extension says.
+            overwrite: replace a file that is there already.
+            source: path of the input.
+            like: FFmpeg's name of the input's format, for an extension that says nothing (.dav, .insv).
 
         Raises:
             SinkError: if it exists already, is the input or a terminal, or its folder is missing or may not be
@@ -68,6 +82,8 @@ class FileTarget:
             return cls(None, container)
         target = Path(path)
         refuse_unwritable(target, overwrite, source)
+        if container is None and like is not None and source is not None and _same_extension(target, source):
+            container = _as_input(like)
         container = _known(container) if container is not None else _by_extension(target)
         return cls(target, container)
 
@@ -239,6 +255,24 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
             raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise SinkError(f"the folder '{folder}' may not be written to")
+
+
+_WRITTEN_AS = {"mov": "mp4", "matroska": "matroska", "mpegts": "mpegts", "mpeg": "mpeg", "avi": "avi", "mxf": "mxf",
+               "asf": "asf", "flv": "flv"}  # fmt: skip
+"""FFmpeg's reader of a format → its writer."""
+
+
+def _same_extension(target: Path, source: str) -> bool:
+    """Whether an output is named like its input, and FFmpeg knows no container by that name."""
+    try:
+        _by_extension(target)
+    except SinkError:
+        return target.suffix.lower() == Path(source).suffix.lower()
+    return False
+
+
+def _as_input(like: str) -> str | None:
+    return next((_WRITTEN_AS[name] for name in like.split(",") if name in _WRITTEN_AS), None)
 
 
 def _known(container: str) -> str:

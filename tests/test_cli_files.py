@@ -1,0 +1,88 @@
+"""`streamdehaze run` on the files of real devices: names, times, and signals that come twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+from click.testing import CliRunner
+
+from clips import Clip
+from public_tools import H264, PICTURES, ffmpeg
+from streamdehaze.cli import main
+from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS
+from waiting import wait_until
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "container"),
+    [
+        ("ts", "clip.dav", "mpegts"),
+        ("mp4", "VID.insv", "mov"),
+        ("mpg", "MOV001.MOD", "mpeg"),
+        ("mkv", "film.xyz", "matroska"),
+    ],
+)
+def test_an_extension_nobody_knows_keeps_the_inputs_container(
+    tmp_path: Path, made: str, name: str, container: str
+) -> None:
+    codec = ("-c:v", "mpeg2video") if made == "mpg" else H264
+    ffmpeg(*PICTURES, *codec, tmp_path / f"in.{made}").rename(tmp_path / name)
+    done = CliRunner().invoke(main, ["run", str(tmp_path / name), "--strength", "0", "--steady", "off", "-q"])
+    assert done.exit_code == 0, done.output
+    stem, suffix = name.split(".")
+    with av.open(str(tmp_path / f"{stem}.clear.{suffix}")) as output:
+        assert container in output.format.name
+
+
+@pytest.mark.parametrize("name", ["IMG.HEIC", "photo.jxl", "shot.DNG"])
+def test_photos_that_are_not_read_are_called_photos(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    done = CliRunner().invoke(main, ["run", str(tmp_path / name), "--strength", "0"])
+    assert done.exit_code == 1
+    assert f"{name.split('.')[1].upper()} photos are not read; export it first, as JPEG" in done.output
+
+
+def test_outputs_get_the_times_of_their_inputs_if_asked(tmp_path: Path) -> None:
+    foggy = Clip().write(tmp_path / "foggy.mp4")
+    os.utime(foggy, (1_500_000_000, 1_500_000_000))
+    plain = ["run", str(foggy), "-o", str(tmp_path / "out.mp4"), "--strength", "0", "--steady", "off", "-q"]
+    assert CliRunner().invoke(main, plain).exit_code == 0
+    assert (tmp_path / "out.mp4").stat().st_mtime > 1_600_000_000
+    assert CliRunner().invoke(main, [*plain, "--overwrite", "--keep-times"]).exit_code == 0
+    assert (tmp_path / "out.mp4").stat().st_mtime == 1_500_000_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("apart", [0.0, 0.3])
+def test_two_signals_close_together_are_one(tmp_path: Path, apart: float) -> None:
+    """Tools that stop a process signal it and then its group; the second must not cut the first one short."""
+    os.mkfifo(tmp_path / "silent")
+    command = [sys.executable, "-c", "from streamdehaze.cli import main; main()", "run", str(tmp_path / "silent"), "-o"]
+    process = subprocess.Popen([*command, str(tmp_path / "out.mkv"), "--engine", "torch"], stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: b"SigCgt" in _status(process.pid) and _catches_sigterm(process.pid), 60)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(apart)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode != -signal.SIGTERM, said
+    assert b"stopped;" in said
+    assert apart < ONE_SIGNAL_SECONDS
+
+
+def _status(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/status").read_bytes()
+
+
+def _catches_sigterm(pid: int) -> bool:
+    caught = next(line for line in _status(pid).splitlines() if line.startswith(b"SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
