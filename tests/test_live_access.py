@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,10 +16,16 @@ from typing import Any
 
 import pytest
 
+from changing_camera import jpeg
+from doubles import quick_dehazer
 from live_browser import chromium
 from live_feed import RenderedPipeline
+from streamdehaze.address import Address as StreamAddress
 from streamdehaze.errors import ConfigError
+from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.web import Address, WebServer
+from streamdehaze.video.trust import Trust, UntrustedError
+from waiting import wait_until
 
 httpx = pytest.importorskip("httpx")
 
@@ -194,3 +203,77 @@ def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tu
                 context.close()
     finally:
         server.stop()
+
+
+def secure_camera(certificate: tuple[Path, Path]) -> tuple[http.server.ThreadingHTTPServer, str]:
+    """A camera that speaks HTTPS with a certificate it made itself."""
+    picture = jpeg((64, 48))
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+                    self.wfile.write(head + picture + b"\r\n")
+                    time.sleep(0.05)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"https://admin:hush@127.0.0.1:{server.server_port}/"
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_in_words_unless_it_is_wanted(
+    certificate: tuple[Path, Path],
+) -> None:
+    server, url = secure_camera(certificate)
+    try:
+        with LivePipeline([CameraConfig(name="gate", url=url)], dehazer=quick_dehazer()) as pipeline:
+            gate = pipeline.cameras["gate"]
+            wait_until(lambda: "is not trusted (self-signed certificate)" in gate.machine.message, "it is refused")
+            assert "tls_verify = false" in gate.machine.message
+            assert "hush" not in gate.machine.message
+        for options in ({"ca_file": certificate[0]}, {"tls_verify": False}):
+            config = CameraConfig.model_validate({"name": "gate", "url": url, **options})
+            with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+                wait_until(lambda: pipeline.cameras["gate"].status().counters.frames_out, "frames")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sending", "verify", "refused"),
+    [
+        ("https", False, None, True),
+        ("rtsps", False, None, False),
+        ("rtsps", False, True, True),
+        ("rtsps", True, None, True),
+        ("rtmps", True, None, True),
+        ("rtmps", True, False, False),
+    ],
+)
+def test_whose_certificates_are_checked(
+    certificate: tuple[Path, Path], scheme: str, sending: bool, verify: bool | None, refused: bool
+) -> None:
+    server, url = secure_camera(certificate)
+    address = StreamAddress.of(url.replace("https", scheme))
+    try:
+        if refused:
+            with pytest.raises(UntrustedError):
+                Trust(verify).check(address, sending=sending)
+        else:
+            assert Trust(verify).check(address, sending=sending) == {}
+        assert Trust(True, certificate[0]).check(address, sending=sending)["tls_verify"] == "1"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -104,7 +104,7 @@ class LiveConfig(BaseModel):
 def read_config(path: Path) -> LiveConfig:
     """Read `cameras.toml`.
 
-    Relative password files are looked up next to it.
+    Relative password and certificate files are looked up next to it.
 
     Raises:
         ConfigError: if it is missing, not TOML, or has a wrong value; the place and the reason are named.
@@ -118,8 +118,9 @@ def read_config(path: Path) -> LiveConfig:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
     cameras = values.get("camera")
     for camera in cameras if isinstance(cameras, list) else ():
-        if isinstance(camera, dict) and isinstance(camera.get("password_file"), str):
-            camera["password_file"] = path.parent / camera["password_file"]
+        for key in ("password_file", "ca_file") if isinstance(camera, dict) else ():
+            if isinstance(camera.get(key), str):
+                camera[key] = path.parent / camera[key]
     return check_config(values, str(path))
 
 

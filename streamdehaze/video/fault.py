@@ -10,6 +10,7 @@ import av.error
 
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import SourceError, StreamDehazeError, UnsupportedFormatError
+from streamdehaze.video.trust import UntrustedError
 
 _REMEDY = "PyAV's wheels leave some protocols out; 'pip install --no-binary av av' takes the system's FFmpeg"
 
@@ -21,7 +22,8 @@ class Fault:
     """What went wrong, and whether trying again soon can help."""
 
     kind: str
-    """One word for metrics: unauthorized, not_found, refused, unknown_host, unsupported, full, silent, lost, broken."""
+    """One word for metrics: unauthorized, untrusted, not_found, refused, unknown_host, unsupported, full, silent, lost,
+    broken."""
     message: str
     """One sentence without secrets."""
     permanent: bool = False
@@ -53,6 +55,8 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
         return replace(fault_of(error.__cause__, address, timeout=timeout), message=str(error))
     if isinstance(error, SourceError | UnsupportedFormatError):
         return Fault("unsupported", str(error), permanent=True)
+    if isinstance(error, UntrustedError):
+        return Fault("untrusted", str(error), permanent=True)
     if isinstance(error, UnknownHostError):
         return Fault("unknown_host", str(error))
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):

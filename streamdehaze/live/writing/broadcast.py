@@ -52,7 +52,7 @@ class Broadcast:
         self._said = ""
         self._sinks = [
             LiveSink(
-                LiveTarget.for_encoder(to, config.name, config.codec),
+                LiveTarget.for_encoder(to, config.name, config.codec, config.trust),
                 config.name,
                 segment_seconds=config.segment_seconds,
                 segment_bytes=config.segment_bytes,

@@ -25,6 +25,7 @@ from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.trust import Trust
 
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v", "image2pipe", "jpeg_pipe", "png_pipe"})
 """Formats that carry no times: FFmpeg stamps them as if there were 25 pictures a second."""
@@ -51,6 +52,10 @@ class CameraOptions(BaseModel):
     """How RTSP carries the pictures; "http" tunnels them through a web port."""
     input_options: dict[str, str] = Field(default_factory=dict)
     """Options for FFmpeg, such as video_size and framerate of a V4L2 device."""
+    tls_verify: bool | None = None
+    """Check the certificates of TLS servers; by default those of https sources and of whatever is sent to."""
+    ca_file: Path | None = None
+    """Certificates (PEM) to trust instead of the system's."""
     stall_seconds: float = Field(default=5.0, gt=0)
     """Reconnect after this many seconds without a frame."""
     open_seconds: float = Field(default=10.0, gt=0)
@@ -78,6 +83,11 @@ class CameraOptions(BaseModel):
         """
         secret = read_secret(env=self.password_env, file=self.password_file)
         return Address.of(self.url, username=self.username, password=secret)
+
+    @property
+    def trust(self) -> Trust:
+        """What is asked of servers' certificates."""
+        return Trust(self.tls_verify, self.ca_file)
 
     @property
     def shown_url(self) -> str:
@@ -223,6 +233,7 @@ class Connection:
             transport=options.transport,
             options=options.input_options,
             max_pixels=options.max_pixels,
+            trust=options.trust,
         )
         try:
             if self.abandoned:

@@ -28,6 +28,7 @@ from streamdehaze.video.picture.formats import format_for, is_picture
 from streamdehaze.video.picture.pattern import is_sequence, numbered_files
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, named_pipe, standard_input
+from streamdehaze.video.trust import Trust
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
 Transport = Literal["tcp", "udp", "http"]
@@ -217,6 +218,7 @@ def open_live(
     transport: Transport = "tcp",
     options: Mapping[str, str] | None = None,
     max_pixels: int | None = None,
+    trust: Trust | None = None,
 ) -> Media:
     """Open a stream or a V4L2 device.
 
@@ -226,6 +228,7 @@ def open_live(
         transport: how RTSP carries the packets.
         options: more of them for FFmpeg's demuxer.
         max_pixels: larger pictures are not decoded to find out more about the stream.
+        trust: what is asked of the server's certificate.
 
     Raises:
         SourceError, OSError, av.error.FFmpegError: if that fails; see `fault_of`.
@@ -234,6 +237,7 @@ def open_live(
     if kind is Kind.DEVICE and not os.path.exists(address.full):
         raise FileNotFoundError(address.shown)
     look_up(address)
+    tls = {} if trust is None else trust.check(address, sending=False)
     # FFmpeg's own limits come first; PyAV's, which interrupt whatever FFmpeg does, are the safety net.
     container: InputContainer = av.open(
         address.full,
@@ -243,6 +247,7 @@ def open_live(
         container_options={
             "protocol_whitelist": _PROTOCOLS[kind],
             **(_stream_options(address.scheme, transport, stall_seconds) if kind is Kind.STREAM else {}),
+            **tls,
             **(options or {}),
         },
         timeout=(open_seconds, stall_seconds + 1) if kind is Kind.STREAM else None,

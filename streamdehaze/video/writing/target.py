@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ import av.error
 from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
+from streamdehaze.video.trust import Trust
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import CONTAINER_CODECS, LIVE_ENCODERS, MOV_FAMILY
 from streamdehaze.video.writing.remote import Remote
@@ -113,6 +114,8 @@ class LiveTarget:
     """Whether it is written in files, each finished before the next begins."""
     codec: str = "h264"
     """Of the video, by FFmpeg's name."""
+    trust: Trust = field(default_factory=Trust)
+    """What is asked of the server's certificate."""
 
     @classmethod
     def of(cls, to: str, camera: str, codec: str = "h264") -> LiveTarget:
@@ -148,7 +151,7 @@ class LiveTarget:
         return cls(Address.of(str(path)), _FILES[path.suffix], rotates=True)
 
     @classmethod
-    def for_encoder(cls, to: str, camera: str, encoder: str) -> LiveTarget:
+    def for_encoder(cls, to: str, camera: str, encoder: str, trust: Trust | None = None) -> LiveTarget:
         """The target for a ``--to`` that gets what FFmpeg's `encoder` makes.
 
         Raises:
@@ -165,7 +168,7 @@ class LiveTarget:
                 f'players cannot read {codec} (codec = "{encoder}") in {_IN_WORDS[target.format]}, which '
                 f"'{target.name}' is; choose another codec, or a .mkv file"
             )
-        return target
+        return target if trust is None else replace(target, trust=trust)
 
     @property
     def name(self) -> str:
@@ -184,6 +187,7 @@ class LiveTarget:
         options = {**_LIVE_OPTIONS, **self._options(again)}
         place = self.address.full
         if self.address.scheme:
+            options |= self.trust.check(self.address, sending=True)
             if self.address.scheme == "udp" and "?" not in place:
                 place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
             return Remote(place, self.format, options, _SILENCE_SECONDS)

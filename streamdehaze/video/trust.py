@@ -1,0 +1,75 @@
+"""Whether a server is who its certificate says: FFmpeg by itself takes any."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from streamdehaze.address import Address
+from streamdehaze.errors import StreamDehazeError
+
+_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
+_SECONDS = 5.0
+
+
+class UntrustedError(StreamDehazeError):
+    """A server's certificate is not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is asked of the certificates of https, rtsps and rtmps servers.
+
+    Args:
+        verify: check them; None checks those of web servers and of whatever is sent to, for most cameras have made
+            theirs themselves.
+        ca_file: certificates (PEM) to trust instead of the system's.
+    """
+
+    verify: bool | None = None
+    ca_file: Path | None = None
+
+    def check(self, address: Address, *, sending: bool) -> dict[str, str]:
+        """Check the certificate before anything secret is sent.
+
+        Args:
+            address: of the server; one without TLS passes.
+            sending: a stream will be sent there, rather than read.
+
+        Returns:
+            FFmpeg's options, so that it checks, too, where it can (not for rtsps).
+
+        Raises:
+            UntrustedError: if it is not to be trusted.
+            OSError: if the server cannot be reached, or does not speak TLS.
+        """
+        if address.scheme not in _PORTS or not self._wanted(address.scheme, sending):
+            return {}
+        parts = urlsplit(address.full)
+        host = parts.hostname or ""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise UntrustedError(f"ca_file '{self.ca_file}' holds no certificates in PEM that can be read") from error
+        try:
+            with (
+                socket.create_connection((host, parts.port or _PORTS[address.scheme]), _SECONDS) as connection,
+                context.wrap_socket(connection, server_hostname=host),
+            ):
+                pass
+        except ssl.SSLCertVerificationError as error:
+            raise UntrustedError(
+                f"the certificate of {address.shown} is not trusted ({error.verify_message}); name the one to trust "
+                "with ca_file, or accept any with tls_verify = false"
+            ) from error
+        except ssl.SSLError as error:
+            raise ConnectionError(f"no TLS there: {error.reason}") from error
+        trusted = self.ca_file or ssl.get_default_verify_paths().cafile
+        return {"tls_verify": "1", **({} if trusted is None else {"ca_file": os.fspath(trusted)})}
+
+    def _wanted(self, scheme: str, sending: bool) -> bool:
+        return self.verify if self.verify is not None else sending or scheme == "https"
