@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 from click.shell_completion import CompletionItem
@@ -144,35 +145,74 @@ def every(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-MODE = click.option(
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An option that several commands take: one name, type, default and help."""
+
+    name: str
+    help: str
+    type: click.ParamType[Any] | Callable[[str], object] | None = None
+    default: str | int | None = None
+    panel: str = "Dehazing"
+    metavar: str | None = None
+
+    def __call__(self, command: _Command) -> _Command:
+        """Decorate a command with the option."""
+        return self.option()(command)
+
+    def option(
+        self, *, panel: str | None = None, default: str | None = None, help: str | None = None
+    ) -> Callable[[_Command], _Command]:
+        """The option where a command shows it elsewhere, or with another default or help."""
+        return click.option(
+            self.name, panel=panel or self.panel, type=self.type, metavar=self.metavar, help=help or self.help,
+            default=self.default if default is None else default, show_default=True,
+        )  # fmt: skip
+
+    def unless_given(self, *, default: str | None = None, help: str | None = None) -> Callable[[_Command], _Command]:
+        """The option as None where it is not given, for something else to decide; the help has the `default`."""
+        text = f"{help or self.help}  [default: {default or self.default}]"
+        return click.option(self.name, panel=self.panel, type=self.type, metavar=self.metavar, help=text)
+
+
+STEADY = Shared(
+    "--steady",
+    "Smooth dehazing over time to reduce flicker.",
+    click.Choice(["off", "low", "high"]),
+)
+NETWORK = Shared("--checkpoint", "A bundled checkpoint's name, or a file.", CHECKPOINT, "aecrnet-s")
+MODE = Shared(
     "--mode",
-    panel="Dehazing",
-    type=click.Choice(["on", "auto", "off"]),
-    default="on",
-    show_default=True,
-    help="auto removes haze only where it is measured and leaves clear frames unchanged, bit for bit.",
+    "auto removes haze only where it is measured and leaves clear frames unchanged, bit for bit.",
+    click.Choice(["on", "auto", "off"]),
+    "on",
 )
-AIRLIGHT = click.option(
+AIRLIGHT = Shared(
     "--airlight",
-    panel="Dehazing",
-    type=click.Choice(["auto", "keep", "neutral"]),
-    default="auto",
-    show_default=True,
-    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
+    "Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
+    click.Choice(["auto", "keep", "neutral"]),
+    "auto",
 )
-BRIGHTNESS = click.option(
+BRIGHTNESS = Shared(
     "--brightness",
-    panel="Dehazing",
-    type=click.Choice(["keep", "natural"]),
-    default="keep",
-    show_default=True,
-    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.",
+    "Keep the brightness of the hazy frames, or let them darken as the haze goes.",
+    click.Choice(["keep", "natural"]),
+    "keep",
 )
-NETWORK_SIZE = click.option(
-    "--network-size",
-    panel="Dehazing",
-    type=int,
-    default=256,
-    show_default=True,
-    help="Long side of the small picture that the network sees, pixels.",
+NETWORK_SIZE = Shared("--network-size", "Long side of the small picture that the network sees, pixels.", click.INT, 256)
+EVERY = Shared(
+    "--every",
+    "Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.",
+    every,
+    metavar="K",
+    panel="Speed",
 )
+RUNTIME = Shared(
+    "--engine", "auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).", ENGINE, "auto", panel="Speed"
+)
+BATCH_SIZE = Shared("--batch-size", "Frames per run of the network.", click.IntRange(min=1), panel="Speed")
+START = Shared("--start", "Start here (90, 1.5s, 0:01:30).", seconds, metavar="TIME", panel="Input")
+END = Shared("--end", "End here.", seconds, metavar="TIME", panel="Input")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import CHECKPOINT
+from streamdehaze.cli.parameters import NETWORK
 
 
 @click.command(name="demo")
@@ -17,13 +17,7 @@ from streamdehaze.cli.parameters import CHECKPOINT
 @click.option(
     "--seconds", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the clip."
 )
-@click.option(
-    "--checkpoint",
-    type=CHECKPOINT,
-    default="aecrnet-s",
-    show_default=True,
-    help="A bundled checkpoint's name, or a file.",
-)
+@NETWORK.option(panel="Options")
 def command(output: Path, seconds: float, checkpoint: str) -> None:
     """Render a drive through fog, clear it, and measure the result.
 

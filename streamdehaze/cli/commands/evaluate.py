@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import AIRLIGHT, BRIGHTNESS, CHECKPOINT, ENGINE, NETWORK_SIZE, every
+from streamdehaze.cli.parameters import AIRLIGHT, BRIGHTNESS, EVERY, NETWORK, NETWORK_SIZE, RUNTIME, STEADY
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 
@@ -34,45 +34,16 @@ if TYPE_CHECKING:
     help="Every K-th picture.",
 )
 @click.option("--limit", panel="Data", type=click.IntRange(min=1), help="At most this many pictures, from the first.")
-@click.option(
-    "--checkpoint",
-    panel="Dehazing",
-    type=CHECKPOINT,
-    default="aecrnet-s",
-    show_default=True,
-    help="A bundled checkpoint's name, or a file.",
-)
-@click.option(
-    "--engine",
-    panel="Dehazing",
-    type=ENGINE,
-    default="auto",
-    show_default=True,
-    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).",
-)
+@NETWORK
+@RUNTIME.option(panel="Dehazing")
 @AIRLIGHT
 @BRIGHTNESS
 @NETWORK_SIZE
 @click.option(
     "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole pictures: the paper's procedure."
 )
-@click.option(
-    "--steady",
-    panel="Dehazing",
-    type=click.Choice(["off", "low", "high"]),
-    default="off",
-    show_default=True,
-    help="For videos, as in `run`.",
-)
-@click.option(
-    "--every",
-    panel="Dehazing",
-    type=every,
-    default="1",
-    show_default=True,
-    metavar="K",
-    help="For videos, as in `run`.",
-)
+@STEADY.option(default="off", help="For videos, as in `run`.")
+@EVERY.option(default="1", panel="Dehazing", help="For videos, as in `run`.")
 @click.option(
     "--text", panel="Measures", is_flag=True, help="Also read text before and after; takes seconds for each picture."
 )

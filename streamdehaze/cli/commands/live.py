@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from streamdehaze.cli import collector
-from streamdehaze.cli.parameters import CHECKPOINT, ENCODER, ENGINE, INPUT, key_value, seconds, toml_value
+from streamdehaze.cli.parameters import (
+    AIRLIGHT,
+    BATCH_SIZE,
+    BRIGHTNESS,
+    ENCODER,
+    INPUT,
+    MODE,
+    NETWORK,
+    NETWORK_SIZE,
+    RUNTIME,
+    STEADY,
+    key_value,
+    seconds,
+    toml_value,
+)  # fmt: skip
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
     from streamdehaze.cli.departure import Departure
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
+    from streamdehaze.live.web import Address, WebServer
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -113,42 +129,12 @@ _STOP_SECONDS = 4.0
     type=click.FloatRange(0, 1),
     help="How much haze to remove: 0 (none) to 1.  [default: 1]",
 )
-@click.option(
-    "--steady",
-    panel="Dehazing",
-    type=click.Choice(["off", "low", "high"]),
-    help="Smooth dehazing over time to reduce flicker.  [default: low]",
-)
-@click.option(
-    "--checkpoint",
-    panel="Dehazing",
-    type=CHECKPOINT,
-    help="A bundled checkpoint's name, or a file.  [default: aecrnet-s]",
-)
-@click.option(
-    "--mode",
-    panel="Dehazing",
-    type=click.Choice(["on", "auto", "off"]),
-    help="auto removes haze only while there is some and leaves clear air unchanged, bit for bit.  [default: on]",
-)
-@click.option(
-    "--airlight",
-    panel="Dehazing",
-    type=click.Choice(["auto", "keep", "neutral"]),
-    help="Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.  [default: auto]",
-)
-@click.option(
-    "--brightness",
-    panel="Dehazing",
-    type=click.Choice(["keep", "natural"]),
-    help="Keep the brightness of the hazy frames, or let them darken as the haze goes.  [default: keep]",
-)
-@click.option(
-    "--network-size",
-    panel="Dehazing",
-    type=int,
-    help="Long side of the small picture that the network sees, pixels.  [default: 256]",
-)
+@STEADY.unless_given(default="low")
+@NETWORK.unless_given()
+@MODE.unless_given()
+@AIRLIGHT.unless_given()
+@BRIGHTNESS.unless_given()
+@NETWORK_SIZE.unless_given()
 @click.option("--exact", panel="Dehazing", is_flag=True, default=None, help="Run the network on whole frames: slow.")
 @click.option(
     "--latency-budget",
@@ -161,15 +147,8 @@ _STOP_SECONDS = 4.0
     "--adapt/--no-adapt", panel="Speed", default=None, help="Reduce quality before dropping frames.  [default: adapt]"
 )
 @click.option("--max-fps", panel="Speed", type=float, help="Process at most this many frames per second per camera.")
-@click.option(
-    "--engine",
-    panel="Speed",
-    type=ENGINE,
-    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).  [default: auto]",
-)
-@click.option(
-    "--batch-size", panel="Speed", type=click.IntRange(min=1), help="Frames per run of the network.  [default: 4]"
-)
+@RUNTIME.unless_given()
+@BATCH_SIZE.unless_given(default="4")
 @click.option(
     "--log-format",
     panel="Messages",
@@ -180,7 +159,23 @@ _STOP_SECONDS = 4.0
 )
 @click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
 @click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more.")
-def command(urls: tuple[str, ...], **options: Any) -> None:
+def command(
+    urls: tuple[str, ...],
+    config: Path | None,
+    others: tuple[tuple[str, str], ...],
+    serve: str | None,
+    token_env: str | None,
+    token_file: Path | None,
+    viewer_token_env: str | None,
+    viewer_token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    host_name: tuple[str, ...],
+    log_format: str,
+    quiet: bool,
+    verbose: bool,
+    **settings: object,
+) -> None:
     """Make live cameras clear until stopped.
 
     URLs are cameras (rtsp://, rtmp://, http://, …), devices (/dev/video0) or files; --config names them in a file
@@ -194,34 +189,51 @@ def command(urls: tuple[str, ...], **options: Any) -> None:
       streamdehaze live --config cameras.toml --serve --log-format json
       streamdehaze live foggy.mp4 --realtime --loop --serve
     """
-    if bool(urls) == bool(options["config"]):
+    if bool(urls) == bool(config):
         raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
-    _log_to_standard_error(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
+    _log_to_standard_error(log_format, quiet=quiet, verbose=verbose)
+    from streamdehaze.address import read_secret
     from streamdehaze.cli.departure import Departure
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
 
-    config = _configuration(urls, options)
-    token = _page_token(options)
+    def read() -> LiveConfig:
+        return _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})
+
+    checked = read()
+    page = None
+    if serve is not None:
+        if (tls_cert is None) != (tls_key is None):
+            raise click.UsageError("--tls-cert and --tls-key go together")
+        with needed_for("--serve", "live"):
+            from streamdehaze.live.web import Address
+        page = _Page(
+            Address.parse(serve),
+            read_secret(env=token_env, file=token_file),
+            read_secret(env=viewer_token_env, file=viewer_token_file),
+            None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
+            host_name,
+            quiet=quiet,
+        )
     with Departure() as departure:
-        with Dehazer(config.checkpoint, engine=config.engine, network_size=config.network_size) as dehazer:
+        with Dehazer(checked.checkpoint, engine=checked.engine, network_size=checked.network_size) as dehazer:
             pipeline = LivePipeline(
-                config.camera,
+                checked.camera,
                 dehazer=dehazer,
-                network_size=config.network_size,
-                batch_size=config.batch_size,
-                adapt=config.adapt,
+                network_size=checked.network_size,
+                batch_size=checked.batch_size,
+                adapt=checked.adapt,
             )
-            page = _serve(pipeline, options, token, departure.told)
+            server = None if page is None else page.serve(pipeline, departure.told)
             try:
                 departure.has_work = True
                 collector.resume()
                 pipeline.start()
-                _run(pipeline, config, departure, lambda: _configuration(urls, options))
+                _run(pipeline, checked, departure, read)
             finally:
                 finished = pipeline.stop(_STOP_SECONDS)
-                if page is not None:
-                    page()
+                if server is not None:
+                    server.stop()
         if pipeline.error is not None:
             raise pipeline.error
         departure.leave(finished=finished)
@@ -249,20 +261,21 @@ def _run(
                 log.error("the cameras stay as they are: %s", error)
 
 
-def _configuration(urls: Sequence[str], options: dict[str, Any]) -> LiveConfig:
+def _configuration(
+    urls: Sequence[str], file: Path | None, settings: Mapping[str, object], others: Mapping[str, object]
+) -> LiveConfig:
     """What the file says, or the addresses; an option of the command line wins over the file's."""
     from streamdehaze.live.config import CameraConfig, LiveConfig, camera_name, check_config, read_config
 
-    given = {key: value for key, value in options.items() if value is not None and value != ()}
+    given = {key: value for key, value in settings.items() if value is not None and value != ()}
     shared = {key: value for key, value in given.items() if key in LiveConfig.model_fields}
-    each = {key: value for key, value in given.items() if key in CameraConfig.model_fields}
-    each |= {key: toml_value(value) for key, value in options["others"]}
-    if options["config"] is not None:
-        config = read_config(options["config"])
-        cameras: list[dict[str, Any]] = [camera.model_dump(exclude_unset=True) for camera in config.camera]
+    each = {key: value for key, value in given.items() if key in CameraConfig.model_fields} | dict(others)
+    if file is not None:
+        config = read_config(file)
+        cameras: list[dict[str, object]] = [camera.model_dump(exclude_unset=True) for camera in config.camera]
         values = {**config.model_dump(exclude={"camera"}, exclude_unset=True), **shared}
         if not cameras:
-            raise ConfigError(f"'{options['config']}' names no camera; write a [[camera]] with name and url")
+            raise ConfigError(f"'{file}' names no camera; write a [[camera]] with name and url")
     else:
         names: set[str] = set()
         cameras = []
@@ -287,51 +300,42 @@ def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
             taken[target] = camera.name
 
 
-def _page_token(options: dict[str, Any]) -> str | None:
-    """The page's token, or None if it is served to this machine only, or not at all."""
-    if options["serve"] is None:
-        return None
-    from streamdehaze.address import read_secret
+@dataclass(frozen=True)
+class _Page:
+    """The web page as it is asked for."""
 
-    with needed_for("--serve", "live"):
-        from streamdehaze.live.web import Address
-    if (options["tls_cert"] is None) != (options["tls_key"] is None):
-        raise click.UsageError("--tls-cert and --tls-key go together")
-    address = Address.parse(options["serve"])
-    token = read_secret(env=options["token_env"], file=options["token_file"])
-    if token is None and not address.is_loopback:
-        raise click.UsageError(
-            f"--serve {address} can be reached from other machines and so needs --token-env or --token-file; "
-            "'openssl rand -hex 16' makes a token"
+    address: Address
+    token: str | None
+    viewer_token: str | None
+    tls: tuple[Path, Path] | None
+    """Certificate and key."""
+    host_names: tuple[str, ...]
+    quiet: bool
+
+    def __post_init__(self) -> None:
+        if self.token is None and not self.address.is_loopback:
+            raise click.UsageError(
+                f"--serve {self.address} can be reached from other machines and so needs --token-env or --token-file; "
+                "'openssl rand -hex 16' makes a token"
+            )
+
+    def serve(self, pipeline: LivePipeline, stop: threading.Event) -> WebServer:
+        """Start it."""
+        from streamdehaze.live.web import WebServer
+
+        server = WebServer(
+            pipeline,
+            self.address,
+            token=self.token,
+            viewer_token=self.viewer_token,
+            tls=self.tls,
+            host_names=self.host_names,
+            stop=stop,
         )
-    return token
-
-
-def _serve(
-    pipeline: LivePipeline, options: dict[str, Any], token: str | None, stop: threading.Event
-) -> Callable[[], None] | None:
-    """Start the web page, if it is wanted; returns what stops it."""
-    if options["serve"] is None:
-        return None
-    from streamdehaze.live.web import Address, WebServer
-
-    address = Address.parse(options["serve"])
-    from streamdehaze.address import read_secret
-
-    certificate, key = options["tls_cert"], options["tls_key"]
-    server = WebServer(
-        pipeline,
-        address,
-        token=token,
-        viewer_token=read_secret(env=options["viewer_token_env"], file=options["viewer_token_file"]),
-        tls=None if certificate is None else (certificate, key),
-        host_names=options["host_name"],
-        stop=stop,
-    )
-    server.start()
-    if not options["quiet"]:
-        click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
-    return server.stop
+        server.start()
+        if not self.quiet:
+            click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
+        return server
 
 
 def _log_to_standard_error(form: str, *, quiet: bool, verbose: bool) -> None:

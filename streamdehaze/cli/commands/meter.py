@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.console import standard_error
-from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, NETWORK_SIZE, seconds
+from streamdehaze.cli.parameters import END, INPUT, NETWORK, NETWORK_SIZE, RUNTIME, START
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
 
@@ -48,20 +48,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--every", panel="Measuring", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."
 )
-@click.option(
-    "--checkpoint",
-    panel="Measuring",
-    type=CHECKPOINT,
-    default="aecrnet-s",
-    show_default=True,
-    help="A bundled checkpoint's name, or a file; densities of two are not exactly alike.",
-)
-@click.option(
-    "--engine", panel="Measuring", type=ENGINE, default="auto", show_default=True, help="auto, torch, openvino, …."
-)
+@NETWORK.option(panel="Measuring", help=f"{NETWORK.help[:-1]}; densities of two are not exactly alike.")
+@RUNTIME.option(panel="Measuring")
 @NETWORK_SIZE
-@click.option("--start", panel="Input", type=seconds, metavar="TIME", help="Start here (90, 1.5s, 0:01:30).")
-@click.option("--end", panel="Input", type=seconds, metavar="TIME", help="End here.")
+@START
+@END
 @click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
 @click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
 def command(

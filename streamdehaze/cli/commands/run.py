@@ -9,8 +9,9 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
@@ -19,16 +20,19 @@ from streamdehaze.cli.console import RunProgress, standard_error
 from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
+    BATCH_SIZE,
     BRIGHTNESS,
-    CHECKPOINT,
     ENCODER,
-    ENGINE,
+    END,
+    EVERY,
     INPUT,
     MODE,
+    NETWORK,
     NETWORK_SIZE,
-    every,
+    RUNTIME,
+    START,
+    STEADY,
     key_value,
-    seconds,
     size_bytes,
     strength,
 )
@@ -38,11 +42,17 @@ from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehaz
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from streamdehaze.control.keyframes import Keyframes
     from streamdehaze.dehaze import Dehazer
+    from streamdehaze.dehaze.airlight import AirlightMode
     from streamdehaze.dehaze.steady import Steady
-    from streamdehaze.pipeline import Report
+    from streamdehaze.dehaze.tone import BrightnessMode
+    from streamdehaze.meter.auto import Mode
+    from streamdehaze.pipeline import Report, RunOptions
     from streamdehaze.pipeline.inputs import Job
     from streamdehaze.video import EncodeOptions, ReadOptions
+    from streamdehaze.video.reading.open import HardwareDecoding
+    from streamdehaze.video.reading.options import OnDamage
 
 log = logging.getLogger("streamdehaze")
 
@@ -110,21 +120,11 @@ log = logging.getLogger("streamdehaze")
     help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or TOML "
     "file of them.",
 )
-@click.option(
-    "--steady",
-    panel="Dehazing",
-    type=click.Choice(["off", "low", "high"]),
-    help="Smooth dehazing over time to reduce flicker; ignored for photos. Without it (off) files become about twice "
-    "as large and take longer.  [default: low]",
+@STEADY.unless_given(
+    default="low",
+    help=f"{STEADY.help[:-1]}; ignored for photos. Without it (off) files become about twice as large and take longer.",
 )
-@click.option(
-    "--checkpoint",
-    panel="Dehazing",
-    type=CHECKPOINT,
-    default="aecrnet-s",
-    show_default=True,
-    help="A bundled checkpoint's name, or a file.",
-)
+@NETWORK
 @MODE
 @AIRLIGHT
 @BRIGHTNESS
@@ -132,14 +132,8 @@ log = logging.getLogger("streamdehaze")
 @click.option(
     "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."
 )
-@click.option(
-    "--start",
-    panel="Input",
-    type=seconds,
-    metavar="TIME",
-    help="Start here (90, 1.5s, 0:01:30); all streams are cut at the same time.",
-)
-@click.option("--end", panel="Input", type=seconds, metavar="TIME", help="End here.")
+@START.option(help=f"{START.help[:-1]}; all streams are cut at the same time.")
+@END
 @click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
 @click.option("--deinterlace", panel="Input", is_flag=True, help="Turn interlaced video into progressive video.")
 @click.option(
@@ -186,37 +180,56 @@ log = logging.getLogger("streamdehaze")
     metavar="SIZE",
     help="Stop when the process uses more memory than this, e.g. 1.5G.",
 )
-@click.option(
-    "--engine",
-    panel="Speed",
-    type=ENGINE,
-    default="auto",
-    show_default=True,
-    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).",
-)
+@RUNTIME
 @click.option(
     "--engine-wait",
     panel="Speed",
     is_flag=True,
     help="Wait until the engine is built; PyTorch serves meanwhile otherwise.",
 )
-@click.option(
-    "--every",
-    panel="Speed",
-    type=every,
-    metavar="K",
-    help="Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.  "
-    "[default: auto; 1 with --exact, --steady off, or standard input]",
-)
-@click.option(
-    "--batch-size",
-    panel="Speed",
-    type=click.IntRange(min=1),
-    help="Frames per run of the network.  [default: 4, fewer of large ones]",
-)
+@EVERY.unless_given(default="auto; 1 with --exact, --steady off, or standard input")
+@BATCH_SIZE.unless_given(default="4, fewer of large ones")
 @click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
 @click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more, and where errors come from.")
-def command(inputs: tuple[str, ...], **options: Any) -> None:
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    overwrite: bool,
+    codec: str,
+    crf: float | None,
+    preset: str | None,
+    encoder_option: tuple[tuple[str, str], ...],
+    pixel_format: str | None,
+    container: str | None,
+    report: Path | None,
+    keep_times: bool,
+    strict: bool,
+    dry_run: bool,
+    strength: float | Keyframes,
+    steady: Steady | None,
+    checkpoint: str,
+    mode: Mode,
+    airlight: AirlightMode,
+    brightness: BrightnessMode,
+    network_size: int,
+    exact: bool,
+    start: float | None,
+    end: float | None,
+    recursive: bool,
+    deinterlace: bool,
+    video_stream: int | None,
+    on_damage: OnDamage,
+    hwaccel: HardwareDecoding,
+    resume: bool | None,
+    segment_seconds: float,
+    memory_limit: int | None,
+    engine: str,
+    engine_wait: bool,
+    every: int | Literal["auto"] | None,
+    batch_size: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Make hazy videos and photos clear.
 
     INPUTS are files, folders, globs, image sequences (`frames/%05d.png`) or `-` for standard input. Each result is
@@ -230,56 +243,66 @@ def command(inputs: tuple[str, ...], **options: Any) -> None:
       streamdehaze run footage/ photo.jpg 'more/*.mkv' -o 'cleared/{stem}.clear{suffix}'
       ffmpeg -i foggy.mp4 -f matroska - | streamdehaze run - -o - | ffplay -
     """
-    console = standard_error(quiet=options["quiet"], verbose=options["verbose"])
-    if options["quiet"] and options["verbose"]:
+    console = standard_error(quiet=quiet, verbose=verbose)
+    if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other")
     from streamdehaze.dehaze import Dehazer
+    from streamdehaze.pipeline import RunOptions
     from streamdehaze.pipeline.inputs import plan_jobs
-    from streamdehaze.video import EncodeOptions
+    from streamdehaze.video import EncodeOptions, ReadOptions
 
-    report = options["report"]
     if report and not report.parent.is_dir():
         raise ConfigError(f"the folder '{report.parent}' for --report does not exist; create it first")
-    jobs = plan_jobs(inputs, options["output"], recursive=options["recursive"])
-    encode = EncodeOptions(
-        codec=options["codec"],
-        crf=options["crf"],
-        preset=options["preset"],
-        options=dict(options["encoder_option"]),
-        pixel_format=options["pixel_format"],
+    jobs = plan_jobs(inputs, output, recursive=recursive)
+    work = _Work(
+        ReadOptions(
+            start=start,
+            end=end,
+            hwaccel=hwaccel,
+            deinterlace=deinterlace,
+            on_damage=on_damage,
+            video_stream=video_stream,
+        ),
+        EncodeOptions(codec, crf, preset, dict(encoder_option), pixel_format),
+        RunOptions(batch_size, container, overwrite, segment_seconds, resume is not False, memory_limit),
+        _stop_on_signals(),
+        console,
+        leave_finished=bool(resume) and not overwrite,
+        keep_times=keep_times,
+        quiet=quiet,
+        verbose=verbose,
     )
-    stop = _stop_on_signals()
     outcomes: list[dict[str, Any]] = []
-    if options["dry_run"]:
-        outcomes = [_preview(job, encode, stop, console, options) for job in jobs]
+    if dry_run:
+        outcomes = [work.preview(job) for job in jobs]
         if report:
             _write_report(report, outcomes)
-        _exit(outcomes, strict=options["strict"])
+        _exit(outcomes, strict=strict)
         return
-    steady: Steady = options["steady"] or ("off" if options["exact"] else "low")
+    steady = steady or ("off" if exact else "low")
     look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
     with Dehazer(
-        options["checkpoint"],
-        engine=options["engine"],
-        engine_wait=options["engine_wait"],
-        strength=options["strength"],
-        mode=options["mode"],
-        airlight=options["airlight"],
-        brightness=options["brightness"],
-        network_size=options["network_size"],
-        exact=options["exact"],
+        checkpoint,
+        engine=engine,
+        engine_wait=engine_wait,
+        strength=strength,
+        mode=mode,
+        airlight=airlight,
+        brightness=brightness,
+        network_size=network_size,
+        exact=exact,
         steady=steady,
-        every=options["every"] or ("auto" if look_ahead and steady != "off" else 1),
+        every=every or ("auto" if look_ahead and steady != "off" else 1),
         look_ahead=look_ahead,
     ) as dehazer:
         collector.resume()
         try:
             for job in jobs:
-                outcomes.append(_run(job, dehazer, encode, stop, console, options))
+                outcomes.append(work.run(job, dehazer))
         finally:
             if report:
                 _write_report(report, outcomes)
-    _exit(outcomes, strict=options["strict"])
+    _exit(outcomes, strict=strict)
 
 
 def _exit(outcomes: Sequence[dict[str, Any]], *, strict: bool) -> None:
@@ -290,107 +313,96 @@ def _exit(outcomes: Sequence[dict[str, Any]], *, strict: bool) -> None:
         raise SystemExit(3)
 
 
-def _preview(
-    job: Job, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Print what would be done for one job."""
-    from streamdehaze.pipeline.preview import preview_video
+@dataclass(frozen=True)
+class _Work:
+    """What all jobs have in common."""
 
-    try:
-        preview = preview_video(
-            job.input,
-            job.output,
-            read=_read_options(options),
-            encode=encode,
-            container=options["container"],
-            overwrite=options["overwrite"],
-            stop=stop,
-        )
-    except (StreamDehazeError, OSError) as error:
-        console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
-        return {"input": job.shown, "error": str(error)}
-    click.echo(str(preview))
-    return preview.as_dict()
+    read: ReadOptions
+    encode: EncodeOptions
+    options: RunOptions
+    stop: threading.Event
+    console: Console
+    leave_finished: bool
+    """Leave outputs of an earlier run as they are."""
+    keep_times: bool
+    quiet: bool
+    verbose: bool
 
+    def preview(self, job: Job) -> dict[str, Any]:
+        """Print what would be done for one job."""
+        from streamdehaze.pipeline.preview import preview_video
 
-def _run(
-    job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Do one job; a failure is printed and does not keep the others from being done."""
-    log.info("'%s' becomes '%s'", job.shown, job.output)
-    from streamdehaze.video import is_finished, unfinished_work
-
-    if options["resume"] and not options["overwrite"] and is_finished(job.output):
-        log.warning("'%s' exists already and is left unchanged", job.output)
-        return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
-    try:
-        report = _dehaze(job, dehazer, encode, stop, console, options)
-    except Cancelled:
-        kept = unfinished_work(job.output)
-        rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
-        raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
-    except (StreamDehazeError, OSError) as error:
-        console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
-        if kept := unfinished_work(job.output):
-            console.print(f"{kept}", markup=False, soft_wrap=True)
-        if options["verbose"]:
-            console.print_exception()
-        return {"input": job.shown, "error": str(error)}
-    if options["keep_times"]:
-        _keep_times(job)
-    if not options["quiet"]:
-        statistics = report.statistics
-        frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
-        if statistics.earlier_frames:
-            frames += f" after {statistics.earlier_frames} of earlier runs"
-        engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
-        console.print(
-            f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
-            f"({engine}; bottleneck: {statistics.bottleneck})",
-            markup=False,
-            soft_wrap=True,
-        )
-    return report.as_dict()
-
-
-def _dehaze(
-    job: Job, dehazer: Dehazer, encode: EncodeOptions, stop: threading.Event, console: Console, options: dict[str, Any]
-) -> Report:
-    from streamdehaze.pipeline import dehaze_video, open_source
-    from streamdehaze.video import what_is
-
-    if what_is(job.input).is_live:
-        raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
-    with open_source(job.input, _read_options(options), stop=stop) as source:
-        shown = RunProgress(console, job.shown, source.info.frame_count, quiet=options["quiet"])
-        with shown:
-            return dehaze_video(
-                source,
+        try:
+            preview = preview_video(
+                job.input,
                 job.output,
-                dehazer=dehazer,
-                batch_size=options["batch_size"],
-                encode=encode,
-                container=options["container"],
-                overwrite=options["overwrite"],
-                segment_seconds=options["segment_seconds"],
-                resume=options["resume"] is not False,
-                memory_limit=options["memory_limit"],
-                progress=None if options["quiet"] else shown.update,
-                stop=stop,
+                read=self.read,
+                encode=self.encode,
+                container=self.options.container,
+                overwrite=self.options.overwrite,
+                stop=self.stop,
             )
+        except (StreamDehazeError, OSError) as error:
+            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            return {"input": job.shown, "error": str(error)}
+        click.echo(str(preview))
+        return preview.as_dict()
 
+    def run(self, job: Job, dehazer: Dehazer) -> dict[str, Any]:
+        """Do one job; a failure is printed and does not keep the others from being done."""
+        log.info("'%s' becomes '%s'", job.shown, job.output)
+        from streamdehaze.video import is_finished, unfinished_work
 
-def _read_options(options: dict[str, Any]) -> ReadOptions:
-    from streamdehaze.video import ReadOptions
+        if self.leave_finished and is_finished(job.output):
+            log.warning("'%s' exists already and is left unchanged", job.output)
+            return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
+        try:
+            report = self._dehaze(job, dehazer)
+        except Cancelled:
+            kept = unfinished_work(job.output)
+            rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
+            raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
+        except (StreamDehazeError, OSError) as error:
+            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            if kept := unfinished_work(job.output):
+                self.console.print(f"{kept}", markup=False, soft_wrap=True)
+            if self.verbose:
+                self.console.print_exception()
+            return {"input": job.shown, "error": str(error)}
+        if self.keep_times:
+            _keep_times(job)
+        if not self.quiet:
+            statistics = report.statistics
+            frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
+            if statistics.earlier_frames:
+                frames += f" after {statistics.earlier_frames} of earlier runs"
+            engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
+            self.console.print(
+                f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
+                f"({engine}; bottleneck: {statistics.bottleneck})",
+                markup=False,
+                soft_wrap=True,
+            )
+        return report.as_dict()
 
-    return ReadOptions(
-        start=options["start"],
-        end=options["end"],
-        hwaccel=options["hwaccel"],
-        deinterlace=options["deinterlace"],
-        on_damage=options["on_damage"],
-        video_stream=options["video_stream"],
-    )
+    def _dehaze(self, job: Job, dehazer: Dehazer) -> Report:
+        from streamdehaze.pipeline import dehaze_video, open_source
+        from streamdehaze.video import what_is
+
+        if what_is(job.input).is_live:
+            raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
+        with open_source(job.input, self.read, stop=self.stop) as source:
+            shown = RunProgress(self.console, job.shown, source.info.frame_count, quiet=self.quiet)
+            with shown:
+                return dehaze_video(
+                    source,
+                    job.output,
+                    dehazer=dehazer,
+                    encode=self.encode,
+                    run=self.options,
+                    progress=None if self.quiet else shown.update,
+                    stop=self.stop,
+                )
 
 
 def _keep_times(job: Job) -> None:
