@@ -19,10 +19,10 @@ settings, such as `--set strength=0.7`. The pictures and the drawn haze are the 
 - `--video`: a file of real haze in 8-bit planar YUV; six moments of 8 frames, with and without a letterbox: far-band r̄
   of the fifth frame; what dehazing adds to the change between frames in the 8 rows below the upper bar, and in the same
   rows without bars; samples of the bars that changed.
-- `--depth`: a folder of clear photos with depth, 24 of them evenly picked: PSNR gained against the clear photo of
-  drawn grey fog, sand, brown and dark smoke (β 1.2 and 2.2 alternately, the smoke uneven; sky, where the depth marks
-  it, is left out). The fog of every third one also behind the covers. The clear photos against
-  themselves.
+- `--depth`: a folder of clear photos with depth, 24 evenly picked of those that have next to no haze of their own: PSNR
+  gained against the clear photo of drawn grey fog, sand, brown and dark smoke (β 1.2 and 2.2 alternately, the smoke
+  uneven; sky, where the depth marks it, is left out). The fog of every third one also behind the covers, as far as
+  there is a gain without them. The clear photos against themselves.
 - `--pairs`: hazy pictures with a truth, such as SOTS-indoor: PSNR of 50, evenly picked; their clear pictures against
   themselves.
 
@@ -338,7 +338,7 @@ def changed_in_bars(before: Frame, after: Frame, rows: int) -> int:
 
 def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, float]]:
     """Rows of drawn haze on clear photos with depth."""
-    scenes: list[Scene] = evenly(find_layout(folder).scenes, 24)
+    scenes: list[Scene] = evenly([scene for scene in find_layout(folder).scenes if is_clear(scene)], 24)
     means, changed = Means(), 0
     for number, scene in enumerate(scenes):
         clear, depth = read_scene(scene)
@@ -354,13 +354,22 @@ def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, flo
                 shown = cover.over(hazy)
                 out = natural(shown)
                 seen = no_sky & cover.seen
-                means.add(f"gain {which}", gain_db(hazy, out, clear, seen))
-                means.add(f"bare behind {which}", gain_db(hazy, result, clear, seen))
+                if (bare := gain_db(hazy, result, clear, seen)) > 0:
+                    means.add(f"gain {which}", gain_db(hazy, out, clear, seen))
+                    means.add(f"bare behind {which}", bare)
                 changed += int((out != shown)[cover.where].sum())
     for name in AIRLIGHTS:
         yield f"drawn {name}: gain, dB", means[name]
     yield from cover_rows("drawn fog", means, changed)
     yield "clear photos against themselves, dB", means["itself"]
+
+
+def is_clear(scene: Scene) -> bool:
+    """Whether a photo has next to no haze of its own, as far as its darkest channel tells."""
+    photo = to_float(read_scene(scene)[0])
+    scale = min(1.0, 256 / max(photo.shape[:2]))
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return estimate_airlight(np.ascontiguousarray(small.transpose(2, 0, 1))).density < 0.3
 
 
 def draw_haze(
