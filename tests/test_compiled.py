@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdehaze.dehaze.compiled import Loop
+from streamdehaze.dehaze.kernels.compiled import Loop
 
 _PROGRAM = """
 import sys
@@ -29,7 +29,7 @@ print(sorted({"numba", "torch"} & set(sys.modules)), small.tobytes().hex(), out.
 
 _ELSEWHERE = """
 import os, pathlib
-import streamdehaze.dehaze.compiled as compiled
+import streamdehaze.dehaze.kernels.compiled as compiled
 compiled._folders = lambda: [pathlib.Path(os.environ["NUMBA_CACHE_DIR"])]
 """
 """Code kept next to the source does not count."""
@@ -100,7 +100,7 @@ def test_a_loop_that_allocates_is_left_to_numba(tmp_path: Path, monkeypatch: pyt
 
 def test_without_a_folder_to_keep_code_in_it_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr("streamdehaze.dehaze.compiled._folders", lambda: [tmp_path / "file" / "below"])
+    monkeypatch.setattr("streamdehaze.dehaze.kernels.compiled._folders", lambda: [tmp_path / "file" / "below"])
     out = np.empty(3, np.float32)
     loop = Loop(_double._function)
     loop(np.arange(3, dtype=np.int32), 3.0, out)

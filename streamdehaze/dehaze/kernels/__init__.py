@@ -1,0 +1,10 @@
+"""The loops over full-size planes and over maps in time, compiled.
+
+Each releases the interpreter lock and keeps its inner loop over a contiguous row so that the compiler vectorises it;
+rows to work in come from outside, because compiled loops allocate nothing (`streamdehaze.dehaze.kernels.compiled`).
+"""
+
+from streamdehaze.dehaze.kernels.maps import blend, carry, correct, process_noise
+from streamdehaze.dehaze.kernels.planes import apply_affine, shrink
+
+__all__ = ["apply_affine", "blend", "carry", "correct", "process_noise", "shrink"]

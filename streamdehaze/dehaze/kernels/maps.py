@@ -1,0 +1,115 @@
+"""Carrying small maps along a flow, weighing and blending them: (n, rows, columns) arrays of float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from streamdehaze.dehaze.kernels.compiled import Loop
+from streamdehaze.frame import FloatArray
+
+
+def carry(planes: FloatArray, flow: FloatArray, out: FloatArray) -> None:
+    """Move `planes` (n, rows, columns) along `flow` (rows, columns, 2), bilinearly; beyond the border it is repeated.
+
+    ``out[:, y, x] = planes[:, y + flow[y, x, 1], x + flow[y, x, 0]]``; there are at least 2 rows and 2 columns.
+    """
+    count, rows, columns = planes.shape
+    flat = np.ascontiguousarray(planes).reshape(count, rows * columns)
+    place = np.empty(columns, np.uint32)  # unsigned: a negative index would have to be looked for
+    f, g = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    _carry(flat, flow, place, f, g, out)
+
+
+@Loop
+def _carry(flat: Any, flow: Any, place: Any, f: Any, g: Any, out: Any) -> None:
+    count, rows, columns = out.shape
+    one, below = np.uint32(1), np.uint32(columns)
+    for y in range(rows):
+        for x in range(columns):
+            u = min(max(np.float32(x) + flow[y, x, 0], np.float32(0)), np.float32(columns - 1))
+            v = min(max(np.float32(y) + flow[y, x, 1], np.float32(0)), np.float32(rows - 1))
+            left, upper = min(np.int32(u), np.int32(columns - 2)), min(np.int32(v), np.int32(rows - 2))
+            place[x] = upper * columns + left
+            f[x], g[x] = u - np.float32(left), v - np.float32(upper)
+        for n in range(count):
+            source, target = flat[n], out[n, y]
+            for x in range(columns):
+                i = place[x]
+                top = source[i] + f[x] * (source[np.uint32(i + one)] - source[i])
+                j = np.uint32(i + below)
+                bottom = source[j] + f[x] * (source[np.uint32(j + one)] - source[j])
+                target[x] = top + g[x] * (bottom - top)
+
+
+def process_noise(reference: FloatArray, picture: FloatArray, floor: float, spread: float, drift: float) -> FloatArray:
+    """What the variance of each pixel grows by, (rows, columns), in units of the variance of one answer.
+
+    It is `drift` and, where the picture left its reference by a c beyond `floor`, ``((c − floor)/spread)²``.
+    """
+    noise = np.empty(picture.shape[1:], np.float32)
+    change = np.empty(picture.shape[2], np.float32)
+    _process_noise(reference, picture, float(floor), float(spread), float(drift), change, noise)
+    return noise
+
+
+@Loop
+def _process_noise(
+    reference: Any, picture: Any, floor: float, spread: float, drift: float, change: Any, noise: Any
+) -> None:
+    channels, rows, columns = picture.shape
+    for y in range(rows):
+        for x in range(columns):
+            change[x] = floor
+        for n in range(channels):
+            row, other = picture[n, y], reference[n, y]
+            for x in range(columns):
+                change[x] = max(change[x], abs(row[x] - other[x]))
+        for x in range(columns):
+            beyond = (change[x] - np.float32(floor)) * np.float32(1 / spread)
+            noise[y, x] = np.float32(drift) + beyond * beyond
+
+
+def blend(planes: FloatArray, fresh: FloatArray, weight: FloatArray, corrections: FloatArray) -> None:
+    """Draw `planes` (n, rows, columns) towards `fresh` by `weight` (rows, columns), in place.
+
+    To `corrections` (≤ n, cell rows, cell columns) is added what each cell of the first planes changed by on average.
+    """
+    _blend(planes, fresh, weight, np.empty(planes.shape[2], np.float32), corrections)
+
+
+@Loop
+def _blend(planes: Any, fresh: Any, weight: Any, total: Any, corrections: Any) -> None:
+    count, rows, columns = planes.shape
+    measured, cell_rows, cell_columns = corrections.shape
+    share = np.float32(cell_rows * cell_columns / (rows * columns))
+    for n in range(count):
+        for band in range(cell_rows):
+            for x in range(columns):
+                total[x] = 0
+            for y in range(band * rows // cell_rows, (band + 1) * rows // cell_rows):
+                for x in range(columns):
+                    change = weight[y, x] * (fresh[n, y, x] - planes[n, y, x])
+                    planes[n, y, x] += change
+                    total[x] += change
+            if n < measured:
+                for cell in range(cell_columns):
+                    part = np.float32(0)
+                    for x in range(cell * columns // cell_columns, (cell + 1) * columns // cell_columns):
+                        part += total[x]
+                    corrections[n, band, cell] += part * share
+
+
+def correct(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
+    """Write `planes` (n, rows, columns), drawn towards the first n of `ahead` by P / (P + Q), into `out`."""
+    _correct(planes, variance / (variance + noise), ahead, out)
+
+
+@Loop
+def _correct(planes: Any, share: Any, ahead: Any, out: Any) -> None:
+    count, rows, columns = planes.shape
+    for n in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                out[n, y, x] = planes[n, y, x] + share[y, x] * (ahead[n, y, x] - planes[n, y, x])
