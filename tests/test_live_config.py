@@ -83,6 +83,35 @@ def test_a_file_that_is_no_text_or_all_brackets_is_named(tmp_path: Path, content
         read_config(path)
 
 
+def test_everything_that_is_wrong_is_named_at_once_with_what_was_meant(tmp_path: Path) -> None:
+    text = """
+        networksize = 256
+        [[camera]]
+        name = "gate"
+        url = "rtsp://h/s"
+        strenght = 0.5
+        latency_budget = -1
+        adapt = false
+        [[camera]]
+        name = "yard"
+        url = "rtsp://h/t"
+        to = ["x.avi"]
+        steady = "very"
+        """
+    with pytest.raises(ConfigError) as error:
+        read_config(written(tmp_path, text))
+    lines = str(error.value).splitlines()
+    assert lines[0].endswith("cameras.toml: 5 things are wrong:")
+    assert "  camera 'gate', strenght: there is no such option; did you mean strength?" in lines
+    assert "  networksize: there is no such option; did you mean network_size?" in lines
+    adapt = "there is no such option; it belongs to the file as a whole, above the first [[camera]]"
+    assert f"  camera 'gate', adapt: {adapt}" in lines
+    assert any(line.startswith("  camera 'gate', latency_budget: ") for line in lines)
+    assert any(line.startswith("  camera 'yard', steady: ") for line in lines)
+    with pytest.raises(ConfigError, match=r"strength: there is no such option; it belongs into a \[\[camera\]\]"):
+        read_config(written(tmp_path, "strength = 1"))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cameras\.toml' cannot be read"):
         read_config(tmp_path / "cameras.toml")

@@ -116,7 +116,7 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
     ) as pipeline:
         before = pipeline.cameras
         wait_until(lambda: all(camera.status().counters.frames_out for camera in before.values()), "both run")
-        pipeline.reload([a.model_copy(update={"strength": 0.5}), b, c])
+        pipeline.reload([a.model_copy(update={"max_fps": 12.0}), b, c])
         after = pipeline.cameras
         assert list(after) == ["a", "b", "c"]
         assert after["b"] is before["b"]
@@ -128,6 +128,32 @@ def test_a_reload_touches_only_what_changed(tmp_path: Path) -> None:
         assert before["b"].machine.state is CameraState.ENDED
         assert list(pipeline.cameras) == ["c"]
     assert ("b", CameraState.ENDED) in states
+
+
+def test_strength_and_the_like_change_in_place(tmp_path: Path) -> None:
+    a, b = looping(tmp_path, "a"), looping(tmp_path, "b")
+    with LivePipeline([a, b], dehazer=quick_dehazer()) as pipeline:
+        before = pipeline.cameras
+        wait_until(lambda: all(camera.status().counters.frames_out for camera in before.values()), "both run")
+        before["b"].set_strength(0.3)
+        changes = {"strength": 0.5, "steady": "high", "airlight": "neutral", "brightness": "keep", "enabled": False}
+        pipeline.reload([a.model_copy(update=changes), b.model_copy(update={"steady": "off"})])
+        assert dict(pipeline.cameras) == dict(before), "neither is opened again"
+        gate = before["a"]
+        assert (gate.strength, gate.enabled, gate.stream.steady, gate.stream.airlight) == (
+            0.5,
+            False,
+            "high",
+            "neutral",
+        )
+        assert before["b"].strength == 0.3, "what the page has set stays where the file did not change it"
+        frames = gate.status().counters.frames_out
+        wait_until(lambda: gate.status().counters.frames_out > frames + 10, "frames continue")
+        with pytest.raises(ConfigError):
+            pipeline.reload([a, a])
+        assert gate.strength == 0.5
+        pipeline.reload([a, b])
+        assert (gate.strength, gate.enabled) == (1.0, True)
 
 
 def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:

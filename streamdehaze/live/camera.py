@@ -28,6 +28,9 @@ _STALE_SECONDS = 5.0
 _UNSHOWN_SECONDS = 2.0
 """Viewers who have seen nothing new for this long see hazy frames as they arrive."""
 
+IN_PLACE = frozenset({"strength", "enabled", "airlight", "brightness", "steady"})
+"""Keys of a camera's configuration that change without opening it again."""
+
 FrameListener = Callable[["Camera", Frame, Frame], None]
 """Called with (camera, hazy frame, clear frame) from the engine's thread: be quick."""
 CameraStateListener = Callable[["Camera", CameraState, str], None]
@@ -123,6 +126,19 @@ class Camera:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
         self._apply_strength()
+
+    def adopt(self, config: CameraConfig) -> None:
+        """Take over a configuration that differs only in `IN_PLACE`, from the next frame on.
+
+        What was set otherwise meanwhile stays, unless the configuration changed it.
+        """
+        before, self.config = self.config, config
+        if config.strength != before.strength:
+            self.set_strength(config.strength)
+        if config.enabled != before.enabled:
+            self.set_enabled(config.enabled)
+        self.stream.airlight, self.stream.brightness = config.airlight, config.brightness
+        self.stream.steady = config.steady
 
     def _apply_strength(self) -> None:
         self.stream.strength = self._strength if self._enabled else 0.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +19,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class CameraConfig(CameraOptions):
@@ -128,18 +133,21 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
     """A checked configuration from plain values; `origin` is named in the error.
 
     Raises:
-        ConfigError: for the first wrong value.
+        ConfigError: naming everything that is wrong.
     """
     try:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {_first_problem(error, values)}") from None
+        raise ConfigError(_in_words(origin, _problems(error, values))) from None
+    problems = []
     for camera in config.camera:
         for to in camera.to:
             try:
                 LiveTarget.for_encoder(to, camera.name, camera.codec)
             except ConfigError as error:
-                raise ConfigError(f"{origin}: camera '{camera.name}', to: {error}") from None
+                problems.append(f"camera '{camera.name}', to: {error}")
+    if problems:
+        raise ConfigError(_in_words(origin, problems))
     return config
 
 
@@ -153,19 +161,44 @@ def camera_of(url: str, **options: Any) -> CameraConfig:
     return check_config({"camera": [{"name": "source", "url": url, **options}]}, shown).camera[0]
 
 
-def _first_problem(error: ValidationError, values: dict[str, Any]) -> str:
-    problem = error.errors(include_input=False, include_url=False)[0]
-    place = [str(part) for part in problem["loc"]]
+def _in_words(origin: str, problems: Sequence[str]) -> str:
+    """All problems of a file in one message, one a line where there are several."""
+    if len(problems) == 1:
+        return f"{origin}: {problems[0]}"
+    return f"{origin}: {len(problems)} things are wrong:" + "".join(f"\n  {problem}" for problem in problems)
+
+
+def _problems(error: ValidationError, values: dict[str, Any]) -> list[str]:
+    return list(
+        dict.fromkeys(_problem(detail, values) for detail in error.errors(include_input=False, include_url=False))
+    )
+
+
+def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
+    place = [str(part) for part in detail["loc"]]
+    known: Iterable[str] = LiveConfig.model_fields
     if place[:1] == ["camera"] and len(place) > 1:
         entry = values["camera"][int(place[1])] if isinstance(values["camera"], list | tuple) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         place[:2] = [f"camera '{name}'" if name else f"camera {int(place[1]) + 1}"]
-    reason = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        reason = "there is no such option"
-    if problem["type"] == "string_pattern_mismatch":
+        known = CameraConfig.model_fields
+    reason = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        reason = f"there is no such option{_near(place[-1], known)}"
+    if detail["type"] == "string_pattern_mismatch":
         reason = "it begins with a letter or digit and has only these, spaces and . , : ( ) + - _"
     return without_secrets(f"{', '.join(place)}: {reason}" if place else reason)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The nearest option, or where one of the same name belongs."""
+    elsewhere = {"camera": CameraConfig.model_fields, "file": LiveConfig.model_fields}
+    if name in elsewhere["camera"] and name not in known:
+        return "; it belongs into a [[camera]]"
+    if name in elsewhere["file"] and name not in known:
+        return "; it belongs to the file as a whole, above the first [[camera]]"
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def camera_name(url: str, taken: set[str]) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from streamdehaze.dehaze import DEFAULT_NETWORK_SIZE, Dehazer
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.adapt import Adapt
-from streamdehaze.live.camera import Camera, CameraStateListener, FrameListener
+from streamdehaze.live.camera import IN_PLACE, Camera, CameraStateListener, FrameListener
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.intake import Intake
 from streamdehaze.live.state import CameraState
@@ -119,7 +119,8 @@ class LivePipeline:
             self._worker.start()
 
     def reload(self, cameras: Sequence[CameraConfig]) -> None:
-        """Take up a changed list of cameras: those that did not change are not touched.
+        """Take up a changed list of cameras: those that did not change are not touched, strength and the like change
+        from the next frame on, all others are closed and opened again.
 
         Raises:
             ConfigError: if two have one name, or a target is none; everything stays as it was then.
@@ -127,6 +128,9 @@ class LivePipeline:
         with self._lock:
             before = self._cameras
             after = self._with(cameras, before)
+            changed = [(after[config.name], config) for config in cameras if after[config.name].config != config]
+            for camera, config in changed:
+                camera.adopt(config)
             gone = [camera for name, camera in before.items() if after.get(name) is not camera]
             new = [camera for name, camera in after.items() if before.get(name) is not camera]
             for camera in gone:
@@ -137,7 +141,11 @@ class LivePipeline:
                 for camera in new:
                     camera.start()
         log.warning(
-            "cameras reloaded: %d stopped, %d started, %d untouched", len(gone), len(new), len(after) - len(new)
+            "cameras reloaded: %d stopped, %d started, %d changed in place, %d untouched",
+            len(gone),
+            len(new),
+            len(changed),
+            len(after) - len(new) - len(changed),
         )
 
     def stop(self, timeout: float = 4.0) -> bool:
@@ -185,7 +193,8 @@ class LivePipeline:
             if config.name in cameras:
                 raise ConfigError(f"two cameras are called '{config.name}'; names must differ")
             kept = existing.get(config.name)
-            if kept is not None and kept.config == config and kept.machine.state is not CameraState.ENDED:
+            ended = kept is not None and kept.machine.state is CameraState.ENDED
+            if kept is not None and not ended and _differs_in_place(kept.config, config):
                 cameras[config.name] = kept
             else:
                 cameras[config.name] = self._camera(config)
@@ -202,6 +211,12 @@ class LivePipeline:
         self.error = error
         log.error("%s", error)
         self._stopping.set()
+
+
+def _differs_in_place(before: CameraConfig, after: CameraConfig) -> bool:
+    """Whether a camera may go on as it is, with other values of what can change while it runs."""
+    same = {key: getattr(after, key) for key in IN_PLACE}
+    return before.model_copy(update=same) == after
 
 
 def _finish(cameras: Sequence[Camera], timeout: float) -> bool:

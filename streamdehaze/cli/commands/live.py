@@ -215,6 +215,8 @@ def command(
             host_name,
             quiet=quiet,
         )
+    elif not any(camera.to for camera in checked.camera):
+        log.warning("the clear frames go nowhere: give a target with --to, or --serve to look at them")
     with Departure() as departure:
         with Dehazer(checked.checkpoint, engine=checked.engine, network_size=checked.network_size) as dehazer:
             pipeline = LivePipeline(
