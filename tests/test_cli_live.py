@@ -107,12 +107,13 @@ def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Pat
 
 _STUCK = """
 import logging, time
-from streamdehaze.cli.departure import Departure
+from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS, Departure
 logging.basicConfig(format="%(message)s")
 with Departure() as departure:
     departure.has_work = True
     logging.warning("at work")
     departure.told.wait()
+    time.sleep(1.1 * ONE_SIGNAL_SECONDS)
     logging.warning("finishing")
     time.sleep(600)
 """

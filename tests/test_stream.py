@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clips import Clip
-from doubles import nervous_engine, plain_dehazer
+from doubles import nervous_engine, plain_dehazer, quick_dehazer
 from slow_film import slow_film
 from streamdehaze import open_source
 from streamdehaze.dehaze import Stream
@@ -174,3 +174,33 @@ def test_a_wrong_setting_is_reported_by_the_next_look() -> None:
     with pytest.raises(ConfigError, match=r"strength must lie between 0 and 1\.5, not 2"):
         dehazer.strength = 2
     assert dehazer.strength == 1
+
+
+def test_a_barred_film_continues_with_the_mask_it_had() -> None:
+    """The edge of a bar is found on the frame on which it came; what is dark next to it on a later one is the scene."""
+    frames = []
+    for index in range(6):
+        picture = np.full((120, 160, 3), 150 - index, np.uint8)
+        picture[:, ::7] += 20
+        picture[:21] = picture[99:] = 2
+        if index >= 3:
+            picture[21:23, 40:90] = 4  # something dark drives along the bar
+        frames.append(Frame.from_array(picture, pts=index, time_base=Fraction(1, 25)))
+
+    def cleared(stream: Stream, part: list[Frame]) -> list[bytes]:
+        with quick_dehazer() as dehazer:
+            answers = [clear for one in dehazer.process_many([(stream, frame) for frame in part]) for clear in one]
+        return [clear.planes[0].tobytes() for clear in answers + stream.flush()]
+
+    settings: Settings = {"steady": "low", "network_size": 64}
+    whole = Stream(**settings)
+    expected = cleared(whole, frames)
+    first, second = Stream(**settings), Stream(**settings)
+    begun = cleared(first, frames[:3])
+    state = first.state_dict()
+    assert state["keep"].any()
+    second.load_state_dict(state)
+    assert begun + cleared(second, frames[3:]) == expected
+    forgetful = Stream(**settings)
+    forgetful.load_state_dict({**state, "keep": np.zeros((0, 0), np.uint8)})
+    assert begun + cleared(forgetful, frames[3:]) != expected

@@ -1,7 +1,7 @@
 """What in a frame is not the scene: letterbox and pillarbox bars, round rims, the black box behind a clock or a name.
 
 Black that haze does not brighten tells a network that there is no haze. Here it is found on the small picture, filled
-from what surrounds it before anybody estimates or infers anything, and kept bit for bit at full size.
+from what surrounds it before anything is estimated or inferred, and kept bit for bit at full size.
 
 A region counts if it is almost black, and if it is a bar from edge to edge, all but a disc, or a rectangle. What is as
 black as that has no haze to remove, so a thing of the scene that passes for one of these loses nothing.
@@ -29,6 +29,7 @@ _DISC = 0.96
 """Overlap of what is not black with a disc, over their union, from which on the black around it is a rim."""
 _MOST_COVERED = 0.85
 """Where more of the frame than this is black, it is a dark scene, or a fade."""
+_NOTHING = np.zeros((0, 0), np.uint8)
 _PATIENCE = 12
 """Frames that a new region must last before it counts; the first frame's counts at once."""
 
@@ -40,6 +41,7 @@ class FrameMask:
         self.covered: Mask | None = None
         """(rows, columns) of the small picture; None where nothing is covered."""
         self._keep: tuple[Mask, ...] | None = None
+        self._kept_luma = _NOTHING  # what `_keep` was made of, a bit a sample
         self._age: npt.NDArray[np.uint8] | None = None  # frames that each pixel was covered, up to the patience
 
     def update(self, rgb: FloatArray) -> Mask | None:
@@ -52,7 +54,7 @@ class FrameMask:
         covered = self._age == _PATIENCE
         if self.covered is None or not np.array_equal(covered, self.covered):
             self.covered = covered if covered.any() else None
-            self._keep = None
+            self._keep, self._kept_luma = None, _NOTHING
         return self.covered
 
     def keep(self, frame: Frame, frame_format: FrameFormat) -> tuple[Mask, ...] | None:
@@ -61,19 +63,23 @@ class FrameMask:
             return None
         sizes = frame_format.component_sizes
         if self._keep is None or tuple(mask.shape[::-1] for mask in self._keep) != sizes:
-            self._keep = samples_to_keep(self.covered, frame, frame_format)
+            width, height = sizes[0]
+            if self._kept_luma.shape != (height, -(-width // 8)):
+                self._kept_luma = np.packbits(luma_to_keep(self.covered, frame, frame_format), axis=1)
+            luma = np.unpackbits(self._kept_luma, axis=1, count=width).astype(bool)
+            self._keep = samples_to_keep(luma, frame_format)
         return self._keep
 
-    def state(self) -> npt.NDArray[np.uint8]:
-        """What is remembered, (rows, columns); empty before the first frame."""
-        return np.zeros((0, 0), np.uint8) if self._age is None else self._age.copy()
+    def state(self) -> dict[str, npt.NDArray[np.uint8]]:
+        """What is remembered; its arrays are empty before the first frame and where nothing is covered."""
+        return {"covered": _NOTHING if self._age is None else self._age.copy(), "keep": self._kept_luma}
 
-    def load(self, state: npt.NDArray[np.uint8]) -> None:
+    def load(self, covered: npt.NDArray[np.uint8], keep: npt.NDArray[np.uint8]) -> None:
         """Continue where `state` was taken."""
-        self._age = np.array(state, np.uint8) if state.size else None
-        covered = None if self._age is None else self._age == _PATIENCE
-        self.covered = covered if covered is not None and covered.any() else None
-        self._keep = None
+        self._age = np.array(covered, np.uint8) if covered.size else None
+        lasting = None if self._age is None else self._age == _PATIENCE
+        self.covered = lasting if lasting is not None and lasting.any() else None
+        self._keep, self._kept_luma = None, np.array(keep, np.uint8)
 
 
 def find_covered(rgb: FloatArray) -> Mask:
@@ -160,8 +166,8 @@ def _pull_push(planes: npt.NDArray[np.float32], weight: npt.NDArray[np.float32])
     return np.where(weight[..., None] > 0, planes, below.reshape(planes.shape)).astype(np.float32)
 
 
-def samples_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat) -> tuple[Mask, ...]:
-    """The samples of each colour component that are covered, to the very pixel: masks of (height, width).
+def luma_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat) -> Mask:
+    """The samples of the first colour component that are covered, to the very pixel: a mask of (height, width).
 
     Args:
         covered: of the frame's small picture.
@@ -170,13 +176,17 @@ def samples_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat) -> t
     """
     matrix, offset = frame_format.planes_from_rgb
     black = float(matrix[0].sum() * _BLACK + offset[0]) * frame_format.pixel_format.max_value
-    whole = keep_full_size(covered, component_samples(frame, 0), black)
+    return keep_full_size(covered, component_samples(frame, 0), black)
+
+
+def samples_to_keep(luma: Mask, frame_format: FrameFormat) -> tuple[Mask, ...]:
+    """The samples of each colour component to keep, for what `luma_to_keep` says of the first."""
     masks = []
     for width, height in frame_format.component_sizes:
-        if (height, width) == whole.shape:
-            masks.append(whole)
+        if (height, width) == luma.shape:
+            masks.append(luma)
         else:  # a chroma sample is kept if any pixel of it is
-            share = cv2.resize(whole.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            share = cv2.resize(luma.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
             masks.append(np.asarray(share) > 0)
     return tuple(masks)
 

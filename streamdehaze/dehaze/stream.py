@@ -290,7 +290,7 @@ class Stream:
         auto: StateDict = {"auto": self._auto.state()} if self.mode == "auto" else {}
         if not self.remembers:
             return auto
-        kept: StateDict = {"covered": self._mask.state(), "atmosphere": self._atmosphere.state()}
+        kept: StateDict = {**self._mask.state(), "atmosphere": self._atmosphere.state()}
         return {**self._temporal.state_dict(), **kept, **auto}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -306,7 +306,7 @@ class Stream:
             if "auto" in state:
                 self._auto.load(np.asarray(state["auto"], np.float64))
             if others:
-                self._mask.load(np.asarray(state["covered"], np.uint8))
+                self._mask.load(*(np.asarray(state[name], np.uint8) for name in ("covered", "keep")))
                 self._atmosphere.load(np.asarray(state["atmosphere"], np.float64))
         except (KeyError, ValueError) as error:
             raise ConfigError(f"this is not the state of a stream ({error}); start over") from error
