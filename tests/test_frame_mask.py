@@ -90,9 +90,9 @@ def test_the_state_continues_where_it_was_taken() -> None:
     answers = [whole.update(frame) is not None for frame in frames]
     for frame in frames[:6]:
         first.update(frame)
-    second.load(first.state())
+    second.load(**first.state())
     assert [second.update(frame) is not None for frame in frames[6:]] == answers[6:]
-    second.load(FrameMask().state())
+    second.load(**FrameMask().state())
     assert second.covered is None
 
 

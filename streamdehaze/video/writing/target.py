@@ -14,7 +14,7 @@ from urllib.parse import quote
 import av
 import av.error
 
-from streamdehaze.address import Address
+from streamdehaze.address import Address, scheme_of
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.trust import Trust
@@ -130,8 +130,9 @@ class LiveTarget:
             ConfigError: if it is neither an address that streams are sent to nor a kind of file that survives being
                 cut off.
         """
-        to = to.replace("{name}", quote(camera, safe="") if "://" in to else camera)
-        if "://" in to:
+        is_address = bool(scheme_of(to))
+        to = to.replace("{name}", quote(camera, safe="") if is_address else camera)
+        if is_address:
             address = Address.of(to)
             if address.scheme not in _FORMATS:
                 known = ", ".join(f"{scheme}://" for scheme in _FORMATS)
