@@ -13,7 +13,7 @@ from streamdehaze.errors import Cancelled, StreamDehazeError
 
 _PANELS = {
     "Make things clear": ("run", "live", "compare", "demo", "parts"),
-    "Measure haze": ("meter",),
+    "Measure haze": ("meter", "visibility"),
     "This machine": ("doctor", "bench", "engine"),
     "Networks": ("train", "evaluate", "data", "checkpoint"),
 }

@@ -1,0 +1,196 @@
+"""`streamdehaze visibility`: how far a fixed camera sees, in metres."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from streamdehaze.cli.group import Group
+from streamdehaze.cli.parameters import INPUT
+from streamdehaze.durable import write_whole
+from streamdehaze.errors import ConfigError, SinkError
+
+if TYPE_CHECKING:
+    from streamdehaze.frame import FloatArray
+    from streamdehaze.meter.visibility import Contrast
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_OUT = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+_EVERY = click.option(
+    "--every", type=click.IntRange(min=1), default=25, show_default=True, help="Take every K-th frame of videos."
+)
+
+
+def mark(text: str) -> tuple[float, float, float]:
+    """X, Y and metres of a mark."""
+    try:
+        x, y, metres = (float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not X,Y,METRES, as in 0.4,0.55,120.") from None
+    return x, y, metres
+
+
+@click.group(name="visibility", cls=Group)
+def command() -> None:
+    """Tell how far a camera that does not move sees, in metres at 5 % contrast.
+
+    First learn how its view looks on clear days and how far its parts are, then read pictures. docs/meter.md says what
+    the numbers mean, and when not to trust them.
+
+    \b
+    Examples:
+      streamdehaze visibility learn last-week/ -o gate.npz --mark 0.2,0.6,80 --mark 0.7,0.45,400
+      streamdehaze visibility learn last-week/ -o gate.npz --height 8 --horizon 0.4 --view 35
+      streamdehaze visibility read gate.npz today/ --csv metres.csv
+    """
+
+
+@command.command(name="learn")
+@click.argument("inputs", nargs=-1, required=True, type=INPUT)
+@click.option("-o", "--output", required=True, type=_FILE, help="The camera's reference (.npz).")
+@click.option(
+    "--mark",
+    "marks",
+    type=mark,
+    multiple=True,
+    metavar="X,Y,METRES",
+    help="Something at a known distance: its place as shares of width and height; two or more.",
+)
+@click.option("--height", type=float, help="Metres of the camera above flat ground; with --horizon and --view.")
+@click.option("--horizon", type=float, help="The horizon's line as a share of the height, from above; may be hidden.")
+@click.option("--view", type=float, help="Vertical angle of view, degrees.")
+@click.option("--meter", type=_FILE, help="CSV with the columns frame and metres, of a visibility meter at the camera.")
+@_EVERY
+@click.option("--recursive", is_flag=True, help="Include folders inside folders.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing reference.")
+def learn(
+    inputs: tuple[str, ...],
+    output: Path,
+    marks: tuple[tuple[float, float, float], ...],
+    height: float | None,
+    horizon: float | None,
+    view: float | None,
+    meter: Path | None,
+    every: int,
+    recursive: bool,
+    overwrite: bool,
+) -> None:
+    """Learn a camera's clear day from pictures of it in different weather, at least some of them clear.
+
+    Distances come from marks, from the camera's height above flat ground, or from a visibility meter.
+    """
+    ground = (height, horizon, view)
+    ways = sum((bool(marks), any(value is not None for value in ground), meter is not None))
+    if ways != 1:
+        raise click.UsageError("give distances in one way: two --mark, --height with --horizon and --view, or --meter")
+    if output.exists() and not overwrite:
+        raise SinkError(f"'{output}' exists already; choose another name or add --overwrite")
+    from streamdehaze.meter.pictures import pictures, read_meter
+    from streamdehaze.meter.visibility import (
+        Contrast,
+        Reference,
+        clear_day,
+        distances_of_ground,
+        distances_of_marks,
+        distances_of_meter,
+    )
+
+    values = None if meter is None else read_meter(meter)
+    contrasts: list[Contrast] = []
+    metres: list[float] = []
+    for picture in pictures(inputs, every=every, recursive=recursive):
+        if values is not None:
+            name = Path(picture.input).name
+            if name not in values:
+                continue
+            metres.append(values[name])
+        contrasts.append(Contrast.of(picture.frame))
+    if values is not None and not contrasts:
+        raise ConfigError(f"'{meter}' has no value for any of the pictures; its column 'frame' has their file names")
+    clear, unsure = clear_day(contrasts)
+    distance: FloatArray
+    if marks:
+        distance = distances_of_marks((clear.shape[0], clear.shape[1]), marks)
+    elif values is not None:
+        distance = distances_of_meter(contrasts, metres, clear)
+    else:
+        if height is None or horizon is None or view is None:
+            raise click.UsageError("--height, --horizon and --view belong together")
+        distance = distances_of_ground(
+            (clear.shape[0], clear.shape[1]), height_metres=height, horizon=horizon, view_degrees=view
+        )
+    reference = Reference(clear, distance, unsure)
+    try:
+        reference.save(output)
+    except OSError as error:
+        raise SinkError(f"'{output}' cannot be written: {error.strerror or error}") from error
+    known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
+    click.echo(f"{output}: {len(contrasts)} pictures, {known}")
+
+
+@command.command(name="read")
+@click.argument("reference", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=INPUT)
+@click.option("--csv", "csv_path", type=_OUT, help="Write a line per picture; - for standard output.")
+@click.option("--json", "json_path", type=_OUT, help="Write a list of pictures; - for standard output.")
+@_EVERY
+@click.option("--recursive", is_flag=True, help="Include folders inside folders.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+def read(
+    reference: Path,
+    inputs: tuple[str, ...],
+    csv_path: Path | None,
+    json_path: Path | None,
+    every: int,
+    recursive: bool,
+    overwrite: bool,
+) -> None:
+    """Read the visibility in pictures of the camera that REFERENCE was learned from."""
+    for path in (csv_path, json_path):
+        if path is not None and path.exists() and not overwrite:
+            raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
+    from streamdehaze.meter.pictures import pictures
+    from streamdehaze.meter.visibility import Reference
+
+    camera = Reference.load(reference)
+    rows = []
+    for picture in pictures(inputs, every=every, recursive=recursive):
+        found = camera.read(picture.frame)
+        kind = found.haze_class
+        rows.append(
+            {
+                "input": picture.input,
+                "seconds": None if picture.seconds is None else round(picture.seconds, 3),
+                "metres": None if found.metres is None else round(found.metres),
+                "least": None if found.least is None else round(found.least),
+                "most": None if found.most is None else round(found.most),
+                "class": None if kind is None else kind.value,
+                "unknown": found.unknown,
+            }
+        )
+        if csv_path is None and json_path is None:
+            at = "" if picture.seconds is None else f" at {picture.seconds:.1f} s"
+            click.echo(f"{picture.input}{at}: {found}" + ("" if kind is None else f", {kind.value}"))
+    if csv_path is not None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]) if rows else ["input"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        _write(csv_path, text.getvalue())
+    if json_path is not None:
+        _write(json_path, json.dumps(rows, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error

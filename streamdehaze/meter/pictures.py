@@ -1,0 +1,56 @@
+"""Pictures of one camera, from photos and videos, and what a visibility meter said of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import Frame
+from streamdehaze.pipeline.ends import open_source
+from streamdehaze.pipeline.inputs import expand_inputs
+from streamdehaze.video import Kind, what_is
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture and where it comes from."""
+
+    input: str
+    seconds: float | None
+    """In its video; None for a photo."""
+    frame: Frame
+
+
+def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) -> Iterator[Picture]:
+    """Photos, and every k-th frame of videos.
+
+    Raises:
+        StreamDehazeError: if an input cannot be read.
+    """
+    for each in expand_inputs(inputs, recursive=recursive):
+        photo = what_is(each.path) is Kind.PICTURE
+        with open_source(each.path) as source:
+            for index, frame in enumerate(source):
+                if index % every == 0:
+                    yield Picture(each.path, None if photo else frame.seconds, frame)
+
+
+def read_meter(path: Path) -> dict[str, float]:
+    """Metres by the name of the picture, from a CSV file with the columns ``frame,metres``.
+
+    Raises:
+        ConfigError: if it is not such a file.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            found = {row["frame"]: float(row["metres"]) for row in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"'{path}' must have the columns 'frame' and 'metres', with numbers in the second") from error
+    except OSError as error:
+        raise ConfigError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    if any(metres <= 0 for metres in found.values()):
+        raise ConfigError(f"'{path}' has a visibility that is not positive")
+    return found

@@ -1,0 +1,173 @@
+"""Visibility in metres of a camera that does not move: right in drawn fog, and silent where it cannot be told."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner, Result
+
+from streamdehaze.cli import main
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import Frame
+from streamdehaze.meter.reading import HazeClass
+from streamdehaze.meter.visibility import (
+    Contrast,
+    Reference,
+    Visibility,
+    clear_day,
+    distances_of_ground,
+    distances_of_marks,
+)
+from streamdehaze.scene import StreetScene
+
+CLEAR_METRES = 1e7
+
+
+@pytest.fixture(scope="module")
+def view() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    scene = StreetScene(640, 360, frames=2, seed=5).render(0)
+    return scene.clear, scene.depth_metres
+
+
+View = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+def through(view: View, metres: float, seed: int = 0, exposure: float = 1.0) -> npt.NDArray[np.uint8]:
+    """The view in even fog of this visibility at 5 % contrast, by a sensor with noise."""
+    clear, depth = view
+    t = np.exp(-3.0 / metres * depth)[..., None]
+    hazy = (clear * t + np.float32(0.83) * (1 - t)) * exposure
+    noise = 0.005 * np.random.default_rng((seed, int(metres))).standard_normal(hazy.shape)
+    return (np.clip(hazy + noise, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def frame(view: View, metres: float, seed: int = 0, exposure: float = 1.0) -> Frame:
+    return Frame.from_array(through(view, metres, seed, exposure))
+
+
+@pytest.fixture(scope="module")
+def reference(view: View) -> Reference:
+    clear, unsure = clear_day([Contrast.of(frame(view, CLEAR_METRES, seed)) for seed in range(4)])
+    size = clear.shape[1], clear.shape[0]
+    mean, square = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (view[1], view[1] ** 2))
+    even = (np.sqrt(np.maximum(square - mean * mean, 0)) < 0.05 * mean) & (mean < 600)
+    return Reference(clear, np.where(even, mean, np.nan).astype(np.float32), unsure)
+
+
+@pytest.mark.parametrize("metres", [50, 100, 200, 400, 800, 1600])
+def test_drawn_fog_is_told_within_a_quarter(view: View, reference: Reference, metres: float) -> None:
+    found = reference.read(frame(view, metres, seed=9))
+    assert found.metres == pytest.approx(metres, rel=0.25)
+    assert found.least is not None
+    assert found.most is not None
+    assert found.least < found.metres < found.most
+    assert found.haze_class is HazeClass.of_metres(found.metres)
+
+
+def test_a_change_of_exposure_is_not_taken_for_fog(view: View, reference: Reference) -> None:
+    usual, darker = (reference.read(frame(view, 200, 9, exposure)).metres for exposure in (1.0, 0.6))
+    assert darker == pytest.approx(usual, rel=0.1)
+
+
+def test_beyond_its_range_it_says_at_least(view: View, reference: Reference) -> None:
+    found = reference.read(frame(view, 100_000, seed=9))
+    assert found.metres is None
+    assert str(found).startswith("at least ")
+    assert found.least is not None
+    assert found.least > 2000
+
+
+def test_where_nothing_is_left_it_says_below(reference: Reference) -> None:
+    white = np.random.default_rng(0).normal(200, 1.2, (360, 640, 3)).astype(np.uint8)
+    found = reference.read(Frame.from_array(white))
+    assert found.metres is None
+    assert str(found).startswith("below ")
+    assert found.haze_class is HazeClass.DENSE_FOG
+
+
+def test_at_night_and_of_another_view_it_says_unknown(view: View, reference: Reference) -> None:
+    assert reference.read(frame(view, CLEAR_METRES, 9, exposure=0.15)).unknown == "too dark"
+    clear = through(view, CLEAR_METRES, 9)
+    assert (
+        reference.read(Frame.from_array(np.ascontiguousarray(clear[::-1]))).unknown == "the camera shows another view"
+    )
+
+
+def test_a_picture_of_another_shape_is_refused(reference: Reference) -> None:
+    with pytest.raises(ConfigError, match="another shape than the camera's reference"):
+        reference.read(Frame.from_array(np.zeros((480, 640, 3), np.uint8)))
+
+
+def test_ground_is_as_far_as_the_line_of_sight_is_flat() -> None:
+    """A camera 8 m up that looks at the horizon: 45 degrees below it, the ground is 8·√2 m away."""
+    distance = distances_of_ground((200, 300), height_metres=8, horizon=0.5, view_degrees=90)
+    assert np.isnan(distance[:100]).all()
+    assert distance[-1, 0] == pytest.approx(8 * np.sqrt(2), rel=0.01)
+    assert (np.diff(distance[102:, 0]) < 0).all()
+
+
+def test_marks_have_their_own_distances() -> None:
+    distance = distances_of_marks((18, 32), [(0.25, 0.5, 80), (0.75, 0.5, 400)])
+    assert distance[9, 8] == 80
+    assert distance[9, 24] == 400
+    assert np.isnan(distance[0]).all()
+    with pytest.raises(ConfigError, match="two marks at different distances"):
+        distances_of_marks((18, 32), [(0.25, 0.5, 80)])
+    with pytest.raises(ConfigError, match=r"the mark 1\.2,0\.5,80 must be X,Y,METRES"):
+        distances_of_marks((18, 32), [(1.2, 0.5, 80), (0.5, 0.5, 90)])
+
+
+def test_words_name_the_unit() -> None:
+    assert str(Visibility(823, 700, 1200)) == "823 m (700 m to 1.2 km)"
+    assert str(Visibility(2300, 1100, None)) == "2.3 km (1.1 km to more)"
+
+
+def visibility(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["visibility", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def week(view: View, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures in different fog, and what a meter said."""
+    folder = tmp_path_factory.mktemp("week")
+    metres = [CLEAR_METRES, 20000, 5000, 1500, 700, 300, 150, 100]
+    for number, value in enumerate(metres):
+        cv2.imwrite(str(folder / f"{number}.png"), through(view, value, number)[..., ::-1])
+    lines = [f"{number}.png,{min(value, 20000)}" for number, value in enumerate(metres)]
+    (folder / "meter.csv").write_text("\n".join(["frame,metres", *lines]) + "\n")
+    return folder
+
+
+def test_a_camera_is_learned_from_a_meter_and_read(view: View, week: Path, tmp_path: Path) -> None:
+    camera = tmp_path / "gate.npz"
+    learned = visibility("learn", week, "-o", camera, "--meter", week / "meter.csv")
+    assert learned.exit_code == 0, learned.output
+    assert "8 pictures" in learned.output
+    cv2.imwrite(str(tmp_path / "now.png"), through(view, 400, 77)[..., ::-1])
+    (row,) = csv.DictReader(visibility("read", camera, tmp_path / "now.png", "--csv", "-").stdout.splitlines())
+    assert float(row["metres"]) == pytest.approx(400, rel=0.35)
+    assert row["class"] == "fog"
+    (same,) = json.loads(visibility("read", camera, tmp_path / "now.png", "--json", "-").stdout)
+    assert same["metres"] == int(row["metres"])
+    assert " m (" in visibility("read", camera, tmp_path / "now.png").stdout
+
+
+def test_wrong_calibrations_are_one_sentence_each(week: Path, tmp_path: Path) -> None:
+    camera = tmp_path / "gate.npz"
+    done = visibility("learn", week, "-o", camera)
+    assert (done.exit_code, "give distances in one way" in done.output) == (2, True)
+    done = visibility("learn", week, "-o", camera, "--mark", "0.5,0.5,80")
+    assert (done.exit_code, "two marks at different distances" in done.output) == (1, True)
+    other = tmp_path / "other.csv"
+    other.write_text("picture,visibility\n0.png,12\n")
+    done = visibility("learn", week, "-o", camera, "--meter", other)
+    assert (done.exit_code, "must have the columns 'frame' and 'metres'" in done.output) == (1, True)
+    assert not camera.exists()
+    done = visibility("read", other, week)
+    assert (done.exit_code, "is not a camera's reference" in done.output) == (1, True)
