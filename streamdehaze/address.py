@@ -71,6 +71,8 @@ class Address:
             host, port = parts.hostname, parts.port
         except ValueError:
             raise ConfigError(f"{_UNREADABLE}: its host or port is malformed; {_REMEDY}") from None
+        if not host and parts.scheme == "udp" and port is not None:
+            host = "0.0.0.0"  # "udp://@:5004", as VLC writes all addresses of this machine
         if not host and parts.scheme not in ("file", "unix"):
             raise ConfigError(f"the address '{parts.scheme}://…' names no host")
         place = f"[{host}]" if host and ":" in host else host or ""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
+import time
+from collections.abc import Callable
 
 from streamdehaze.video.fault import Fault
 
 log = logging.getLogger("streamdehaze.live")
+
+_REPEAT_SECONDS = 600.0
+_LINES = 3
+"""Times that a fault is reported as it comes; after that it is counted."""
 
 
 class Backoff:
@@ -36,26 +42,52 @@ class Retry:
         camera: whose faults they are.
         quick, slow: the first and longest wait, seconds.
         seed: of the random part of the waits.
+        clock: seconds; a test may bring its own.
     """
 
-    def __init__(self, camera: str, quick: tuple[float, float], slow: tuple[float, float], seed: str) -> None:
+    def __init__(
+        self,
+        camera: str,
+        quick: tuple[float, float],
+        slow: tuple[float, float],
+        seed: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._camera = camera
         self._quick, self._slow = Backoff(*quick, seed), Backoff(*slow, seed)
         self.reported = ""
-        """The fault that was reported last; empty once it is over."""
+        """The fault that is the case now; empty once it is over."""
+        self._clock = clock
+        self._repeated, self._quiet = "", False
+        self._times: list[float] = []
+        self._line_at = float("-inf")
 
     def after(self, fault: Fault) -> float:
         """Report a fault, unless it was the last one, too; the seconds until the next try."""
         if fault.message != self.reported:
             again = f"tried again every {self._slow.cap:g} s or sooner" if fault.permanent else "trying again"
-            text, extra = "%s: %s; %s", {"camera": self._camera, "fault": fault.kind}
-            log.warning(text, self._camera, fault.message, again, extra=extra)
+            if self._is_worth_a_line(fault.message):
+                often = f" ({len(self._times)} times in ten minutes)" if len(self._times) > _LINES else ""
+                text, extra = "%s: %s%s; %s", {"camera": self._camera, "fault": fault.kind}
+                log.warning(text, self._camera, fault.message, often, again, extra=extra)
             self.reported = fault.message
         return self._slow.next() if fault.permanent else self._quick.next()
 
+    def _is_worth_a_line(self, message: str) -> bool:
+        """Whether to report a fault: one that comes again and again is counted, and reported every ten minutes."""
+        now = self._clock()
+        if message != self._repeated:
+            self._repeated, self._times, self._line_at = message, [], float("-inf")
+        self._times = [*(moment for moment in self._times if now - moment < _REPEAT_SECONDS), now]
+        self._quiet = len(self._times) > _LINES and now - self._line_at < _REPEAT_SECONDS
+        if not self._quiet:
+            self._line_at = now
+        return not self._quiet
+
     def back(self, name: str) -> None:
         """Report that `name` works again."""
-        log.warning("%s: %s is back", self._camera, name, extra={"camera": self._camera})
+        if not self._quiet:
+            log.warning("%s: %s is back", self._camera, name, extra={"camera": self._camera})
         self.reported = ""
         self._slow.reset()
 

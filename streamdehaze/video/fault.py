@@ -48,6 +48,12 @@ def look_up(address: Address) -> None:
         raise UnknownHostError(f"the host '{address.host}' is not known here") from error
 
 
+def silence(address: Address, seconds: float) -> Fault:
+    """No frame came from a camera that is open."""
+    remedy = "; raise stall_seconds if it is that slow"
+    return Fault("silent", f"no frame came from {address.shown} for {seconds:g} s{remedy}")
+
+
 def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault:
     """The fault that caused an exception while opening, reading or writing `address`."""
     shown = address.shown

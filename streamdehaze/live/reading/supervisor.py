@@ -14,7 +14,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
-from streamdehaze.video.fault import Fault
+from streamdehaze.video.fault import Fault, silence
 from streamdehaze.video.reading.camera import Connection, Receiver
 
 log = logging.getLogger("streamdehaze.live")
@@ -128,7 +128,7 @@ class Supervisor:
                 if now > opened_at + self._config.open_seconds:
                     return Fault("silent", f"{address.shown} did not answer within {self._config.open_seconds:g} s")
             elif self._is_live and now > connection.last_sign + self._config.stall_seconds:
-                fault = Fault("silent", f"no frame came from {address.shown} for {self._config.stall_seconds:g} s")
+                fault = silence(address, self._config.stall_seconds)
                 self._machine.to(CameraState.STALLED, fault.message)
                 return fault
             self._look_for_clear_frames()

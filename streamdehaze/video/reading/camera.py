@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from streamdehaze.address import Address, read_secret, scheme_of
 from streamdehaze.errors import ConfigError, UnsupportedFormatError
 from streamdehaze.frame import Frame
-from streamdehaze.video.fault import Fault, fault_of
+from streamdehaze.video.fault import Fault, fault_of, silence
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
@@ -27,7 +27,9 @@ from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
 from streamdehaze.video.trust import Trust
 
-_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v", "image2pipe", "jpeg_pipe", "png_pipe"})
+_PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "png_pipe", "webp_pipe"})
+"""Formats of a single picture, which a camera gives out anew whenever it is asked."""
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v", *_PICTURES})
 """Formats that carry no times: FFmpeg stamps them as if there were 25 pictures a second."""
 _MOST_REFUSED = 10
 """Packets in a row that the decoder refuses before the camera is given up."""
@@ -62,6 +64,8 @@ class CameraOptions(BaseModel):
     """Give up an attempt to open the camera after this many seconds, and try again."""
     keyframe_seconds: float = Field(default=20.0, ge=0)
     """Wait this long for a keyframe, then decode without one."""
+    snapshot_seconds: float = Field(default=1.0, gt=0)
+    """Ask for the next picture after this long, where an address gives one at a time."""
     max_pixels: int = Field(default=8192 * 4320, ge=1)
     """Refuse pictures of more pixels than this."""
     realtime: bool = False
@@ -193,6 +197,9 @@ class Connection:
             seconds = self._options.stall_seconds if self.is_open else self._options.open_seconds
             interrupted = not self.is_open and time.monotonic() - self.last_sign >= seconds
             # What FFmpeg calls an interruption depends on where it was.
+            if self.is_open and self._is_live and isinstance(error, TimeoutError | av.error.ExitError):
+                self.fault = silence(self._address, seconds)
+                return
             cause = TimeoutError() if interrupted and isinstance(error, av.error.FFmpegError) else error
             self.fault = fault_of(cause, self._address, timeout=seconds)
         finally:
@@ -225,6 +232,15 @@ class Connection:
                 self._show(frame, arrival)
 
     def _read_live(self) -> None:
+        while True:
+            began = time.monotonic()
+            is_picture = self._read_stream()
+            wait = self._options.snapshot_seconds - (time.monotonic() - began)
+            if not is_picture or self._abandoned.wait(max(0.0, wait)):
+                return
+
+    def _read_stream(self) -> bool:
+        """Read a stream to its end; whether it was a single picture, which has to be asked for again."""
         options = self._options
         media = open_live(
             self._address,
@@ -237,10 +253,12 @@ class Connection:
         )
         try:
             if self.abandoned:
-                return
+                return False
             video = media.main_video()
             codec = video.codec_context.codec.canonical_name
-            self._demux(media.container, video, self._opened(media.container.streams, codec, frame_rate(video)))
+            streams = [] if self.is_open else self._opened(media.container.streams, codec, frame_rate(video))
+            self._demux(media.container, video, streams)
+            return media.container.format.name in _PICTURES
         finally:
             media.close()
 

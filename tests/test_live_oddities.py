@@ -1,0 +1,116 @@
+"""Cameras that are unlike others: snapshots only, very slow, coming and going, and addresses as VLC writes them."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from changing_camera import JpegCamera, jpeg
+from doubles import quick_dehazer
+from streamdehaze.address import Address
+from streamdehaze.live import CameraConfig, CameraState, LivePipeline
+from streamdehaze.live.config import LiveConfig
+from streamdehaze.live.retry import Retry
+from streamdehaze.video.fault import Fault
+from waiting import wait_until
+
+
+@contextmanager
+def snapshots(path: str) -> Iterator[str]:
+    """A camera that gives one picture at a time, another each time."""
+    asked = 0
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal asked
+            asked += 1
+            picture = jpeg((160, 120), 40 + asked * 10 % 160)
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(picture)))
+            self.end_headers()
+            self.wfile.write(picture)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{path}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["snap.jpg", "cgi-bin/snapshot.cgi?channel=1"])
+def test_a_camera_that_gives_one_picture_at_a_time_is_asked_again_and_again(path: str) -> None:
+    states: list[CameraState] = []
+    means: list[float] = []
+    with snapshots(path) as url:
+        config = CameraConfig(name="gate", url=url, snapshot_seconds=0.3)
+        with LivePipeline(
+            [config],
+            dehazer=quick_dehazer(),
+            on_state=lambda camera, state, message: states.append(state),
+            on_frame=lambda camera, hazy, clear: means.append(float(np.mean(hazy.planes[0]))),
+        ) as pipeline:
+            wait_until(lambda: len(means) >= 6, "six pictures")
+            counters = pipeline.cameras["gate"].status().counters
+    assert counters.reconnects == 0
+    assert states[0] is CameraState.RUNNING
+    assert len({round(mean) for mean in means}) > 3, "each is another one"
+
+
+def test_a_camera_too_slow_for_the_patience_with_it_is_told_which_patience(caplog: pytest.LogCaptureFixture) -> None:
+    picture = jpeg((160, 120))
+    with (
+        caplog.at_level(logging.WARNING),
+        JpegCamera(lambda number: picture, seconds=4.0) as camera,
+        LivePipeline(
+            [CameraConfig(name="slow", url=camera.url, stall_seconds=1.5)], dehazer=quick_dehazer()
+        ) as pipeline,
+    ):
+        gate = pipeline.cameras["slow"]
+        wait_until(lambda: gate.machine.message, "it is torn down")
+        message = gate.machine.message
+    assert re.fullmatch(
+        r"no frame came from http://127\.0\.0\.1:\d+/ for 1\.5 s; raise stall_seconds if it is that slow", message
+    )
+
+
+def test_a_fault_that_comes_again_and_again_is_counted_instead_of_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    retry = Retry("gate", (0.1, 1.0), (1.0, 9.0), "seed", clock=lambda: now)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(120):  # half an hour, every 15 seconds
+            retry.after(Fault("silent", "no frame came"))
+            retry.back("rtsp://h/s")
+            now += 15
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("no frame came" in line for line in lines) < 8
+    assert any(re.search(r"no frame came \(\d\d times in ten minutes\); trying again", line) for line in lines)
+    caplog.clear()
+    retry.after(Fault("refused", "nothing listens"))
+    assert len(caplog.records) == 1, "another fault is news"
+
+
+@pytest.mark.parametrize(
+    ("url", "full"),
+    [("udp://@:5004", "udp://0.0.0.0:5004"), ("udp://@239.1.2.3:5004", "udp://239.1.2.3:5004")],
+)
+def test_addresses_as_other_players_write_them(url: str, full: str) -> None:
+    assert Address.of(url).full == full
+
+
+def test_every_key_is_documented() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "operators.md").read_text(encoding="utf-8")
+    missing = [key for key in (*CameraConfig.model_fields, *LiveConfig.model_fields) if f"`{key}`" not in text]
+    assert missing in ([], ["camera"])
