@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -134,6 +135,18 @@ def toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def frames_a_second(text: str) -> Fraction:
+    """A frame rate: "24", "29.97" (which is 30000/1001) or "30000/1001"."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"'{text}' is not a frame rate; write 24, 29.97 or 30000/1001.") from None
+    if not 0 < rate <= 1000:
+        raise click.BadParameter(f"'{text}' is not between 0 and 1000 frames a second.")
+    of_television = Fraction(round(rate) * 1000, 1001)
+    return of_television if rate != round(rate) and abs(rate - of_television) < Fraction(1, 100) else rate
 
 
 def every(text: str) -> int | Literal["auto"]:

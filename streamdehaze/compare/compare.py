@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -13,11 +14,13 @@ from typing import Literal
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.compare.upright import upright
 from streamdehaze.errors import ConfigError, SinkError, SourceError
-from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.frame import ColorSpec, Frame, VideoInfo
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.video.picture import PictureSink, is_picture
 from streamdehaze.video.protocols import Sink, Source
 from streamdehaze.video.rgb import RgbConverter
+
+log = logging.getLogger("streamdehaze")
 
 Mode = Literal["split", "side-by-side"]
 
@@ -69,6 +72,7 @@ class Comparison:
         self._first, self._second = first, second
         self._mode, self._divider, self._labels = mode, divider, labels
         self._at = at
+        self._warned = False
         width = a.width * (2 if mode == "side-by-side" else 1)
         count = 1 if at is not None else a.frame_count
         self._info = replace(a, width=width, pixel_format="rgb24", frame_count=count)
@@ -92,10 +96,24 @@ class Comparison:
             else:
                 montage = split_screen(pictures, self._labels, [self._divider_at(float(time))])
             shown = Frame.from_array(montage)
-            yield replace(shown, pts=frame.pts, time_base=frame.time_base, duration=frame.duration)
+            yield replace(
+                shown,
+                color=self._color(frame, other),
+                pts=frame.pts,
+                time_base=frame.time_base,
+                duration=frame.duration,
+            )
 
     def close(self) -> None:
         """Nothing of its own to close."""
+
+    def _color(self, frame: Frame, other: Frame) -> ColorSpec:
+        """Primaries and transfer of the montage: those of both; the first one's, with a word, where they differ."""
+        looks = {(each.color.primaries, each.color.transfer) for each in (frame, other)}
+        if len(looks) > 1 and not self._warned:
+            log.warning("the two differ in colour primaries or transfer; the second is shown as if it had the first's")
+            self._warned = True
+        return ColorSpec(frame.color.primaries, frame.color.transfer)
 
     def _divider_at(self, seconds: float) -> float:
         if self._divider is not None:

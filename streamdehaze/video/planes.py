@@ -27,6 +27,8 @@ _WORKING_FORMATS = (
 )  # fmt: skip
 _SWSCALE_THREADS = 1
 """With more, FFmpeg 8's swscale overwrites samples at the edges between its slices (seen from p010 to yuv420p10)."""
+_BT2020, _BT2020_NCL = 9, 9
+"""Primaries, and the matrix that goes with them (H.273)."""
 _XYZ = {"xyz12le": "rgb48le", "xyz12be": "rgb48le"}  # FFmpeg would call YUV nearer, but only RGB is converted to
 
 # Side data of individual pictures that encoders write into the stream: closed captions, time code, HDR10+.
@@ -140,7 +142,7 @@ class PictureWriter:
         matrix = color.matrix
         if before.family == "rgb":
             full = _is_rgb(after)  # YUV made of RGB is narrow, as players assume
-            matrix = 1 if height > 576 else 6
+            matrix = _BT2020_NCL if color.primaries == _BT2020 else 1 if height > 576 else 6
         elif before.family == "gray" and not after.startswith(("gray", "ya")):
             full = _is_rgb(after)
         converted = self._reformatter.reformat(

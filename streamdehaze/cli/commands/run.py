@@ -32,6 +32,7 @@ from streamdehaze.cli.parameters import (
     RUNTIME,
     START,
     STEADY,
+    frames_a_second,
     key_value,
     size_bytes,
     strength,
@@ -136,6 +137,19 @@ log = logging.getLogger("streamdehaze")
 @END
 @click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
 @click.option("--deinterlace", panel="Input", is_flag=True, help="Turn interlaced video into progressive video.")
+@click.option(
+    "--bob",
+    panel="Input",
+    is_flag=True,
+    help="Deinterlace with a frame for each field: 25i becomes 50p, 29.97i 59.94p.",
+)
+@click.option(
+    "--rate",
+    panel="Input",
+    type=frames_a_second,
+    metavar="FPS",
+    help="Frame rate of image sequences and raw streams (24, 29.97, 30000/1001).  [default: 25, or what a stream says]",
+)
 @click.option(
     "--video-stream",
     panel="Input",
@@ -385,6 +399,7 @@ class _Work:
             )
         return report.as_dict()
 
+<<<<<<< HEAD
     def _dehaze(self, job: Job, dehazer: Dehazer) -> Report:
         from streamdehaze.pipeline import dehaze_video, open_source
         from streamdehaze.video import what_is
@@ -403,6 +418,17 @@ class _Work:
                     progress=None if self.quiet else shown.update,
                     stop=self.stop,
                 )
+=======
+    return ReadOptions(
+        start=options["start"],
+        end=options["end"],
+        hwaccel=options["hwaccel"],
+        deinterlace="fields" if options["bob"] else options["deinterlace"],
+        rate=options["rate"],
+        on_damage=options["on_damage"],
+        video_stream=options["video_stream"],
+    )
+>>>>>>> 0262d0f (Rates for sequences and raw streams, a frame for each field, DV and ProRes 4444 where they are expected, HDR comparisons in their own colours)
 
 
 def _keep_times(job: Job) -> None:

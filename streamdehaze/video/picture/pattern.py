@@ -1,4 +1,4 @@
-"""Image sequences: one video whose frames are numbered picture files, named as FFmpeg does ("%05d.png")."""
+"""Image sequences: one video whose frames are numbered picture files, named "%05d.png" or "####.png"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path, PurePath
 
-_NUMBER = re.compile(r"%(0?\d*)d")
+_NUMBER = re.compile(r"%(0?\d*)d|(#{3,})")
+"""As FFmpeg writes it, "%04d", or as compositing programs do, "####"."""
 
 
 def is_sequence(path: str | os.PathLike[str]) -> bool:
@@ -16,7 +17,11 @@ def is_sequence(path: str | os.PathLike[str]) -> bool:
 
 def numbered(pattern: Path, number: int) -> Path:
     """The file of one frame."""
-    return pattern.with_name(_NUMBER.sub(lambda match: f"{number:{match[1]}d}", pattern.name, count=1))
+    return pattern.with_name(_NUMBER.sub(lambda match: f"{number:{_width(match)}d}", pattern.name, count=1))
+
+
+def _width(match: re.Match[str]) -> str:
+    return f"0{len(match[2])}" if match[2] else match[1]
 
 
 def numbered_files(pattern: Path) -> dict[int, Path]:

@@ -23,7 +23,7 @@ from streamdehaze.video.writing.target import refuse_unwritable
 log = logging.getLogger("streamdehaze")
 
 RATE = 25
-"""Frames a second: files say nothing of time, and FFmpeg takes the same."""
+"""Frames a second unless another is asked for: files say nothing of time, and FFmpeg takes the same."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,40 @@ class SequenceSource(Reader):
 
     Args:
         path: the pattern.
-        start, end: seconds at 25 frames a second; frames from `start` up to, not including, `end` are taken.
+        start, end: seconds; frames from `start` up to, not including, `end` are taken.
+        rate: frames a second.
 
     Raises:
         SourceError: if there is no such file, or the first one cannot be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, start: float | None = None, end: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        rate: Fraction | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._rate = rate = Fraction(RATE) if rate is None else rate
         files = list(numbered_files(self.path).items())
         if not files:
             raise SourceError(f"no file matches the image sequence '{self.path}'")
         self._files = [
             (index, number, file)
             for index, (number, file) in enumerate(files)
-            if (start is None or index >= start * RATE) and (end is None or index < end * RATE)
+            if (start is None or index >= start * rate) and (end is None or index < end * rate)
         ]
         if not self._files:
             raise SourceError(f"'{self.path}' has no frames between --start and --end")
         with contextlib.closing(PictureSource(self._files[0][2])) as first:
             self._info = replace(
                 first.info,
-                average_rate=Fraction(RATE),
-                time_base=Fraction(1, RATE),
+                average_rate=rate,
+                time_base=1 / rate,
                 frame_count=len(self._files),
-                duration_seconds=len(self._files) / RATE,
+                duration_seconds=float(len(self._files) / rate),
             )
 
     @property
@@ -83,7 +92,7 @@ class SequenceSource(Reader):
             with contextlib.closing(PictureSource(file)) as picture:
                 for frame in picture:
                     origin = _Origin(number, picture.metadata)
-                    yield replace(frame, pts=index, time_base=Fraction(1, RATE), duration=1, opaque=origin)
+                    yield replace(frame, pts=index, time_base=1 / self._rate, duration=1, opaque=origin)
 
     def close(self) -> None:
         """Nothing is left open between frames."""

@@ -11,11 +11,18 @@ import av.filter
 
 
 class Deinterlacer:
-    """Turns each interlaced picture into one progressive picture of the same time; needs one picture ahead."""
+    """Turns each interlaced picture into one progressive picture, or each field into one; needs one picture ahead.
 
-    def __init__(self, time_base: Fraction) -> None:
-        """Deinterlace a stream whose ticks are `time_base`."""
+    Args:
+        time_base: seconds per tick of the pictures that come in; those that go out have the same, or half of it for
+            fields.
+        fields: make a picture of each field, twice as many.
+    """
+
+    def __init__(self, time_base: Fraction, *, fields: bool = False) -> None:
         self._time_base = time_base
+        self._mode = "send_field" if fields else "send_frame"
+        self._ticks_out = time_base / 2 if fields else time_base
         self._layout: tuple[int, int, str] | None = None
         self._graph: av.filter.Graph | None = None
 
@@ -43,7 +50,7 @@ class Deinterlacer:
             graph.add_buffer(
                 width=picture.width, height=picture.height, format=picture.format, time_base=self._time_base
             ),
-            graph.add("bwdif", "mode=send_frame:deint=all"),
+            graph.add("bwdif", f"mode={self._mode}:deint=all"),
             graph.add("buffersink"),
         ).configure()
         return graph
@@ -57,6 +64,6 @@ class Deinterlacer:
                 return
             assert picture.pts is not None
             assert picture.time_base is not None
-            ticks = picture.time_base / self._time_base  # bwdif counts in half ticks
+            ticks = picture.time_base / self._ticks_out  # bwdif counts in half ticks
             picture.duration = round(picture.duration * ticks)
             yield picture, round(picture.pts * ticks)

@@ -16,7 +16,7 @@ import av.error
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
@@ -27,7 +27,7 @@ from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
-from streamdehaze.video.reading.options import OnDamage
+from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
 from streamdehaze.video.reading.window import Window
 from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
@@ -39,6 +39,8 @@ _CHAPTER_TYPES = ("subtitle", "data")
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result would be no film (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
+_RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2"})
+"""Formats that say nothing of time."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -57,18 +59,19 @@ class FileSource(Reader):
         start: float | None = None,
         end: float | None = None,
         hwaccel: HardwareDecoding = "none",
-        deinterlace: bool = False,
+        deinterlace: Deinterlacing = False,
         on_damage: OnDamage = "keep",
         at: Fraction | None = None,
         stop: threading.Event | None = None,
         input_options: Mapping[str, str] | None = None,
         video_stream: int | None = None,
+        rate: Fraction | str | None = None,
     ) -> None:
         """Open `path`: a file, "-" for standard input, an image sequence ("%05d.png") or a binary stream.
 
         Args:
             path: what to read.
-            start, end, hwaccel, deinterlace, on_damage, input_options, video_stream: see `ReadOptions`.
+            start, end, hwaccel, deinterlace, on_damage, input_options, video_stream, rate: see `ReadOptions`.
             at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
             stop: once set, waiting for standard input ends with `Cancelled`.
 
@@ -82,6 +85,9 @@ class FileSource(Reader):
         """How it is read, as plain values."""
         if input_options:
             self.options["input_options"] = dict(input_options)
+        if rate is not None:
+            self.options["rate"] = str(rate)
+            input_options = {"framerate": str(rate), **(input_options or {})}
         if video_stream is not None:
             self.options["video_stream"] = video_stream
         self._stop = stop
@@ -95,6 +101,8 @@ class FileSource(Reader):
             self.video = self._media.main_video(video_stream)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
+            if rate is not None and self.container.format.name not in _RAW:
+                raise ConfigError(f"'{self.name}' has times of its own; --rate is for image sequences and raw streams")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
@@ -113,7 +121,8 @@ class FileSource(Reader):
         """Video packets so far before the first keyframe."""
         self._keyframe_seen = False
         self._collected: frozenset[int] = frozenset()
-        self._deinterlacer = Deinterlacer(time_base) if deinterlace else None
+        self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
+        self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
         self._rate = frame_rate(self.video)
         self._clock = Clock(time_base, self._rate, self.name)
         self._info = self._describe()
@@ -163,13 +172,13 @@ class FileSource(Reader):
                 continue
             for picture, pts in self._pictures(packet):
                 decoded += 1
-                if self.window.after(pts, self._time_base):
+                if self.window.after(pts, self._frame_tick):
                     self._video_over = True
                     break
-                if not self.window.before(pts, self._time_base):
+                if not self.window.before(pts, self._frame_tick):
                     yielded += 1
-                    shifted = self.window.shift(pts, self._time_base)
-                    yield frame_from_av(picture, pts=shifted, time_base=self._time_base)
+                    shifted = self.window.shift(pts, self._frame_tick)
+                    yield frame_from_av(picture, pts=shifted, time_base=self._frame_tick)
         self._conclude(decoded, yielded)
 
     def read_beside(self) -> Iterator[Fraction]:
@@ -224,6 +233,7 @@ class FileSource(Reader):
         context = self.video.codec_context
         software = context.sw_format if context.is_hwaccel else context.format
         seconds = self._duration()
+        doubled = 2 if self._frame_tick != self._time_base else 1
         if seconds is not None and self.window.trims:
             last = seconds if self.window.end is None else min(seconds, self.window.end - self.origin)
             first = 0 if self.window.start is None else self.window.start - self.origin
@@ -232,9 +242,9 @@ class FileSource(Reader):
             width=context.width,
             height=context.height,
             pixel_format=working_format(software.name) if software is not None else "yuv420p",
-            average_rate=self._rate,
-            time_base=self._time_base,
-            frame_count=None if self.window.trims else self.video.frames or None,
+            average_rate=None if self._rate is None else self._rate * doubled,
+            time_base=self._frame_tick,
+            frame_count=None if self.window.trims else self.video.frames * doubled or None,
             duration_seconds=None if seconds is None else float(seconds),
             codec=context.codec.canonical_name,
             color=color_of(context),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Literal, TypedDict
 
@@ -13,8 +14,9 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, Transport, what_is
 
 OnDamage = Literal["keep", "skip", "stop"]
+Deinterlacing = Literal[False, True, "frames", "fields"]
 
-_OF_FILES = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage", "input_options", "video_stream"})
+_OF_FILES = frozenset({"start", "end", "hwaccel", "deinterlace", "on_damage", "input_options", "video_stream", "rate"})
 _OF_CAMERAS = frozenset(
     {"transport", "username", "password_env", "password_file", "input_options", "buffer_frames", "wait_seconds"}
 )
@@ -24,7 +26,7 @@ _APPLY = {
     Kind.STREAM: _OF_CAMERAS,
     Kind.DEVICE: _OF_CAMERAS,
     Kind.PICTURE: frozenset[str](),
-    Kind.SEQUENCE: frozenset({"start", "end"}),
+    Kind.SEQUENCE: frozenset({"start", "end", "rate"}),
 }
 
 
@@ -34,10 +36,11 @@ class ReadKeywords(TypedDict, total=False):
     start: float | None
     end: float | None
     hwaccel: HardwareDecoding
-    deinterlace: bool
+    deinterlace: Deinterlacing
     on_damage: OnDamage
     input_options: Mapping[str, str] | None
     video_stream: int | None
+    rate: Fraction | None
     transport: Transport
     username: str | None
     password_env: str | None
@@ -48,7 +51,7 @@ class ReadKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a source is read: the first seven for files, the rest and `input_options` for cameras."""
+    """How a source is read: the first eight for files, the rest and `input_options` for cameras."""
 
     start: float | None = None
     """Seconds after the beginning from which to keep all streams; the result then starts at 0."""
@@ -56,14 +59,16 @@ class ReadOptions:
     """Seconds after the beginning at which all streams end."""
     hwaccel: HardwareDecoding = "none"
     """Where to decode; "auto" falls back to software, "cuda" does not."""
-    deinterlace: bool = False
-    """Make one progressive picture of each interlaced one."""
+    deinterlace: Deinterlacing = False
+    """Make one progressive picture of each interlaced one ("frames", True), or one of each field ("fields")."""
     on_damage: OnDamage = "keep"
     """What to do with pictures the decoder had to conceal damage in."""
     input_options: Mapping[str, str] | None = None
     """For FFmpeg's demuxer, such as video_size of a V4L2 device."""
     video_stream: int | None = None
     """Number of the video stream to work on, of several; the others are copied. None is the file's default."""
+    rate: Fraction | None = None
+    """Frames a second of image sequences and raw streams, which say nothing of time or may be wrong."""
     transport: Transport = "tcp"
     """How RTSP carries the pictures; "http" tunnels them through a web port."""
     username: str | None = None

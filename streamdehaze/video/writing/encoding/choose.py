@@ -20,6 +20,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     COMMON_NAMES,
     CONTAINER_CODECS,
     DNXHR_PROFILES,
+    EDITED_RGB,
     ENCODERS,
     FALLBACK,
     FAMILIES,
@@ -140,7 +141,9 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
     family = FAMILIES.get(pictures.codec, ())
     found = _best(pictures, container, wanted, family, strict=True)
     if found is None:
-        fallback = tuple(name for name in FALLBACK if name not in family)
+        is_rgb = av.VideoFormat(pictures.pixel_format).is_rgb
+        order = EDITED_RGB if container == "mov" and is_rgb else FALLBACK
+        fallback = tuple(name for name in order if name not in family)
         found = (
             _best(pictures, container, wanted, fallback, strict=True, first=True)
             or _best(pictures, container, wanted, family, strict=False)

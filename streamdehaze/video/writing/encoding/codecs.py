@@ -103,6 +103,7 @@ _SOFTWARE = (
     Encoder("ffv1", file=Tuning(options={"level": "3", "slicecrc": "1"})),
     Encoder("prores_ks", interlaces=True),
     Encoder("dnxhd", interlaces=True),
+    Encoder("dvvideo", interlaces=True),
     Encoder("wrapped_avframe", formats=(
         "yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray", "yuva444p",
         "yuv420p9le", "yuv422p9le", "yuv444p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le",
@@ -137,7 +138,8 @@ LIVE_ENCODERS = tuple(encoder.name for encoder in ENCODERS.values() if encoder.l
 """Those that can send each picture at once."""
 
 _BY_THEIR_OWN_NAME = (
-    "ffv1", "dnxhd", "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "mjpeg", "jpeg2000", "png", "apng", "gif",
+    "ffv1", "dnxhd", "dvvideo",
+    "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "mjpeg", "jpeg2000", "png", "apng", "gif",
     "qtrle", "mpeg1video", "mpeg2video", "mpeg4", "wmv1", "wmv2",
 )  # fmt: skip
 
@@ -167,6 +169,9 @@ FALLBACK = (
     "mpeg4", "wmv2", "mjpeg", "rawvideo", "flv",
 )  # fmt: skip
 """Encoders tried in this order when the input's codec has none, or the container does not take it."""
+
+EDITED_RGB = ("prores_ks", *FALLBACK)
+"""The same for RGB into MOV, where editors expect ProRes 4444."""
 
 CONTAINER_CODECS: Mapping[str, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mjpeg"}),

@@ -399,4 +399,6 @@ def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:
 def _slots_rate(container_format: str, source: FileSource | None) -> Fraction | None:
     """For AVI, whose frames are slots of equal length: the rate at which every time falls into its own slot."""
     exact = None if source is None else fraction(source.video.base_rate)
+    if exact and source is not None and source.info.time_base != source.video.time_base:
+        exact *= 2  # a frame is made of each field
     return exact if container_format in NO_PRESENTATION_TIMES and exact and exact <= _FINEST_SLOTS else None

@@ -1,0 +1,104 @@
+"""Choices of how an input is read, and codecs that editors expect: rates, fields, DV, ProRes 4444, HDR side by side."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from clips import copy_through, video_times
+from public_tools import H264, ffmpeg, streams
+from streamdehaze.cli import main
+from streamdehaze.compare import compare
+from streamdehaze.errors import ConfigError
+from streamdehaze.pipeline.ends import open_sink, open_source
+from streamdehaze.video import FileSource
+
+PLAIN = ["--strength", "0", "--steady", "off", "-q"]
+
+
+def numbered_pictures(folder: Path, name: str, count: int = 12) -> None:
+    for number in range(1, count + 1):
+        pixels = np.full((48, 64, 3), number * 10, np.uint8)
+        Image.fromarray(pixels).save(folder / name.format(number))
+
+
+@pytest.mark.parametrize(("typed", "rate"), [("24", "24/1"), ("23.976", "24000/1001"), ("30000/1001", "30000/1001")])
+def test_a_sequence_runs_at_the_rate_that_is_asked_for(tmp_path: Path, typed: str, rate: str) -> None:
+    numbered_pictures(tmp_path, "f{:04d}.png")
+    command = ["run", str(tmp_path / "f%04d.png"), "-o", str(tmp_path / "out.mov"), "--rate", typed]
+    assert CliRunner().invoke(main, [*command, *PLAIN]).exit_code == 0
+    (stream,) = streams(tmp_path / "out.mov")
+    assert (stream["avg_frame_rate"], stream["nb_read_packets"]) == (rate, "12")
+
+
+@pytest.mark.parametrize(("coding", "ending"), [(H264, "h264"), (("-c:v", "mjpeg"), "mjpeg")])
+def test_a_raw_stream_runs_at_the_rate_that_is_asked_for(tmp_path: Path, coding: tuple[str, ...], ending: str) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *coding, tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / "out.mkv", window={"rate": Fraction(50)})
+    times = video_times(tmp_path / "out.mkv")
+    assert float(times[-1] - times[0]) == pytest.approx(24 / 50, abs=0.01)
+
+
+def test_a_rate_for_a_film_with_times_is_refused(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *H264, tmp_path / "in.mp4")
+    with pytest.raises(ConfigError, match="has times of its own; --rate is for image sequences and raw streams"):
+        FileSource(source, rate=Fraction(24))
+
+
+def test_names_with_hash_signs_are_sequences(tmp_path: Path) -> None:
+    numbered_pictures(tmp_path, "shot.{:04d}.png")
+    command = ["run", str(tmp_path / "shot.####.png"), "-o", str(tmp_path / "clear.####.png")]
+    assert CliRunner().invoke(main, [*command, *PLAIN]).exit_code == 0
+    assert (tmp_path / "clear.0012.png").exists()
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("rate", ["25", "30000/1001"])
+def test_bob_makes_a_frame_of_each_field(tmp_path: Path, rate: str, ending: str) -> None:
+    doubled = Fraction(rate) * 2
+    video = ("-f", "lavfi", "-i", f"testsrc2=s=128x96:r={doubled}:d=1")
+    fields = ("-vf", "tinterlace=interleave_top,setfield=tff", "-flags", "+ildct+ilme", "-x264opts", "tff=1")
+    source = ffmpeg(*video, *fields, "-c:v", "libx264", tmp_path / f"in.{ending}")
+    with FileSource(source) as before, open_source(source, deinterlace="fields") as after:
+        assert after.info.average_rate == before.info.average_rate * 2  # type: ignore[operator]
+        with open_sink(tmp_path / f"out.{ending}", after) as sink:
+            for frame in after:
+                sink.write(frame)
+        frames = len(list(before))
+    times = video_times(tmp_path / f"out.{ending}")
+    assert len(times) in (2 * frames, 2 * frames - 1)
+    steps = {round(float(later - earlier), 2) for earlier, later in itertools.pairwise(times)}
+    assert steps == {0.02}
+
+
+@pytest.mark.parametrize("ending", ["avi", "mov"])
+def test_dv_stays_dv(tmp_path: Path, ending: str) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=720x576:r=25:d=0.2")
+    source = ffmpeg(*video, "-c:v", "dvvideo", "-pix_fmt", "yuv420p", tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}")
+    assert streams(tmp_path / f"out.{ending}")[0]["codec_name"] == "dvvideo"
+
+
+def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2")
+    source = ffmpeg(*video, "-pix_fmt", "gbrp10le", "-c:v", "dpx", "-f", "image2", tmp_path / "shot.%06d.dpx")
+    copy_through(source, tmp_path / "out.mov")
+    (stream,) = streams(tmp_path / "out.mov")
+    assert (stream["codec_name"], stream["codec_tag_string"]) == ("prores", "ap4h")
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_side_by_side_keeps_its_colours(tmp_path: Path, transfer: str) -> None:
+    colors = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv")
+    video = ("-f", "lavfi", "-i", "testsrc2=s=192x144:d=0.2")
+    source = ffmpeg(*video, "-c:v", "libx264", *colors, "-pix_fmt", "yuv420p10le", tmp_path / "pq.mkv")
+    compare(source, source, tmp_path / "both.mkv")
+    (stream,) = streams(tmp_path / "both.mkv")
+    found = {key: stream.get(key) for key in ("color_primaries", "color_transfer", "color_space")}
+    assert found == {"color_primaries": "bt2020", "color_transfer": transfer, "color_space": "bt2020nc"}
