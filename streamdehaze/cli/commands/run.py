@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -231,6 +232,8 @@ def command(
     end: float | None,
     recursive: bool,
     deinterlace: bool,
+    bob: bool,
+    rate: Fraction | None,
     video_stream: int | None,
     on_damage: OnDamage,
     hwaccel: HardwareDecoding,
@@ -273,7 +276,8 @@ def command(
             start=start,
             end=end,
             hwaccel=hwaccel,
-            deinterlace=deinterlace,
+            deinterlace="fields" if bob else deinterlace,
+            rate=rate,
             on_damage=on_damage,
             video_stream=video_stream,
         ),
@@ -399,7 +403,6 @@ class _Work:
             )
         return report.as_dict()
 
-<<<<<<< HEAD
     def _dehaze(self, job: Job, dehazer: Dehazer) -> Report:
         from streamdehaze.pipeline import dehaze_video, open_source
         from streamdehaze.video import what_is
@@ -418,17 +421,6 @@ class _Work:
                     progress=None if self.quiet else shown.update,
                     stop=self.stop,
                 )
-=======
-    return ReadOptions(
-        start=options["start"],
-        end=options["end"],
-        hwaccel=options["hwaccel"],
-        deinterlace="fields" if options["bob"] else options["deinterlace"],
-        rate=options["rate"],
-        on_damage=options["on_damage"],
-        video_stream=options["video_stream"],
-    )
->>>>>>> 0262d0f (Rates for sequences and raw streams, a frame for each field, DV and ProRes 4444 where they are expected, HDR comparisons in their own colours)
 
 
 def _keep_times(job: Job) -> None:
