@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from clips import Clip
 from live_feed import RenderedPipeline
 from streamdehaze.cli.commands.live import command
+from streamdehaze.cli.service import ServiceManager
 from streamdehaze.live import read_config
 from streamdehaze.live.web import serve
 
@@ -85,3 +91,51 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
     complaints = [line for line in checked.stderr.splitlines() if "streamdehaze.service" in line]
     assert complaints == []
+
+
+def test_every_metric_of_the_alerts_is_one_we_have() -> None:
+    rules = (EXAMPLES / "alerts.yml").read_text()
+    used = metrics_of(" ".join(re.findall(r"expr: (.*)", rules)))
+    assert len(used) == 8
+    assert used <= metrics_had()
+    assert "alerts.yml" in (EXAMPLES / "prometheus.yml").read_text()
+
+
+def test_every_file_that_the_compose_file_mounts_is_there() -> None:
+    mounted = re.findall(r"- \./([\w./-]+):", (EXAMPLES / "compose.yaml").read_text())
+    made = {"north-gate.password"}  # by the command at its top
+    assert len(mounted) >= 5
+    assert [name for name in mounted if name not in made and not (EXAMPLES / name).exists()] == []
+
+
+def test_the_service_manager_hears_of_readiness_and_of_life(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        heard.settimeout(0.2)
+        manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+        manager.ready()
+        manager.works()
+        manager.works()
+        time.sleep(0.15)
+        manager.works()
+        manager.stopping()
+        said = [heard.recv(64) for _ in range(4)]
+        assert said == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+        with pytest.raises(TimeoutError):
+            heard.recv(64)
+    ServiceManager({}).ready()
+    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+
+
+def test_a_running_command_reports_to_the_service_manager(tmp_path: Path) -> None:
+    film = Clip(pts=tuple(512 * n for n in range(50))).write(tmp_path / "film.mp4")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        heard.settimeout(120)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+        arguments = ["live", str(film), "--realtime", "--loop", "--engine", "torch", "--serve", "127.0.0.1:0"]
+        with subprocess.Popen([sys.executable, "-m", "streamdehaze", *arguments], env=environment) as process:
+            try:
+                assert [heard.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            finally:
+                process.terminate()

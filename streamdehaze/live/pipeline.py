@@ -22,6 +22,9 @@ __all__ = ["Camera", "LivePipeline"]
 log = logging.getLogger("streamdehaze.live")
 
 
+_STUCK_SECONDS = 60.0
+
+
 class LivePipeline:
     """Runs cameras in threads of their own and makes their frames clear with one shared engine.
 
@@ -100,6 +103,16 @@ class LivePipeline:
     def stopped(self) -> threading.Event:
         """Set once the pipeline is being stopped, or has failed."""
         return self._stopping
+
+    @property
+    def opened(self) -> bool:
+        """Whether the engine is warm, and the cameras have been told to open."""
+        return self._opened
+
+    @property
+    def moves(self) -> bool:
+        """Whether the engine's thread has gone through its work, or found none, within the last minute."""
+        return self._worker.beat_seconds < _STUCK_SECONDS
 
     @property
     def ended(self) -> bool:

@@ -57,6 +57,7 @@ class Worker:
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
         self._stop = threading.Event()
         self._frame_seconds = 0.0
+        self._beat = time.monotonic()
         self._shapes = Shapes(dehazer.engine, adapt.network_sizes, batch_size=batch_size)
         self._dehazer = Dehazer(dehazer.checkpoint, engine=FittedEngine(dehazer.engine, self._shapes))
         self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
@@ -77,6 +78,11 @@ class Worker:
         self._shapes.join(timeout)
 
     @property
+    def beat_seconds(self) -> float:
+        """Time since it last asked for work."""
+        return time.monotonic() - self._beat
+
+    @property
     def alive(self) -> bool:
         """Whether a batch may be in progress, or the engine may be compiling."""
         return self._thread.is_alive() or self._shapes.alive
@@ -87,6 +93,7 @@ class Worker:
             self._shapes.start()
             self._ready()
             while not self._stop.is_set():
+                self._beat = time.monotonic()
                 count = self._frames_in_time()
                 batch = self._intake.take(
                     count, window_seconds=_WINDOW_SECONDS, work_seconds=count * self._frame_seconds

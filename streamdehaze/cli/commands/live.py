@@ -27,6 +27,7 @@ from streamdehaze.cli.parameters import (
     seconds,
     toml_value,
 )  # fmt: skip
+from streamdehaze.cli.service import ServiceManager
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
 
@@ -249,7 +250,13 @@ def _run(
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
     told, reload = departure.told, departure.reload
+    manager, ready = ServiceManager(), False
     while not told.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
+        if not ready and pipeline.opened:
+            ready = True
+            manager.ready()
+        if ready and pipeline.moves:
+            manager.works()
         if reload.is_set():
             reload.clear()
             try:
@@ -261,6 +268,7 @@ def _run(
                     log.warning("changes of %s take effect when the command is started again", ", ".join(later))
             except ConfigError as error:
                 log.error("the cameras stay as they are: %s", error)
+    manager.stopping()
 
 
 def _configuration(
