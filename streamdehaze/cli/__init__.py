@@ -28,7 +28,8 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{cmd_name}").command
+        place = f"measuring.{cmd_name}" if cmd_name in _PANELS["Measure haze"] else cmd_name
+        command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{place}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

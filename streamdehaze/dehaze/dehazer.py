@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.keyframes import Keyframes
+from streamdehaze.control.place import Mask
 from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
@@ -42,8 +43,8 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead: see `Stream`. With
-            `look_ahead`, `process` returns frames later than it takes them; `flush` returns the rest.
+        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead, mask, near, far: see
+            `Stream`. With `look_ahead`, `process` returns frames later than it takes them; `flush` returns the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -68,6 +69,9 @@ class Dehazer:
         steady: Steady = "off",
         every: Every = 1,
         look_ahead: bool = False,
+        mask: Mask | None = None,
+        near: float | None = None,
+        far: float | None = None,
     ) -> None:
         self.video = Stream(
             strength=strength,
@@ -79,6 +83,9 @@ class Dehazer:
             steady=steady,
             every=every,
             look_ahead=look_ahead,
+            mask=mask,
+            near=near,
+            far=far,
         )
         """The stream of `process` and of calls with an array."""
         self.network_seconds = 0.0

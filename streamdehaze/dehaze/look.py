@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamdehaze.control.place import Place
 from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import Mask
@@ -34,6 +35,8 @@ class Look:
     """Whether the frame is held back for those after it."""
     auto: bool = False
     """Whether the measured haze still decides how much of `strength` applies."""
+    place: Place | None = None
+    """Where in the frame the maps apply; None: everywhere."""
 
     @property
     def picture(self) -> FloatArray | None:

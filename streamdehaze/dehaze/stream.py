@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
+from streamdehaze.control.place import Mask, Place
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
@@ -50,6 +51,9 @@ class Settings(TypedDict, total=False):
     steady: Steady
     every: Every
     look_ahead: bool
+    mask: Mask | None
+    near: float | None
+    far: float | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Stream:
         look_ahead: hold frames back (up to 48, or 96 MiB of them), so that their maps also come from the frames after
             them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
             returns earlier frames; `flush` returns the rest.
+        mask: how much of the strength applies where.
+        near, far: leave alone what more than `near`, or less than `far`, of its light arrives from, 0 to 1.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -109,6 +115,9 @@ class Stream:
         steady: Steady = "off",
         every: Every = 1,
         look_ahead: bool = False,
+        mask: Mask | None = None,
+        near: float | None = None,
+        far: float | None = None,
     ) -> None:
         self.strength: float | Keyframes = strength
         self.mode: Mode = mode
@@ -119,6 +128,7 @@ class Stream:
         self.steady: Steady = steady
         self.every: Every = every
         self.look_ahead = look_ahead
+        self.place = Place(mask, near, far)
         self.check()
         self._temporal = TemporalFilter(steady, ahead=look_ahead)
         self._held: LookAhead[tuple[Look, Reading | None]] = LookAhead()
@@ -153,6 +163,9 @@ class Stream:
             raise ConfigError(f"every must be 'auto' or at least 1, not {self.every}")
         if self.exact and self.remembers:
             raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
+        self.place.check()
+        if self.exact and self.place != Place():
+            raise ConfigError("mask, near and far limit the maps, and exact has none; leave exact off with them")
 
     @property
     def remembers(self) -> bool:
@@ -172,6 +185,9 @@ class Stream:
             "steady": self.steady,
             "every": self.every,
             "look_ahead": self.look_ahead and self.remembers,
+            "mask": self.place.mask,
+            "near": self.place.near,
+            "far": self.place.far,
         }
 
     def look(self, frame: Frame) -> Look:
@@ -187,6 +203,7 @@ class Stream:
         if self.mode == "off":
             strength = 0.0
         frame_format = FrameFormat.of(frame, self.network_size)
+        self.place.check_shape(frame.width, frame.height)
         if strength == 0:
             self._temporal.skip()
             return Look(frame, frame_format, strength)
@@ -223,6 +240,7 @@ class Stream:
             exact=self.exact,
             look_ahead=self.look_ahead and self.remembers,
             auto=self.mode == "auto",
+            place=self.place if self.place != Place() else None,
         )
 
     def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
@@ -336,6 +354,8 @@ def apply(solution: Solution) -> Frame:
     if change is None or look.components is None or look.strength == 0:
         return look.frame
     if isinstance(change, AffineMaps):
+        if look.place is not None:
+            change = look.place.limit(change, look.frame_format.pixel_format.family)
         clear = affine.apply(look.frame, look.frame_format, change, look.strength)
     else:
         clear = exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)

@@ -122,6 +122,26 @@ log = logging.getLogger("streamdehaze")
     help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or TOML "
     "file of them.",
 )
+@click.option(
+    "--mask",
+    panel="Dehazing",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A picture that says how much of the strength applies where: white all, black none (unchanged, bit for bit).",
+)
+@click.option(
+    "--near",
+    panel="Dehazing",
+    type=click.FloatRange(0, 1),
+    metavar="T",
+    help="Leave what more than this share of its light arrives from, e.g. 0.9: the foreground.",
+)
+@click.option(
+    "--far",
+    panel="Dehazing",
+    type=click.FloatRange(0, 1),
+    metavar="T",
+    help="Leave what less than this share of its light arrives from, e.g. 0.2: the farthest.",
+)
 @STEADY.unless_given(
     default="low",
     help=f"{STEADY.help[:-1]}; ignored for photos. Without it (off) files become about twice as large and take longer.",
@@ -224,6 +244,9 @@ def command(
     steady: Steady | None,
     checkpoint: str,
     mode: Mode,
+    mask: Path | None,
+    near: float | None,
+    far: float | None,
     airlight: AirlightMode,
     brightness: BrightnessMode,
     network_size: int,
@@ -263,6 +286,7 @@ def command(
     console = standard_error(quiet=quiet, verbose=verbose)
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other")
+    from streamdehaze.control.place import Mask
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import RunOptions
     from streamdehaze.pipeline.inputs import plan_jobs
@@ -305,6 +329,9 @@ def command(
         engine_wait=engine_wait,
         strength=strength,
         mode=mode,
+        mask=None if mask is None else Mask.read(mask),
+        near=near,
+        far=far,
         airlight=airlight,
         brightness=brightness,
         network_size=network_size,

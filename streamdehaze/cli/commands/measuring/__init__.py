@@ -1,0 +1,1 @@
+"""Commands that measure the haze and dehaze nothing."""

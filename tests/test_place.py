@@ -1,0 +1,98 @@
+"""Strength over place: a mask and limits by transmission; what is left alone is left alone to the bit."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from doubles import engine_of, plain_dehazer
+from streamdehaze import Frame
+from streamdehaze.cli import main
+from streamdehaze.control.place import Mask, Place
+from streamdehaze.dehaze.affine import AffineMaps
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import FloatArray
+
+
+def unveil(picture: FloatArray) -> FloatArray:
+    return np.clip((picture - 0.3) / 0.7, 0, 1)
+
+
+def film(frames: int = 4) -> list[Frame]:
+    wall = np.random.default_rng(0).integers(90, 250, (144, 256, 3)).astype(np.uint8)
+    return [Frame.from_array(wall, pts=index, time_base=Fraction(1, 25)) for index in range(frames)]
+
+
+@pytest.fixture
+def left_half(tmp_path: Path) -> Path:
+    """White on the left; at a sixth of the film's size."""
+    picture = np.zeros((24, 43), np.uint8)
+    picture[:, :21] = 255
+    cv2.imwrite(str(tmp_path / "left.png"), picture)
+    return tmp_path / "left.png"
+
+
+@pytest.mark.parametrize("settings", [{}, {"steady": "low", "look_ahead": True}])
+def test_black_is_left_alone_to_the_bit_and_white_dehazed_as_ever(left_half: Path, settings: dict[str, object]) -> None:
+    found = {}
+    for name, mask in (("whole", None), ("half", Mask.read(left_half))):
+        dehazer = plain_dehazer(engine=engine_of(unveil), mask=mask, **settings)
+        found[name] = dehazer.process(film()) + dehazer.flush()
+    for hazy, whole, half in zip(film(), found["whole"], found["half"], strict=True):
+        before, clear, limited = (frame.to_array() for frame in (hazy, whole, half))
+        assert np.array_equal(limited[:, 145:], before[:, 145:])
+        assert np.array_equal(limited[:, :105], clear[:, :105])
+        assert not np.array_equal(clear[:, 145:], before[:, 145:])
+
+
+def test_a_grey_mask_halves_the_strength(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((144, 256), 32768, np.uint16))
+    half = plain_dehazer(engine=engine_of(unveil), strength=0.5).process(film(1))[0].to_array()
+    masked = plain_dehazer(engine=engine_of(unveil), mask=Mask.read(tmp_path / "grey.png")).process(film(1))[0]
+    assert np.abs(masked.to_array().astype(int) - half).max() <= 1
+
+
+def test_near_and_far_are_limits_of_the_light_that_arrives() -> None:
+    gain = np.repeat(np.array([1.0, 1.3, 2.0, 8.0], np.float32), 16)[None, None].repeat(32, axis=1)
+    maps = AffineMaps(gain, np.full_like(gain, -0.1))
+    middle = np.array([8, 24, 40, 56])
+
+    def gains(**limits: float) -> list[float]:
+        return [round(float(g), 2) for g in Place(**limits).limit(maps, "gray").gain[0, 16, middle]]  # type: ignore[arg-type]
+
+    assert gains() == [1, 1.3, 2, 8]
+    assert gains(near=0.7) == [1, 1, 2, 8]
+    assert gains(far=0.2) == [1, 1.3, 2, 1]
+    assert gains(near=0.7, far=0.2) == [1, 1, 2, 1]
+
+
+def test_wrong_limits_and_masks_are_one_sentence(tmp_path: Path, left_half: Path) -> None:
+    with pytest.raises(ConfigError, match=r"near \(0\.2\) must be above far \(0\.5\)"):
+        plain_dehazer(near=0.2, far=0.5)
+    with pytest.raises(ConfigError, match="leave exact off"):
+        plain_dehazer(near=0.9, exact=True)
+    dehazer = plain_dehazer(engine=engine_of(unveil), mask=Mask.read(left_half))
+    with pytest.raises(ConfigError, match=r"the mask 'left.png' is 43x24 pixels, another shape than 100x100"):
+        dehazer.process([Frame.from_array(np.zeros((100, 100, 3), np.uint8))])
+    text = tmp_path / "mask.txt"
+    text.write_text("white")
+    for path, sentence in ((text, "is not a picture"), (tmp_path / "none.png", "cannot be read")):
+        photo = tmp_path / "photo.png"
+        cv2.imwrite(str(photo), film(1)[0].to_array())
+        done = CliRunner().invoke(main, ["run", str(photo), "--mask", str(path), "--engine", "torch"])
+        assert done.exit_code == 1
+        assert sentence in done.output
+        assert not (tmp_path / "photo.clear.png").exists()
+
+
+def test_settings_with_another_mask_differ(left_half: Path) -> None:
+    one = plain_dehazer(mask=Mask.read(left_half))
+    cv2.imwrite(str(left_half), np.full((24, 43), 255, np.uint8))
+    other = plain_dehazer(mask=Mask.read(left_half))
+    assert one.settings != other.settings
+    assert one.stream().place.mask is one.video.place.mask
