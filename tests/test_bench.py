@@ -181,7 +181,7 @@ def test_the_verdict_blames_the_stage_that_worked_longest() -> None:
     said = verdict(rows, {"decode": 0.2, "dehaze": 0.97, "encode": 0.5}, 4)
     assert said == (
         "60.0 fps, dehaze-bound: dehaze worked 97% of the time (decode 20%, encode 50%); "
-        "alone, engine is 71% of a frame's 14.0 ms there"
+        "alone, engine is 83% of a frame's 12.0 ms there"
     )
     rows[-1] = row("pipeline", 60, cores_used=1.95)
     said = verdict(rows, {"decode": 0.2, "dehaze": 0.4, "encode": 0.99}, 2)

@@ -25,7 +25,7 @@ def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
     others = ", ".join(f"{stage} {load:.0%}" for stage, load in loads.items() if stage != busiest)
     bound = f"{busiest}-bound" if loads[busiest] > _BUSY else "bound by none of its stages"
     sentence = f"{pipeline.fps:.1f} fps, {bound}: {busiest} worked {loads[busiest]:.0%} of the time ({others})"
-    inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit", "apply")}
+    inside = {name: 1000 / parts[name].fps for name in ("shrink", "engine", "fit")}
     whole = sum(inside.values())
     if busiest == "dehaze":
         first = max(inside, key=lambda name: inside[name])

@@ -273,7 +273,8 @@ class Stream:
         if observation is None:
             return [*self._release(everything=True), Solution(look, fresh, self.reading)]
         estimate = self._temporal.follow(observation, components, fresh)
-        held = Held((replace(look, balanced=None), self.reading), look.frame.nbytes, components, observation, estimate)
+        item = replace(look, balanced=None, observation=None), self.reading
+        held = Held(item, look.frame.nbytes, components, observation, estimate)
         if look.look_ahead:
             self._held.add(held)
             return self._release()

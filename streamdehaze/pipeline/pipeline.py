@@ -37,8 +37,8 @@ class Pipeline:
 
     1. The decode thread iterates the source into a queue.
     2. The dehaze thread looks at each frame, runs the network on `batch_size` pictures at once (fewer where the video
-       ends, see `Batch`) and queues clear frames.
-    3. The encode thread writes them and closes the sink, which gives the output its final name.
+       ends, see `Batch`) and queues what is to be done to the frames.
+    3. The encode thread does it, writes the clear frames and closes the sink, which gives the output its final name.
 
     With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
     of it together with what the dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
@@ -74,7 +74,7 @@ class Pipeline:
         self._cancel = stop or threading.Event()
         self._stop = threading.Event()
         self._hazy: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
-        self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._solved: ByteQueue[Solution | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._cutter = cutter
         self._on_frame = on_frame
         self._first_error: BaseException | None = None
@@ -195,29 +195,28 @@ class Pipeline:
                         solutions += video.solve(look, answer)
                 if not isinstance(item, Frame):
                     solutions += video.solve_rest()
-                clear = [self._apply(solution) for solution in solutions]
-                if self._on_frame is not None:
-                    pairs = zip(solutions, clear, strict=True)
-                    clear = [self._on_frame(solution.look.frame, frame) or frame for solution, frame in pairs]
-            for frame in clear:
+            solutions.reverse()
+            while solutions:  # none is kept here: with look-ahead there are dozens, each with its frame
+                solution = solutions.pop()
                 with statistics.waiting():
-                    self._clear.put(frame, frame.nbytes)
+                    self._solved.put(solution, solution.look.frame.nbytes)
                 statistics.frames += 1
             if isinstance(item, Cut):
                 with statistics.waiting():
-                    self._clear.put(replace(item, state=video.state_dict()), 0)
+                    self._solved.put(replace(item, state=video.state_dict()), 0)
         with statistics.waiting():
-            self._clear.put(None, 0)
+            self._solved.put(None, 0)
 
     def _apply(self, solution: Solution) -> Frame:
         look = solution.look
         self.haze.add(look.frame.seconds, solution.reading, look.strength)
-        return apply(solution)
+        clear = apply(solution)
+        return clear if self._on_frame is None else self._on_frame(look.frame, clear) or clear
 
     def _encode(self, statistics: StageStatistics) -> None:
         while True:
             with statistics.waiting():
-                item = self._clear.get()
+                item = self._solved.get()
             with statistics.busy():
                 if item is None:
                     self._sink.close()
@@ -227,5 +226,5 @@ class Pipeline:
                     assert isinstance(self._sink, SegmentSink)
                     self._sink.cut(item)
                     continue
-                self._sink.write(item)
+                self._sink.write(self._apply(item))
             statistics.frames += 1

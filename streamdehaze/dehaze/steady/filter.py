@@ -28,7 +28,7 @@ what single frames give, and `state_dict` / `load_state_dict` (plain arrays) con
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -91,6 +91,11 @@ class Observation:
     """Since the frame before; None if there is none, or it does not belong to the same scene."""
     network: bool
     """Whether the network must run on this frame: `follow` needs fresh maps."""
+
+    def without_pictures(self) -> Observation:
+        """The same without what takes memory: enough to correct an estimate by those after it."""
+        motion = None if self.motion is None else replace(self.motion, flow=None)
+        return Observation(np.empty((0, 0), np.float32), motion, self.network)
 
 
 @dataclass(frozen=True)

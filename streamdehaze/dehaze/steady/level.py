@@ -33,7 +33,7 @@ class Level:
         """The maps, with the change of brightness that is held back subtracted from their offsets.
 
         Args:
-            planes: gain and offset of each component, (2n, rows, columns).
+            planes: gain and offset of each component, (2n, rows, columns); they become the maps.
             components: of the small hazy picture, (n, rows, columns).
             family: of the pixel format.
             still: pixels that count as still; None while the camera moves.
@@ -41,7 +41,7 @@ class Level:
         """
         n = len(components)
         bright = slice(0, 3) if family == "rgb" else slice(0, 1)
-        gain, offset = planes[:n], planes[n:].copy()
+        gain, offset = planes[:n], planes[n:]
         brightness: FloatArray = (gain[bright] * components[bright] + offset[bright]).mean(axis=0)
         if new_scene:
             self.held_back = 0.0
@@ -53,4 +53,4 @@ class Level:
             self.held_back = min(max(held, -_MOST), _MOST)
         self.brightness = brightness
         offset[bright] -= np.float32(self.held_back)
-        return AffineMaps(gain.copy(), offset)
+        return AffineMaps(gain, offset)

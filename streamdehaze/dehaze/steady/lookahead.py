@@ -66,18 +66,23 @@ class LookAhead(Generic[Item]):
         motion = held.observation.motion
         if self._held:
             moves = motion is not None and not motion.cut and motion.flow is not None
-            self._flows.append(find_flow(self._held[-1].observation.grey, held.observation.grey) if moves else None)
+            before = self._held[-1].observation
+            self._flows.append(find_flow(before.grey, held.observation.grey) if moves else None)
+            self._held[-1] = replace(self._held[-1], observation=before.without_pictures())
         self._held.append(held)
 
     def take(self, *, everything: bool = False) -> Sequence[Held[Item]]:
         """The frames to hand on, in order, with corrected estimates; none while too few are held."""
-        most = max(2, min(_FRAMES, _BYTES // max(held.nbytes for held in self._held))) if self._held else 0
+        if not self._held:
+            return []
+        most = max(2, min(_FRAMES, _BYTES // max(held.nbytes for held in self._held)))
         if not everything and len(self._held) < most:
             return []
         count = len(self._held) if everything else most - self._staying(most)
-        corrected = self._corrected()[:count]
+        self._correct_first(count)
+        released = self._held[:count]
         del self._held[:count], self._flows[:count]
-        return corrected
+        return released
 
     def drop(self) -> None:
         """Forget the frames that are held."""
@@ -89,24 +94,24 @@ class LookAhead(Generic[Item]):
             return min(_STAY, most // _STAY_OF)
         return min(_SPARSE_STAY, most // _SPARSE_STAY_OF)
 
-    def _corrected(self) -> list[Held[Item]]:
-        """All that is held, corrected from the last to the first."""
-        corrected = self._held[-1:]
-        for held, flow in zip(self._held[-2::-1], self._flows[::-1], strict=True):
-            corrected.append(self._correct(held, corrected[-1], flow))
-        return corrected[::-1]
+    def _correct_first(self, count: int) -> None:
+        """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
+        after = self._held[-1]
+        for index in range(len(self._held) - 2, -1, -1):
+            after = self._correct(self._held[index], after, self._flows[index])
+            if index < count:
+                self._held[index] = after
 
     @staticmethod
     def _correct(held: Held[Item], after: Held[Item], flow: FloatArray | None) -> Held[Item]:
         estimate, motion = held.estimate, after.observation.motion
         if after.estimate.new_scene or motion is None:
             return held
-        trust = after.estimate.trust
-        ahead = np.concatenate([after.estimate.planes, after.components])
+        trust, ahead, components = after.estimate.trust, after.estimate.planes, after.components
         if flow is not None:
-            ahead = carried(ahead, flow, held.components, trust)
-        n = len(held.components)
-        noise = process_noise(ahead[2 * n :], held.components, motion.floor, trust.spread, trust.drift)
+            moved = carried(np.concatenate([ahead, components]), flow, held.components, trust)
+            ahead, components = np.split(moved, [len(ahead)])
+        noise = process_noise(components, held.components, motion.floor, trust.spread, trust.drift)
         planes = np.empty_like(estimate.planes)
         correct(estimate.planes, estimate.variance, noise, ahead, planes)
         better = Estimate(planes, estimate.variance, estimate.trust, estimate.still, new_scene=estimate.new_scene)
