@@ -25,6 +25,7 @@ PURPOSES = {
     "tensorrt-rtx": "the fastest engine on an NVIDIA RTX card, small and quick to build",
     "live": "the web page and the metrics of live cameras",
     "webrtc": "the web page as H.264, a third of the bytes",
+    "mqtt": "cameras on an MQTT broker, as Home Assistant discovers them",
     "plot": "plots of measurements and of flicker",
     "train": "training and evaluating checkpoints",
     "ocr": "reading text before and after in evaluations",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
+from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -94,6 +95,10 @@ class LiveConfig(BaseModel):
     """Frames of all cameras that share a run of the network, at most."""
     adapt: bool = True
     """Give quality up, step by step, before frames are dropped."""
+    mqtt: MqttConfig | None = None
+    """The broker that cameras are published to."""
+    webhook: WebhookConfig | None = None
+    """Where events are posted."""
 
     @field_validator("camera")
     @classmethod
@@ -122,7 +127,8 @@ def read_config(path: Path) -> LiveConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
     cameras = values.get("camera")
-    for camera in cameras if isinstance(cameras, list) else ():
+    entries = [*(cameras if isinstance(cameras, list) else ()), values.get("mqtt"), values.get("webhook")]
+    for camera in entries:
         for key in ("password_file", "ca_file") if isinstance(camera, dict) else ():
             if isinstance(camera.get(key), str):
                 camera[key] = path.parent / camera[key]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import rich_click as click
 
@@ -228,18 +228,49 @@ def command(
                 adapt=checked.adapt,
             )
             server = None if page is None else page.serve(pipeline, departure.told)
+            announcers = _announcers(pipeline, checked)
             try:
                 departure.has_work = True
                 collector.resume()
                 pipeline.start()
+                for announcer in announcers:
+                    announcer.start()
                 _run(pipeline, checked, departure, read)
             finally:
+                for announcer in announcers:
+                    announcer.stop()
                 finished = pipeline.stop(_STOP_SECONDS)
                 if server is not None:
                     server.stop()
         if pipeline.error is not None:
             raise pipeline.error
         departure.leave(finished=finished)
+
+
+class _Announcer(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def _announcers(pipeline: LivePipeline, config: LiveConfig) -> list[_Announcer]:
+    """What tells other programs of the cameras."""
+    from streamdehaze.live.announcing.events import Event, EventWatch
+
+    started: list[_Announcer] = []
+    listeners: list[Callable[[Event], None]] = []
+    if config.mqtt is not None:
+        with needed_for("[mqtt]", "mqtt"):
+            from streamdehaze.live.announcing.mqtt import MqttPublisher
+        publisher = MqttPublisher(config.mqtt, lambda: pipeline.cameras)
+        started.append(publisher)
+        listeners.append(publisher.tell)
+    if config.webhook is not None:
+        from streamdehaze.live.announcing.webhook import Webhook
+
+        webhook = Webhook(config.webhook)
+        started.append(webhook)
+        listeners.append(webhook.tell)
+    return [*started, EventWatch(lambda: pipeline.cameras, listeners)] if listeners else []
 
 
 def _run(

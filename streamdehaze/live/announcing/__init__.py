@@ -1,0 +1,1 @@
+"""What happens to cameras, announced to other programs: by MQTT and by webhook."""

@@ -1,0 +1,52 @@
+"""`[mqtt]` and `[webhook]` of cameras.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamdehaze.address import read_secret
+
+
+class MqttConfig(BaseModel):
+    """A broker, and the topics used there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=0, ge=0, le=65535)
+    """0 is 1883, or 8883 with TLS."""
+    username: str | None = None
+    password_env: str | None = None
+    """Environment variable that holds the password."""
+    password_file: Path | None = None
+    """File whose first line is the password."""
+    tls: bool = False
+    ca_file: Path | None = None
+    """Certificates (PEM) to trust instead of the system's."""
+    topic: str = Field(default="streamdehaze", pattern=r"^[^#+]+$")
+    """What all topics begin with."""
+    discovery: str = Field(default="homeassistant", pattern=r"^[^#+]*$")
+    """Where Home Assistant looks for devices; empty announces none."""
+    interval_seconds: float = Field(default=10.0, gt=0)
+    """Publish figures this often; states are published as they change."""
+
+    def password(self) -> str | None:
+        """Looked up now.
+
+        Raises:
+            ConfigError: if it is not where it should be.
+        """
+        return read_secret(env=self.password_env, file=self.password_file)
+
+
+class WebhookConfig(BaseModel):
+    """An address that events are posted to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str = Field(pattern=r"^https?://", repr=False)
+    """``${NAME}`` in it is an environment variable."""
+    ca_file: Path | None = None
+    """Certificates (PEM) to trust instead of the system's."""

@@ -1,0 +1,198 @@
+"""Cameras on an MQTT broker: state, figures and settings of each, in a form that Home Assistant discovers by itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from streamdehaze import __version__
+from streamdehaze.errors import ConfigError
+from streamdehaze.live.announcing.config import MqttConfig
+from streamdehaze.live.announcing.events import Event
+from streamdehaze.live.state import CameraState
+from streamdehaze.live.status import CameraStatus
+
+if TYPE_CHECKING:
+    from streamdehaze.live.web.protocols import WatchedCamera
+
+log = logging.getLogger("streamdehaze.live")
+
+_POLL_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 60
+
+
+class MqttPublisher:
+    """Publishes cameras, takes changes of strength and on/off, and reconnects by itself.
+
+    Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
+    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1) and `ID/enabled/set` ("ON", "OFF").
+
+    Args:
+        config: the broker and topics.
+        cameras: gives the cameras by name, as they are now.
+
+    Raises:
+        ConfigError: if the password is not where it should be, or a certificate file cannot be read.
+    """
+
+    def __init__(self, config: MqttConfig, cameras: Callable[[], Mapping[str, WatchedCamera]]) -> None:
+        self._config, self._cameras = config, cameras
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="")
+        if config.username is not None:
+            self._client.username_pw_set(config.username, config.password())
+        if config.tls:
+            try:
+                self._client.tls_set(None if config.ca_file is None else str(config.ca_file))
+            except OSError as error:
+                raise ConfigError(f"mqtt, ca_file: '{config.ca_file}' cannot be read as certificates") from error
+        self._client.reconnect_delay_set(1, _LONGEST_RETRY_SECONDS)
+        self._client.will_set(self._topic("status"), "offline", qos=1, retain=True)
+        self._client.on_connect = self._connected
+        self._client.on_disconnect = self._disconnected
+        self._client.on_message = self._received
+        self._published: dict[str, dict[str, Any]] = {}
+        self._announced: dict[str, str] = {}
+        self._stop, self._again = threading.Event(), threading.Event()
+        self._was_refused = ""
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begin; whether the broker is there does not matter yet."""
+        self._client.connect_async(self._config.host, self._config.port or (8883 if self._config.tls else 1883))
+        self._client.loop_start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say goodbye and leave."""
+        self._stop.set()
+        self._thread.join(2.0)
+        if self._client.is_connected():
+            self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(1.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def tell(self, event: Event) -> None:
+        """Publish an event."""
+        if self._client.is_connected():
+            self._client.publish(self._topic(_id(event.camera), "event"), json.dumps(event.as_dict()), qos=1)
+
+    def _topic(self, *parts: str) -> str:
+        return "/".join((self._config.topic, *parts))
+
+    def _connected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
+        if reason.is_failure:
+            if str(reason) != self._was_refused:
+                log.error("the MQTT broker %s refuses: %s", self._config.host, reason)
+            self._was_refused = str(reason)
+            return
+        self._was_refused = ""
+        log.info("connected to the MQTT broker %s", self._config.host)
+        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in ("strength", "enabled")])
+        client.publish(self._topic("status"), "online", qos=1, retain=True)
+        self._again.set()  # everything anew: a broker may have forgotten
+
+    def _disconnected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
+        if reason.is_failure and not self._stop.is_set() and not self._was_refused:
+            log.warning("the MQTT broker %s is lost: %s; trying again", self._config.host, reason)
+
+    def _received(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
+        _, name, setting, _ = message.topic.rsplit("/", 3)
+        camera = next((each for known, each in self._cameras().items() if _id(known) == name), None)
+        text = message.payload.decode("utf-8", "replace")
+        try:
+            if camera is None:
+                raise ValueError("there is no such camera")
+            if setting == "strength":
+                camera.set_strength(float(text))
+            else:
+                camera.set_enabled({"ON": True, "OFF": False}[text.upper()])
+            self._again.set()
+        except (ValueError, KeyError, ConfigError) as error:
+            log.warning("MQTT: %s was not set to '%.40s': %s", message.topic, text, error)
+
+    def _run(self) -> None:
+        since = 0.0
+        while not self._stop.wait(_POLL_SECONDS):
+            since += _POLL_SECONDS
+            if not self._client.is_connected():
+                continue
+            if self._again.is_set():
+                self._again.clear()
+                self._published.clear()
+                self._announced.clear()
+            self._publish(everything=since >= self._config.interval_seconds)
+            if since >= self._config.interval_seconds:
+                since = 0.0
+
+    def _publish(self, *, everything: bool) -> None:
+        cameras = self._cameras()
+        for name in self._announced.keys() - cameras.keys():
+            self._client.publish(self._announced.pop(name), "", qos=1, retain=True)  # Home Assistant forgets it
+        for name, camera in cameras.items():
+            state = _state(camera.status())
+            before = self._published.get(name, {})
+            is_news = any(state[key] != before.get(key) for key in ("state", "strength", "enabled", "message"))
+            if everything or is_news:
+                self._client.publish(self._topic(_id(name), "state"), json.dumps(state), qos=1, retain=True)
+                self._published[name] = state
+            if self._config.discovery and name not in self._announced:
+                self._announced[name] = f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
+                self._client.publish(self._announced[name], json.dumps(self._device(name)), qos=1, retain=True)
+
+    def _device(self, name: str) -> dict[str, Any]:
+        """The camera as Home Assistant's device-based discovery has it."""
+        identity = _id(name)
+        state = self._topic(identity, "state")
+
+        def part(platform: str, key: str, label: str, **more: object) -> dict[str, Any]:
+            value = {"value_template": f"{{{{ value_json.{key} }}}}"}
+            return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
+
+        return {
+            "dev": {"ids": [f"streamdehaze_{identity}"], "name": name, "mf": "StreamDehaze", "sw": __version__},
+            "o": {"name": "streamdehaze", "sw": __version__},
+            "state_topic": state,
+            "availability_topic": self._topic("status"),
+            "cmps": {
+                "running": part("binary_sensor", "running", "Running", device_class="running",
+                                payload_on="ON", payload_off="OFF", json_attributes_topic=state),
+                "state": part("sensor", "state", "State"),
+                "haze": part("sensor", "haze", "Haze", unit_of_measurement="%", icon="mdi:weather-fog"),
+                "haze_class": part("sensor", "haze_class", "Visibility", icon="mdi:weather-fog"),
+                "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration"),
+                "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps"),
+                "strength": part("number", "strength", "Strength", min=0, max=1, step=0.01,
+                                 command_topic=self._topic(identity, "strength", "set")),
+                "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
+                                command_topic=self._topic(identity, "enabled", "set")),
+            },
+        }  # fmt: skip
+
+
+def _state(status: CameraStatus) -> dict[str, Any]:
+    haze = status.haze
+    return {
+        "name": status.name,
+        "running": "ON" if status.state is CameraState.RUNNING else "OFF",
+        "state": status.state.value,
+        "message": status.message,
+        "down_since": status.down_since,
+        "fps_out": round(status.counters.fps_out, 1),
+        "latency_ms": round(1000 * status.counters.latency_seconds[0]),
+        "haze": None if haze is None else round(100 * haze.density),
+        "haze_class": None if haze is None else haze.haze_class.value,
+        "strength": status.strength,
+        "enabled": "ON" if status.enabled else "OFF",
+    }
+
+
+def _id(name: str) -> str:
+    """A camera's name as part of a topic."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)

@@ -1,0 +1,193 @@
+"""Cameras announced to other programs: a real MQTT broker and a real web server hear of them."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live_feed import RenderedPipeline
+from rtsp_camera import free_port
+from streamdehaze.errors import ConfigError
+from streamdehaze.live import CameraState, read_config
+from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
+from streamdehaze.live.announcing.events import Event, EventWatch
+from streamdehaze.live.announcing.webhook import Webhook
+from waiting import wait_until
+
+mqtt = pytest.importorskip("paho.mqtt.client", reason="MQTT needs the extra 'mqtt'")
+BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+needs_broker = pytest.mark.skipif(BROKER is None, reason="needs mosquitto (Debian: apt-get install mosquitto)")
+
+
+@contextmanager
+def broker(folder: Path, port: int) -> Iterator[None]:
+    """mosquitto on loopback, for a user with a password."""
+    passwords = folder / "passwords"
+    passwords.write_text("viewer:hunter2\n")
+    subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True)
+    passwords.chmod(0o644)
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n")
+    assert BROKER is not None
+    with subprocess.Popen([BROKER, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+class Listener:
+    """Hears everything a broker has."""
+
+    def __init__(self, port: int) -> None:
+        self.heard: dict[str, str] = {}
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self.client.username_pw_set("viewer", "hunter2")
+        self.client.on_message = lambda client, data, m: self.heard.__setitem__(m.topic, m.payload.decode())
+        self.client.on_connect = lambda client, *_: client.subscribe("#")
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect_async("127.0.0.1", port)
+        self.client.loop_start()
+
+    def state(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.heard.get(f"streamdehaze/{name}/state", "{}"))
+        return found
+
+
+@needs_broker
+def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> None:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    port = free_port()
+    (tmp_path / "password").write_text("hunter2\n")
+    (tmp_path / "password").chmod(0o600)
+    config = MqttConfig(
+        host="127.0.0.1", port=port, username="viewer", password_file=tmp_path / "password", interval_seconds=1
+    )
+    with RenderedPipeline("North gate", dead={"tunnel": "wrong user or password"}) as pipeline:
+        publisher = MqttPublisher(config, lambda: pipeline.cameras)
+        publisher.start()  # before there is a broker
+        time.sleep(1)
+        with broker(tmp_path, port):
+            listener = Listener(port)
+            gate = pipeline.cameras["North gate"]
+            wait_until(lambda: listener.state("North_gate").get("running") == "ON", "its state")
+            assert listener.heard["streamdehaze/status"] == "online"
+            assert listener.state("tunnel")["message"] == "wrong user or password"
+            device = json.loads(listener.heard["homeassistant/device/streamdehaze_North_gate/config"])
+            assert device["state_topic"] == "streamdehaze/North_gate/state"
+            for part in device["cmps"].values():
+                key = part["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
+                assert key in listener.state("North_gate"), key
+                assert part["unique_id"].startswith("streamdehaze_North_gate_")
+            listener.client.publish(device["cmps"]["strength"]["command_topic"], "0.25")
+            listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
+            wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
+            wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are told back")
+            for wrong in ("7", "much", ""):
+                listener.client.publish("streamdehaze/North_gate/strength/set", wrong)
+            listener.client.publish("streamdehaze/nobody/strength/set", "1")
+            publisher.tell(Event("North gate", "down", 1.0, "no frame came"))
+            wait_until(lambda: "streamdehaze/North_gate/event" in listener.heard, "an event")
+            assert json.loads(listener.heard["streamdehaze/North_gate/event"])["event"] == "down"
+            assert "hunter2" not in "".join(listener.heard.values())
+        with broker(tmp_path, port):  # a new one that knows nothing
+            listener.heard.clear()
+            wait_until(lambda: listener.state("North_gate").get("enabled") == "OFF", "all is told again")
+            publisher.stop()
+            wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it says goodbye")
+            listener.client.loop_stop()
+
+
+@needs_broker
+def test_a_process_that_dies_is_offline(tmp_path: Path) -> None:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    port = free_port()
+    with broker(tmp_path, port), RenderedPipeline("gate") as pipeline:
+        config = MqttConfig(host="127.0.0.1", port=port, username="viewer", password_env="MQTT_TEST")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MQTT_TEST", "hunter2")
+            publisher = MqttPublisher(config, lambda: pipeline.cameras)
+        publisher.start()
+        listener = Listener(port)
+        wait_until(lambda: listener.heard.get("streamdehaze/status") == "online", "it is there")
+        sock = publisher._client.socket()
+        publisher._client.loop_stop()
+        sock.close()  # no goodbye
+        wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "the broker tells")
+        listener.client.loop_stop()
+
+
+def test_a_camera_that_is_away_for_a_moment_is_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = RenderedPipeline("gate")
+    machine, now = pipeline.cameras["gate"].machine, [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watch = EventWatch(lambda: pipeline.cameras, [], clock=lambda: now[0])
+    machine.to(CameraState.RUNNING)
+    machine.to(CameraState.BACKING_OFF, "no frame came")
+    now[0] += 9
+    assert watch.look() == []
+    machine.to(CameraState.CONNECTING)
+    machine.to(CameraState.RUNNING)
+    assert watch.look() == []
+    machine.to(CameraState.UNCLEAR, "none has become clear")
+    now[0] += 11
+    (event,) = watch.look()
+    assert (event.event, event.message) == ("down", "none has become clear")
+    assert watch.look() == [], "once"
+    machine.to(CameraState.RUNNING)
+    assert [each.event for each in watch.look()] == ["back"]
+
+
+def test_events_are_posted_until_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamdehaze.live.announcing.webhook._PAUSE_SECONDS", 0.05)
+    bodies: list[dict[str, Any]] = []
+    refusals = [503, 500]
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if refusals:
+                self.send_error(refusals.pop())
+                return
+            bodies.append(body)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    webhook = Webhook(WebhookConfig(url=f"http://127.0.0.1:{server.server_port}/hook?token=hush"))
+    webhook.start()
+    webhook.tell(Event("gate", "down", 12.5, "no frame came"))
+    webhook.tell(Event("gate", "back", 13.5, ""))
+    wait_until(lambda: len(bodies) == 2, "both arrive")
+    assert bodies[0] == {"camera": "gate", "event": "down", "time": 12.5, "message": "no frame came"}
+    webhook.stop()
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_tables_are_read_with_the_cameras(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.toml"
+    path.write_text('[mqtt]\nhost = "h"\npassword_file = "p"\n[webhook]\nurl = "https://h/x"\n')
+    config = read_config(path)
+    assert config.mqtt is not None
+    assert config.mqtt.password_file == tmp_path / "p"
+    assert config.webhook is not None
+    path.write_text('[mqtt]\nhots = "h"\ntopic = "a/#"\n')
+    with pytest.raises(ConfigError, match="3 things are wrong"):
+        read_config(path)
