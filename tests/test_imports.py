@@ -94,3 +94,29 @@ def test_no_files_import_one_another_in_a_circle() -> None:
 def test_only_the_opening_of_sources_decides_what_ffmpeg_may_reach() -> None:
     users = {module for module, file in FILES.items() if "protocol_whitelist" in file.read_text(encoding="utf-8")}
     assert users == {"streamdehaze.video.reading.open"}
+
+
+def run_by(module: str, file: Path) -> Iterator[str]:
+    """Every module of ours that importing a file runs at once: packages on the way too, but not within functions."""
+    nodes: list[ast.AST] = list(ast.parse(file.read_text(encoding="utf-8")).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+        for name in names:
+            parts = name.split(".")
+            on_the_way = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+            yield from (each for each in on_the_way if each in FILES and not f"{module}.".startswith(f"{each}."))
+
+
+def test_every_module_can_be_imported_first() -> None:
+    graph = {module: set(run_by(module, file)) for module, file in FILES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))

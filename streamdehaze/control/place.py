@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Family, FloatArray
+
+if TYPE_CHECKING:
+    from streamdehaze.dehaze.affine import AffineMaps
 
 _SOFT = 0.1
 """Transmission over which a limit fades."""
@@ -105,4 +108,4 @@ class Place:
             if self.far is not None:
                 weight = weight * np.clip((t - self.far) / _SOFT, 0, 1)
         weight = weight.astype(np.float32)
-        return AffineMaps(1 + weight * (maps.gain - 1), weight * maps.offset)
+        return replace(maps, gain=1 + weight * (maps.gain - 1), offset=weight * maps.offset)

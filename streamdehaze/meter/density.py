@@ -14,13 +14,17 @@ haze drawn over photos and towns with known depth, for the answers of `aecrnet-s
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.frame import FloatArray
 from streamdehaze.meter.reading import Reading
+
+if TYPE_CHECKING:
+    from streamdehaze.dehaze.atmosphere import Balanced
 
 _WEIGHTS = (0.4, 0.555, 0.286)
 """Of −ln t, of the logarithm of the contrast gained, and of minus that of the contrast left."""
