@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.place import Mask
 from streamdehaze.dehaze.airlight import AirlightMode
@@ -43,8 +44,9 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead, mask, near, far: see
-            `Stream`. With `look_ahead`, `process` returns frames later than it takes them; `flush` returns the rest.
+        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead, input_curve, mask, near,
+            far: see `Stream`. With `look_ahead`, `process` returns frames later than it takes them; `flush` returns
+            the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -69,6 +71,7 @@ class Dehazer:
         steady: Steady = "off",
         every: Every = 1,
         look_ahead: bool = False,
+        input_curve: InputCurve = "auto",
         mask: Mask | None = None,
         near: float | None = None,
         far: float | None = None,
@@ -83,6 +86,7 @@ class Dehazer:
             steady=steady,
             every=every,
             look_ahead=look_ahead,
+            input_curve=input_curve,
             mask=mask,
             near=near,
             far=far,

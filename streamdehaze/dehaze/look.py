@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.place import Place
 from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.dehaze.format import FrameFormat
@@ -35,6 +36,8 @@ class Look:
     """Whether the frame is held back for those after it."""
     auto: bool = False
     """Whether the measured haze still decides how much of `strength` applies."""
+    curve: InputCurve = "sdr"
+    """The frame's transfer curve."""
     place: Place | None = None
     """Where in the frame the maps apply; None: everywhere."""
 

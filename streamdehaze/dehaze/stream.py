@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
 from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
 from streamdehaze.control.place import Mask, Place
 from streamdehaze.dehaze import affine, exact
@@ -51,6 +52,7 @@ class Settings(TypedDict, total=False):
     steady: Steady
     every: Every
     look_ahead: bool
+    input_curve: InputCurve
     mask: Mask | None
     near: float | None
     far: float | None
@@ -91,6 +93,8 @@ class Stream:
         look_ahead: hold frames back (up to 48, or 96 MiB of them), so that their maps also come from the frames after
             them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
             returns earlier frames; `flush` returns the rest.
+        input_curve: the transfer curve of log or HDR footage; "auto" goes by the tags of PQ, HLG and linear video and
+            takes everything else as it is.
         mask: how much of the strength applies where.
         near, far: leave alone what more than `near`, or less than `far`, of its light arrives from, 0 to 1.
 
@@ -115,6 +119,7 @@ class Stream:
         steady: Steady = "off",
         every: Every = 1,
         look_ahead: bool = False,
+        input_curve: InputCurve = "auto",
         mask: Mask | None = None,
         near: float | None = None,
         far: float | None = None,
@@ -128,6 +133,7 @@ class Stream:
         self.steady: Steady = steady
         self.every: Every = every
         self.look_ahead = look_ahead
+        self.input_curve: InputCurve = input_curve
         self.place = Place(mask, near, far)
         self.check()
         self._temporal = TemporalFilter(steady, ahead=look_ahead)
@@ -150,6 +156,7 @@ class Stream:
             raise ConfigError(f"strength must lie between 0 and {MOST_STRENGTH}, not {self.strength}")
         for name, value, modes in (
             ("mode", self.mode, MODES),
+            ("input curve", self.input_curve, INPUT_CURVES),
             ("airlight", self.airlight, AIRLIGHT_MODES),
             ("brightness", self.brightness, BRIGHTNESS_MODES),
         ):
@@ -185,6 +192,7 @@ class Stream:
             "steady": self.steady,
             "every": self.every,
             "look_ahead": self.look_ahead and self.remembers,
+            "input_curve": self.input_curve,
             "mask": self.place.mask,
             "near": self.place.near,
             "far": self.place.far,
@@ -211,12 +219,13 @@ class Stream:
             self._temporal.skip()
             self._mask = FrameMask()
         components = exact.full_size_components(frame) if self.exact else affine.shrink_components(frame, frame_format)
-        picture = affine.to_rgb(components, frame_format)
+        curve = curve_of(self.input_curve, frame.color)
+        picture = to_display(affine.to_rgb(components, frame_format), curve)
         scene = None
         if (covered := self._mask.update(picture)) is not None:
             scene = ~covered
             components = fill(components, covered)
-            picture = affine.to_rgb(components, frame_format)
+            picture = to_display(affine.to_rgb(components, frame_format), curve)
         observation, starts = None, True
         if self.remembers:
             if (self._temporal.steady, self._temporal.ahead) != (self.steady, self.look_ahead):
@@ -241,6 +250,7 @@ class Stream:
             look_ahead=self.look_ahead and self.remembers,
             auto=self.mode == "auto",
             place=self.place if self.place != Place() else None,
+            curve=curve,
         )
 
     def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
@@ -261,6 +271,7 @@ class Stream:
         if look.balanced is not None and clear_rgb is not None:
             measured = self.reading = density.read(look.balanced, clear_rgb)
             clear_rgb = self._atmosphere.finish(look.balanced, clear_rgb, self.airlight, self.brightness)
+            clear_rgb = to_signal(clear_rgb, look.curve)
         if look.auto:
             look = replace(look, strength=look.strength * self._follow(look, measured))
             self.applied_strength = look.strength

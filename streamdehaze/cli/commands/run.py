@@ -44,6 +44,7 @@ from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehaz
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from streamdehaze.control.curves import InputCurve
     from streamdehaze.control.keyframes import Keyframes
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.dehaze.airlight import AirlightMode
@@ -121,6 +122,15 @@ log = logging.getLogger("streamdehaze")
     metavar="S",
     help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or TOML "
     "file of them.",
+)
+@click.option(
+    "--input-curve",
+    panel="Dehazing",
+    type=click.Choice(["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "pq", "hlg", "linear"]),
+    default="auto",
+    show_default=True,
+    help="Transfer curve of log or HDR footage, so that the network sees what a display would show; auto goes by the "
+    "tags of PQ and HLG.",
 )
 @click.option(
     "--mask",
@@ -244,6 +254,7 @@ def command(
     steady: Steady | None,
     checkpoint: str,
     mode: Mode,
+    input_curve: InputCurve,
     mask: Path | None,
     near: float | None,
     far: float | None,
@@ -329,6 +340,7 @@ def command(
         engine_wait=engine_wait,
         strength=strength,
         mode=mode,
+        input_curve=input_curve,
         mask=None if mask is None else Mask.read(mask),
         near=near,
         far=far,

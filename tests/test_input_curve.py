@@ -1,0 +1,96 @@
+"""Log and HDR footage: published curves, there and back, and as much gained in fog as the same picture in BT.709."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner
+
+from streamdehaze import Dehazer, Frame
+from streamdehaze.cli import main
+from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
+from streamdehaze.errors import ConfigError
+from streamdehaze.fidelity import psnr
+from streamdehaze.frame import ColorSpec
+from streamdehaze.scene import Fog, StreetScene
+
+CURVES = [curve for curve in INPUT_CURVES if curve not in ("auto", "sdr")]
+MIDDLE_GREY = {
+    "slog3": 420 / 1023, "logc3": 0.391, "logc4": 0.2784, "vlog": 0.423, "dlog": 0.3987, "clog3": 0.343, "pq": 0.4109,
+}  # fmt: skip
+"""The signal of a grey card of 18 % as each maker publishes it; of PQ for 36.5 cd/m²."""
+SHOWN = 1.099 * 0.18**0.45 - 0.099
+"""A grey card in BT.709."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@pytest.mark.parametrize("curve", MIDDLE_GREY)
+def test_a_grey_card_is_shown_as_bt709_shows_it(curve: InputCurve) -> None:
+    shown = to_display(np.full((3, 1, 1), MIDDLE_GREY[curve], np.float32), curve)
+    assert shown == pytest.approx(SHOWN, abs=0.012)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_curves_rise_and_lead_back(curve: InputCurve) -> None:
+    signal = np.linspace(0.13, 1, 200, dtype=np.float32).reshape(1, 1, -1).repeat(3, axis=0)
+    shown = to_display(signal, curve)
+    assert (np.diff(shown[0, 0]) > 0).all()
+    assert shown.max() == pytest.approx(1, abs=1e-6)
+    assert to_signal(shown, curve) == pytest.approx(signal, abs=2e-3)
+
+
+def test_tags_name_the_curve_unless_one_is_asked_for() -> None:
+    assert [curve_of("auto", ColorSpec(transfer=t)) for t in (1, 2, 16, 18)] == ["sdr", "sdr", "pq", "hlg"]
+    assert curve_of("slog3", ColorSpec(transfer=16)) == "slog3"
+    assert curve_of("sdr", ColorSpec(transfer=18)) == "sdr"
+
+
+@functools.cache
+def street() -> tuple[Floats, Floats]:
+    """Through fog, and clear, in BT.709."""
+    scene = StreetScene(384, 216, frames=2, seed=5).render(0)
+    return Fog(visibility_metres=120).apply(scene.clear, scene.depth_metres), scene.clear
+
+
+@pytest.fixture(scope="module")
+def dehazer() -> Iterator[Dehazer]:
+    with Dehazer("aecrnet-s", engine="torch", brightness="natural") as made:
+        yield made
+
+
+def gain(dehazer: Dehazer, footage: InputCurve, taken_for: InputCurve) -> float:
+    """dB gained in BT.709 by a foggy street in 16-bit footage of one curve, taken for another."""
+
+    def encoded(picture: Floats) -> Frame:
+        planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+        signal = to_signal(planes, footage).transpose(1, 2, 0)
+        return Frame.from_array((np.clip(signal, 0, 1) * 65535 + 0.5).astype(np.uint16))
+
+    def shown(frame: Frame) -> npt.NDArray[np.uint8]:
+        planes = np.ascontiguousarray((frame.to_array() / np.float32(65535)).transpose(2, 0, 1))
+        return (np.clip(to_display(planes, footage).transpose(1, 2, 0), 0, 1) * 255 + 0.5).astype(np.uint8)
+
+    hazy, clear = (encoded(picture) for picture in street())
+    stream = dehazer.stream(input_curve=taken_for)
+    (((result,),)) = dehazer.process_many([(stream, hazy)])
+    return psnr(shown(result), shown(clear)) - psnr(shown(hazy), shown(clear))
+
+
+@pytest.mark.parametrize("curve", ["slog3", "logc3", "vlog", "pq", "hlg"])
+def test_fog_in_log_gains_as_in_bt709(dehazer: Dehazer, curve: InputCurve) -> None:
+    usual = gain(dehazer, "sdr", "sdr")
+    assert gain(dehazer, curve, curve) > 0.8 * usual
+    assert gain(dehazer, curve, "sdr") < 0.7 * usual
+
+
+def test_an_unknown_curve_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="input curve must be one of auto, sdr, slog3"):
+        Dehazer("aecrnet-s", engine="torch", input_curve="slog2")  # type: ignore[arg-type]
+    done = CliRunner().invoke(main, ["run", "x.mp4", "--input-curve", "slog2"])
+    assert done.exit_code == 2
+    assert "'slog3'" in done.output
