@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -32,13 +33,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from reprojection import motion_from_depth
 from streamdehaze import Dehazer, open_source
 from streamdehaze.bench.watch import watch
 from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze.tone import BRIGHTNESS_MODES
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
-from streamdehaze.evaluation.reprojection import motion_from_depth
 from streamdehaze.evaluation.temporal import MotionField, motion_to_previous
 from streamdehaze.evaluation.trace import plot_traces
 from streamdehaze.frame import Frame

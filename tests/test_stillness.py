@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("torchmetrics")
 pytest.importorskip("pydantic")
 
+from reprojection import motion_from_depth
 from streamdehaze.datasets.picture import read_depth
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter
-from streamdehaze.evaluation.reprojection import motion_from_depth
 from streamdehaze.evaluation.trace import plot_trace
 
 

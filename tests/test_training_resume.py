@@ -16,7 +16,7 @@ import torch
 
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
 from streamdehaze.network import AECRNet, read_checkpoint
-from streamdehaze.training.config import TrainingConfig
+from streamdehaze.training.config import TrainingConfig, read_config
 from streamdehaze.training.run import train
 from streamdehaze.training.task import averaged
 from training_data import configuration, make_scenes
@@ -33,7 +33,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
         assert torch.equal(one[key], other[key]), key
 
 
-@pytest.mark.parametrize(("accumulate", "method"), [(1, "adam"), (2, "adam"), (1, "muon")])
+@pytest.mark.parametrize(("accumulate", "method"), [(2, "adam"), (1, "muon")])
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, accumulate: int, method: str) -> None:
     scenes = make_scenes(tmp_path / "scenes")
     optimizer = {"method": method, "rate": 1e-3, "warm_up_steps": 2, "accumulate": accumulate, "average": 0.9}
@@ -118,9 +118,8 @@ def test_two_processes_learn_what_one_does_with_their_batches_together(tmp_path:
         found.append(weights(tmp_path / "runs" / name / "last.safetensors"))
     for key in found[0]:
         torch.testing.assert_close(found[1][key], found[0][key], atol=1e-4, rtol=1e-3)
-    alone = train_apart(tmp_path, scenes, "devices-2", 2, "devices = 1")
-    assert alone.returncode == 1
-    assert "was trained by 2 processes (devices x nodes), not 1" in alone.stderr
+    with pytest.raises(ConfigError, match=r"was trained by 2 processes \(devices x nodes\), not 1"):
+        train(read_config(str(tmp_path / "devices-2.toml"), ["machine.devices=1"]))
 
 
 def test_another_configuration_does_not_resume_a_run(tmp_path: Path) -> None:

@@ -34,13 +34,6 @@ def component_samples(frame: Frame, index: int) -> Any:
     return plane[:height, component.offset :: component.step][:, :width] >> layout.shift
 
 
-def pad_to_multiple_of_4(picture: FloatArray) -> FloatArray:
-    """Reflect (…, H, W) at the right and bottom up to the multiples of 4, at least 8, that the network takes."""
-    height, width = picture.shape[-2:]
-    rows, columns = max(8, -(-height // 4) * 4) - height, max(8, -(-width // 4) * 4) - width
-    return np.pad(picture, [(0, 0)] * (picture.ndim - 2) + [(0, rows), (0, columns)], mode="symmetric")
-
-
 def apply_difference(
     frame: Frame, frame_format: FrameFormat, components: FloatArray, clear_rgb: FloatArray, strength: float
 ) -> Frame:

@@ -10,7 +10,6 @@ from streamdehaze.network.zoo import (
     find_checkpoint,
     list_checkpoints,
     load_network,
-    model_card,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ __all__ = [
     "find_checkpoint",
     "list_checkpoints",
     "load_network",
-    "model_card",
     "read_checkpoint",
     "write_checkpoint",
 ]

@@ -43,17 +43,6 @@ def find_checkpoint(name: str | os.PathLike[str]) -> Path:
     raise CheckpointError(f"no checkpoint '{name}'; {hint}bundled are {', '.join(list_checkpoints())}")
 
 
-def model_card(name: str) -> str:
-    """The Markdown card of a bundled checkpoint: data, recipe, scores, limits.
-
-    Raises:
-        CheckpointError: if no such checkpoint is bundled.
-    """
-    if name not in list_checkpoints():
-        raise CheckpointError(f"no checkpoint '{name}' is bundled; there are {', '.join(list_checkpoints())}")
-    return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
-
-
 def load_network(name: str | os.PathLike[str] = DEFAULT_CHECKPOINT) -> AECRNet:
     """The network of a bundled checkpoint or a checkpoint file, float32, in evaluation mode, on the CPU.
 
