@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -17,10 +18,13 @@ import pytest
 from changing_camera import JpegCamera, jpeg
 from doubles import quick_dehazer
 from streamdehaze.address import Address
+from streamdehaze.engine.build.cache import EngineCache
+from streamdehaze.errors import EngineError
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.config import LiveConfig
 from streamdehaze.live.retry import Retry
 from streamdehaze.video.fault import Fault
+from streamdehaze.video.reading.open import _has_cuda
 from waiting import wait_until
 
 
@@ -114,3 +118,33 @@ def test_every_key_is_documented() -> None:
     text = (Path(__file__).parents[1] / "docs" / "operators.md").read_text(encoding="utf-8")
     missing = [key for key in (*CameraConfig.model_fields, *LiveConfig.model_fields) if f"`{key}`" not in text]
     assert missing in ([], ["camera"])
+
+
+def test_a_camera_is_decoded_where_it_is_wanted_or_says_why_not() -> None:
+    picture = jpeg((160, 120))
+    with JpegCamera(lambda number: picture, seconds=0.1) as camera:
+        for hwaccel in ("auto", "none"):
+            config = CameraConfig.model_validate({"name": "gate", "url": camera.url, "hwaccel": hwaccel})
+            with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+                wait_until(lambda: pipeline.cameras["gate"].status().counters.frames_out > 3, "frames")
+        if _has_cuda():
+            pytest.skip("there is a CUDA device here")
+        config = CameraConfig(name="gate", url=camera.url, hwaccel="cuda")
+        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+            gate = pipeline.cameras["gate"]
+            wait_until(lambda: gate.machine.state is CameraState.FAILED, "it says so")
+            assert "cannot be decoded with hwaccel cuda on this machine; use auto or none" in gate.machine.message
+
+
+def test_a_folder_of_engines_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    folder.mkdir(mode=0o755)
+    EngineCache(folder)
+    folder.chmod(0o777)
+    with pytest.raises(EngineError, match=r"anybody may write to the engine folder .*; chmod o-w"):
+        EngineCache(folder)
+    if os.geteuid() == 0:
+        folder.chmod(0o755)
+        os.chown(folder, 12345, -1)
+        with pytest.raises(EngineError, match="belongs to another user"):
+            EngineCache(folder)

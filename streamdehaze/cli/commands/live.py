@@ -61,6 +61,12 @@ _STOP_SECONDS = 4.0
     help="Transport of RTSP; http tunnels it.  [default: tcp]",
 )
 @click.option(
+    "--hwaccel",
+    panel="Cameras",
+    type=click.Choice(["none", "auto", "cuda"]),
+    help="Where to decode: in software, on an NVIDIA GPU, or there if possible.  [default: none]",
+)
+@click.option(
     "--stall-seconds",
     panel="Cameras",
     type=float,

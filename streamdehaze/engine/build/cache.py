@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -80,6 +81,7 @@ class EngineCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
+        _refuse_open_to_others(self.folder)
 
     def records(self) -> list[Record]:
         """Every readable record, oldest first; other files in the folder are passed over."""
@@ -248,6 +250,17 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _refuse_open_to_others(folder: Path) -> None:
+    """Refuse a folder of engines, which are programs of a kind, that anybody else may write to."""
+    if not hasattr(os, "geteuid") or not folder.is_dir():
+        return
+    facts = folder.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise EngineError(f"the engine folder '{folder}' belongs to another user; choose one with $STREAMDEHAZE_ENGINES")
+    if facts.st_mode & stat.S_IWOTH:
+        raise EngineError(f"anybody may write to the engine folder '{folder}'; chmod o-w")
 
 
 def _read(path: Path) -> Record | None:

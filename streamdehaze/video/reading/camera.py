@@ -23,7 +23,7 @@ from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.open import Transport, demux, open_live, what_is
+from streamdehaze.video.reading.open import HardwareDecoding, Transport, demux, open_live, what_is
 from streamdehaze.video.reading.timeline import TICK
 from streamdehaze.video.trust import Trust
 
@@ -64,6 +64,8 @@ class CameraOptions(BaseModel):
     """Give up an attempt to open the camera after this many seconds, and try again."""
     keyframe_seconds: float = Field(default=20.0, ge=0)
     """Wait this long for a keyframe, then decode without one."""
+    hwaccel: HardwareDecoding = "none"
+    """Where to decode: "cuda", or "auto" where there is such a device."""
     snapshot_seconds: float = Field(default=1.0, gt=0)
     """Ask for the next picture after this long, where an address gives one at a time."""
     max_pixels: int = Field(default=8192 * 4320, ge=1)
@@ -210,7 +212,11 @@ class Connection:
     def _read_file(self) -> None:
         pace = _Pace(self._abandoned) if self._options.realtime else None
         with FileSource(
-            self._address.full, on_damage="skip", stop=self._abandoned, input_options=self._options.input_options
+            self._address.full,
+            hwaccel=self._options.hwaccel,
+            on_damage="skip",
+            stop=self._abandoned,
+            input_options=self._options.input_options,
         ) as source:
             source.collect(self._opened(source.others, source.info.codec, source.info.average_rate))
             frames, damaged, headless = iter(source), 0, 0
@@ -250,6 +256,7 @@ class Connection:
             options=options.input_options,
             max_pixels=options.max_pixels,
             trust=options.trust,
+            hwaccel=options.hwaccel,
         )
         try:
             if self.abandoned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import functools
 import logging
 import os
 import threading
@@ -219,6 +220,7 @@ def open_live(
     options: Mapping[str, str] | None = None,
     max_pixels: int | None = None,
     trust: Trust | None = None,
+    hwaccel: HardwareDecoding = "none",
 ) -> Media:
     """Open a stream or a V4L2 device.
 
@@ -229,6 +231,7 @@ def open_live(
         options: more of them for FFmpeg's demuxer.
         max_pixels: larger pictures are not decoded to find out more about the stream.
         trust: what is asked of the server's certificate.
+        hwaccel: where to decode; "auto" falls back to software, "cuda" does not.
 
     Raises:
         SourceError, OSError, av.error.FFmpegError: if that fails; see `fault_of`.
@@ -239,9 +242,13 @@ def open_live(
     look_up(address)
     tls = {} if trust is None else trust.check(address, sending=False)
     # FFmpeg's own limits come first; PyAV's, which interrupt whatever FFmpeg does, are the safety net.
+    device = None
+    if hwaccel != "none":
+        device = _device(hwaccel, address.shown)
     container: InputContainer = av.open(
         address.full,
         "r",
+        hwaccel=device,
         format="v4l2" if kind is Kind.DEVICE else None,
         options={} if max_pixels is None else {"max_pixels": str(max_pixels)},
         container_options={
@@ -254,6 +261,26 @@ def open_live(
         **ANY_METADATA,
     )
     return Media(container, address.shown)
+
+
+def _device(hwaccel: HardwareDecoding, name: str) -> HWAccel | None:
+    """The device to decode a camera on; None for software where that will do."""
+    if _has_cuda():
+        return HWAccel("cuda", allow_software_fallback=hwaccel == "auto")
+    if hwaccel == "cuda":
+        raise SourceError(f"'{name}' cannot be decoded with hwaccel cuda on this machine; use auto or none")
+    log.info("no CUDA decoder for %s; decoding in software", name)
+    return None
+
+
+@functools.lru_cache(maxsize=1)
+def _has_cuda() -> bool:
+    """Whether FFmpeg can open a CUDA device here."""
+    try:
+        HWAccel("cuda", allow_software_fallback=False).create(av.Codec("h264", "r"))
+    except (av.error.FFmpegError, OSError, RuntimeError, NotImplementedError, ValueError):
+        return False
+    return True
 
 
 def _stream_options(scheme: str, transport: Transport, stall_seconds: float) -> dict[str, str]:
