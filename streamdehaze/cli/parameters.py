@@ -75,6 +75,12 @@ def _recipes() -> Iterable[str]:
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
+def _presets() -> Iterable[str]:
+    from streamdehaze.control.preset import preset_names
+
+    return preset_names()
+
+
 INPUT = Name("path")
 """A file, or what stands for one: an address, a pattern, "-"."""
 CHECKPOINT = Name("checkpoint", _checkpoints)
@@ -101,6 +107,18 @@ def seconds(text: str) -> float:
     if total > _LONGEST_SECONDS:
         raise click.BadParameter(f"'{text}' is more than a year.")
     return total
+
+
+PRESET = Name("preset", _presets)
+"""A preset's name, or a file."""
+
+
+def take_preset(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+    """Let a preset's values be the defaults of the options that are not given."""
+    if name is not None:
+        from streamdehaze.control.preset import read_preset
+
+        ctx.default_map = {**(ctx.default_map or {}), **read_preset(name)}
 
 
 def strength(text: str) -> float | Keyframes:

@@ -30,6 +30,7 @@ from streamdehaze.cli.parameters import (
     MODE,
     NETWORK,
     NETWORK_SIZE,
+    PRESET,
     RUNTIME,
     START,
     STEADY,
@@ -37,6 +38,7 @@ from streamdehaze.cli.parameters import (
     key_value,
     size_bytes,
     strength,
+    take_preset,
 )
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
@@ -112,6 +114,15 @@ log = logging.getLogger("streamdehaze")
     panel="Output",
     is_flag=True,
     help="Only print encoder, copied streams and losses for each input; write nothing.",
+)
+@click.option(
+    "--preset-file",
+    panel="Dehazing",
+    type=PRESET,
+    is_eager=True,
+    expose_value=False,
+    callback=take_preset,
+    help="natural, operator, aerial, or a TOML file with options of this group; those on the command line win.",
 )
 @click.option(
     "--strength",
