@@ -81,7 +81,7 @@ def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplo
         engine.close()
     assert engine.name.startswith("torch")
     (record,) = caplog.records
-    assert "PyTorch goes on" in record.message
+    assert "PyTorch continues" in record.message
     assert "cannot be kept in" in record.message
 
 

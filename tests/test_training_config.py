@@ -134,7 +134,7 @@ def test_validation_needs_pairs_and_says_so_before_it_learns(tmp_path: Path) -> 
 
     scenes = make_scenes(tmp_path / "scenes")
     sets = {"every_steps": 1, "sets": {"mine": {"folder": str(scenes)}}}
-    with pytest.raises(ConfigError, match=r"validation\.sets\.mine needs hazy pictures beside clear ones"):
+    with pytest.raises(ConfigError, match=r"validation\.sets\.mine needs pairs of hazy and clear pictures"):
         train(configuration(tmp_path, scenes, validation=sets))
 
 

@@ -90,7 +90,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     finally:
         process.kill()
     saved = torch.load(state, weights_only=True)["global_step"]
-    assert said.startswith(f"stopped at step {saved} of 100000; the same command goes on from there")
+    assert said.startswith(f"stopped at step {saved} of 100000; rerun the same command to continue")
 
 
 def train_apart(folder: Path, scenes: Path, name: str, batch: int, machine: str) -> subprocess.CompletedProcess[str]:
@@ -149,7 +149,7 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     config = configuration(tmp_path, make_scenes(tmp_path / "scenes"))
     config.folder.mkdir(parents=True)
     (config.folder / "last.ckpt").write_bytes(b"not a state")
-    with pytest.raises(CheckpointError, match=r"last\.ckpt is not a whole state of a run"):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is not a complete state of a run"):
         train(config)
 
 

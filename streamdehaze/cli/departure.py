@@ -1,4 +1,4 @@
-"""How the process hears that it shall go, and goes: what is being written is finished, nothing else is waited for."""
+"""Shutdown on signals: what is being written is finished, and nothing else is waited for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Departure:
         self.reload = threading.Event()
         """Set by SIGHUP; whoever reads the configuration again clears it."""
         self.has_work = False
-        """Whether files and streams have to be finished; until it is set, the process leaves as soon as it is told."""
+        """Whether files and streams have to be finished; until it is set, the process exits on the first signal."""
         self._deadline: float | None = None
         self._told_at = 0.0
         self._before: dict[int, Any] = {}
@@ -62,13 +62,13 @@ class Departure:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
-        if not self.told.is_set():  # else the thread goes on watching the clock
+        if not self.told.is_set():  # else the thread keeps watching the clock
             self._writer.close()
             self._thread.join()
             self._reader.close()
 
     def leave(self, *, finished: bool) -> None:
-        """End the process here and now, if it was told to go; with exit code 1 if not everything was finished."""
+        """End the process at once if it was asked to stop; with exit code 1 if not everything was finished."""
         if self.told.is_set():
             os._exit(0 if finished else _UNFINISHED)  # lines of the log are flushed as they are written
 

@@ -3,8 +3,8 @@
 A picture is hazy or clear by the name of a folder above it (`hazy/`, `GT/`, `IN/`, `OutdoorTrainHazy/`, …) or by the
 end of its own name (`01_outdoor_hazy.jpg`, `01_GT.png`). What remains of the path is the key that pairs the two;
 RESIDE's hazy pictures carry airlight and scattering after it (`1400_1.png`, `0005_0.8_0.04.jpg`) and lie in parts
-(`hazy/part1/`), dropped if the whole key has no partner. Depth lies beside a picture (`NAME.depth.png`) or in a folder
-beside its folder (`rgb/NAME.png`, `depth/NAME.png`). Never by position: a file without a partner is named, not shifted.
+(`hazy/part1/`), dropped if the whole key has no partner. Depth is next to a picture (`NAME.depth.png`) or in a folder
+next to its folder (`rgb/NAME.png`, `depth/NAME.png`). Never by position: a file without a partner is reported.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _pairs(folder: Path, roles: Sequence[tuple[Path, _Role | None]]) -> Layout:
         first = min(path for path, _ in roles)
         raise (SourceError if clear else NoTruthError)(
             f"{folder} holds {len(roles)} pictures but no pair of a hazy and a clear one; name folders or files 'hazy' "
-            f"and 'GT' (or 'clear'), or put NAME.depth.png beside each clear picture; the first is {first}"
+            f"and 'GT' (or 'clear'), or put NAME.depth.png next to each clear picture; the first is {first}"
         )
     rule = "same names" if not dropped else "names up to a '_' (RESIDE)"
     if any(pair.sequence for pair in pairs):
@@ -261,16 +261,16 @@ def _scenes(folder: Path, files: list[Path]) -> Layout:
             sequence = path.parent.name if colour else None
             scenes.append(Scene(path, depth, sequence))
     if missing:
-        raise SourceError(f"no depth map for {_names(missing)}; expected beside it as NAME.depth.png")
+        raise SourceError(f"no depth map for {_names(missing)}; expected next to it as NAME.depth.png")
     return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(depths.values())))
 
 
 def _depth_folder(path: Path) -> Path | None:
-    """The folder of depth maps beside the one of a colour picture, if there is one."""
+    """The folder of depth maps next to that of a colour picture, if there is one."""
     if path.parent.name.lower() not in _COLOUR_FOLDERS:
         return None
-    beside = (path.parent.with_name(name) for name in _DEPTH_FOLDERS)
-    return next((folder for folder in beside if folder.is_dir()), None)
+    folders = (path.parent.with_name(name) for name in _DEPTH_FOLDERS)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _scenes_in_folders(folder: Path, files: list[Path]) -> Layout:
@@ -287,7 +287,7 @@ def _scenes_in_folders(folder: Path, files: list[Path]) -> Layout:
         used.add(depth)
         scenes.append(Scene(path, depth, path.parent.parent.name if path.stem.isdigit() else None))
     if missing:
-        raise SourceError(f"no depth map for {_names(missing)}; expected as depth/NAME.png beside its folder")
+        raise SourceError(f"no depth map for {_names(missing)}; expected as depth/NAME.png next to its folder")
     unmatched = [depth for found in maps.values() for depth in found.values() if depth not in used]
     return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(unmatched)))
 

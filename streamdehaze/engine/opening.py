@@ -63,7 +63,7 @@ def open_engine(
         ConfigError: if the recipe is wrong.
     """
     checkpoint = os.fspath(checkpoint)
-    find_checkpoint(checkpoint)  # a wrong name is told before anything else
+    find_checkpoint(checkpoint)  # a wrong name is reported before anything else
 
     def open_torch(note: str | None = None) -> Engine:
         return TorchEngine(load_network(checkpoint), device, threads=threads, note=note)

@@ -161,6 +161,6 @@ def _in_words(error: ValidationError) -> str:
         if fault["type"] == "extra_forbidden":
             faults.append(f"there is no key '{where}'")
         else:
-            said = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"'{where}': {said}" if where else said)
+            reason = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"'{where}': {reason}" if where else reason)
     return "; ".join(faults)

@@ -43,7 +43,7 @@ class SwitchingEngine:
     """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a child process.
 
     The build begins when PyTorch has served a size for a second, for a photo is not worth it, and the engine takes
-    over between two batches. A build or an engine that fails is set aside with one warning, and PyTorch goes on.
+    over between two batches. A build or an engine that fails is set aside with one warning, and PyTorch continues.
 
     Args:
         request: the engine wanted; its shape holds until batches of another size come.
@@ -130,7 +130,7 @@ class SwitchingEngine:
                 self._served_by = engine
                 return clear
             except EngineError as error:
-                _log.warning("the engine %s is set aside and PyTorch goes on: %s", engine.name, error)
+                _log.warning("the engine %s is set aside and PyTorch continues: %s", engine.name, error)
                 self._note = f"the engine {engine.name} failed: {error}"
                 slot.engine, slot.settled = None, True
                 engine.close()
@@ -223,7 +223,7 @@ class SwitchingEngine:
         except Cancelled:
             pass
         except StreamDehazeError as error:
-            _log.warning("no %s engine, PyTorch goes on: %s", slot.request.recipe.engine, error)
+            _log.warning("no %s engine, PyTorch continues: %s", slot.request.recipe.engine, error)
             self._note = f"no {slot.request.recipe.engine} engine: {error}"
         finally:
             slot.settled = True

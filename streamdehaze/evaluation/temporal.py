@@ -2,7 +2,7 @@
 
 A plain frame difference mixes motion with flicker. So the motion is measured on the clear truth (dense inverse search,
 Kroeger et al., ECCV 2016), pixels that are hidden in the other frame are left out (forward-backward check), and the
-truth's own error along that motion is given beside the result's (Lai et al., ECCV 2018).
+truth's own error along that motion is given next to the result's (Lai et al., ECCV 2018).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Lane:
     limit: int
     """Frames that may wait."""
     budget_seconds: float
-    """Frames that cannot be clear within so long after their arrival are dropped for newer ones."""
+    """Frames that cannot be clear within this long after their arrival are dropped for newer ones."""
     patient: bool
     """The putter waits for room instead of dropping: for files that are not played in real time."""
     drop: Callable[[str, int], None]
@@ -132,7 +132,7 @@ class Intake:
             for lane, _ in batch:
                 lane.in_work += 1
             if batch:
-                self._changed.notify_all()  # a patient putter may go on
+                self._changed.notify_all()  # a patient putter may continue
             return batch
 
     def done(self, batch: list[tuple[Lane, LiveFrame]]) -> None:

@@ -144,7 +144,7 @@ def _find_state(content: object, path: Path) -> dict[str, Tensor]:
 def write_checkpoint(
     path: str | os.PathLike[str], network: AECRNet, metadata: Mapping[str, str], *, half: bool = False
 ) -> None:
-    """Write the network's weights as safetensors, beside the final name first and then renamed.
+    """Write the network's weights as safetensors, under a temporary name first and then renamed.
 
     Args:
         path: where to; conventionally `NAME.safetensors`.

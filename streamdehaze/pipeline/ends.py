@@ -45,7 +45,7 @@ def open_source(
         path: "foggy.mp4", "frames/%05d.png", "-" for standard input, "rtsp://…", "/dev/video0", or a binary stream.
         read: how it is read.
         stop: ends waiting for a pipe or camera.
-        options: the fields of `ReadOptions`, in place of `read`.
+        options: the fields of `ReadOptions`, instead of `read`.
 
     Raises:
         SourceError: if it is missing, empty, damaged, or not something that can be read.

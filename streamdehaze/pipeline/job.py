@@ -99,7 +99,7 @@ def dehaze_video(
         encode: codec, quality and pixel format; by default as near to the input's as the encoders here allow.
         run: batch size, segments, resuming, what may be overwritten.
         on_frame: called with each hazy frame and its clear one, in presentation order; a frame that it returns, of the
-            same size and pixel format, is written in place of the clear one. What an earlier run finished is not shown.
+            same size and pixel format, is written instead of the clear one; not called for frames of an earlier run.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
         options: the fields of `RunOptions`, which win over those of `run`.

@@ -32,7 +32,7 @@ def write_card(name: str, checkpoint: Checkpoint, evaluations: Sequence[Mapping[
 
     Args:
         name: its title.
-        checkpoint: whose metadata tells of its making.
+        checkpoint: whose metadata describes how it was trained.
         evaluations: contents of the JSON files of `streamdehaze evaluate`.
     """
     facts = checkpoint.metadata
@@ -50,11 +50,11 @@ def write_card(name: str, checkpoint: Checkpoint, evaluations: Sequence[Mapping[
     shown = {"architecture", "width", "deconv", "input"}
     lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in sorted(facts.items()) if key not in shown]
     for columns in (_TRUTH, _NO_TRUTH):
-        told = [evaluation for evaluation in evaluations if columns.keys() & evaluation["summary"].keys()]
-        if told:
+        scored = [evaluation for evaluation in evaluations if columns.keys() & evaluation["summary"].keys()]
+        if scored:
             lines += ["", f"| data | mode | pictures | {' | '.join(title for title, _ in columns.values())} |"]
             lines += ["|---|---|---|" + "---|" * len(columns)]
-            lines += [_row(evaluation, columns) for evaluation in told]
+            lines += [_row(evaluation, columns) for evaluation in scored]
     return "\n".join(lines) + "\n"
 
 

@@ -197,7 +197,7 @@ class TrainingConfig(_Part):
         return sum(stage.steps for stage in self.stages)
 
     def contrast(self, step: int) -> float:
-        """Weight of contrastive regularization at an optimizer step, from 0; behind the last, that of the last."""
+        """Weight of contrastive regularization at an optimizer step, from 0; after the last stage, that of the last."""
         ends = itertools.accumulate(stage.steps for stage in self.stages)
         stage = next((s for s, end in zip(self.stages, ends, strict=True) if step < end), self.stages[-1])
         return self._contrast_in(stage)

@@ -19,11 +19,11 @@ from streamdehaze.network import write_checkpoint
 from streamdehaze.training.task import DehazingTask
 
 STATE = "last.ckpt"
-"""Everything a run goes on from: weights, their average, optimizer, schedule, scaler, steps done."""
+"""Everything needed to resume a run: weights, their average, optimizer, schedule, scaler, steps done."""
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its name and renames it: a name is a whole file or none."""
+    """Writes a checkpoint under a temporary name and renames it, so that the file is complete or absent."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write `checkpoint` to `path`."""
@@ -40,10 +40,10 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Keeper(Callback):
-    """Saves every so many steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
+    """Saves every few steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
 
     What is random about a sample follows from its number, so the state needs no generators and no sampler beyond the
-    number of steps. If a file cannot be written, the last good one stays.
+    number of steps. If a file cannot be written, the last good one stays in place.
 
     Args:
         folder: where to.

@@ -1,4 +1,4 @@
-"""Plain 3×3 convolutions in place of the deformable ones: the same function where no offset has been learnt yet."""
+"""Plain 3×3 convolutions instead of the deformable ones: the same function until offsets have been learned."""
 
 from __future__ import annotations
 

@@ -110,11 +110,11 @@ def layout_of(data: DataConfig) -> Layout:
 
 
 def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
-    """Train, or go on with the run of that name where it stopped.
+    """Train, or continue the run of that name where it stopped.
 
     Args:
         config: the run.
-        restart: begin anew even if there is something to go on from.
+        restart: start over even if there is something to resume.
 
     Raises:
         ConfigError: if the configuration contradicts the run it would resume, or the machine.
@@ -140,7 +140,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     for name, layout in sets.items():
         if not layout.pairs:
             raise ConfigError(
-                f"validation.sets.{name} needs hazy pictures beside clear ones; "
+                f"validation.sets.{name} needs pairs of hazy and clear pictures; "
                 f"{config.validation.sets[name].folder} holds none"
             )
     # The validation sees a step before the keeper saves it, so that a resumed run does not validate it again.
@@ -151,11 +151,11 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
             warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(DehazingTask(config), data, ckpt_path=state if resumed else None, weights_only=True)
     except StreamDehazeError as error:
-        raise _as_told(error) from None
+        raise _without_traceback(error) from None
     except KeyboardInterrupt:
         keeper.interrupted = True
     if keeper.interrupted:
-        raise Cancelled(f"stopped at step {trainer.global_step} of {config.steps}; the same command goes on from there")
+        raise Cancelled(f"stopped at step {trainer.global_step} of {config.steps}; rerun the same command to continue")
     best = folder / "best.safetensors"
     return Trained(folder / "last.safetensors", best if sets and best.is_file() else None, trainer.global_step)
 
@@ -215,12 +215,12 @@ def _precision(config: TrainingConfig, on_cpu: bool) -> Literal["32-true", "bf16
     return "32-true"
 
 
-def _as_told(error: StreamDehazeError) -> StreamDehazeError:
+def _without_traceback(error: StreamDehazeError) -> StreamDehazeError:
     """The error itself, or what it was in the worker process it comes from: PyTorch puts that traceback around it."""
-    said = str(error)
-    if " in DataLoader worker process" not in said:
+    text = str(error)
+    if " in DataLoader worker process" not in text:
         return error
-    return type(error)(said.strip().splitlines()[-1].split(": ", 1)[1])
+    return type(error)(text.strip().splitlines()[-1].split(": ", 1)[1])
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"{path} is not a whole state of a run ({error}); remove it, or begin anew with --restart"
+            f"{path} is not a complete state of a run ({error}); remove it, or start over with --restart"
         ) from error
     return state
 

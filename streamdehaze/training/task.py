@@ -66,7 +66,7 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of a network's parameters; buffers are copied as they are.
 
     The buffers of network deconvolution are moving averages already, and belong to the weights that made them only
-    loosely: averaging them once more would lag behind.
+    loosely: averaging them again would make them lag.
 
     Args:
         network: whose weights.

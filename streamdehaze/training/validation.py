@@ -27,7 +27,7 @@ _SHOWN = 4
 
 
 class Validation(Callback):
-    """Validates every so many steps; the mean PSNR on the first set picks the best network.
+    """Validates every few steps; the mean PSNR on the first set picks the best network.
 
     Args:
         config: how often and how.

@@ -64,7 +64,7 @@ class Furniture:
         return shapes, planes
 
     def add_person(self, x: float, z: float, clothes: npt.NDArray[np.float64]) -> None:
-        """Add somebody made of two ellipsoids."""
+        """Add a person made of two ellipsoids."""
         self.add((x, 0.8, z), (0.25, 0.85, 0.2), clothes, rounded=True)
         self.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
 

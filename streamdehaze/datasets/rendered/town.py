@@ -90,7 +90,7 @@ class _Builder:
         )
 
     def build_a_house(self) -> None:
-        """A block of windows, a plain shed or a painted wall beside the road, or far behind it all."""
+        """A block of windows, a plain shed or a painted wall next to the road, or in the far distance."""
         rng = self._rng
         w, d, h = rng.uniform(2, 12), rng.uniform(3, 14), np.exp(rng.uniform(np.log(1.5), np.log(22)))
         z = rng.uniform(0.05, 1.0) * self._length + d
@@ -142,7 +142,7 @@ class _Builder:
             self.things.add((x, h, z - 0.1), half, np.ones(3), finish=PICTURE, texture=self._texture())
 
     def place_a_person(self) -> None:
-        """On the road or beside it."""
+        """On the road or next to it."""
         x, z = self._beside(self._rng.uniform(-4, 4)), self._away(0.4)
         self.things.add_person(x, z, draw_colour(self._rng, 0.02, 0.8, 0.9))
 

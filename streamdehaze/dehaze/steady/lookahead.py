@@ -26,7 +26,7 @@ from streamdehaze.frame import FloatArray
 _FRAMES, _BYTES = 48, 96 << 20
 """Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
 _STAY, _STAY_OF = 11, 3
-"""This many frames stay when the others leave, or one part in so many of all; looking farther ahead makes no
+"""This many frames stay when the others leave, or this fraction of all; looking farther ahead makes no
 difference where the network runs on every frame."""
 _SPARSE_STAY, _SPARSE_STAY_OF = 20, 2
 """The same where it does not: with fewer answers ahead, the place where frames leave would be seen."""

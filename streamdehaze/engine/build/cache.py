@@ -117,7 +117,7 @@ class EngineCache:
         return None
 
     def intact(self, record: Record) -> bool:
-        """Whether the engine file is there with the bytes its record tells of."""
+        """Whether the engine file is there with the bytes of its record."""
         path = self.path(record)
         try:
             return path.stat().st_size == record.size_bytes and file_hash(path) == record.sha256
@@ -203,7 +203,7 @@ class EngineCache:
     def leftovers(self) -> list[Path]:
         """What builds that were killed half-way left, engine files without a readable record, and unreadable records.
 
-        Files whose names are not of this cache's making are nobody's leftovers.
+        Files whose names are not of this cache's making are left alone.
         """
         if not self.folder.is_dir():
             return []

@@ -47,7 +47,7 @@ def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threadi
         # Standard error is drained all the time: a compiler that fails at length fills a pipe.
         while True:
             try:
-                _, said = child.communicate(timeout=0.1)
+                _, errors = child.communicate(timeout=0.1)
                 break
             except subprocess.TimeoutExpired:
                 if stop.is_set():
@@ -58,7 +58,7 @@ def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threadi
     if child.returncode < 0:  # by a user, by the system for want of memory, or by a fault in the compiler
         raise EngineError(f"the process that built it was ended by {signal.Signals(-child.returncode).name}")
     if child.returncode != 0:
-        lines = said.strip().splitlines()
+        lines = errors.strip().splitlines()
         raise EngineError(lines[-1] if lines else f"the build ended with status {child.returncode}")
 
 

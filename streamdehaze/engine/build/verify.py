@@ -59,7 +59,7 @@ def verify(
         reference: PyTorch in float32.
         shape: (batch, height, width).
         floor_db: PSNR the worst picture must reach.
-        picture: a hazy picture, (3, height, width) RGB in [0, 1], to take in place of drawn ones.
+        picture: a hazy picture, (3, height, width) RGB in [0, 1], to use instead of synthetic ones.
     """
     hazy = hazy_pictures(*shape) if picture is None else np.stack([picture] * shape[0])
     got, wanted = engine.infer(hazy), reference.infer(hazy)

@@ -204,7 +204,7 @@ def _export(deployed: DeployedNetwork, shape: GraphShape) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _silence() -> Any:
-    # The exporter reports each of its steps on standard output and warns of operators nobody asked for.
+    # The exporter reports each of its steps on standard output and warns about operators that are not used.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

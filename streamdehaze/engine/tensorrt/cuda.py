@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """A CUDA stream: work in it runs in order, beside that of other streams."""
+    """A CUDA stream: work in it runs in order, concurrently with other streams."""
 
     @property
     def cuda_stream(self) -> int:
@@ -44,7 +44,7 @@ class Cuda(Protocol):
         ...
 
     def pinned(self, shape: tuple[int, ...]) -> Tensor:
-        """Float32 host memory that copies may run from beside the host's own work."""
+        """Float32 host memory that copies may run from while the host works."""
         ...
 
     def device(self, shape: tuple[int, ...]) -> Tensor:

@@ -70,7 +70,7 @@ class TensorRTEngine:
     """A plan on the GPU.
 
     A batch is cut into pieces of the plan's batch (the last one filled up with what lies there), which go to the
-    execution contexts by turns: while one piece computes, the next is copied in. The host waits only for results.
+    execution contexts alternately: while one piece computes, the next is copied in. The host waits only for results.
 
     Args:
         module: `tensorrt` or `tensorrt_rtx`.

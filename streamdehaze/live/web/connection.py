@@ -1,4 +1,4 @@
-"""A connection that waits for nobody for ever."""
+"""A connection with time limits on both directions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""A request's head must have come after twice this; uvicorn itself would wait for ever."""
+"""A request's head must have come after twice this; uvicorn itself would wait forever."""
 STALL_SECONDS = 15.0
-"""A client that takes in nothing for so long is cut off."""
+"""A client that reads nothing for this long is disconnected."""
 IDLE_PER_CLIENT, IDLE_CONNECTIONS, FULL_CONNECTIONS = 64, 256, 384
 """Connections without a request that one client, and all together, may hold open; and those at which none is spared."""
 _NEW_SECONDS = 1.0

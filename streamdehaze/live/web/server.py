@@ -104,7 +104,7 @@ class WebServer:
             ssl_keyfile=None if tls is None else str(tls[1]),
         )
         self._server = _Server(config, page, self._stop)
-        # A daemon, for it owns nothing: a program that fails before `stop` shall not hang on its page.
+        # A daemon, for it owns nothing: a program that fails before `stop` must not hang on its page.
         self._thread = threading.Thread(target=self._run, name="streamdehaze-web", daemon=True)
 
     @property
@@ -133,7 +133,7 @@ class WebServer:
         try:
             self._server.run(sockets=[self._socket])
         except Exception:
-            log.exception("the web page has failed; the cameras go on without it")
+            log.exception("the web page has failed; the cameras continue without it")
         finally:
             self._socket.close()
 

@@ -15,7 +15,11 @@ _PATIENCE = 64
 
 
 class Clock:
-    """Gives every picture of a stream an integer time in its ticks."""
+    """Gives every picture of a file an integer time in the file's own ticks.
+
+    It shares nothing with a camera's `Timeline`, which corrects each time at once against this machine's clock: a
+    file's times are kept, as its sound and subtitles keep theirs, and pictures without one wait for those that follow.
+    """
 
     def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
         """A clock of `time_base` seconds per tick; pictures without times are spaced by `rate` per second."""

@@ -47,7 +47,7 @@ export function census(cameras) {
   };
 }
 
-// What an operator should know of a camera beside its state: [kind, text] each.
+// What an operator should know about a camera besides its state: [kind, text] each.
 export function remarks(camera) {
   const said = [];
   if (!camera.enabled) said.push(["plain", "Haze kept"]);
