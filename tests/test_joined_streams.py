@@ -94,7 +94,7 @@ def test_a_leap_forward_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_a_single_wrong_time_stamp_moves_nothing_after_it(tmp_path: Path) -> None:
     import av
 
-    from streamdehaze.video.reading.continuity import Continuity
+    from streamdehaze.video.reading.times.continuity import Continuity
 
     source = part(tmp_path / "one.ts", PARTS["ts"])
     with av.open(str(source)) as container:

@@ -28,7 +28,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.mux import Muxer

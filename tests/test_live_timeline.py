@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from streamdehaze.video.reading.timeline import Timeline
+from streamdehaze.video.reading.times.timeline import Timeline
 
 TICK = Fraction(1, 90000)
 STEP = 6000  # 15 frames a second

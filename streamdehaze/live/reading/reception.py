@@ -14,7 +14,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.status import CameraCounters
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.camera import Connection
-from streamdehaze.video.reading.timeline import TICK, Timeline
+from streamdehaze.video.reading.times.timeline import TICK, Timeline
 from streamdehaze.video.writing.sound import SoundFormat
 
 FrameTaker = Callable[[Frame, float, Connection], None]

@@ -24,7 +24,7 @@ from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import HardwareDecoding, Transport, demux, open_live, what_is
-from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.trust import Trust
 
 _PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "png_pipe", "webp_pipe"})

@@ -21,15 +21,15 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
-from streamdehaze.video.reading.clock import Clock
-from streamdehaze.video.reading.continuity import Continuity
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
-from streamdehaze.video.reading.window import Window
+from streamdehaze.video.reading.times.clock import Clock
+from streamdehaze.video.reading.times.continuity import Continuity
+from streamdehaze.video.reading.times.window import Window
 from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
 
 log = logging.getLogger("streamdehaze")

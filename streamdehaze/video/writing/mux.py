@@ -14,7 +14,7 @@ from av.packet import Packet
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.window import Window
+from streamdehaze.video.reading.times.window import Window
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.sound import CameraSound

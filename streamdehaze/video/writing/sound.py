@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 

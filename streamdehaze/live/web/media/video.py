@@ -22,7 +22,7 @@ from streamdehaze.live.view import Pair
 from streamdehaze.live.web.media.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
 

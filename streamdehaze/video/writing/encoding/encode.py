@@ -20,7 +20,7 @@ from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.timeline import TICK
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, first_field, user_data
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.choose import Encoding
