@@ -131,6 +131,11 @@ def strength(text: str) -> float | Keyframes:
         raise click.BadParameter(f"{error}.") from error
 
 
+def times(text: str) -> tuple[float, ...]:
+    """Seconds with commas between them."""
+    return tuple(seconds(each.strip()) for each in text.split(","))
+
+
 def size_bytes(text: str) -> int:
     """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)

@@ -39,9 +39,10 @@ from streamdehaze.cli.parameters import (
     size_bytes,
     strength,
     take_preset,
+    times,
 )
 from streamdehaze.durable import write_whole
-from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
+from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,6 +115,14 @@ log = logging.getLogger("streamdehaze")
     panel="Output",
     is_flag=True,
     help="Only print encoder, copied streams and losses for each input; write nothing.",
+)
+@click.option(
+    "--preview",
+    "moments",
+    panel="Output",
+    type=times,
+    metavar="T,T,…",
+    help="Only write NAME.clear.preview.jpg: these moments, hazy and clear, with the settings given.",
 )
 @click.option(
     "--preset-file",
@@ -261,6 +270,7 @@ def command(
     keep_times: bool,
     strict: bool,
     dry_run: bool,
+    moments: tuple[float, ...] | None,
     strength: float | Keyframes,
     steady: Steady | None,
     checkpoint: str,
@@ -364,6 +374,10 @@ def command(
         look_ahead=look_ahead,
     ) as dehazer:
         collector.resume()
+        if moments is not None:
+            for job in jobs:
+                _write_contact_sheet(job, moments, dehazer, work, overwrite=overwrite)
+            return
         try:
             for job in jobs:
                 outcomes.append(work.run(job, dehazer))
@@ -371,6 +385,20 @@ def command(
             if report:
                 _write_report(report, outcomes)
     _exit(outcomes, strict=strict)
+
+
+def _write_contact_sheet(
+    job: Job, moments: tuple[float, ...], dehazer: Dehazer, work: _Work, *, overwrite: bool
+) -> None:
+    from streamdehaze.compare.contact_sheet import contact_sheet
+
+    if "-" in (job.input, job.output):
+        raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
+    path = Path(job.output).with_suffix(".preview.jpg")
+    if path.exists() and not overwrite:
+        raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+    contact_sheet(job.input, moments, dehazer, path, read=work.read)
+    click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
 
 def _exit(outcomes: Sequence[dict[str, Any]], *, strict: bool) -> None:

@@ -1,0 +1,46 @@
+"""`run --preview`: moments of a video on one picture, with the settings and the strength of each moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from slow_film import slow_film
+from streamdehaze.cli import main
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slow_film(tmp_path_factory.mktemp("sheet") / "film.mp4", 40, (160, 120))
+
+
+def run(film: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["run", str(film), "--engine", "torch", *arguments])
+
+
+def test_each_moment_is_a_row_with_the_strength_it_has_then(film: Path, tmp_path: Path) -> None:
+    done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0.2,1.2", "--strength", "hold 0:0,1:1")
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["out.preview.jpg"]
+    sheet = cv2.imread(str(tmp_path / "out.preview.jpg"))
+    assert sheet is not None
+    assert sheet.shape == (240, 320, 3)
+    below_labels = [sheet[top + 40 : top + 120].astype(int) for top in (0, 120)]
+    changes = [float(np.abs(rows[:, :160] - rows[:, 160:]).mean()) for rows in below_labels]
+    assert changes[0] < 2 < changes[1]
+
+
+def test_what_cannot_be_shown_is_one_sentence(film: Path, tmp_path: Path) -> None:
+    assert run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "soon").exit_code == 2
+    done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0,90")
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out.preview.jpg").write_bytes(b"mine")
+    done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0")
+    assert (done.exit_code, "exists already" in done.output) == (1, True)
+    assert (tmp_path / "out.preview.jpg").read_bytes() == b"mine"
