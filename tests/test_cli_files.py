@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from clips import Clip
 from public_tools import H264, PICTURES, ffmpeg
 from streamdehaze.cli import main
-from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS
+from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS
 from waiting import wait_until
 
 

@@ -107,12 +107,12 @@ def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Pat
 
 _STUCK = """
 import logging, time
-from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS, Departure
+from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS, ShutdownHandler
 logging.basicConfig(format="%(message)s")
-with Departure() as departure:
-    departure.has_work = True
+with ShutdownHandler() as shutdown:
+    shutdown.has_work = True
     logging.warning("at work")
-    departure.told.wait()
+    shutdown.told.wait()
     time.sleep(1.1 * ONE_SIGNAL_SECONDS)
     logging.warning("finishing")
     time.sleep(600)

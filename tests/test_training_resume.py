@@ -47,15 +47,15 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, ac
     # SIGKILL leaves no chance to save: what was saved on the way is all there is.
     program = (
         "import os, signal, sys\n"
-        "from streamdehaze.training import keeper\n"
+        "from streamdehaze.training import writer\n"
         "from streamdehaze.training.config import TrainingConfig\n"
         "from streamdehaze.training.run import train\n"
-        "save = keeper.Keeper.save\n"
+        "save = writer.CheckpointWriter.save\n"
         "def save_then_die(self, trainer, task):\n"
         "    if trainer.global_step >= 6:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    save(self, trainer, task)\n"
-        "keeper.Keeper.save = save_then_die\n"
+        "writer.CheckpointWriter.save = save_then_die\n"
         "train(TrainingConfig.model_validate_json(open(sys.argv[1]).read()))\n"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, check=False, timeout=300)

@@ -23,10 +23,10 @@ from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
-from streamdehaze.training.keeper import STATE, Keeper, WholeFiles
 from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, Source
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
+from streamdehaze.training.writer import STATE, CheckpointWriter, WholeFiles
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     if config.machine.threads is not None:
         torch.set_num_threads(config.machine.threads)
     data = SampleData(config)
-    keeper = Keeper(folder, config.save_every_steps, _facts(config))
+    writer = CheckpointWriter(folder, config.save_every_steps, _facts(config))
     sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
     for name, layout in sets.items():
         if not layout.pairs:
@@ -143,8 +143,8 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
                 f"validation.sets.{name} needs pairs of hazy and clear pictures; "
                 f"{config.validation.sets[name].folder} holds none"
             )
-    # The validation sees a step before the keeper saves it, so that a resumed run does not validate it again.
-    trainer = _trainer(config, [Validation(config.validation, sets, keeper, folder), keeper])
+    # The validation sees a step before the writer saves it, so that a resumed run does not validate it again.
+    trainer = _trainer(config, [Validation(config.validation, sets, writer, folder), writer])
     try:
         with warnings.catch_warnings():
             # Lightning's advice on workers and logging does not fit data that is made in this process.
@@ -153,8 +153,8 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     except StreamDehazeError as error:
         raise _without_traceback(error) from None
     except KeyboardInterrupt:
-        keeper.interrupted = True
-    if keeper.interrupted:
+        writer.interrupted = True
+    if writer.interrupted:
         raise Cancelled(f"stopped at step {trainer.global_step} of {config.steps}; rerun the same command to continue")
     best = folder / "best.safetensors"
     return Trained(folder / "last.safetensors", best if sets and best.is_file() else None, trainer.global_step)
@@ -187,7 +187,7 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
             log_every_n_steps=min(50, config.steps),
             callbacks=callbacks,
             plugins=[WholeFiles()],
-            enable_checkpointing=False,  # `Keeper` does it
+            enable_checkpointing=False,  # `CheckpointWriter` does it
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
             use_distributed_sampler=False,  # positions are dealt out by `PositionBatches`

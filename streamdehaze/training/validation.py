@@ -19,8 +19,8 @@ from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.training.config import ValidationConfig
-from streamdehaze.training.keeper import Keeper
 from streamdehaze.training.task import DehazingTask
+from streamdehaze.training.writer import CheckpointWriter
 
 _SHOWN = 4
 """Pairs of the first set that are shown as pictures."""
@@ -32,12 +32,14 @@ class Validation(Callback):
     Args:
         config: how often and how.
         layouts: the sets, by name.
-        keeper: keeps the best.
+        writer: keeps the best.
         folder: of the run; the best score and sample pictures are written there.
     """
 
-    def __init__(self, config: ValidationConfig, layouts: Mapping[str, Layout], keeper: Keeper, folder: Path) -> None:
-        self._config, self._keeper, self._folder = config, keeper, folder
+    def __init__(
+        self, config: ValidationConfig, layouts: Mapping[str, Layout], writer: CheckpointWriter, folder: Path
+    ) -> None:
+        self._config, self._writer, self._folder = config, writer, folder
         self._pairs = {name: _limited(layout.pairs, config.limit) for name, layout in layouts.items()}
         self._done_step = -1
         self._best = -1.0
@@ -64,7 +66,7 @@ class Validation(Callback):
         if first > self._best:
             self._best = first
             facts = {name: f"{value:.4f}" for name, value in scores.items()}
-            self._keeper.keep("best", pl_module, {"scores": json.dumps(facts), "mode": self._mode})
+            self._writer.keep("best", pl_module, {"scores": json.dumps(facts), "mode": self._mode})
 
     @property
     def _mode(self) -> str:

@@ -32,7 +32,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
-    from streamdehaze.cli.departure import Departure
+    from streamdehaze.cli.shutdown import ShutdownHandler
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
     from streamdehaze.live.web import Address, WebServer
 
@@ -200,7 +200,7 @@ def command(
         raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
     _log_to_standard_error(log_format, quiet=quiet, verbose=verbose)
     from streamdehaze.address import read_secret
-    from streamdehaze.cli.departure import Departure
+    from streamdehaze.cli.shutdown import ShutdownHandler
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
 
@@ -224,7 +224,7 @@ def command(
         )
     elif not any(camera.to for camera in checked.camera):
         log.warning("the clear frames go nowhere: give a target with --to, or --serve to look at them")
-    with Departure() as departure:
+    with ShutdownHandler() as shutdown:
         with Dehazer(checked.checkpoint, engine=checked.engine, network_size=checked.network_size) as dehazer:
             pipeline = LivePipeline(
                 checked.camera,
@@ -233,15 +233,15 @@ def command(
                 batch_size=checked.batch_size,
                 adapt=checked.adapt,
             )
-            server = None if page is None else page.serve(pipeline, departure.told)
+            server = None if page is None else page.serve(pipeline, shutdown.told)
             announcers = _announcers(pipeline, checked)
             try:
-                departure.has_work = True
+                shutdown.has_work = True
                 collector.resume()
                 pipeline.start()
                 for announcer in announcers:
                     announcer.start()
-                _run(pipeline, checked, departure, read)
+                _run(pipeline, checked, shutdown, read)
             finally:
                 for announcer in announcers:
                     announcer.stop()
@@ -250,7 +250,7 @@ def command(
                     server.stop()
         if pipeline.error is not None:
             raise pipeline.error
-        departure.leave(finished=finished)
+        shutdown.leave(finished=finished)
 
 
 class _Announcer(Protocol):
@@ -282,11 +282,11 @@ def _announcers(pipeline: LivePipeline, config: LiveConfig) -> list[_Announcer]:
 def _run(
     pipeline: LivePipeline,
     config: LiveConfig,
-    departure: Departure,
+    shutdown: ShutdownHandler,
     read: Callable[[], LiveConfig],
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
-    told, reload = departure.told, departure.reload
+    told, reload = shutdown.told, shutdown.reload
     manager, ready = ServiceManager(), False
     while not told.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
         if not ready and pipeline.opened:

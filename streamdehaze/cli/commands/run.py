@@ -18,7 +18,6 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import RunProgress, standard_error
-from streamdehaze.cli.departure import ONE_SIGNAL_SECONDS
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     BATCH_SIZE,
@@ -41,6 +40,7 @@ from streamdehaze.cli.parameters import (
     take_preset,
     times,
 )
+from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, StreamDehazeError
 

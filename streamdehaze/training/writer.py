@@ -39,7 +39,7 @@ class WholeFiles(TorchCheckpointIO):
             raise
 
 
-class Keeper(Callback):
+class CheckpointWriter(Callback):
     """Saves every few steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
 
     What is random about a sample follows from its number, so the state needs no generators and no sampler beyond the

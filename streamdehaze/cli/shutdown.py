@@ -21,7 +21,7 @@ _TELL_SECONDS = 0.2
 _UNFINISHED = 1
 
 
-class Departure:
+class ShutdownHandler:
     """Hears SIGTERM, Ctrl-C and SIGHUP while it is entered, and sees to it that the process leaves in time.
 
     Python runs handlers of signals in the main thread, between two steps of its own: not before a library has been
@@ -46,7 +46,7 @@ class Departure:
         self._reader, self._writer = socket.socketpair()
         self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
 
-    def __enter__(self) -> Departure:
+    def __enter__(self) -> ShutdownHandler:
         self._writer.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
