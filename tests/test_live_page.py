@@ -251,7 +251,7 @@ def test_a_snapshot_is_the_whole_clear_picture(page: Any) -> None:
     open_camera(page, "North gate")
     with page.expect_download() as download:
         page.click("text=Snapshot >> nth=0")
-    assert re.fullmatch(r"North-gate-clear-\d{8}-\d{6}\.jpg", download.value.suggested_filename)
+    assert re.fullmatch(r"North-gate-clear-\d{8}-\d{6}Z\.jpg", download.value.suggested_filename)
     picture = cv2.imdecode(np.fromfile(download.value.path(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture.shape == (180, 320)
     assert picture[90, 300] == pytest.approx(DARK, abs=4)
