@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.resume.cut import Cut
@@ -77,7 +77,7 @@ class SegmentSink(Sink, Protocol):
         """Whether no frame is left to write, and `close` alone finishes the output."""
         ...
 
-    def take_up(self, settings: Mapping[str, Any]) -> Cut | None:
+    def take_up(self, settings: Mapping[str, object]) -> Cut | None:
         """Begin, or continue earlier work of the same `settings`: the cut after which the next frame is wanted."""
         ...
 

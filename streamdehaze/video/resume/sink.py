@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.frame import Frame
@@ -120,7 +119,7 @@ class SegmentFileSink(Writer):
         """Whether an earlier run finished the last frame, and only the joining is left."""
         return self._work is not None and self._work.manifest.ended
 
-    def take_up(self, settings: Mapping[str, Any]) -> Cut | None:
+    def take_up(self, settings: Mapping[str, object]) -> Cut | None:
         """Begin the work, or continue what an earlier run left: the cut after which the next frame is wanted.
 
         Args:
