@@ -79,7 +79,7 @@ def test_pictures_in_ffv1_are_bit_identical(tmp_path: Path, pixel_format: str) -
             np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (1919, 1079), (17, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (479, 269), (17, 16)])
 @pytest.mark.parametrize("codec", ["ffv1", "h264", "vp9", "mjpeg", "mpeg4"])
 def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int], codec: str) -> None:
     encode(Pictures("yuv420p", size), tmp_path / "out.mkv", codec=codec)
@@ -94,7 +94,7 @@ def test_sizes_an_encoder_refuses_are_refused_in_words(tmp_path: Path, codec: st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (1919, 1079)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (479, 269)])
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "avi"])
 def test_odd_sizes_find_an_encoder_by_themselves(tmp_path: Path, size: tuple[int, int], ending: str) -> None:
     encode(Pictures("yuv420p", size, "h264"), tmp_path / f"out.{ending}")
