@@ -97,6 +97,17 @@ def test_pictures_of_containers_without_their_times_come_in_order(tmp_path: Path
     assert [round(float(time - times[0]) * 25) for time in times] == list(range(50))
 
 
+@pytest.mark.parametrize("codec", ["dnxhd", "mpeg2video", "h264"])
+def test_sound_next_to_every_codec_survives_in_mxf(tmp_path: Path, codec: str) -> None:
+    coding = {"dnxhd": ("dnxhd", "-profile:v", "dnxhr_hq", "-pix_fmt", "yuv422p"), "h264": ("libx264",)}
+    video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.4")
+    source = ffmpeg(
+        *video, *SOUND, "-c:v", *coding.get(codec, (codec,)), "-c:a", "pcm_s16le", "-shortest", tmp_path / "in.mxf"
+    )
+    assert copy_through(source, tmp_path / "out.mxf").losses == []
+    assert [name for name, _ in counted(tmp_path / "out.mxf")] == [codec, "pcm_s16le"]
+
+
 @pytest.mark.parametrize("scheme", ["cenc-aes-ctr", "cbcs"])
 def test_encrypted_films_are_refused_as_what_they_are(tmp_path: Path, scheme: str) -> None:
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")

@@ -178,7 +178,8 @@ def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterat
         yield Difference("pixel format", f"pixel format {old} (now {new})")
     if before.aspect != after.aspect:
         ratio = f"{before.aspect.numerator}:{before.aspect.denominator}"
-        yield Difference("aspect", f"sample aspect ratio {ratio}")
+        now = "" if after.aspect == 1 else f" (now {after.aspect.numerator}:{after.aspect.denominator})"
+        yield Difference("aspect", f"sample aspect ratio {ratio}{now}")
     if before.matrix != after.matrix and before.matrix is not None:
         yield Difference("rotation", f"rotation by {before.rotation} degrees")
     if before.first_field != after.first_field and not asked.deinterlaced:

@@ -28,7 +28,8 @@ _OF_THE_FILE = frozenset(
         "major_brand", "minor_version", "compatible_brands", "vendor_id", "encoder",
         "file_package_umid", "material_package_umid", "reel_umid", "uid", "generation_uid", "operational_pattern_ul",
         "product_uid", "product_name", "product_version", "company_name", "application_platform", "modification_date",
-        "toolkit_version", "data_type", "file_package_name", "material_package_name",
+        "toolkit_version", "toolkit_version_num", "product_version_num", "data_type", "file_package_name",
+        "material_package_name",
     }
 )  # fmt: skip
 _OF_LIBRARIES = ("Lavf", "Lavc")

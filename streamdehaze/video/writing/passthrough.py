@@ -38,8 +38,6 @@ class Passthrough:
     def __init__(self, source: FileSource, container_format: str) -> None:
         """Find out which streams of `source` a container of `container_format` takes."""
         self._source = source
-        # MXF insists on a picture track, so its sound is tried out next to the input's
-        with_video = [source.video] if container_format == "mxf" else []
         self.accepted: list[Stream] = []
         self.refused: list[Stream] = []
         self._covers: dict[int, bytes] = {}
@@ -48,8 +46,8 @@ class Passthrough:
                 self._covers[stream.index] = source.cover(stream)
                 takes = bool(self._covers[stream.index])
             else:
-                takes = _takes([*with_video, stream], container_format) and (
-                    not self.accepted or _takes([*with_video, *_in_packets(self.accepted), stream], container_format)
+                takes = _takes([stream], container_format) and (
+                    not self.accepted or _takes([*_in_packets(self.accepted), stream], container_format)
                 )
             (self.accepted if takes else self.refused).append(stream)
         for stream in self.accepted:
@@ -247,6 +245,8 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
             return False
     output = trial_container(container_format)
     try:
+        if container_format == "mxf":  # which insists on a picture track
+            output.add_stream("mpeg2video", rate=25)
         for stream in streams:
             copy_stream(stream, output)
         output.start_encoding()

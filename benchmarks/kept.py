@@ -1,0 +1,142 @@
+"""What every container and codec keeps of a file, measured by the comparer that `run` uses; writes docs/kept.md.
+
+For each pair, FFmpeg makes a small film with sound in two languages, chapters, tags, a sample aspect ratio and colour
+tags; what the container takes of that is the input. It goes through FileSource and FileSink, and both that and
+FFmpeg's own `-c copy` are compared with the input.
+
+    python benchmarks/kept.py [--out docs/kept.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import tempfile
+from pathlib import Path
+
+import av
+
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.video import FileSink, FileSource
+from streamdehaze.video.readback.compare import differences
+from streamdehaze.video.readback.facts import read_facts
+
+VIDEO = {
+    "h264": ("libx264", "-preset", "ultrafast"),
+    "hevc": ("libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
+    "av1": ("libsvtav1", "-preset", "12"),
+    "vp8": ("libvpx", "-deadline", "realtime"),
+    "vp9": ("libvpx-vp9", "-deadline", "realtime"),
+    "prores": ("prores_ks",),
+    "dnxhd": ("dnxhd", "-profile:v", "dnxhr_hq", "-pix_fmt", "yuv422p"),
+    "dvvideo": ("dvvideo", "-s", "720x576", "-pix_fmt", "yuv420p"),
+    "mpeg2video": ("mpeg2video",),
+    "mpeg4": ("mpeg4",),
+    "wmv2": ("wmv2",),
+    "mjpeg": ("mjpeg",),
+    "ffv1": ("ffv1",),
+    "rawvideo": ("rawvideo", "-pix_fmt", "yuv420p"),
+}
+CONTAINERS = {
+    "mp4": ("aac", "h264 hevc av1 vp9 mpeg2video mpeg4 mjpeg"),
+    "mov": ("aac", "h264 hevc prores dnxhd dvvideo mpeg2video mpeg4 mjpeg"),
+    "mkv": ("aac", "h264 hevc av1 vp8 vp9 prores mpeg2video mpeg4 mjpeg ffv1"),
+    "webm": ("libopus", "av1 vp8 vp9"),
+    "avi": ("mp2", "h264 mpeg4 mjpeg dvvideo ffv1 rawvideo"),
+    "ts": ("aac", "h264 hevc mpeg2video mpeg4"),
+    "m2ts": ("ac3", "h264 hevc mpeg2video"),
+    "mpg": ("mp2", "mpeg2video"),
+    "mxf": ("pcm_s16le", "h264 mpeg2video dnxhd"),
+    "wmv": ("wmav2", "wmv2 h264"),
+    "flv": ("aac", "h264"),
+    "3gp": ("aac", "h264 mpeg4"),
+    "nut": ("aac", "h264 ffv1 rawvideo"),
+}
+CHAPTERS = ";FFMETADATA1\ntitle=Fog\ncomment=cold\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=into\n" \
+    "[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=1000\ntitle=out\n"  # fmt: skip
+
+
+def make(folder: Path, container: str, codec: str, sound: str) -> Path | None:
+    """A film for a container and codec; None if this FFmpeg cannot make it."""
+    (folder / "chapters.txt").write_text(CHAPTERS)
+    path = folder / f"in.{container}"
+    size = "720x576" if codec == "dvvideo" else "320x240"
+    command = [
+        "ffmpeg", "-v", "error", "-nostdin", "-y",
+        "-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1:r=48000",
+        "-f", "lavfi", "-i", "sine=f=220:d=1:r=48000", "-i", folder / "chapters.txt",
+        "-map", "0:v", "-map", "1:a", "-map", "2:a", "-map_metadata", "3", "-map_chapters", "3",
+        "-vf", "setsar=4/3,format=yuv420p" if codec in ("h264", "hevc", "mpeg4") else "null",
+        "-c:v", *VIDEO[codec], "-c:a", sound, "-metadata:s:a:0", "language=fra", "-metadata:s:a:1", "language=deu",
+        "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", path,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and container == "flv":  # one sound only
+        done = subprocess.run(
+            [*command[: command.index("2:a") - 1], *command[command.index("2:a") + 1 :]],
+            capture_output=True,
+            check=False,
+        )
+    return path if done.returncode == 0 else None
+
+
+def through(source: Path, target: Path) -> tuple[str, list[str]]:
+    """Encoder and losses of every frame of `source` written into `target`."""
+    with FileSource(source) as frames, FileSink(target, frames, overwrite=True) as sink:
+        for frame in frames:
+            sink.write(frame)
+    return sink.encoder, sink.losses
+
+
+def copied(source: Path, target: Path) -> list[str]:
+    """What FFmpeg's own copy of all streams lacks."""
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, "-map", "0", "-c", "copy", target]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"fails: {done.stderr.strip().splitlines()[0].partition('] ')[2]}"]
+    return [str(each) for each in differences(read_facts(str(source)), read_facts(str(target)))]
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/kept.md"))
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for container, (sound, codecs) in CONTAINERS.items():
+            for codec in codecs.split():
+                source = make(folder, container, codec, sound)
+                if source is None:
+                    continue
+                try:
+                    encoder, losses = through(source, folder / f"out.{container}")
+                except StreamDehazeError as error:
+                    encoder, losses = "", [f"refused: {error}"]
+                reference = copied(source, folder / f"copy.{container}")
+                rows.append([f".{container}", codec, encoder, "; ".join(losses) or "nothing",
+                             "; ".join(reference) or "nothing"])  # fmt: skip
+                print(" | ".join(rows[-1]), flush=True)
+    said = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
+    version = said.split(" Copy")[0]
+    lines = [
+        "# What is kept",
+        "",
+        "Made by `python benchmarks/kept.py`: small films with sound in two languages, chapters, tags, aspect ratio",
+        "and colour tags, as far as their container takes these, written once more into the same container, and",
+        "compared with the input by the comparer that `streamdehaze run` uses. What is not named was kept. FFmpeg's",
+        "own `-c copy` is held against the same input; the programs were",
+        f"{version} and FFmpeg {av.ffmpeg_version_info} in PyAV {av.__version__}.",
+        "",
+        "| container | codec | written by | lacks, and says so | `ffmpeg -map 0 -c copy` lacks |",
+        "|---|---|---|---|---|",
+        *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows),
+    ]
+    arguments.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
