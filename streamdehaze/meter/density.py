@@ -77,8 +77,9 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
 
 def _relative(balanced: Balanced, answer: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Luma of the hazy and the clear picture, (rows, columns), over the airlight's."""
-    share = np.float32(1 / (3 * float((balanced.airlight.color * balanced.airlight.balance).mean())))
-    hazy, clear = ((rgb[0] + rgb[1] + rgb[2]) * share for rgb in (balanced.picture, answer))
+    # Channel by channel: where the balance leaves a tint, the airlight has it, too.
+    red, green, blue = (1 / (3 * balanced.airlight.color * balanced.airlight.balance)).astype(np.float32)
+    hazy, clear = (rgb[0] * red + rgb[1] * green + rgb[2] * blue for rgb in (balanced.picture, answer))
     return np.minimum(hazy, np.float32(_BRIGHTEST)), np.clip(clear, np.float32(0), np.float32(_BRIGHTEST))
 
 

@@ -1,0 +1,118 @@
+"""How well visibility in metres holds.
+
+    python benchmarks/visibility.py [--traffic FOLDER] [--days 3] [--plot FILE]
+
+- Drawn even fog of 50 m to 1.6 km (5 %) on three streets, learned from four clear pictures, with the renderer's
+  distances.
+- `--traffic`: a folder of pictures of one fixed camera with a `visibility.csv` (frame, metres), learned from its first
+  `--days` days and the meter's values on them: the median factor between estimate and meter below 3 km, on the other
+  days and on all; how many others are given as "at least". `--plot` draws estimate against meter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamdehaze.datasets.picture import read_picture
+from streamdehaze.frame import Frame
+from streamdehaze.meter.visibility import Contrast, Reference, clear_day, distances_of_meter
+from streamdehaze.scene import StreetScene
+
+DRAWN = (50, 100, 200, 400, 800, 1600)
+NEAR = 3000.0
+"""Metres below which estimates are compared."""
+
+
+def drawn() -> None:
+    """Print the errors in drawn fog."""
+    worst = 0.0
+    for seed in (5, 11, 3):
+        scene = StreetScene(640, 360, frames=2, seed=seed).render(0)
+        clear, depth = scene.clear, scene.depth_metres
+
+        def photo(metres: float, number: int, clear=clear, depth=depth) -> Frame:  # type: ignore[no-untyped-def]
+            t = np.exp(-3.0 / metres * depth)[..., None]
+            noise = 0.005 * np.random.default_rng(number).standard_normal(clear.shape)
+            hazy = clear * t + np.array((0.82, 0.83, 0.85)) * (1 - t) + noise
+            return Frame.from_array((np.clip(hazy, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+        contrast, unsure = clear_day([Contrast.of(photo(1e7, number)) for number in range(4)])
+        size = contrast.shape[1], contrast.shape[0]
+        mean, square = (np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA)) for x in (depth, depth**2))
+        even = (np.sqrt(np.maximum(square - mean * mean, 0)) < 0.05 * mean) & (mean < 600)
+        reference = Reference(contrast, np.where(even, mean, np.nan).astype(np.float32), unsure)
+        for metres in DRAWN:
+            found = reference.read(photo(metres, 99))
+            worst = max(worst, np.inf if found.metres is None else abs(found.metres / metres - 1))
+            print(f"street {seed}, {metres} m: {found}")
+    print(f"worst error {worst:.0%}")
+
+
+def traffic(folder: Path, days: int, plot: Path | None) -> None:
+    """Print the errors against a visibility meter."""
+    with open(folder / "visibility.csv", newline="") as file:
+        rows = sorted((row["frame"], float(row["metres"])) for row in csv.DictReader(file))
+    metres = np.array([value for _, value in rows])
+    dates = [name[:10] for name, _ in rows]
+    learned = np.isin(dates, sorted(set(dates))[:days])
+    pictures = [Contrast.of(Frame.from_array(np.ascontiguousarray(read_picture(folder / name)))) for name, _ in rows]
+    training = [picture for picture, used in zip(pictures, learned, strict=True) if used]
+    clear, unsure = clear_day(training)
+    reference = Reference(clear, distances_of_meter(training, list(metres[learned]), clear), unsure)
+    found = [reference.judge(picture) for picture in pictures]
+    estimate = np.array([np.nan if each.metres is None else each.metres for each in found])
+    told, near = np.isfinite(estimate), metres < NEAR
+    factor = np.exp(np.abs(np.log(estimate / metres)))
+    print(f"{reference.blocks} blocks follow the meter; range {reference.shown_range}")
+    for name, chosen in (("other days", near & ~learned), ("all days", near)):
+        inside = factor[chosen & told]
+        print(f"below 3 km, {name}: median factor {np.median(inside):.2f} of {len(inside)} frames")
+    above = metres >= NEAR
+    beyond = sum(each.least is not None and each.metres is None for each, far in zip(found, above, strict=True) if far)
+    print(f"above 3 km: {beyond} of {above.sum()} given as 'at least'")
+    covered = [
+        each.least is not None and each.least <= value and (each.most is None or value <= each.most)
+        for each, value in zip(found, metres, strict=True)
+    ]
+    print(f"the meter lies in the interval: {np.mean(np.array(covered)[~learned]):.0%} of the other days' frames")
+    if plot is not None:
+        draw(plot, rows, estimate, found)
+
+
+def draw(path: Path, rows: list[tuple[str, float]], estimate, found) -> None:  # type: ignore[no-untyped-def]
+    """Meter and estimate, picture by picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(12, 4), layout="constrained")
+    axes.semilogy([value for _, value in rows], color="black", label="visibility meter")
+    axes.semilogy(estimate, ".", label="estimate")
+    least = [each.least if each.metres is None and each.least is not None else np.nan for each in found]
+    axes.semilogy(least, "^", markersize=3, alpha=0.5, label="at least")
+    starts = [number for number, (name, _) in enumerate(rows) if number == 0 or name[:10] != rows[number - 1][0][:10]]
+    axes.set_xticks(starts, [rows[number][0][5:10] for number in starts])
+    axes.set_ylabel("metres at 5 % contrast")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traffic", type=Path)
+    parser.add_argument("--days", type=int, default=3)
+    parser.add_argument("--plot", type=Path)
+    asked = parser.parse_args()
+    drawn()
+    if asked.traffic:
+        traffic(asked.traffic, asked.days, asked.plot)
+
+
+if __name__ == "__main__":
+    main()
