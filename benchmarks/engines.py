@@ -1,6 +1,8 @@
-"""Our OpenVINO engine against OpenVINO, ONNX Runtime and torch.compile called bare on the same graph.
+"""Our OpenVINO engine against OpenVINO, ONNX Runtime and torch.compile called bare on the same network.
 
     python benchmarks/engines.py [--width 16] [--size 256x144] [--seconds 60] [--skip-compile]
+
+Our engine gets the graph that `run` compiles (`write_filled`), the bare ones what PyTorch exports for this size.
 
 One picture a call, all cores; every round runs each candidate once, in turn, so that whatever else the machine does
 falls on all of them, and the order changes from round to round; calls short enough run calmly (see calm.py). Two
@@ -32,6 +34,7 @@ from calm import timed
 
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+from streamdehaze.engine.onnx.template import write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network import load_network
@@ -49,7 +52,7 @@ def candidates(width: int, size: tuple[int, int], folder: Path, compiled: bool) 
     network = load_network(BUNDLED[width]) if width in BUNDLED else AECRNet(width).eval()
     hazy, threads = hazy_pictures(1, size[1], size[0]), usable_cores()
     free, fixed = folder / "free.onnx", folder / "fixed.onnx"
-    export_onnx(network, free)
+    write_filled(network, free, {})  # what the product compiles
     export_onnx(network, fixed, GraphShape(1, size[1], size[0]))
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
