@@ -28,7 +28,7 @@ from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import asked_of, encoding_for, in_words
-from streamdehaze.video.writing.mux import Muxer
+from streamdehaze.video.writing.mux import Muxer, carry_spherical
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import FileTarget
@@ -279,6 +279,7 @@ class SegmentFileSink(Writer):
                 muxer.write()
             muxer.write()
             muxer.close()
+            carry_spherical(self._source, joined, self._target.format)
             self._read_back.check(joined, self._passthrough.cut_short)
         except BaseException:
             muxer.give_up()

@@ -17,7 +17,7 @@ from streamdehaze.video.readback.facts import StreamFacts
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
-from streamdehaze.video.writing.mux import Companions, Muxer
+from streamdehaze.video.writing.mux import Companions, Muxer, carry_spherical
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import Plan, Writer
 from streamdehaze.video.writing.target import FileTarget
@@ -111,6 +111,7 @@ class FileSink(Writer):
         self._muxer.close()
         if self._read_back is not None and self._passthrough is not None:
             for partial in self._partials:
+                carry_spherical(self._passthrough.source, partial, self._target.format)
                 self._read_back.check(partial, self._passthrough.cut_short)
 
     def _release(self, *, published: bool) -> None:

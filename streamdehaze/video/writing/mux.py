@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from av.container import OutputContainer
@@ -16,8 +18,10 @@ from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.window import Window
 from streamdehaze.video.writing.containers import Output
+from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.sound import CameraSound
+from streamdehaze.video.writing.spherical import add_spherical_boxes, spherical_boxes
 
 
 @runtime_checkable
@@ -90,6 +94,14 @@ class Muxer:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def carry_spherical(source: FileSource, path: Path, container_format: str) -> None:
+    """Give a finished MP4 or MOV the stereo and spherical description of its input."""
+    if container_format in MOV_FAMILY and source.path is not None and os.path.isfile(source.path):
+        boxes = spherical_boxes(source.path)
+        if boxes:
+            add_spherical_boxes(path, boxes)
 
 
 class LiveMuxer(Muxer):

@@ -78,6 +78,11 @@ class Passthrough:
                     self._outputs[stream.index] = copy_stream(stream, output)
 
     @property
+    def source(self) -> FileSource:
+        """Where the streams come from."""
+        return self._source
+
+    @property
     def copied(self) -> dict[int, int]:
         """Packets written so far of each stream, by its index in the source."""
         return self._copied

@@ -1,0 +1,108 @@
+"""Boxes that make an MP4 or MOV film stereo or spherical (Google's spatial-media, version 2), which FFmpeg reads only.
+
+They lie at the end of the video's sample entry: st3d says how the eyes are packed, sv3d how the sphere is projected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_KINDS = (b"st3d", b"sv3d")
+_ENTRY_BYTES = 86
+"""Of a visual sample entry with its head, before its own boxes (ISO/IEC 14496-12, 12.1.3)."""
+_INSIDE = (b"trak", b"mdia", b"minf", b"stbl")
+_LARGEST_INDEX = 256 << 20
+
+
+@dataclass(frozen=True)
+class _Box:
+    kind: bytes
+    at: int
+    size: int
+
+
+def spherical_boxes(path: str | os.PathLike[str]) -> bytes:
+    """The st3d and sv3d boxes of a file's first video; b"" for none, and for any other kind of file.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    index = _index_of(Path(path))
+    entry = None if index is None else _entry_of(index[1])
+    if index is None or entry is None:
+        return b""
+    content = index[1]
+    inside = _boxes(content, entry[-1].at + _ENTRY_BYTES, entry[-1].at + entry[-1].size)
+    return b"".join(content[box.at : box.at + box.size] for box in inside if box.kind in _KINDS)
+
+
+def add_spherical_boxes(path: Path, boxes: bytes) -> bool:
+    """Add boxes to the first video of a file whose index lies at its end; False if that cannot be done.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    found = _index_of(path)
+    entry = None if found is None else _entry_of(found[1])
+    if found is None or entry is None or found[0] + len(found[1]) != path.stat().st_size:
+        return False  # what follows the index would move, and with it all that the index points to
+    start, index = found[0], bytearray(found[1])
+    for box in entry:
+        index[box.at : box.at + 4] = (box.size + len(boxes)).to_bytes(4, "big")
+    end = entry[-1].at + entry[-1].size
+    index[end:end] = boxes
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(index)
+    return True
+
+
+def _index_of(path: Path) -> tuple[int, bytes] | None:
+    """Where the box "moov" of a file lies, and its content, head and all; None if there is none."""
+    with open(path, "rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        at = 0
+        while at + 8 <= end:
+            file.seek(at)
+            head = file.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            size = int.from_bytes(head[8:16], "big") if size == 1 else end - at if size == 0 else size
+            if size < 8 or (at == 0 and kind not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip")):
+                return None
+            if kind == b"moov" and size <= _LARGEST_INDEX:
+                file.seek(at)
+                return at, file.read(size)
+            at += size
+    return None
+
+
+def _boxes(content: bytes, start: int, end: int) -> Iterator[_Box]:
+    while start + 8 <= end:
+        size = int.from_bytes(content[start : start + 4], "big")
+        if size < 8 or start + size > end:
+            return
+        yield _Box(content[start + 4 : start + 8], start, size)
+        start += size
+
+
+def _entry_of(index: bytes) -> list[_Box] | None:
+    """The sample entry of the first video, after all boxes it lies in, from the outermost on."""
+    root = _Box(b"moov", 0, len(index))
+    for track in _boxes(index, 8, len(index)):
+        if track.kind != b"trak" or b"vide" not in index[track.at : track.at + track.size][:4096]:
+            continue
+        chain = [root, track]
+        for kind in (*_INSIDE[1:], b"stsd"):
+            inside = _boxes(index, chain[-1].at + 8, chain[-1].at + chain[-1].size)
+            box = next((box for box in inside if box.kind == kind), None)
+            if box is None:
+                break
+            chain.append(box)
+        else:
+            start = chain[-1].at + 16  # version, flags and count
+            entry = next(_boxes(index, start, chain[-1].at + chain[-1].size), None)
+            return None if entry is None or entry.size < _ENTRY_BYTES else [*chain, entry]
+    return None
