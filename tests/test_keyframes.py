@@ -14,6 +14,7 @@ from streamdehaze import Frame
 from streamdehaze.cli import main
 from streamdehaze.control.keyframes import Keyframes, parse_strength
 from streamdehaze.errors import ConfigError
+from streamdehaze.video.resume.manifest import plain
 
 
 def test_a_number_is_one_strength_for_all() -> None:
@@ -96,4 +97,6 @@ def test_each_frame_gets_the_strength_of_its_time() -> None:
 def test_settings_with_keyframes_differ_and_can_be_kept() -> None:
     one, other = (plain_dehazer(strength=parse_strength(text)) for text in ("0:1,2:0", "0:1,3:0"))
     assert one.settings != other.settings
+    assert plain(one.settings) == plain(plain_dehazer(strength=parse_strength("0:1,2:0")).settings)
+    assert plain(one.settings) != plain(other.settings)
     assert one.stream().settings == one.video.settings

@@ -14,6 +14,7 @@ from streamdehaze.meter.reading import HazeClass, Reading
 from streamdehaze.scene import Fog, StreetScene
 
 Bytes = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def street(visibility_metres: float, seed: int = 0) -> Bytes:
     return (fog.apply(scene.clear, scene.depth_metres) * 255 + 0.5).astype(np.uint8)
 
 
-def measure(dehazer: Dehazer, picture: Bytes) -> Reading:
+def measure(dehazer: Dehazer, picture: Samples) -> Reading:
     stream = dehazer.stream()
     look = stream.look(Frame.from_array(np.ascontiguousarray(picture)))
     (solution,) = stream.solve(look, *dehazer.infer([look]))
@@ -74,6 +75,18 @@ def test_the_colour_of_the_haze_is_found(dehazer: Dehazer) -> None:
     fog = Fog(visibility_metres=100, airlight=(0.85, 0.7, 0.5))
     reading = measure(dehazer, (fog.apply(scene.clear, scene.depth_metres) * 255).astype(np.uint8))
     assert reading.airlight == pytest.approx((0.85, 0.7, 0.5), abs=0.05)
+
+
+def test_a_grey_camera_is_measured_and_dehazed_as_a_colour_one(dehazer: Dehazer) -> None:
+    """As thermal and near-infrared cameras are: one plane, here of 16 bits."""
+    grey = [np.round(street(metres).mean(axis=2) * 257).astype(np.uint16) for metres in (100, 1e6)]
+    found = [measure(dehazer, picture).density for picture in grey]
+    colour = [measure(dehazer, street(metres)).density for metres in (100, 1e6)]
+    assert found == pytest.approx(colour, abs=0.08)
+    stream = dehazer.stream(brightness="natural")
+    ((clear,),) = dehazer.process_many([(stream, Frame.from_array(grey[0]))])
+    errors = [float(np.abs(picture / 65535.0 - grey[1] / 65535.0).mean()) for picture in (grey[0], clear.to_array())]
+    assert errors[1] < 0.6 * errors[0]
 
 
 def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> None:
