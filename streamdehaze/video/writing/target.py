@@ -165,9 +165,10 @@ class LiveTarget:
             raise ConfigError(f"there is no encoder '{encoder}' here{near and '; near it: '}{near}") from None
         target = cls.of(to, camera, codec)
         if codec not in _STREAM_CODECS.get(target.format, {codec}):
+            place = target.name if target.address.scheme else to
             raise ConfigError(
                 f'players cannot read {codec} (codec = "{encoder}") in {_IN_WORDS[target.format]}, which '
-                f"'{target.name}' is; choose another codec, or a .mkv file"
+                f"'{place}' is; choose another codec, or a .mkv file"
             )
         return target if trust is None else replace(target, trust=trust)
 
