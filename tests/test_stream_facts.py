@@ -9,11 +9,12 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from clips import Clip, copy_through
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
-from streamdehaze.video.sidedata import user_data
+from streamdehaze.video.sidedata import display_matrix, kinds_of, user_data
 from streamdehaze.video.writing.encoding.sei import with_user_data
 
 STAMP = bytes.fromhex("086f3693b7b34f2c965321492feee5b8") + b"hello\0"
@@ -128,6 +129,21 @@ def test_user_data_with_zeros_looks_like_no_start_code(codec: str) -> None:
     assert whole.endswith(slice_unit)
     assert whole.count(b"\0\0\1") == 2
     assert with_user_data(b"\0\0\0\5abcde", codec, [bytes(16)]) == b"\0\0\0\5abcde"
+
+
+def test_a_kind_of_data_without_a_name_hides_no_other(tmp_path: Path) -> None:
+    """FFmpeg attaches EXIF to the pictures of Motion JPEG; PyAV has no name for it, and shows no data at all then."""
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6  # turned by a quarter
+    Image.new("RGB", (64, 48)).save(tmp_path / "turned.jpg", exif=exif)
+    source = ffmpeg("-i", tmp_path / "turned.jpg", "-c", "copy", tmp_path / "in.mkv")
+    with av.open(str(source)) as container:
+        picture = next(container.decode(video=0))
+    assert display_matrix(picture) is not None
+    assert "DISPLAYMATRIX" in kinds_of(picture)
+    assert copy_through(source, tmp_path / "out.mkv").losses == ["EXIF"]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert display_matrix(next(container.decode(video=0))) == display_matrix(picture)
 
 
 PHONE = {
