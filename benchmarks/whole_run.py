@@ -77,8 +77,8 @@ def clip(video: str, name: str, folder: Path) -> str:
 def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
     """Print a row for each way to work on one clip; the commands take turns."""
     for name, command in ways.items():
-        if name != "ffmpeg":
-            timed(command)  # its engine is built, its caches are filled
+        if name != "ffmpeg":  # so that its engine is built and its caches are filled
+            timed([*command[:2], "--engine-wait", *command[2:]])
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, command in ways.items():
