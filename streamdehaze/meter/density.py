@@ -9,7 +9,8 @@ Three things tell haze, each blind where the others see:
 
 All three are ratios, so the camera's exposure cancels out; covered parts of the frame are left out. Their logarithms
 are summed with fixed weights into an optical thickness. The weights were chosen by hand, scale and offset fitted on
-haze drawn over photos and towns with known depth, for the answers of `aecrnet-s`; benchmarks/haze_meter.py measures it.
+haze drawn over photos and towns with known depth, for the answers of `aecrnet-s-indoor`; benchmarks/haze_meter.py
+measures it.
 """
 
 from __future__ import annotations
