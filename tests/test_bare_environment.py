@@ -42,6 +42,8 @@ WORKS = [
     "parts .",
     "live foggy.mp4 --to live-{name}.mkv --engine torch --network-size 32",
     "compare foggy.mp4 clear.mp4 -o compare.mp4",
+    "meter foggy.mp4 --csv haze.csv --engine torch --network-size 32",
+    "visibility learn foggy.mp4 --every 1 -o gate.npz --mark 0.2,0.3,80 --mark 0.8,0.7,400",
     "demo -o demo --seconds 0.2",
     "doctor",
     "bench foggy.mp4 --engine torch --network-size 32 --limit 0 --frames 8",
@@ -60,10 +62,12 @@ WORKS = [
 NEEDS = {
     "live foggy.mp4 --serve 127.0.0.1:0": "live",
     "bench foggy.mp4 --plot bench.png": "plot",
+    "meter foggy.mp4 --plot haze.png": "plot",
     "engine build --engine openvino --checkpoint aecrnet-s": "openvino",
     "run foggy.mp4 -o waits.mp4 --engine openvino --engine-wait": "openvino",
     "engine build --engine tensorrt": "tensorrt",
     "run foggy.mp4 -o rt.mp4 --engine tensorrt": "tensorrt",
+    "run foggy.mp4 -o ort.mp4 --engine onnxruntime": "onnxruntime",
     "train smoke": "train",
     "evaluate pairs --engine torch": "train",
 }
