@@ -364,7 +364,10 @@ def test_no_space_for_what_openvino_compiles_costs_only_time(cache: EngineCache,
 def read_only(cache: EngineCache) -> Iterator[EngineCache]:
     """The cache on a disk that has become read-only; its engine has been altered before."""
     whole = {path: path.read_bytes() for path in cache.folder.iterdir() if path.suffix in (".onnx", ".json")}
-    if not shutil.which("mount") or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(cache.folder)]).returncode:
+    if (
+        not shutil.which("mount")
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(cache.folder)]).returncode
+    ):
         pytest.skip("may not mount a tmpfs here")
     try:
         for path, content in whole.items():
