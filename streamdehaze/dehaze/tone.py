@@ -31,7 +31,7 @@ _LEAST_EXPONENT = 0.5
 """No picture is brightened more than by this power."""
 _BRIGHTER = np.float32(1.25)
 """No pixel becomes brighter than this times what it was in the haze."""
-_EDGE = 0.05
+_EDGE = 0.075
 """Standard deviation of the luma in a window: much below it there is only detail, much above it an edge."""
 _DETAIL = np.float32(np.log(2))
 """Detail differs from its base by at most this, as a logarithm."""
