@@ -58,6 +58,7 @@ from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.airlight import estimate_airlight
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import HazeMap, appearance, map_haze, visibility
+from streamdehaze.evaluation.haze_map import LONG_SIDE, shrink
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame
 from streamdehaze.video.rgb import RgbConverter
@@ -90,7 +91,7 @@ class Teacher:
         airlight = estimate_airlight(rgb)
         balance = airlight.balance
         balanced = np.clip(rgb.transpose(1, 2, 0) * balance, 0, 1)
-        clear = clear_picture(balanced, float((airlight.color * balance).mean()))
+        clear = clear_picture(balanced, airlight.brightness)
         return np.ascontiguousarray((clear / balance).clip(0, 1).transpose(2, 0, 1), np.float32)
 
     def close(self) -> None: ...
@@ -366,9 +367,7 @@ def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, flo
 
 def is_clear(scene: Scene) -> bool:
     """Whether a photo has next to no haze of its own, as far as its darkest channel tells."""
-    photo = to_float(read_scene(scene)[0])
-    scale = min(1.0, 256 / max(photo.shape[:2]))
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = shrink(read_scene(scene)[0], LONG_SIDE)
     return estimate_airlight(np.ascontiguousarray(small.transpose(2, 0, 1))).density < 0.3
 
 

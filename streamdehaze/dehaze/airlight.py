@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.frame import FloatArray
 
 AirlightMode = Literal["auto", "keep", "neutral"]
@@ -71,6 +72,11 @@ class Airlight:
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
+    @property
+    def brightness(self) -> float:
+        """Of the haze once it is balanced."""
+        return float((self.color * self.balance).mean())
+
     def turn_back(self, balanced: FloatArray, mode: AirlightMode) -> FloatArray:
         """Factors for the network's answer to a balanced picture, (3, rows, columns): what `balance` took, or less.
 
@@ -88,9 +94,8 @@ class Airlight:
             return np.broadcast_to(back, balanced.shape).astype(np.float32)
         if mode == "neutral":
             return np.ones_like(balanced)
-        haze = darkest(balanced) / float((self.color * self.balance).mean())
-        side = 2 * (max(haze.shape) // 32) + 1
-        haze = np.asarray(cv2.blur(haze, (side, side), borderType=cv2.BORDER_REFLECT))
+        haze = darkest(balanced) / self.brightness
+        haze = box_mean(haze, max(haze.shape) // 32)
         left = 1 - strong * (1 - _LEFT) * np.clip((haze - _NEAR) / (_FAR - _NEAR), 0, 1)
         return np.asarray(back**left, np.float32)
 
@@ -110,8 +115,7 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
         dark = np.where(scene, dark, -1.0).astype(np.float32)
     else:
         scene = None
-    side = 2 * (max(dark.shape) // 57) + 1
-    ranked = cv2.blur(dark, (side, side), borderType=cv2.BORDER_REFLECT).ravel()
+    ranked = box_mean(dark, max(dark.shape) // 57).ravel()
     visible = ranked.size if scene is None else int(scene.sum())
     count = min(visible, max(8, int(_HAZIEST * visible)))
     haziest = np.argpartition(ranked, -count)[-count:]
@@ -133,9 +137,7 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
     direction = np.log(color / mean)
     if np.abs(direction).max() < _UNSEEN_TINT:
         return 1.0
-    side = 2 * max(1, round(max(rgb.shape) / _REACH)) + 1
-    kernel = np.ones((side, side), np.uint8)
-    least = np.stack([cv2.erode(channel, kernel, borderType=cv2.BORDER_REFLECT)[::3, ::3] for channel in rgb])
+    least = np.stack([_least_around(channel)[::3, ::3] for channel in rgb])
     level = least.mean(axis=0)
     hazy = level > _HAZY * mean
     if scene is not None:
@@ -150,6 +152,10 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
 
 def darkest(rgb: FloatArray) -> FloatArray:
     """The dark channel, (rows, columns): the least of all channels in a window around each pixel."""
-    least = np.minimum(np.minimum(rgb[0], rgb[1]), rgb[2])
-    side = 2 * max(1, round(max(least.shape) / _REACH)) + 1
-    return np.asarray(cv2.erode(least, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT), np.float32)
+    return _least_around(np.minimum(np.minimum(rgb[0], rgb[1]), rgb[2]))
+
+
+def _least_around(x: FloatArray) -> FloatArray:
+    """The least of (rows, columns) in a window around each pixel."""
+    side = 2 * max(1, round(max(x.shape) / _REACH)) + 1
+    return np.asarray(cv2.erode(x, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -81,8 +81,7 @@ class Atmosphere:
 
         Answers come in the order of the pictures.
         """
-        light = float((balanced.airlight.color * balanced.airlight.balance).mean())
-        clear = keep_sky(balanced.picture, answer, light)
+        clear = keep_sky(balanced.picture, answer, balanced.airlight.brightness)
         clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.dehaze.guided import guided_filter
+from streamdehaze.dehaze.guided import box_mean, guided_filter
 from streamdehaze.frame import FloatArray
 
 BrightnessMode = Literal["keep", "natural"]
@@ -75,7 +74,7 @@ def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
     luma = clear.mean(axis=0, dtype=np.float32)
     log_luma = _log(luma)
     power = np.clip(_log(hazy.mean(axis=0) * _BRIGHTER) / log_luma, np.float32(gamma), np.float32(1))
-    power = np.asarray(cv2.blur(power, (3, 3), borderType=cv2.BORDER_REFLECT))
+    power = box_mean(power, 1)
     base = guided_filter(luma, luma, max(luma.shape) // 32, _EDGE**2)
     detail = np.clip(log_luma - _log(base), -_DETAIL, _DETAIL)
     # Half of the power bounds it: what stands out from its surroundings does not leave [0, 1] either.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from streamdehaze.datasets.picture import to_float
 from streamdehaze.datasets.teacher import transmission
 from streamdehaze.dehaze.airlight import darkest, estimate_airlight
+from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.dehaze.sky import sky_of
 
 Bytes = npt.NDArray[np.uint8]
@@ -45,12 +46,9 @@ def map_haze(hazy: Bytes) -> HazeMap:
     rgb = np.ascontiguousarray(small.transpose(2, 0, 1))
     airlight = estimate_airlight(rgb)
     balanced = np.clip(small * airlight.balance, 0, 1)
-    brightness = float((airlight.color * airlight.balance).mean())
-    t = transmission(balanced, brightness)
-    sky = sky_of(balanced.mean(axis=2), brightness)
-    dark = cv2.blur(
-        darkest(np.asarray(rgb / airlight.color[:, None, None], np.float32)), (5, 5), borderType=cv2.BORDER_REFLECT
-    ).ravel()
+    t = transmission(balanced, airlight.brightness)
+    sky = sky_of(balanced.mean(axis=2), airlight.brightness)
+    dark = box_mean(darkest(np.asarray(rgb / airlight.color[:, None, None], np.float32)), 2).ravel()
     haziest = np.zeros(dark.size, np.float32)
     count = max(1, round(_HAZIEST * dark.size))
     haziest[np.argpartition(dark, -count)[-count:]] = 1

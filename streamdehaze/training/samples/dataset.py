@@ -173,7 +173,7 @@ class HazeSamples(Dataset[Sample]):
         """Real haze, with the teacher's clear picture; both balanced, and then behind their foreground."""
         airlight = estimate_airlight(np.ascontiguousarray(hazy.transpose(2, 0, 1)))
         balanced = np.clip(hazy * airlight.balance, 0, 1)
-        clear = clear_picture(balanced, float((airlight.color * airlight.balance).mean()))
+        clear = clear_picture(balanced, airlight.brightness)
         hazy, clear = cover(balanced, clear, self._foreground, rng)
         return Sample(_tensor(hazy), _tensor(clear))
 
