@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +13,8 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
+from streamdehaze import toml
 from streamdehaze.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from streamdehaze.control.keyframes import Keyframes
@@ -155,8 +150,8 @@ def key_value(text: str) -> tuple[str, str]:
 def toml_value(text: str) -> Any:
     """A number, true or false, or a list as TOML writes it; anything else is the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml.loads(f"value = {text}")["value"]
+    except toml.TOMLDecodeError:
         return text
 
 

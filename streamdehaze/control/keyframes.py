@@ -5,17 +5,12 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from streamdehaze import toml
 from streamdehaze.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MOST_STRENGTH = 1.5
 """More than all the haze that the network sees: 1 is what it means, above it contrast is exaggerated."""
@@ -114,7 +109,7 @@ def read_keyframes(path: Path) -> Keyframes:
     try:
         if path.suffix.lower() == ".toml":
             with open(path, "rb") as binary:
-                content = tomllib.load(binary)
+                content = toml.load(binary)
             interpolation = content.pop("interpolation", "linear")
             rows = content.pop("keyframe", [])
             if content or not isinstance(rows, list):
@@ -123,7 +118,7 @@ def read_keyframes(path: Path) -> Keyframes:
         else:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-    except tomllib.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not TOML: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source} is not text") from error

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from streamdehaze import toml
 from streamdehaze.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PRESETS = Path(__file__).parent / "presets"
 """Those that ship with the package."""
@@ -41,8 +36,8 @@ def read_preset(name: str) -> dict[str, Any]:
     path = PRESETS / f"{name}.toml" if name in preset_names() else Path(name)
     try:
         with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
+            content = toml.load(file)
+    except toml.TOMLDecodeError as error:
         raise ConfigError(f"the preset '{path}' is not TOML: {error}") from error
     except OSError as error:
         known = ", ".join(preset_names())

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -121,10 +116,10 @@ def read_config(path: Path) -> LiveConfig:
     """
     try:
         with path.open("rb") as file:
-            values = tomllib.load(file)
+            values = toml.load(file)
     except OSError as error:
         raise ConfigError(f"the configuration '{path}' cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (toml.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
     cameras = values.get("camera")
     entries = [*(cameras if isinstance(cameras, list) else ()), values.get("mqtt"), values.get("webhook")]

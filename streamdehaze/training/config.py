@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from streamdehaze import toml
 from streamdehaze.datasets.haze import HazeConfig
 from streamdehaze.datasets.look import LookConfig
 from streamdehaze.errors import ConfigError
 from streamdehaze.training.samples.foreground import ForegroundConfig
 from streamdehaze.training.samples.views import ViewConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that come with the package, `NAME.toml`."""
@@ -234,8 +229,8 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig
             raise ConfigError(f"there is no configuration {path}; recipes that come with the package: {names}")
         file = bundled
     try:
-        content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        content: dict[str, Any] = toml.loads(file.read_text(encoding="utf-8"))
+    except (toml.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     for change in changes:
         _apply(content, change)
@@ -250,8 +245,8 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise ConfigError(f"'{change}' is not KEY=VALUE, such as optimizer.rate=2e-4")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = toml.loads(f"value = {text}")["value"]
+    except toml.TOMLDecodeError:
         value = text
     *folders, last = key.strip().split(".")
     place: Any = content
