@@ -8,7 +8,7 @@ from typing import Any
 
 from streamdehaze.bench.quality import Quality
 from streamdehaze.bench.report import BenchReport, Row
-from streamdehaze.extras import needed_for
+from streamdehaze.plotting import open_pyplot, save_figure
 
 _BINS = 50
 
@@ -25,12 +25,7 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     Raises:
         MissingPackageError: if matplotlib is not installed.
     """
-    with needed_for("--plot", "plot"):
-        import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = open_pyplot("--plot")
     panels = 3 if qualities else 2
     figure, axes = pyplot.subplots(1, panels, figsize=(6.5 * panels, 5), layout="constrained")
     _throughput(axes[0], [row for row in report.rows if row.part == "pipeline"])
@@ -38,10 +33,8 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     if qualities:
         _quality(axes[2], [row for row in report.rows if row.part == "pipeline"], qualities)
     figure.suptitle(report.place(), fontsize=9)
-    partial = path.with_suffix(".part.png")
-    figure.savefig(partial, dpi=120)
+    save_figure(figure, path)
     pyplot.close(figure)
-    partial.replace(path)
 
 
 def _throughput(axes: Any, rows: list[Row]) -> None:

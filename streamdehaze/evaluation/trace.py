@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.extras import needed_for
+from streamdehaze.plotting import open_pyplot
 
 
 def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) -> None:
@@ -26,11 +26,7 @@ def plot_traces(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]])
         MissingPackageError: if matplotlib is not installed.
         ConfigError: if the picture cannot be written.
     """
-    with needed_for("plotting", "plot"):
-        import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = open_pyplot("plotting")
     size = (10, 4 * len(panels))
     figure, rows = pyplot.subplots(len(panels), figsize=size, layout="constrained", squeeze=False)
     for axes, (label, traces) in zip(rows[:, 0], panels.items(), strict=True):

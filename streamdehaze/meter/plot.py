@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamdehaze.extras import needed_for
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.table import Row
+from streamdehaze.plotting import open_pyplot, save_figure
 
 _STEPS = 1000
 
@@ -22,12 +22,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     Raises:
         MissingPackageError: if matplotlib is not installed.
     """
-    with needed_for("--plot", "plot"):
-        import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = open_pyplot("--plot")
     figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
     names = list(dict.fromkeys(row.input for row in rows))
     photos = all(row.seconds is None for row in rows)
@@ -50,7 +45,5 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("picture" if photos else "seconds")
     if len(names) > 1 and not photos:
         axes.legend(fontsize=7)
-    partial = path.with_name(f"{path.stem}.part{path.suffix}")
-    figure.savefig(partial, dpi=120)
+    save_figure(figure, path, path.suffix[1:] or "png")
     pyplot.close(figure)
-    partial.replace(path)

@@ -10,6 +10,7 @@ No network takes part. Noise, which has contrast of its own, is estimated from t
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from streamdehaze.dehaze import affine
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter.reading import HazeClass
@@ -180,9 +182,9 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write it as .npz."""
-        partial = path.with_name(f"{path.stem}.part.npz")
-        np.savez(partial, clear=self.clear, distance=self.distance, unsure=self.unsure)
-        partial.replace(path)
+        content = io.BytesIO()
+        np.savez(content, clear=self.clear, distance=self.distance, unsure=self.unsure)
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Reference:
