@@ -43,11 +43,6 @@ class AutoStrength:
         self.changes = 0
         """How often dehazing was switched on or off within a scene."""
 
-    @property
-    def on(self) -> bool:
-        """Whether the air counts as hazy."""
-        return self._on
-
     def follow(self, density: float | None, seconds: float | None, *, starts: bool) -> float:
         """The new `level`.
 

@@ -15,8 +15,8 @@ from streamdehaze.video import EncodeOptions, FileSink
 from streamdehaze.video.protocols import Reader, Source
 
 PIXEL_FORMAT = "gray16le"
-OPAQUE, CLEAR = 0, 65535
-"""The samples of transmission 0 and 1."""
+CLEAR = 65535
+"""The sample of transmission 1."""
 
 
 def map_frame(measured: Measured) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,11 +53,6 @@ class Reading:
     """A, RGB in [0, 1]: the colour of the haze. Where there is hardly any haze, that of the brightest surface."""
     dark: bool
     """Whether the frame is too dark to be trusted: at night haze shows as glow around lamps, not as a veil."""
-
-    @property
-    def optical_thickness(self) -> float:
-        """τ, estimated: ``−ln(1 − density)``."""
-        return -math.log(max(1e-6, 1 - self.density))
 
     @property
     def haze_class(self) -> HazeClass:
