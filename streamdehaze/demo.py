@@ -10,7 +10,7 @@ from pathlib import Path
 from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import write_output
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import DEFAULT_CHECKPOINT
@@ -125,7 +125,4 @@ def _write_picture(path: Path, hazy: RgbArray, clear: RgbArray, truth: RgbArray)
 
     split = split_screen([hazy, clear], ("hazy", "clear"), [0.5])
     montage = side_by_side([split, truth], ("", "truth"))
-    try:
-        write_whole(path, cv2.imencode(".png", montage[..., ::-1])[1].tobytes())
-    except OSError as error:
-        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
+    write_output(path, cv2.imencode(".png", montage[..., ::-1])[1].tobytes())

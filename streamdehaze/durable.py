@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from streamdehaze.errors import SinkError
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a partial name, sync it, and rename it.
@@ -24,6 +26,18 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """`write_whole` for a file that a user asked for.
+
+    Raises:
+        SinkError: naming the file, if that fails.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
 
 
 def rename_durably(partial: Path, path: Path) -> None:

@@ -19,6 +19,10 @@ _PANELS = {
 }
 
 
+_FOLDERS = {"meter": "commands.measuring", "visibility": "commands.measuring"}
+"""Where commands are that are not in `commands` itself."""
+
+
 class _Commands(Group):
     """Imports a command's file when it is needed, and prints this package's errors as one sentence."""
 
@@ -28,8 +32,8 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        place = f"measuring.{cmd_name}" if cmd_name in _PANELS["Measure haze"] else cmd_name
-        command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{place}").command
+        place = f"{_FOLDERS.get(cmd_name, 'commands')}.{cmd_name}"
+        command: click.Command = importlib.import_module(f"streamdehaze.cli.{place}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -13,8 +13,8 @@ import numpy as np
 from streamdehaze.compare.montage import side_by_side
 from streamdehaze.compare.upright import upright
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.durable import write_whole
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.durable import write_output
+from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.pipeline.ends import open_source
 from streamdehaze.video import ReadOptions
@@ -54,10 +54,7 @@ def contact_sheet(
     width = max(row.shape[1] for row in rows)
     sheet = np.concatenate([cv2.copyMakeBorder(r, 0, 0, 0, width - r.shape[1], cv2.BORDER_CONSTANT) for r in rows])
     _, encoded = cv2.imencode(output.suffix, np.ascontiguousarray(sheet[..., ::-1]))
-    try:
-        write_whole(output, encoded.tobytes())
-    except OSError as error:
-        raise SinkError(f"'{output}' cannot be written: {error.strerror or error}") from error
+    write_output(output, encoded.tobytes())
 
 
 def _row(path: str, moment: float, dehazer: Dehazer, read: ReadOptions) -> RgbArray:

@@ -121,22 +121,18 @@ def _recipes(
     engine: str, device: str, threads: int | None, checkpoint: str, int8: bool, cache: EngineCache
 ) -> list[Recipe]:
     """What to try, in order; nothing stands for PyTorch."""
-    openvino = default_recipes("openvino", checkpoint, threads=threads, int8=int8)
-    onnxruntime = default_recipes("onnxruntime", checkpoint, threads=threads)
-    tensorrt = Recipe(engine="tensorrt")
     if engine == "auto":
-        on_gpu = device == "cuda" or (device == "auto" and find_gpu() is not None)
-        if on_gpu:
-            return [*_fastest_kept(checkpoint, cache), tensorrt]
-        return [*openvino, *onnxruntime] if device in ("auto", "cpu") else []
+        if device == "cuda" or (device == "auto" and find_gpu() is not None):
+            return [*_fastest_kept(checkpoint, cache), *default_recipes("tensorrt", checkpoint)]
+        names = ("openvino", "onnxruntime") if device in ("auto", "cpu") else ()
+        return [each for name in names for each in default_recipes(name, checkpoint, threads=threads, int8=int8)]
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
-    named = {"openvino": openvino, "onnxruntime": onnxruntime, "tensorrt": [tensorrt], "torch": []}
-    if engine not in named:
+    if engine not in ENGINES:
         raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
     if engine == "tensorrt" and device not in ("auto", "cuda"):
         raise EngineError(f"TensorRT does not run on '{device}'; it takes the first GPU $CUDA_VISIBLE_DEVICES names")
-    return named[engine]
+    return [] if engine == "torch" else default_recipes(engine, checkpoint, threads=threads, int8=int8)
 
 
 def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:

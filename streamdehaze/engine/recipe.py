@@ -116,6 +116,12 @@ class Recipe(_Table):
     tensorrt: TensorRTOptions = TensorRTOptions()
     torch: TorchOptions = TorchOptions()
 
+    @property
+    def threads(self) -> int | None:
+        """CPU threads that the engine is given; None for all, and for an engine on a GPU."""
+        options: OpenVINOOptions | OnnxRuntimeOptions | TensorRTOptions | TorchOptions = getattr(self, self.engine)
+        return None if isinstance(options, TensorRTOptions) else options.threads
+
     @model_validator(mode="after")
     def _fits_its_engine(self) -> Recipe:
         if self.engine in ("tensorrt", "onnxruntime") and self.precision in ("bfloat16", "int8"):

@@ -64,8 +64,10 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def to_json(rows: Sequence[Row]) -> str:
     """An object with the rows under "frames" and a summary of each input under "inputs"."""
-    names = list(dict.fromkeys(row.input for row in rows))
-    inputs = [{"input": name, **summary([row for row in rows if row.input == name])} for name in names]
+    of_input: dict[str, list[Row]] = {}
+    for row in rows:
+        of_input.setdefault(row.input, []).append(row)
+    inputs = [{"input": name, **summary(mine)} for name, mine in of_input.items()]
     return json.dumps({"inputs": inputs, "frames": [asdict(row) for row in rows]}, indent=1) + "\n"
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from streamdehaze.dehaze import affine
 from streamdehaze.dehaze.format import FrameFormat
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import write_output
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter.reading import HazeClass
@@ -181,10 +181,14 @@ class Reference:
         return Visibility(OPTICAL_RANGE / beta, OPTICAL_RANGE / low, most)
 
     def save(self, path: Path) -> None:
-        """Write it as .npz."""
+        """Write it as .npz.
+
+        Raises:
+            SinkError: if it cannot be written.
+        """
         content = io.BytesIO()
         np.savez(content, clear=self.clear, distance=self.distance, unsure=self.unsure)
-        write_whole(path, content.getvalue())
+        write_output(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Reference:

@@ -163,9 +163,11 @@ def _glob(pattern: str) -> Iterator[Input]:
 def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
     entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
     for entry in entries:
-        if entry.is_file() and _is_media(entry) and not _is_ours(entry):
+        if not entry.is_file() or _is_ours(entry):
+            continue
+        if _is_media(entry):
             yield Input(str(entry))
-        elif entry.is_file() and not _is_ours(entry):
+        else:
             passed_over.append(entry)
     for entry in entries:
         if recursive and entry.is_dir() and not entry.is_symlink():

@@ -51,7 +51,7 @@ class Report:
     haze: Track = field(default_factory=Track)
     """Density of the haze and strength applied, of the frames of this run."""
     losses: tuple[str, ...] = ()
-    """What the output lacks of its input though nobody asked for that, in words."""
+    """What the output lacks of its input without having been asked to, in words."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: frames, losses, fps, stages, bottleneck, engine, checkpoint, haze, versions."""

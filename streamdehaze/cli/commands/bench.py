@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, every
+from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, NETWORK, RUNTIME, every
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 
@@ -75,9 +75,9 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     panel="Combinations",
     type=CHECKPOINT,
     multiple=True,
-    default=["aecrnet-s"],
+    default=[NETWORK.default],
     show_default=True,
-    help="A bundled checkpoint's name, or a file; may be repeated.",
+    help=f"{NETWORK.help.removesuffix('.')}; may be repeated.",
 )
 @click.option(
     "--engine",
@@ -87,7 +87,7 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     multiple=True,
     default=["auto"],
     show_default=True,
-    help="auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml); may be repeated.",
+    help=f"{RUNTIME.help.removesuffix('.')}; may be repeated.",
 )
 @click.option(
     "--every",

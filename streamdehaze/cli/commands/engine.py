@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE
+from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK
 
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
@@ -37,13 +37,7 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 
 @command.command()
-@click.option(
-    "--checkpoint",
-    type=CHECKPOINT,
-    default="aecrnet-s",
-    show_default=True,
-    help="A bundled checkpoint's name, or a file.",
-)
+@NETWORK.option(panel="Options")
 @click.option(
     "--engine", type=click.Choice(["openvino", "onnxruntime", "tensorrt"]), help="Build with the default recipe."
 )

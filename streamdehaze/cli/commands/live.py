@@ -34,6 +34,8 @@ from streamdehaze.extras import needed_for
 if TYPE_CHECKING:
     from streamdehaze.cli.shutdown import ShutdownHandler
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+    from streamdehaze.live.announcing.webhook import Webhook
     from streamdehaze.live.web import Address, WebServer
 
 log = logging.getLogger("streamdehaze.live")
@@ -260,23 +262,20 @@ class _Announcer(Protocol):
 
 def _announcers(pipeline: LivePipeline, config: LiveConfig) -> list[_Announcer]:
     """What tells other programs of the cameras."""
-    from streamdehaze.live.announcing.events import Event, EventWatch
-
-    started: list[_Announcer] = []
-    listeners: list[Callable[[Event], None]] = []
+    started: list[MqttPublisher | Webhook] = []
     if config.mqtt is not None:
         with needed_for("[mqtt]", "mqtt"):
             from streamdehaze.live.announcing.mqtt import MqttPublisher
-        publisher = MqttPublisher(config.mqtt, lambda: pipeline.cameras)
-        started.append(publisher)
-        listeners.append(publisher.tell)
+        started.append(MqttPublisher(config.mqtt, lambda: pipeline.cameras))
     if config.webhook is not None:
         from streamdehaze.live.announcing.webhook import Webhook
 
-        webhook = Webhook(config.webhook)
-        started.append(webhook)
-        listeners.append(webhook.tell)
-    return [*started, EventWatch(lambda: pipeline.cameras, listeners)] if listeners else []
+        started.append(Webhook(config.webhook))
+    if not started:
+        return []
+    from streamdehaze.live.announcing.events import EventWatch
+
+    return [*started, EventWatch(lambda: pipeline.cameras, [each.tell for each in started])]
 
 
 def _run(

@@ -108,7 +108,7 @@ log = logging.getLogger("streamdehaze")
     "--strict",
     panel="Output",
     is_flag=True,
-    help="Exit with code 3 if an output lacks anything of its input that nobody asked to go.",
+    help="Exit with code 3 if an output lacks anything of its input without having been asked to.",
 )
 @click.option(
     "--dry-run",
@@ -376,7 +376,7 @@ def command(
         collector.resume()
         if moments is not None:
             for job in jobs:
-                _write_contact_sheet(job, moments, dehazer, work, overwrite=overwrite)
+                work.write_contact_sheet(job, moments, dehazer)
             return
         try:
             for job in jobs:
@@ -385,20 +385,6 @@ def command(
             if report:
                 _write_report(report, outcomes)
     _exit(outcomes, strict=strict)
-
-
-def _write_contact_sheet(
-    job: Job, moments: tuple[float, ...], dehazer: Dehazer, work: _Work, *, overwrite: bool
-) -> None:
-    from streamdehaze.compare.contact_sheet import contact_sheet
-
-    if "-" in (job.input, job.output):
-        raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
-    path = Path(job.output).with_suffix(".preview.jpg")
-    if path.exists() and not overwrite:
-        raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
-    contact_sheet(job.input, moments, dehazer, path, read=work.read)
-    click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
 
 def _exit(outcomes: Sequence[dict[str, Any]], *, strict: bool) -> None:
@@ -443,6 +429,18 @@ class _Work:
             return {"input": job.shown, "error": str(error)}
         click.echo(str(preview))
         return preview.as_dict()
+
+    def write_contact_sheet(self, job: Job, moments: tuple[float, ...], dehazer: Dehazer) -> None:
+        """Write moments of one job's input, hazy and clear."""
+        from streamdehaze.compare.contact_sheet import contact_sheet
+
+        if "-" in (job.input, job.output):
+            raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
+        path = Path(job.output).with_suffix(".preview.jpg")
+        if path.exists() and not self.options.overwrite:
+            raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+        contact_sheet(job.input, moments, dehazer, path, read=self.read)
+        click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
     def run(self, job: Job, dehazer: Dehazer) -> dict[str, Any]:
         """Do one job; a failure is printed and does not keep the others from being done."""
@@ -504,8 +502,8 @@ class _Work:
 def _keep_times(job: Job) -> None:
     """Give an output the times of its input, if both are files."""
     if os.path.isfile(job.input) and os.path.isfile(job.output):
-        times = os.stat(job.input)
-        os.utime(job.output, ns=(times.st_atime_ns, times.st_mtime_ns))
+        facts = os.stat(job.input)
+        os.utime(job.output, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def _stop_on_signals() -> threading.Event:

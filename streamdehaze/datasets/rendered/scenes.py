@@ -19,8 +19,8 @@ import numpy.typing as npt
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place_lights
 from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
-from streamdehaze.durable import write_whole
-from streamdehaze.errors import SinkError, SourceError
+from streamdehaze.durable import write_output
+from streamdehaze.errors import SourceError
 from streamdehaze.scene.geometry import CANDIDATE, Records, View
 
 Floats = npt.NDArray[np.float32]
@@ -144,10 +144,7 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
 
 def _write_png(path: Path, picture: Bytes) -> None:
     _, content = cv2.imencode(".png", picture)
-    try:
-        write_whole(path, content.tobytes())
-    except OSError as error:
-        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
+    write_output(path, content.tobytes())
 
 
 def _texture(picture: Bytes) -> Bytes:

@@ -12,6 +12,7 @@ from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key, file_hash
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Engine, Progress
+from streamdehaze.engine.recipe import Recipe
 from streamdehaze.engine.build.speed import time_alternately
 from streamdehaze.engine.build.verify import Verification, verify
 from streamdehaze.errors import EngineError, StreamDehazeError
@@ -97,17 +98,20 @@ def verify_file(
     Raises:
         EngineError: if the runtime refuses the file.
     """
-    from streamdehaze.engine.torch import TorchEngine
-
     engine = backend.open(file, work_folder, request.shape)
     try:
-        reference = TorchEngine(
-            load_network(request.checkpoint), precision="float32", threads=request.recipe.openvino.threads
-        )
+        reference = _reference(request.checkpoint, request.recipe)
         shape = request.shape.batch, request.shape.height, request.shape.width
         return verify(engine, reference, shape, request.recipe.floor_db, picture=picture)
     finally:
         engine.close()
+
+
+def _reference(checkpoint: str, recipe: Recipe) -> Engine:
+    """PyTorch in float32, on as many threads as the engine that is compared with it."""
+    from streamdehaze.engine.torch import TorchEngine
+
+    return TorchEngine(load_network(checkpoint), precision="float32", threads=recipe.threads)
 
 
 def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) -> Record:
@@ -145,15 +149,11 @@ def time_again(record: Record, cache: EngineCache) -> Record:
     Raises:
         EngineError: if its runtime is missing or refuses the file.
     """
-    from streamdehaze.engine.torch import TorchEngine
-
     assert record.verification is not None
     backend = find_backend(record.recipe, record.checkpoint)
     engine = backend.open(cache.path(record), cache.work_folder(record), record.shape)
     try:
-        reference = TorchEngine(
-            load_network(record.checkpoint), precision="float32", threads=record.recipe.openvino.threads
-        )
+        reference = _reference(record.checkpoint, record.recipe)
         hazy = hazy_pictures(record.shape.batch, record.shape.height, record.shape.width)
         engine.infer(hazy), reference.infer(hazy)  # compiled and warm
         timing = time_alternately(engine, reference, hazy)

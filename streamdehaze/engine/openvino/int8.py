@@ -18,7 +18,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Progress
@@ -27,9 +26,6 @@ from streamdehaze.extras import needed_for
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import checkpoint_hash, find_checkpoint, load_network
 from streamdehaze.telemetry import import_quietly
-
-if TYPE_CHECKING:
-    pass
 
 PICTURES = 128
 """Calibration pictures."""

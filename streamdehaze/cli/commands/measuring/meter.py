@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.console import standard_error
+from streamdehaze.cli.outputs import write_text
 from streamdehaze.cli.parameters import END, INPUT, NETWORK, NETWORK_SIZE, RUNTIME, START
-from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
@@ -123,8 +123,10 @@ def command(
                     soft_wrap=True,
                 )
     if rows:
-        _write(csv_path, to_csv(rows))
-        _write(json_path, to_json(rows))
+        if csv_path is not None:
+            write_text(csv_path, to_csv(rows))
+        if json_path is not None:
+            write_text(json_path, to_json(rows))
         if plot_path is not None:
             from streamdehaze.meter.plot import plot
 
@@ -165,15 +167,3 @@ def _measure(
     if not rows:
         raise SourceError(f"'{path}' has no frames")
     return rows
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        return
-    if str(path) == "-":
-        click.echo(text, nl=False)
-        return
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error

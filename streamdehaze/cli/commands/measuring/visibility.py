@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
+from streamdehaze.cli.outputs import write_text
 from streamdehaze.cli.parameters import INPUT
-from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def learn(
     ways = sum((bool(marks), any(value is not None for value in ground), meter is not None))
     if ways != 1:
         raise click.UsageError("give distances in one way: two --mark, --height with --horizon and --view, or --meter")
+    if any(value is not None for value in ground) and None in ground:
+        raise click.UsageError("--height, --horizon and --view belong together")
     if output.exists() and not overwrite:
         raise SinkError(f"'{output}' exists already; choose another name or add --overwrite")
     from streamdehaze.meter.pictures import pictures, read_meter
@@ -119,16 +121,14 @@ def learn(
     elif values is not None:
         distance = distances_of_meter(contrasts, metres, clear)
     else:
-        if height is None or horizon is None or view is None:
-            raise click.UsageError("--height, --horizon and --view belong together")
+        assert height is not None
+        assert horizon is not None
+        assert view is not None
         distance = distances_of_ground(
             (clear.shape[0], clear.shape[1]), height_metres=height, horizon=horizon, view_degrees=view
         )
     reference = Reference(clear, distance, unsure)
-    try:
-        reference.save(output)
-    except OSError as error:
-        raise SinkError(f"'{output}' cannot be written: {error.strerror or error}") from error
+    reference.save(output)
     known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
     click.echo(f"{output}: {len(contrasts)} pictures, {known}")
 
@@ -181,16 +181,6 @@ def read(
         writer = csv.DictWriter(text, list(rows[0]) if rows else ["input"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        _write(csv_path, text.getvalue())
+        write_text(csv_path, text.getvalue())
     if json_path is not None:
-        _write(json_path, json.dumps(rows, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    if str(path) == "-":
-        click.echo(text, nl=False)
-        return
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
+        write_text(json_path, json.dumps(rows, indent=1) + "\n")
