@@ -180,7 +180,7 @@ class LiveSink:
         self._clear_away(None)
         found = self._sound_of()
         sound = None if found is None else CameraSound(found, self._target.format)
-        opened = LiveMuxer(self._target.open(again=self._opened_before), first, sound)
+        opened = LiveMuxer(self._target.open(), first, sound)
         if opened.output.answered:
             self._connected(opened)
         return opened

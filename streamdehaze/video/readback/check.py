@@ -1,4 +1,4 @@
-"""An output held against its input: by a rehearsal before the work, and by reading the file back after it."""
+"""An output compared with its input: by a rehearsal before the work, and by reading the file back after it."""
 
 from __future__ import annotations
 
@@ -52,10 +52,8 @@ class ReadBack:
     def see(self, frame: Frame) -> None:
         """Look at a frame that is written; the first few count."""
         if self._seen < SAMPLED_PICTURES and isinstance(frame.opaque, av.VideoFrame):
-            if self._seen == 0:
-                self._pictures = PictureFacts.of(frame.opaque, fraction(self._source.video.sample_aspect_ratio))
-            else:
-                self._pictures = self._pictures.and_of(frame.opaque)
+            aspect = fraction(self._source.video.sample_aspect_ratio)
+            self._pictures = self._pictures.and_of(frame.opaque, aspect)
             self._seen += 1
 
     def rehearse(self, setup: StreamSetup, frame: Frame, companions: Passthrough | None) -> None:

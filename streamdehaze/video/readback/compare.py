@@ -52,7 +52,7 @@ class Difference:
     """One thing that is not as it was."""
 
     topic: str
-    """What it is about, in a word, for those who asked for it."""
+    """What it is about, in a word."""
     text: str
     """In words: "chapters (2)"."""
 
@@ -93,7 +93,7 @@ def differences(
     found = [
         *_streams(before, after, whole, accepted),
         *_tags("", before.tags, after.tags),
-        *_stream_facts(before.video, after, after.video, is_video=True, same_codec=asked.codec),
+        *_stream_facts(before.video, after, after.video, is_video=True, recoded=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
     ]
     if not asked.trimmed:
@@ -103,7 +103,7 @@ def differences(
     return list(dict.fromkeys(found))
 
 
-def matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) -> list[StreamFacts | None]:
+def _matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) -> list[StreamFacts | None]:
     """For each stream of the input the one of the output it became; None for none."""
     left = list(after)
     found: list[StreamFacts | None] = []
@@ -119,7 +119,7 @@ def matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) ->
 
 def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Container[int]) -> Iterator[Difference]:
     lost_before = before.video.begins
-    for stream, copy in zip(before.streams, matching(before.streams, after.streams), strict=True):
+    for stream, copy in zip(before.streams, _matching(before.streams, after.streams), strict=True):
         if copy is None and stream.index in accepted:
             continue
         if copy is None:
@@ -136,10 +136,10 @@ def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Contain
 
 
 def _stream_facts(
-    stream: StreamFacts, after: FileFacts, copy: StreamFacts, *, is_video: bool = False, same_codec: bool = False
+    stream: StreamFacts, after: FileFacts, copy: StreamFacts, *, is_video: bool = False, recoded: bool = False
 ) -> Iterator[Difference]:
     name = "video" if is_video else str(stream)
-    if stream.codec != copy.codec and not same_codec:
+    if stream.codec != copy.codec and not recoded:
         yield Difference("codec", f"the codec of the video ({stream.codec}; now {copy.codec})" if is_video
                          else f"{name} (now {copy.codec or 'unknown'})")  # fmt: skip
     if stream.language and stream.language != copy.language:

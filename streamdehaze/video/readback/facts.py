@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from streamdehaze.frame import ColorSpec
 from streamdehaze.video.planes import color_of
 from streamdehaze.video.pyav import ANY_METADATA, fraction
-from streamdehaze.video.reading.open import PROBED_SECONDS, has_parameters
+from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, has_parameters, videos_of
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
 
 SAMPLED_PICTURES = 8
@@ -25,7 +25,7 @@ SAMPLED_PICTURES = 8
 _STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "SOURCE_ID")
 _OF_THE_FILE = frozenset(
     {
-        "major_brand", "minor_version", "compatible_brands", "vendor_id", "encoder",
+        "major_brand", "minor_version", "compatible_brands", "vendor_id",
         "file_package_umid", "material_package_umid", "reel_umid", "uid", "generation_uid", "operational_pattern_ul",
         "product_uid", "product_name", "product_version", "company_name", "application_platform", "modification_date",
         "toolkit_version", "toolkit_version_num", "product_version_num", "data_type", "file_package_name",
@@ -45,6 +45,12 @@ def current_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         and key.lower() not in _OF_THE_FILE
         and not value.startswith(_OF_LIBRARIES)
     }
+
+
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec; "" where it knows none, and PyAV has no such attribute then."""
+    context: Any = stream.codec_context
+    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None) or "")
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,6 @@ class StreamFacts:
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
         """The facts about a stream that is open for reading."""
-        context: Any = stream.codec_context
-        codec = context.codec.canonical_name if context is not None else getattr(stream, "name", None)
         tags = {key.lower(): value for key, value in current_metadata(stream.metadata).items()}
         language = tags.pop("language", "")
         tags.pop("handler_name", None)  # which program wrote the track
@@ -82,7 +86,7 @@ class StreamFacts:
         return cls(
             "cover" if is_cover else str(stream.type),
             stream.index,
-            "" if stream.type == "attachment" else str(codec or ""),
+            "" if stream.type == "attachment" else codec_name(stream),
             "" if language == "und" else language,
             frozenset(str(flag.name) for flag in Disposition if flag in stream.disposition),
             tags,
@@ -131,8 +135,10 @@ class PictureFacts:
             kinds_of(picture),
         )
 
-    def and_of(self, picture: av.VideoFrame) -> PictureFacts:
-        """The same with what is attached to a later picture."""
+    def and_of(self, picture: av.VideoFrame, aspect: Fraction) -> PictureFacts:
+        """The same with what is attached to a later picture; of nothing yet, what the first is like."""
+        if not self.width:
+            return PictureFacts.of(picture, aspect)
         kinds = self.kinds | kinds_of(picture)
         return self if kinds == self.kinds else replace(self, kinds=kinds)
 
@@ -183,26 +189,23 @@ class FileFacts:
         )
 
 
-def read_facts(file: Any, container_format: str | None = None, pictures: int = SAMPLED_PICTURES) -> FileFacts:
+def read_facts(file: Any, pictures: int = SAMPLED_PICTURES) -> FileFacts:
     """Read a file's header, and its first pictures; its other packets are not looked at.
 
     Args:
         file: a name, or an open binary file.
-        container_format: FFmpeg's name of the format, where that is known.
         pictures: how many are decoded.
 
     Raises:
         av.error.FFmpegError, OSError, ValueError: if it cannot be read back.
     """
-    with av.open(file, "r", format=container_format, **ANY_METADATA) as container:
-        covers = Disposition.attached_pic | Disposition.timed_thumbnails
-        videos = [stream for stream in container.streams.video if not stream.disposition & covers]
+    with av.open(file, "r", **ANY_METADATA) as container:
+        videos = videos_of(container)
         if not videos:
             raise ValueError("no video is in it")
-        default = [stream for stream in videos if Disposition.default in stream.disposition]
-        video = (default or videos)[0]
+        video = default_of(videos)
         aspect = fraction(video.sample_aspect_ratio)
         facts = PictureFacts()
         for picture in itertools.islice(container.decode(video), pictures):
-            facts = facts.and_of(picture) if facts.width else PictureFacts.of(picture, aspect)
+            facts = facts.and_of(picture, aspect)
         return FileFacts.of(container, video, facts, [s for s in container.streams if s.index != video.index])

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -116,6 +116,17 @@ def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
             log.debug("a packet of a stream that begins later")
 
 
+def videos_of(container: InputContainer) -> list[VideoStream]:
+    """The streams that are films, and no covers or thumbnails."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def default_of(videos: Sequence[VideoStream]) -> VideoStream:
+    """The one that the file calls its default, or the first."""
+    return next((stream for stream in videos if Disposition.default in stream.disposition), videos[0])
+
+
 @dataclass(frozen=True)
 class Media:
     """What was opened for reading."""
@@ -135,8 +146,7 @@ class Media:
         Raises:
             SourceError: if there is none, or no decoder for it.
         """
-        pictures = Disposition.attached_pic | Disposition.timed_thumbnails
-        streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
+        streams = videos_of(self.container)
         if not streams:
             kinds = sorted({stream.type for stream in self.container.streams})
             found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
@@ -145,8 +155,7 @@ class Media:
         if number is not None and not wanted:
             known = ", ".join(str(stream.index) for stream in streams)
             raise SourceError(f"'{self.name}' has no video stream {number}; --video-stream can be {known}")
-        default = [stream for stream in streams if Disposition.default in stream.disposition]
-        video = (wanted or default or streams)[0]
+        video = wanted[0] if wanted else default_of(streams)
         if video.codec_context is None:
             raise SourceError(f"'{self.name}': this FFmpeg has no decoder for its video stream")
         return video

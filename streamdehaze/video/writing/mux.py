@@ -18,7 +18,7 @@ from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.window import Window
 from streamdehaze.video.writing.containers import Output
-from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
+from streamdehaze.video.writing.encoding.codecs import APPLE_TAG, MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.sound import CameraSound
 from streamdehaze.video.writing.spherical import add_spherical_boxes, spherical_boxes
@@ -133,8 +133,8 @@ class LiveMuxer(Muxer):
     def _add_video(self, setup: StreamSetup) -> Any:
         stream = self.output.container.add_stream_from_template(self.format.stream, opaque=True)
         stream.time_base = setup.tick
-        if setup.encoding.encoder.name == "libx265" and self.output.container.format.name in ("hls", "mp4"):
-            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players insist on
+        if setup.encoding.encoder.units == "hevc" and self.output.container.format.name in ("hls", "mp4"):
+            stream.codec_context.codec_tag = APPLE_TAG
         return stream
 
     def seconds_at(self, packet: EncodedPacket) -> float:

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from streamdehaze.video.pyav import fraction
-from streamdehaze.video.readback.facts import StreamFacts, current_metadata
+from streamdehaze.video.readback.facts import StreamFacts, codec_name, current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.containers import close_quietly, trial_container
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
@@ -33,13 +33,12 @@ _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1"
 
 
 class Passthrough:
-    """Copies a source's other streams into an output, and names those its container refuses."""
+    """Copies a source's other streams into an output, as far as its container takes them."""
 
     def __init__(self, source: FileSource, container_format: str) -> None:
         """Find out which streams of `source` a container of `container_format` takes."""
         self._source = source
         self.accepted: list[Stream] = []
-        self.refused: list[Stream] = []
         self._covers: dict[int, bytes] = {}
         for stream in source.others:
             if container_format in _COVERS_IN_HEADER and Disposition.attached_pic in stream.disposition:
@@ -49,7 +48,8 @@ class Passthrough:
                 takes = _takes([stream], container_format) and (
                     not self.accepted or _takes([*_in_packets(self.accepted), stream], container_format)
                 )
-            (self.accepted if takes else self.refused).append(stream)
+            if takes:
+                self.accepted.append(stream)
         for stream in self.accepted:
             if stream.type == "video" and Disposition.attached_pic not in stream.disposition:
                 log.warning(
@@ -60,13 +60,12 @@ class Passthrough:
         self._outputs: dict[int, Stream] = {}
         self.cut_short: list[str] = []
         """Streams of which the container refused a packet in the middle, in words."""
-        self._hides = container_format in MOV_FAMILY  # its edit lists say what is decoded but not shown
+        self._is_mov = container_format in MOV_FAMILY
         self._copied: dict[int, int] = {}
         self._earliest_dts: dict[int, int] = {}
         self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
         self._repaired = False
-        self._ends_subtitles = container_format in MOV_FAMILY
 
     def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
         """Add the streams that come before the video in the input, or after it, so that their order stays."""
@@ -98,7 +97,8 @@ class Passthrough:
         while waiting:
             packet = waiting.popleft()
             target = self._outputs.get(packet.stream_index)
-            if target is None or self._written_by_muxer(packet) or (packet.is_discard and not self._hides):
+            hidden = packet.is_discard and not self._is_mov  # whose edit lists say what is decoded but not shown
+            if target is None or self._written_by_muxer(packet) or hidden:
                 continue
             index, origin = packet.stream_index, packet.stream
             if packet.time_base:
@@ -112,18 +112,19 @@ class Passthrough:
                     raise
                 del self._outputs[index]
                 seconds = float((packet.pts or packet.dts or 0) * fraction(packet.time_base))
+                ended = str(StreamFacts.of(origin))
                 log.warning(
                     "%s: %s ends at %.3f s in the output: the container refuses the rest (%s)",
-                    self._source.name, str(StreamFacts.of(origin)), seconds, getattr(error, "strerror", None) or error,
+                    self._source.name, ended, seconds, getattr(error, "strerror", None) or error,
                 )  # fmt: skip
-                self.cut_short.append(str(StreamFacts.of(origin)))
+                self.cut_short.append(ended)
                 continue
             self._copied[index] = self._copied.get(index, 0) + 1
 
     def _written_by_muxer(self, packet: Packet[Any]) -> bool:
         """Whether a packet is an end of a subtitle, which MOV and MP4 writers add by themselves."""
         return (
-            self._ends_subtitles
+            self._is_mov
             and packet.size == len(_NO_TEXT)
             and packet.stream.type == "subtitle"
             and bytes(packet) == _NO_TEXT
@@ -193,7 +194,7 @@ def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
     elif stream.type in ("attachment", "data"):
         copy = output.add_stream_from_template(stream, opaque=True)
     else:  # no decoder here: only the parameters are needed
-        copy = output.add_mux_stream(_codec_name(stream))
+        copy = output.add_mux_stream(codec_name(stream))
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
         copy.time_base = stream.time_base
     copy.metadata.clear()
@@ -221,12 +222,6 @@ def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
     return copy
 
 
-def _codec_name(stream: Stream) -> str:
-    """FFmpeg's name of a stream's codec; "" where it knows none, and PyAV has no such attribute then."""
-    context: Any = stream.codec_context
-    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None) or "")
-
-
 def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> None:
     """Put a cover picture into the header as a file of its own."""
     codec = stream.codec_context.name
@@ -242,10 +237,10 @@ def _in_packets(streams: list[Stream]) -> list[Stream]:
 
 def _takes(streams: list[Stream], container_format: str) -> bool:
     """Whether a container takes these streams, by writing its header for them."""
-    if container_format in MOV_FAMILY and any(s.type == "data" and not _codec_name(s) for s in streams):
+    if container_format in MOV_FAMILY and any(s.type == "data" and not codec_name(s) for s in streams):
         return False  # it would get a sample description that nothing reads
     if container_format == "mpegts":
-        codecs = {_codec_name(stream) for stream in streams}
+        codecs = {codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
             return False
     output = trial_container(container_format)

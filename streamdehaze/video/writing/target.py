@@ -118,13 +118,12 @@ class LiveTarget:
     """What is asked of the server's certificate."""
 
     @classmethod
-    def of(cls, to: str, camera: str, codec: str = "h264") -> LiveTarget:
+    def of(cls, to: str, camera: str) -> LiveTarget:
         """The target for a ``--to``.
 
         Args:
             to: address, folder or file; ``{name}`` in it stands for the camera's name.
             camera: its name.
-            codec: of the video, by FFmpeg's name.
 
         Raises:
             ConfigError: if it is neither an address that streams are sent to nor a kind of file that survives being
@@ -142,7 +141,7 @@ class LiveTarget:
         if to.endswith(("/", os.sep)) or path.is_dir():
             path = path / "index.m3u8"
         if path.suffix == ".m3u8":
-            return cls(Address.of(str(path)), "hls", rotates=False, codec=codec)
+            return cls(Address.of(str(path)), "hls", rotates=False)
         if path.suffix not in _FILES:
             raise ConfigError(
                 f"'{to}' is none of {', '.join(_FILES)} (segments), .m3u8 or a folder (HLS), or an address (rtsp://…)"
@@ -163,7 +162,7 @@ class LiveTarget:
         except av.codec.codec.UnknownCodecError:
             near = ", ".join(difflib.get_close_matches(encoder, LIVE_ENCODERS, n=3, cutoff=0.4))
             raise ConfigError(f"there is no encoder '{encoder}' here{near and '; near it: '}{near}") from None
-        target = cls.of(to, camera, codec)
+        target = replace(cls.of(to, camera), codec=codec)
         if codec not in _STREAM_CODECS.get(target.format, {codec}):
             place = target.name if target.address.scheme else to
             raise ConfigError(
@@ -177,16 +176,13 @@ class LiveTarget:
         """For logs and pages."""
         return self.address.shown
 
-    def open(self, *, again: bool) -> Output:
-        """Begin to send to the address (what comes of it shows later), or the next file or playlist.
-
-        Args:
-            again: it has been open before: a playlist continues instead of starting over.
+    def open(self) -> Output:
+        """Begin to send to the address (what comes of it shows later), the next file, or the playlist where it ended.
 
         Raises:
             OSError, av.error.FFmpegError: if that cannot be done.
         """
-        options = {**_LIVE_OPTIONS, **self._options(again)}
+        options = {**_LIVE_OPTIONS, **self._options()}
         place = self.address.full
         if self.address.scheme:
             options |= self.trust.check(self.address, sending=True)
@@ -204,7 +200,7 @@ class LiveTarget:
         """The file that begins at this time, seconds since 1970."""
         return Path(time.strftime(self.address.full, time.localtime(moment)))
 
-    def _options(self, again: bool) -> Mapping[str, str]:
+    def _options(self) -> Mapping[str, str]:
         if self.format == "rtsp":
             return {"rtsp_transport": "tcp", "timeout": str(round(_SILENCE_SECONDS * 1e6))}
         if self.format == "flv":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 LARGE_PIXELS = 3840 * 2160 * 9 // 10
 """Pixels from which a picture is 4K or more."""
@@ -40,6 +41,8 @@ class Encoder:
     """For files of 4K and more: an encoder that looks less far ahead holds half a gigabyte less."""
     formats: tuple[str, ...] = ()
     """Pixel formats where FFmpeg does not list them."""
+    units: Literal["", "h264", "hevc"] = ""
+    """The codec whose pictures come as units with start codes, into which more can be put."""
     counts_frames: bool = False
     """True where the bitstream says one frame rate: time stamps of files then go around the encoder."""
     rates: tuple[Fraction, ...] = ()
@@ -78,14 +81,16 @@ _SOFTWARE = (
         }),
         large_options={"rc-lookahead": "4", "x264-params": "sliced-threads=1"},
         hdr_option="x264-params", interlaces=True, counts_frames=True,
+        units="h264",
     ),
-    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), interlaces=True, counts_frames=True),
+    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), units="h264", interlaces=True, counts_frames=True),
     Encoder(
         "libx265", "crf", "preset",
         file=Tuning(18, "veryfast", {"x265-params": "log-level=error"}),
         live=Tuning(24, "ultrafast", {**_AT_ONCE, "x265-params": "log-level=error:repeat-headers=1"}),
         large_options={"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
         hdr_option="x265-params",
+        units="hevc",
     ),
     Encoder(
         "libsvtav1", "crf", "preset",
@@ -199,6 +204,8 @@ TRANSPORT_STREAM_CODECS = frozenset(
 """What readers know in MPEG-TS; FFmpeg writes anything else as private data that nothing reads."""
 
 PLAIN_Y4M = frozenset({"yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray"})
+APPLE_TAG = "hvc1"
+"""Of HEVC in the formats of the MOV family: the one that Apple's players insist on."""
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
 MOV_TAGS = frozenset(

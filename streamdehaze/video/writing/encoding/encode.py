@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,7 @@ from av.packet import Packet
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import ColorSpec, Frame
 from streamdehaze.video.hdr import LightLevels, light_levels
+from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import current_metadata
@@ -25,6 +26,7 @@ from streamdehaze.video.sidedata import display_matrix, first_field, user_data
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
+    APPLE_TAG,
     MOV_FAMILY,
     MOV_TAGS,
     NO_PRESENTATION_TIMES,
@@ -56,8 +58,6 @@ _ALPHA_MODE = "alpha_mode"
 _PROGRESSIVE = 1
 _FIELD_ORDERS = {"top": (2, 4), "bottom": (3, 5)}
 """FFmpeg's numbers by the field shown first, for pictures whose fields are stored apart and together."""
-_STARTS_UNITS = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc"}
-"""Encoders whose pictures are units with start codes, into which more can be put, and their codecs."""
 
 Layout = tuple[int, int, str, ColorSpec]
 """Width, height, pixel format and colour."""
@@ -245,7 +245,7 @@ class VideoEncoder:
         self._count = self._delay = 0
         # A stream's clock is that of its container only where frames cannot be counted: cameras send when they like.
         self._counts = self._encoding.encoder.counts_frames and not self._encoding.at_once
-        self._units = _STARTS_UNITS.get(self._encoding.encoder.name)
+        self._units = self._encoding.encoder.units
         self._user_data: dict[int, list[bytes]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
@@ -275,7 +275,7 @@ class VideoEncoder:
         encoding.apply(context, setup.width, setup.height)
         self.stream.time_base = setup.tick
         context.time_base = 1 / encoding.rate_for(setup.rate) if self._counts else setup.tick
-        if self._counts and encoding.encoder.name.startswith("libx264") and setup.is_constant:
+        if self._counts and encoding.encoder.units == "h264" and setup.is_constant:
             _add_parameter(context.options, "x264-params", "force-cfr=1")
         starts_early = setup.first_pts is not None and 0 <= setup.first_pts < _REORDERED * setup.step
         if setup.format in WITHOUT_B_FRAMES or (setup.format == "mpegts" and starts_early):
@@ -292,8 +292,8 @@ class VideoEncoder:
                 context.field_order = self._field_order(setup.source.video.codec_context.field_order)
         if setup.first_field is not None and encoding.encoder.interlaces:
             context.options.setdefault("flags", "+ildct+ilme")
-        if setup.format in MOV_FAMILY and encoding.encoder.name == "libx265":
-            context.codec_tag = "hvc1"  # the tag that Apple's players insist on
+        if setup.format in MOV_FAMILY and encoding.encoder.units == "hevc":
+            context.codec_tag = APPLE_TAG
         if setup.matrix is not None:
             self.stream.set_display_matrix(setup.matrix)
         option = encoding.encoder.hdr_option
@@ -320,7 +320,7 @@ class VideoEncoder:
             )  # fmt: skip
         picture = self._writer.convert(picture, setup.width, setup.height, self._encoding.pixel_format)
         pts = self._place_in_time(picture)
-        if self._units is not None and isinstance(frame.opaque, av.VideoFrame) and (data := user_data(frame.opaque)):
+        if self._units and isinstance(frame.opaque, av.VideoFrame) and (data := user_data(frame.opaque)):
             self._user_data[pts] = data
         if setup.keyframe_seconds is not None and (keyframe or self._key_due is None or pts >= self._key_due):
             picture.pict_type = _INTRA
@@ -383,11 +383,8 @@ class VideoEncoder:
 
     def _with_user_data(self, packet: Packet[Any], data: list[bytes]) -> Packet[Any]:
         """The same with user data of the input's picture."""
-        assert self._units is not None
-        longer: Packet[Any] = Packet(with_user_data(bytes(packet), self._units, data))
-        longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
-        longer.time_base, longer.is_keyframe = packet.time_base, packet.is_keyframe
-        return longer
+        copy = EncodedPacket.of(packet)
+        return replace(copy, data=with_user_data(copy.data, self._units, data)).packet()
 
 
 def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:
