@@ -2,8 +2,8 @@
 
     python benchmarks/auto_engine.py VIDEO [--rounds 3]
 
-Whole processes, start-up included, by turns. "cold" begins with an empty engine cache, so that PyTorch serves while the
-engine is built beside; "warm" finds it built.
+Whole processes, start-up included, alternately. "cold" begins with an empty engine cache, so that PyTorch serves while
+the engine is being built; "warm" finds it built.
 """
 
 from __future__ import annotations

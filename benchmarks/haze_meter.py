@@ -19,7 +19,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import time
 from collections.abc import Iterator
@@ -41,6 +40,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.meter import density
 from streamdehaze.meter.auto import OFF, ON, AutoStrength
 from streamdehaze.meter.measure import measure
+from streamdehaze.meter.pictures import read_meter
 from streamdehaze.meter.reading import Reading
 from streamdehaze.scene import StreetScene
 
@@ -56,19 +56,9 @@ MOST = 5.0
 """Optical thickness from which on nothing is seen, and more of it is not counted."""
 
 
-class Pictures:
-    """A source of one picture after the other."""
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self.frames = frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-
 def read(dehazer: Dehazer, picture: Bytes) -> Reading:
     """The haze of one picture that stands for itself."""
-    (measured,) = measure(Pictures([Frame.from_array(np.ascontiguousarray(picture))]), dehazer)  # type: ignore[arg-type]
+    (measured,) = measure([Frame.from_array(np.ascontiguousarray(picture))], dehazer)
     return measured.reading
 
 
@@ -132,8 +122,7 @@ def drawn(dehazer: Dehazer, scenes: int) -> None:
 
 def traffic(dehazer: Dehazer, folder: Path) -> None:
     """Print how density follows a visibility meter."""
-    with open(folder / "visibility.csv", newline="") as file:
-        rows = [(row["frame"], float(row["metres"])) for row in csv.DictReader(file)]
+    rows = list(read_meter(folder / "visibility.csv").items())
     densities = [read(dehazer, read_picture(folder / name)).density for name, _ in rows]
     fog = [-np.log(metres) for _, metres in rows]
     print(f"traffic: Spearman {spearman(densities, fog):.3f} ({len(rows)} frames)")
@@ -214,7 +203,7 @@ def drift() -> None:
 def cost(dehazer: Dehazer) -> None:
     """Print the processor time of one measurement."""
     picture = next(streets(1))[0]
-    (measured,) = measure(Pictures([Frame.from_array((picture * 255).astype(np.uint8))]), dehazer)  # type: ignore[arg-type]
+    (measured,) = measure([Frame.from_array((picture * 255).astype(np.uint8))], dehazer)
     times = []
     for _ in range(300):
         began = time.thread_time()

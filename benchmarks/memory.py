@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from fractions import Fraction
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from processes import measure
 
 LENGTHS = (30, 120)
 ENGINES = ("torch", "openvino")
@@ -32,16 +32,6 @@ def write_clip(path: Path, frames: int) -> None:
         output.mux(stream.encode(None))
 
 
-def peak_mib(command: list[str]) -> float:
-    """Peak resident memory of a command, by a process that waits for nothing else."""
-    script = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    result = subprocess.run([sys.executable, "-c", script, *command], check=True, capture_output=True, text=True)
-    return int(result.stdout.split()[-1]) / 1024
-
-
 def main() -> None:
     streamdehaze = str(Path(sys.executable).with_name("streamdehaze"))
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +42,9 @@ def main() -> None:
             peaks = []
             for clip, frames in zip(clips, LENGTHS, strict=True):
                 target = clip.with_name(f"{clip.stem}.{engine}.mp4")
-                peaks.append(peak_mib([streamdehaze, "run", "-q", "--engine", engine, str(clip), "-o", str(target)]))
+                peaks.append(
+                    measure([streamdehaze, "run", "-q", "--engine", engine, str(clip), "-o", str(target)]).mebibytes
+                )
                 print(f"{engine}: {frames} frames of 3840x2160: peak {peaks[-1]:.0f} MiB")
             print(f"{engine}: ratio long to short {peaks[1] / peaks[0]:.2f}")
 

@@ -5,7 +5,7 @@
 SOTS_FOLDER holds `hazy/` and `clear/`. For each checkpoint and network size: the mean PSNR of the pictures against
 their truth at full size (by the first engine: each is verified against PyTorch), and, for each engine, milliseconds a
 frame of `Dehazer.process` on batches of 4 frames of VIDEO in memory (shrink, engine, fit and apply; no decoding or
-encoding). All combinations are timed by turns, calmly (see calm.py), and the best of the rounds counts. Prints a
+encoding). All combinations are timed alternately, calmly (see calm.py), and the best of the rounds counts. Prints a
 Markdown table. `--exact` adds the network on whole pictures, which takes long.
 """
 

@@ -35,7 +35,6 @@ smog. Covers must come out bit for bit.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +60,7 @@ from streamdehaze.evaluation import HazeMap, appearance, map_haze, visibility
 from streamdehaze.evaluation.haze_map import LONG_SIDE, shrink
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame
+from streamdehaze.meter.pictures import read_meter
 from streamdehaze.video.rgb import RgbConverter
 
 Bytes = npt.NDArray[np.uint8]
@@ -221,8 +221,7 @@ def score(means: Means, hazy: Bytes, result: Bytes, haze: HazeMap) -> None:
 
 def traffic(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
     """Rows of the fixed camera."""
-    with (folder / "visibility.csv").open() as file:
-        metres = {row["frame"]: float(row["metres"]) for row in csv.DictReader(file)}
+    metres = read_meter(folder / "visibility.csv")
     names = sorted(metres)
     foggy = evenly([name for name in names if metres[name] < 1500], 24)
     clear = evenly([name for name in names if metres[name] > 10000], 12)

@@ -1,4 +1,4 @@
-"""What working in segments costs: processor time, peak memory and file size against writing in one go, by turns.
+"""What working in segments costs: processor time, peak memory and file size against writing in one go, alternately.
 
 python benchmarks/segments.py VIDEO [--rounds 3] [--segment-seconds 30] [--engine torch] [--network-size 64]
 """
@@ -6,21 +6,11 @@ python benchmarks/segments.py VIDEO [--rounds 3] [--segment-seconds 30] [--engin
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-
-def measure(command: list[str]) -> tuple[float, float]:
-    """Processor seconds and peak MiB of a command, by a process that waits for nothing else."""
-    script = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
-    )
-    result = subprocess.run([sys.executable, "-c", script, *command], check=True, capture_output=True, text=True)
-    seconds, kibibytes = result.stdout.split()[-2:]
-    return float(seconds), int(kibibytes) / 1024
+from processes import Cost, measure
 
 
 def main() -> None:
@@ -34,13 +24,16 @@ def main() -> None:
     run = [str(Path(sys.executable).with_name("streamdehaze")), "run", "-q", "--overwrite", arguments.video]
     run += ["--engine", arguments.engine, "--network-size", arguments.network_size]
     with tempfile.TemporaryDirectory() as name:
-        found: dict[str, list[tuple[float, float]]] = {"0": [], arguments.segment_seconds: []}
+        found: dict[str, list[Cost]] = {"0": [], arguments.segment_seconds: []}
         for _ in range(arguments.rounds):
             for seconds, measured in found.items():
                 target = Path(name) / f"{seconds}.mkv"
                 measured.append(measure([*run, "--segment-seconds", seconds, "-o", str(target)]))
         sizes = {seconds: (Path(name) / f"{seconds}.mkv").stat().st_size for seconds in found}
-    best = {seconds: tuple(map(min, zip(*measured, strict=True))) for seconds, measured in found.items()}
+    best = {
+        seconds: (min(cost.cpu for cost in measured), min(cost.mebibytes for cost in measured))
+        for seconds, measured in found.items()
+    }
     for seconds, (cpu, peak) in best.items():
         print(f"segments of {seconds:>3} s: {cpu:7.2f} s CPU, peak {peak:.0f} MiB, {sizes[seconds] / 1e6:.2f} MB")
     (plain_cpu, plain_peak), (cpu, peak) = best.values()

@@ -7,7 +7,7 @@ Brightness is natural unless asked otherwise, as the truth's is: what the defaul
 along the motion as much more as that. "ahead" are the ways that look ahead, as files allow.
 
 1. `--still`: a video of a camera at rest, such as real fog. Change that dehazing adds where the hazy video stands
-   still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.dehaze.stillness`).
+   still, and wobble of the mean brightness, as ratios to per-frame (`streamdehaze.dehaze.steady.stillness`).
 2. `--rgbd`: a folder of NAME.color.jpg, NAME.depth.png, NAME.pose.txt and camera-intrinsics.txt. It is made hazy by its
    depth; PSNR against the clear truth, and the error along the motion (true one by depth and pose, and DIS flow) as
    ratios to that of the truth itself.
@@ -16,7 +16,7 @@ along the motion as much more as that. "ahead" are the ways that look ahead, as 
 
 The network answers once for each picture, whatever way asks. The plot shows per frame and low over time. Last, of the
 still video and of the street at 1280×720, CPU milliseconds a frame of each way with the network in it (all threads,
-without decoding and encoding), the best of some rounds by turns.
+without decoding and encoding), the best of some rounds alternately.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def events(dehazers: dict[str, Dehazer]) -> None:
 
 
 def cost(title: str, frames: list[Frame], dehazers: dict[str, Dehazer]) -> None:
-    """Print CPU milliseconds a frame, the best of some rounds by turns."""
+    """Print CPU milliseconds a frame, the best of some rounds alternately."""
     best = dict.fromkeys(dehazers, float("inf"))
     for _ in range(8):
         for name, dehazer in dehazers.items():

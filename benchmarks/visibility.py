@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import cv2
@@ -20,6 +19,7 @@ import numpy as np
 
 from streamdehaze.datasets.picture import read_picture
 from streamdehaze.frame import Frame
+from streamdehaze.meter.pictures import read_meter
 from streamdehaze.meter.visibility import Contrast, Reference, clear_day, distances_of_meter
 from streamdehaze.scene import StreetScene
 
@@ -55,8 +55,7 @@ def drawn() -> None:
 
 def traffic(folder: Path, days: int, plot: Path | None) -> None:
     """Print the errors against a visibility meter."""
-    with open(folder / "visibility.csv", newline="") as file:
-        rows = sorted((row["frame"], float(row["metres"])) for row in csv.DictReader(file))
+    rows = sorted(read_meter(folder / "visibility.csv").items())
     metres = np.array([value for _, value in rows])
     dates = [name[:10] for name, _ in rows]
     learned = np.isin(dates, sorted(set(dates))[:days])

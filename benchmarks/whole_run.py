@@ -19,16 +19,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from processes import Cost, measure
 
 from streamdehaze import Dehazer, open_sink, open_source
 from streamdehaze.dehaze.stream import apply
@@ -40,28 +38,6 @@ LOOP_FRAMES = 3
 PART_FRAMES = 96
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one run of a command, its threads and children."""
-
-    wall: float
-    cpu: float
-    """Seconds."""
-    mebibytes: float
-    """Peak of the memory it held."""
-
-
-def timed(command: Sequence[str]) -> Cost:
-    """Run a command and wait for it."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed")
-    wall = time.perf_counter() - begun
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
 def clip(video: str, name: str, folder: Path) -> str:
     """The path of one of `CLIPS`."""
     size, frames = CLIPS[name]
@@ -70,7 +46,7 @@ def clip(video: str, name: str, folder: Path) -> str:
     path = str(folder / f"{name}.mp4")
     command = ["ffmpeg", "-y", "-i", video, *(["-frames:v", str(frames)] if frames else []), "-an"]
     command += ["-vf", f"scale={size[0]}:{size[1]}:flags=bicubic"] if size else []
-    timed([*command, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", path])
+    measure([*command, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", path])
     return path
 
 
@@ -78,11 +54,11 @@ def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
     """Print a row for each way to work on one clip; the commands take turns."""
     for name, command in ways.items():
         if name != "ffmpeg":  # so that its engine is built and its caches are filled
-            timed([*command[:2], "--engine-wait", *command[2:]])
+            measure([*command[:2], "--engine-wait", *command[2:]])
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, command in ways.items():
-            costs[name].append(timed(command))
+            costs[name].append(measure(command))
     with closing(open_source(video)) as source:
         frames = sum(1 for _ in source)
         print(f"\n{source.info.width}×{source.info.height}, {frames} frames\n")

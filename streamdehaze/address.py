@@ -29,7 +29,7 @@ _TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[A-Za-z_~-]*\d)(?=[\d_~-]*[A-Za-z])[A-Za-
 """A long segment of letters and digits: who knows it may look."""
 _BEHIND_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
 _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.IGNORECASE)
-"""What follows the application in an RTMP address lets anybody send there."""
+"""What follows the application in an RTMP address is enough to send there."""
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
 _UNREADABLE = "the address of a stream cannot be read"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from changing_camera import JpegCamera, jpeg
 from doubles import quick_dehazer
+from public_tools import ffprobe
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.video.writing.target import LiveTarget
 from test_live_pipeline import looping
@@ -48,8 +47,7 @@ def test_a_recording_tells_when_it_began(tmp_path: Path, ending: str) -> None:
         stamp = datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z")
     else:
         (recording,) = (path for path in tmp_path.glob(f"*{ending}") if path.name.startswith("gate-"))
-        command = ["ffprobe", "-v", "error", "-show_entries", "format_tags", "-of", "json", str(recording)]
-        tags = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["format"]["tags"]
+        tags = ffprobe(recording, "-show_entries", "format_tags")["format"]["tags"]
         stamp = datetime.fromisoformat(tags["creation_time"].replace("Z", "+00:00"))
     assert -1 <= (stamp - began).total_seconds() < 60
 

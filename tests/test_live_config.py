@@ -224,3 +224,12 @@ def test_the_machine_refuses_what_the_table_does_not_have(caplog: pytest.LogCapt
     assert (machine.state, machine.message) == (CameraState.BACKING_OFF, "gone")
     assert [now for _, now, _ in seen] == [CameraState.RUNNING, CameraState.BACKING_OFF]
     assert any(record.levelno == logging.ERROR for record in caplog.records)
+
+
+def test_a_state_has_no_password_in_its_message_whoever_listens() -> None:
+    heard: list[str] = []
+    machine = StateMachine(lambda before, now, message: heard.append(message))
+    machine.to(CameraState.BACKING_OFF, "rtsp://user:secret@192.0.2.7/stream does not answer")
+    assert "192.0.2.7" in machine.message
+    assert "secret" not in machine.message
+    assert heard == [machine.message]

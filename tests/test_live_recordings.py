@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from doubles import quick_dehazer
+from public_tools import ffprobe
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import LivePipeline
 from streamdehaze.live.config import check_config
@@ -21,10 +20,10 @@ from waiting import wait_until
 
 def probe(path: Path) -> dict[str, str]:
     """Codec, tag and number of frames that can be decoded."""
-    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-count_frames", "-of", "json"]
     entries = "stream=codec_name,codec_tag_string,nb_read_frames"
-    done = subprocess.run([*command, "-show_entries", entries, str(path)], capture_output=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)["streams"][0]
+    found: dict[str, str] = ffprobe(path, "-select_streams", "v", "-count_frames", "-show_entries", entries)["streams"][
+        0
+    ]
     return found
 
 

@@ -35,7 +35,7 @@ class Row:
     """Of an engine on a GPU: the median of one call's copy in, computation and copy out there, as trtexec has them."""
     stillness: dict[str, float | None] | None = None
     """Of a pipeline: what it adds to a still picture from frame to frame, in 8-bit levels, as
-    `streamdehaze.dehaze.stillness.Stillness` has it; None if there were too few frames."""
+    `streamdehaze.dehaze.steady.stillness.Stillness` has it; None if there were too few frames."""
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Inference engines: PyTorch, OpenVINO and TensorRT behind one protocol; their recipes, cache and verification."""
+"""PyTorch, OpenVINO, ONNX Runtime and TensorRT behind one protocol; their recipes, cache and verification."""
 
 from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.opening import ENGINES, open_engine

@@ -28,7 +28,8 @@ _STALE_SECONDS = 5.0
 _UNSHOWN_SECONDS = 2.0
 """Viewers who have seen nothing new for this long see hazy frames as they arrive."""
 
-IN_PLACE = frozenset({"strength", "enabled", "airlight", "brightness", "steady"})
+_OF_STREAM = ("airlight", "brightness", "steady")
+IN_PLACE = frozenset({"strength", "enabled", *_OF_STREAM})
 """Keys of a camera's configuration that change without opening it again."""
 
 FrameListener = Callable[["Camera", Frame, Frame], None]
@@ -137,8 +138,8 @@ class Camera:
             self.set_strength(config.strength)
         if config.enabled != before.enabled:
             self.set_enabled(config.enabled)
-        self.stream.airlight, self.stream.brightness = config.airlight, config.brightness
-        self.stream.steady = config.steady
+        for key in _OF_STREAM:
+            setattr(self.stream, key, getattr(config, key))
 
     def _apply_strength(self) -> None:
         self.stream.strength = self._strength if self._enabled else 0.0

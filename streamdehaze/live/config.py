@@ -123,10 +123,10 @@ def read_config(path: Path) -> LiveConfig:
         raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
     cameras = values.get("camera")
     entries = [*(cameras if isinstance(cameras, list) else ()), values.get("mqtt"), values.get("webhook")]
-    for camera in entries:
-        for key in ("password_file", "ca_file") if isinstance(camera, dict) else ():
-            if isinstance(camera.get(key), str):
-                camera[key] = path.parent / camera[key]
+    for table in (each for each in entries if isinstance(each, dict)):
+        for key in ("password_file", "ca_file"):
+            if isinstance(table.get(key), str):
+                table[key] = path.parent / table[key]
     return check_config(values, str(path))
 
 

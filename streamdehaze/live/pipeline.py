@@ -227,7 +227,7 @@ class LivePipeline:
 
 
 def _differs_in_place(before: CameraConfig, after: CameraConfig) -> bool:
-    """Whether a camera may go on as it is, with other values of what can change while it runs."""
+    """Whether two configurations differ in nothing but `IN_PLACE`, so that the camera may stay open."""
     same = {key: getattr(after, key) for key in IN_PLACE}
     return before.model_copy(update=same) == after
 

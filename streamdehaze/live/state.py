@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from enum import Enum
 
+from streamdehaze.address import without_secrets
+
 log = logging.getLogger("streamdehaze.live")
 
 
@@ -98,11 +100,12 @@ class StateMachine:
         self._listeners.append(listener)
 
     def to(self, state: CameraState, message: str = "") -> None:
-        """Go to `state`.
+        """Go to `state`; credentials in the message are masked, for it is shown, logged and sent to other programs.
 
         Raises:
             ValueError: if the table does not allow it.
         """
+        message = without_secrets(message)
         with self._lock:
             before = self._state
             if state not in TRANSITIONS[before]:

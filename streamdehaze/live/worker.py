@@ -73,9 +73,10 @@ class Worker:
 
     def join(self, timeout: float) -> None:
         """Wait for the end, or `timeout` seconds."""
+        deadline = time.monotonic() + timeout
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        self._shapes.join(timeout)
+        self._shapes.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def beat_seconds(self) -> float:

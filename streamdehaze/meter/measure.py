@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from streamdehaze.dehaze import Dehazer
@@ -12,7 +12,6 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter import density
 from streamdehaze.meter.reading import Reading
-from streamdehaze.video.protocols import Source
 
 _BATCH = 4
 """Pictures of one run of the network."""
@@ -37,11 +36,11 @@ class Measured:
         return density.transmission(self.balanced, self.answer)
 
 
-def measure(source: Source, dehazer: Dehazer, *, every: int = 1) -> Iterator[Measured]:
+def measure(source: Iterable[Frame], dehazer: Dehazer, *, every: int = 1) -> Iterator[Measured]:
     """The haze of every k-th frame, in order.
 
     Args:
-        source: where the frames come from; it stays the caller's to close.
+        source: the frames, such as a `Source`; it stays the caller's to close.
         dehazer: whose network is asked; its settings but the network's size do not matter.
         every: k.
 

@@ -21,7 +21,7 @@ from streamdehaze.network import load_network
 
 
 def open_built(request: BuildRequest, record: Record, backend: Backend, cache: EngineCache) -> Engine:
-    """The engine of a record that was found for an request.
+    """The engine of a record that was found for a request.
 
     Raises:
         EngineError: if it failed its verification, could not be verified here or its runtime refuses it.
@@ -119,7 +119,7 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
 
     Args:
         record: of the engine.
-        cache: where it lies.
+        cache: where it is kept.
         photo: a hazy photo to compare on, shrunk to the engine's size; drawn pictures are taken if left out.
 
     Raises:

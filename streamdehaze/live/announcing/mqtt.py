@@ -96,7 +96,7 @@ class MqttPublisher:
         log.info("connected to the MQTT broker %s", self._config.host)
         client.subscribe([(self._topic("+", setting, "set"), 1) for setting in ("strength", "enabled")])
         client.publish(self._topic("status"), "online", qos=1, retain=True)
-        self._again.set()  # everything anew: a broker may have forgotten
+        self._again.set()  # publish everything again: the broker may have lost it
 
     def _disconnected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
         if reason.is_failure and not self._stop.is_set() and not self._was_refused:
@@ -113,7 +113,6 @@ class MqttPublisher:
                 camera.set_strength(float(text))
             else:
                 camera.set_enabled({"ON": True, "OFF": False}[text.upper()])
-            self._again.set()
         except (ValueError, KeyError, ConfigError) as error:
             log.warning("MQTT: %s was not set to '%.40s': %s", message.topic, text, error)
 
@@ -127,8 +126,9 @@ class MqttPublisher:
                 self._again.clear()
                 self._published.clear()
                 self._announced.clear()
-            self._publish(everything=since >= self._config.interval_seconds)
-            if since >= self._config.interval_seconds:
+            everything = since >= self._config.interval_seconds
+            self._publish(everything=everything)
+            if everything:
                 since = 0.0
 
     def _publish(self, *, everything: bool) -> None:

@@ -21,7 +21,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from streamdehaze.address import without_secrets
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import Address, HostNames
@@ -226,7 +225,7 @@ class Page:
         if request.query_params.get("stale") != "1":
             status = await run_in_threadpool(camera.status)
             if status.state is not CameraState.RUNNING and not (pair.is_fresh and side == "hazy"):
-                why = without_secrets(status.message) or f"the camera is {status.state.value}"
+                why = status.message or f"the camera is {status.state.value}"
                 return refuse(503, f"{why}; ?stale=1 gives its last picture all the same")
         jpeg = await run_in_threadpool(PictureEncoder(side, quality=SNAPSHOT_QUALITY), pair)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", request.path_params["name"])

@@ -19,7 +19,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "name": status.name,
         "url": without_secrets(status.url),
         "state": status.state.value,
-        "message": without_secrets(status.message),
+        "message": status.message,
         "width": status.width,
         "height": status.height,
         "codec": status.codec,

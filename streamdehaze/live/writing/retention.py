@@ -34,7 +34,6 @@ class Retention:
     keep_seconds: float | None
     keep_bytes: int | None
     deleted_files: int = field(default=0, init=False)
-    deleted_bytes: int = field(default=0, init=False)
 
     def enforce(self, current: Path | None = None) -> None:
         """Delete what is too old or too much, the oldest first; never `current`, which is being written."""
@@ -54,7 +53,6 @@ class Retention:
                 continue
             total -= size
             self.deleted_files += 1
-            self.deleted_bytes += size
             log.info("deleted the recording '%s' (%d MB)", path, size >> 20)
             self._remove_empty(path.parent)
 
@@ -69,7 +67,7 @@ class Retention:
             for each in names:
                 path = Path(folder, each)
                 if name.fullmatch(str(path)):
-                    with contextlib.suppress(OSError):  # somebody else has just deleted it
+                    with contextlib.suppress(OSError):  # already deleted by another program
                         facts = path.lstat()
                         found.append((facts.st_mtime, facts.st_size, path))
         return found

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamdehaze.frame import Frame, PixelFormat
+from streamdehaze.frame import Frame
 from streamdehaze.video.planes import PictureWriter, frame_from_av
 from streamdehaze.video.writing.encoding.encode import Layout, layout_of
 
@@ -72,13 +72,5 @@ class StreamSize:
             y, x = top // half, left // half
             canvas[y : y + rows, x : x + columns] = plane[:rows, :columns]
             planes.append(canvas)
-        return Frame(
-            tuple(planes),
-            width,
-            height,
-            PixelFormat.parse("yuv420p"),
-            inner.color,
-            pts=frame.pts,
-            time_base=frame.time_base,
-            duration=frame.duration,
-        )
+        # The encoder reads the whole picture that `opaque` holds, not its planes.
+        return replace(inner, planes=tuple(planes), width=width, height=height, duration=frame.duration, opaque=None)

@@ -29,7 +29,7 @@ _LAYOUT_TAGS = frozenset(
         _SUB_IFDS_TAG, *range(332, 335), 336, *range(338, 344), 347, *range(512, 522), *range(529, 533), _LAYERS_TAG,
     )
 )  # fmt: skip
-"""TIFF tags that describe how the pixels are stored, which the writer decides anew, and layers of the hazy picture."""
+"""TIFF tags for how the pixels are stored, which the writer decides itself, and for layers of the hazy picture."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _trailer_bytes(path: Path) -> int:
                 return len(block) - at - 2
             (length,) = struct.unpack_from(">H", block, at + 2)
             at += 2 + length
-            if marker == 0xDA:  # coded samples, up to a marker that is none of a restart
+            if marker == 0xDA:  # coded samples, up to a marker other than a restart's
                 at = _next_marker(block, at)
     return 0
 

@@ -28,7 +28,7 @@ from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.trust import Trust
 
 _PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "png_pipe", "webp_pipe"})
-"""Formats of a single picture, which a camera gives out anew whenever it is asked."""
+"""Formats of a single picture, which a camera sends a new one of at each request."""
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v", *_PICTURES})
 """Formats that carry no times: FFmpeg stamps them as if there were 25 pictures a second."""
 _MOST_REFUSED = 10

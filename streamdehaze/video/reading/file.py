@@ -37,7 +37,7 @@ log = logging.getLogger("streamdehaze")
 _CHAPTER_TYPES = ("subtitle", "data")
 """Of the track in which MOV and MP4 keep chapters."""
 _MOST_DAMAGE = 0.5
-"""Share of damaged pictures beyond which the result would be no film (a wrong key, a broken decoder)."""
+"""Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
 _RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2"})
 """Formats that say nothing of time."""

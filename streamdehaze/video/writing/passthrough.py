@@ -131,7 +131,7 @@ class Passthrough:
         )
 
     def _repair(self, packet: Packet[Any], index: int, kind: str) -> None:
-        """Make decoding times grow, as muxers insist, in the ticks of the output.
+        """Make decoding times grow, as muxers require, in the ticks of the output.
 
         They stand still in damaged and odd files, and where the output's ticks are longer.
         """

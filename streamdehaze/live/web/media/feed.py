@@ -31,8 +31,8 @@ class Picture:
 class Feed:
     """One camera's pictures of one kind and width.
 
-    Nothing is encoded until somebody asks; who asks while a picture is being made gets the same one. So frames that
-    nobody is ready for cost nothing, and a slow viewer misses them.
+    Nothing is encoded until a viewer asks; one who asks while a picture is being made gets the same one. So frames that
+    no viewer is ready for cost nothing, and a slow viewer misses them.
     """
 
     def __init__(self, pipeline: WatchedPipeline, name: str, side: Side, width: int, pool: ThreadPoolExecutor) -> None:
@@ -64,7 +64,7 @@ class Feed:
 
     def _make(self) -> Picture | None:
         view = self._pipeline.cameras[self._name].view
-        if view is not self._view:  # a camera begun anew counts anew
+        if view is not self._view:  # a camera restarted counts from the beginning
             self._view, self._seen = view, 0
         pair = view.wait(self._seen, _WAIT_SECONDS)
         if pair is None:
@@ -76,7 +76,7 @@ class Feed:
 
 
 class Feeds:
-    """The feeds somebody looks at."""
+    """The feeds that are being watched."""
 
     def __init__(self, pipeline: WatchedPipeline, pool: ThreadPoolExecutor) -> None:
         self._pipeline, self._pool = pipeline, pool

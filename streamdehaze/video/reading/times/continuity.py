@@ -17,7 +17,7 @@ log = logging.getLogger("streamdehaze")
 _BACK = Fraction(1, 10)
 """Seconds that decoding times may go back in a stream without the clock having been reset (FFmpeg's own limit)."""
 _FORWARD = Fraction(10)
-"""Seconds of a gap that is worth a word (FFmpeg's own limit)."""
+"""Seconds of a gap from which on a warning is given (FFmpeg's own limit)."""
 _REMEMBERED = 4
 """Offsets that a packet may go by: streams meet a reset one after the other, and single time stamps may be wrong."""
 

@@ -97,7 +97,7 @@ class StreamSetup:
     matrix: tuple[int, ...] | None = None
     """By which players turn and flip the pictures."""
     source: FileSource | None = None
-    """Where tags come from."""
+    """The input: tags, aspect, field order and rates come from it."""
     keyframe_seconds: float | None = None
     """Longest time from keyframe to keyframe; None where the encoder decides."""
     warned: set[str] = field(default_factory=set, repr=False)

@@ -1,0 +1,39 @@
+"""What a command costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_SCRIPT = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+wall, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run of a command, its threads and children."""
+
+    wall: float
+    cpu: float
+    """Seconds."""
+    mebibytes: float
+    """Peak of the memory it held."""
+
+
+def measure(command: Sequence[str]) -> Cost:
+    """Run a command by a process that does nothing else.
+
+    On Linux the peak of a child includes what its parent held when it was started, so the parent must be small.
+    """
+    done = subprocess.run([sys.executable, "-c", _SCRIPT, *command], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    wall, cpu, mebibytes = (float(number) for number in done.stdout.split())
+    return Cost(wall, cpu, mebibytes)
