@@ -52,7 +52,7 @@ def test_files_hold_the_same(tmp_path: Path) -> None:
         ("5:1,2:0", "times must rise"),
         ("0:1,0:0", "times must rise"),
         ("0:nan", "has 'nan' where a number belongs"),
-        ("-1:1", "times start at 0"),
+        ("-1:1", "'-1' is not a time"),
         ("none.csv", "cannot be read"),
     ],
 )

@@ -168,6 +168,9 @@ def test_wrong_calibrations_are_one_sentence_each(week: Path, tmp_path: Path) ->
     other.write_text("picture,visibility\n0.png,12\n")
     done = visibility("learn", week, "-o", camera, "--meter", other)
     assert (done.exit_code, "must have the columns 'frame' and 'metres'" in done.output) == (1, True)
+    done = visibility("learn", "rtsp://user:secret@192.0.2.7/gate", "-o", camera, "--meter", week / "meter.csv")
+    assert (done.exit_code, "is a live stream, which has no end" in done.output) == (1, True)
+    assert "secret" not in done.output
     assert not camera.exists()
     done = visibility("read", other, week)
     assert (done.exit_code, "is not a camera's reference" in done.output) == (1, True)

@@ -14,12 +14,11 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from streamdehaze import toml
+from streamdehaze.control.times import parse_seconds
 from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamdehaze.control.keyframes import Keyframes
-
-_LONGEST_SECONDS = 366 * 24 * 3600
 
 
 class Name(StringParamType):
@@ -92,16 +91,10 @@ TRAINING = Name("config", _recipes)
 
 def seconds(text: str) -> float:
     """Seconds of "90", "1.5", "0.2s", "200ms", "1:30" or "0:01:30.5"."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text):
-        return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+|\d+\.)", text)
-    if match is None:
-        raise click.BadParameter(f"'{text}' is not a time; write 90, 1.5s, 200ms or 0:01:30.")
-    hours, minutes, rest = match.groups(default="0")
-    total = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    if total > _LONGEST_SECONDS:
-        raise click.BadParameter(f"'{text}' is more than a year.")
-    return total
+    try:
+        return parse_seconds(text)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 PRESET = Name("preset", _presets)

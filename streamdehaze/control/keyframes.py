@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from streamdehaze import toml
+from streamdehaze.control.times import parse_seconds
 from streamdehaze.errors import ConfigError
 
 MOST_STRENGTH = 1.5
@@ -134,11 +135,10 @@ def read_keyframes(path: Path) -> Keyframes:
 
 
 def _seconds(text: str, source: str) -> float:
-    """Seconds of "12.5", "1:30" or "0:01:30.5"."""
-    total = 0.0
-    for part in text.split(":"):
-        total = total * 60 + _number(part, source)
-    return total
+    try:
+        return parse_seconds(text)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def _number(text: str, source: str) -> float:

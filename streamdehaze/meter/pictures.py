@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdehaze.errors import ConfigError
+from streamdehaze.address import without_secrets
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.pipeline.ends import open_source
 from streamdehaze.pipeline.inputs import expand_inputs
 from streamdehaze.video import Kind, what_is
+from streamdehaze.video.reading.open import is_far_file
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,16 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
     """Photos, and every k-th frame of videos.
 
     Raises:
+        SourceError: if an input is live.
         StreamDehazeError: if an input cannot be read.
     """
-    for each in expand_inputs(inputs, recursive=recursive):
+    expanded = expand_inputs(inputs, recursive=recursive)
+    for each in expanded:
+        if what_is(each.path).is_live and not is_far_file(each.path):
+            raise SourceError(
+                f"{without_secrets(each.path)} is a live stream, which has no end; record some of it first"
+            )
+    for each in expanded:
         photo = what_is(each.path) is Kind.PICTURE
         with open_source(each.path) as source:
             for index, frame in enumerate(source):

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamdehaze.errors import ConfigError
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.table import Row
 from streamdehaze.plotting import open_pyplot, save_figure
 
+FORMATS = (".png", ".svg", ".pdf")
 _STEPS = 1000
+
+
+def check_format(path: Path) -> None:
+    """Check that a plot can have this name.
+
+    Raises:
+        ConfigError: if its extension is not one of a picture.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"a plot is a picture, and '{path.name}' is not one; name it {', '.join(FORMATS)}")
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
@@ -21,7 +33,10 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
     Raises:
         MissingPackageError: if matplotlib is not installed.
+        ConfigError: for another extension.
+        SinkError: if it cannot be written.
     """
+    check_format(path)
     pyplot = open_pyplot("--plot")
     figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
     names = list(dict.fromkeys(row.input for row in rows))
@@ -45,5 +60,5 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("picture" if photos else "seconds")
     if len(names) > 1 and not photos:
         axes.legend(fontsize=7)
-    save_figure(figure, path, path.suffix[1:] or "png")
+    save_figure(figure, path, path.suffix[1:].lower())
     pyplot.close(figure)

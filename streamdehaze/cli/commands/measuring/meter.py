@@ -94,6 +94,9 @@ def command(
         from streamdehaze.extras import require
 
         require("matplotlib", "--plot", "plot")
+        from streamdehaze.meter.plot import check_format
+
+        check_format(plot_path)
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.meter.table import summary, to_csv, to_json
     from streamdehaze.pipeline.inputs import expand_inputs
