@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.table import Row
 from streamdehaze.plotting import open_pyplot, save_figure
@@ -60,5 +60,9 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("picture" if photos else "seconds")
     if len(names) > 1 and not photos:
         axes.legend(fontsize=7)
-    save_figure(figure, path, path.suffix[1:].lower())
-    pyplot.close(figure)
+    try:
+        save_figure(figure, path, path.suffix[1:].lower())
+    except OSError as error:
+        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
+    finally:
+        pyplot.close(figure)
