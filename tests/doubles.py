@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from streamdehaze import Dehazer, Frame, VideoInfo
-from streamdehaze.engine.build.speed import Timing
+from streamdehaze.engine.build.speed import PairedTiming
 from streamdehaze.errors import EngineError, SinkError, SourceError
 from streamdehaze.frame import FloatArray
 
@@ -91,7 +91,7 @@ class CompilingDouble(EngineDouble):
 
 def timing(
     engine: float, pytorch: float, *, processor: float | None = None, others: float | None = 0.0, days_ago: float = 0.0
-) -> Timing:
+) -> PairedTiming:
     """What was measured of an engine and PyTorch, in milliseconds of wall time.
 
     Args:
@@ -100,7 +100,7 @@ def timing(
         others: what other processes took of the machine.
         days_ago: when.
     """
-    return Timing(
+    return PairedTiming(
         taken=datetime.now(timezone.utc) - timedelta(days=days_ago),
         milliseconds=engine,
         torch_milliseconds=pytorch,

@@ -11,7 +11,7 @@ import numpy as np
 
 from streamdehaze.address import Address
 from streamdehaze.frame import Frame
-from streamdehaze.live import CameraCounters, CameraState, CameraStatus, SinkStatus, StateMachine, View
+from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""
@@ -26,7 +26,7 @@ class RenderedCamera:
 
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         self.name, self.size = name, size
-        self.machine, self.counters, self.view = StateMachine(), CameraCounters(), View()
+        self.machine, self.counters, self.view = StateMachine(), CameraCounters(), LatestPair()
         self.strength, self.enabled, self.adapt_level = 1.0, True, 0
         self.sinks = (SinkStatus(f"rtmp://live.example/app/{SECRET}", False, "refused", 7, 1),)
 

@@ -22,9 +22,9 @@ import pytest
 from click.testing import CliRunner
 
 from streamdehaze.bench import (
+    BenchPlan,
     BenchReport,
-    Plan,
-    Row,
+    Measurement,
     Timing,
     compare,
     differences,
@@ -51,7 +51,7 @@ PARTS = [
 
 @pytest.fixture(scope="module")
 def report() -> BenchReport:
-    plan = Plan(
+    plan = BenchPlan(
         sizes=[(96, 64)], network_sizes=[32, 64], batches=[2], engines=["torch"], every=[3], limit_seconds=0.2,
         frames=12,
     )  # fmt: skip
@@ -97,7 +97,9 @@ def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_pa
 def test_pipelines_tell_what_they_add_to_a_still_picture(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(60, 200, (48, 64, 3), dtype=np.uint8)
     write_clip(tmp_path / "still.mp4", Clip([noise] * 12, (64, 48), Fraction(25)))
-    plan = Plan(video=tmp_path / "still.mp4", network_sizes=[64], batches=[2], engines=["torch"], limit_seconds=0.1)
+    plan = BenchPlan(
+        video=tmp_path / "still.mp4", network_sizes=[64], batches=[2], engines=["torch"], limit_seconds=0.1
+    )
     report = run_bench(plan)
     found = {row.part: row.stillness for row in report.rows if row.stillness is not None}
     assert set(found) == {"pipeline", "steady pipeline"}
@@ -172,8 +174,8 @@ def timing(fps: float, cores_used: float = 1.0) -> Timing:
     return Timing(fps, 0.0, True, percentiles([1000 / fps]), 1, 1, 0.1, cores_used, None)
 
 
-def row(part: str, fps: float, **facts: Any) -> Row:
-    return Row(part, "1280×720", 256, 4, "aecrnet-s", "torch", timing(fps, **facts))
+def row(part: str, fps: float, **facts: Any) -> Measurement:
+    return Measurement(part, "1280×720", 256, 4, "aecrnet-s", "torch", timing(fps, **facts))
 
 
 def test_the_verdict_blames_the_stage_that_worked_longest() -> None:
@@ -319,7 +321,7 @@ def test_each_number_is_printed_as_soon_as_it_is_measured() -> None:
 
 
 def test_a_default_plan_is_short_and_a_thorough_one_is_not() -> None:
-    plan, thorough = Plan(), Plan(thorough=True)
+    plan, thorough = BenchPlan(), BenchPlan(thorough=True)
     assert [plan.frames_of(*size) for size in ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))] == [
         100,
         100,
@@ -327,9 +329,9 @@ def test_a_default_plan_is_short_and_a_thorough_one_is_not() -> None:
         30,
     ]
     assert thorough.frames_of(3840, 2160) == 100
-    assert Plan(frames=40).frames_of(3840, 2160) == 40
+    assert BenchPlan(frames=40).frames_of(3840, 2160) == 40
     assert plan.limit < thorough.limit
-    assert Plan(limit_seconds=0).limit == 0
+    assert BenchPlan(limit_seconds=0).limit == 0
 
 
 def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:

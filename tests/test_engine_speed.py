@@ -23,7 +23,7 @@ from streamdehaze.engine.build.build import build_engine
 from streamdehaze.engine.build.cache import Record
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
-from streamdehaze.engine.build.speed import Timing, needs_timing, prefers_pytorch, time_alternately
+from streamdehaze.engine.build.speed import PairedTiming, needs_timing, prefers_pytorch, time_alternately
 
 SLOW, FAST = timing(20, 10), timing(5, 10)
 UNDER_LOAD = timing(20, 10, others=0.5)
@@ -45,7 +45,7 @@ UNDER_LOAD = timing(20, 10, others=0.5)
         (timing(9, 10, processor=20),) * 2,
     ],
 )
-def test_the_engine_serves_unless_pytorch_was_clearly_faster_twice(timings: tuple[Timing, ...]) -> None:
+def test_the_engine_serves_unless_pytorch_was_clearly_faster_twice(timings: tuple[PairedTiming, ...]) -> None:
     assert not prefers_pytorch(timings)
 
 
@@ -66,7 +66,7 @@ def test_pytorch_serves_once_it_was_clearly_faster_twice() -> None:
         ((SLOW, timing(20, 10, days_ago=8)), True),
     ],
 )
-def test_only_what_hangs_on_it_is_measured_again(timings: tuple[Timing, ...], again: bool) -> None:
+def test_only_what_hangs_on_it_is_measured_again(timings: tuple[PairedTiming, ...], again: bool) -> None:
     assert needs_timing(timings) == again
 
 
@@ -136,7 +136,7 @@ def cache(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engin
     return EngineCache()
 
 
-def measured(cache: EngineCache, *timings: Timing) -> None:
+def measured(cache: EngineCache, *timings: PairedTiming) -> None:
     """Let this be what was measured of the engine in the cache."""
     (record,) = cache.records()
     assert record.verification is not None

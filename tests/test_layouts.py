@@ -15,7 +15,7 @@ from streamdehaze.datasets.look import LookConfig
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, Source
+from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, WeightedSet
 from streamdehaze.training.samples.views import ViewConfig
 from training_data import make_pairs, make_scenes, picture, write_picture
 
@@ -175,7 +175,7 @@ def test_resides_white_frame_is_cut_off(tmp_path: Path) -> None:
 
 
 def samples(folder: Path, **options: bool) -> HazeSamples:
-    source = Source(find_layout(folder))
+    source = WeightedSet(find_layout(folder))
     return HazeSamples([source], view=ViewConfig(), look=LookConfig(), haze=HazeConfig(), seed=1, **options)
 
 
@@ -228,7 +228,9 @@ def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path
 
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
     layout = find_layout(make_pairs(tmp_path))
-    data = HazeSamples([Source(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1)
+    data = HazeSamples(
+        [WeightedSet(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1
+    )
     with pytest.raises(ConfigError, match=r"hazy/\d_1_0\.9\.png: a crop of 240x240 does not fit a picture of 64x48"):
         data[Position(0, 240, 240)]
 

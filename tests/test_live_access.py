@@ -23,7 +23,7 @@ from live_feed import RenderedPipeline
 from streamdehaze.address import Address as StreamAddress
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
-from streamdehaze.live.web import Address, WebServer
+from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.video.trust import Trust, UntrustedError
 from waiting import wait_until
 
@@ -40,7 +40,7 @@ def pipeline() -> Iterator[RenderedPipeline]:
 
 @pytest.fixture
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
-    running = WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=VIEWER)
+    running = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=VIEWER)
     running.start()
     yield running
     running.stop()
@@ -147,7 +147,7 @@ def test_a_request_in_progress_is_not_closed_for_idle_ones(server: WebServer) ->
 
 
 def test_the_page_over_tls(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
-    server = WebServer(pipeline, Address(port=0), token=OPERATOR, tls=certificate)
+    server = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, tls=certificate)
     server.start()
     try:
         assert server.url.startswith("https://")
@@ -170,20 +170,20 @@ def test_what_is_no_certificate_is_refused_in_words(
     (tmp_path / "text").write_text("hello")
     for files in ((tmp_path / "text", certificate[1]), (certificate[0], tmp_path / "text")):
         with pytest.raises(ConfigError, match="are not a certificate and its key"):
-            WebServer(pipeline, Address(port=0), tls=files)
+            WebServer(pipeline, ListenAddress(port=0), tls=files)
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        WebServer(pipeline, Address(port=0), tls=(tmp_path / "none", certificate[1]))
+        WebServer(pipeline, ListenAddress(port=0), tls=(tmp_path / "none", certificate[1]))
 
 
 def test_tokens_that_make_no_sense_are_refused(pipeline: RenderedPipeline) -> None:
     with pytest.raises(ConfigError, match="make two"):
-        WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=OPERATOR)
+        WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=OPERATOR)
     with pytest.raises(ConfigError, match="needs one for operators"):
-        WebServer(pipeline, Address(port=0), viewer_token=VIEWER)
+        WebServer(pipeline, ListenAddress(port=0), viewer_token=VIEWER)
 
 
 def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
-    server = WebServer(pipeline, Address(port=0), token=OPERATOR, viewer_token=VIEWER, tls=certificate)
+    server = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=VIEWER, tls=certificate)
     server.start()
     try:
         with chromium() as browser:

@@ -16,7 +16,7 @@ from doubles import EngineDouble, plain_dehazer, quick_dehazer
 from live_feed import RenderedPipeline
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.state import StateMachine
-from streamdehaze.live.web import Address, WebServer
+from streamdehaze.live.web import ListenAddress, WebServer
 from test_live_pipeline import looping
 from waiting import wait_until
 
@@ -26,7 +26,7 @@ httpx = pytest.importorskip("httpx")
 @pytest.fixture
 def served() -> Iterator[tuple[RenderedPipeline, Any]]:
     with RenderedPipeline("gate") as pipeline:
-        server = WebServer(pipeline, Address(port=0))
+        server = WebServer(pipeline, ListenAddress(port=0))
         server.start()
         with httpx.Client(base_url=server.url, timeout=20) as client:
             yield pipeline, client
@@ -45,7 +45,7 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
         assert gate.status().down_since is None
-        server = WebServer(pipeline, Address(port=0))
+        server = WebServer(pipeline, ListenAddress(port=0))
         server.start()
         with httpx.Client(base_url=server.url, timeout=20) as client:
             assert client.get("/readyz").status_code == 200

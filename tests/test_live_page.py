@@ -13,7 +13,7 @@ import pytest
 from live_browser import chromium
 from live_feed import BRIGHT, DARK, RenderedPipeline
 from streamdehaze.live import CameraState
-from streamdehaze.live.web import Address, WebServer
+from streamdehaze.live.web import ListenAddress, WebServer
 
 TOKEN = "correct-horse-battery"
 HAZY_BRIGHT, HAZY_DARK = 220, 110
@@ -41,7 +41,7 @@ def pipeline() -> Iterator[RenderedPipeline]:
 
 @pytest.fixture(scope="module")
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
-    running = WebServer(pipeline, Address(port=0))
+    running = WebServer(pipeline, ListenAddress(port=0))
     running.start()
     yield running
     running.stop()
@@ -274,7 +274,7 @@ def test_light_and_dark_by_system_and_by_choice(browser: Any, server: WebServer)
 
 
 def test_the_token_is_asked_for_refused_and_accepted(browser: Any, pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, Address(port=0), token=TOKEN)
+    server = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
     server.start()
     context = browser.new_context()
     page = context.new_page()
@@ -297,7 +297,7 @@ def test_the_token_is_asked_for_refused_and_accepted(browser: Any, pipeline: Ren
 
 
 def test_the_page_comes_back_when_the_server_does(browser: Any, pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, Address(port=0))
+    server = WebServer(pipeline, ListenAddress(port=0))
     server.start()
     context = browser.new_context()
     page = context.new_page()

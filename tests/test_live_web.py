@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline
 from streamdehaze.cli.log import JsonFormatter
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.web import Address, Limits, WebServer, serve
+from streamdehaze.live.web import Limits, ListenAddress, WebServer, serve
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from waiting import wait_until
 
@@ -42,7 +42,7 @@ def pipeline() -> Iterator[RenderedPipeline]:
 @pytest.fixture(scope="module")
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
     """Open to all who are on this machine."""
-    running = WebServer(pipeline, Address(port=0), limits=Limits(viewers=VIEWERS))
+    running = WebServer(pipeline, ListenAddress(port=0), limits=Limits(viewers=VIEWERS))
     running.start()
     yield running
     running.stop()
@@ -51,7 +51,7 @@ def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
 @pytest.fixture
 def guarded(pipeline: RenderedPipeline) -> Iterator[WebServer]:
     """Behind a token."""
-    running = WebServer(pipeline, Address(port=0), token=TOKEN)
+    running = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
     running.start()
     yield running
     running.stop()
@@ -162,7 +162,7 @@ def test_health_and_readiness(client: Any) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.text) == (200, "2 of 3 cameras running\n")
     with RenderedPipeline(dead={"gate": "refused"}) as nothing:
-        server = WebServer(nothing, Address(port=0))
+        server = WebServer(nothing, ListenAddress(port=0))
         server.start()
         assert httpx.get(server.url + "readyz").status_code == 503
         assert httpx.get(server.url + "healthz").status_code == 200
@@ -203,23 +203,23 @@ def test_metrics_are_what_the_cameras_counted(client: Any, pipeline: RenderedPip
 def test_other_addresses_than_loopback_need_a_token(pipeline: RenderedPipeline) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
         with pytest.raises(ConfigError, match=r"needs a token"):
-            WebServer(pipeline, Address(host, 0))
+            WebServer(pipeline, ListenAddress(host, 0))
     with pytest.raises(ConfigError, match=r"fewer than 16 characters.*openssl rand"):
-        WebServer(pipeline, Address("0.0.0.0", 0), token="short")
+        WebServer(pipeline, ListenAddress("0.0.0.0", 0), token="short")
 
 
 def test_addresses_are_read_and_nonsense_is_named() -> None:
-    assert Address.parse("8081") == Address("127.0.0.1", 8081)
-    assert Address.parse(":0") == Address("127.0.0.1", 0)
-    assert Address.parse("0.0.0.0:80") == Address("0.0.0.0", 80)
-    assert Address.parse("localhost") == Address("localhost", 8080)
-    assert Address.parse("[::1]:9") == Address("::1", 9)
-    assert Address("::1", 9).is_loopback
-    assert not Address("::", 9).is_loopback
-    assert not Address("localhost.example.org", 9).is_loopback
+    assert ListenAddress.parse("8081") == ListenAddress("127.0.0.1", 8081)
+    assert ListenAddress.parse(":0") == ListenAddress("127.0.0.1", 0)
+    assert ListenAddress.parse("0.0.0.0:80") == ListenAddress("0.0.0.0", 80)
+    assert ListenAddress.parse("localhost") == ListenAddress("localhost", 8080)
+    assert ListenAddress.parse("[::1]:9") == ListenAddress("::1", 9)
+    assert ListenAddress("::1", 9).is_loopback
+    assert not ListenAddress("::", 9).is_loopback
+    assert not ListenAddress("localhost.example.org", 9).is_loopback
     for text in ("host:port", "host:99999", "[::1", "[camera]:80"):
         with pytest.raises(ConfigError, match="address to listen on"):
-            Address.parse(text)
+            ListenAddress.parse(text)
 
 
 def test_a_port_in_use_is_said_in_words(pipeline: RenderedPipeline, server: WebServer) -> None:
@@ -333,7 +333,7 @@ def test_only_known_hosts_are_answered(server: WebServer, host: str, status: int
 
 
 def test_a_name_that_was_allowed_is_answered(pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, Address(port=0), host_names=("cameras.example.org",))
+    server = WebServer(pipeline, ListenAddress(port=0), host_names=("cameras.example.org",))
     server.start()
     assert httpx.get(server.url + "healthz", headers={"Host": "cameras.example.org"}).status_code == 200
     assert httpx.get(server.url + "healthz", headers={"Host": "example.org"}).status_code == 421
@@ -442,7 +442,7 @@ def test_half_a_request_and_a_reader_that_sleeps_are_cut_off(
 
     monkeypatch.setattr(times, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(times, "STALL_SECONDS", 0.5)
-    server = WebServer(pipeline, Address(port=0))
+    server = WebServer(pipeline, ListenAddress(port=0))
     server.start()
     place = (server.address.host, server.address.port)
     with socket.create_connection(place, timeout=10) as slow:
@@ -488,7 +488,7 @@ def test_no_secret_in_any_answer_or_log_line(pipeline: RenderedPipeline) -> None
     before = log.handlers, log.level
     log.handlers, log.level = [handler], logging.DEBUG
     try:
-        server = WebServer(pipeline, Address(port=0), token=TOKEN)
+        server = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
         server.start()
         with httpx.Client(base_url=server.url, headers={**bearer(TOKEN), "Connection": "close"}) as reader:
             paths = ["/", "/login", "/api/cameras", "/metrics", "/healthz", "/readyz", "/cameras/gate/snapshot", "/x"]

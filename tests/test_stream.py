@@ -99,7 +99,7 @@ def test_a_file_and_a_live_camera_get_the_same_bits(
             source.close()
     every = settings.get("every", 1)
     assert every != "auto"
-    monkeypatch.setattr(adapt, "levels", lambda network_size: (adapt.Level(every, network_size),))
+    monkeypatch.setattr(adapt, "levels", lambda network_size: (adapt.QualityStep(every, network_size),))
     found: dict[str, list[Frame]] = {name: [] for name in paths}
     configs = [
         CameraConfig(

@@ -2,16 +2,16 @@
 
 from streamdehaze.bench.bench import run_bench
 from streamdehaze.bench.markdown import write_markdown
-from streamdehaze.bench.plan import Plan
+from streamdehaze.bench.plan import BenchPlan
 from streamdehaze.bench.quality import Quality, read_quality
-from streamdehaze.bench.report import BenchReport, Row, compare, differences, read_report
+from streamdehaze.bench.report import BenchReport, Measurement, compare, differences, read_report
 from streamdehaze.bench.timing import Timing, measure
 
 __all__ = [
+    "BenchPlan",
     "BenchReport",
-    "Plan",
+    "Measurement",
     "Quality",
-    "Row",
     "Timing",
     "compare",
     "differences",

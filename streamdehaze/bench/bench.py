@@ -17,8 +17,8 @@ import numpy as np
 
 from streamdehaze.bench.clip import draw_clip, first_frames
 from streamdehaze.bench.environment import describe_environment
-from streamdehaze.bench.plan import DEFAULT_FRAMES, Listener, Plan, Silent
-from streamdehaze.bench.report import BenchReport, Row
+from streamdehaze.bench.plan import DEFAULT_FRAMES, BenchPlan, Listener, Silent
+from streamdehaze.bench.report import BenchReport, Measurement
 from streamdehaze.bench.timing import measure
 from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.bench.watch import watch
@@ -41,7 +41,7 @@ _STILL_FRAMES = 25
 _ROUNDS, _THOROUGH_ROUNDS = 2, 3
 
 
-def run_bench(plan: Plan, listener: Listener | None = None) -> BenchReport:
+def run_bench(plan: BenchPlan, listener: Listener | None = None) -> BenchReport:
     """Measure what a plan asks for.
 
     Engines are opened as with `--engine-wait`: what serves is the engine asked for, not PyTorch in its place.
@@ -61,8 +61,8 @@ def run_bench(plan: Plan, listener: Listener | None = None) -> BenchReport:
         listener.begins(f"opening {checkpoint} with engine {engine_name}")
         open_engine(checkpoint, engine_name, wait=True).close()
     environment = describe_environment()
-    rows: list[Row] = []
-    findings: list[tuple[Row, str]] = []
+    rows: list[Measurement] = []
+    findings: list[tuple[Measurement, str]] = []
     flicker: list[str] = []
     with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
         for clip in _clips(plan, Path(folder), listener):
@@ -104,7 +104,7 @@ class _Clip:
         return f"{self.frames[0].width}×{self.frames[0].height}"
 
 
-def _clips(plan: Plan, folder: Path, listener: Listener) -> Iterator[_Clip]:
+def _clips(plan: BenchPlan, folder: Path, listener: Listener) -> Iterator[_Clip]:
     if plan.video is not None:
         path = Path(plan.video)
         if what_is(plan.video) is Kind.STREAM:
@@ -124,7 +124,7 @@ def _clips(plan: Plan, folder: Path, listener: Listener) -> Iterator[_Clip]:
 class _ClipBench:
     """Measures rows on one clip, and decoding and encoding of it alone."""
 
-    def __init__(self, plan: Plan, clip: _Clip, listener: Listener) -> None:
+    def __init__(self, plan: BenchPlan, clip: _Clip, listener: Listener) -> None:
         self.plan, self.clip, self._listener = plan, clip, listener
 
     def row(
@@ -138,12 +138,12 @@ class _ClipBench:
         *,
         warm_up: int = 2,
         rounds: int = _THOROUGH_ROUNDS,
-    ) -> Row:
+    ) -> Measurement:
         """Measure a part."""
         facts = (self.clip.size, network_size and f"network size {network_size}", engine)
         self._listener.begins(f"{', '.join(str(fact) for fact in facts if fact)}: {part}")
         timing = measure(work, limit_seconds=self.plan.limit, warm_up=warm_up, rounds=rounds)
-        row = Row(part, self.clip.size, network_size, batch, checkpoint, engine, timing)
+        row = Measurement(part, self.clip.size, network_size, batch, checkpoint, engine, timing)
         self._listener.measured(row)
         return row
 
@@ -177,7 +177,7 @@ class _Application:
     def __init__(self, bench: _ClipBench, network_size: int) -> None:
         self._bench, self._network_size = bench, network_size
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Measurement]:
         frame = self._bench.clip.frames[0]
         single = Stream(network_size=self._network_size)
         look = single.look(frame)
@@ -223,7 +223,7 @@ class _Case:
         self._network_size, self._batch = network_size, batch
         self.engine_name = engine.name
 
-    def rows(self) -> tuple[list[Row], Statistics]:
+    def rows(self) -> tuple[list[Measurement], Statistics]:
         clip, thorough = self._bench.clip, self._bench.plan.thorough
         frame = clip.frames[0]
         hazy = hazy_pictures(self._batch, *network_shape(frame.width, frame.height, self._network_size))
@@ -242,7 +242,7 @@ class _Case:
                 source.close()
             return runs[-1].encode.frames
 
-        def pipeline(part: str, worker: Dehazer) -> Row:
+        def pipeline(part: str, worker: Dehazer) -> Measurement:
             row = self._row(
                 part,
                 functools.partial(run, worker),
@@ -297,7 +297,7 @@ class _Case:
 
     def _row(
         self, part: str, work: Callable[[], int], batch: int, *, warm_up: int = 2, rounds: int = _THOROUGH_ROUNDS
-    ) -> Row:
+    ) -> Measurement:
         return self._bench.row(
             part, work, self._network_size, batch, self._checkpoint, self.engine_name, warm_up=warm_up, rounds=rounds
         )

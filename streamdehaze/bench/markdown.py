@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamdehaze.bench.report import BenchReport, Row
+from streamdehaze.bench.report import BenchReport, Measurement
 
 _LATENCIES = ("min", "mean", "median", "p90", "p95", "p99")
 _HEADINGS = ("part", "fps", *(f"{name} ms" for name in _LATENCIES), "CPU ms a frame", "cores", "peak MiB")
@@ -28,7 +28,7 @@ def markdown(report: BenchReport) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Measurement) -> list[str]:
     timing = row.timing
     device = "".join(f", {name} {value:.2f} ms" for name, value in (row.device_ms or {}).items())
     return [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamdehaze.bench.report import Row
+from streamdehaze.bench.report import Measurement
 from streamdehaze.dehaze.steady import Every
 
 DEFAULT_FRAMES, _PIXELS, _FEWEST = 100, 1280 * 720, 30
@@ -21,7 +21,7 @@ class Listener(Protocol):
     def begins(self, what: str) -> None:
         """What is done next, in words."""
 
-    def measured(self, row: Row) -> None:
+    def measured(self, row: Measurement) -> None:
         """A row is complete."""
 
 
@@ -31,12 +31,12 @@ class Silent:
     def begins(self, what: str) -> None:
         """Nothing."""
 
-    def measured(self, row: Row) -> None:
+    def measured(self, row: Measurement) -> None:
         """Nothing."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """What to measure: every combination of what is listed.
 
     Without `thorough`, a 720p clip takes under two minutes with one engine on two idle cores: whole pipelines run twice

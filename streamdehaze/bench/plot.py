@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.bench.quality import Quality
-from streamdehaze.bench.report import BenchReport, Row
+from streamdehaze.bench.report import BenchReport, Measurement
 from streamdehaze.plotting import open_pyplot, save_figure
 
 _BINS = 50
@@ -37,7 +37,7 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
     pyplot.close(figure)
 
 
-def _throughput(axes: Any, rows: list[Row]) -> None:
+def _throughput(axes: Any, rows: list[Measurement]) -> None:
     sizes = list(dict.fromkeys(row.size for row in rows))
     by_combination: dict[str, dict[str, float]] = {}
     for row in rows:
@@ -53,7 +53,7 @@ def _throughput(axes: Any, rows: list[Row]) -> None:
     axes.legend(fontsize=7)
 
 
-def _latency(axes: Any, rows: list[Row]) -> None:
+def _latency(axes: Any, rows: list[Measurement]) -> None:
     # Each its own share of calls, so that a slow combination with few calls is as tall as a quick one.
     longest = max((value for row in rows for value in row.timing.latencies_ms), default=1.0)
     edges = [longest * index / _BINS for index in range(_BINS + 1)]
@@ -70,7 +70,7 @@ def _latency(axes: Any, rows: list[Row]) -> None:
     axes.legend(fontsize=7)
 
 
-def _quality(axes: Any, rows: list[Row], qualities: Sequence[Quality]) -> None:
+def _quality(axes: Any, rows: list[Measurement], qualities: Sequence[Quality]) -> None:
     psnr: dict[tuple[str | None, int | None], float] = {(q.checkpoint, q.network_size): q.psnr_db for q in qualities}
     for size, checkpoint, engine in dict.fromkeys((row.size, row.checkpoint, row.engine) for row in rows):
         points = sorted(

@@ -13,7 +13,7 @@ from streamdehaze.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One measurement; None where a setting does not matter to it."""
 
     part: str
@@ -76,7 +76,7 @@ class BenchReport:
     """All rows of a benchmark, where it ran, and the conclusions."""
 
     environment: dict[str, Any]
-    rows: list[Row]
+    rows: list[Measurement]
     verdicts: list[str]
 
     def write_json(self, path: Path) -> None:
@@ -92,9 +92,9 @@ class BenchReport:
             writer.writeheader()
             writer.writerows(table)
 
-    def groups(self) -> list[tuple[str, list[Row]]]:
+    def groups(self) -> list[tuple[str, list[Measurement]]]:
         """Rows that share a video, network size, checkpoint and engine, in order, each group with a title."""
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[Measurement]] = {}
         for row in self.rows:
             found.setdefault(row.group, []).append(row)
         return list(found.items())
@@ -116,7 +116,7 @@ def read_report(path: Path) -> BenchReport:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows = [Row(**{**row, "timing": Timing.from_dict(row["timing"])}) for row in content["rows"]]
+        rows = [Measurement(**{**row, "timing": Timing.from_dict(row["timing"])}) for row in content["rows"]]
         return BenchReport(content["environment"], rows, content["verdicts"])
     except FileNotFoundError:
         raise ConfigError(f"there is no report {path}") from None
@@ -125,24 +125,24 @@ def read_report(path: Path) -> BenchReport:
 
 
 @dataclass(frozen=True)
-class Change:
+class MeasurementChange:
     """A row that was measured now and earlier."""
 
-    row: Row
+    row: Measurement
     ratio: float
     """Frames a second now over then."""
     sure: bool
     """Whether the two differ by more than the rounds of each did."""
 
 
-def compare(now: BenchReport, earlier: BenchReport) -> list[Change]:
+def compare(now: BenchReport, earlier: BenchReport) -> list[MeasurementChange]:
     """The rows that were measured both times."""
     earlier_rows = {row.key: row.timing for row in earlier.rows}
     changes = []
     for row in now.rows:
         if (then := earlier_rows.get(row.key)) is not None:
             sure = row.timing.faster_than(then) or then.faster_than(row.timing)
-            changes.append(Change(row, row.timing.fps / then.fps, sure))
+            changes.append(MeasurementChange(row, row.timing.fps / then.fps, sure))
     return changes
 
 

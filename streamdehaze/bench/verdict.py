@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamdehaze.bench.report import Row
+from streamdehaze.bench.report import Measurement
 
 _WORTH_SAYING = 1.03
 _BUSY = 0.6
 """Share of the time above which a stage limits the others; below it the ends of a short clip or other programs do."""
 
 
-def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
+def verdict(rows: Sequence[Measurement], loads: dict[str, float], cores: int) -> str:
     """What limits one pipeline.
 
     Args:
@@ -35,7 +35,7 @@ def verdict(rows: Sequence[Row], loads: dict[str, float], cores: int) -> str:
     return sentence
 
 
-def changes(row: Row, rows: Sequence[Row]) -> str:
+def changes(row: Measurement, rows: Sequence[Measurement]) -> str:
     """What made the pipeline of `row` faster, among all rows that differ from it in one setting; may be "".
 
     A gain counts if it is larger than the spread of the rounds of the two.
@@ -59,7 +59,7 @@ def changes(row: Row, rows: Sequence[Row]) -> str:
     return "".join(found)
 
 
-def calmed(label: str, pipeline: Row, steady: Row) -> str:
+def calmed(label: str, pipeline: Measurement, steady: Measurement) -> str:
     """How much less a steady pipeline flickers than one without memory; "" if nothing stood still."""
     a, b = pipeline.stillness or {}, steady.stillness or {}
     added = [facts.get("added_change") for facts in (a, b)]

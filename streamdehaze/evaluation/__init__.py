@@ -5,21 +5,21 @@ from streamdehaze.evaluation.appearance import Appearance, appearance
 from streamdehaze.evaluation.evaluate import evaluate
 from streamdehaze.evaluation.halo import halo
 from streamdehaze.evaluation.haze_map import HazeMap, map_haze
-from streamdehaze.evaluation.report import Extremes, Report
+from streamdehaze.evaluation.report import EvaluationReport, Extremes
 from streamdehaze.evaluation.temporal import Steadiness, SteadinessMeter
-from streamdehaze.evaluation.visibility import Visibility, visibility
+from streamdehaze.evaluation.visibility import VisibleEdges, visibility
 from streamdehaze.fidelity import psnr, ssim
 
 __all__ = [
     "Appearance",
+    "EvaluationReport",
     "Extremes",
     "HazeMap",
-    "Report",
     "Steadiness",
     "SteadinessMeter",
     "Stillness",
     "StillnessMeter",
-    "Visibility",
+    "VisibleEdges",
     "appearance",
     "evaluate",
     "halo",

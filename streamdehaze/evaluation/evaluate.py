@@ -23,7 +23,7 @@ from streamdehaze.evaluation.appearance import appearance
 from streamdehaze.evaluation.detection import DetectionMeter
 from streamdehaze.evaluation.haze_map import map_haze
 from streamdehaze.evaluation.lpips import find_lpips
-from streamdehaze.evaluation.report import Extremes, Report, Row, Value
+from streamdehaze.evaluation.report import EvaluationReport, Extremes, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
 from streamdehaze.evaluation.text import Reader, characters, share_read
 from streamdehaze.evaluation.visibility import visibility
@@ -52,12 +52,12 @@ def evaluate(
     reader: Reader | None = None,
     detection: DetectionMeter | None = None,
     progress: Callable[[str], None] = lambda name: None,
-) -> Report:
+) -> EvaluationReport:
     """Score a dehazer on a folder.
 
     Pairs are scored against their truth, and videos among them for steadiness. Pictures with depth are made hazy first
     (β 1.2 to the far end, A 0.85, the same in every frame). All of them, those without a truth too, are scored for what
-    became visible (`Visibility`) and for what else was done to them (`Appearance`).
+    became visible (`VisibleEdges`) and for what else was done to them (`Appearance`).
 
     Args:
         folder: of a known layout, or of hazy pictures.
@@ -109,7 +109,7 @@ def evaluate(
     traces = {name: [result for result, _ in along.trace] for name, (along, _) in videos.items()}
     traces |= {f"{name}, truth": [truth for _, truth in along.trace] for name, (along, _) in videos.items()}
     facts = {"folder": Path(folder).name, "layout": rule, "lpips": "yes" if lpips else "no weights on this machine"}
-    return Report(facts, rows, sequences, traces, detection.precision if detection is not None else {})
+    return EvaluationReport(facts, rows, sequences, traces, detection.precision if detection is not None else {})
 
 
 def _text(reader: Reader, hazy: Bytes, result: Bytes, truth: Bytes | None) -> dict[str, Value]:

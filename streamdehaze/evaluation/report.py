@@ -22,7 +22,7 @@ TILE_HEIGHT = 180
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """What an evaluation found."""
 
     facts: Mapping[str, str]

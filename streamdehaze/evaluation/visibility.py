@@ -24,7 +24,7 @@ FEWEST_FAR = 0.01
 
 
 @dataclass(frozen=True)
-class Visibility:
+class VisibleEdges:
     """The three numbers of the paper, and one of them for the far band."""
 
     edges: float
@@ -39,7 +39,7 @@ class Visibility:
 
 def visibility(
     hazy: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8], far: npt.NDArray[np.bool_] | None = None
-) -> Visibility:
+) -> VisibleEdges:
     """Compare a picture before and after, both (H, W, 3) RGB.
 
     Args:
@@ -57,7 +57,7 @@ def visibility(
     far_r = None
     if far is not None and far.mean() >= FEWEST_FAR and (seen_far := seen_after & far).any():
         far_r = math.exp(float(growth[seen_far].mean()))
-    return Visibility(e, r, float(became.mean()), far_r)
+    return VisibleEdges(e, r, float(became.mean()), far_r)
 
 
 def visible_edges(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from streamdehaze.live.config import CameraConfig, LiveConfig, read_config
 from streamdehaze.live.pipeline import Camera, LivePipeline
 from streamdehaze.live.state import TRANSITIONS, CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus, CountersSnapshot, HistogramSnapshot, SinkStatus
-from streamdehaze.live.view import Pair, View
+from streamdehaze.live.view import FramePair, LatestPair
 
 __all__ = [
     "TRANSITIONS",
@@ -14,12 +14,12 @@ __all__ = [
     "CameraState",
     "CameraStatus",
     "CountersSnapshot",
+    "FramePair",
     "HistogramSnapshot",
+    "LatestPair",
     "LiveConfig",
     "LivePipeline",
-    "Pair",
     "SinkStatus",
     "StateMachine",
-    "View",
     "read_config",
 ]

@@ -18,7 +18,7 @@ _MOST_PATIENCE = 60
 
 
 @dataclass(frozen=True)
-class Level:
+class QualityStep:
     """One step of quality."""
 
     every: int
@@ -36,14 +36,14 @@ class Level:
         return self.network_size**2 / self.every
 
 
-def levels(network_size: int) -> tuple[Level, ...]:
+def levels(network_size: int) -> tuple[QualityStep, ...]:
     """The steps for a full quality of `network_size`: rarer first, then smaller."""
 
     def smaller(share: float) -> int:
         return min(network_size, max(64, round(network_size * share / 4) * 4))
 
-    steps = [Level(1, network_size), Level(2, network_size), Level(3, network_size), Level(4, network_size)]
-    steps += [Level(4, smaller(0.75)), Level(6, smaller(0.5)), Level(12, smaller(0.5))]
+    steps = [QualityStep(every, network_size) for every in (1, 2, 3, 4)]
+    steps += [QualityStep(4, smaller(0.75)), QualityStep(6, smaller(0.5)), QualityStep(12, smaller(0.5))]
     return tuple(dict.fromkeys(steps))  # a small network has no smaller ones
 
 
@@ -82,7 +82,7 @@ class Adapt:
         return self._index
 
     @property
-    def level(self) -> Level:
+    def level(self) -> QualityStep:
         """The current level."""
         return self._levels[self._index]
 

@@ -16,7 +16,7 @@ from streamdehaze.live.reading.supervisor import Supervisor
 from streamdehaze.live.shapes import Settling
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
-from streamdehaze.live.view import View
+from streamdehaze.live.view import LatestPair
 from streamdehaze.live.writing.broadcast import Broadcast
 from streamdehaze.video.reading.camera import Connection
 
@@ -64,7 +64,7 @@ class Camera:
         self.config = config
         self.machine = StateMachine()
         self.counters = CameraCounters()
-        self.view = View()
+        self.view = LatestPair()
         self.started_at = time.time()
         self.stream = Stream(
             mode=config.mode,

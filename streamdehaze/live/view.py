@@ -13,7 +13,7 @@ FRESH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Pair:
+class FramePair:
     """A hazy frame and its clear one."""
 
     number: int
@@ -39,16 +39,16 @@ class Pair:
         return self.age_seconds < FRESH_SECONDS
 
 
-class View:
+class LatestPair:
     """One slot that always holds the newest pair: a slow viewer misses frames and delays no one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._pair: Pair | None = None
+        self._pair: FramePair | None = None
         self._closed = False
 
     @property
-    def latest(self) -> Pair | None:
+    def latest(self) -> FramePair | None:
         """The newest pair, without waiting; None before the first."""
         return self._pair
 
@@ -56,10 +56,10 @@ class View:
         """Replace the pair; without a clear frame by the hazy one alone."""
         with self._changed:
             number = 1 if self._pair is None else self._pair.number + 1
-            self._pair = Pair(number, hazy, hazy if clear is None else clear, is_clear=clear is not None)
+            self._pair = FramePair(number, hazy, hazy if clear is None else clear, is_clear=clear is not None)
             self._changed.notify_all()
 
-    def wait(self, after: int = 0, timeout: float | None = None) -> Pair | None:
+    def wait(self, after: int = 0, timeout: float | None = None) -> FramePair | None:
         """The newest pair whose number is greater than `after`.
 
         Returns None if none comes within `timeout` seconds, or the camera ends.

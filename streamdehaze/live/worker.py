@@ -14,7 +14,7 @@ from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import Frame, PixelFormat
-from streamdehaze.live.adapt import Adapt, Level
+from streamdehaze.live.adapt import Adapt, QualityStep
 from streamdehaze.live.intake import Intake, LiveFrame
 from streamdehaze.live.shapes import FittedEngine, Shapes
 
@@ -129,7 +129,7 @@ class Worker:
         if pairs:
             self._dehaze(pairs, began)
 
-    def _fit(self, camera: Camera, frame: Frame, level: Level) -> bool:
+    def _fit(self, camera: Camera, frame: Frame, level: QualityStep) -> bool:
         """Choose the network size for a frame; False if the engine is ready for none it could have."""
         stream = camera.stream
         if stream.strength == 0:

@@ -17,7 +17,7 @@ from streamdehaze.video.reading.open import is_far_file
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourcePicture:
     """One picture and where it comes from."""
 
     input: str
@@ -26,7 +26,7 @@ class Picture:
     frame: Frame
 
 
-def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) -> Iterator[Picture]:
+def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) -> Iterator[SourcePicture]:
     """Photos, and every k-th frame of videos.
 
     Raises:
@@ -44,7 +44,7 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
         with open_source(each.path) as source:
             for index, frame in enumerate(source):
                 if index % every == 0:
-                    yield Picture(each.path, None if photo else frame.seconds, frame)
+                    yield SourcePicture(each.path, None if photo else frame.seconds, frame)
 
 
 def read_meter(path: Path) -> dict[str, float]:

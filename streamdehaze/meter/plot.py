@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.meter.reading import HazeClass
-from streamdehaze.meter.table import Row
+from streamdehaze.meter.table import FrameHaze
 from streamdehaze.plotting import open_pyplot, save_figure
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -24,7 +24,7 @@ def check_format(path: Path) -> None:
         raise ConfigError(f"a plot is a picture, and '{path.name}' is not one; name it {', '.join(FORMATS)}")
 
 
-def plot(rows: Sequence[Row], path: Path) -> None:
+def plot(rows: Sequence[FrameHaze], path: Path) -> None:
     """Draw density over time, or over the number of the picture where there is no time, with the classes as bands.
 
     Args:

@@ -14,7 +14,7 @@ from streamdehaze.meter.reading import HazeClass
 
 
 @dataclass(frozen=True)
-class Row:
+class FrameHaze:
     """The haze of one frame; docs/meter.md says what the numbers mean."""
 
     input: str
@@ -33,7 +33,7 @@ class Row:
     """Whether the frame is too dark for the density to be trusted."""
 
     @classmethod
-    def of(cls, name: str, measured: Measured, *, timed: bool = True) -> Row:
+    def of(cls, name: str, measured: Measured, *, timed: bool = True) -> FrameHaze:
         """The row of a frame of the input `name`; a photo is not `timed`."""
         reading = measured.reading
         seconds = measured.frame.seconds if timed else None
@@ -51,27 +51,27 @@ class Row:
         )
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def to_csv(rows: Sequence[FrameHaze]) -> str:
     """A header and a line a row; empty for an unknown time, true or false for `dark`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
+    writer.writerow(field.name for field in fields(FrameHaze))
     for row in rows:
         values = asdict(row).values()
         writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in values)
     return text.getvalue()
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[FrameHaze]) -> str:
     """An object with the rows under "frames" and a summary of each input under "inputs"."""
-    of_input: dict[str, list[Row]] = {}
+    of_input: dict[str, list[FrameHaze]] = {}
     for row in rows:
         of_input.setdefault(row.input, []).append(row)
     inputs = [{"input": name, **summary(mine)} for name, mine in of_input.items()]
     return json.dumps({"inputs": inputs, "frames": [asdict(row) for row in rows]}, indent=1) + "\n"
 
 
-def summary(rows: Sequence[Row]) -> dict[str, float | int | str]:
+def summary(rows: Sequence[FrameHaze]) -> dict[str, float | int | str]:
     """Of one input: frames; mean, least and most density; the class of the mean."""
     densities = [row.density for row in rows]
     mean = fmean(densities)

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, ReadOptions
-from streamdehaze.video.writing.publish import Plan
+from streamdehaze.video.writing.publish import OutputPlan
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Preview:
 
     input: str
     output: str
-    plan: Plan
+    plan: OutputPlan
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from streamdehaze.scene.facade import BAY_METRES, STOREY_METRES
 from streamdehaze.scene.material import CROWNS
-from streamdehaze.scene.shapes import STILL, Motion, ShapeList, Vector
+from streamdehaze.scene.shapes import STILL, ShapeList, Trajectory, Vector
 
 _PAINTS: tuple[Vector, ...] = (
     (0.62, 0.63, 0.65),
@@ -72,7 +72,7 @@ def add_lamp(shapes: ShapeList, x: float, z: float) -> None:
 
 
 def add_car(
-    shapes: ShapeList, rng: np.random.Generator, x: float, z: float, heading: int, motion: Motion = STILL
+    shapes: ShapeList, rng: np.random.Generator, x: float, z: float, heading: int, motion: Trajectory = STILL
 ) -> Vector:
     """A hatchback at (x, z) facing `heading` (1 with the camera, −1 towards it); returns x, z and half its length."""
     paint = _PAINTS[int(rng.integers(len(_PAINTS)))]
@@ -108,10 +108,10 @@ def add_person(shapes: ShapeList, rng: np.random.Generator, foot: Vector, veloci
     speed = float(np.hypot(velocity[0], velocity[2]))
     along = (velocity[0] / speed, velocity[2] / speed)
     phase = float(rng.uniform(0, 6))
-    body = Motion(velocity)
+    body = Trajectory(velocity)
 
-    def swinging(metres: float, offset: float) -> Motion:
-        return Motion(velocity, (along[0] * metres, 0.0, along[1] * metres), 1.1, phase + offset)
+    def swinging(metres: float, offset: float) -> Trajectory:
+        return Trajectory(velocity, (along[0] * metres, 0.0, along[1] * metres), 1.1, phase + offset)
 
     for hip, offset in ((-0.09, 0.0), (0.09, np.pi)):
         at = (x + hip * along[1], z - hip * along[0])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.frame import FloatArray
-from streamdehaze.scene.camera import Camera
+from streamdehaze.scene.camera import DashCamera
 from streamdehaze.scene.street import build_street
 
 
@@ -63,7 +63,7 @@ class StreetScene:
             raise ValueError(f"size, frames and rate must be positive, not {width}x{height}, {frames}, {frame_rate}")
         self.width, self.height, self.frames = width, height, frames
         self.frame_rate = Fraction(frame_rate)
-        self._camera = Camera(width, height)
+        self._camera = DashCamera(width, height)
         seconds = float(frames / self.frame_rate)
         self._street = build_street(seed, seconds, self._camera.metres_per_second)
 

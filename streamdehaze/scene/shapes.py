@@ -20,7 +20,7 @@ BOX = np.concatenate([np.eye(3), -np.eye(3)])
 
 
 @dataclass(frozen=True)
-class Motion:
+class Trajectory:
     """Where a thing goes: it starts at its centre, drives on, and may swing about that path."""
 
     velocity: Vector = (0.0, 0.0, 0.0)
@@ -32,7 +32,7 @@ class Motion:
     """Radians."""
 
 
-STILL = Motion()
+STILL = Trajectory()
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Shape:
     half: Vector
     material: int
     tint: Vector
-    motion: Motion
+    motion: Trajectory
     storeys: int
     planes: _Floats
     plane_materials: Sequence[int]
@@ -60,7 +60,7 @@ class ShapeList:
 
     def box(
         self, centre: Vector, half: Vector, material: str, *, top: str | None = None, tint: Vector = (1.0, 1.0, 1.0),
-        motion: Motion = STILL, storeys: int = 0,
+        motion: Trajectory = STILL, storeys: int = 0,
     ) -> None:  # fmt: skip
         """An upright box; `top` names the material of its upper face where that differs."""
         planes = np.column_stack([BOX, np.tile(half, 2)])
@@ -70,7 +70,7 @@ class ShapeList:
 
     def prism(
         self, centre: Vector, profile: Profile, half_width: float, materials: Sequence[str], side: str, *,
-        lean: float = 0.0, tint: Vector = (1.0, 1.0, 1.0), motion: Motion = STILL, flip: bool = False,
+        lean: float = 0.0, tint: Vector = (1.0, 1.0, 1.0), motion: Trajectory = STILL, flip: bool = False,
     ) -> None:  # fmt: skip
         """A convex outline in (z, y), anticlockwise as seen from +x with z to the right, extruded along x.
 
@@ -100,7 +100,7 @@ class ShapeList:
         self._append(CONVEX, at, half, faces[-1], tint, motion, 0, planes, faces)
 
     def ellipsoid(
-        self, centre: Vector, radii: Vector, material: str, tint: Vector = (1, 1, 1), motion: Motion = STILL
+        self, centre: Vector, radii: Vector, material: str, tint: Vector = (1, 1, 1), motion: Trajectory = STILL
     ) -> None:
         """An ellipsoid with axes along the world's."""
         self._append(ELLIPSOID, centre, radii, self._materials[material], tint, motion)
@@ -112,14 +112,14 @@ class ShapeList:
         radius: float,
         material: str,
         tint: Vector = (1, 1, 1),
-        motion: Motion = STILL,
+        motion: Trajectory = STILL,
     ) -> None:
         """An upright cylinder."""
         centre = (foot[0], foot[1] + height / 2, foot[2])
         half = (radius, height / 2, radius)
         self._append(CYLINDER_Y, centre, half, self._materials[material], tint, motion)
 
-    def axle(self, centre: Vector, radius: float, half_width: float, material: str, motion: Motion = STILL) -> None:
+    def axle(self, centre: Vector, radius: float, half_width: float, material: str, motion: Trajectory = STILL) -> None:
         """A cylinder along x: a wheel."""
         half = (half_width, radius, radius)
         self._append(CYLINDER_X, centre, half, self._materials[material], (1, 1, 1), motion)
@@ -129,8 +129,8 @@ class ShapeList:
         self._append(BOARD, centre, (half_width, half_height, 0.0), self._materials[material], (1, 1, 1), STILL)
 
     def _append(
-        self, kind: int, centre: Vector, half: Vector, material: int, tint: Vector, motion: Motion, storeys: int = 0,
-        planes: _Floats | None = None, plane_materials: Sequence[int] = (),
+        self, kind: int, centre: Vector, half: Vector, material: int, tint: Vector, motion: Trajectory,
+        storeys: int = 0, planes: _Floats | None = None, plane_materials: Sequence[int] = (),
     ) -> None:  # fmt: skip
         if planes is None:
             planes = np.empty((0, 4))

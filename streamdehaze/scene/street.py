@@ -11,7 +11,7 @@ from streamdehaze.scene.facade import BAY_METRES
 from streamdehaze.scene.geometry import Ground, Records
 from streamdehaze.scene.material import WALLS, Palette
 from streamdehaze.scene.props import add_car, add_house, add_lamp, add_person, add_tree
-from streamdehaze.scene.shapes import Motion, ShapeList, World
+from streamdehaze.scene.shapes import ShapeList, Trajectory, World
 
 _ROAD = 5.0
 """Metres from the centre line to the kerb: a lane of 3.5 and a parking lane."""
@@ -111,11 +111,11 @@ def _park_cars(
 def _drive_cars(
     shapes: ShapeList, rng: np.random.Generator, seconds: float, metres_per_second: float, end: float
 ) -> list[tuple[float, ...]]:
-    add_car(shapes, rng, 1.8, 17.0, 1, Motion((0, 0, metres_per_second)))
+    add_car(shapes, rng, 1.8, 17.0, 1, Trajectory((0, 0, metres_per_second)))
     shadows: list[tuple[float, ...]] = [(1.8, 17.0, 0.72, 1.95, 0.72, metres_per_second)]
     oncoming = 9.0
     for z in np.arange(38.0, end + oncoming * seconds, 85.0):
-        add_car(shapes, rng, -1.75, float(z), -1, Motion((0, 0, -oncoming)))
+        add_car(shapes, rng, -1.75, float(z), -1, Trajectory((0, 0, -oncoming)))
         shadows.append((-1.75, float(z), 0.72, 1.95, 0.72, -oncoming))
     return shadows
 

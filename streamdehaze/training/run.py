@@ -23,7 +23,7 @@ from streamdehaze.engine.processor import has_bfloat16
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
-from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, Source
+from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, WeightedSet
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
 from streamdehaze.training.writer import STATE, CheckpointWriter, WholeFiles
@@ -48,7 +48,7 @@ class SampleData(lightning.LightningDataModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self._config = config
-        sources = [Source(layout_of(data), data.weight) for data in config.data]
+        sources = [WeightedSet(layout_of(data), data.weight) for data in config.data]
         self.samples = HazeSamples(
             sources,
             view=config.view,

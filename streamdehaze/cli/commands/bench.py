@@ -14,7 +14,7 @@ from streamdehaze.extras import require
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streamdehaze.bench import BenchReport, Row
+    from streamdehaze.bench import BenchReport, Measurement
 
 _NAMES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 
@@ -174,7 +174,7 @@ def command(
         raise click.UsageError("--quality is drawn by --plot; name a file for that")
     from rich.console import Console
 
-    from streamdehaze.bench import Plan, read_quality, read_report, run_bench, write_markdown
+    from streamdehaze.bench import BenchPlan, read_quality, read_report, run_bench, write_markdown
     from streamdehaze.bench.plot import plot
 
     # What is wrong or missing is reported before the minutes of measuring.
@@ -185,7 +185,7 @@ def command(
             raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
     if plot_file:
         require("matplotlib", "--plot", "plot")
-    plan = Plan(
+    plan = BenchPlan(
         video=video,
         sizes=sizes or [_NAMES["720p"]],
         network_sizes=network_sizes,
@@ -240,7 +240,7 @@ class _Progress:
         elif ": " not in what:
             self._console.print(what, markup=False, soft_wrap=True)
 
-    def measured(self, row: Row) -> None:
+    def measured(self, row: Measurement) -> None:
         """Print a row."""
         doubt = "" if row.timing.settled else f" ±{row.timing.spread:.0%}"
         self._console.print(f"{row.group}: {row.name}: {row.timing.fps:.1f} fps{doubt}", markup=False, soft_wrap=True)
@@ -274,7 +274,7 @@ def _print(report: BenchReport, console: Console) -> None:
         console.print(sentence, markup=False, soft_wrap=True)
 
 
-def _print_more(row: Row, console: Console) -> None:
+def _print_more(row: Measurement, console: Console) -> None:
     if row.part == "frame":
         latencies = ", ".join(f"{name} {value:.2f}" for name, value in row.timing.latency_ms.items())
         console.print(f"one frame, host to host: {latencies} ms", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 
 if TYPE_CHECKING:
-    from streamdehaze.evaluation import Report
+    from streamdehaze.evaluation import EvaluationReport
 
 
 @click.command(name="evaluate")
@@ -167,7 +167,7 @@ def command(
         extremes.write(grid)
 
 
-def _print(report: Report) -> None:
+def _print(report: EvaluationReport) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
     from streamdehaze.live.announcing.mqtt import MqttPublisher
     from streamdehaze.live.announcing.webhook import Webhook
-    from streamdehaze.live.web import Address, WebServer
+    from streamdehaze.live.web import ListenAddress, WebServer
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -215,9 +215,9 @@ def command(
         if (tls_cert is None) != (tls_key is None):
             raise click.UsageError("--tls-cert and --tls-key go together")
         with needed_for("--serve", "live"):
-            from streamdehaze.live.web import Address
+            from streamdehaze.live.web import ListenAddress
         page = _Page(
-            Address.parse(serve),
+            ListenAddress.parse(serve),
             read_secret(env=token_env, file=token_file),
             read_secret(env=viewer_token_env, file=viewer_token_file),
             None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
@@ -350,7 +350,7 @@ def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
 class _Page:
     """The web page as it is asked for."""
 
-    address: Address
+    address: ListenAddress
     token: str | None
     viewer_token: str | None
     tls: tuple[Path, Path] | None

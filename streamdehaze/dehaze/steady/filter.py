@@ -62,7 +62,7 @@ _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 
 
 @dataclass(frozen=True)
-class Trust:
+class Confidence:
     """How long what is known about a pixel is trusted."""
 
     drift: float
@@ -73,9 +73,9 @@ class Trust:
     """Share of a change of the hazy colour along the motion that is taken for haze: the clear colour stays."""
 
 
-_STILL = {"low": Trust(0.003, 0.1), "high": Trust(0.001, 0.2)}
-_MOVING = {"low": Trust(0.0007, 0.25, 0.5), "high": Trust(0.0005, 0.3, 0.5)}
-_MOVING_AHEAD = {"low": Trust(0.015, 0.1, 0.7), "high": Trust(0.008, 0.15, 0.7)}
+_STILL = {"low": Confidence(0.003, 0.1), "high": Confidence(0.001, 0.2)}
+_MOVING = {"low": Confidence(0.0007, 0.25, 0.5), "high": Confidence(0.0005, 0.3, 0.5)}
+_MOVING_AHEAD = {"low": Confidence(0.015, 0.1, 0.7), "high": Confidence(0.008, 0.15, 0.7)}
 """Lag is corrected from the frames ahead; a longer memory would show where the frames held back end."""
 _KEPT_MOST = 0.02
 """Of full scale from one frame to the next; a larger change is not haze but another object."""
@@ -106,7 +106,7 @@ class Estimate:
     """Gain and offset of each component, (2n, rows, columns)."""
     variance: FloatArray
     """(rows, columns), in units of the variance of one answer."""
-    trust: Trust
+    trust: Confidence
     """Put into what was known, from the frame before to this one."""
     still: npt.NDArray[np.bool_] | None
     """Pixels that count as still; None while the camera moves."""
@@ -294,7 +294,7 @@ class TemporalFilter:
         return True
 
 
-def carried(planes: FloatArray, flow: FloatArray, components: FloatArray, trust: Trust) -> FloatArray:
+def carried(planes: FloatArray, flow: FloatArray, components: FloatArray, trust: Confidence) -> FloatArray:
     """Gain, offset, reference and whatever follows (≥ 3n, rows, columns), moved along `flow`.
 
     A change of the hazy colour on the way is mostly haze: things come nearer. The clear colour does not change with it,

@@ -23,7 +23,7 @@ _PAUSE = timedelta(days=1)
 """How long a measurement that decided nothing keeps the next one off."""
 
 
-class Timing(BaseModel):
+class PairedTiming(BaseModel):
     """An engine and PyTorch timed alternately; the least of several rounds counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ class Timing(BaseModel):
         return self.others is not None and self.others < _CALM
 
 
-def time_alternately(engine: Engine, reference: Engine, hazy: FloatArray, rounds: int = 7) -> Timing:
+def time_alternately(engine: Engine, reference: Engine, hazy: FloatArray, rounds: int = 7) -> PairedTiming:
     """Time two engines on a batch of hazy pictures, (B, 3, H, W) RGB in [0, 1]; both have run once before."""
     busy, own, start = _busy_seconds(), time.process_time(), time.perf_counter()
     taken = [(_spend(engine.infer, hazy), _spend(reference.infer, hazy)) for _ in range(rounds)]
@@ -70,7 +70,7 @@ def time_alternately(engine: Engine, reference: Engine, hazy: FloatArray, rounds
         [1000 * min(each[index] for each in column) / len(hazy) for index in (0, 1)]
         for column in zip(*taken, strict=True)
     ]
-    return Timing(
+    return PairedTiming(
         taken=datetime.now(timezone.utc),
         milliseconds=round(least[0][0], 3),
         torch_milliseconds=round(least[1][0], 3),
@@ -80,12 +80,12 @@ def time_alternately(engine: Engine, reference: Engine, hazy: FloatArray, rounds
     )
 
 
-def prefers_pytorch(timings: Sequence[Timing]) -> bool:
+def prefers_pytorch(timings: Sequence[PairedTiming]) -> bool:
     """Whether PyTorch is to serve: if the last two measurements, on a calm machine, both found the engine slower."""
     return len(timings) >= 2 and all(timing.calm and timing.slower for timing in timings[-2:])
 
 
-def needs_timing(timings: Sequence[Timing], now: datetime | None = None) -> bool:
+def needs_timing(timings: Sequence[PairedTiming], now: datetime | None = None) -> bool:
     """Whether to measure again before an engine is used: where the last measurement prefers PyTorch, and is not final.
 
     Measurements that nothing hangs on are not repeated.

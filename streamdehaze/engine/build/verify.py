@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.build.speed import Timing, time_alternately
+from streamdehaze.engine.build.speed import PairedTiming, time_alternately
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 
@@ -27,7 +27,7 @@ class Verification(BaseModel):
     psnr_db: float | None
     """Over the worst picture, 100 for an equal one; None when the result had values that are not finite."""
     largest_difference: float | None
-    timings: tuple[Timing, ...] = Field(min_length=1)
+    timings: tuple[PairedTiming, ...] = Field(min_length=1)
     """The latest last."""
 
     @property
@@ -40,7 +40,7 @@ class Verification(BaseModel):
         """How many times as fast as PyTorch, as measured last."""
         return self.timings[-1].speedup
 
-    def timed_again(self, timing: Timing) -> Verification:
+    def timed_again(self, timing: PairedTiming) -> Verification:
         """The same comparison with one more timing; the three latest are kept."""
         return self.model_copy(update={"timings": (*self.timings, timing)[-3:]})
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Stream(Protocol):
+class CudaStream(Protocol):
     """A CUDA stream: work in it runs in order, concurrently with other streams."""
 
     @property
@@ -35,11 +35,11 @@ class Mark(Protocol):
 class Cuda(Protocol):
     """Streams, memory and graphs of one device."""
 
-    def stream(self) -> Stream:
+    def stream(self) -> CudaStream:
         """A new stream."""
         ...
 
-    def within(self, stream: Stream) -> AbstractContextManager[Any]:
+    def within(self, stream: CudaStream) -> AbstractContextManager[Any]:
         """Make torch's copies go into a stream."""
         ...
 
@@ -51,11 +51,11 @@ class Cuda(Protocol):
         """Float32 device memory."""
         ...
 
-    def capture(self, stream: Stream, launch: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, stream: CudaStream, launch: Callable[[], None]) -> Callable[[], None]:
         """Record what `launch` puts into the stream as one graph; the result replays it."""
         ...
 
-    def mark(self, stream: Stream) -> Mark:
+    def mark(self, stream: CudaStream) -> Mark:
         """Note in a stream when the device gets here."""
         ...
 
@@ -63,14 +63,14 @@ class Cuda(Protocol):
 class TorchCuda:
     """torch's current CUDA device."""
 
-    def stream(self) -> Stream:
+    def stream(self) -> CudaStream:
         """See `Cuda.stream`."""
         import torch
 
-        stream: Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream: CudaStream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         return stream
 
-    def within(self, stream: Stream) -> AbstractContextManager[Any]:
+    def within(self, stream: CudaStream) -> AbstractContextManager[Any]:
         """See `Cuda.within`."""
         import torch
 
@@ -88,7 +88,7 @@ class TorchCuda:
 
         return torch.zeros(shape, device="cuda")
 
-    def capture(self, stream: Stream, launch: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, stream: CudaStream, launch: Callable[[], None]) -> Callable[[], None]:
         """See `Cuda.capture`."""
         import torch
 
@@ -97,7 +97,7 @@ class TorchCuda:
             launch()
         return graph.replay
 
-    def mark(self, stream: Stream) -> Mark:
+    def mark(self, stream: CudaStream) -> Mark:
         """See `Cuda.mark`."""
         import torch
 
@@ -106,7 +106,7 @@ class TorchCuda:
         return event
 
 
-def _torch_stream(stream: Stream) -> torch.cuda.Stream:
+def _torch_stream(stream: CudaStream) -> torch.cuda.Stream:
     import torch
 
     assert isinstance(stream, torch.cuda.Stream)

@@ -15,7 +15,7 @@ _DIGITS = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """An address to listen on."""
 
     host: str = "127.0.0.1"
@@ -24,7 +24,7 @@ class Address:
     """0 takes any free one."""
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str) -> ListenAddress:
         """The address of "HOST:PORT", "HOST", ":PORT" or "PORT"; IPv6 in brackets, "[::1]:8080".
 
         Raises:
@@ -68,7 +68,7 @@ class HostNames:
     server. It cannot do so with an IP address, so these are all good; names are only those known.
     """
 
-    def __init__(self, address: Address, more: Iterable[str] = ()) -> None:
+    def __init__(self, address: ListenAddress, more: Iterable[str] = ()) -> None:
         machine = socket.gethostname()
         known = {"localhost", machine, f"{machine}.local", address.host, *more}
         self._known = {name.lower().rstrip(".") for name in known}

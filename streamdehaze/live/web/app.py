@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
-from streamdehaze.live.web.address import Address, HostNames
+from streamdehaze.live.web.address import HostNames, ListenAddress
 from streamdehaze.live.web.describe import describe
 from streamdehaze.live.web.files import load_page_files
 from streamdehaze.live.web.guard import Guard, refuse
@@ -39,7 +39,7 @@ WALL_INTERVAL_SECONDS = 0.1
 _FIRST_PICTURE_SECONDS = 2.0
 
 
-class Change(BaseModel):
+class CameraChange(BaseModel):
     """What the page may change of a camera."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -60,7 +60,12 @@ class Page:
     """
 
     def __init__(
-        self, pipeline: WatchedPipeline, access: Access, address: Address, host_names: tuple[str, ...], viewers: int
+        self,
+        pipeline: WatchedPipeline,
+        access: Access,
+        address: ListenAddress,
+        host_names: tuple[str, ...],
+        viewers: int,
     ) -> None:
         self._pipeline, self._access, self._maximum_viewers = pipeline, access, viewers
         self._cookie_name = f"streamdehaze_{address.port}"  # cookies do not tell ports apart
@@ -170,7 +175,7 @@ class Page:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return refuse(415, "send application/json")
         try:
-            change = Change.model_validate_json(await request.body())
+            change = CameraChange.model_validate_json(await request.body())
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "the request"

@@ -17,7 +17,7 @@ _NEW_SECONDS = 1.0
 _BUSY = object()
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """uvicorn's HTTP/1.1 connection, closed on clients that send half a request or read half an answer."""
 
     _idle_since = 0.0
@@ -44,7 +44,7 @@ class Connection(H11Protocol):
 
         So the limit on connections is never used up by clients that ask for nothing.
         """
-        others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
+        others = [each for each in self.connections if isinstance(each, HttpConnection) and each is not self]
         idle = sorted((each for each in others if each.is_idle), key=lambda each: each._idle_since)
         if len(idle) < FULL_CONNECTIONS:  # one that has just come may have asked for something that is not read yet
             idle = [each for each in idle if self.loop.time() - each._idle_since > _NEW_SECONDS]

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from streamdehaze.live.status import CameraStatus
-from streamdehaze.live.view import View
+from streamdehaze.live.view import LatestPair
 
 
 class WatchedCamera(Protocol):
     """A camera that can be looked at and adjusted; every member may be used from any thread."""
 
     @property
-    def view(self) -> View:
+    def view(self) -> LatestPair:
         """The newest pair of pictures."""
         ...
 

@@ -16,9 +16,9 @@ import uvicorn
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.web.access import Access
-from streamdehaze.live.web.address import DEFAULT_PORT, Address
+from streamdehaze.live.web.address import DEFAULT_PORT, ListenAddress
 from streamdehaze.live.web.app import Page
-from streamdehaze.live.web.connection import Connection
+from streamdehaze.live.web.connection import HttpConnection
 from streamdehaze.live.web.guard import MAXIMUM_HEAD_BYTES
 from streamdehaze.live.web.protocols import WatchedPipeline
 
@@ -64,7 +64,7 @@ class WebServer:
     def __init__(
         self,
         pipeline: WatchedPipeline,
-        address: Address,
+        address: ListenAddress,
         *,
         token: str | None = None,
         viewer_token: str | None = None,
@@ -83,14 +83,14 @@ class WebServer:
         if tls is not None:
             _check_certificate(*tls)
         self._socket = _listen(address)
-        self.address = Address(address.host, self._socket.getsockname()[1])
+        self.address = ListenAddress(address.host, self._socket.getsockname()[1])
         """Where it listens, with the port the system chose if 0 was asked for."""
         self._stop = stop or threading.Event()
         page = Page(pipeline, access, self.address, host_names, limits.viewers)
         config = uvicorn.Config(
             page,
             loop="asyncio",
-            http=Connection,
+            http=HttpConnection,
             ws="none",
             log_config=None,
             log_level="critical",  # failures are logged by the door, under our own name
@@ -111,7 +111,7 @@ class WebServer:
     def url(self) -> str:
         """What to open in a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address.host, self.address.host)
-        return f"{self._scheme}://{Address(host, self.address.port)}/"
+        return f"{self._scheme}://{ListenAddress(host, self.address.port)}/"
 
     def start(self) -> None:
         """Begin to answer; returns once it does."""
@@ -168,7 +168,7 @@ def serve(
     stop: threading.Event | None = None,
 ) -> WebServer:
     """Start the page of `pipeline` and return its server; see `WebServer`."""
-    server = WebServer(pipeline, Address(host, port), token=token, stop=stop)
+    server = WebServer(pipeline, ListenAddress(host, port), token=token, stop=stop)
     server.start()
     return server
 
@@ -185,7 +185,7 @@ def _check_certificate(certificate: Path, key: Path) -> None:
         raise ConfigError(f"the certificate '{certificate}' or key '{key}' cannot be read: {error.strerror}") from error
 
 
-def _listen(address: Address) -> socket.socket:
+def _listen(address: ListenAddress) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -27,7 +27,7 @@ from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.samples.foreground import ForegroundConfig, cover
-from streamdehaze.training.samples.views import View, ViewConfig
+from streamdehaze.training.samples.views import Augmentation, ViewConfig
 
 if TYPE_CHECKING:
     from streamdehaze.training.config import StageConfig
@@ -55,7 +55,7 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightedSet:
     """A data set and how often it is drawn from, relative to its size and to the other sets."""
 
     layout: Layout
@@ -79,7 +79,7 @@ class HazeSamples(Dataset[Sample]):
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[WeightedSet],
         *,
         view: ViewConfig,
         look: LookConfig,
@@ -143,7 +143,7 @@ class HazeSamples(Dataset[Sample]):
         rng: np.random.Generator,
     ) -> Sample:
         try:
-            view = View.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
+            view = Augmentation.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
         except ConfigError as error:
             raise ConfigError(f"{_own_file(item)}: {error}") from error
         if isinstance(item, Path):

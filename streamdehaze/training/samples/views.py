@@ -33,7 +33,7 @@ class ViewConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class View:
+class Augmentation:
     """One view, drawn for a picture of a certain size; applied to its hazy, clear and depth alike."""
 
     top: int
@@ -46,7 +46,9 @@ class View:
     quarter_turns: int
 
     @classmethod
-    def draw(cls, config: ViewConfig, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> View:
+    def draw(
+        cls, config: ViewConfig, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator
+    ) -> Augmentation:
         """Draw a view of `size` (height, width) from a picture of `shape`.
 
         Raises:

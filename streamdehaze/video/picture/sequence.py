@@ -17,7 +17,7 @@ from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Reader, Source
-from streamdehaze.video.writing.publish import Plan, Writer
+from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -140,11 +140,11 @@ class SequenceSink(Writer):
         """What pictures lack of their inputs, in words."""
         return self._losses
 
-    def plan(self, frame: Frame) -> Plan:
+    def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
         metadata = frame.opaque.metadata if isinstance(frame.opaque, _Origin) else PictureMetadata()
         _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, self._quality)
-        return Plan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
+        return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())

@@ -12,7 +12,7 @@ from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.source import PictureSource
 from streamdehaze.video.protocols import Source
-from streamdehaze.video.writing.publish import Plan, Writer
+from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -60,10 +60,10 @@ class PictureSink(Writer):
         """What the picture lacks of its input, in words."""
         return self._losses
 
-    def plan(self, frame: Frame) -> Plan:
+    def plan(self, frame: Frame) -> OutputPlan:
         """How the picture would be written; nothing is."""
         _, lost = encode_picture(self.path, frame, self._metadata, self._quality)
-        return Plan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
+        return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
         if self._partials:

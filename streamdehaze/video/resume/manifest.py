@@ -58,7 +58,7 @@ class Identity(_Facts):
         return (self.size_bytes, self.hash) == (other.size_bytes, other.hash)
 
 
-class Place(_Facts):
+class CutRecord(_Facts):
     """A cut, as it is written down; see `Cut` for the fields."""
 
     frames: int = Field(ge=1)
@@ -81,7 +81,7 @@ class Segment(_Facts):
     hash: str
     header_hash: str
     """Of the encoder's own header (FFmpeg's "extradata"), which all segments must share."""
-    end: Place | None
+    end: CutRecord | None
     """The cut it ends with; None for the last segment of the video."""
 
 
@@ -184,7 +184,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / MANIFEST, manifest.sealed().model_dump_json(indent=1).encode() + b"\n")
 
 
-def write_state(folder: Path, number: int, cut: Cut) -> Place:
+def write_state(folder: Path, number: int, cut: Cut) -> CutRecord:
     """Write the dehazer's state at the cut after segment `number`, if there is any; the place of the cut."""
     state_hash = None
     if cut.state:
@@ -193,12 +193,12 @@ def write_state(folder: Path, number: int, cut: Cut) -> Place:
         np.savez(buffer, **arrays)
         write_whole(state_file(folder, number), buffer.getvalue())
         state_hash = file_hash(state_file(folder, number))
-    return Place(
+    return CutRecord(
         frames=cut.frames, last_pts=cut.last_pts, last_hash=cut.last_hash, damaged=cut.damaged, state_hash=state_hash
     )
 
 
-def read_cut(folder: Path, number: int, place: Place) -> Cut:
+def read_cut(folder: Path, number: int, place: CutRecord) -> Cut:
     """The cut after segment `number`.
 
     Raises:

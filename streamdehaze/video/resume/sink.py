@@ -30,7 +30,7 @@ from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import asked_of, encoding_for, in_words
 from streamdehaze.video.writing.mux import Muxer, carry_spherical
 from streamdehaze.video.writing.passthrough import Passthrough
-from streamdehaze.video.writing.publish import Plan, Writer
+from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
@@ -218,11 +218,11 @@ class SegmentFileSink(Writer):
         """What the output lacks of its input, in words, as far as is known."""
         return self._read_back.losses
 
-    def plan(self, frame: Frame) -> Plan:
+    def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written; nothing is."""
         encoding = self._setup.encoding
         copied = in_words(self._passthrough.accepted)
-        return Plan(encoding.encoder.name, encoding.pixel_format, copied, tuple(self.losses))
+        return OutputPlan(encoding.encoder.name, encoding.pixel_format, copied, tuple(self.losses))
 
     def _begin_segment(self) -> _OpenSegment:
         if self._work is None:

@@ -19,7 +19,7 @@ from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, 
 from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer, carry_spherical
 from streamdehaze.video.writing.passthrough import Passthrough
-from streamdehaze.video.writing.publish import Plan, Writer
+from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
@@ -79,11 +79,11 @@ class FileSink(Writer):
         """What the output lacks of its input, in words, as far as is known."""
         return [] if self._read_back is None else self._read_back.losses
 
-    def plan(self, frame: Frame) -> Plan:
+    def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""
         self._setup_for(frame)
         copied = () if self._passthrough is None else self._passthrough.accepted
-        return Plan(self.encoder, self.pixel_format, in_words(copied), tuple(self.losses))
+        return OutputPlan(self.encoder, self.pixel_format, in_words(copied), tuple(self.losses))
 
     @property
     def encoder(self) -> str:

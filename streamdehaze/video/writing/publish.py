@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OutputPlan:
     """How an output is going to be written."""
 
     encoder: str
@@ -56,7 +56,7 @@ class Writer(Sink):
         """What the output lacks of its input, in words, as far as is known; complete after `close`."""
         return []
 
-    def plan(self, frame: Frame) -> Plan:
+    def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""
         raise NotImplementedError
 

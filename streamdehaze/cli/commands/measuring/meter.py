@@ -15,7 +15,7 @@ from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehaz
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze import Dehazer
-    from streamdehaze.meter.table import Row
+    from streamdehaze.meter.table import FrameHaze
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -104,7 +104,7 @@ def command(
     found = expand_inputs(inputs, recursive=recursive)
     if map_path is not None and len(found) > 1:
         raise ConfigError(f"--map writes the transmission of one input, but there are {len(found)}")
-    rows: list[Row] = []
+    rows: list[FrameHaze] = []
     failed = False
     with Dehazer(checkpoint, engine=engine, network_size=network_size) as dehazer:
         for each in found:
@@ -147,11 +147,11 @@ def _measure(
     start: float | None,
     end: float | None,
     overwrite: bool,
-) -> list[Row]:
+) -> list[FrameHaze]:
     from streamdehaze.address import without_secrets
     from streamdehaze.meter.map import map_frame, open_map
     from streamdehaze.meter.measure import measure
-    from streamdehaze.meter.table import Row
+    from streamdehaze.meter.table import FrameHaze
     from streamdehaze.pipeline import open_source
     from streamdehaze.video import Kind, ReadOptions, what_is
 
@@ -164,7 +164,7 @@ def _measure(
     with open_source(path, ReadOptions(start=start, end=end)) as source, contextlib.ExitStack() as stack:
         sink = None if map_path is None else stack.enter_context(open_map(map_path, source, overwrite=overwrite))
         for measured in measure(source, dehazer, every=every):
-            rows.append(Row.of(path, measured, timed=kind is not Kind.PICTURE))
+            rows.append(FrameHaze.of(path, measured, timed=kind is not Kind.PICTURE))
             if sink is not None:
                 sink.write(map_frame(measured))
     if not rows:

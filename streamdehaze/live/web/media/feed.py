@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from streamdehaze.live.view import View
+from streamdehaze.live.view import LatestPair
 from streamdehaze.live.web.media.picture import PictureEncoder, Side, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 
@@ -16,7 +16,7 @@ _WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Picture:
+class Jpeg:
     """A JPEG and its place in its feed."""
 
     number: int
@@ -38,13 +38,13 @@ class Feed:
     def __init__(self, pipeline: WatchedPipeline, name: str, side: Side, width: int, pool: ThreadPoolExecutor) -> None:
         self._pipeline, self._name, self._pool = pipeline, name, pool
         self._encode = PictureEncoder(side, width)
-        self._view: View | None = None
+        self._view: LatestPair | None = None
         self._seen = 0
-        self._newest: Picture | None = None
-        self._pending: asyncio.Future[Picture | None] | None = None
+        self._newest: Jpeg | None = None
+        self._pending: asyncio.Future[Jpeg | None] | None = None
         self.viewers = 0
 
-    async def next(self, after: int) -> Picture | None:
+    async def next(self, after: int) -> Jpeg | None:
         """The newest picture numbered above `after`; None if a second brings none.
 
         Raises:
@@ -57,12 +57,12 @@ class Feed:
             self._pending.add_done_callback(self._made)
         return await asyncio.shield(self._pending)
 
-    def _made(self, future: asyncio.Future[Picture | None]) -> None:
+    def _made(self, future: asyncio.Future[Jpeg | None]) -> None:
         self._pending = None
         if not future.cancelled():
             future.exception()  # seen, also where all who asked have left
 
-    def _make(self) -> Picture | None:
+    def _make(self) -> Jpeg | None:
         view = self._pipeline.cameras[self._name].view
         if view is not self._view:  # a camera restarted counts from the beginning
             self._view, self._seen = view, 0
@@ -71,7 +71,7 @@ class Feed:
             return None
         self._seen = pair.number
         number = 1 if self._newest is None else self._newest.number + 1
-        self._newest = Picture(number, self._encode(pair), pair.taken_at, pair.is_clear)
+        self._newest = Jpeg(number, self._encode(pair), pair.taken_at, pair.is_clear)
         return self._newest
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from streamdehaze.errors import StreamDehazeError
-from streamdehaze.live.view import Pair
+from streamdehaze.live.view import FramePair
 from streamdehaze.video.rgb import RgbArray, RgbConverter
 
 Side = Literal["both", "clear", "hazy"]
@@ -39,7 +39,7 @@ class PairScaler:
         self._size = (0, 0)
         self._convert = RgbConverter()
 
-    def __call__(self, pair: Pair) -> RgbArray:
+    def __call__(self, pair: FramePair) -> RgbArray:
         """(height, width or 2 · width, 3) uint8."""
         size = self._scaled(pair.clear.width, pair.clear.height)
         if size != self._size:
@@ -65,7 +65,7 @@ class PictureEncoder:
     def __init__(self, side: Side, width: int | None = None, quality: int = STREAM_QUALITY) -> None:
         self._scale, self._quality = PairScaler(side, width), quality
 
-    def __call__(self, pair: Pair) -> bytes:
+    def __call__(self, pair: FramePair) -> bytes:
         """The JPEG's bytes."""
         rgb = self._scale(pair)
         encoded, jpeg = cv2.imencode(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from streamdehaze.live.web.media.feed import Feed, Picture
+from streamdehaze.live.web.media.feed import Feed, Jpeg
 
 _BOUNDARY = b"streamdehaze-frame"
 _PAUSE_SECONDS = 0.1
@@ -70,7 +70,7 @@ class MjpegResponse:
                 await asyncio.sleep(self._interval_seconds)
 
 
-def _head(picture: Picture, label: bytes) -> bytes:
+def _head(picture: Jpeg, label: bytes) -> bytes:
     lines = {
         b"Content-Type": b"image/jpeg",
         b"Content-Length": b"%d" % len(picture.jpeg),

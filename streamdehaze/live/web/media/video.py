@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.frame import Frame
-from streamdehaze.live.view import Pair
+from streamdehaze.live.view import FramePair
 from streamdehaze.live.web.media.picture import PairScaler, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.video.packets import EncodedPacket
@@ -52,7 +52,7 @@ class PairEncoder:
         self._encoder: VideoEncoder | None = None
         self._began = time.monotonic()
 
-    def __call__(self, pair: Pair) -> EncodedPacket | None:
+    def __call__(self, pair: FramePair) -> EncodedPacket | None:
         """The frame's packet."""
         frame = Frame.from_array(self._scale(pair), pts=int((time.monotonic() - self._began) / TICK), time_base=TICK)
         if self._encoder is None or self._encoder.setup.layout != layout_of(frame):
