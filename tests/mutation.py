@@ -163,7 +163,7 @@ def judge(seed: Seed, content: bytes, folder: Path) -> Verdict:
     if kind not in ("done", "refused", "raised"):
         return Verdict("crashed", text)
     left = sorted(entry.name for entry in folder.iterdir() if entry not in (path, said))
-    if kind == "refused" and (_BUG.match(words) or "\n" in words.strip()):
+    if kind == "refused" and (_BUG.match(words) or any(not line.startswith("  ") for line in words.splitlines()[1:])):
         return Verdict("raised", words)
     if kind == "refused" and any(not name.endswith(".part") for name in left):
         return Verdict("left files", f"{left} after: {words}")

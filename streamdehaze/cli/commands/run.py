@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from streamdehaze.video import EncodeOptions, ReadOptions
     from streamdehaze.video.reading.open import HardwareDecoding
     from streamdehaze.video.reading.options import OnDamage
+    from streamdehaze.video.writing.encoding.choose import AudioCodec
 
 log = logging.getLogger("streamdehaze")
 
@@ -94,6 +95,14 @@ log = logging.getLogger("streamdehaze")
     help="Any other option of the encoder; may be repeated.",
 )
 @click.option("--pixel-format", panel="Output", help="FFmpeg's name.  [default: the input's]")
+@click.option(
+    "--audio-codec",
+    panel="Output",
+    type=click.Choice(["copy", "aac", "none"]),
+    default="copy",
+    show_default=True,
+    help="Sound as it is, converted to AAC for a container that cannot hold it, or none.",
+)
 @click.option(
     "--container", panel="Output", help="FFmpeg's name, if the file extension does not tell; pipes default to matroska."
 )
@@ -265,6 +274,7 @@ def command(
     preset: str | None,
     encoder_option: tuple[tuple[str, str], ...],
     pixel_format: str | None,
+    audio_codec: AudioCodec,
     container: str | None,
     report: Path | None,
     keep_times: bool,
@@ -337,7 +347,7 @@ def command(
             on_damage=on_damage,
             video_stream=video_stream,
         ),
-        EncodeOptions(codec, crf, preset, dict(encoder_option), pixel_format),
+        EncodeOptions(codec, crf, preset, dict(encoder_option), pixel_format, audio_codec),
         RunOptions(batch_size, container, overwrite, segment_seconds, resume is not False, memory_limit),
         _stop_on_signals(),
         console,

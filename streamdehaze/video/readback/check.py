@@ -22,7 +22,7 @@ from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer
-from streamdehaze.video.writing.passthrough import Passthrough
+from streamdehaze.video.writing.passthrough import Passthrough, takes_aac
 
 log = logging.getLogger("streamdehaze")
 
@@ -40,10 +40,12 @@ class ReadBack:
         name: the output in words.
         source: the input.
         asked: what the user asked to be different.
+        container_format: FFmpeg's name of the output's.
     """
 
-    def __init__(self, name: str, source: FileSource, asked: Asked) -> None:
+    def __init__(self, name: str, source: FileSource, asked: Asked, container_format: str) -> None:
         self._name, self._source, self._asked = name, source, asked
+        self._sound_remedy = _sound_remedy(asked, container_format)
         self._pictures = PictureFacts()
         self._seen = 0
         self.losses: list[str] = []
@@ -93,7 +95,8 @@ class ReadBack:
     ) -> None:
         source = self._source
         before = FileFacts.of(source.container, source.video, self._pictures, source.companions)
-        found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted)
+        found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted,
+                                              sound_remedy=self._sound_remedy)  # fmt: skip
         silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)
         self.name([*(each.text for each in found), *undecoded], silent=silent)
 
@@ -107,8 +110,15 @@ class _Headers:
     def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
         self._companions.add_to(output, after_video=after_video)
 
-    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
         """Nothing is written of them."""
+
+
+def _sound_remedy(asked: Asked, container_format: str) -> str:
+    """What keeps sound that a container does not hold, in words."""
+    remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and takes_aac(container_format))
+    remedies += ["a .mkv file holds it"] * (container_format != "matroska")
+    return " or ".join(remedies)
 
 
 def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions | None) -> FileFacts:

@@ -68,6 +68,8 @@ class Asked:
     pixel_format: bool = False
     deinterlaced: bool = False
     trimmed: bool = False
+    audio: str = "copy"
+    """"aac" for sound that is converted, "none" for none."""
     shortened: bool = False
     """Damaged pictures are left out."""
 
@@ -79,6 +81,7 @@ def differences(
     *,
     whole: bool = True,
     accepted: Container[int] = (),
+    sound_remedy: str = "",
 ) -> list[Difference]:
     """What of `before` is not in `after`, and was not asked to go.
 
@@ -88,10 +91,11 @@ def differences(
         asked: what is to be different.
         whole: the output has all its packets; otherwise only header and first pictures.
         accepted: numbers of streams that are taken to be there, as some containers show none without packets.
+        sound_remedy: how sound that is not there could be kept, in words.
     """
     asked = asked or Asked()
     found = [
-        *_streams(before, after, whole, accepted),
+        *_streams(before, after, asked, whole, accepted, sound_remedy),
         *_tags("", before.tags, after.tags),
         *_stream_facts(before.video, after, after.video, is_video=True, recoded=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
@@ -117,15 +121,20 @@ def _matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) -
     return found
 
 
-def _streams(before: FileFacts, after: FileFacts, whole: bool, accepted: Container[int]) -> Iterator[Difference]:
+def _streams(
+    before: FileFacts, after: FileFacts, asked: Asked, whole: bool, accepted: Container[int], sound_remedy: str
+) -> Iterator[Difference]:
     lost_before = before.video.begins
     for stream, copy in zip(before.streams, _matching(before.streams, after.streams), strict=True):
-        if copy is None and stream.index in accepted:
+        if stream.kind == "audio" and asked.audio == "none":
             continue
         if copy is None:
-            yield Difference("stream", str(stream))
+            can_be_kept = sound_remedy if stream.kind == "audio" and not stream.note else ""
+            if stream.index not in accepted:
+                yield Difference("stream", f"{stream}{can_be_kept and f'; {can_be_kept}'}")
             continue
-        yield from _stream_facts(stream, after, copy)
+        converted = stream.kind == "audio" and asked.audio == "aac"
+        yield from _stream_facts(stream, after, copy, recoded=converted)
         known = (stream.begins, lost_before, copy.begins, after.video.begins)
         if whole and stream.kind == "audio" and "mov" in after.format and None not in known:
             assert stream.begins is not None and lost_before is not None  # noqa: PT018

@@ -27,7 +27,7 @@ from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
-from streamdehaze.video.writing.file import asked_of, encoding_for, in_words
+from streamdehaze.video.writing.file import asked_of, encoding_for
 from streamdehaze.video.writing.mux import Muxer, carry_spherical
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
@@ -98,8 +98,8 @@ class SegmentFileSink(Writer):
         self._resume = resume
         self._stop = stop or threading.Event()
         self._unread = source.reopen()
-        self._passthrough = Passthrough(self._unread, self._target.format)
-        self._read_back = ReadBack(self._name, source, asked_of(source, encode))
+        self._passthrough = Passthrough(self._unread, self._target.format, (encode or EncodeOptions()).audio)
+        self._read_back = ReadBack(self._name, source, asked_of(source, encode), self._target.format)
         self._work: WorkFolder | None = None
         self._segment: _OpenSegment | None = None
 
@@ -221,8 +221,7 @@ class SegmentFileSink(Writer):
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written; nothing is."""
         encoding = self._setup.encoding
-        copied = in_words(self._passthrough.accepted)
-        return OutputPlan(encoding.encoder.name, encoding.pixel_format, copied, tuple(self.losses))
+        return OutputPlan(encoding.encoder.name, encoding.pixel_format, self._passthrough.in_words, tuple(self.losses))
 
     def _begin_segment(self) -> _OpenSegment:
         if self._work is None:
@@ -277,7 +276,6 @@ class SegmentFileSink(Writer):
                 muxer.write([packet.packet()])
             for _ in reading:
                 muxer.write()
-            muxer.write()
             muxer.close()
             carry_spherical(self._source, joined, self._target.format)
             self._read_back.check(joined, self._passthrough.cut_short)

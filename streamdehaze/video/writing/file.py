@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
-
-from av.stream import Stream
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked
-from streamdehaze.video.readback.facts import StreamFacts
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
@@ -68,8 +64,12 @@ class FileSink(Writer):
         self._passthrough: Passthrough | None = None
         self._read_back: ReadBack | None = None
         if self._source is not None:
-            self._companions = self._passthrough = Passthrough(self._source, self._target.format)
-            self._read_back = ReadBack(self._target.name, self._source, asked_of(self._source, encode))
+            self._companions = self._passthrough = Passthrough(
+                self._source, self._target.format, (encode or EncodeOptions()).audio
+            )
+            self._read_back = ReadBack(
+                self._target.name, self._source, asked_of(self._source, encode), self._target.format
+            )
         self.frames = 0
         """Frames written so far."""
         self._muxer: Muxer | None = None
@@ -82,8 +82,8 @@ class FileSink(Writer):
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""
         self._setup_for(frame)
-        copied = () if self._passthrough is None else self._passthrough.accepted
-        return OutputPlan(self.encoder, self.pixel_format, in_words(copied), tuple(self.losses))
+        copied = () if self._passthrough is None else self._passthrough.in_words
+        return OutputPlan(self.encoder, self.pixel_format, copied, tuple(self.losses))
 
     @property
     def encoder(self) -> str:
@@ -107,7 +107,6 @@ class FileSink(Writer):
         if self._muxer is None:
             raise SinkError(f"no frame reached {self._name}, so it was not written")
         self._muxer.write(self._muxer.encoder.flush())
-        self._muxer.write()
         self._muxer.close()
         if self._read_back is not None and self._passthrough is not None:
             for partial in self._partials:
@@ -148,17 +147,13 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
 
 
-def in_words(streams: Iterable[Stream]) -> tuple[str, ...]:
-    """Streams as they are called in messages."""
-    return tuple(str(StreamFacts.of(stream)) for stream in streams)
-
-
 def asked_of(source: FileSource, encode: EncodeOptions | None) -> Asked:
     """What the user asked to be different in the output."""
     encode = encode or EncodeOptions()
     return Asked(
         codec=encode.codec != "auto",
         pixel_format=encode.pixel_format is not None,
+        audio=encode.audio,
         deinterlaced=bool(source.options["deinterlace"]),
         trimmed=source.window.trims,
         shortened=source.options["on_damage"] == "skip",

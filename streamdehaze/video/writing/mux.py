@@ -32,8 +32,8 @@ class Companions(Protocol):
         """Add the streams that come before the video, or after it."""
         ...
 
-    def drain(self, output: OutputContainer, delay: Fraction) -> None:
-        """Write all packets that wait, `delay` seconds later than they were."""
+    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
+        """Write all packets that wait, `delay` seconds later than they were; with `last`, nothing waits any longer."""
         ...
 
 
@@ -84,7 +84,9 @@ class Muxer:
             self.output.mux(packet)
 
     def close(self) -> None:
-        """Finish the output properly."""
+        """Write what still waits of the other streams, and finish the output properly."""
+        if self._companions is not None:
+            self._companions.drain(self.output.container, self._delay, last=True)
         self.output.close()
 
     def give_up(self) -> None:

@@ -18,8 +18,11 @@ from av.stream import Disposition, Stream
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, current_metadata
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.open import has_parameters
 from streamdehaze.video.writing.containers import close_quietly, trial_container
+from streamdehaze.video.writing.encoding.choose import AudioCodec
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
+from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
 
 log = logging.getLogger("streamdehaze")
 
@@ -29,24 +32,37 @@ _MOST_REORDERED = 16
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """Errors of the place that is written to, not of a stream."""
 _NO_TEXT = b"\0\0"
-_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
 class Passthrough:
-    """Copies a source's other streams into an output, as far as its container takes them."""
+    """Copies a source's other streams into an output, as far as its container takes them.
 
-    def __init__(self, source: FileSource, container_format: str) -> None:
-        """Find out which streams of `source` a container of `container_format` takes."""
+    Args:
+        source: where they come from.
+        container_format: FFmpeg's name of the output's format; which streams it takes is found out at once.
+        audio: "aac" converts sound to AAC, "none" leaves it out.
+    """
+
+    def __init__(self, source: FileSource, container_format: str, audio: AudioCodec = "copy") -> None:
         self._source = source
+        self._sounds: dict[int, AacSound] = {}
+        holds_aac = audio == "aac" and takes_aac(container_format)
         self.accepted: list[Stream] = []
         self._covers: dict[int, bytes] = {}
         for stream in source.others:
+            if audio == "none" and stream.type == "audio":
+                continue
+            if holds_aac and (sound := _to_aac(stream)) is not None:
+                self._sounds[stream.index] = sound
+                self.accepted.append(stream)
+                continue
             if container_format in _COVERS_IN_HEADER and Disposition.attached_pic in stream.disposition:
                 self._covers[stream.index] = source.cover(stream)
                 takes = bool(self._covers[stream.index])
             else:
+                others = _in_packets([each for each in self.accepted if each.index not in self._sounds])
                 takes = _takes([stream], container_format) and (
-                    not self.accepted or _takes([*_in_packets(self.accepted), stream], container_format)
+                    not others or _takes([*others, stream], container_format)
                 )
             if takes:
                 self.accepted.append(stream)
@@ -74,7 +90,9 @@ class Passthrough:
                 if stream.index in self._covers:
                     _attach_cover(stream, self._covers[stream.index], output)
                 else:
-                    self._outputs[stream.index] = copy_stream(stream, output)
+                    sound = self._sounds.get(stream.index)
+                    converted = None if sound is None else sound.stream
+                    self._outputs[stream.index] = copy_stream(stream, output, converted)
 
     @property
     def source(self) -> FileSource:
@@ -82,12 +100,20 @@ class Passthrough:
         return self._source
 
     @property
+    def in_words(self) -> tuple[str, ...]:
+        """The streams that go along, as they are called in messages."""
+        return tuple(
+            f"{StreamFacts.of(stream)}{', converted to AAC' if stream.index in self._sounds else ''}"
+            for stream in self.accepted
+        )
+
+    @property
     def copied(self) -> dict[int, int]:
         """Packets written so far of each stream, by its index in the source."""
         return self._copied
 
-    def drain(self, output: OutputContainer, delay: Fraction) -> None:
-        """Write all packets that wait, `delay` seconds later than in the input.
+    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
+        """Write all packets that wait, `delay` seconds later than in the input; at last, the ends of converted sound.
 
         A stream that the container refuses in the middle is left out from there on; the pictures are worth more.
         """
@@ -96,30 +122,42 @@ class Passthrough:
             output.start_encoding()  # from now on the output's streams have the time bases of its muxer
         while waiting:
             packet = waiting.popleft()
-            target = self._outputs.get(packet.stream_index)
-            hidden = packet.is_discard and not self._is_mov  # whose edit lists say what is decoded but not shown
-            if target is None or self._written_by_muxer(packet) or hidden:
-                continue
-            index, origin = packet.stream_index, packet.stream
-            if packet.time_base:
-                _rescale(packet, delay, fraction(target.time_base))
-            packet.stream = target
-            self._repair(packet, index, origin.type)
-            try:
-                output.mux_one(packet)
-            except (av.error.FFmpegError, ValueError) as error:
-                if getattr(error, "errno", None) in _FATAL:
-                    raise
-                del self._outputs[index]
-                seconds = float((packet.pts or packet.dts or 0) * fraction(packet.time_base))
-                ended = str(StreamFacts.of(origin))
-                log.warning(
-                    "%s: %s ends at %.3f s in the output: the container refuses the rest (%s)",
-                    self._source.name, ended, seconds, getattr(error, "strerror", None) or error,
-                )  # fmt: skip
-                self.cut_short.append(ended)
-                continue
-            self._copied[index] = self._copied.get(index, 0) + 1
+            sound = self._sounds.get(packet.stream_index)
+            if sound is not None:
+                begins = (packet.pts or packet.dts or 0) * fraction(packet.time_base)
+                for converted in sound.convert(packet, begins):
+                    self._mux(output, converted.packet(), packet.stream, delay)
+            elif not self._written_by_muxer(packet) and (self._is_mov or not packet.is_discard):  # see its edit lists
+                self._mux(output, packet, packet.stream, delay)
+        for stream in self.accepted if last else ():
+            if stream.index in self._sounds:
+                for converted in self._sounds[stream.index].convert(None):
+                    self._mux(output, converted.packet(), stream, delay)
+
+    def _mux(self, output: OutputContainer, packet: Packet[Any], origin: Stream, delay: Fraction) -> None:
+        """Write a packet that comes from the stream `origin` of the input."""
+        index = origin.index
+        target = self._outputs.get(index)
+        if target is None:
+            return
+        if packet.time_base:
+            _rescale(packet, delay, fraction(target.time_base))
+        packet.stream = target
+        self._repair(packet, index, origin.type)
+        try:
+            output.mux_one(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            if getattr(error, "errno", None) in _FATAL:
+                raise
+            del self._outputs[index]
+            seconds = float((packet.pts or packet.dts or 0) * fraction(packet.time_base))
+            log.warning(
+                "%s: %s ends at %.3f s in the output: the container refuses the rest (%s)",
+                self._source.name, str(StreamFacts.of(origin)), seconds, getattr(error, "strerror", None) or error,
+            )  # fmt: skip
+            self.cut_short.append(str(StreamFacts.of(origin)))
+            return
+        self._copied[index] = self._copied.get(index, 0) + 1
 
     def _written_by_muxer(self, packet: Packet[Any]) -> bool:
         """Whether a packet is an end of a subtitle, which MOV and MP4 writers add by themselves."""
@@ -177,15 +215,19 @@ def _rescale(packet: Packet[Any], delay: Fraction, time_base: Fraction) -> None:
     packet.duration = round((duration or 0) * tick / time_base)
 
 
-def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
+def copy_stream(stream: Stream, output: OutputContainer, converted: Stream | None = None) -> Stream:
     """A stream of `output` that takes the packets of `stream`, with its metadata and disposition.
+
+    With `converted`, it takes packets of that instead.
 
     Raises:
         ValueError: if the container does not take such a stream.
     """
     context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
     copy: Stream
-    if context is not None:
+    if converted is not None:
+        copy = output.add_stream_from_template(converted, opaque=True)
+    elif context is not None:
         try:
             copy = output.add_stream_from_template(stream, opaque=True)
             _state_layout(stream, copy)
@@ -207,7 +249,7 @@ def _state_layout(stream: Stream, copy: Any) -> None:
     """Name the order of sound channels where the input does not."""
     layout = getattr(stream.codec_context, "layout", None)
     if stream.type == "audio" and layout is not None and layout.name.endswith(" channels"):
-        copy.codec_context.layout = _USUAL_LAYOUTS.get(layout.nb_channels, layout.name)
+        copy.codec_context.layout = USUAL_LAYOUTS.get(layout.nb_channels, layout.name)
 
 
 def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
@@ -233,6 +275,30 @@ def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> No
 def _in_packets(streams: list[Stream]) -> list[Stream]:
     """The streams that are not part of the header."""
     return [s for s in streams if s.type != "attachment" and Disposition.attached_pic not in s.disposition]
+
+
+def takes_aac(container_format: str) -> bool:
+    """Whether a container takes sound in AAC."""
+    output = trial_container(container_format)
+    try:
+        output.add_stream("aac", rate=48000)
+    except ValueError:
+        return False
+    finally:
+        close_quietly(output)
+    return True
+
+
+def _to_aac(stream: Stream) -> AacSound | None:
+    """What converts a stream to AAC; None if it is AAC, no sound, or cannot be decoded."""
+    context: Any = stream.codec_context
+    if stream.type != "audio" or context is None or codec_name(stream) == "aac" or not has_parameters(stream):
+        return None
+    try:
+        return AacSound(context)
+    except (av.error.FFmpegError, ValueError) as error:
+        log.debug("%s: %s", stream, error)
+        return None
 
 
 def _takes(streams: list[Stream], container_format: str) -> bool:

@@ -1,24 +1,33 @@
-"""A camera's sound in a form that a container holds: as it is, or converted to AAC."""
+"""Sound in a form that a container holds: as it is, or converted to AAC."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.error
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
+from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 _BITS_A_SAMPLE = 3
+"""Of mono and stereo; more channels get as much for each pair."""
+_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""The order of so many channels where nothing says another."""
+_LAYOUTS = frozenset({"mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"})
+"""What AAC holds."""
 _LONGEST_GAP_SECONDS = 0.2
 """Sound that continues later than this after the sound before keeps its own time; less is jitter."""
 
@@ -59,7 +68,7 @@ class CameraSound:
 
     def __init__(self, sound: SoundFormat, container_format: str) -> None:
         self.format = sound
-        self.aac = None if _holds(container_format, sound) else AacSound(sound)
+        self.aac = None if _holds(container_format, sound) else AacSound(sound.decoder(), ("mono", "stereo"))
         """What converts it; None if it goes through as it is."""
         self.stream: Any = None
         """In the container."""
@@ -69,7 +78,7 @@ class CameraSound:
         if after_video:
             self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
 
-    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
         """Nothing waits."""
 
     def convert(self, packet: EncodedPacket) -> Iterator[EncodedPacket]:
@@ -77,7 +86,9 @@ class CameraSound:
         if self.aac is None:
             yield packet
         else:
-            yield from self.aac.convert(packet)
+            begins = Fraction(packet.pts or 0) * packet.time_base
+            for converted in self.aac.convert(Packet(packet.data), begins):
+                yield replace(converted, format=packet.format)
 
 
 def _holds(container_format: str, sound: SoundFormat) -> bool:
@@ -92,35 +103,53 @@ def _holds(container_format: str, sound: SoundFormat) -> bool:
 
 
 class AacSound:
-    """Decodes sound and encodes it as AAC; the times stay."""
+    """Decodes sound and encodes it as AAC; the times stay.
 
-    def __init__(self, sound: SoundFormat) -> None:
-        self._decoder: Any = sound.decoder()
+    Args:
+        decoder: an audio codec context that decodes it.
+        layouts: orders of channels that are kept; others become stereo.
+    """
+
+    def __init__(self, decoder: Any, layouts: Container[str] = _LAYOUTS) -> None:
+        self._decoder = decoder
+        given = decoder.layout
+        layout = given.name if given.name in layouts else USUAL_LAYOUTS.get(given.nb_channels, "stereo")
+        layout = layout if layout in layouts else "stereo"
+        rate = min((each for each in _RATES if each >= decoder.sample_rate), default=_RATES[-1])
         holder = holding_container(self, "mp4")
-        rate = max(self._decoder.sample_rate, 8000)
-        layout = "mono" if self._decoder.layout.nb_channels == 1 else "stereo"
         self.stream: Any = holder.add_stream("aac", rate=rate, layout=layout)
-        self.stream.codec_context.bit_rate = _BITS_A_SAMPLE * rate
+        self.stream.codec_context.bit_rate = _BITS_A_SAMPLE * rate * max(1, given.nb_channels // 2)
         self._resampler = AudioResampler("fltp", layout, rate, frame_size=1024)
         self._tick = Fraction(1, rate)
         holder.start_encoding()
         self._next: Fraction | None = None
 
-    def convert(self, packet: EncodedPacket) -> Iterator[EncodedPacket]:
-        """The AAC packets that come of a packet of sound; none of a damaged one."""
+    def convert(self, packet: Packet[Any] | None, begins: Fraction = Fraction(0)) -> Iterator[EncodedPacket]:
+        """The AAC packets that come of a packet of sound; none of a damaged one, the last ones of None.
+
+        Args:
+            packet: of the input.
+            begins: when it is heard, seconds.
+        """
         try:
-            frames = self._decoder.decode(Packet(packet.data))
+            frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
-            return
-        begins = Fraction(packet.pts or 0) * packet.time_base
+            frames = []
         for frame in frames:
+            if frame.pts is not None and packet is not None and packet.pts is not None:
+                begins = frame.pts * fraction(frame.time_base)  # later, where the first samples are not to be heard
             if self._next is None or abs(begins - self._next) > _LONGEST_GAP_SECONDS:
                 self._next = begins
             frame.time_base = self._tick
             frame.pts = round(self._next / self._tick)
             self._next += Fraction(frame.samples, frame.sample_rate)
-            for resampled in self._resampler.resample(frame):
-                for encoded in self.stream.encode(resampled):
-                    stamp = round((encoded.pts or 0) * self._tick / TICK)
-                    length = round((encoded.duration or 0) * self._tick / TICK)
-                    yield EncodedPacket(bytes(encoded), stamp, stamp, length, TICK, True, packet.format)
+            yield from self._encoded(self._resampler.resample(frame))
+        if packet is None:
+            yield from self._encoded([*self._resampler.resample(None), None])
+
+    def _encoded(self, frames: Iterable[AudioFrame | None]) -> Iterator[EncodedPacket]:
+        for frame in frames:
+            for encoded in self.stream.encode(frame):
+                stamp = round((encoded.pts or 0) * self._tick / TICK)
+                length = round((encoded.duration or 0) * self._tick / TICK)
+                yield EncodedPacket(bytes(encoded), stamp, stamp, length, TICK, True)

@@ -43,6 +43,9 @@ _TINY_PIXELS = 4
 _NO_REGULAR_KEYFRAMES = 100_000
 
 
+AudioCodec = Literal["copy", "aac", "none"]
+
+
 @dataclass(frozen=True)
 class EncodeOptions:
     """What the user asks of the encoder; the defaults keep the input's codec, depth and looks."""
@@ -57,6 +60,8 @@ class EncodeOptions:
     """Options of the encoder, passed on as they are."""
     pixel_format: str | None = None
     """FFmpeg's name; None is the input's, or the nearest that the encoder takes."""
+    audio: AudioCodec = "copy"
+    """Sound as it is, converted to AAC (which needs a container that takes it), or none."""
 
     def in_words(self) -> str:
         """The settings an encoder may refuse, as they were typed: " with --preset fast", or "" if there are none."""
