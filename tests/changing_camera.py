@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
 import io
+import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from web_server import Request, serving
 
 Size = tuple[int, int]
 
@@ -28,50 +31,50 @@ class JpegCamera:
 
     Args:
         picture: the JPEG of a number, from 0.
-        seconds: between two pictures.
+        seconds: between two pictures; or the wait before the picture of a number.
+        tls: files with its certificate and key; it speaks HTTPS then.
     """
 
-    def __init__(self, picture: Callable[[int], bytes], seconds: float = 0.2) -> None:
+    def __init__(
+        self,
+        picture: Callable[[int], bytes],
+        seconds: float | Callable[[int], float] = 0.2,
+        *,
+        tls: tuple[Path, Path] | None = None,
+    ) -> None:
         self.sent: list[float] = []
         """When each picture was sent, monotonic seconds."""
-        camera = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
-                self.end_headers()
-                due = time.monotonic()
-                for number in range(10**6):
-                    data = picture(number)
-                    head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
-                    try:
-                        self.wfile.write(head + data + b"\r\n")
-                        self.wfile.flush()
-                    except OSError:
-                        return
-                    camera.sent.append(time.monotonic())
-                    due += seconds
-                    time.sleep(max(0.0, due - time.monotonic()))
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
+        self._picture, self._seconds = picture, seconds
+        self._over = threading.Event()
+        self._stack = ExitStack()
+        self.url = self._stack.enter_context(serving(self._send, tls=tls)) + "/video.cgi"
         """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}/"
+
+    def _send(self, request: Request) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+        request.end_headers()
+        due = time.monotonic()
+        for number in itertools.count():
+            if number:
+                due += self._seconds(number) if callable(self._seconds) else self._seconds
+            if self._over.wait(max(0.0, due - time.monotonic())):
+                return
+            data = self._picture(number)
+            head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+            try:
+                request.wfile.write(head + data + b"\r\n")
+                request.wfile.flush()
+            except OSError:
+                return
+            self.sent.append(time.monotonic())
 
     def __enter__(self) -> JpegCamera:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._over.set()
+        self._stack.close()
 
 
 def sizes_that_change(each: int = 5) -> Callable[[int], bytes]:

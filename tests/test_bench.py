@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import functools
-import http.server
 import importlib.util
 import json
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +37,7 @@ from streamdehaze.cli.commands import bench
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import install_command
 from streamdehaze.video.clip import Clip, write_clip
+from web_server import serving
 
 PARTS = [
     "decode", "encode", "shrink", "fit", "apply", "steady maps", "engine", "frame", "pipeline", "steady pipeline",
@@ -241,26 +237,12 @@ def test_a_gpu_is_asked_for_memory_and_clocks(tmp_path: Path, monkeypatch: pytes
     assert watch.load is None
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The files of a folder over HTTP."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_a_stream_is_recorded_as_it_is_and_measured(tmp_path: Path) -> None:
     from streamdehaze.bench.clip import draw_clip, first_frames
     from streamdehaze.video.reading.recording import record
 
     draw_clip(tmp_path / "camera.mp4", 64, 48, 20)
-    with served(tmp_path) as address:
+    with serving(tmp_path) as address:
         assert record(f"{address}/camera.mp4", tmp_path / "received.mkv", 99) > 0
         sent, got = (first_frames(tmp_path / name, 99) for name in ("camera.mp4", "received.mkv"))
         for before, after in zip(sent, got, strict=True):

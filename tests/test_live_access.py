@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from changing_camera import jpeg
+from changing_camera import JpegCamera, jpeg
 from doubles import quick_dehazer
 from live_browser import chromium
 from live_feed import RenderedPipeline
@@ -105,17 +102,17 @@ def test_logging_out_ends_the_session_and_no_other(server: WebServer) -> None:
     assert httpx.get(server.url + "api/cameras", cookies=viewer).status_code == 401
 
 
-def test_a_thousand_wrong_tokens_keep_the_owner_out_of_nothing(server: WebServer) -> None:
+def test_any_number_of_wrong_tokens_keeps_the_owner_out_of_nothing(server: WebServer) -> None:
     session = httpx.post(server.url + "login", data={"token": OPERATOR}).cookies
     with httpx.Client(base_url=server.url) as stranger:
-        statuses = {stranger.get("/metrics", headers=bearer(f"guess {n}")).status_code for n in range(1000)}
+        statuses = {stranger.get("/metrics", headers=bearer(f"guess {n}")).status_code for n in range(20)}
     assert statuses == {401, 429}
     assert httpx.get(server.url + "metrics", headers=bearer(OPERATOR)).status_code == 200
     assert httpx.get(server.url + "api/cameras", cookies=session).status_code == 200
     login = httpx.post(server.url + "login", data={"token": OPERATOR})
     assert login.status_code == 200
     text = httpx.get(server.url + "metrics", headers=bearer(OPERATOR)).text
-    assert "streamdehaze_wrong_tokens_total 1000.0" in text
+    assert "streamdehaze_wrong_tokens_total 20.0" in text
     assert "streamdehaze_build_info{" in text
 
 
@@ -205,38 +202,17 @@ def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tu
         server.stop()
 
 
-def secure_camera(certificate: tuple[Path, Path]) -> tuple[http.server.ThreadingHTTPServer, str]:
+def secure_camera(certificate: tuple[Path, Path]) -> JpegCamera:
     """A camera that speaks HTTPS with a certificate it made itself."""
     picture = jpeg((64, 48))
-
-    class Camera(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while True:
-                    head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
-                    self.wfile.write(head + picture + b"\r\n")
-                    time.sleep(0.05)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, f"https://admin:hush@127.0.0.1:{server.server_port}/"
+    return JpegCamera(lambda number: picture, 0.05, tls=certificate)
 
 
 def test_a_certificate_nobody_vouches_for_is_refused_in_words_unless_it_is_wanted(
     certificate: tuple[Path, Path],
 ) -> None:
-    server, url = secure_camera(certificate)
-    try:
+    with secure_camera(certificate) as camera:
+        url = camera.url.replace("//", "//admin:hush@")
         with LivePipeline([CameraConfig(name="gate", url=url)], dehazer=quick_dehazer()) as pipeline:
             gate = pipeline.cameras["gate"]
             wait_until(lambda: "is not trusted (self-signed certificate)" in gate.machine.message, "it is refused")
@@ -246,9 +222,6 @@ def test_a_certificate_nobody_vouches_for_is_refused_in_words_unless_it_is_wante
             config = CameraConfig.model_validate({"name": "gate", "url": url, **options})
             with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
                 wait_until(lambda: pipeline.cameras["gate"].status().counters.frames_out, "frames")
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -265,15 +238,11 @@ def test_a_certificate_nobody_vouches_for_is_refused_in_words_unless_it_is_wante
 def test_whose_certificates_are_checked(
     certificate: tuple[Path, Path], scheme: str, sending: bool, verify: bool | None, refused: bool
 ) -> None:
-    server, url = secure_camera(certificate)
-    address = StreamAddress.of(url.replace("https", scheme))
-    try:
+    with secure_camera(certificate) as camera:
+        address = StreamAddress.of(camera.url.replace("https", scheme))
         if refused:
             with pytest.raises(UntrustedError):
                 Trust(verify).check(address, sending=sending)
         else:
             assert Trust(verify).check(address, sending=sending) == {}
         assert Trust(True, certificate[0]).check(address, sending=sending)["tls_verify"] == "1"
-    finally:
-        server.shutdown()
-        server.server_close()

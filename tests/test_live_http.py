@@ -2,82 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import io
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
+from changing_camera import JpegCamera, jpeg
 from clips import Clip
 from doubles import quick_dehazer
 from rtsp_camera import free_port
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from waiting import wait_until
+from web_server import serving
 
-
-def jpeg(number: int) -> bytes:
-    """A small picture with a bright bar that moves."""
-    pixels = np.full((48, 64, 3), 60, np.uint8)
-    pixels[:, number % 56 : number % 56 + 8] = 200
-    with av.open(buffer := io.BytesIO(), "w", format="mjpeg") as output:
-        stream = output.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuvj420p")))
-        output.mux(stream.encode(None))
-        return buffer.getvalue()
-
-
-@contextmanager
-def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
-def mjpeg_camera(pauses: Callable[[int], float]) -> Iterator[str]:
-    """An MJPEG camera that waits `pauses(n)` seconds before its n-th picture."""
-    over = threading.Event()
-    pictures = [jpeg(number) for number in range(8)]
-
-    class Camera(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            number = 0
-            while not over.wait(pauses(number)):
-                picture = pictures[number % 8]
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-                try:
-                    self.wfile.write(head.encode() + picture + b"\r\n")
-                except OSError:
-                    return
-                number += 1
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with serving(Camera) as url:
-        try:
-            yield f"{url}/video.cgi"
-        finally:
-            over.set()
+PICTURE = jpeg((64, 48))
 
 
 @contextmanager
@@ -94,8 +36,8 @@ def watching(url: str, **options: object) -> Iterator[tuple[LivePipeline, list[t
 
 def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
     with (
-        mjpeg_camera(lambda number: 0.5 if number % 6 == 0 else 0.0) as url,
-        watching(url, latency_budget=0.5) as (pipeline, seen),
+        JpegCamera(lambda number: PICTURE, lambda number: 0.5 if number % 6 == 0 else 0.0) as camera,
+        watching(camera.url, latency_budget=0.5) as (pipeline, seen),
     ):
         wait_until(lambda: len(seen) > 10, "the first bursts")
         before = pipeline.cameras["gate"].status().counters.dropped
@@ -105,7 +47,8 @@ def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
 
 
 def test_a_camera_that_does_not_keep_the_rate_it_claims_is_timed_by_arrival() -> None:
-    with mjpeg_camera(lambda _: 0.15) as url, watching(url) as (_, seen):  # FFmpeg takes MJPEG for 25 frames a second
+    # FFmpeg takes MJPEG for 25 frames a second
+    with JpegCamera(lambda number: PICTURE, 0.15) as camera, watching(camera.url) as (_, seen):
         wait_until(lambda: len(seen) > 60, "nine seconds of frames")
     assert all(b.pts > a.pts for (_, a), (_, b) in pairwise(seen) if a.pts is not None and b.pts is not None)
     (first, early), (last, late) = seen[0], seen[-1]
@@ -118,11 +61,7 @@ def test_a_playlist_is_a_camera_too(tmp_path: Path) -> None:
     film = Clip(pts=tuple(512 * n for n in range(50))).write(tmp_path / "film.mp4")
     web = tmp_path / "web"
     sender = CameraConfig(name="sender", url=str(film), realtime=True, loop=True, to=(f"{web}/",))
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with (
-        LivePipeline([sender], dehazer=quick_dehazer()),
-        serving(functools.partial(quiet, directory=str(web))) as url,
-    ):
+    with LivePipeline([sender], dehazer=quick_dehazer()), serving(web) as url:
         wait_until((web / "index.m3u8").exists, "the playlist")
         with watching(f"{url}/index.m3u8", latency_budget=5.0) as (pipeline, seen):
             wait_until(lambda: len(seen) > 60, "more than the first segments")
@@ -136,9 +75,8 @@ def test_a_playlist_cannot_name_files_of_this_machine(tmp_path: Path) -> None:
     (web / "index.m3u8").write_text(
         f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\nfile://{secret}\n#EXT-X-ENDLIST\n"
     )
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     with (
-        serving(functools.partial(quiet, directory=str(web))) as url,
+        serving(web) as url,
         watching(f"{url}/index.m3u8", open_seconds=3.0) as (pipeline, seen),
     ):
         camera = pipeline.cameras["gate"]

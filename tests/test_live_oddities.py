@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
+import itertools
 import logging
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,32 +24,15 @@ from streamdehaze.live.retry import Retry
 from streamdehaze.video.fault import Fault
 from streamdehaze.video.reading.open import _has_cuda
 from waiting import wait_until
+from web_server import give, serving
 
 
 @contextmanager
 def snapshots(path: str) -> Iterator[str]:
     """A camera that gives one picture at a time, another each time."""
-    asked = 0
-
-    class Camera(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal asked
-            asked += 1
-            picture = jpeg((160, 120), 40 + asked * 10 % 160)
-            self.send_response(200)
-            self.send_header("Content-Type", "image/jpeg")
-            self.send_header("Content-Length", str(len(picture)))
-            self.end_headers()
-            self.wfile.write(picture)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/{path}"
-    server.shutdown()
-    server.server_close()
+    shades = itertools.count(40, 10)
+    with serving(lambda request: give(request, jpeg((160, 120), next(shades) % 200), "image/jpeg")) as url:
+        yield f"{url}/{path}"
 
 
 @pytest.mark.parametrize("path", ["snap.jpg", "cgi-bin/snapshot.cgi?channel=1"])
