@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.announcing.events import Event, EventWatch
 from streamdehaze.live.announcing.webhook import Webhook
 from waiting import wait_until
+from web_server import Request, serving
 
 mqtt = pytest.importorskip("paho.mqtt.client", reason="MQTT needs the extra 'mqtt'")
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -104,8 +103,10 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
         with broker(tmp_path, port):  # a new one that knows nothing
             listener.heard.clear()
             wait_until(lambda: listener.state("North_gate").get("enabled") == "OFF", "all is told again")
+            gate.machine.to(CameraState.ENDED, "stopped")
             publisher.stop()
             wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it says goodbye")
+            assert listener.state("North_gate")["message"] == "stopped"
             listener.client.loop_stop()
 
 
@@ -155,30 +156,23 @@ def test_events_are_posted_until_they_are_taken(monkeypatch: pytest.MonkeyPatch)
     bodies: list[dict[str, Any]] = []
     refusals = [503, 500]
 
-    class Receiver(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if refusals:
-                self.send_error(refusals.pop())
-                return
-            bodies.append(body)
-            self.send_response(204)
-            self.end_headers()
+    def take(request: Request) -> None:
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        if refusals:
+            request.send_error(refusals.pop())
+            return
+        bodies.append(body)
+        request.send_response(204)
+        request.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    webhook = Webhook(WebhookConfig(url=f"http://127.0.0.1:{server.server_port}/hook?token=hush"))
-    webhook.start()
-    webhook.tell(Event("gate", "down", 12.5, "no frame came"))
-    webhook.tell(Event("gate", "back", 13.5, ""))
-    wait_until(lambda: len(bodies) == 2, "both arrive")
+    with serving(take) as url:
+        webhook = Webhook(WebhookConfig(url=f"{url}/hook?token=hush"))
+        webhook.start()
+        webhook.tell(Event("gate", "down", 12.5, "no frame came"))
+        webhook.tell(Event("gate", "back", 13.5, ""))
+        wait_until(lambda: len(bodies) == 2, "both arrive")
+        webhook.stop()
     assert bodies[0] == {"camera": "gate", "event": "down", "time": 12.5, "message": "no frame came"}
-    webhook.stop()
-    server.shutdown()
-    server.server_close()
 
 
 def test_the_tables_are_read_with_the_cameras(tmp_path: Path) -> None:
@@ -191,3 +185,17 @@ def test_the_tables_are_read_with_the_cameras(tmp_path: Path) -> None:
     path.write_text('[mqtt]\nhots = "h"\ntopic = "a/#"\n')
     with pytest.raises(ConfigError, match="3 things are wrong"):
         read_config(path)
+
+
+def test_certificates_that_cannot_be_read_are_named_before_anything_starts(tmp_path: Path) -> None:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    (tmp_path / "text").write_text("hello")
+    MqttPublisher(MqttConfig(host="h"), dict).stop()  # never started: nothing to leave
+    for name, reason in (("none", "cannot be read: No such file"), ("text", "holds no certificates in PEM")):
+        with pytest.raises(ConfigError, match=f"{name}' {reason}"):
+            Webhook(WebhookConfig(url="https://h/", ca_file=tmp_path / name))
+        with pytest.raises(ConfigError, match=f"{name}' {reason}"):
+            MqttPublisher(MqttConfig(host="h", tls=True, ca_file=tmp_path / name), dict)
+    with pytest.raises(ValueError, match="ca_file needs tls = true"):
+        MqttConfig(host="h", ca_file=tmp_path / "text")

@@ -104,12 +104,39 @@ def test_everything_that_is_wrong_is_named_at_once_with_what_was_meant(tmp_path:
     assert lines[0].endswith("cameras.toml: 5 things are wrong:")
     assert "  camera 'gate', strenght: there is no such option; did you mean strength?" in lines
     assert "  networksize: there is no such option; did you mean network_size?" in lines
-    adapt = "there is no such option; it belongs to the file as a whole, above the first [[camera]]"
+    adapt = "there is no such option; it belongs to the file as a whole, above the first table"
     assert f"  camera 'gate', adapt: {adapt}" in lines
     assert any(line.startswith("  camera 'gate', latency_budget: ") for line in lines)
     assert any(line.startswith("  camera 'yard', steady: ") for line in lines)
-    with pytest.raises(ConfigError, match=r"strength: there is no such option; it belongs into a \[\[camera\]\]"):
+    with pytest.raises(ConfigError, match=r"strength: there is no such option; it belongs in a \[\[camera\]\]"):
         read_config(written(tmp_path, "strength = 1"))
+
+
+def test_keys_of_other_tables_are_sent_home_and_patterns_are_explained(tmp_path: Path) -> None:
+    text = """
+        interval_seconds = 5
+        ca_file = "ca.pem"
+        [mqtt]
+        hots = "broker"
+        host = "broker"
+        topic = "home/#"
+        segment_seconds = 60
+        [webhook]
+        url = "ftp://h/"
+        password_env = "X"
+        """
+    with pytest.raises(ConfigError) as error:
+        read_config(written(tmp_path, text))
+    no = "there is no such option; it belongs"
+    assert str(error.value).splitlines()[1:] == [
+        "  mqtt, topic: a topic to publish to has no + or #, and is not empty",
+        "  mqtt, hots: there is no such option; did you mean host?",
+        f"  mqtt, segment_seconds: {no} in a [[camera]]",
+        "  webhook, url: it begins with http:// or https://",
+        f"  webhook, password_env: {no} in a [[camera]] or in [mqtt]",
+        f"  interval_seconds: {no} in [mqtt]",
+        f"  ca_file: {no} in a [[camera]] or in [mqtt] or in [webhook]",
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ log = logging.getLogger("streamdehaze.live")
 
 LEAVE_SECONDS = 4.6
 """From the signal to the end of the process at the latest; five are promised."""
-ONE_SIGNAL_SECONDS = 1.0
-"""Signals so close together are one: tools that stop a process signal it and its group."""
+ONE_SIGNAL_SECONDS = 0.5
+"""Signals this close together are one: tools that stop a process signal it and its group."""
 _TELL_SECONDS = 0.2
 _UNFINISHED = 1
 
@@ -34,7 +34,7 @@ class ShutdownHandler:
 
     def __init__(self) -> None:
         self.told = threading.Event()
-        """Set by the first SIGTERM or Ctrl-C; another after a second or more ends the process on the spot."""
+        """Set by the first SIGTERM or Ctrl-C; another, `ONE_SIGNAL_SECONDS` later, ends the process on the spot."""
         self.reload = threading.Event()
         """Set by SIGHUP; whoever reads the configuration again clears it."""
         self.has_work = False

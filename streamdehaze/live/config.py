@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -177,28 +177,41 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> list[str]:
 
 def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
     place = [str(part) for part in detail["loc"]]
-    known: Iterable[str] = LiveConfig.model_fields
-    if place[:1] == ["camera"] and len(place) > 1:
+    table = place[0] if len(place) > 1 and place[0] in _TABLES else ""
+    if table == "camera":
         entry = values["camera"][int(place[1])] if isinstance(values["camera"], list | tuple) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         place[:2] = [f"camera '{name}'" if name else f"camera {int(place[1]) + 1}"]
-        known = CameraConfig.model_fields
     reason = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        reason = f"there is no such option{_near(place[-1], known)}"
+        reason = f"there is no such option{_near(place[-1], table)}"
     if detail["type"] == "string_pattern_mismatch":
-        reason = "it begins with a letter or digit and has only these, spaces and . , : ( ) + - _"
+        reason = _PATTERNS.get((table, place[-1]), reason)
     return without_secrets(f"{', '.join(place)}: {reason}" if place else reason)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    """The nearest option, or where one of the same name belongs."""
-    elsewhere = {"camera": CameraConfig.model_fields, "file": LiveConfig.model_fields}
-    if name in elsewhere["camera"] and name not in known:
-        return "; it belongs into a [[camera]]"
-    if name in elsewhere["file"] and name not in known:
-        return "; it belongs to the file as a whole, above the first [[camera]]"
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+_TABLES: Mapping[str, tuple[type[BaseModel], str]] = {
+    "camera": (CameraConfig, "in a [[camera]]"),
+    "mqtt": (MqttConfig, "in [mqtt]"),
+    "webhook": (WebhookConfig, "in [webhook]"),
+    "": (LiveConfig, "to the file as a whole, above the first table"),
+}
+"""Each table's options, and where they belong."""
+_PATTERNS: Mapping[tuple[str, str], str] = {
+    ("camera", "name"): "it begins with a letter or digit and has only these, spaces and . , : ( ) + - _",
+    ("mqtt", "topic"): "a topic to publish to has no + or #, and is not empty",
+    ("mqtt", "discovery"): "a topic to publish to has no + or #",
+    ("webhook", "url"): "it begins with http:// or https://",
+}
+"""What a text must look like that pydantic can only quote an expression for."""
+
+
+def _near(name: str, table: str) -> str:
+    """The nearest option of a table, or the tables where one of the same name belongs."""
+    homes = [place for model, place in _TABLES.values() if name in model.model_fields]
+    if homes:
+        return f"; it belongs {' or '.join(homes)}"
+    near = difflib.get_close_matches(name, _TABLES[table][0].model_fields, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 import numpy as np
@@ -30,6 +30,8 @@ _SMALLEST = 64
 """Long side, pixels, below which a picture is not worth dehazing in a foreign shape."""
 _ASPECTS = (3 / 8, 9 / 16, 3 / 4, 1.0)
 """Short side to long side of the shapes that are prepared: panoramas, 16:9, 4:3, square; wide or tall."""
+_KEPT_FAILURES = 64
+"""Shapes remembered that the engine has refused; a camera may change its size as often as it likes."""
 _POLL_SECONDS = 0.2
 
 
@@ -55,10 +57,11 @@ class Shapes:
         self._batches = (1,) if batch_size == 1 else (1, 2)
         self._changed = threading.Condition()
         self._ready: dict[Shape, float] = {}
-        self._wanted: OrderedDict[Shape, None] = OrderedDict()
-        self._failed: set[Shape] = set()
+        self._wanted: OrderedDict[Shape, bool] = OrderedDict()
+        """In the order of preparation, and whether it is the shape of a whole frame."""
+        self._failed: deque[Shape] = deque(maxlen=_KEPT_FAILURES)
         self._whole: set[Shape] = set()
-        """Shapes of whole frames; smaller pictures are not padded into them."""
+        """Shapes that are ready for whole frames only; smaller pictures are not padded into them."""
         self._first: Shape | None = None
         """The one that is never given up, so that every camera has one to fit into."""
         self._stop = False
@@ -96,7 +99,7 @@ class Shapes:
             with self._changed:
                 self._ready[shape] = time.monotonic()
                 self._first = self._first or shape
-                self._want([shape])  # in batches as well
+                self._want([shape], whole=False)  # in batches as well
 
     def want(self, frame: Frame, *, exact: bool = False) -> None:
         """Prepare for frames like this at each network size, at some time."""
@@ -108,8 +111,7 @@ class Shapes:
             sizes = self._network_sizes
             shapes = [self._padded_shape(network_shape(frame.width, frame.height, size)) for size in sizes]
         with self._changed:
-            self._whole.update(shapes if exact else ())
-            self._want(shape for shape in shapes if shape not in self._ready)
+            self._want((shape for shape in shapes if shape not in self._ready), whole=exact)
 
     def fit(self, frame: Frame, network_size: int, *, exact: bool = False) -> int | None:
         """The network size at which a frame fits into a shape that is ready: `network_size` or the largest below it.
@@ -151,32 +153,39 @@ class Shapes:
         short = next(side for aspect in _ASPECTS if (side := round(long * aspect / 4) * 4) >= min(shape))
         return (long, short) if rows > columns else (short, long)
 
-    def _want(self, shapes: Iterable[Shape]) -> None:
-        self._wanted.update((shape, None) for shape in shapes if shape not in self._failed)
+    def _want(self, shapes: Iterable[Shape], *, whole: bool) -> None:
+        for shape in shapes:
+            if shape not in self._failed:
+                self._wanted[shape] = whole and self._wanted.get(shape, True)
+        while len(self._wanted) > self._limit:
+            self._wanted.popitem(last=False)  # whoever still wants it asks again
         self._changed.notify_all()
 
     def _run(self) -> None:
         assert self._engine is not None
-        while (shape := self._next()) is not None:
+        while (found := self._next()) is not None:
+            shape, whole = found
             try:
                 for batch in self._batches:
                     self._engine.compile_for(*shape, batch)
                     with self._changed:
+                        if whole and shape not in self._ready:
+                            self._whole.add(shape)
                         self._ready.setdefault(shape, time.monotonic())
                     if self._stop:
                         return
             except EngineError as error:
                 log.warning("pictures of %d×%d are dehazed in another size: %s", shape[1], shape[0], error)
-                self._failed.add(shape)
+                self._failed.append(shape)
 
-    def _next(self) -> Shape | None:
-        """The next shape to prepare, once there is room for it; None at the end."""
+    def _next(self) -> tuple[Shape, bool] | None:
+        """The next shape to prepare, once there is room for it, and whether it is a whole frame's; None at the end."""
         with self._changed:
             while not self._stop:
                 if self._wanted:
-                    shape, _ = self._wanted.popitem(last=False)
+                    shape, whole = self._wanted.popitem(last=False)
                     if shape in self._ready or self._make_room():
-                        return shape
+                        return shape, whole
                 else:
                     self._changed.wait(_POLL_SECONDS)
             return None

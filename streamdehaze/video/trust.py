@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from streamdehaze.address import Address
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.errors import ConfigError, StreamDehazeError
 
 _PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
 _SECONDS = 5.0
@@ -18,6 +18,23 @@ _SECONDS = 5.0
 
 class UntrustedError(StreamDehazeError):
     """A server's certificate is not to be trusted."""
+
+
+def client_context(ca_file: Path | None) -> ssl.SSLContext:
+    """What a connection to a TLS server checks its certificate by.
+
+    Args:
+        ca_file: certificates (PEM) to trust instead of the system's.
+
+    Raises:
+        ConfigError: if there are none in the file, or it cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"ca_file '{ca_file}' holds no certificates in PEM") from error
+    except OSError as error:
+        raise ConfigError(f"ca_file '{ca_file}' cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -52,9 +69,9 @@ class Trust:
         parts = urlsplit(address.full)
         host = parts.hostname or ""
         try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise UntrustedError(f"ca_file '{self.ca_file}' holds no certificates in PEM that can be read") from error
+            context = client_context(self.ca_file)
+        except ConfigError as error:
+            raise UntrustedError(str(error)) from error
         try:
             with (
                 socket.create_connection((host, parts.port or _PORTS[address.scheme]), _SECONDS) as connection,

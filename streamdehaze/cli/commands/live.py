@@ -245,9 +245,9 @@ def command(
                     announcer.start()
                 _run(pipeline, checked, shutdown, read)
             finally:
-                for announcer in announcers:
-                    announcer.stop()
                 finished = pipeline.stop(_STOP_SECONDS)
+                for announcer in announcers:  # they still announce that the cameras have stopped
+                    announcer.stop()
                 if server is not None:
                     server.stop()
         if pipeline.error is not None:

@@ -517,7 +517,7 @@ def _keep_times(job: Job) -> None:
 
 
 def _stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set; another a second later or more ends the process at once.
+    """An event that Ctrl-C and SIGTERM set; another half a second later or more ends the process at once.
 
     Tools that stop a process often signal it and its group: those two are one.
     """

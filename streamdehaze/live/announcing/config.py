@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamdehaze.address import read_secret
 
@@ -31,6 +31,12 @@ class MqttConfig(BaseModel):
     """Where Home Assistant looks for devices; empty announces none."""
     interval_seconds: float = Field(default=10.0, gt=0)
     """Publish figures this often; states are published as they change."""
+
+    @model_validator(mode="after")
+    def _certificates_are_of_tls(self) -> MqttConfig:
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file needs tls = true")
+        return self
 
     def password(self) -> str | None:
         """Looked up now.

@@ -18,6 +18,7 @@ from streamdehaze.live.announcing.config import MqttConfig
 from streamdehaze.live.announcing.events import Event
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
+from streamdehaze.video.trust import client_context
 
 if TYPE_CHECKING:
     from streamdehaze.live.web.protocols import WatchedCamera
@@ -26,6 +27,7 @@ log = logging.getLogger("streamdehaze.live")
 
 _POLL_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 60
+_LEAVE_SECONDS = 1.0
 
 
 class MqttPublisher:
@@ -48,10 +50,7 @@ class MqttPublisher:
         if config.username is not None:
             self._client.username_pw_set(config.username, config.password())
         if config.tls:
-            try:
-                self._client.tls_set(None if config.ca_file is None else str(config.ca_file))
-            except OSError as error:
-                raise ConfigError(f"mqtt, ca_file: '{config.ca_file}' cannot be read as certificates") from error
+            self._client.tls_set_context(client_context(config.ca_file))
         self._client.reconnect_delay_set(1, _LONGEST_RETRY_SECONDS)
         self._client.will_set(self._topic("status"), "offline", qos=1, retain=True)
         self._client.on_connect = self._connected
@@ -70,11 +69,11 @@ class MqttPublisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say goodbye and leave."""
+        """Publish the cameras once more, as they are now, and "offline", and leave."""
         self._stop.set()
-        self._thread.join(2.0)
-        if self._client.is_connected():
-            self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(1.0)
+        if self._thread.ident is None:
+            return
+        self._thread.join(_LEAVE_SECONDS)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -130,6 +129,9 @@ class MqttPublisher:
             self._publish(everything=everything)
             if everything:
                 since = 0.0
+        if self._client.is_connected():
+            self._publish(everything=True)
+            self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(_LEAVE_SECONDS)
 
     def _publish(self, *, everything: bool) -> None:
         cameras = self._cameras()

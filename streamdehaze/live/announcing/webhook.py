@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import ssl
 import threading
 import urllib.request
 
 from streamdehaze.address import Address
 from streamdehaze.live.announcing.config import WebhookConfig
 from streamdehaze.live.announcing.events import Event
+from streamdehaze.video.trust import client_context
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -26,12 +26,12 @@ class Webhook:
         config: where to.
 
     Raises:
-        ConfigError: if the address cannot be read.
+        ConfigError: if the address or the certificates to trust cannot be read.
     """
 
     def __init__(self, config: WebhookConfig) -> None:
         self._address = Address.of(config.url)
-        self._context = ssl.create_default_context(cafile=config.ca_file)
+        self._context = client_context(config.ca_file)
         self._events: queue.Queue[Event] = queue.Queue(_WAITING)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
