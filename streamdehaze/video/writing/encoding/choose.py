@@ -282,20 +282,23 @@ def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: En
     if encoder.name == "dnxhd":
         options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
     options.update(wanted.options)
-    return _repeatable(encoder, options)
+    return _repeatable(encoder, options, pictures.width)
 
 
 _AVX_512F = 13
 """OpenCV's number for it."""
+_MACROBLOCK, _TOGETHER = 16, 8
+"""Side of a macroblock in pixels, and how many of a row x264's AVX-512 code for the macroblock tree takes at once."""
 
 
-def _repeatable(encoder: Encoder, options: dict[str, str]) -> dict[str, str]:
-    """Options with which the same pictures always give the same film: resumed work is to equal unbroken work.
+def _repeatable(encoder: Encoder, options: dict[str, str], width: int) -> dict[str, str]:
+    """Options with which the same pictures always give the same film: resumed work must equal uninterrupted work.
 
-    With the AVX-512 code of x264 (core 165), the macroblock tree depends on what was left in memory: 223 encodings of a
-    small clip were 162 different ones. Its AVX2 code is as fast.
+    With the AVX-512 code of x264 (core 165), the macroblock tree depends on what was left in memory, unless a row has a
+    multiple of 8 macroblocks: 223 encodings of a small clip were 162 different ones. Its AVX2 code is a tenth slower.
     """
-    if encoder.name.startswith("libx264") and cv2.checkHardwareSupport(_AVX_512F):
+    whole = -(-width // _MACROBLOCK) % _TOGETHER == 0
+    if encoder.name.startswith("libx264") and not whole and cv2.checkHardwareSupport(_AVX_512F):
         given = options.get("x264-params")
         options["x264-params"] = f"asm=avx2:{given}" if given else "asm=avx2"
     return options
