@@ -12,6 +12,7 @@ import numpy as np
 from streamdehaze.address import Address
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
+from streamdehaze.live.history import HazeHistory
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""
@@ -27,6 +28,7 @@ class RenderedCamera:
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         self.name, self.size = name, size
         self.machine, self.counters, self.view = StateMachine(), CameraCounters(), LatestPair()
+        self.haze = HazeHistory()
         self.strength, self.enabled, self.adapt_level = 1.0, True, 0
         self.sinks = (SinkStatus(f"rtmp://live.example/app/{SECRET}", False, "refused", 7, 1),)
 
@@ -53,6 +55,7 @@ class RenderedCamera:
             down_since=self.machine.down_since,
             down_seconds=self.machine.down_seconds,
             sinks=self.sinks,
+            haze=self.haze.newest,
         )
 
     def set_strength(self, strength: float) -> None:

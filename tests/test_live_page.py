@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from live_browser import chromium
 from live_feed import BRIGHT, DARK, RenderedPipeline
 from streamdehaze.live import CameraState
+from streamdehaze.live.history import HazeHistory
 from streamdehaze.live.web import ListenAddress, WebServer
+from streamdehaze.meter.reading import Reading
 
 TOKEN = "correct-horse-battery"
 HAZY_BRIGHT, HAZY_DARK = 220, 110
@@ -311,3 +314,20 @@ def test_the_page_comes_back_when_the_server_does(browser: Any, pipeline: Render
     open_camera(page, "North gate")
     context.close()
     again.stop()
+
+
+def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPipeline) -> None:
+    now = [time.time() - 7200]
+    haze = pipeline.cameras["Harbour"].haze = HazeHistory(clock=lambda: now[0])
+    for minute in range(121):
+        haze.note(Reading(0.15 + 0.5 * minute / 120, (0.8, 0.8, 0.8), dark=False))
+        now[0] += 60
+    now[0] -= 60
+    assert page.locator(".tile:has-text('Harbour') .figures").inner_text().count("haze") <= 1
+    page.wait_for_selector(".tile:has-text('Harbour') .figures:has-text('haze 65 %')")
+    open_camera(page, "Harbour")
+    page.wait_for_selector(".haze output:has-text('65 %, dense fog')")
+    page.wait_for_selector(".haze figcaption:has-text('15 % to 65 % in the last 2 hours')")
+    assert page.eval_on_selector(".haze path", "path => path.getAttribute('d').match(/L/g).length") == 120
+    haze.note(Reading(0.9, (0.1, 0.1, 0.1), dark=True))
+    page.wait_for_selector(".haze output:has-text('too dark to tell')")

@@ -10,6 +10,7 @@ from streamdehaze.dehaze import Stream
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
+from streamdehaze.live.history import HazeHistory
 from streamdehaze.live.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.reading.reception import Reception
 from streamdehaze.live.reading.supervisor import Supervisor
@@ -65,6 +66,7 @@ class Camera:
         self.machine = StateMachine()
         self.counters = CameraCounters()
         self.view = LatestPair()
+        self.haze = HazeHistory()
         self.started_at = time.time()
         self.stream = Stream(
             mode=config.mode,
@@ -164,7 +166,7 @@ class Camera:
             strength=self.strength,
             mode=self.stream.mode,
             applied_strength=self.stream.applied_strength,
-            haze=self.stream.reading,
+            haze=self.haze.newest,
             enabled=self.enabled,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
@@ -209,6 +211,7 @@ class Camera:
         self._size, self._hazy_reason = (hazy.width, hazy.height), reason
         self.counters.published(hazy=clear is None)
         self.view.show(hazy, clear)
+        self.haze.note(self.stream.reading)
         if clear is None:
             clear = hazy
         if self._on_frame is not None:

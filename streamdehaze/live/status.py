@@ -231,7 +231,7 @@ class CameraStatus:
     applied_strength: float = 0.0
     """Of the last frame."""
     haze: Reading | None = None
-    """As last measured; None before the network first ran on it."""
+    """Now; None where none was measured for a minute: before the network first ran, and while haze removal is off."""
 
 
 def _rate(times: deque[float], now: float) -> float:

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from streamdehaze.live.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import HostNames, ListenAddress
@@ -85,6 +86,7 @@ class Page:
             Route("/static/{name}", self._static),
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name:path}", self._change, methods=["PATCH"]),
+            Route("/api/cameras/{name:path}/haze", self._haze),
             Route("/wall", self._wall),
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
@@ -185,6 +187,11 @@ class Page:
         if change.enabled is not None:
             await run_in_threadpool(camera.set_enabled, change.enabled)
         return JSONResponse(describe(await run_in_threadpool(camera.status)))
+
+    async def _haze(self, request: Request) -> Response:
+        minutes = self._camera(request).haze.minutes()
+        points = [[moment, round(density, 3)] for moment, density in minutes]
+        return JSONResponse({"interval_seconds": INTERVAL_SECONDS, "points": points})
 
     def _camera(self, request: Request) -> WatchedCamera:
         camera = self._pipeline.cameras.get(request.path_params["name"])

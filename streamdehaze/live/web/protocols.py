@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from streamdehaze.live.history import HazeHistory
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.live.view import LatestPair
 
@@ -15,6 +16,11 @@ class WatchedCamera(Protocol):
     @property
     def view(self) -> LatestPair:
         """The newest pair of pictures."""
+        ...
+
+    @property
+    def haze(self) -> HazeHistory:
+        """The haze it has seen over the last day."""
         ...
 
     def status(self) -> CameraStatus:

@@ -14,6 +14,9 @@ async function ask(path, options) {
 
 export const readCameras = () => ask("/api/cameras");
 
+// The mean haze of each minute of the last day: {interval_seconds, points: [[seconds since 1970, 0 to 1], …]}.
+export const readHaze = (name) => ask(`/api/cameras/${encodeURIComponent(name)}/haze`);
+
 // Sends the newest of several changes made in quick succession, one request at a time.
 export class Changes {
   #path;

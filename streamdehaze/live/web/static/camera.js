@@ -1,10 +1,11 @@
 // One camera: before and after with a divider, controls, facts.
 import { Changes } from "./api.js";
 import { Divider } from "./divider.js";
+import { Haze } from "./haze.js";
 import { showRemarks, showVeil } from "./overlay.js";
 import { watch } from "./stream.js";
 import { canWatchVideo, watchVideo } from "./video.js";
-import { facts, figures, stateName } from "./words.js";
+import { facts, figures, percent, stateName } from "./words.js";
 
 const MAXIMUM_WIDTH = 1280;
 
@@ -16,6 +17,7 @@ export class CameraView {
   #canvas;
   #slots;
   #divider;
+  #haze;
   #newest = null; // hazy and clear of one frame, beside one another
   #stream = null;
   #left = false;
@@ -31,6 +33,7 @@ export class CameraView {
     this.#canvas = this.element.querySelector("canvas");
     const picture = this.element.querySelector(".picture");
     this.#divider = new Divider(picture, this.element.querySelector(".divider"), () => this.#draw());
+    this.#haze = new Haze(this.#slots.haze, name);
     this.#slots.name.textContent = name;
     this.#connectControls(picture);
     this.show(!document.hidden);
@@ -65,9 +68,10 @@ export class CameraView {
     if (!this.#changes.pending && !this.#slots.strength.matches(":active")) {
       this.#slots.enabled.checked = camera.enabled;
       this.#slots.strength.value = Math.round(camera.strength * 100);
-      this.#slots.percent.textContent = `${Math.round(camera.strength * 100)} %`;
+      this.#slots.percent.textContent = percent(camera.strength);
     }
     for (const input of [this.#slots.enabled, this.#slots.strength]) input.disabled = document.body.dataset.role === "viewer";
+    this.#haze.update(camera);
     this.#slots.facts.replaceChildren(...facts(camera).flatMap(row));
   }
 

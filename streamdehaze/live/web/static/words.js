@@ -21,6 +21,14 @@ const REASONS = {
 
 export const stateName = (camera) => STATES[camera.state] ?? camera.state;
 
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
+// "42 %, mist"
+export function hazeWords(haze) {
+  if (!haze) return "not measured";
+  return haze.dark ? "too dark to tell" : `${percent(haze.density)}, ${haze.class}`;
+}
+
 export const milliseconds = (seconds) => (seconds > 0 ? `${Math.round(seconds * 1000)} ms` : "–");
 
 // "40 s", "12 min", "3 h 5 min", "2 d 4 h"
@@ -51,7 +59,7 @@ export function census(cameras) {
 export function remarks(camera) {
   const said = [];
   if (!camera.enabled) said.push(["plain", "Haze kept"]);
-  else if (camera.strength < 1) said.push(["plain", `Strength ${Math.round(camera.strength * 100)} %`]);
+  else if (camera.strength < 1) said.push(["plain", `Strength ${percent(camera.strength)}`]);
   if (camera.state === "running" && camera.sinks.some((sink) => !sink.connected)) said.push(["wait", "Output down"]);
   return said;
 }
@@ -65,7 +73,10 @@ function downSince(camera) {
 
 // How fast a camera is or, if it does not run, how long ago it did.
 export function figures(camera) {
-  if (camera.state === "running") return `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}`;
+  if (camera.state === "running") {
+    const haze = camera.haze && !camera.haze.dark ? ` · haze ${percent(camera.haze.density)}` : "";
+    return `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}${haze}`;
+  }
   if (camera.state === "unclear") return `${camera.fps_in.toFixed(1)} fps arrive`;
   const age = camera.frame_age_seconds;
   return age === null ? "No picture yet" : `Last picture ${duration(age)} ago`;
