@@ -55,6 +55,18 @@ def sample(process: psutil.Process) -> tuple[int, int, int]:
         return process.memory_info().rss, process.num_threads(), process.num_fds()
 
 
+def growth(samples: list[tuple[float, int, int, int]]) -> list[float]:
+    """Print and return by what share memory, threads and descriptors have grown since the warm-up."""
+    fifth = max(1, len(samples) // 5)
+    grown = []
+    for place, what in ((1, "resident bytes"), (2, "threads"), (3, "descriptors")):
+        early = statistics.median(values[place] for values in samples[fifth : 2 * fifth])
+        late = statistics.median(values[place] for values in samples[-fifth:])
+        grown.append(late / early - 1)
+        print(f"{what}: {early:.0f} early, {late:.0f} late, growth {100 * grown[-1]:+.1f} %")
+    return grown
+
+
 def plot(samples: list[tuple[float, int, int, int]], path: Path) -> None:
     """The three curves over minutes."""
     import matplotlib
@@ -104,12 +116,8 @@ def main() -> None:
         end = f"stopped; {kept or 'no segment was finished'}" if stopped else f"exit code {code}"
     if arguments.plot:
         plot(samples, arguments.plot)
-    fifth = max(1, len(samples) // 5)
     print(f"{len(samples)} samples in {samples[-1][0] / 60:.1f} min, {end}")
-    for place, what in ((1, "resident bytes"), (2, "threads"), (3, "descriptors")):
-        early = statistics.median(values[place] for values in samples[fifth : 2 * fifth])
-        late = statistics.median(values[place] for values in samples[-fifth:])
-        print(f"{what}: {early:.0f} early, {late:.0f} late, growth {100 * (late / early - 1):+.1f} %")
+    growth(samples)
 
 
 if __name__ == "__main__":

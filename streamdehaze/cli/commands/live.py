@@ -205,6 +205,9 @@ def command(
     from streamdehaze.cli.shutdown import ShutdownHandler
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
+    from streamdehaze.live.allocator import limit_arenas
+
+    limit_arenas()
 
     def read() -> LiveConfig:
         return _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})

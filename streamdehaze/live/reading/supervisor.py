@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
+from streamdehaze.live import allocator
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.state import CameraState, StateMachine
@@ -110,6 +111,7 @@ class Supervisor:
             connection.join(_JOIN_SECONDS if not connection.over or self._stop.is_set() else 2 * _JOIN_SECONDS)
             self._abandoned = [old for old in (*self._abandoned, connection) if old.alive]
             self._connection = None
+            allocator.give_back()
 
     def _watch(self, connection: Connection, address: Address) -> Fault | None:
         opened_at = time.monotonic()
