@@ -2,17 +2,20 @@
 # make test    install everything, run all tests;  make quick  the tests to run after each change
 # make lint    style and types;                    make docs   the documentation with its API reference, in site/
 #
-# TORCH=cpu or TORCH=cuda chooses PyTorch's build; by default that with CUDA only where there is an NVIDIA GPU.
+# Without an NVIDIA GPU, make demo installs no PyTorch: OpenVINO runs the bundled checkpoints. TORCH=1 brings it, in the
+# build that fits this machine; TORCH=cpu or TORCH=cuda chooses one.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
-TORCH ?= $(shell if [ "$$(uname -s)" != Linux ] || nvidia-smi -L >/dev/null 2>&1; then echo cuda; else echo cpu; fi)
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
+TORCH ?= $(GPU)
+BUILD := $(or $(filter cpu cuda,$(TORCH)),$(if $(GPU),cuda,$(if $(filter Linux,$(shell uname -s)),cpu,cuda)))
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 .PHONY: demo test quick lint docs clean
 
-demo: .venv/core
+demo: $(if $(TORCH)$(wildcard .venv/core),.venv/core,.venv/light)
 	$(BIN)/streamdehaze demo
 
 test: .venv/dev
@@ -34,9 +37,15 @@ docs: .venv/docs
 	$(PIP) --upgrade pip
 	touch $@
 
+.venv/light: .venv/pip requirements/light.txt setup.cfg
+	@echo "Packages without PyTorch: 0.27 GB to download, 0.8 GB on disk (TORCH=1 brings it: 0.2 and 0.7 GB more)"
+	$(PIP) --no-compile --requirement requirements/light.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
 # Both from one place: torchvision of the Python package index does not load with PyTorch's CPU build.
 .venv/torch: .venv/pip
-ifeq ($(TORCH),cpu)
+ifeq ($(BUILD),cpu)
 	@echo "PyTorch's CPU build: 0.2 GB to download, 0.7 GB on disk (TORCH=cuda takes the one with CUDA)"
 	PIP_EXTRA_INDEX_URL=$(CPU_WHEELS) $(PIP) --index-url $(CPU_WHEELS) --no-deps --retries 0 --timeout 15 torch torchvision || \
 	    echo "It cannot be had here. What follows is the build with CUDA: 2.5 GB to download, 5.3 GB on disk"

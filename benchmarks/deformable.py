@@ -29,6 +29,7 @@ from streamdehaze.engine.onnx.export import NativeDeformConv
 from streamdehaze.engine.onnx.template import write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
+from streamdehaze.network import Checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 
 ROUNDS = 7
@@ -77,7 +78,7 @@ def in_runtimes(width: int, folder: Path) -> None:
     options.intra_op_num_threads = usable_cores()
     for form in ("grid", "native"):
         path = folder / f"{form}.onnx"
-        write_filled(with_offsets(width), path, {}, native_deform=form == "native")
+        write_filled(Checkpoint.of(with_offsets(width)), path, {}, native_deform=form == "native")
         engine = OpenVINOEngine(path, precision="float32")
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         runs[f"OpenVINO {form}"] = lambda engine=engine: engine.infer(hazy)

@@ -37,7 +37,7 @@ from streamdehaze.engine.onnx.export import GraphShape, export_onnx
 from streamdehaze.engine.onnx.template import write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
-from streamdehaze.network import load_network
+from streamdehaze.network import Checkpoint, load_network
 from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.telemetry import import_quietly
 
@@ -52,7 +52,7 @@ def candidates(width: int, size: tuple[int, int], folder: Path, compiled: bool) 
     network = load_network(BUNDLED[width]) if width in BUNDLED else AECRNet(width).eval()
     hazy, threads = hazy_pictures(1, size[1], size[0]), usable_cores()
     free, fixed = folder / "free.onnx", folder / "fixed.onnx"
-    write_filled(network, free, {})  # what the product compiles
+    write_filled(Checkpoint.of(network), free, {})  # what the product compiles
     export_onnx(network, fixed, GraphShape(1, size[1], size[0]))
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}

@@ -23,7 +23,7 @@ from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.openvino.int8 import hazy_photos, quantize, quantized_graph
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
-from streamdehaze.network import list_checkpoints, load_network
+from streamdehaze.network import find_checkpoint, list_checkpoints, read_checkpoint
 
 SIZE, ROUNDS = (256, 192), 25
 
@@ -46,7 +46,7 @@ def main() -> None:
     for checkpoint in list_checkpoints():
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / "graph.onnx"
-            write_filled(load_network(checkpoint), plain, {})
+            write_filled(read_checkpoint(find_checkpoint(checkpoint)), plain, {})
             graphs = {"float32": plain, "float16": plain, "bfloat16": plain}
             if (kept := quantized_graph(checkpoint)) is not None:
                 graphs["int8"] = kept

@@ -56,6 +56,27 @@ def needed_for(what: str, extra: str) -> Iterator[None]:
         raise MissingPackageError(f"{what} needs {package}: {install_command(extra)}") from error
 
 
+def require_torch(what: str) -> None:
+    """Check that PyTorch is installed, which light installations do without.
+
+    Raises:
+        MissingPackageError: with the command that installs it.
+    """
+    if not has_torch():
+        raise MissingPackageError(f"{what} needs PyTorch, which is not installed: {torch_command()}")
+
+
+def torch_command() -> str:
+    """The command that installs PyTorch: without CUDA, 5 GB on disk, where no NVIDIA GPU is found."""
+    small = sys.platform == "linux" and shutil.which("nvidia-smi") is None
+    return pip_install("torch", *(("--index-url", "https://download.pytorch.org/whl/cpu") if small else ()))
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is installed, without the second that importing it takes."""
+    return importlib.util.find_spec("torch") is not None
+
+
 def require(module: str, what: str, extra: str) -> None:
     """Check that a module can be imported, without the time that takes.
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from streamdehaze.engine import TorchEngine
+from streamdehaze.engine.build.answer import SHAPE, kept_answer
+from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.errors import CheckpointError, SinkError
 from streamdehaze.network import (
     AECRNet,
@@ -19,6 +23,7 @@ from streamdehaze.network import (
     read_checkpoint,
     write_checkpoint,
 )
+from streamdehaze.network.checkpoint import tensor_shapes
 
 
 @pytest.fixture
@@ -151,6 +156,30 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, network: AECRNet) -> 
             read_checkpoint(path)
 
 
+@pytest.mark.parametrize(("width", "deconv"), [(2, True), (6, False), (64, True)])
+def test_names_and_shapes_are_known_without_making_a_network(width: int, deconv: bool) -> None:
+    wanted = {key: tuple(value.shape) for key, value in AECRNet(width, deconv=deconv).state_dict().items()}
+    assert tensor_shapes(width, deconv=deconv) == wanted
+
+
+def test_every_bundled_checkpoint_has_the_answer_that_pytorch_gives() -> None:
+    for name in list_checkpoints():
+        answer = kept_answer(name)
+        assert answer is not None, f"{name} has changed, or the drawn pictures: streamdehaze engine answer {name}"
+    wanted = TorchEngine(load_network("aecrnet-s"), "cpu").infer(hazy_pictures(*SHAPE))
+    answer = kept_answer("aecrnet-s")
+    assert answer is not None
+    assert np.abs(answer - wanted).max() < 0.51 / 255
+
+
+def test_an_answer_serves_no_other_checkpoint(tmp_path: Path, network: AECRNet) -> None:
+    for suffix in (".safetensors", ".answer.png"):
+        shutil.copy(find_checkpoint("aecrnet-s").with_suffix(suffix), tmp_path / f"mine{suffix}")
+    assert kept_answer(tmp_path / "mine.safetensors") is not None
+    write_checkpoint(tmp_path / "mine.safetensors", network, {})
+    assert kept_answer(tmp_path / "mine.safetensors") is None
+
+
 def test_names_that_are_not_bundled_get_the_nearest() -> None:
     with pytest.raises(CheckpointError, match="did you mean 'aecrnet-s'"):
         find_checkpoint("aecrnet-ss")
@@ -165,4 +194,4 @@ def test_every_bundled_checkpoint_has_a_card_and_small_weights() -> None:
         card = find_checkpoint(name).with_suffix(".md").read_text(encoding="utf-8")
         for topic in ("data", "recipe", "scores", "limits"):
             assert topic in card.lower(), f"{name} says nothing of {topic}"
-        assert {t.dtype for t in read_checkpoint(find_checkpoint(name)).state.values()} == {torch.float16}
+        assert {t.dtype for t in read_checkpoint(find_checkpoint(name)).state.values()} == {np.dtype("float16")}

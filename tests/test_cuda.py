@@ -206,7 +206,7 @@ def test_training_on_the_gpu(tmp_path: Path, precision: str) -> None:
     with next((tmp_path / "runs" / "run" / "log").rglob("metrics.csv")).open() as file:
         losses = [float(row["loss/total"]) for row in csv.DictReader(file) if row["loss/total"]]
     assert losses[-1] < losses[0]
-    assert all(value.device.type == "cpu" for value in read_checkpoint(trained.last).state.values())
+    assert all(np.isfinite(value).all() for value in read_checkpoint(trained.last).state.values())
     assert train(config).steps == 150  # resumed from its end
 
 

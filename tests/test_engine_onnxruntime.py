@@ -12,7 +12,7 @@ from streamdehaze.engine.recipe import OnnxRuntimeOptions, Recipe
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
-from streamdehaze.network import load_network
+from streamdehaze.network import Checkpoint, load_network
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -31,7 +31,7 @@ def test_every_batch_and_size_equals_pytorch(tmp_path: Path, precision: str, flo
         pytest.importorskip("onnxscript")
     network = load_network("aecrnet-s")
     backend = ONNXRuntimeBackend(Recipe(engine="onnxruntime", precision=precision))  # type: ignore[arg-type]
-    backend.compile(network, DEFAULT_SHAPE, tmp_path / "a.onnx", {}, quiet)
+    backend.compile(Checkpoint.of(network), DEFAULT_SHAPE, tmp_path / "a.onnx", {}, quiet)
     engine = backend.open(tmp_path / "a.onnx", tmp_path, DEFAULT_SHAPE)
     assert engine.name == f"onnxruntime cpu {'float32' if precision == 'auto' else precision}"
     reference = TorchEngine(network, "cpu")

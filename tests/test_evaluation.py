@@ -282,7 +282,7 @@ def test_without_the_reader_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_a_card_tells_the_making_and_the_scores(tmp_path: Path, dehazer: Dehazer) -> None:
     report = evaluate(make_pairs(tmp_path / "data"), dehazer)
     report.write_json(tmp_path / "r.json")
-    checkpoint = Checkpoint(AECRNet(4, deconv=False).state_dict(), {"training_data": "bsds", "loss": "L1"})
+    checkpoint = Checkpoint.of(AECRNet(4, deconv=False), {"training_data": "bsds", "loss": "L1"})
     card = write_card("mine", checkpoint, [json.loads((tmp_path / "r.json").read_text())])
     assert "| training data | bsds |" in card
     assert f"| data |  | 3 | {report.summary['psnr']['mean']:.2f} dB |" in card
@@ -293,7 +293,7 @@ def test_a_card_tells_the_making_and_the_scores(tmp_path: Path, dehazer: Dehazer
 def test_a_card_of_real_haze_alone_has_no_empty_columns(tmp_path: Path, dehazer: Dehazer) -> None:
     write_picture(tmp_path / "smog" / "a.png", picture(6))
     evaluate(tmp_path / "smog", dehazer).write_json(tmp_path / "r.json")
-    card = write_card("mine", Checkpoint(AECRNet(4).state_dict(), {}), [json.loads((tmp_path / "r.json").read_text())])
+    card = write_card("mine", Checkpoint.of(AECRNet(4)), [json.loads((tmp_path / "r.json").read_text())])
     assert "PSNR" not in card
     assert "| smog |  | 1 |" in card
 

@@ -14,7 +14,7 @@ from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.onnx.export import GraphShape, export_onnx
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
-from streamdehaze.network import load_network
+from streamdehaze.network import Checkpoint, load_network
 from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deformable import ModulatedDeformConv
 
@@ -161,7 +161,7 @@ def test_the_filled_template_is_equal_to_the_network_for_every_width_with_and_wi
     from streamdehaze.engine.onnx.template import write_filled
 
     path, hazy = tmp_path / "filled.onnx", hazy_pictures(2, 72, 100)
-    write_filled(network, path, {"checkpoint": "mine"}, native_deform=native_deform)
+    write_filled(Checkpoint.of(network), path, {"checkpoint": "mine"}, native_deform=native_deform)
     np.testing.assert_allclose(by_onnxruntime(path, hazy), by_torch(network, hazy), atol=1e-5)
     facts = {item.key: item.value for item in onnx.load(path).metadata_props}
     assert facts["checkpoint"] == "mine"
@@ -178,8 +178,8 @@ def test_openvino_runs_its_own_deformable_convolution_and_it_equals_the_grid_for
     from streamdehaze.engine.openvino.graph import read_deform_conv
 
     native, grid, hazy = tmp_path / "native.onnx", tmp_path / "grid.onnx", hazy_pictures(2, 72, 96)
-    write_filled(network, native, {})
-    write_filled(network, grid, {}, native_deform=False)
+    write_filled(Checkpoint.of(network), native, {})
+    write_filled(Checkpoint.of(network), grid, {}, native_deform=False)
     by_native, by_grid = (OpenVINOEngine(path, precision="float32").infer(hazy) for path in (native, grid))
     np.testing.assert_allclose(by_native, by_grid, atol=1e-6)
     np.testing.assert_allclose(by_native, by_torch(network, hazy), atol=5e-6)

@@ -29,9 +29,10 @@ def test_openvino_computes_in_bfloat16_only_on_a_processor_that_does(
     from streamdehaze.engine.onnx.template import write_filled
     from streamdehaze.engine.openvino import backend
     from streamdehaze.errors import EngineError
+    from streamdehaze.network import Checkpoint
     from streamdehaze.network.aecrnet import AECRNet
 
-    write_filled(AECRNet(4).eval(), tmp_path / "graph.onnx", {})
+    write_filled(Checkpoint.of(AECRNet(4)), tmp_path / "graph.onnx", {})
     if has_bfloat16():
         assert backend.OpenVINOEngine(tmp_path / "graph.onnx").precision != "float32"
     monkeypatch.setattr(backend, "has_bfloat16", lambda: False)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("lightning")
@@ -16,6 +17,7 @@ import torch
 
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
 from streamdehaze.network import AECRNet, read_checkpoint
+from streamdehaze.network.checkpoint import Weights
 from streamdehaze.training.config import TrainingConfig, read_config
 from streamdehaze.training.run import train
 from streamdehaze.training.task import averaged
@@ -23,14 +25,14 @@ from training_data import configuration, make_scenes
 from waiting import wait_until
 
 
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(read_checkpoint(path).state)
+def weights(path: Path) -> Weights:
+    return read_checkpoint(path).state
 
 
-def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+def assert_same(one: Weights, other: Weights) -> None:
     assert one.keys() == other.keys()
     for key in one:
-        assert torch.equal(one[key], other[key]), key
+        assert np.array_equal(one[key], other[key]), key
 
 
 @pytest.mark.parametrize(("accumulate", "method"), [(2, "adam"), (1, "muon")])

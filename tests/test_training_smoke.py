@@ -15,11 +15,11 @@ pytest.importorskip("lightning")
 
 import av
 import cv2
-import torch
 
 from streamdehaze.cli import main
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import read_checkpoint
+from streamdehaze.network.checkpoint import Weights
 from streamdehaze.training.run import train
 from training_data import configuration, make_pairs, make_scenes, make_vgg19, picture
 
@@ -108,7 +108,7 @@ def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
 
     scenes = make_scenes(tmp_path / "scenes")
 
-    def trained(name: str, precision: str, *, has_bfloat16: bool) -> dict[str, torch.Tensor]:
+    def trained(name: str, precision: str, *, has_bfloat16: bool) -> Weights:
         monkeypatch.setattr(run, "has_bfloat16", lambda: has_bfloat16)
         stages = [{"size": [32, 32], "batch": 2, "steps": 2}]
         machine = {"accelerator": "cpu", "threads": 1, "precision": precision}
@@ -118,8 +118,8 @@ def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
             ).state
         )
 
-    def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-        return all(torch.equal(one[key], other[key]) for key in one)
+    def same(one: Weights, other: Weights) -> bool:
+        return all(np.array_equal(one[key], other[key]) for key in one)
 
     exact = trained("float32", "32-true", has_bfloat16=False)
     assert not same(trained("bfloat16", "bf16-mixed", has_bfloat16=True), exact)
@@ -131,15 +131,15 @@ def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
 def test_a_stage_has_its_own_weight_of_contrast(tmp_path: Path, vgg: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
 
-    def trained(name: str, *contrasts: float | None, whole_run: float = 0.0) -> dict[str, torch.Tensor]:
+    def trained(name: str, *contrasts: float | None, whole_run: float = 0.0) -> Weights:
         stages = [{"size": [32, 32], "batch": 2, "steps": 2, "contrast": contrast} for contrast in contrasts]
         loss = {"contrast": whole_run, "features": vgg}
         return dict(
             read_checkpoint(train(configuration(tmp_path, scenes, name=name, stages=stages, loss=loss)).last).state
         )
 
-    def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-        return all(torch.equal(one[key], other[key]) for key in one)
+    def same(one: Weights, other: Weights) -> bool:
+        return all(np.array_equal(one[key], other[key]) for key in one)
 
     without = trained("without", None, None)
     assert same(trained("none in any stage", 0.0, 0.0, whole_run=0.1), without)

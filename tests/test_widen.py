@@ -62,8 +62,8 @@ def test_plain_convolution_comes_back_as_the_same_function() -> None:
 
 def test_the_average_is_the_mean_of_every_weight(tmp_path: Path) -> None:
     nets = [network(seed=seed) for seed in range(3)]
-    mean = average_checkpoints([Checkpoint(net.state_dict()) for net in nets])
+    mean = average_checkpoints([Checkpoint.of(net) for net in nets])
     expected = sum(net.up2[0].weight for net in nets) / 3
     torch.testing.assert_close(mean.up2[0].weight, expected)
     with pytest.raises(CheckpointError, match="of one width"):
-        average_checkpoints([Checkpoint(nets[0].state_dict()), Checkpoint(network(8).state_dict())])
+        average_checkpoints([Checkpoint.of(nets[0]), Checkpoint.of(network(8))])

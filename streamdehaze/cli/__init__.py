@@ -45,6 +45,13 @@ class _Commands(Group):
         except StreamDehazeError as error:
             click.echo(f"streamdehaze: {error}", err=True)
             ctx.exit(1)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            from streamdehaze.extras import torch_command
+
+            click.echo(f"streamdehaze: this needs PyTorch, which is not installed: {torch_command()}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,7 +10,7 @@ from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
 
 if TYPE_CHECKING:
-    from streamdehaze.network.aecrnet import AECRNet
+    from streamdehaze.network import Checkpoint
 
 
 class Backend(Protocol):
@@ -29,7 +29,9 @@ class Backend(Protocol):
         """Whether an engine built for `shape` serves pictures of this size; any engine serves any batch."""
         ...
 
-    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+    def compile(
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+    ) -> None:
         """Write the engine file."""
         ...
 

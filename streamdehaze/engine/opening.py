@@ -16,7 +16,8 @@ from streamdehaze.engine.recipe import OnnxRuntimeOptions, OpenVINOOptions, Reci
 from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import EngineError, MissingPackageError
+from streamdehaze.extras import has_torch, require_torch, torch_command
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint, load_network
 
 ENGINES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
@@ -56,10 +57,14 @@ def open_engine(
             graph and that passes its comparison; `$STREAMDEHAZE_INT8=0` in the environment forbids it, too.
         cache: where built engines are kept; the user's own by default.
 
+    Without PyTorch a compiled engine is built and verified before the first picture, against the answer kept with
+    the checkpoint, and "auto" takes the first that passes.
+
     Raises:
         EngineError: if there is no such engine or device, its runtime is not installed (an extra is named), or, with
             `wait`, it cannot be built.
         CheckpointError: if the checkpoint cannot be had.
+        MissingPackageError: if only PyTorch would do and it is not installed.
         ConfigError: if the recipe is wrong.
     """
     checkpoint = os.fspath(checkpoint)
@@ -68,11 +73,14 @@ def open_engine(
     def open_torch(note: str | None = None) -> Engine:
         return TorchEngine(load_network(checkpoint), device, threads=threads, note=note)
 
+    alone = not has_torch()
+    """Without PyTorch: a compiled engine must serve from the first picture."""
     cache, note = cache or EngineCache(), None
     for recipe in _recipes(engine, device, threads, checkpoint, int8, cache):
         if recipe.engine == "torch":
             options = recipe.torch
             threads = threads or options.threads
+            require_torch("the engine 'torch'")
             network, precision = load_network(checkpoint), recipe.precision
             assert precision != "int8"  # no recipe for PyTorch says so
             return TorchEngine(network, device, precision=precision, threads=threads, compiled=options.compiled)
@@ -89,10 +97,22 @@ def open_engine(
             record = cache.find(request.identity(backend))
             if record is not None and record.state == "rejected":
                 continue
-        switching = SwitchingEngine(request, backend, cache, open_torch, wait=wait, only_if_faster=engine == "auto")
-        if size is not None or recipe.shape is not None or recipe.engine in ("openvino", "onnxruntime"):
-            switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
+        fallback = None if alone else open_torch
+        switching = SwitchingEngine(request, backend, cache, fallback, wait=wait, only_if_faster=engine == "auto")
+        try:
+            if size is not None or recipe.shape is not None or recipe.engine in ("openvino", "onnxruntime"):
+                switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
+        except EngineError as error:
+            if not alone or engine != "auto":
+                raise
+            _log.warning("no %s engine: %s", recipe.engine, error)
+            note = str(error)
+            continue
         return switching
+    if engine == "torch":
+        require_torch("the engine 'torch'")
+    if alone:
+        raise MissingPackageError(f"no engine can serve: {note or 'none is installed'}; {torch_command()} brings one")
     return open_torch(note)
 
 
@@ -142,7 +162,7 @@ def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:
     """
     sha256, floor_db = checkpoint_hash(find_checkpoint(checkpoint)), Recipe(engine="tensorrt").floor_db
     kept = [
-        (found.speedup, record)
+        (found.speedup or 0.0, record)
         for record in cache.records()
         if (found := record.verification) is not None
         and record.state == "verified"

@@ -49,7 +49,8 @@ class SwitchingEngine:
         request: the engine wanted; its shape holds until batches of another size come.
         backend: of the request's recipe.
         cache: where engines are kept.
-        open_fallback: makes the PyTorch engine, when it is first needed.
+        open_fallback: makes the PyTorch engine, when it is first needed; None where PyTorch is not installed, so that
+            an engine is built before serving and its failure is an error.
         wait: build before serving, and raise where it fails.
         only_if_faster: set an engine aside that was twice measured slower than PyTorch (see `speed`), and measure one
             again that was so once.
@@ -60,14 +61,14 @@ class SwitchingEngine:
         request: BuildRequest,
         backend: Backend,
         cache: EngineCache,
-        open_fallback: Callable[[], Engine],
+        open_fallback: Callable[[], Engine] | None,
         *,
         wait: bool = False,
         only_if_faster: bool = False,
     ) -> None:
         self._request, self._backend, self._cache = request, backend, cache
         self._open_fallback = open_fallback
-        self._wait, self._only_if_faster = wait, only_if_faster
+        self._wait, self._only_if_faster = wait or open_fallback is None, only_if_faster
         self._fallback_engine: Engine | None = None
         self._slots: list[_Slot] = []
         self._slot_lock = threading.Lock()
@@ -130,6 +131,8 @@ class SwitchingEngine:
                 self._served_by = engine
                 return clear
             except EngineError as error:
+                if self._open_fallback is None:
+                    raise
                 _log.warning("the engine %s is set aside and PyTorch continues: %s", engine.name, error)
                 self._note = f"the engine {engine.name} failed: {error}"
                 slot.engine, slot.settled = None, True
@@ -158,6 +161,8 @@ class SwitchingEngine:
 
     def _fallback(self) -> Engine:
         if self._fallback_engine is None:
+            if self._open_fallback is None:
+                raise EngineError("no engine serves, and PyTorch is not installed")
             self._fallback_engine = self._open_fallback()
         return self._fallback_engine
 

@@ -10,21 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import CheckpointError, SinkError
+from streamdehaze.extras import require_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from streamdehaze.network.aecrnet import AECRNet
 
+Weights = Mapping[str, npt.NDArray[Any]]
+"""Arrays under the names of the authors' checkpoints."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """Weights of an `AECRNet` and the facts about them."""
 
-    state: Mapping[str, Tensor]
-    """Tensors under the authors' names, without the `module.` of their files."""
+    state: Weights
+    """Under the authors' names, without the `module.` of their files."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Facts as text: architecture, width, deconv, training data, recipe, scores."""
     name: str = "the checkpoint"
@@ -36,7 +43,7 @@ class Checkpoint:
         first = self.state.get("down1.1.weight")
         if first is None:
             raise CheckpointError(f"{self.name} is not an AECR-Net: it has no tensor 'down1.1.weight'")
-        if first.dim() != 4 or len(first) < 2 or len(first) % 2:
+        if first.ndim != 4 or len(first) < 2 or len(first) % 2:
             shape = "x".join(map(str, first.shape)) or "one number"
             raise CheckpointError(f"{self.name} is not an AECR-Net: its tensor 'down1.1.weight' is {shape}")
         return len(first)
@@ -46,19 +53,22 @@ class Checkpoint:
         """Whether network deconvolution is part of it."""
         return any(key.startswith("deconv.") for key in self.state)
 
-    def network(self) -> AECRNet:
-        """The network with these weights, float32, in evaluation mode.
+    @classmethod
+    def of(cls, network: AECRNet, metadata: Mapping[str, str] | None = None) -> Checkpoint:
+        """The weights of a network."""
+        state = {key: value.detach().cpu().numpy() for key, value in network.state_dict().items()}
+        return cls(state, metadata or {}, "the network")
+
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights in float32, if they are those of a network.
 
         Raises:
             CheckpointError: naming missing and unknown keys, wrong shapes, and tensors that are not finite.
         """
-        from streamdehaze.network.aecrnet import AECRNet
-
-        network = AECRNet(self.width, deconv=self.has_deconv)
-        wanted = network.state_dict()
+        wanted = tensor_shapes(self.width, deconv=self.has_deconv)
         missing = sorted(wanted.keys() - self.state.keys())
         unknown = sorted(self.state.keys() - wanted.keys())
-        shapes = sorted(k for k in wanted.keys() & self.state.keys() if wanted[k].shape != self.state[k].shape)
+        shapes = sorted(k for k in wanted.keys() & self.state.keys() if wanted[k] != self.state[k].shape)
         faults = [
             f"{what}: {', '.join(keys)}"
             for what, keys in (("missing", missing), ("unknown", unknown), ("wrong shape", shapes))
@@ -66,11 +76,57 @@ class Checkpoint:
         ]
         if faults:
             raise CheckpointError(f"{self.name} does not fit AECR-Net of width {self.width}; {'; '.join(faults)}")
-        broken = [key for key, value in self.state.items() if not value.isfinite().all()]
+        broken = [key for key, value in self.state.items() if not np.isfinite(value).all()]
         if broken:
             raise CheckpointError(f"{self.name} holds numbers that are not finite, in {', '.join(broken[:4])}")
-        network.load_state_dict({key: value.float() for key, value in self.state.items()})
+        return {key: value.astype(np.float32) for key, value in self.state.items()}
+
+    def network(self) -> AECRNet:
+        """The network with these weights, float32, in evaluation mode.
+
+        Raises:
+            CheckpointError: as `weights`.
+            MissingPackageError: without PyTorch.
+        """
+        weights = self.weights()
+        require_torch("the network itself")
+        import torch
+
+        from streamdehaze.network.aecrnet import AECRNet
+
+        network = AECRNet(self.width, deconv=self.has_deconv)
+        network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         return network.eval()
+
+
+def tensor_shapes(width: int, *, deconv: bool) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of an `AECRNet`'s tensors, without making one."""
+    n, c = width, 4 * width
+    layers: dict[str, tuple[int, ...]] = {
+        "down1.1": (n, 3, 7, 7),
+        "down2.0": (2 * n, n, 3, 3),
+        "down3.0": (c, 2 * n, 3, 3),
+        "block.conv1": (c, c, 3, 3),
+        "block.conv2": (c, c, 3, 3),
+        "block.calayer.ca.0": (c // 8, c, 1, 1),
+        "block.calayer.ca.2": (c, c // 8, 1, 1),
+        "block.palayer.pa.0": (c // 8, c, 1, 1),
+        "block.palayer.pa.2": (1, c // 8, 1, 1),
+        "dcn_block.dcn": (c, c, 3, 3),
+        "dcn_block.dcn.conv_offset_mask": (27, c, 3, 3),
+        "up1.0": (c, 2 * n, 3, 3),
+        "up2.0": (2 * n, n, 3, 3),
+        "up3.1": (3, n, 7, 7),
+    }
+    if deconv:
+        layers["deconv"] = (3, 3, 3, 3)
+    shapes: dict[str, tuple[int, ...]] = {"mix1.w": (1,), "mix2.w": (1,)}
+    for name, shape in layers.items():
+        transposed = name in ("up1.0", "up2.0")
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": (shape[1 if transposed else 0],)}
+    if deconv:
+        shapes |= {"deconv.running_mean": (27,), "deconv.running_deconv": (27, 27)}
+    return shapes
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -94,15 +150,17 @@ def _read_safetensors(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
             return Checkpoint(state, file.metadata() or {}, str(path))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file ({error})") from error
+    except (TypeError, AttributeError) as error:  # bfloat16, which numpy does not have
+        raise CheckpointError(f"{path} holds numbers that are neither float16 nor float32 ({error})") from error
 
 
 def _read_pickle(path: Path) -> Checkpoint:
-    import numpy as np
+    require_torch(f"reading {path.name}")
     import torch
 
     # The authors' files keep their scores as numpy scalars: these are data, and nothing else of numpy is let in.
@@ -125,7 +183,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     return Checkpoint(_find_state(content, path), {"architecture": "aecrnet", "imported_from": path.name}, str(path))
 
 
-def _find_state(content: object, path: Path) -> dict[str, Tensor]:
+def _find_state(content: object, path: Path) -> Weights:
     import torch
 
     if isinstance(content, Mapping):
@@ -138,7 +196,14 @@ def _find_state(content: object, path: Path) -> dict[str, Tensor]:
     strays = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if strays:
         raise CheckpointError(f"{path} holds no plain weights; not tensors: {', '.join(strays[:5])}")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+    return {str(key).removeprefix("module."): _as_array(value) for key, value in content.items()}
+
+
+def _as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    import torch
+
+    array: npt.NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    return array
 
 
 def write_checkpoint(

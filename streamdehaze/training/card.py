@@ -36,7 +36,7 @@ def write_card(name: str, checkpoint: Checkpoint, evaluations: Sequence[Mapping[
         evaluations: contents of the JSON files of `streamdehaze evaluate`.
     """
     facts = checkpoint.metadata
-    millions = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
+    millions = sum(tensor.size for tensor in checkpoint.state.values()) / 1e6
     deconv = "with" if checkpoint.has_deconv else "without"
     lines = [
         f"# {name}",

@@ -34,9 +34,9 @@ def show(checkpoint: str) -> None:
     found = read_checkpoint(find_checkpoint(checkpoint))
     for key, value in sorted(found.metadata.items()):
         click.echo(f"{key}: {value}")
-    click.echo(f"parameters: {sum(tensor.numel() for tensor in found.state.values()):,}")
+    click.echo(f"parameters: {sum(tensor.size for tensor in found.state.values()):,}")
     for key, tensor in found.state.items():
-        click.echo(f"{key}  {'x'.join(map(str, tensor.shape))}  {str(tensor.dtype).removeprefix('torch.')}")
+        click.echo(f"{key}  {'x'.join(map(str, tensor.shape))}  {tensor.dtype}")
 
 
 @command.command()

@@ -94,6 +94,21 @@ def quantize(checkpoints: tuple[str, ...], pictures: Path | None) -> None:
         click.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
+@command.command()
+@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...", type=CHECKPOINT)
+def answer(checkpoints: tuple[str, ...]) -> None:
+    """Write PyTorch's answer to a drawn picture next to each CHECKPOINT; of all bundled ones by default.
+
+    Machines without PyTorch verify their engines against it. Bring both files: NAME.safetensors and NAME.answer.png.
+    """
+    from streamdehaze.engine.build.answer import write_answer
+    from streamdehaze.network import list_checkpoints
+
+    for checkpoint in checkpoints or list_checkpoints():
+        path = write_answer(checkpoint)
+        click.echo(f"{path}, {path.stat().st_size / 1e3:.0f} kB")
+
+
 @command.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with everything that is recorded.")
 def list_(as_json: bool) -> None:
@@ -117,7 +132,7 @@ def list_(as_json: bool) -> None:
         found = record.verification
         result = str(record.state)
         if found and found.psnr_db is not None:
-            result += f", {found.psnr_db:.1f} dB, {found.speedup:.2f} × PyTorch"
+            result += f", {found.psnr_db:.1f} dB" + (f", {found.speedup:.2f} × PyTorch" if found.speedup else "")
         result += f", {record.size_bytes / 1e6:.1f} MB"
         if (why := out_of_date(record, cache)) is not None:
             result += f"\nwill not be used: {why}"
@@ -221,7 +236,9 @@ def _print(record: Record, cache: EngineCache) -> None:
             f"built in {record.build_seconds:.1f} s for {device_in_words(record)}; not verified: no such device is here"
         )
         return
-    click.echo(
-        f"{record.state}: {found.reason}; {found.milliseconds:.1f} ms a picture of {found.shape[2]}×{found.shape[1]}, "
-        f"{found.speedup:.2f} × the speed of PyTorch ({found.engine})"
-    )
+    speed = ""
+    if found.timings:
+        last = found.timings[-1]
+        speed = f"; {last.milliseconds:.1f} ms a picture of {found.shape[2]}×{found.shape[1]}, "
+        speed += f"{last.speedup:.2f} × the speed of PyTorch"
+    click.echo(f"{record.state}: {found.reason}{speed} ({found.engine})")

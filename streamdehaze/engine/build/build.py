@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from streamdehaze.engine.backend import Backend, find_backend
+from streamdehaze.engine.build.answer import SHAPE as ANSWERED
+from streamdehaze.engine.build.answer import kept_answer
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key, file_hash
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
@@ -15,9 +17,10 @@ from streamdehaze.engine.protocol import Engine, Progress
 from streamdehaze.engine.recipe import Recipe
 from streamdehaze.engine.build.speed import time_alternately
 from streamdehaze.engine.build.verify import Verification, verify
-from streamdehaze.errors import EngineError, StreamDehazeError
+from streamdehaze.errors import EngineError, MissingPackageError, StreamDehazeError
 from streamdehaze.frame import FloatArray
-from streamdehaze.network import load_network
+from streamdehaze.extras import has_torch, torch_command
+from streamdehaze.network import find_checkpoint, load_network, read_checkpoint
 
 
 def open_built(request: BuildRequest, record: Record, backend: Backend, cache: EngineCache) -> Engine:
@@ -65,7 +68,7 @@ def build_engine(
             "checkpoint_sha256": identity["checkpoint_sha256"],
             "streamdehaze": identity["streamdehaze"],
         }
-        backend.compile(load_network(request.checkpoint), request.shape, file, metadata, progress)
+        backend.compile(read_checkpoint(find_checkpoint(request.checkpoint)), request.shape, file, metadata, progress)
         seconds = time.perf_counter() - start
         verification = None
         if backend.runs_here:
@@ -95,11 +98,23 @@ def verify_file(
 ) -> Verification:
     """Compare an engine file with PyTorch in float32, on drawn pictures or on one of the request's shape.
 
+    Without PyTorch it is compared with the answer that is kept with the checkpoint.
+
     Raises:
         EngineError: if the runtime refuses the file.
+        MissingPackageError: without PyTorch, where no answer is kept or a picture of one's own is wanted.
     """
+    answer = None
+    if not has_torch() and ((answer := kept_answer(request.checkpoint)) is None or picture is not None):
+        name = request.stem.removesuffix(f"-{request.recipe.engine}")
+        raise MissingPackageError(
+            f"an engine of {name} is compared with PyTorch before it serves, which is not installed: {torch_command()}"
+            f"; or run `streamdehaze engine answer` on a machine that has it and bring {name}.answer.png as well"
+        )
     engine = backend.open(file, work_folder, request.shape)
     try:
+        if answer is not None:
+            return verify(engine, answer, ANSWERED, request.recipe.floor_db)
         reference = _reference(request.checkpoint, request.recipe)
         shape = request.shape.batch, request.shape.height, request.shape.width
         return verify(engine, reference, shape, request.recipe.floor_db, picture=picture)
@@ -134,7 +149,7 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
         raise EngineError(f"{record.file} was built for {device_in_words(record)}, which is not here")
     picture = None if photo is None else read_hazy(photo, record.shape.height, record.shape.width)
     found = verify_file(request, backend, cache.path(record), cache.work_folder(record), picture)
-    if record.verification is not None:
+    if record.verification is not None and found.timings:
         found = record.verification.timed_again(found.timings[-1]).model_copy(
             update=found.model_dump(exclude={"timings"})
         )

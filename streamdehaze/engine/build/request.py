@@ -36,7 +36,6 @@ class BuildRequest:
             "checkpoint_sha256": checkpoint_hash(find_checkpoint(self.checkpoint)),
             "streamdehaze": version("streamdehaze"),
             "graph": _graph_hash(),
-            "torch": version("torch"),  # its exporter draws the graph
             "floor_db": self.recipe.floor_db,
             **backend.identity(self.shape),
         }
@@ -56,7 +55,8 @@ def _graph_hash() -> str:
     # In a checkout the network may change without the version: what the graph is drawn from counts too.
     package = Path(__file__).parents[2]
     files = [package / "network" / name for name in ("aecrnet.py", "deconvolution.py", "deformable.py")]
-    files += [package / "engine" / "onnx" / "export.py", package / "engine" / "openvino" / "graph.py"]
+    files += [package / "engine" / "onnx" / name for name in ("export.py", "template.py")]
+    files += [package / "engine" / "openvino" / "graph.py"]
     files += sorted((package / "engine" / "onnx" / "graphs").glob("*.onnx"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 

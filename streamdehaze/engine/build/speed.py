@@ -90,9 +90,9 @@ def needs_timing(timings: Sequence[PairedTiming], now: datetime | None = None) -
 
     Measurements that nothing hangs on are not repeated.
     """
-    last, now = timings[-1], now or datetime.now(timezone.utc)
-    if not last.slower:
+    if not timings or not (last := timings[-1]).slower:
         return False
+    now = now or datetime.now(timezone.utc)
     if prefers_pytorch(timings):
         return now - last.taken > _VALID
     return last.calm or len(timings) == 1 or now - last.taken > _PAUSE

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import itertools
 import logging
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from streamdehaze.durable import write_whole
+from streamdehaze.engine.onnx.template import template, write_graph
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
@@ -152,25 +154,7 @@ def export_onnx(
         raise EngineError(f"compiling an engine needs the package {error.name}: {install_command('onnx')}") from error
     deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform).eval()
     model = _clean(_export(deployed, shape))
-    write_graph(model, path, network, precision, metadata or {})
-
-
-def write_graph(
-    model: onnx.ModelProto, path: Path, network: AECRNet, precision: str, metadata: Mapping[str, str]
-) -> None:
-    """Check a graph and write it with its facts in metadata_props; the file is whole or not there."""
-    import onnx
-
-    facts = {
-        "architecture": "aecrnet",
-        "width": str(network.width),
-        "precision": precision,
-        "input": "RGB in [0,1], NCHW, multiples of 4",
-        **metadata,
-    }
-    onnx.helper.set_model_props(model, facts)
-    onnx.checker.check_model(model, full_check=True)
-    write_whole(path, model.SerializeToString())
+    write_graph(model, path, network.width, precision, metadata or {})
 
 
 def _export(deployed: DeployedNetwork, shape: GraphShape) -> onnx.ModelProto:
@@ -229,3 +213,37 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     model.graph.doc_string = model.doc_string = ""
     del model.graph.metadata_props[:]
     return model
+
+
+def _strip(model: onnx.ModelProto, names: set[str]) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name in names:
+            tensor.ClearField("raw_data")
+    del model.graph.value_info[:]  # shapes between the nodes, which the width decides
+    del model.metadata_props[:]
+
+
+def main() -> None:
+    """Export the graphs without weights again; see `template`."""
+    import onnx
+
+    for has_deconv, native_deform, has_offsets in itertools.product((False, True), repeat=3):
+        network = AECRNet(16, deconv=has_deconv)
+        for parameter in network.parameters():
+            nn.init.normal_(parameter)  # weights that are equal, as fresh biases are, would be merged
+        if not has_offsets:
+            nn.init.zeros_(network.dcn_block.dcn.conv_offset_mask.weight)
+            nn.init.zeros_(network.dcn_block.dcn.conv_offset_mask.bias)  # type: ignore[arg-type]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "whole.onnx"
+            export_onnx(network, path, native_deform=native_deform)
+            model = onnx.load(path)
+        names = set(DeployedNetwork(network).state_dict())
+        assert names <= {tensor.name for tensor in model.graph.initializer}
+        _strip(model, names)
+        form = ("native" if native_deform else "grid") if has_offsets else "plain"
+        template(form, deconv=has_deconv).write_bytes(model.SerializeToString())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,95 +1,109 @@
-"""The network's graph without weights, exported once: filling it takes milliseconds where exporting takes seconds.
+"""The network's graph without weights, exported once: filling it takes milliseconds, and no PyTorch.
 
 The graph with free dimensions is the same for every width and checkpoint but for its weights, whose names are those of
 the network. Six are in `graphs/`: with and without the convolution that network deconvolution folds into, with the
 deformable convolution as DeformConv, as GridSample and Conv, and as the plain convolution it is as long as no offsets
-have been learnt. After a change of the network, `python -m streamdehaze.engine.onnx.template` writes them again (extras
+have been learnt. After a change of the network, `python -m streamdehaze.engine.onnx.export` writes them again (extras
 `onnx` and `tensorrt` or `train`).
 """
 
 from __future__ import annotations
 
-import itertools
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
+import numpy as np
+import numpy.typing as npt
 
-from streamdehaze.engine.onnx.export import DeployedNetwork, export_onnx, write_graph
+from streamdehaze.durable import write_whole
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
-from streamdehaze.network.aecrnet import AECRNet
-from streamdehaze.network.deformable import ModulatedDeformConv
+from streamdehaze.network import Checkpoint
 
 if TYPE_CHECKING:
     import onnx
 
+Arrays = dict[str, npt.NDArray[np.float32]]
+
 _FOLDER = Path(__file__).parent / "graphs"
 
 
-def _file(network: DeployedNetwork, native_deform: bool) -> Path:
-    has_offsets = isinstance(network.body.dcn_block.dcn, ModulatedDeformConv)
-    form = ("native" if native_deform else "grid") if has_offsets else "plain"
-    return _FOLDER / f"aecrnet{'-deconv' if network.body.has_deconv else ''}-{form}.onnx"
+def template(form: str, *, deconv: bool) -> Path:
+    """The file of a graph; `form` of its deformable convolution is "native", "grid" or "plain"."""
+    return _FOLDER / f"aecrnet{'-deconv' if deconv else ''}-{form}.onnx"
 
 
-def write_filled(network: AECRNet, path: Path, metadata: Mapping[str, str], *, native_deform: bool = True) -> None:
+def write_filled(
+    checkpoint: Checkpoint, path: Path, metadata: Mapping[str, str], *, native_deform: bool = True
+) -> None:
     """Write what `export_onnx` writes for free dimensions in float32, without running the exporter.
 
     Args:
-        network: whose weights fill the graph.
+        checkpoint: whose weights fill the graph.
         path: where to.
         metadata: kept in the file's metadata_props.
         native_deform: as ONNX DeformConv rather than GridSample and Conv.
 
     Raises:
         EngineError: if the package `onnx` is missing.
+        CheckpointError: if the checkpoint is not a network's.
     """
     try:
         import onnx
     except ImportError as error:
         raise EngineError(f"compiling an engine needs the package onnx: {install_command('openvino')}") from error
-    deployed = DeployedNetwork(network)  # without torchvision: its weights have the same names in either form
-    model = onnx.load(_file(deployed, native_deform))
-    weights = deployed.state_dict()
+    weights = deployed_weights(checkpoint)
+    has_offsets = "body.dcn_block.dcn.conv_offset_mask.weight" in weights
+    form = ("native" if native_deform else "grid") if has_offsets else "plain"
+    model = onnx.load(template(form, deconv=checkpoint.has_deconv))
     for tensor in model.graph.initializer:
         if tensor.name in weights:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name].numpy(), tensor.name))
-    write_graph(model, path, network, "float32", metadata)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
+    write_graph(model, path, checkpoint.width, "float32", metadata)
 
 
-def _strip(model: onnx.ModelProto, names: set[str]) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.name in names:
-            tensor.ClearField("raw_data")
-    del model.graph.value_info[:]  # shapes between the nodes, which the width decides
-    del model.metadata_props[:]
+def deployed_weights(checkpoint: Checkpoint) -> Arrays:
+    """The weights of `DeployedNetwork`, by numpy alone.
+
+    Network deconvolution becomes a plain convolution, and so does a deformable one that has learnt no offsets.
+
+    Raises:
+        CheckpointError: if the checkpoint is not a network's.
+    """
+    weights = checkpoint.weights()
+    if checkpoint.has_deconv:
+        kernel, mean = weights["deconv.weight"], weights.pop("deconv.running_mean")
+        flat = kernel.reshape(len(kernel), -1) @ weights.pop("deconv.running_deconv")
+        weights["deconv.weight"] = flat.reshape(kernel.shape)
+        weights["deconv.bias"] -= flat @ mean
+    predictor = "dcn_block.dcn.conv_offset_mask"
+    bias = weights[f"{predictor}.bias"]
+    if not (weights[f"{predictor}.weight"].any() or bias[:18].any()):
+        mask = _sigmoid(bias[18:]).reshape(1, 1, 3, 3)
+        weights["dcn_block.dcn.weight"] = weights["dcn_block.dcn.weight"] * mask
+        del weights[f"{predictor}.weight"], weights[f"{predictor}.bias"]
+    for name in ("mix1", "mix2"):
+        s = _sigmoid(weights.pop(f"{name}.w"))
+        weights |= {f"{name}.s": s, f"{name}.rest": 1 - s}
+    return {f"body.{name}": value for name, value in weights.items()}
 
 
-def main() -> None:
-    """Export the graphs again."""
+def write_graph(model: onnx.ModelProto, path: Path, width: int, precision: str, metadata: Mapping[str, str]) -> None:
+    """Check a graph and write it with its facts in metadata_props; the file is whole or not there."""
     import onnx
 
-    _FOLDER.mkdir(exist_ok=True)
-    for has_deconv, native_deform, has_offsets in itertools.product((False, True), repeat=3):
-        network = AECRNet(16, deconv=has_deconv)
-        for parameter in network.parameters():
-            nn.init.normal_(parameter)  # weights that are equal, as fresh biases are, would be merged
-        if not has_offsets:
-            nn.init.zeros_(network.dcn_block.dcn.conv_offset_mask.weight)
-            nn.init.zeros_(network.dcn_block.dcn.conv_offset_mask.bias)  # type: ignore[arg-type]
-        deployed = DeployedNetwork(network)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "whole.onnx"
-            export_onnx(network, path, native_deform=native_deform)
-            model = onnx.load(path)
-        names = set(deployed.state_dict())
-        assert names <= {tensor.name for tensor in model.graph.initializer}
-        _strip(model, names)
-        _file(deployed, native_deform).write_bytes(model.SerializeToString())
+    facts = {
+        "architecture": "aecrnet",
+        "width": str(width),
+        "precision": precision,
+        "input": "RGB in [0,1], NCHW, multiples of 4",
+        **metadata,
+    }
+    onnx.helper.set_model_props(model, facts)
+    onnx.checker.check_model(model, full_check=True)
+    write_whole(path, model.SerializeToString())
 
 
-if __name__ == "__main__":
-    main()
+def _sigmoid(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return (1 / (1 + np.exp(-x))).astype(np.float32)

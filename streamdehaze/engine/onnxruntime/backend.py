@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
-from streamdehaze.extras import install_command
+from streamdehaze.extras import install_command, require_torch
 from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
     from streamdehaze.engine.protocol import Progress
     from streamdehaze.engine.recipe import Recipe, Shape
-    from streamdehaze.network.aecrnet import AECRNet
+    from streamdehaze.network import Checkpoint
 
 _CPU = "CPUExecutionProvider"
 _PREFERRED = (
@@ -103,12 +104,16 @@ class ONNXRuntimeBackend:
         self._threads = recipe.onnxruntime.threads
         self._provider = _choose(recipe.onnxruntime.provider, runtime.get_available_providers())
         self._precision = "float16" if recipe.precision == "float16" else "float32"
+        if self._precision == "float16":
+            require_torch("exporting a graph in float16")
         # Of the others, not all have the operator.
         self._native_deform = recipe.deformable == "native" or (recipe.deformable == "auto" and self._provider == _CPU)
 
     def identity(self, shape: Shape) -> dict[str, Any]:
         """See `Backend.identity`; the shape plays no part."""
+        exported = {"exporter": f"torch {version('torch')}"} if self._precision == "float16" else {}
         return {
+            **exported,
             "runtime": f"onnxruntime {self._version}",
             "device": self._provider,
             "precision": self._precision,
@@ -119,17 +124,21 @@ class ONNXRuntimeBackend:
         """See `Backend.covers`: the graph's dimensions are free."""
         return True
 
-    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+    def compile(
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+    ) -> None:
         """See `Backend.compile`."""
         progress("writing the graph", None)
         if self._precision == "float16":
             from streamdehaze.engine.onnx.export import export_onnx
 
-            export_onnx(network, file, precision="float16", native_deform=self._native_deform, metadata=metadata)
+            export_onnx(
+                checkpoint.network(), file, precision="float16", native_deform=self._native_deform, metadata=metadata
+            )
         else:
             from streamdehaze.engine.onnx.template import write_filled
 
-            write_filled(network, file, metadata, native_deform=self._native_deform)
+            write_filled(checkpoint, file, metadata, native_deform=self._native_deform)
 
     def open(self, file: Path, work_folder: Path, shape: Shape) -> ONNXRuntimeEngine:
         """See `Backend.open`."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from streamdehaze.engine.protocol import Progress
     from streamdehaze.engine.recipe import Recipe, Shape
-    from streamdehaze.network.aecrnet import AECRNet
+    from streamdehaze.network import Checkpoint
 
 Precision = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 Mode = Literal["auto", "latency", "throughput"]
@@ -270,7 +270,9 @@ class OpenVINOBackend:
         """See `Backend.covers`: the graph's dimensions are free."""
         return True
 
-    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+    def compile(
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+    ) -> None:
         """See `Backend.compile`."""
         from streamdehaze.engine.onnx.template import write_filled
 
@@ -282,7 +284,7 @@ class OpenVINOBackend:
                 shutil.copyfile(graph, file)
             return
         progress("writing the graph", None)
-        write_filled(network, file, metadata, native_deform=self._native_deform)
+        write_filled(checkpoint, file, metadata, native_deform=self._native_deform)
 
     def open(self, file: Path, work_folder: Path, shape: Shape) -> OpenVINOEngine:
         """See `Backend.open`."""

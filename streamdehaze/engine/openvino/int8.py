@@ -24,7 +24,7 @@ from streamdehaze.engine.protocol import Progress
 from streamdehaze.errors import EngineError, SourceError
 from streamdehaze.extras import needed_for
 from streamdehaze.frame import FloatArray
-from streamdehaze.network import checkpoint_hash, find_checkpoint, load_network
+from streamdehaze.network import checkpoint_hash, find_checkpoint, read_checkpoint
 from streamdehaze.telemetry import import_quietly
 
 PICTURES = 128
@@ -73,8 +73,7 @@ def quantize(
         CheckpointError: if the checkpoint cannot be had.
         EngineError: if NNCF cannot quantise it or the file cannot be written.
     """
-    from streamdehaze.engine.onnx.export import write_graph
-    from streamdehaze.engine.onnx.template import write_filled
+    from streamdehaze.engine.onnx.template import write_filled, write_graph
 
     with needed_for("quantising", "int8"):
         import onnx
@@ -83,10 +82,10 @@ def quantize(
         nncf = import_quietly("nncf")
     found = find_checkpoint(checkpoint)
     path = path or found.with_suffix(".int8.onnx")
-    network = load_network(checkpoint)
+    read = read_checkpoint(found)
     calibration = hazy_pictures(PICTURES, SIZE[1], SIZE[0], _SEED) if pictures is None else pictures
     with tempfile.TemporaryDirectory() as folder:
-        write_filled(network, Path(folder) / "float.onnx", {})
+        write_filled(read, Path(folder) / "float.onnx", {})
         model = onnx.load(Path(folder) / "float.onnx")
     weights_of = {node.name: node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")}
     kept = [name for name, weight in weights_of.items() if any(part in weight for part in _IN_FLOAT)]
@@ -116,7 +115,7 @@ def quantize(
         raise EngineError(f"NNCF cannot quantise {found.name}: {str(error).strip().splitlines()[0]}") from error
     facts = {"checkpoint": found.stem, "checkpoint_sha256": checkpoint_hash(found), "calibration": _in_words(pictures)}
     try:
-        write_graph(quantized, path, network, "int8", facts)
+        write_graph(quantized, path, read.width, "int8", facts)
     except OSError as error:
         raise EngineError(f"{path} cannot be written ({error.strerror or error})") from error
     return path

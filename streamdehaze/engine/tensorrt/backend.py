@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +11,11 @@ from streamdehaze.engine.protocol import Progress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
 from streamdehaze.errors import EngineError
+from streamdehaze.extras import require_torch
 
 if TYPE_CHECKING:
     from streamdehaze.engine.tensorrt.execution import TensorRTEngine
-    from streamdehaze.network.aecrnet import AECRNet
+    from streamdehaze.network import Checkpoint
 
 
 class TensorRTBackend:
@@ -24,6 +26,7 @@ class TensorRTBackend:
     def __init__(self, recipe: Recipe) -> None:
         self._options = recipe.tensorrt
         self._package = find_package(self._options.runtime)
+        require_torch("the engine 'tensorrt'")  # it exports the graph, and its streams and memory are used
         self._gpu = find_gpu()
         self._module = import_package(self._package)
         ahead = self._options.compute_capabilities
@@ -53,6 +56,7 @@ class TensorRTBackend:
         return {
             "runtime": f"{self._package} {version}",
             "device": list(self._options.compute_capabilities) or self._gpu_in_words(),
+            "exporter": f"torch {metadata.version('torch')}",
             "precision": self._precision,
             "deformable": "native" if self._native_deform else "grid",
             "shape": shape.model_dump(),
@@ -73,7 +77,9 @@ class TensorRTBackend:
             return (shape.height, shape.width) == (height, width)
         return least.height <= height <= most.height and least.width <= width <= most.width
 
-    def compile(self, network: AECRNet, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress) -> None:
+    def compile(
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+    ) -> None:
         """See `Backend.compile`."""
         from streamdehaze.engine.onnx.export import GraphShape, export_onnx
         from streamdehaze.engine.tensorrt.compile import compile_plan
@@ -83,7 +89,12 @@ class TensorRTBackend:
         graph = file.with_suffix(".onnx")
         fixed = GraphShape() if profile else GraphShape(shape.batch, shape.height, shape.width)
         export_onnx(
-            network, graph, fixed, precision=self._precision, native_deform=self._native_deform, metadata=metadata
+            checkpoint.network(),
+            graph,
+            fixed,
+            precision=self._precision,
+            native_deform=self._native_deform,
+            metadata=metadata,
         )
         # Kernel times hold for one GPU: an ahead-of-time build measures none.
         timings = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from streamdehaze.errors import EngineError
-from streamdehaze.extras import install_command
+from streamdehaze.extras import has_torch, install_command
 
 Package = Literal["tensorrt", "tensorrt_rtx"]
 
@@ -39,6 +39,8 @@ def find_gpu() -> Gpu | None:
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
+        return None
+    if not has_torch():  # nothing here uses a GPU without it
         return None
     import torch
 

@@ -1,0 +1,73 @@
+"""PyTorch's answer kept with a checkpoint: what engines are verified against where PyTorch is not installed.
+
+The answer to one drawn hazy picture lies next to the checkpoint, `NAME.answer.png` next to `NAME.safetensors`, and
+holds the checkpoint's hash: no other checkpoint is measured by it. Its 8 bits hold 59 dB, far above any recipe's floor.
+`streamdehaze engine answer` writes it; those of the bundled checkpoints are in the package.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from streamdehaze.durable import write_whole
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.errors import EngineError
+from streamdehaze.frame import FloatArray
+from streamdehaze.network import checkpoint_hash, find_checkpoint, load_network
+
+SHAPE = (1, 144, 256)
+"""(pictures, height, width) that was answered: the default network size for 16:9."""
+
+_HASH = "checkpoint_sha256"
+
+
+def kept_answer(checkpoint: str | os.PathLike[str]) -> FloatArray | None:
+    """PyTorch's answer to `hazy_pictures(*SHAPE)`, (1, 3, H, W) RGB in [0, 1], if it is kept with this very checkpoint.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be found.
+    """
+    path = find_checkpoint(checkpoint)
+    try:
+        with Image.open(_file(path)) as picture:
+            if picture.info.get(_HASH) != checkpoint_hash(path) or picture.size != SHAPE[:0:-1]:
+                return None
+            pixels = np.asarray(picture.convert("RGB"), np.float32)
+    except OSError:  # none there, or not a whole picture
+        return None
+    answer: FloatArray = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]) / np.float32(255)
+    return answer
+
+
+def write_answer(checkpoint: str | os.PathLike[str]) -> Path:
+    """Keep PyTorch's answer next to a checkpoint; returns its file.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be had.
+        MissingPackageError: without PyTorch.
+        EngineError: if the file cannot be written.
+    """
+    from streamdehaze.engine.torch import TorchEngine
+
+    path = find_checkpoint(checkpoint)
+    clear = TorchEngine(load_network(checkpoint), "cpu", precision="float32").infer(hazy_pictures(*SHAPE))[0]
+    facts = PngImagePlugin.PngInfo()
+    facts.add_text(_HASH, checkpoint_hash(path))
+    content = io.BytesIO()
+    Image.fromarray(np.rint(clear.transpose(1, 2, 0) * 255).astype(np.uint8)).save(
+        content, "PNG", optimize=True, pnginfo=facts
+    )
+    try:
+        write_whole(_file(path), content.getvalue())
+    except OSError as error:
+        raise EngineError(f"{_file(path)} cannot be written ({error.strerror or error})") from error
+    return _file(path)
+
+
+def _file(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".answer.png")
