@@ -10,16 +10,16 @@ from pathlib import Path
 from streamdehaze.engine.backend import Backend, find_backend
 from streamdehaze.engine.build.answer import SHAPE as ANSWERED
 from streamdehaze.engine.build.answer import kept_answer
-from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key, file_hash
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
-from streamdehaze.engine.protocol import Engine, Progress
-from streamdehaze.engine.recipe import Recipe
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import time_alternately
 from streamdehaze.engine.build.verify import Verification, verify
+from streamdehaze.engine.protocol import Engine, Progress
+from streamdehaze.engine.recipe import Recipe
 from streamdehaze.errors import EngineError, MissingPackageError, StreamDehazeError
-from streamdehaze.frame import FloatArray
 from streamdehaze.extras import has_torch, torch_command
+from streamdehaze.frame import FloatArray
 from streamdehaze.network import find_checkpoint, load_network, read_checkpoint
 
 

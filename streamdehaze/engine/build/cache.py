@@ -7,9 +7,9 @@ import errno
 import hashlib
 import json
 import os
-import stat
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,8 @@ from filelock import Timeout as LockTimeout
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from streamdehaze.durable import write_whole
-from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.build.verify import Verification
+from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
 
 Identity = Mapping[str, Any]
@@ -258,7 +258,7 @@ def _refuse_open_to_others(folder: Path) -> None:
         return
     facts = folder.stat()
     if facts.st_uid not in (0, os.geteuid()):
-        raise EngineError(f"the engine folder '{folder}' belongs to another user; choose one with $STREAMDEHAZE_ENGINES")
+        raise EngineError(f"the engine folder '{folder}' is another user's; choose one with $STREAMDEHAZE_ENGINES")
     if facts.st_mode & stat.S_IWOTH:
         raise EngineError(f"anybody may write to the engine folder '{folder}'; chmod o-w")
 

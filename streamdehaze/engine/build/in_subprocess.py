@@ -12,8 +12,8 @@ from pathlib import Path
 
 from streamdehaze.child import python_command
 from streamdehaze.engine.build.build import build_engine
-from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.cache import EngineCache
+from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.engine.build.picture import hazy_pictures
-from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.build.speed import PairedTiming, time_alternately
+from streamdehaze.engine.protocol import Engine
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 
