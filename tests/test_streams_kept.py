@@ -78,7 +78,7 @@ def two_cameras(folder: Path) -> Path:
 def test_a_second_film_in_a_file_is_named_and_can_be_chosen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = two_cameras(tmp_path)
     copy_through(source, tmp_path / "out.mp4")
-    assert "video stream 1 is copied as it is; --video-stream 1 works on it instead" in caplog.text
+    assert "video stream 1 is copied as it is; --video-stream 1 works on it instead, all on every one" in caplog.text
     with FileSource(source) as first, FileSource(source, video_stream=1) as second:
         assert (first.video.index, second.video.index) == (0, 1)
         assert not np.array_equal(next(iter(first)).planes[0], next(iter(second)).planes[0])

@@ -160,6 +160,15 @@ def frames_a_second(text: str) -> Fraction:
     return of_television if rate != round(rate) and abs(rate - of_television) < Fraction(1, 100) else rate
 
 
+def stream_number(text: str) -> int | Literal["all"]:
+    """The number of a stream, or "all"."""
+    if text == "all":
+        return "all"
+    if not text.isdecimal():
+        raise click.BadParameter(f"'{text}' is not the number of a stream; write 0, 1, … or all.")
+    return int(text)
+
+
 def every(text: str) -> int | Literal["auto"]:
     """A count of frames, or "auto"."""
     if text == "auto":

@@ -57,6 +57,8 @@ def open_source(
         ...     first = next(iter(frames))
     """
     given = (ReadOptions(**options) if read is None else read).applied_to(path)
+    if given.get("video_stream") == "all":  # which `dehaze_video` reads one after the other
+        del given["video_stream"]
     kind = what_is(path)
     if kind.is_live and not is_far_file(str(path)):
         from streamdehaze.live.config import camera_of  # only who has a camera needs them

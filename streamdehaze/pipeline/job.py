@@ -19,6 +19,7 @@ from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.options import RunKeywords, RunOptions
 from streamdehaze.pipeline.pipeline import FrameCallback, Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
+from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
     EncodeOptions,
     FileSource,
@@ -114,6 +115,8 @@ def dehaze_video(
         >>> dehaze_video("foggy.mp4", on_frame=lambda hazy, clear: print(clear.seconds))
     """
     run = replace(run or RunOptions(), **options)
+    if read is not None and read.video_stream == "all" and isinstance(source, str | os.PathLike):
+        return _each_stream(source, target, dehazer, read, encode, run, on_frame, progress, stop)
     own_dehazer = not isinstance(dehazer, Dehazer)
     opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
     try:
@@ -178,6 +181,43 @@ def dehaze_video(
     finally:
         if opened is not source:
             opened.close()
+
+
+def _each_stream(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | Sink | None,
+    dehazer: Dehazer | str | os.PathLike[str] | None,
+    read: ReadOptions,
+    encode: EncodeOptions | None,
+    run: RunOptions,
+    on_frame: FrameCallback | None,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Report:
+    """Make every video stream of a file clear, and report on all together; the haze is that of the first."""
+    target = output_path(source) if target is None else target
+    if isinstance(target, Sink):
+        raise ConfigError("every video stream (video_stream='all') needs the path of a file to write")
+    settings = {"encode": str(encode), "container": run.container, "versions": _versions(), "dehazer": str(dehazer)}
+    if isinstance(dehazer, Dehazer):
+        settings["dehazer"] = str(dehazer.settings)
+    whole: Report | None = None
+    resume, overwrite = run.resume, run.overwrite
+    for each in passes(str(source), str(target), read, settings, overwrite=overwrite, resume=resume):
+        if each.is_done:
+            continue
+        report = dehaze_video(
+            each.source, each.target, dehazer=dehazer, read=each.read, encode=encode, run=run, on_frame=on_frame,
+            progress=progress, stop=stop,
+        )  # fmt: skip
+        if whole is None:
+            whole = report
+        else:
+            whole.statistics.add(report.statistics)
+            losses = dict.fromkeys((*whole.losses, *report.losses))
+            whole = replace(whole, damaged=whole.damaged + report.damaged, losses=tuple(losses))
+    assert whole is not None  # the last pass is never done before
+    return replace(whole, input=os.fspath(source), output=os.fspath(target))
 
 
 def dehaze_image(

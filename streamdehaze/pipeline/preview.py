@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from streamdehaze.pipeline.ends import open_sink, open_source
-from streamdehaze.video import SEGMENT_SECONDS, EncodeOptions, ReadOptions
+from streamdehaze.pipeline.options import RunOptions
+from streamdehaze.pipeline.streams import video_numbers
+from streamdehaze.video import EncodeOptions, ReadOptions
 from streamdehaze.video.writing.publish import OutputPlan
 
 
@@ -38,24 +41,56 @@ def preview_video(
     *,
     read: ReadOptions | None = None,
     encode: EncodeOptions | None = None,
-    container: str | None = None,
-    overwrite: bool = False,
+    run: RunOptions | None = None,
     stop: threading.Event | None = None,
 ) -> Preview:
     """Read the first frame of `source`, and find out how `dehaze_video` would write `target`: nothing is written.
 
     Args:
-        source, target, read, encode, container, overwrite, stop: as for `dehaze_video`.
+        source, target, read, encode, run, stop: as for `dehaze_video`.
 
     Raises:
         StreamDehazeError: whatever would end the work before it begins.
     """
+    run = run or RunOptions()
+    read = read or ReadOptions()
+    streams: Sequence[int | None]
+    streams = video_numbers(os.fspath(source)) if read.video_stream == "all" else [read.video_stream]
+    plans = [_plan(source, target, replace(read, video_stream=number), encode, run, stop) for number in streams]
+    return Preview(os.fspath(source), os.fspath(target), _together(plans))
+
+
+def _plan(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    read: ReadOptions,
+    encode: EncodeOptions | None,
+    run: RunOptions,
+    stop: threading.Event | None,
+) -> OutputPlan:
     with closing(open_source(source, read, stop=stop)) as opened:
         sink = open_sink(
-            target, opened, encode=encode, container=container, overwrite=overwrite, segment_seconds=SEGMENT_SECONDS
+            target,
+            opened,
+            encode=encode,
+            container=run.container,
+            overwrite=run.overwrite,
+            segment_seconds=run.segment_seconds,
         )
         try:
-            plan = sink.plan(next(iter(opened)))
+            return sink.plan(next(iter(opened)))
         finally:
             sink.abort()
-    return Preview(os.fspath(source), os.fspath(target), plan)
+
+
+def _together(plans: Sequence[OutputPlan]) -> OutputPlan:
+    """One plan for passes over several video streams, each of which copies what all the others do not write."""
+    first, *more = plans
+    copied = [stream for stream in first.copied if all(stream in plan.copied for plan in more)]
+    losses = dict.fromkeys(loss for plan in plans for loss in plan.losses)
+    return OutputPlan(
+        ", ".join(dict.fromkeys(plan.encoder for plan in plans)),
+        ", ".join(dict.fromkeys(plan.pixel_format for plan in plans)),
+        tuple(copied),
+        tuple(losses),
+    )

@@ -62,6 +62,16 @@ class Statistics:
     earlier_frames: int = 0
     """Frames of the output that an earlier run finished."""
 
+    def add(self, other: Statistics) -> None:
+        """Count another run, which came after this one, as part of it."""
+        for stage, more in zip(self.stages, other.stages, strict=True):
+            stage.frames += more.frames
+            stage.busy_seconds += more.busy_seconds
+            stage.waiting_seconds += more.waiting_seconds
+            stage.cpu_seconds += more.cpu_seconds
+        self.seconds += other.seconds
+        self.earlier_frames += other.earlier_frames
+
     @property
     def stages(self) -> tuple[StageStatistics, StageStatistics, StageStatistics]:
         """In the order a frame passes them."""

@@ -36,6 +36,7 @@ from streamdehaze.cli.parameters import (
     frames_a_second,
     key_value,
     size_bytes,
+    stream_number,
     strength,
     take_preset,
     times,
@@ -213,9 +214,10 @@ log = logging.getLogger("streamdehaze")
 @click.option(
     "--video-stream",
     panel="Input",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Number of the video stream to work on, of several in a file.  [default: the file's default]",
+    type=stream_number,
+    metavar="N|all",
+    help="Number of the video stream to work on, of several in a file, or all, one after the other.  [default: the "
+    "file's default]",
 )
 @click.option(
     "--on-damage",
@@ -299,7 +301,7 @@ def command(
     deinterlace: bool,
     bob: bool,
     rate: Fraction | None,
-    video_stream: int | None,
+    video_stream: int | Literal["all"] | None,
     on_damage: OnDamage,
     hwaccel: HardwareDecoding,
     resume: bool | None,
@@ -430,8 +432,7 @@ class _Work:
                 job.output,
                 read=self.read,
                 encode=self.encode,
-                container=self.options.container,
-                overwrite=self.options.overwrite,
+                run=self.options,
                 stop=self.stop,
             )
         except (StreamDehazeError, OSError) as error:
@@ -499,9 +500,10 @@ class _Work:
             shown = RunProgress(self.console, job.shown, source.info.frame_count, quiet=self.quiet)
             with shown:
                 return dehaze_video(
-                    source,
+                    job.input if self.read.video_stream == "all" else source,
                     job.output,
                     dehazer=dehazer,
+                    read=self.read,
                     encode=self.encode,
                     run=self.options,
                     progress=None if self.quiet else shown.update,

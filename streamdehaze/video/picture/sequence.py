@@ -133,12 +133,6 @@ class SequenceSink(Writer):
             raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
         self._quality = quality
         self._next = 1
-        self._losses: list[str] = []
-
-    @property
-    def losses(self) -> list[str]:
-        """What pictures lack of their inputs, in words."""
-        return self._losses
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
@@ -152,8 +146,8 @@ class SequenceSink(Writer):
         file = numbered(self.path, origin.number)
         data, lost = encode_picture(file, frame, origin.metadata, self._quality)
         self._partial(file).write_bytes(data)
-        new = [each for each in lost if each not in self._losses]
-        self._losses += new
+        new = [each for each in lost if each not in self.losses]
+        self.losses += new
         if new:
             log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(new))
 

@@ -48,17 +48,11 @@ class PictureSink(Writer):
         picture_format(self.path)
         self._metadata = source.metadata if isinstance(source, PictureSource) else PictureMetadata()
         self._quality = quality
-        self._losses: list[str] = []
         self._overwrite = overwrite
         self._numbered = f"{self.path.stem}.%05d.png"
         if (source.info.frame_count or 1) > 1:
             raise SinkError(f"{self._name} holds one picture, not a video; use a name like '{self._numbered}'")
         refuse_unwritable(self.path, overwrite, source.path if isinstance(source, PictureSource) else None)
-
-    @property
-    def losses(self) -> list[str]:
-        """What the picture lacks of its input, in words."""
-        return self._losses
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the picture would be written; nothing is."""
@@ -69,7 +63,7 @@ class PictureSink(Writer):
         if self._partials:
             raise SinkError(f"{self._name} holds one picture; use a name like '{self._numbered}' for more")
         data, lost = encode_picture(self.path, frame, self._metadata, self._quality)
-        self._losses = list(lost)
+        self.losses = list(lost)
         if lost:
             log.warning("%s does not keep from the input: %s", self._name, ", ".join(lost))
         self._partial(self.path).write_bytes(data)

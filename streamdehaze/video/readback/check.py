@@ -41,10 +41,15 @@ class ReadBack:
         source: the input.
         asked: what the user asked to be different.
         container_format: FFmpeg's name of the output's.
+        companions: the streams that go along.
     """
 
-    def __init__(self, name: str, source: FileSource, asked: Asked, container_format: str) -> None:
+    def __init__(
+        self, name: str, source: FileSource, asked: Asked, container_format: str, companions: Passthrough
+    ) -> None:
         self._name, self._source, self._asked = name, source, asked
+        self.companions = companions
+        """The streams that go along."""
         self._sound_remedy = _sound_remedy(asked, container_format)
         self._pictures = PictureFacts()
         self._seen = 0
@@ -58,25 +63,25 @@ class ReadBack:
             self._pictures = self._pictures.and_of(frame.opaque, aspect)
             self._seen += 1
 
-    def rehearse(self, setup: StreamSetup, frame: Frame, companions: Passthrough | None) -> None:
+    def rehearse(self, setup: StreamSetup, frame: Frame) -> None:
         """Write header and first picture into memory, and name what is lost by that, before the work begins."""
         try:
-            after = _rehearsed(setup, frame, companions)
+            after = _rehearsed(setup, frame, self.companions, self.companions.place)
         except _UNREADABLE as error:
             log.debug("%s: no rehearsal: %s", self._name, error)
             self.name(setup.undecoded)
             return
-        accepted = () if companions is None else {stream.index for stream in companions.accepted}
+        accepted = {stream.index for stream in self.companions.accepted}
         if setup.format in MOV_FAMILY:  # which get these when they are finished
             held = after.pictures.kinds | (self._pictures.kinds & {"STEREO3D", "SPHERICAL"})
             after = replace(after, pictures=replace(after.pictures, kinds=held))
         self._compare(after, setup.undecoded, whole=False, accepted=accepted)
 
-    def check(self, path: Path, cut_short: Iterable[str] = ()) -> None:
-        """Read the finished file `path` back, and name what is lost; with streams that are known to end early."""
-        self.name(f"the end of {stream}" for stream in cut_short)
+    def check(self, path: Path) -> None:
+        """Read the finished file `path` back, and name what is lost."""
+        self.name(f"the end of {stream}" for stream in self.companions.cut_short)
         try:
-            after = read_facts(f"file:{path}")
+            after = read_facts(f"file:{path}", video=self.companions.place)
         except _UNREADABLE as error:
             log.debug("%s cannot be read back: %s", self._name, error)
             return
@@ -121,12 +126,12 @@ def _sound_remedy(asked: Asked, container_format: str) -> str:
     return " or ".join(remedies)
 
 
-def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions | None) -> FileFacts:
-    """The facts about a file of one picture, made and read in memory."""
+def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions, place: int) -> FileFacts:
+    """The facts about a file of one picture, made and read in memory; the video is its `place`-th, from 0."""
     memory = io.BytesIO()
     memory.name = "rehearsal"
     container = av.open(memory, "w", format=setup.format, container_options=setup.container_options, **ANY_METADATA)
-    muxer = Muxer(Output(container), setup, None if companions is None else _Headers(companions))
+    muxer = Muxer(Output(container), setup, _Headers(companions))
     try:
         muxer.write([*muxer.encoder.encode(frame), *muxer.encoder.flush()])
         muxer.close()
@@ -134,4 +139,4 @@ def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions | None) 
         muxer.give_up()
         raise
     memory.seek(0)
-    return read_facts(memory, pictures=1)
+    return read_facts(memory, pictures=1, video=place)

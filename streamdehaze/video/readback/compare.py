@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
+from streamdehaze.video.writing.encoding.choose import AudioCodec
 
 _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)
@@ -68,7 +69,7 @@ class Asked:
     pixel_format: bool = False
     deinterlaced: bool = False
     trimmed: bool = False
-    audio: str = "copy"
+    audio: AudioCodec = "copy"
     """"aac" for sound that is converted, "none" for none."""
     shortened: bool = False
     """Damaged pictures are left out."""

@@ -189,12 +189,13 @@ class FileFacts:
         )
 
 
-def read_facts(file: Any, pictures: int = SAMPLED_PICTURES) -> FileFacts:
+def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = None) -> FileFacts:
     """Read a file's header, and its first pictures; its other packets are not looked at.
 
     Args:
         file: a name, or an open binary file.
         pictures: how many are decoded.
+        video: which of its videos counts, from 0; None for the default one.
 
     Raises:
         av.error.FFmpegError, OSError, ValueError: if it cannot be read back.
@@ -203,9 +204,9 @@ def read_facts(file: Any, pictures: int = SAMPLED_PICTURES) -> FileFacts:
         videos = videos_of(container)
         if not videos:
             raise ValueError("no video is in it")
-        video = default_of(videos)
-        aspect = fraction(video.sample_aspect_ratio)
+        stream = default_of(videos) if video is None else videos[min(video, len(videos) - 1)]
+        aspect = fraction(stream.sample_aspect_ratio)
         facts = PictureFacts()
-        for picture in itertools.islice(container.decode(video), pictures):
+        for picture in itertools.islice(container.decode(stream), pictures):
             facts = facts.and_of(picture, aspect)
-        return FileFacts.of(container, video, facts, [s for s in container.streams if s.index != video.index])
+        return FileFacts.of(container, stream, facts, [s for s in container.streams if s.index != stream.index])

@@ -39,7 +39,7 @@ class ReadKeywords(TypedDict, total=False):
     deinterlace: Deinterlacing
     on_damage: OnDamage
     input_options: Mapping[str, str] | None
-    video_stream: int | None
+    video_stream: int | Literal["all"] | None
     rate: Fraction | None
     transport: Transport
     username: str | None
@@ -65,8 +65,9 @@ class ReadOptions:
     """What to do with pictures the decoder had to conceal damage in."""
     input_options: Mapping[str, str] | None = None
     """For FFmpeg's demuxer, such as video_size of a V4L2 device."""
-    video_stream: int | None = None
-    """Number of the video stream to work on, of several; the others are copied. None is the file's default."""
+    video_stream: int | Literal["all"] | None = None
+    """Number of the video stream to work on, of several; the others are copied. None is the file's default. With "all",
+    `dehaze_video` works on one after the other; a source has the frames of the default one."""
     rate: Fraction | None = None
     """Frames a second of image sequences and raw streams, which say nothing of time or may be wrong."""
     transport: Transport = "tcp"

@@ -98,8 +98,10 @@ class SegmentFileSink(Writer):
         self._resume = resume
         self._stop = stop or threading.Event()
         self._unread = source.reopen()
-        self._passthrough = Passthrough(self._unread, self._target.format, (encode or EncodeOptions()).audio)
-        self._read_back = ReadBack(self._name, source, asked_of(source, encode), self._target.format)
+        asked = asked_of(source, encode)
+        self._passthrough = Passthrough(self._unread, self._target.format, asked.audio)
+        self._read_back = ReadBack(self._name, source, asked, self._target.format, self._passthrough)
+        self.losses = self._read_back.losses
         self._work: WorkFolder | None = None
         self._segment: _OpenSegment | None = None
 
@@ -208,15 +210,10 @@ class SegmentFileSink(Writer):
         rate = grid_rate(self._source.info.average_rate)
         setup = StreamSetup.of(self._name, self._target.format, first, self._encoding, rate, self._source)
         self._read_back.see(first)
-        self._read_back.rehearse(setup, first, self._passthrough)
+        self._read_back.rehearse(setup, first)
         for frame in more:
             self._read_back.see(frame)
         return setup
-
-    @property
-    def losses(self) -> list[str]:
-        """What the output lacks of its input, in words, as far as is known."""
-        return self._read_back.losses
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written; nothing is."""
@@ -278,7 +275,7 @@ class SegmentFileSink(Writer):
                 muxer.write()
             muxer.close()
             carry_spherical(self._source, joined, self._target.format)
-            self._read_back.check(joined, self._passthrough.cut_short)
+            self._read_back.check(joined)
         except BaseException:
             muxer.give_up()
             raise

@@ -61,28 +61,20 @@ class FileSink(Writer):
         self._rate = grid_rate(source.info.average_rate)
         self._encoding = encoding_for(source, self._target, encode)
         self._companions: Companions | None = source if isinstance(source, Companions) else None
-        self._passthrough: Passthrough | None = None
         self._read_back: ReadBack | None = None
         if self._source is not None:
-            self._companions = self._passthrough = Passthrough(
-                self._source, self._target.format, (encode or EncodeOptions()).audio
-            )
-            self._read_back = ReadBack(
-                self._target.name, self._source, asked_of(self._source, encode), self._target.format
-            )
+            asked = asked_of(self._source, encode)
+            self._companions = companions = Passthrough(self._source, self._target.format, asked.audio)
+            self._read_back = ReadBack(self._name, self._source, asked, self._target.format, companions)
+            self.losses = self._read_back.losses
         self.frames = 0
         """Frames written so far."""
         self._muxer: Muxer | None = None
 
-    @property
-    def losses(self) -> list[str]:
-        """What the output lacks of its input, in words, as far as is known."""
-        return [] if self._read_back is None else self._read_back.losses
-
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""
         self._setup_for(frame)
-        copied = () if self._passthrough is None else self._passthrough.in_words
+        copied = () if self._read_back is None else self._read_back.companions.in_words
         return OutputPlan(self.encoder, self.pixel_format, copied, tuple(self.losses))
 
     @property
@@ -108,10 +100,10 @@ class FileSink(Writer):
             raise SinkError(f"no frame reached {self._name}, so it was not written")
         self._muxer.write(self._muxer.encoder.flush())
         self._muxer.close()
-        if self._read_back is not None and self._passthrough is not None:
+        if self._read_back is not None and self._source is not None:
             for partial in self._partials:
-                carry_spherical(self._passthrough.source, partial, self._target.format)
-                self._read_back.check(partial, self._passthrough.cut_short)
+                carry_spherical(self._source, partial, self._target.format)
+                self._read_back.check(partial)
 
     def _release(self, *, published: bool) -> None:
         if self._muxer is not None and not published:
@@ -122,7 +114,7 @@ class FileSink(Writer):
         setup = StreamSetup.of(target.name, target.format, frame, self._encoding, self._rate, self._source)
         if self._read_back is not None:
             self._read_back.see(frame)
-            self._read_back.rehearse(setup, frame, self._passthrough)
+            self._read_back.rehearse(setup, frame)
         return setup
 
     def _begin(self, frame: Frame) -> Muxer:

@@ -56,7 +56,7 @@ class Passthrough:
                 self._sounds[stream.index] = sound
                 self.accepted.append(stream)
                 continue
-            if container_format in _COVERS_IN_HEADER and Disposition.attached_pic in stream.disposition:
+            if container_format in _COVERS_IN_HEADER and _is_cover(stream):
                 self._covers[stream.index] = source.cover(stream)
                 takes = bool(self._covers[stream.index])
             else:
@@ -66,10 +66,10 @@ class Passthrough:
                 )
             if takes:
                 self.accepted.append(stream)
-        for stream in self.accepted:
-            if stream.type == "video" and Disposition.attached_pic not in stream.disposition:
+        for stream in self.accepted if source.options.get("video_stream") is None else ():
+            if stream.type == "video" and not _is_cover(stream):
                 log.warning(
-                    "%s: video stream %d is copied as it is; --video-stream %d works on it instead",
+                    "%s: video stream %d is copied as it is; --video-stream %d works on it instead, all on every one",
                     source.name, stream.index, stream.index,
                 )  # fmt: skip
         source.collect(self.accepted)
@@ -98,6 +98,12 @@ class Passthrough:
     def source(self) -> FileSource:
         """Where the streams come from."""
         return self._source
+
+    @property
+    def place(self) -> int:
+        """How many films come before the one that is worked on."""
+        films = [each for each in self.accepted if each.type == "video" and not _is_cover(each)]
+        return sum(each.index < self._source.video.index for each in films)
 
     @property
     def in_words(self) -> tuple[str, ...]:
@@ -274,7 +280,11 @@ def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> No
 
 def _in_packets(streams: list[Stream]) -> list[Stream]:
     """The streams that are not part of the header."""
-    return [s for s in streams if s.type != "attachment" and Disposition.attached_pic not in s.disposition]
+    return [s for s in streams if s.type != "attachment" and not _is_cover(s)]
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def takes_aac(container_format: str) -> bool:

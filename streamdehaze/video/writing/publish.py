@@ -50,11 +50,8 @@ class Writer(Sink):
         self._name = name
         self._over = False
         self._partials: dict[Path, Path] = {}
-
-    @property
-    def losses(self) -> list[str]:
+        self.losses: list[str] = []
         """What the output lacks of its input, in words, as far as is known; complete after `close`."""
-        return []
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""

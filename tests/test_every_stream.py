@@ -1,0 +1,94 @@
+"""`--video-stream all`: both cameras of a dash cam, both lenses, all angles, one after the other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from doubles import quick_dehazer
+from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
+from streamdehaze import dehaze_video
+from streamdehaze.cli import main
+from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.pipeline.preview import preview_video
+from streamdehaze.pipeline.streams import passes
+from streamdehaze.video import ReadOptions
+
+ALL = ReadOptions(video_stream="all")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Front and rear of a dash cam, with sound between them."""
+    rear = ("-f", "lavfi", "-i", "color=gray:s=48x64:r=10:d=1")
+    order = ("-map", "0:v", "-map", "1:a", "-map", "2:v", "-disposition:v:1", "default")
+    path = tmp_path_factory.mktemp("two") / "two.mp4"
+    return ffmpeg(*PICTURES, *SOUND, *rear, *order, *H264, "-c:a", "aac", path)
+
+
+def brightness(path: Path) -> list[float]:
+    """The mean of the first picture of each video."""
+    means = []
+    with av.open(str(path)) as container:
+        for index in range(len(container.streams.video)):
+            container.seek(0)
+            picture = next(container.decode(video=index))
+            means.append(float(picture.to_ndarray(format="gray").mean()))
+    return means
+
+
+def test_every_video_of_a_file_is_made_clear(two: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    with quick_dehazer() as dehazer:
+        report = dehaze_video(two, out, dehazer=dehazer, read=ALL)
+    before, after = streams(two), streams(out)
+    assert [(s["codec_type"], s["nb_read_packets"]) for s in after] == [
+        (s["codec_type"], s["nb_read_packets"]) for s in before
+    ]
+    assert np.array(brightness(out)) == pytest.approx(np.array(brightness(two)) / 2, rel=0.2)
+    assert report.losses == ()
+    assert report.statistics.encode.frames == 35
+    assert sorted(tmp_path.iterdir()) == [out]
+
+
+def test_a_window_is_cut_once(two: Path, tmp_path: Path) -> None:
+    with quick_dehazer() as dehazer:
+        dehaze_video(two, tmp_path / "out.mp4", dehazer=dehazer, read=ReadOptions(video_stream="all", end=0.4))
+    assert [s["nb_read_packets"] for s in streams(tmp_path / "out.mp4") if s["codec_type"] == "video"] == ["10", "4"]
+
+
+def test_work_continues_after_the_streams_that_are_done(two: Path, tmp_path: Path) -> None:
+    target = str(tmp_path / "out.mp4")
+    front = next(passes(str(two), target, ALL, {}, overwrite=False, resume=True))
+    assert not front.is_done
+    Path(front.target).write_bytes(two.read_bytes())
+    again = next(passes(str(two), target, ALL, {}, overwrite=False, resume=True))
+    assert again.is_done
+    changed = next(passes(str(two), target, ALL, {"codec": "av1"}, overwrite=False, resume=True))
+    assert not changed.is_done
+    assert not Path(front.target).exists()
+
+
+def test_what_cannot_work_is_refused_before_the_work(two: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.mp4").touch()
+    with quick_dehazer() as dehazer:
+        with pytest.raises(SinkError, match="exists already"):
+            dehaze_video(two, tmp_path / "there.mp4", dehazer=dehazer, read=ALL)
+        with pytest.raises(ConfigError, match="--start cannot go with --video-stream all"):
+            dehaze_video(two, tmp_path / "out.mp4", dehazer=dehazer, read=ReadOptions(video_stream="all", start=0.4))
+        with pytest.raises(ConfigError, match="a pipe is neither"):
+            dehaze_video(two, "-", dehazer=dehazer, read=ALL)
+
+
+def test_a_dry_run_says_what_becomes_of_every_stream(two: Path, tmp_path: Path) -> None:
+    plan = preview_video(two, tmp_path / "out.mp4", read=ALL).plan
+    assert (plan.encoder, plan.copied) == ("libx264", ("audio stream 1 (aac)",))
+    command = ["run", str(two), "-o", str(tmp_path / "out.mp4"), "--video-stream", "all", "--report"]
+    plain = ["--strength", "0", "--steady", "off", "-q"]
+    assert CliRunner().invoke(main, [*command, str(tmp_path / "run.json"), *plain]).exit_code == 0
+    assert json.loads((tmp_path / "run.json").read_text())["jobs"][0]["frames_out"] == 35
