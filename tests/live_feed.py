@@ -10,9 +10,11 @@ from types import TracebackType
 import numpy as np
 
 from streamdehaze.address import Address
+from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
 from streamdehaze.live.history import HazeHistory
+from streamdehaze.live.writing.clips import EventClip
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""
@@ -63,6 +65,11 @@ class RenderedCamera:
 
     def set_enabled(self, enabled: bool) -> None:
         self.enabled = enabled
+
+    clips: tuple[EventClip, ...] = ()
+
+    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
+        raise ConfigError(f"'{self.name}' keeps no clips")
 
     def film(self, stop: threading.Event) -> None:
         """Show frames until `stop` is set."""

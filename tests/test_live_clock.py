@@ -57,8 +57,8 @@ def test_names_differ_in_the_hour_that_comes_twice(monkeypatch: pytest.MonkeyPat
     time.tzset()
     try:
         target = LiveTarget.of(str(tmp_path / "gate.mkv"), "gate")
-        assert target.file_name(1761438600).name == "gate-20251026-023000+0200.mkv"
-        assert target.file_name(1761438600 + 3600).name == "gate-20251026-023000+0100.mkv"
+        assert target.free_file(1761438600).name == "gate-20251026-023000+0200.mkv"
+        assert target.free_file(1761438600 + 3600).name == "gate-20251026-023000+0100.mkv"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -19,6 +19,7 @@ from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.view import LatestPair
 from streamdehaze.live.writing.broadcast import Broadcast
+from streamdehaze.live.writing.clips import EventClip
 from streamdehaze.video.reading.camera import Connection
 
 if TYPE_CHECKING:
@@ -129,6 +130,22 @@ class Camera:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
         self._apply_strength()
+
+    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
+        """Begin a file with what was sent up to `before_seconds` ago, that ends in `after_seconds`.
+
+        Raises:
+            ConfigError: if its configuration names no file for clips, the times are out of range, nothing was sent
+                yet, or too many are being written.
+        """
+        if self._broadcast.clips is None:
+            raise ConfigError(f"'{self.name}' keeps no clips; name a file for them with clips in its configuration")
+        return self._broadcast.clips.record(before_seconds, after_seconds)
+
+    @property
+    def clips(self) -> list[EventClip]:
+        """Those that were asked for, the newest last; a few at most."""
+        return [] if self._broadcast.clips is None else self._broadcast.clips.clips
 
     def adopt(self, config: CameraConfig) -> None:
         """Take over a configuration that differs only in `IN_PLACE`, from the next frame on.

@@ -65,6 +65,15 @@ class CameraConfig(CameraOptions):
     """Delete files that ended longer ago than this; by default they are all kept."""
     keep_bytes: int | None = Field(default=None, gt=0)
     """Delete the oldest files of a target once all of them together are larger than this."""
+    clips: str | None = None
+    """File that a clip is written to when one is asked for, such as "clips/{name}.mkv"; None keeps none."""
+    clip_seconds: float = Field(default=30.0, gt=0, le=600)
+    """How much of the clear stream is kept in memory for clips to begin with."""
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether its clear stream goes anywhere but to the page."""
+        return bool(self.to) or self.clips is not None
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +156,11 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
                 LiveTarget.for_encoder(to, camera.name, camera.codec)
             except ConfigError as error:
                 problems.append(f"camera '{camera.name}', to: {error}")
+        try:
+            if camera.clips is not None and not LiveTarget.for_encoder(camera.clips, camera.name, camera.codec).rotates:
+                problems.append(f"camera '{camera.name}', clips: name a file, such as clips/{{name}}.mkv")
+        except ConfigError as error:
+            problems.append(f"camera '{camera.name}', clips: {error}")
     if problems:
         raise ConfigError(_in_words(origin, problems))
     return config

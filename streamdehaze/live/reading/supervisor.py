@@ -100,7 +100,7 @@ class Supervisor:
             address = self._config.address()  # looked up each time: a password file may have been fixed
         except StreamDehazeError as error:
             return Fault("unauthorized", str(error), permanent=True)
-        sound = self._config.audio and bool(self._config.to)
+        sound = self._config.audio and self._config.is_encoded
         connection = Connection(self._config, address, self._receiver, sound=sound)
         self._connection = connection
         connection.start()

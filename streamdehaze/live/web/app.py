@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from email.utils import formatdate
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,11 +21,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from streamdehaze.errors import ConfigError
 from streamdehaze.live.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import HostNames, ListenAddress
-from streamdehaze.live.web.describe import describe
+from streamdehaze.live.web.describe import describe, describe_clip
 from streamdehaze.live.web.files import load_page_files
 from streamdehaze.live.web.guard import Guard, refuse
 from streamdehaze.live.web.media.feed import Feeds
@@ -38,6 +39,7 @@ from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
 WALL_INTERVAL_SECONDS = 0.1
 """Between two pictures of a camera on the wall at least."""
 _FIRST_PICTURE_SECONDS = 2.0
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class CameraChange(BaseModel):
@@ -47,6 +49,15 @@ class CameraChange(BaseModel):
 
     strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     enabled: bool | None = None
+
+
+class ClipRequest(BaseModel):
+    """Which seconds a clip should have."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    before_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    after_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
 
 
 class Page:
@@ -87,6 +98,7 @@ class Page:
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name:path}", self._change, methods=["PATCH"]),
             Route("/api/cameras/{name:path}/haze", self._haze),
+            Route("/api/cameras/{name:path}/clips", self._clips, methods=["GET", "POST"]),
             Route("/wall", self._wall),
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
@@ -174,19 +186,23 @@ class Page:
 
     async def _change(self, request: Request) -> Response:
         camera = self._camera(request)
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return refuse(415, "send application/json")
-        try:
-            change = CameraChange.model_validate_json(await request.body())
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the request"
-            return refuse(422, f"{field}: {first['msg']}")
+        change = await _body(request, CameraChange)
         if change.strength is not None:
             await run_in_threadpool(camera.set_strength, change.strength)
         if change.enabled is not None:
             await run_in_threadpool(camera.set_enabled, change.enabled)
         return JSONResponse(describe(await run_in_threadpool(camera.status)))
+
+    async def _clips(self, request: Request) -> Response:
+        camera = self._camera(request)
+        if request.method == "GET":
+            return JSONResponse({"clips": [describe_clip(clip) for clip in camera.clips]})
+        cut = await _body(request, ClipRequest)
+        try:
+            clip = await run_in_threadpool(camera.record_clip, cut.before_seconds, cut.after_seconds)
+        except ConfigError as error:
+            return refuse(409, str(error))
+        return JSONResponse(describe_clip(clip), 202)
 
     async def _haze(self, request: Request) -> Response:
         minutes = self._camera(request).haze.minutes()
@@ -284,6 +300,18 @@ class _Viewing(Response):
                 await MjpegResponse(feeds, page.stopping, self._interval_seconds)(scope, receive, send)
         finally:
             page._streams -= 1
+
+
+async def _body(request: Request, model: type[_Model]) -> _Model:
+    """What a request asks for, checked."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(415, "send application/json")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the request"
+        raise HTTPException(422, f"{field}: {first['msg']}") from None
 
 
 def _side(request: Request) -> Side:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
+from streamdehaze.live.writing.clips import EventClip
 from streamdehaze.meter.reading import Reading
 
 
@@ -48,6 +49,11 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "frame_age_seconds": None if age is None else round(age, 1),
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }
+
+
+def describe_clip(clip: EventClip) -> dict[str, Any]:
+    """A clip that was asked for."""
+    return {"file": str(clip.path), "state": clip.state, "message": clip.message}
 
 
 def _describe_haze(haze: Reading | None) -> dict[str, Any] | None:

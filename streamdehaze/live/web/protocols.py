@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from streamdehaze.live.history import HazeHistory
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.live.view import LatestPair
+from streamdehaze.live.writing.clips import EventClip
 
 
 class WatchedCamera(Protocol):
@@ -21,6 +22,15 @@ class WatchedCamera(Protocol):
     @property
     def haze(self) -> HazeHistory:
         """The haze it has seen over the last day."""
+        ...
+
+    @property
+    def clips(self) -> Sequence[EventClip]:
+        """Those that were asked for, the newest last."""
+        ...
+
+    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
+        """Begin one; raises ConfigError if that is not possible."""
         ...
 
     def status(self) -> CameraStatus:

@@ -12,6 +12,7 @@ from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.status import CameraCounters, SinkStatus
+from streamdehaze.live.writing.clips import ClipRecorder
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.live.writing.size import StreamSize
 from streamdehaze.video.packets import EncodedPacket
@@ -64,6 +65,11 @@ class Broadcast:
             )
             for to in config.to
         ]
+        self.clips: ClipRecorder | None = None
+        """Writes clips on request, where the configuration names a file for them."""
+        if config.clips is not None:
+            target = LiveTarget.for_encoder(config.clips, config.name, config.codec)
+            self.clips = ClipRecorder(target, config.name, config.clip_seconds, sound=lambda: self._sound)
         self._thread = threading.Thread(target=self._run, name=f"encoder-{config.name}", daemon=True)
 
     @property
@@ -78,7 +84,7 @@ class Broadcast:
 
     def start(self) -> None:
         """Begin."""
-        if self._sinks:
+        if self._config.is_encoded:
             self._thread.start()
         for sink in self._sinks:
             sink.start()
@@ -97,9 +103,12 @@ class Broadcast:
             self._thread.join(timeout / 2)
         for sink in self._sinks:
             sink.finish()
+        if self.clips is not None:
+            self.clips.finish()
         for sink in self._sinks:
             sink.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive() and not any(sink.alive for sink in self._sinks)
+        clips_written = self.clips is None or self.clips.join(max(0.0, deadline - time.monotonic()))
+        return clips_written and not self._thread.is_alive() and not any(sink.alive for sink in self._sinks)
 
     def status(self) -> tuple[SinkStatus, ...]:
         """How each sink is going."""
@@ -118,7 +127,7 @@ class Broadcast:
             arrival: when its packet came, monotonic seconds.
             wait: no frame is dropped, here or at a sink; whoever puts frames in then looks at `is_full` first.
         """
-        if not self._sinks:
+        if not self._config.is_encoded:
             return
         with self._changed:
             if self.is_full and not wait:
@@ -131,6 +140,8 @@ class Broadcast:
         """Send a packet of sound, its times already those of the clear stream."""
         for sink in self._sinks:
             sink.offer(packet)
+        if self.clips is not None:
+            self.clips.offer(packet)
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
@@ -182,6 +193,8 @@ class Broadcast:
         for packet in packets:
             for sink in self._sinks:
                 sink.offer(packet, wait=wait)
+            if self.clips is not None:
+                self.clips.offer(packet)
 
     def _failed(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, StreamDehazeError) else f"encoding failed: {error}"

@@ -6,7 +6,7 @@ import difflib
 import itertools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -182,23 +182,32 @@ class LiveTarget:
         Raises:
             OSError, av.error.FFmpegError: if that cannot be done.
         """
-        options = {**_LIVE_OPTIONS, **self._options()}
         place = self.address.full
         if self.address.scheme:
+            options = {**_LIVE_OPTIONS, **self._options()}
             options |= self.trust.check(self.address, sending=True)
             if self.address.scheme == "udp" and "?" not in place:
                 place += "?pkt_size=1316"  # seven packets of the transport stream, as receivers expect
             return Remote(place, self.format, options, _SILENCE_SECONDS)
-        path = _free_name(self.file_name(time.time())) if self.rotates else Path(place)
+        return self.open_file(self.free_file(time.time()) if self.rotates else Path(place))
+
+    def open_file(self, path: Path) -> Output:
+        """Begin to write a file, or the playlist where it ended; its folder is made.
+
+        Raises:
+            OSError, av.error.FFmpegError: if that cannot be done.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         # HLS opens its files itself and does not know "file:" before a playlist.
         place = str(path) if self.format == "hls" else f"file:{path}"
-        container = av.open(place, "w", format=self.format, container_options=options)
+        container = av.open(place, "w", format=self.format, container_options={**_LIVE_OPTIONS, **self._options()})
         return Output(container, path if self.rotates else None)
 
-    def file_name(self, moment: float) -> Path:
-        """The file that begins at this time, seconds since 1970."""
-        return Path(time.strftime(self.address.full, time.localtime(moment)))
+    def free_file(self, moment: float, taken: Collection[Path] = ()) -> Path:
+        """A file that begins at this time, seconds since 1970; with a number where there is one of that name."""
+        path = Path(time.strftime(self.address.full, time.localtime(moment)))
+        numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+        return next(name for name in itertools.chain([path], numbered) if name not in taken and not name.exists())
 
     def _options(self) -> Mapping[str, str]:
         if self.format == "rtsp":
@@ -299,11 +308,3 @@ def _by_extension(path: Path) -> str:
             ".mp4 or .mkv"
         )
     return container
-
-
-def _free_name(path: Path) -> Path:
-    """The name itself; with a number where it is taken."""
-    if not path.exists():
-        return path
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return next(name for name in numbered if not name.exists())
