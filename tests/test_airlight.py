@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from streamdehaze.cli import main
+from streamdehaze.control.color import parse_color, show_color
 from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, estimate_airlight
+from streamdehaze.dehaze.atmosphere import Atmosphere
+from streamdehaze.dehaze.stream import Stream
+from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray
+from streamdehaze.pipeline.pick import Point, pick_airlight
 
 SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
@@ -120,3 +129,63 @@ def test_a_warm_wall_in_grey_haze_is_not_the_colour_of_the_haze() -> None:
     np.testing.assert_allclose(airlight.balance, 1, atol=0.01)
     balanced = hazy * airlight.balance[:, None, None]
     np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "auto"), hazy, atol=0.01)
+
+
+def test_a_colour_that_is_given_is_balanced_by_whatever_the_picture_shows() -> None:
+    hazy, _ = foggy(np.array([0.8, 0.8, 0.8], np.float32))
+    atmosphere = Atmosphere()
+    given = atmosphere.balance(hazy, color=(0.85, 0.7, 0.5)).airlight
+    np.testing.assert_allclose(given.color, SAND)
+    np.testing.assert_allclose(given.balance * given.color, SAND.mean(), atol=1e-6)
+    changed = atmosphere.balance(hazy, color=(0.5, 0.5, 0.6), starts=False).airlight
+    np.testing.assert_allclose(changed.color, (0.5, 0.5, 0.6))
+
+
+@pytest.mark.parametrize("text", ["#c8b48c", "200,180,140", " 200, 180, 140 "])
+def test_colours_are_written_as_pages_or_painters_write_them(text: str) -> None:
+    assert parse_color(text) == pytest.approx((200 / 255, 180 / 255, 140 / 255))
+    assert show_color(parse_color(text)) == "#c8b48c"
+
+
+@pytest.mark.parametrize("text", ["sand", "#c8b4", "1,2", "256,0,0", "0.5,0.5,0.5"])
+def test_what_is_no_colour_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="write #c8b48c, or 200,180,140"):
+        parse_color(text)
+
+
+@pytest.fixture
+def sandstorm(tmp_path: Path) -> Path:
+    """A photo whose upper half is sand, and whose lower is grey."""
+    picture = np.full((72, 96, 3), 120, np.uint8)
+    picture[:36] = (SAND * 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "storm.png"), picture[..., ::-1])
+    return tmp_path / "storm.png"
+
+
+def test_the_colour_is_picked_at_a_point(sandstorm: Path) -> None:
+    found = pick_airlight(str(sandstorm), Point(40, 10), Stream())
+    assert found == pytest.approx(tuple(SAND), abs=0.005)
+    assert Stream(airlight_color=found).settings["airlight_color"] == found
+    with pytest.raises(ConfigError, match="the point 96,10 lies outside the frame of 96x72 pixels"):
+        pick_airlight(str(sandstorm), Point(96, 10), Stream())
+    with pytest.raises(ConfigError, match="from a pipe, which is read once"):
+        pick_airlight("-", Point(1, 1), Stream())
+    with pytest.raises(ConfigError, match="#050505 is too dark to be the colour of haze"):
+        Stream(airlight_color=(0.02, 0.02, 0.02))
+
+
+def test_both_ways_reach_the_run(sandstorm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    balance = Atmosphere.balance
+
+    def spy(self: Atmosphere, *given: object, color: object = None, **more: object) -> object:
+        seen.append(color)
+        return balance(self, *given, color=color, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Atmosphere, "balance", spy)
+    for arguments in (["--airlight-color", "#d9b380"], ["--airlight-at", "40,10"]):
+        done = CliRunner().invoke(main, ["run", str(sandstorm), "--engine", "torch", "--overwrite", *arguments])
+        assert done.exit_code == 0, done.output
+        assert seen.pop() == pytest.approx((0.85, 0.7, 0.5), abs=0.01)
+    done = CliRunner().invoke(main, ["run", str(sandstorm), "--airlight-color", "#d9b380", "--airlight-at", "40,10"])
+    assert (done.exit_code, "contradict each other" in done.output) == (2, True)

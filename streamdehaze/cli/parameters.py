@@ -18,6 +18,7 @@ from streamdehaze.control.times import parse_seconds
 from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
+    from streamdehaze.control.color import Color
     from streamdehaze.control.keyframes import Keyframes
 
 
@@ -117,6 +118,24 @@ def strength(text: str) -> float | Keyframes:
         return parse_strength(text)
     except ConfigError as error:
         raise click.BadParameter(f"{error}.") from error
+
+
+def color(text: str) -> Color:
+    """A colour."""
+    from streamdehaze.control.color import parse_color
+
+    try:
+        return parse_color(text)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
+def point(text: str) -> tuple[float, float, float]:
+    """X and Y of a pixel, and seconds."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (2, 3) or not (parts[0].isdecimal() and parts[1].isdecimal()):
+        raise click.BadParameter(f"'{text}' is not X,Y or X,Y,TIME; write 320,40 or 320,40,12.5.")
+    return int(parts[0]), int(parts[1]), seconds(parts[2]) if len(parts) == 3 else 0.0
 
 
 def times(text: str) -> tuple[float, ...]:
@@ -228,6 +247,12 @@ AIRLIGHT = Shared(
     "Tint of the haze: keep it, make it neutral, or (auto) neutralize strong tints such as sand.",
     click.Choice(["auto", "keep", "neutral"]),
     "auto",
+)
+AIRLIGHT_COLOR = Shared(
+    "--airlight-color",
+    "The haze's colour, where it is known: #c8b48c, or 200,180,140.  [default: estimated]",
+    color,
+    metavar="COLOR",
 )
 BRIGHTNESS = Shared(
     "--brightness",

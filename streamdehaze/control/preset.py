@@ -12,8 +12,8 @@ PRESETS = Path(__file__).parent / "presets"
 """Those that ship with the package."""
 OPTIONS = frozenset(
     (
-        "strength", "mode", "airlight", "brightness", "near", "far", "mask", "input-curve", "steady", "network-size",
-        "exact", "checkpoint", "every",
+        "strength", "mode", "airlight", "airlight-color", "brightness", "near", "far", "mask", "input-curve", "steady",
+        "network-size", "exact", "checkpoint", "every",
     )
 )  # fmt: skip
 """What a preset may set, each named as the option without its dashes."""

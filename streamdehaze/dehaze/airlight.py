@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.color import Color
 from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.frame import FloatArray
 
@@ -58,6 +59,8 @@ class Airlight:
     """Median of the darkest channel over A's, 0 (clear) to 1 (nothing but haze)."""
     evidence: float = 1.0
     """How far the rest of the picture agrees that A's tint is the haze's, 0 to 1."""
+    given: bool = False
+    """Whether the user gave A: then it is balanced by, whatever the picture shows."""
 
     @property
     def tint(self) -> float:
@@ -67,6 +70,8 @@ class Airlight:
     @property
     def balance(self) -> npt.NDArray[np.float32]:
         """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
+        if self.given:
+            return np.asarray(self.color.mean() / self.color, np.float32)
         trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
         trust *= self.evidence * np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
@@ -98,6 +103,14 @@ class Airlight:
         haze = box_mean(haze, max(haze.shape) // 32)
         left = 1 - strong * (1 - _LEFT) * np.clip((haze - _NEAR) / (_FAR - _NEAR), 0, 1)
         return np.asarray(back**left, np.float32)
+
+
+def given_airlight(color: Color, rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:
+    """The airlight of a small picture whose colour is known, see `estimate_airlight`."""
+    known = np.array(color, np.float32)
+    relative = darkest(rgb / known[:, None, None])
+    density = float(np.median(relative if scene is None or not scene.any() else relative[scene]))
+    return Airlight(known, min(1.0, density), given=True)
 
 
 def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight
+from streamdehaze.control.color import Color
+from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
 from streamdehaze.dehaze.sky import keep_sky
 from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
 from streamdehaze.frame import FloatArray
@@ -53,7 +54,12 @@ class Atmosphere:
         self._frames += 1
 
     def balance(
-        self, picture: FloatArray, scene: npt.NDArray[np.bool_] | None = None, *, starts: bool = True
+        self,
+        picture: FloatArray,
+        scene: npt.NDArray[np.bool_] | None = None,
+        *,
+        starts: bool = True,
+        color: Color | None = None,
     ) -> Balanced:
         """The next picture as the network is to see it.
 
@@ -61,14 +67,18 @@ class Atmosphere:
             picture: RGB (3, rows, columns) in [0, 1]; what covers it is filled.
             scene: (rows, columns), False where it was filled.
             starts: whether a scene starts with it, so that nothing connects it with the picture before.
+            color: the airlight, where it is known; None to estimate it.
         """
-        found, before, weight = estimate_airlight(picture, scene), self._airlight, 1.0
+        found = estimate_airlight(picture, scene) if color is None else given_airlight(color, picture, scene)
+        before, weight = self._airlight, 1.0
         if before is not None and not starts:
             weight = 1 - (1 - _FOLLOW) ** (self._frames + 1)
+            color_weight = 1 if found.given else weight  # what the user changes counts at once
             found = Airlight(
-                (before.color + weight * (found.color - before.color)).astype(np.float32),
+                (before.color + color_weight * (found.color - before.color)).astype(np.float32),
                 before.density + weight * (found.density - before.density),
                 before.evidence + weight * (found.evidence - before.evidence),
+                found.given,
             )
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)

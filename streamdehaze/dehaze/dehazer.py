@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.color import Color
 from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.place import Mask
@@ -44,9 +45,9 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, mode, airlight, brightness, network_size, exact, steady, every, look_ahead, input_curve, mask, near,
-            far: see `Stream`. With `look_ahead`, `process` returns frames later than it takes them; `flush` returns
-            the rest.
+        strength, mode, airlight, airlight_color, brightness, network_size, exact, steady, every, look_ahead,
+            input_curve, mask, near, far: see `Stream`. With `look_ahead`, `process` returns frames later than it takes
+            them; `flush` returns the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -65,6 +66,7 @@ class Dehazer:
         strength: float | Keyframes = 1.0,
         mode: Mode = "on",
         airlight: AirlightMode = "auto",
+        airlight_color: Color | None = None,
         brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
@@ -80,6 +82,7 @@ class Dehazer:
             strength=strength,
             mode=mode,
             airlight=airlight,
+            airlight_color=airlight_color,
             brightness=brightness,
             network_size=network_size,
             exact=exact,

@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.color import LEAST_AIRLIGHT, Color, show_color
 from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
 from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
 from streamdehaze.control.place import Mask, Place
@@ -46,6 +47,7 @@ class Settings(TypedDict, total=False):
     strength: float | Keyframes
     mode: Mode
     airlight: AirlightMode
+    airlight_color: Color | None
     brightness: BrightnessMode
     network_size: int
     exact: bool
@@ -82,6 +84,7 @@ class Stream:
             measured haze calls for (`streamdehaze.meter.auto`): clear air comes out bit for bit.
         airlight: "keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps
             weak tints, as of dusk, and draws to neutral what sand and smog have coloured.
+        airlight_color: the haze's colour as a display shows it, RGB in [0, 1], where it is known; None: estimated.
         brightness: "keep" gives the clear picture about the brightness of the hazy one; "natural" leaves it as dark as
             it is without the light that the haze scattered.
         network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
@@ -113,6 +116,7 @@ class Stream:
         strength: float | Keyframes = 1.0,
         mode: Mode = "on",
         airlight: AirlightMode = "auto",
+        airlight_color: Color | None = None,
         brightness: BrightnessMode = "keep",
         network_size: int = DEFAULT_NETWORK_SIZE,
         exact: bool = False,
@@ -127,6 +131,7 @@ class Stream:
         self.strength: float | Keyframes = strength
         self.mode: Mode = mode
         self.airlight: AirlightMode = airlight
+        self.airlight_color: Color | None = airlight_color
         self.brightness: BrightnessMode = brightness
         self.network_size = network_size
         self.exact = exact
@@ -162,6 +167,11 @@ class Stream:
         ):
             if value not in modes:
                 raise ConfigError(f"{name} must be one of {', '.join(modes)}, not '{value}'")
+        if self.airlight_color is not None and not all(LEAST_AIRLIGHT <= each <= 1 for each in self.airlight_color):
+            shown = show_color(self.airlight_color)
+            raise ConfigError(
+                f"the airlight {shown} is too dark to be the colour of haze; pick where the haze is thickest"
+            )
         if self.network_size < 16 or self.network_size % 4:
             raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {self.network_size}")
         if self.steady not in STEADY:
@@ -186,6 +196,7 @@ class Stream:
             "strength": self.strength,
             "mode": self.mode,
             "airlight": self.airlight,
+            "airlight_color": self.airlight_color,
             "brightness": self.brightness,
             "network_size": self.network_size,
             "exact": self.exact,
@@ -235,7 +246,7 @@ class Stream:
             starts = self.steady == "off" or observation.motion is None or observation.motion.cut
         balanced = None
         if observation is None or observation.network:
-            balanced = self._atmosphere.balance(picture, scene, starts=starts)
+            balanced = self._atmosphere.balance(picture, scene, starts=starts, color=self.airlight_color)
         else:
             self._atmosphere.skip()
         return Look(
@@ -252,6 +263,26 @@ class Stream:
             place=self.place if self.place != Place() else None,
             curve=curve,
         )
+
+    def color_at(self, frame: Frame, x: float, y: float) -> Color:
+        """The colour of a frame around a point, as `airlight_color` takes it: a mean over 3 by 3 of the small picture.
+
+        Args:
+            frame: of this video.
+            x, y: pixels from the left and from above.
+
+        Raises:
+            ConfigError: if the point lies outside.
+        """
+        if not (0 <= x < frame.width and 0 <= y < frame.height):
+            raise ConfigError(f"the point {x:g},{y:g} lies outside the frame of {frame.width}x{frame.height} pixels")
+        frame_format = FrameFormat.of(frame, self.network_size)
+        picture = affine.to_rgb(affine.shrink_components(frame, frame_format), frame_format)
+        picture = to_display(picture, curve_of(self.input_curve, frame.color))
+        row, column = int(y * picture.shape[1] / frame.height), int(x * picture.shape[2] / frame.width)
+        around = picture[:, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        red, green, blue = (float(channel.mean()) for channel in around)
+        return red, green, blue
 
     def solve(self, look: Look, clear_rgb: FloatArray | None) -> list[Solution]:
         """Fit the network's answer and smooth it over time.

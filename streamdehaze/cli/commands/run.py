@@ -20,6 +20,7 @@ from streamdehaze.cli import collector
 from streamdehaze.cli.console import RunProgress, standard_error
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
+    AIRLIGHT_COLOR,
     BATCH_SIZE,
     BRIGHTNESS,
     ENCODER,
@@ -35,6 +36,7 @@ from streamdehaze.cli.parameters import (
     STEADY,
     frames_a_second,
     key_value,
+    point,
     size_bytes,
     stream_number,
     strength,
@@ -48,6 +50,7 @@ from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from streamdehaze.control.color import Color
     from streamdehaze.control.curves import InputCurve
     from streamdehaze.control.keyframes import Keyframes
     from streamdehaze.dehaze import Dehazer
@@ -189,6 +192,14 @@ log = logging.getLogger("streamdehaze")
 @NETWORK
 @MODE
 @AIRLIGHT
+@AIRLIGHT_COLOR
+@click.option(
+    "--airlight-at",
+    panel="Dehazing",
+    type=point,
+    metavar="X,Y[,TIME]",
+    help="Take the haze's colour from this pixel of each input (of its frame at TIME, as in 320,40,12.5).",
+)
 @BRIGHTNESS
 @NETWORK_SIZE
 @click.option(
@@ -292,6 +303,8 @@ def command(
     near: float | None,
     far: float | None,
     airlight: AirlightMode,
+    airlight_color: Color | None,
+    airlight_at: tuple[float, float, float] | None,
     brightness: BrightnessMode,
     network_size: int,
     exact: bool,
@@ -330,6 +343,8 @@ def command(
     console = standard_error(quiet=quiet, verbose=verbose)
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other")
+    if airlight_color is not None and airlight_at is not None:
+        raise click.UsageError("--airlight-color and --airlight-at contradict each other")
     from streamdehaze.control.place import Mask
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import RunOptions
@@ -357,6 +372,7 @@ def command(
         keep_times=keep_times,
         quiet=quiet,
         verbose=verbose,
+        airlight_at=airlight_at,
     )
     outcomes: list[dict[str, Any]] = []
     if dry_run:
@@ -378,6 +394,7 @@ def command(
         near=near,
         far=far,
         airlight=airlight,
+        airlight_color=airlight_color,
         brightness=brightness,
         network_size=network_size,
         exact=exact,
@@ -421,6 +438,15 @@ class _Work:
     keep_times: bool
     quiet: bool
     verbose: bool
+    airlight_at: tuple[float, float, float] | None = None
+    """Where each input shows its haze: x, y and seconds."""
+
+    def pick(self, job: Job, dehazer: Dehazer) -> None:
+        """Take the haze's colour from the input, if that is wanted."""
+        if self.airlight_at is not None:
+            from streamdehaze.pipeline.pick import Point, pick_airlight
+
+            dehazer.video.airlight_color = pick_airlight(job.input, Point(*self.airlight_at), dehazer.video, self.read)
 
     def preview(self, job: Job) -> dict[str, Any]:
         """Print what would be done for one job."""
@@ -450,6 +476,7 @@ class _Work:
         path = Path(job.output).with_suffix(".preview.jpg")
         if path.exists() and not self.options.overwrite:
             raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+        self.pick(job, dehazer)
         contact_sheet(job.input, moments, dehazer, path, read=self.read)
         click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
@@ -496,6 +523,7 @@ class _Work:
 
         if what_is(job.input).is_live:
             raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
+        self.pick(job, dehazer)
         with open_source(job.input, self.read, stop=self.stop) as source:
             shown = RunProgress(self.console, job.shown, source.info.frame_count, quiet=self.quiet)
             with shown:
