@@ -67,6 +67,7 @@ class RenderedCamera:
         self.enabled = enabled
 
     clips: tuple[EventClip, ...] = ()
+    playlist = None
 
     def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
         raise ConfigError(f"'{self.name}' keeps no clips")

@@ -21,8 +21,8 @@ def ffmpeg(*arguments: str | Path) -> Path:
     return Path(arguments[-1])
 
 
-def ffprobe(path: Path, *arguments: str) -> Any:
-    """What ffprobe reads of a file with these options, from JSON."""
+def ffprobe(path: Path | str, *arguments: str) -> Any:
+    """What ffprobe reads of a file or an address with these options, from JSON."""
     return json.loads(_run("ffprobe", "-v", "error", *arguments, "-of", "json", path))
 
 

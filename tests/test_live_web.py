@@ -410,7 +410,7 @@ def test_video_goes_on_when_its_camera_comes_back_and_ends_for_those_who_watched
 
     async def watch() -> None:
         cameras = dict(pipeline.cameras)
-        feed, before, after = VideoFeed(pipeline, "north", 320, pool), VideoQueue(), VideoQueue()
+        feed, before, after = VideoFeed(pipeline, "north", "both", 320, pool), VideoQueue(), VideoQueue()
         feed.join(before)
         assert (await asyncio.wait_for(before.get(), 10)).is_keyframe
         del pipeline.cameras["north"]

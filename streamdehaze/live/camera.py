@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamdehaze.dehaze import Stream
@@ -130,6 +131,11 @@ class Camera:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
         self._apply_strength()
+
+    @property
+    def playlist(self) -> Path | None:
+        """The first HLS playlist that its clear stream is written into, if there is one."""
+        return self._broadcast.playlist
 
     def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
         """Begin a file with what was sent up to `before_seconds` ago, that ends in `after_seconds`.

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from email.utils import formatdate
+from pathlib import PurePath
 from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qs
 
@@ -35,10 +36,18 @@ from streamdehaze.live.web.media.stream import MjpegResponse
 from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
+from streamdehaze.video.writing.target import INIT_FILE
 
 WALL_INTERVAL_SECONDS = 0.1
 """Between two pictures of a camera on the wall at least."""
 _FIRST_PICTURE_SECONDS = 2.0
+_HLS_TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".ts": "video/mp2t",
+    ".m4s": "video/iso.segment",
+    ".mp4": "video/mp4",
+}
+"""RFC 8216, 4 and 10."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -102,7 +111,10 @@ class Page:
             Route("/wall", self._wall),
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
+            Route("/cameras/{name:path}/hls/{file}", self._playlist),
             Route("/cameras/{name:path}/video", self._negotiate, methods=["POST"]),
+            Route("/cameras/{name:path}/whep", self._whep, methods=["POST"]),
+            Route("/cameras/{name:path}/whep/{session}", self._end_whep, methods=["DELETE"]),
             Route("/healthz", self._alive),
             Route("/readyz", self._ready),
             Route("/metrics", self._measure),
@@ -223,27 +235,59 @@ class Page:
         return self._viewing(list(self._pipeline.cameras), _side(request), _width(request, 480), WALL_INTERVAL_SECONDS)
 
     def _viewing(self, names: list[str], side: Side, width: int, interval_seconds: float) -> Response:
-        return self._refusal_if_full() or _Viewing(self, names, side, width, interval_seconds)
+        self._check_room()
+        return _Viewing(self, names, side, width, interval_seconds)
 
-    def _refusal_if_full(self) -> Response | None:
-        if self.viewers < self._maximum_viewers:
-            return None
-        answer = refuse(503, f"{self._maximum_viewers} viewers are watching already; try again later")
-        answer.headers["Retry-After"] = "10"
-        return answer
+    def _check_room(self) -> None:
+        if self.viewers >= self._maximum_viewers:
+            reason = f"{self._maximum_viewers} viewers are watching already; try again later"
+            raise HTTPException(503, reason, {"Retry-After": "10"})
+
+    async def _playlist(self, request: Request) -> Response:
+        file, playlist = request.path_params["file"], self._camera(request).playlist
+        if playlist is None:
+            raise HTTPException(404, "this camera writes no playlist; give it a folder in 'to'")
+        segment = re.fullmatch(rf"{re.escape(playlist.stem)}\d+\.(ts|m4s)|{INIT_FILE}", file)
+        if not segment and file != "index.m3u8":
+            raise HTTPException(404)
+        try:
+            content = await run_in_threadpool((playlist.parent / file if segment else playlist).read_bytes)
+        except OSError:
+            raise HTTPException(404, "there is no such file yet, or no longer") from None
+        return Response(content, media_type=_HLS_TYPES[PurePath(file).suffix])
 
     async def _negotiate(self, request: Request) -> Response:
-        self._camera(request)
-        if self._video is None:
-            return refuse(501, "WebRTC needs aiortc on the server; 'streamdehaze doctor' there says how to install it")
-        if (refusal := self._refusal_if_full()) is not None:
-            return refusal
+        sessions = self._video_sessions(request)
         try:
             offer = Offer.model_validate_json(await request.body())
-            answer = await self._video.answer(request.path_params["name"], _width(request, 960), offer)
+            session = await sessions.begin(request.path_params["name"], "both", _width(request, 960), offer)
         except ValueError as error:  # pydantic's is one
             return refuse(422, str(error).splitlines()[0])
-        return JSONResponse(answer.model_dump())
+        return JSONResponse(session.answer.model_dump())
+
+    async def _whep(self, request: Request) -> Response:
+        sessions = self._video_sessions(request)
+        if request.headers.get("content-type", "").partition(";")[0] != "application/sdp":
+            return refuse(415, "send application/sdp")
+        offer = Offer(sdp=(await request.body()).decode("utf-8", "replace"), type="offer")
+        try:
+            session = await sessions.begin(request.path_params["name"], _side(request), _width(request, 960), offer)
+        except ValueError as error:
+            return refuse(422, str(error).splitlines()[0])
+        headers = {"Location": f"{request.url.path}/{session.id}"}
+        return Response(session.answer.sdp, 201, headers, "application/sdp")
+
+    async def _end_whep(self, request: Request) -> Response:
+        if self._video is None or not self._video.end(request.path_params["session"]):
+            raise HTTPException(404, "there is no such session")
+        return Response()
+
+    def _video_sessions(self, request: Request) -> VideoSessions:
+        self._camera(request)
+        if self._video is None:
+            raise HTTPException(501, "WebRTC needs aiortc; 'streamdehaze doctor' there says how to install it")
+        self._check_room()
+        return self._video
 
     async def _snapshot(self, request: Request) -> Response:
         camera, side = self._camera(request), _side(request)
@@ -331,4 +375,6 @@ def _width(request: Request, default: int) -> int:
 
 
 async def _say(_: Request, error: Any) -> Response:
-    return refuse(error.status_code, error.detail)
+    answer = refuse(error.status_code, error.detail)
+    answer.headers.update(error.headers or {})
+    return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -111,7 +112,7 @@ class Guard:
 
     def _refusal_of_viewers(self, request: Request, role: Role) -> Response | None:
         request.scope["role"] = role
-        is_look = request.method in ("GET", "HEAD") or request.url.path == "/logout" or _offers_video(request)
+        is_look = request.method in ("GET", "HEAD") or request.url.path == "/logout" or _is_of_webrtc(request)
         return None if role == "operator" or is_look else refuse(403, "with the viewers' token nothing can be changed")
 
     def session_of(self, request: Request) -> str | None:
@@ -162,8 +163,8 @@ def _challenge(request: Request, reason: str) -> Response:
     return answer
 
 
-def _offers_video(request: Request) -> bool:
-    return request.url.path.startswith("/cameras/") and request.url.path.endswith("/video")
+def _is_of_webrtc(request: Request) -> bool:
+    return bool(re.fullmatch("/cameras/.+/(video|whep|whep/[0-9a-f]+)", request.url.path))
 
 
 def refuse(status: int, reason: str) -> Response:

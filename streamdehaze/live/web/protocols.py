@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from streamdehaze.live.history import HazeHistory
@@ -22,6 +23,11 @@ class WatchedCamera(Protocol):
     @property
     def haze(self) -> HazeHistory:
         """The haze it has seen over the last day."""
+        ...
+
+    @property
+    def playlist(self) -> Path | None:
+        """The HLS playlist that its clear stream is written into, if there is one."""
         ...
 
     @property

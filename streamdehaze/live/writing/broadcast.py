@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
@@ -71,6 +72,11 @@ class Broadcast:
             target = LiveTarget.for_encoder(config.clips, config.name, config.codec)
             self.clips = ClipRecorder(target, config.name, config.clip_seconds, sound=lambda: self._sound)
         self._thread = threading.Thread(target=self._run, name=f"encoder-{config.name}", daemon=True)
+
+    @property
+    def playlist(self) -> Path | None:
+        """The HLS playlist it writes, if it writes one."""
+        return next((sink.playlist for sink in self._sinks if sink.playlist is not None), None)
 
     @property
     def connected(self) -> bool:

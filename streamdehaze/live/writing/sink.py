@@ -91,6 +91,11 @@ class LiveSink:
             self._thread.join(timeout)
 
     @property
+    def playlist(self) -> Path | None:
+        """The HLS playlist it writes, if its target is one."""
+        return Path(self._target.address.full) if self._target.format == "hls" else None
+
+    @property
     def alive(self) -> bool:
         """Whether something may still be written."""
         return self._thread.is_alive()

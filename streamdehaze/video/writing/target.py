@@ -37,7 +37,7 @@ _STREAM_CODECS: Mapping[str, frozenset[str]] = {
 """Video codecs that receivers and players understand in a live format; Matroska takes all. FFmpeg would write others as
 data that nothing reads."""
 _IN_WORDS = {"mpegts": "MPEG-TS", "hls": "HLS", "mp4": "MP4", "flv": "RTMP", "rtsp": "RTSP"}
-_INIT_FILE = "init.mp4"
+INIT_FILE = "init.mp4"
 
 _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 """Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
@@ -232,9 +232,9 @@ class LiveTarget:
             "hls_segment_type": "fmp4" if fragments else "mpegts",
         }
         if fragments:
-            options["hls_fmp4_init_filename"] = _INIT_FILE
+            options["hls_fmp4_init_filename"] = INIT_FILE
         before = _text_of(Path(self.address.full))
-        if before and (_INIT_FILE in before) == fragments:
+        if before and (INIT_FILE in before) == fragments:
             options["hls_flags"] += "+append_list"  # continues with a discontinuity, also after a crash
         else:  # numbers that no player and no cache has met
             options["hls_start_number_source"] = "epoch"

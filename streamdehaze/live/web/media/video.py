@@ -11,15 +11,17 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.frame import Frame
 from streamdehaze.live.view import FramePair
-from streamdehaze.live.web.media.picture import PairScaler, width_of
+from streamdehaze.live.web.media.picture import PairScaler, Side, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
@@ -45,10 +47,15 @@ def is_available() -> bool:
 
 
 class PairEncoder:
-    """Encodes pairs, hazy left and clear right, as H.264 without B-frames; a change of size begins a new stream."""
+    """Encodes pairs as H.264 without B-frames; a change of size begins a new stream.
 
-    def __init__(self, width: int) -> None:
-        self._scale = PairScaler("both", width)
+    Args:
+        side: what of them, see `PairScaler`.
+        width: of one picture, pixels.
+    """
+
+    def __init__(self, side: Side, width: int) -> None:
+        self._scale = PairScaler(side, width)
         self._encoder: VideoEncoder | None = None
         self._began = time.monotonic()
 
@@ -61,11 +68,11 @@ class PairEncoder:
 
 
 class VideoFeed:
-    """One camera's video of one width, encoded once for all its viewers while there are any."""
+    """One camera's video of one kind and width, encoded once for all its viewers while there are any."""
 
-    def __init__(self, pipeline: WatchedPipeline, name: str, width: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, pipeline: WatchedPipeline, name: str, side: Side, width: int, pool: ThreadPoolExecutor) -> None:
         self._pipeline, self._name, self._pool = pipeline, name, pool
-        self._encode = PairEncoder(width)
+        self._encode = PairEncoder(side, width)
         self._viewers: set[VideoQueue] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -139,6 +146,17 @@ class Offer(BaseModel):
     type: str
 
 
+@dataclass(frozen=True)
+class VideoSession:
+    """A WebRTC session with one viewer."""
+
+    id: str
+    """Not to be guessed."""
+    answer: Offer
+    """To the viewer's offer."""
+    queue: VideoQueue
+
+
 class VideoSessions:
     """The WebRTC sessions of all viewers.
 
@@ -148,16 +166,17 @@ class VideoSessions:
 
     def __init__(self, pipeline: WatchedPipeline, pool: ThreadPoolExecutor) -> None:
         self._pipeline, self._pool = pipeline, pool
-        self._feeds: dict[tuple[str, int], VideoFeed] = {}
+        self._feeds: dict[tuple[str, Side, int], VideoFeed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sessions: dict[str, VideoSession] = {}
 
     @property
     def viewers(self) -> int:
         """Open sessions."""
         return len(self._tasks)
 
-    async def answer(self, name: str, width: int, offer: Offer) -> Offer:
-        """Begin a session for a browser's offer.
+    async def begin(self, name: str, side: Side, width: int, offer: Offer) -> VideoSession:
+        """Begin a session for a browser's or player's offer; a place for sound in it stays empty.
 
         Raises:
             ValueError: if the offer is none that can be answered.
@@ -166,15 +185,15 @@ class VideoSessions:
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        key = (name, min(width_of(width), MAXIMUM_WIDTH))
+        key = (name, side, min(width_of(width), MAXIMUM_WIDTH))
         queue = VideoQueue()
         try:
             transceiver = peer.addTransceiver(_track(queue), "sendonly")
             codecs = RTCRtpSender.getCapabilities("video").codecs
             transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
             await peer.setRemoteDescription(RTCSessionDescription(offer.sdp, offer.type))
-            if len(peer.getTransceivers()) != 1:
-                raise ValueError("it must ask for one video and nothing else")
+            if sorted(each.kind for each in peer.getTransceivers()) not in (["video"], ["audio", "video"]):
+                raise ValueError("it must ask for one video, and may ask for one sound")
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # aiortc raises many kinds for what it cannot read
             await peer.close()
@@ -187,13 +206,23 @@ class VideoSessions:
             if peer.connectionState in ("failed", "closed", "disconnected"):
                 queue.ended.set()
 
+        local = peer.localDescription
+        session = VideoSession(secrets.token_hex(16), Offer(sdp=local.sdp, type=local.type), queue)
+        self._sessions[session.id] = session
         task = asyncio.create_task(self._keep(peer, key, feed, queue))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        local = peer.localDescription
-        return Offer(sdp=local.sdp, type=local.type)
+        task.add_done_callback(lambda _: self._sessions.pop(session.id, None))
+        return session
 
-    async def _keep(self, peer: Any, key: tuple[str, int], feed: VideoFeed, queue: VideoQueue) -> None:
+    def end(self, identity: str) -> bool:
+        """End a session; whether there was one."""
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.queue.ended.set()
+        return session is not None
+
+    async def _keep(self, peer: Any, key: tuple[str, Side, int], feed: VideoFeed, queue: VideoQueue) -> None:
         try:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(queue.ended.wait(), _CONNECT_SECONDS)
