@@ -73,6 +73,10 @@ class JpegCamera:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """It is gone; may be called twice."""
         self._over.set()
         self._stack.close()
 

@@ -30,7 +30,7 @@ class RenderedCamera:
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         self.name, self.size = name, size
         self.machine, self.counters, self.view = StateMachine(), CameraCounters(), LatestPair()
-        self.haze = HazeHistory()
+        self.full_view, self.haze = self.view, HazeHistory()
         self.strength, self.enabled, self.adapt_level = 1.0, True, 0
         self.sinks = (SinkStatus(f"rtmp://live.example/app/{SECRET}", False, "refused", 7, 1),)
 

@@ -67,7 +67,8 @@ class Camera:
         self.config = config
         self.machine = StateMachine()
         self.counters = CameraCounters()
-        self.view = LatestPair()
+        self.full_view = LatestPair()
+        """The newest frames of its main stream."""
         self.haze = HazeHistory()
         self.started_at = time.time()
         self.stream = Stream(
@@ -99,6 +100,12 @@ class Camera:
             on_sound=self._broadcast.put_sound,
             on_format=self._broadcast.hears,
         )
+        self._sub: Camera | None = None
+        self.view = self.full_view
+        """What viewers see: the low stream while it runs, else the main one."""
+        if config.sub is not None:
+            self._sub = Camera(config.sub, intake, adapt=adapt, engine=engine)
+            self.view = self._sub.full_view
         self._supervisor = Supervisor(config, self._reception, self.machine, self.counters, self._why_unclear)
 
     @property
@@ -126,11 +133,15 @@ class Camera:
             raise ConfigError(f"strength must lie between 0 and 1, not {strength}")
         self._strength = float(strength)
         self._apply_strength()
+        if self._sub is not None:
+            self._sub.set_strength(strength)
 
     def set_enabled(self, enabled: bool) -> None:
         """Remove haze, or pass the frames on as they are, from the next frame on."""
         self._enabled = bool(enabled)
         self._apply_strength()
+        if self._sub is not None:
+            self._sub.set_enabled(enabled)
 
     @property
     def playlist(self) -> Path | None:
@@ -165,6 +176,8 @@ class Camera:
             self.set_enabled(config.enabled)
         for key in _OF_STREAM:
             setattr(self.stream, key, getattr(config, key))
+        if self._sub is not None and config.sub is not None:
+            self._sub.adopt(config.sub)
 
     def _apply_strength(self) -> None:
         self.stream.strength = self._strength if self._enabled else 0.0
@@ -196,6 +209,7 @@ class Camera:
             down_since=self.machine.down_since,
             down_seconds=self.machine.down_seconds,
             sinks=self._broadcast.status(),
+            sub_state=None if self._sub is None else self._sub.machine.state,
         )
 
     def start(self) -> None:
@@ -203,10 +217,14 @@ class Camera:
         self._intake.add(self._lane)
         self._broadcast.start()
         self._supervisor.start()
+        if self._sub is not None:
+            self._sub.start()
 
     def stop(self) -> None:
         """Let go of the camera; `finish` waits for that."""
         self._supervisor.stop()
+        if self._sub is not None:
+            self._sub.stop()
 
     def finish(self, timeout: float) -> bool:
         """End sinks and views; returns after `timeout` seconds at the latest, and whether the sinks were finished."""
@@ -214,7 +232,9 @@ class Camera:
         self._supervisor.join(timeout / 2)
         self._intake.remove(self._lane)
         finished = self._broadcast.finish(max(0.1, timeout - (time.monotonic() - began)))
-        self.view.close()
+        self.full_view.close()
+        if self._sub is not None:
+            self._sub.finish(max(0.1, timeout - (time.monotonic() - began)))
         return finished
 
     @property
@@ -233,7 +253,7 @@ class Camera:
         hazy = live.frame
         self._size, self._hazy_reason = (hazy.width, hazy.height), reason
         self.counters.published(hazy=clear is None)
-        self.view.show(hazy, clear)
+        self._show(hazy, clear)
         self.haze.note(self.stream.reading)
         if clear is None:
             clear = hazy
@@ -244,6 +264,11 @@ class Camera:
             self.counters.delivered(latency)
         self._broadcast.put(clear, live.arrival, wait=self._patient)
         return not self._patient and latency > self.config.latency_budget
+
+    def _show(self, hazy: Frame, clear: Frame | None) -> None:
+        self.full_view.show(hazy, clear)
+        if self._sub is not None and self._sub.machine.state is not CameraState.RUNNING:
+            self.view.show(hazy, clear)
 
     def _why_unclear(self) -> str:
         """Why the frames that arrive do not leave clear; "" while they do."""
@@ -258,11 +283,11 @@ class Camera:
         return f"frames arrive, but {since}"
 
     def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:
-        shown, now = self.view.latest, time.monotonic()
+        shown, now = self.full_view.latest, time.monotonic()
         if self._first_at is None:
             self._first_at = now
         if now - (self._first_at if shown is None else shown.moment) > _UNSHOWN_SECONDS:
-            self.view.show(frame, None)  # the engine is busy with something else
+            self._show(frame, None)  # the engine is busy with something else
         self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
 
     def _is_blocked(self) -> bool:

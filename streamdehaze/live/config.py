@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class CameraConfig(CameraOptions):
     """One camera: how it is read, what is done with its frames, and where they go."""
 
+    sub_url: str | None = Field(default=None, min_length=1, repr=False)
+    """The address of its low stream, which viewers see instead; `url` is recorded, and gives snapshots."""
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
     strength: float = Field(default=1.0, ge=0, le=1)
@@ -74,6 +76,13 @@ class CameraConfig(CameraOptions):
     def is_encoded(self) -> bool:
         """Whether its clear stream goes anywhere but to the page."""
         return bool(self.to) or self.clips is not None
+
+    @property
+    def sub(self) -> CameraConfig | None:
+        """Its low stream as a camera that is sent nowhere; None if it has none."""
+        if self.sub_url is None:
+            return None
+        return self.model_copy(update={"url": self.sub_url, "sub_url": None, "to": (), "clips": None})
 
     @model_validator(mode="before")
     @classmethod

@@ -226,6 +226,8 @@ class CameraStatus:
     down_seconds: float
     """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
+    sub_state: CameraState | None = None
+    """Of its low stream; None if it has none."""
     mode: Mode = "on"
     """"auto" applies the strength only while there is haze."""
     applied_strength: float = 0.0

@@ -291,7 +291,7 @@ class Page:
 
     async def _snapshot(self, request: Request) -> Response:
         camera, side = self._camera(request), _side(request)
-        pair = await run_in_threadpool(camera.view.wait, 0, _FIRST_PICTURE_SECONDS)
+        pair = await run_in_threadpool(camera.full_view.wait, 0, _FIRST_PICTURE_SECONDS)
         if pair is None:
             return refuse(503, "this camera has shown no picture yet")
         if request.query_params.get("stale") != "1":

@@ -44,6 +44,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "haze": _describe_haze(status.haze),
         "enabled": status.enabled,
         "state_seconds": round(status.state_seconds, 1),
+        "sub_state": None if status.sub_state is None else status.sub_state.value,
         "down_since": status.down_since,
         "down_seconds": round(status.down_seconds, 1),
         "frame_age_seconds": None if age is None else round(age, 1),

@@ -21,6 +21,11 @@ class WatchedCamera(Protocol):
         ...
 
     @property
+    def full_view(self) -> LatestPair:
+        """The newest pair of its main stream, where `view` shows a low one."""
+        ...
+
+    @property
     def haze(self) -> HazeHistory:
         """The haze it has seen over the last day."""
         ...

@@ -126,6 +126,7 @@ export function facts(camera) {
     ["Engine", camera.engine || "–"],
     camera.down_since === null ? ["Running", `for ${duration(camera.state_seconds)}`] : ["Down", downSince(camera)],
     ["Address", camera.url],
+    ...(camera.sub_state ? [["Shown", camera.sub_state === "running" ? "the low stream" : `the main stream; the low one: ${STATES[camera.sub_state]}`]] : []),
     ...camera.sinks.map((sink) => ["Output", sink.file || sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
   ];
 }
