@@ -20,7 +20,7 @@ from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cut, Cutter
 
-QUEUE_BYTES = 16 << 20
+QUEUE_BYTES = 8 << 20
 """Bound of each of the two queues; one frame always fits."""
 _QUEUE_SHARE = 32
 """Part of the memory allowed that one queue may take."""

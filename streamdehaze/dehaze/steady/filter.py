@@ -103,7 +103,7 @@ class Estimate:
     """The current estimate of a frame's maps."""
 
     planes: FloatArray
-    """Gain and offset of each component, (2n, rows, columns)."""
+    """Gain and offset of each component, (2n, rows, columns); estimates of several frames may share them."""
     variance: FloatArray
     """(rows, columns), in units of the variance of one answer."""
     trust: Confidence
@@ -140,6 +140,7 @@ class TemporalFilter:
         self._seconds, self._interval = -1.0, 0.0
         self._since, self._unrest = 0, 0.0
         self._planes: FloatArray | None = None  # gain, offset and reference of each component, and the variance
+        self._given: FloatArray | None = None  # those of the last estimate
         self._shelf: FloatArray | None = None
         self._shelf_age = 0
         self._level = Level()
@@ -194,7 +195,8 @@ class TemporalFilter:
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
             self._trend.forget()
-            return Estimate(new[: 2 * n].copy(), new[-1].copy(), still_trust, None, new_scene=True)
+            self._given = new[: 2 * n].copy()
+            return Estimate(self._given, new[-1].copy(), still_trust, None, new_scene=True)
         flow = None if motion.cut else motion.flow
         trust = still_trust if flow is None else moving_trust
         if flow is None:
@@ -219,7 +221,9 @@ class TemporalFilter:
             known[2 * n : 3 * n] = components
         self._planes = known
         still = gain < _TRUSTED if flow is None else None
-        return Estimate(known[: 2 * n].copy(), known[-1].copy(), trust, still, new_scene=motion.cut)
+        if self._given is None or new is not None or flow is not None or motion.cut:
+            self._given = known[: 2 * n].copy()
+        return Estimate(self._given, known[-1].copy(), trust, still, new_scene=motion.cut)
 
     def level(self, estimate: Estimate, components: FloatArray, family: Family) -> AffineMaps:
         """The maps of an estimate, their brightness held still; to be called once for each frame, in order."""

@@ -33,7 +33,7 @@ class Level:
         """The maps, with the change of brightness that is held back subtracted from their offsets.
 
         Args:
-            planes: gain and offset of each component, (2n, rows, columns); they become the maps.
+            planes: gain and offset of each component, (2n, rows, columns); they stay as they are.
             components: of the small hazy picture, (n, rows, columns).
             family: of the pixel format.
             still: pixels that count as still; None while the camera moves.
@@ -52,5 +52,6 @@ class Level:
             held = (self.held_back + change) * (1 - _RATE)
             self.held_back = min(max(held, -_MOST), _MOST)
         self.brightness = brightness
-        offset[bright] -= np.float32(self.held_back)
-        return AffineMaps(gain, offset)
+        held_back = np.zeros((n, 1, 1), np.float32)
+        held_back[bright] = self.held_back
+        return AffineMaps(gain, offset - held_back)
