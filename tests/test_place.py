@@ -5,15 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from clips import Clip
 from doubles import engine_of, plain_dehazer
-from streamdehaze import Frame
+from streamdehaze import Frame, dehaze_video
 from streamdehaze.cli import main
-from streamdehaze.control.place import Mask, Place
+from streamdehaze.control.mask import Mask
+from streamdehaze.control.place import Place
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray
@@ -71,6 +74,59 @@ def test_near_and_far_are_limits_of_the_light_that_arrives() -> None:
     assert gains(near=0.7, far=0.2) == [1, 1, 2, 1]
 
 
+def moving_mask(path: Path, frames: int, *, rate: int = 25, size: tuple[int, int] = (64, 36)) -> Path:
+    """Grey video, white from the left up to a quarter of the width, then half, three quarters, all, and again."""
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("ffv1", rate=rate)
+        video.width, video.height, video.pix_fmt = *size, "gray"
+        for index in range(frames):
+            picture = np.zeros((size[1], size[0]), np.uint8)
+            picture[:, : size[0] * (index % 4 + 1) // 4] = 255
+            output.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+        output.mux(video.encode())
+    return path
+
+
+def test_a_mask_that_is_video_applies_frame_by_frame(tmp_path: Path) -> None:
+    """Also where frames are looked at again from the start, or from the middle on."""
+    mask = Mask.read(moving_mask(tmp_path / "mask.mkv", 8))
+    dehazer = plain_dehazer(engine=engine_of(unveil), mask=mask)
+    whole = plain_dehazer(engine=engine_of(unveil)).process(film(8))
+
+    def white_until(frames: list[Frame]) -> list[float]:
+        clear = [frame.to_array() for frame in dehazer.process(frames)]
+        same = [np.array_equal(part[:, : edge - 9], whole[0].to_array()[:, : edge - 9])
+                for part, edge in zip(clear, (64, 128, 192, 264, 64, 128, 192, 264), strict=False)]  # fmt: skip
+        assert all(same[: len(frames)])
+        hazy = film(1)[0].to_array()
+        return [float((np.abs(part.astype(int) - hazy).sum(axis=(0, 2)) > 0).mean()) for part in clear]
+
+    shares = white_until(film(8))
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1, 0.25, 0.5, 0.75, 1], abs=0.06)
+    dehazer.reset()
+    assert white_until(film(4)) == shares[:4]
+    assert dehazer.video.place.mask is not None
+    again = Mask.read(tmp_path / "mask.mkv")
+    assert np.array_equal(again.at(6 / 25).weight, mask.at(6 / 25).weight)
+    assert again == mask
+    for each in (again, mask):
+        each.close()
+
+
+def test_a_mask_video_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
+    clip = Clip(size=(64, 36)).write(tmp_path / "in.mp4")
+    for mask, sentence in (
+        (moving_mask(tmp_path / "slow.mkv", 24, rate=12), "has 12 frames a second, and the video 25; give it the same"),
+        (moving_mask(tmp_path / "tall.mkv", 24, size=(48, 64)), "is 48x64 pixels, another shape than 64x36"),
+        (moving_mask(tmp_path / "short.mkv", 10), "'short.mkv' ends at 0.40 seconds, before the video does"),
+    ):
+        dehazer = plain_dehazer(engine=engine_of(unveil), mask=Mask.read(mask))
+        with pytest.raises(ConfigError, match=sentence):
+            dehaze_video(clip, tmp_path / "out.mkv", dehazer=dehazer)
+        dehazer.close()
+        assert not (tmp_path / "out.mkv").exists()
+
+
 def test_wrong_limits_and_masks_are_one_sentence(tmp_path: Path, left_half: Path) -> None:
     with pytest.raises(ConfigError, match=r"near \(0\.2\) must be above far \(0\.5\)"):
         plain_dehazer(near=0.2, far=0.5)
@@ -81,7 +137,7 @@ def test_wrong_limits_and_masks_are_one_sentence(tmp_path: Path, left_half: Path
         dehazer.process([Frame.from_array(np.zeros((100, 100, 3), np.uint8))])
     text = tmp_path / "mask.txt"
     text.write_text("white")
-    for path, sentence in ((text, "is not a picture"), (tmp_path / "none.png", "cannot be read")):
+    for path, sentence in ((text, "is not a picture or video"), (tmp_path / "none.png", "cannot be read")):
         photo = tmp_path / "photo.png"
         cv2.imwrite(str(photo), film(1)[0].to_array())
         done = CliRunner().invoke(main, ["run", str(photo), "--mask", str(path), "--engine", "torch"])

@@ -25,9 +25,12 @@ from clips import Clip, frames_of, other_packets, video_ticks
 from doubles import EngineDouble, nervous_engine, plain_dehazer
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.cli import main
+from streamdehaze.control.keyframes import Keyframes
+from streamdehaze.control.mask import Mask
 from streamdehaze.dehaze.look import Look
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import FloatArray
+from streamdehaze.meter import auto
 from streamdehaze.video import EncodeOptions, FileSource, part_folder
 from streamdehaze.video.reading.options import OnDamage
 from streamdehaze.video.resume.cut import Cut
@@ -152,10 +155,22 @@ def test_segments_of_every_kind_of_encoder_join(tmp_path: Path, codec: str) -> N
         {"steady": "low", "every": "auto"},
         {"steady": "low", "look_ahead": True},
         {"every": 5, "look_ahead": True},
+        {"steady": "low", "every": "auto", "look_ahead": True, "mask": "moving.mkv",
+         "strength": Keyframes(((0.0, 1.0), (1.5, 0.2), (3.9, 1.2)))},
+        {"mode": "auto"},
+        {"steady": "low", "look_ahead": True, "mode": "auto"},
     ],
-)
-def test_steady_video_is_as_steady_after_the_break(tmp_path: Path, options: dict[str, Any]) -> None:
+)  # fmt: skip
+def test_steady_video_is_as_steady_after_the_break(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As are strength that follows keyframes or the haze (here in a ramp throughout), and a mask that moves."""
+    for name, density in (("START", 2.0), ("ON", -1.0), ("OFF", -2.0)):
+        monkeypatch.setattr(auto, name, density)
     source = long_clip("mp4", still=True).write(tmp_path / "in.mp4")
+    if "mask" in options:
+        grey = long_clip("mkv", codec="ffv1", pixel_format="gray", audio=None, options={})
+        options = {**options, "mask": Mask.read(grey.write(tmp_path / "moving.mkv"))}
 
     class Crashing(Dehazer):
         seen = 0

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from streamdehaze.control.mask import Mask
 from streamdehaze.errors import ConfigError
-from streamdehaze.frame import Family, FloatArray
+from streamdehaze.frame import Family, Frame
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze.affine import AffineMaps
 
 _SOFT = 0.1
 """Transmission over which a limit fades."""
-_SAME_SHAPE = 0.02
-"""Largest relative difference between the aspects of a mask and a video."""
-
-
-class Mask(str):
-    """How much of the strength applies where: 0 (black) to 1 (white).
-
-    As text it is the file's name and a hash of its content, so that settings that hold a mask can be compared and
-    kept as text.
-    """
-
-    weight: FloatArray
-    """(rows, columns) in [0, 1]."""
-
-    @classmethod
-    def read(cls, path: Path) -> Mask:
-        """A picture as a mask; of a coloured one its luma.
-
-        Raises:
-            ConfigError: if it cannot be read.
-        """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"the mask '{path}' cannot be read: {error.strerror or error}") from error
-        encoded = np.frombuffer(content, np.uint8)
-        samples = None
-        if encoded.size:
-            samples = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-        if samples is None or samples.dtype not in (np.uint8, np.uint16):
-            raise ConfigError(f"the mask '{path}' is not a picture; a PNG in black and white would do")
-        mask = cls(f"{path.name} {hashlib.blake2b(content, digest_size=8).hexdigest()}")
-        mask.weight = (samples / np.float32(255 if samples.dtype == np.uint8 else 65535)).astype(np.float32)
-        return mask
 
 
 @dataclass(frozen=True)
@@ -79,18 +44,16 @@ class Place:
         if self.near is not None and self.far is not None and self.near <= self.far:
             raise ConfigError(f"near ({self.near:g}) must be above far ({self.far:g}): more light arrives from near")
 
-    def check_shape(self, width: int, height: int) -> None:
-        """Check that the mask fits a frame; it may be larger or smaller.
+    def at(self, frame: Frame) -> Place:
+        """What applies to one frame.
 
         Raises:
-            ConfigError: if it has another shape.
+            ConfigError: if the mask has another shape, or ends before.
         """
         if self.mask is None:
-            return
-        rows, columns = self.mask.weight.shape
-        if abs(columns * height / (rows * width) - 1) > _SAME_SHAPE:
-            name = self.mask.split()[0]
-            raise ConfigError(f"the mask '{name}' is {columns}x{rows} pixels, another shape than {width}x{height}")
+            return self
+        self.mask.check_shape(frame.width, frame.height)
+        return replace(self, mask=self.mask.at(frame.seconds))
 
     def limit(self, maps: AffineMaps, family: Family) -> AffineMaps:
         """The maps where they apply, and nothing (gain 1, offset 0) where they do not."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from streamdehaze.control.color import Color
 from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
-from streamdehaze.control.place import Mask
+from streamdehaze.control.mask import Mask
 from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
@@ -211,6 +211,8 @@ class Dehazer:
 
     def close(self) -> None:
         """Free the engine; may be called twice."""
+        if self.video.place.mask is not None:
+            self.video.place.mask.close()
         self.engine.close()
 
     def __enter__(self) -> Dehazer:

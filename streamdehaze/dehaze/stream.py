@@ -22,7 +22,8 @@ import numpy.typing as npt
 from streamdehaze.control.color import LEAST_AIRLIGHT, Color, show_color
 from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
 from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
-from streamdehaze.control.place import Mask, Place
+from streamdehaze.control.mask import Mask
+from streamdehaze.control.place import Place
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
@@ -222,7 +223,7 @@ class Stream:
         if self.mode == "off":
             strength = 0.0
         frame_format = FrameFormat.of(frame, self.network_size)
-        self.place.check_shape(frame.width, frame.height)
+        place = self.place.at(frame) if self.place != Place() else None
         if strength == 0:
             self._temporal.skip()
             return Look(frame, frame_format, strength)
@@ -260,7 +261,7 @@ class Stream:
             exact=self.exact,
             look_ahead=self.look_ahead and self.remembers,
             auto=self.mode == "auto",
-            place=self.place if self.place != Place() else None,
+            place=place,
             curve=curve,
         )
 
@@ -336,6 +337,8 @@ class Stream:
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place in this one."""
+        if self.place.mask is not None:
+            self.place.mask.close()
         self._temporal.reset()
         self._held.drop()
         self._mask = FrameMask()

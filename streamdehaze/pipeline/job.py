@@ -148,6 +148,8 @@ def dehaze_video(
         try:
             worker.reset()  # another video than the one before
             try:
+                if worker.video.place.mask is not None:
+                    worker.video.place.mask.check_rate(opened.info)
                 work, cutter = _begin(opened, worker, sink, run.batch_size)
                 pipeline = Pipeline(
                     work,
@@ -165,6 +167,8 @@ def dehaze_video(
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
             statistics = pipeline.run(progress)
         finally:
+            if worker.video.place.mask is not None:
+                worker.video.place.mask.close()
             if own_dehazer:
                 worker.close()
         damaged = work.damaged if isinstance(work, Reader) else 0

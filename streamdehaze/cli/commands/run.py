@@ -169,7 +169,8 @@ log = logging.getLogger("streamdehaze")
     "--mask",
     panel="Dehazing",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A picture that says how much of the strength applies where: white all, black none (unchanged, bit for bit).",
+    help="A picture, or a video of the same rate, that says how much of the strength applies where: white all, black "
+    "none (unchanged, bit for bit).",
 )
 @click.option(
     "--near",
@@ -345,7 +346,7 @@ def command(
         raise click.UsageError("--quiet and --verbose contradict each other")
     if airlight_color is not None and airlight_at is not None:
         raise click.UsageError("--airlight-color and --airlight-at contradict each other")
-    from streamdehaze.control.place import Mask
+    from streamdehaze.control.mask import Mask
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import RunOptions
     from streamdehaze.pipeline.inputs import plan_jobs
