@@ -13,7 +13,7 @@ from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
-from streamdehaze.live.history import HazeHistory
+from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.writing.clips import EventClip
 
 SECRET = "hunter2"

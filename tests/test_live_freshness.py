@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from streamdehaze.frame import Frame
-from streamdehaze.live.adapt import Adapt, levels
-from streamdehaze.live.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.dehazing.adapt import Adapt, levels
+from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
 
 
 def lane(name: str, drops: Counter[str], **options: object) -> Lane:

@@ -11,7 +11,7 @@ from doubles import quick_dehazer
 from live_feed import RenderedPipeline
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.announcing.events import EventWatch
-from streamdehaze.live.history import HazeHistory
+from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.meter.reading import Reading
 from waiting import wait_until
 

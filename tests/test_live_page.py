@@ -14,7 +14,7 @@ import pytest
 from live_browser import chromium
 from live_feed import BRIGHT, DARK, RenderedPipeline
 from streamdehaze.live import CameraState
-from streamdehaze.live.history import HazeHistory
+from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.meter.reading import Reading
 

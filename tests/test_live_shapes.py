@@ -17,7 +17,7 @@ from doubles import CompilingDouble, EngineDouble, halve, plain_dehazer, quick_d
 from streamdehaze import Dehazer
 from streamdehaze.frame import Frame, PixelFormat
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
-from streamdehaze.live.shapes import FittedEngine, Shapes
+from streamdehaze.live.dehazing.shapes import FittedEngine, Shapes
 from test_live_pipeline import looping
 from waiting import wait_until
 
@@ -158,7 +158,7 @@ def test_a_file_whose_encoder_is_slow_holds_up_no_camera(tmp_path: Path, monkeyp
 
 
 def test_frames_that_wait_are_bounded_in_bytes() -> None:
-    from streamdehaze.live.intake import Intake, Lane, LiveFrame
+    from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
 
     dropped: list[str] = []
     lane = Lane(None, 250, 9.0, False, lambda reason, count: dropped.append(reason))

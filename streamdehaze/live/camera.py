@@ -11,11 +11,11 @@ from streamdehaze.dehaze import Stream
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.history import HazeHistory
-from streamdehaze.live.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.dehazing.shapes import Settling
+from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.reading.reception import Reception
 from streamdehaze.live.reading.supervisor import Supervisor
-from streamdehaze.live.shapes import Settling
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.view import LatestPair
@@ -24,7 +24,7 @@ from streamdehaze.live.writing.clips import EventClip
 from streamdehaze.video.reading.camera import Connection
 
 if TYPE_CHECKING:
-    from streamdehaze.live.adapt import Adapt
+    from streamdehaze.live.dehazing.adapt import Adapt
 
 _STALE_SECONDS = 5.0
 """Without a clear frame for longer than this, a camera does not count as running."""

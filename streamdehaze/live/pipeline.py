@@ -10,12 +10,12 @@ from types import MappingProxyType, TracebackType
 
 from streamdehaze.dehaze import DEFAULT_NETWORK_SIZE, Dehazer
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.adapt import Adapt
 from streamdehaze.live.camera import IN_PLACE, Camera, CameraStateListener, FrameListener
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.intake import Intake
+from streamdehaze.live.dehazing.adapt import Adapt
+from streamdehaze.live.dehazing.intake import Intake
+from streamdehaze.live.dehazing.worker import Worker
 from streamdehaze.live.state import CameraState
-from streamdehaze.live.worker import Worker
 
 __all__ = ["Camera", "LivePipeline"]
 

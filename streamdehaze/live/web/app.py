@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.history import INTERVAL_SECONDS
+from streamdehaze.live.haze.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import HostNames, ListenAddress

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from streamdehaze.live.history import HazeHistory
+from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.live.view import LatestPair
 from streamdehaze.live.writing.clips import EventClip

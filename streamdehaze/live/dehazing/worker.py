@@ -1,0 +1,113 @@
+"""The one thread that makes the frames of all cameras clear, in batches that are ready in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.live.dehazing.adapt import Adapt
+from streamdehaze.live.dehazing.batch import BatchDehazer
+from streamdehaze.live.dehazing.intake import Intake
+from streamdehaze.live.dehazing.shapes import Shapes
+
+_WINDOW_SECONDS = 0.004
+"""Wait this long for frames of other cameras; a fuller batch is not worth more."""
+_RECENT = 0.2
+"""Weight of the newest batch in the running mean of how long a frame takes."""
+_SHARE = 0.5
+"""Of the tightest latency budget, the most that one batch may take: the first frame waits for the last."""
+
+
+class Worker:
+    """Takes frames from the intake and has them made clear, as many at once as their latency budget allows.
+
+    Args:
+        intake: where they come from; each lane's owner is a `Camera`.
+        dehazer: makes the frames clear, each camera's in its own stream.
+        adapt: chooses how often the network runs and at what size.
+        batch_size: frames that share a run of the network, at most.
+        ready: called once the engine is warm, before the first frame.
+        failed: called with an error that ends all work.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        dehazer: Dehazer,
+        adapt: Adapt,
+        *,
+        batch_size: int,
+        ready: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._intake, self._adapt = intake, adapt
+        self._batch_size, self._ready, self._failed = batch_size, ready, failed
+        self._stop = threading.Event()
+        self._frame_seconds = 0.0
+        self._beat = time.monotonic()
+        self._shapes = Shapes(dehazer.engine, adapt.network_sizes, batch_size=batch_size)
+        self._dehazer = BatchDehazer(dehazer, self._shapes, adapt)
+        self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current batch."""
+        self._stop.set()
+        self._shapes.stop()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, or `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        self._shapes.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def beat_seconds(self) -> float:
+        """Time since it last asked for work."""
+        return time.monotonic() - self._beat
+
+    @property
+    def alive(self) -> bool:
+        """Whether a batch may be in progress, or the engine may be compiling."""
+        return self._thread.is_alive() or self._shapes.alive
+
+    def _run(self) -> None:
+        try:
+            self._frame_seconds = self._dehazer.warm_up()
+            self._shapes.start()
+            self._ready()
+            while not self._stop.is_set():
+                self._beat = time.monotonic()
+                count = self._frames_in_time()
+                batch = self._intake.take(
+                    count, window_seconds=_WINDOW_SECONDS, work_seconds=count * self._frame_seconds
+                )
+                if not batch:
+                    self._adapt.idle()
+                    continue
+                began, network_before = time.monotonic(), self._dehazer.network_seconds
+                self._dehazer.run([(lane.owner, live) for lane, live in batch])
+                self._intake.done(batch)
+                seconds = time.monotonic() - began
+                self._frame_seconds += _RECENT * (seconds / len(batch) - self._frame_seconds)
+                self._adapt.worked(seconds, self._dehazer.network_seconds - network_before)
+        except StreamDehazeError as error:
+            self._failed(error)
+        except BaseException as error:
+            wrapped = StreamDehazeError(f"dehazing failed: {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            self._failed(wrapped)
+
+    def _frames_in_time(self) -> int:
+        """How many frames a batch may have and still be ready in time."""
+        budget = self._intake.tightest_budget
+        if budget is None or not self._frame_seconds:
+            return self._batch_size
+        return min(self._batch_size, max(1, int(_SHARE * budget / self._frame_seconds)))

@@ -1,0 +1,1 @@
+"""The haze that a camera sees: its course over a day, and how far it lets one see."""
