@@ -18,7 +18,8 @@ from streamdehaze.dehaze.exact import component_samples
 from streamdehaze.dehaze.stream import Settings
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
-from streamdehaze.live import CameraConfig, LivePipeline, adapt
+from streamdehaze.live import CameraConfig, LivePipeline
+from streamdehaze.live.dehazing import adapt
 from waiting import wait_until
 
 SETTINGS: dict[str, Settings] = {

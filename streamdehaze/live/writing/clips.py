@@ -15,7 +15,7 @@ from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import ConfigError
 from streamdehaze.video.fault import fault_of
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.mux import LiveMuxer
+from streamdehaze.video.writing.mux import PacketMuxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -111,7 +111,7 @@ class EventClip:
         first = self._next()
         assert first is not None
         sound = None if self._sound is None else CameraSound(self._sound, self._target.format)
-        opened = LiveMuxer(self._target.open_file(partial), first, sound)
+        opened = PacketMuxer(self._target.open_file(partial), first, sound)
         try:
             packet: EncodedPacket | None = first
             while packet is not None and (not packet.is_picture or packet.format is opened.format):

@@ -14,7 +14,7 @@ from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of, look_up
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.mux import LiveMuxer
+from streamdehaze.video.writing.mux import PacketMuxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -163,7 +163,7 @@ class LiveSink:
 
     def _run(self) -> None:
         while not self._finishing.is_set():
-            opened: LiveMuxer | None = None
+            opened: PacketMuxer | None = None
             first = self._next()
             try:
                 while first is not None:
@@ -178,19 +178,19 @@ class LiveSink:
                 self.connected = False
                 self._rest(self._retry.after(fault_of(error, self._target.address, timeout=5)))
 
-    def _open(self, first: EncodedPacket) -> LiveMuxer:
+    def _open(self, first: EncodedPacket) -> PacketMuxer:
         if not first.is_picture:
             raise RuntimeError("a stream begins with a picture")
         look_up(self._target.address)
         self._clear_away(None)
         found = self._sound_of()
         sound = None if found is None else CameraSound(found, self._target.format)
-        opened = LiveMuxer(self._target.open(), first, sound)
+        opened = PacketMuxer(self._target.open(), first, sound)
         if opened.output.answered:
             self._connected(opened)
         return opened
 
-    def _write(self, opened: LiveMuxer, first: EncodedPacket) -> EncodedPacket | None:
+    def _write(self, opened: PacketMuxer, first: EncodedPacket) -> EncodedPacket | None:
         """Write packets until there are no more, or one that needs another file."""
         packet: EncodedPacket | None = first
         while packet is not None:
@@ -218,7 +218,7 @@ class LiveSink:
             self._retention.enforce(current)
         self._cleared_at = time.monotonic()
 
-    def _needs_another(self, opened: LiveMuxer, packet: EncodedPacket) -> bool:
+    def _needs_another(self, opened: PacketMuxer, packet: EncodedPacket) -> bool:
         if not packet.is_picture:
             return False
         if packet.format is not opened.format:
@@ -231,7 +231,7 @@ class LiveSink:
         too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
 
-    def _connected(self, opened: LiveMuxer) -> None:
+    def _connected(self, opened: PacketMuxer) -> None:
         self._file = opened.output.path
         if self.connected:
             return

@@ -55,7 +55,8 @@ class Muxer:
         try:
             if companions is not None:
                 companions.add_to(output.container, after_video=False)
-            self._video = self._add_video(setup)
+            self.encoder = VideoEncoder(setup, output.container)
+            self._video = self.encoder.stream
             if companions is not None:
                 companions.add_to(output.container, after_video=True)
             if setup.source is not None:
@@ -63,10 +64,6 @@ class Muxer:
         except BaseException:
             self.give_up()
             raise
-
-    def _add_video(self, setup: StreamSetup) -> Any:
-        self.encoder = VideoEncoder(setup, self.output.container)
-        return self.encoder.stream
 
     def _label(self, setup: StreamSetup, source: FileSource) -> None:
         self._video.metadata.update(setup.tags)
@@ -106,8 +103,8 @@ def carry_spherical(source: FileSource, path: Path, container_format: str) -> No
             add_spherical_boxes(path, boxes)
 
 
-class LiveMuxer(Muxer):
-    """Writes the packets of a camera's stream; the times of each output begin at 0.
+class PacketMuxer:
+    """Writes the packets of a camera's stream, encoded already; the times of each output begin at 0.
 
     Args:
         output: open, and still empty.
@@ -117,13 +114,15 @@ class LiveMuxer(Muxer):
 
     def __init__(self, output: Output, first: EncodedPacket, sound: CameraSound | None) -> None:
         assert isinstance(first.format, VideoEncoder)
-        self.format, self.sound = first.format, sound
+        self.output, self.format, self.sound = output, first.format, sound
         self.bytes = 0
         self.since = time.monotonic()
         self._start = (first.dts or 0) * first.time_base
         self._last: dict[int, int] = {}
-        super().__init__(output, first.format.setup, sound)
         try:
+            self._video = self._add_video(first.format.setup)
+            if sound is not None:
+                sound.add_to(output.container)
             if first.arrival is not None:  # what Matroska stores as DateUTC, MP4 as its creation time
                 began = time.time() - (self.since - first.arrival)
                 output.container.metadata["creation_time"] = _iso(began)
@@ -138,6 +137,14 @@ class LiveMuxer(Muxer):
         if setup.encoding.encoder.units == "hevc" and self.output.container.format.name in ("hls", "mp4"):
             stream.codec_context.codec_tag = APPLE_TAG
         return stream
+
+    def close(self) -> None:
+        """Finish the output properly."""
+        self.output.close()
+
+    def give_up(self) -> None:
+        """Release the output, whatever state it is in."""
+        self.output.give_up()
 
     def seconds_at(self, packet: EncodedPacket) -> float:
         """How long the output is when `packet` begins."""

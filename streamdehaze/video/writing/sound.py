@@ -73,13 +73,9 @@ class CameraSound:
         self.stream: Any = None
         """In the container."""
 
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+    def add_to(self, output: OutputContainer) -> None:
         """Add a stream for it."""
-        if after_video:
-            self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
-
-    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
-        """Nothing waits."""
+        self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
 
     def convert(self, packet: EncodedPacket) -> Iterator[EncodedPacket]:
         """What is to be written for a packet of the camera's."""
