@@ -26,7 +26,7 @@ from streamdehaze.video import Kind, Reader, ReadOptions, what_is
         ("no/such/file", Kind.FILE),
         ("C:/films/foggy.mp4", Kind.FILE),
         ("50%.mp4", Kind.FILE),
-        ("frames/%05d.dpx", Kind.FILE),
+        ("frames/%05d.dpx", Kind.SEQUENCE),
         ("/dev/fog", Kind.FILE),
         ("-", Kind.PIPE),
         ("rtsp://camera/1", Kind.STREAM),

@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from streamdehaze.errors import UnsupportedFormatError
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat, Plane
+from streamdehaze.video.light import PQ, coded, coded_format
 from streamdehaze.video.sidedata import side_data
 
 # Formats that one without whole 8- or 16-bit samples may be converted to; FFmpeg chooses the nearest.
@@ -50,6 +51,8 @@ def working_format(name: str) -> str:
     Raises:
         UnsupportedFormatError: if there is none.
     """
+    if (light := coded_format(name)) is not None:
+        return light
     try:
         PixelFormat.parse(name)
     except UnsupportedFormatError:
@@ -64,6 +67,9 @@ def working_format(name: str) -> str:
 
 def color_of(tagged: Any) -> ColorSpec:
     """The colour description of a PyAV frame or video codec context."""
+    layout = getattr(tagged, "format", None)
+    if layout is not None and coded_format(layout.name) is not None:
+        return ColorSpec(int(tagged.color_primaries), PQ, 0, True)  # as `coded` makes it
     full = {int(ColorRange.MPEG): False, int(ColorRange.JPEG): True}.get(int(tagged.color_range))
     return ColorSpec(int(tagged.color_primaries), int(tagged.color_trc), int(tagged.colorspace), full)
 
@@ -77,7 +83,9 @@ def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fractio
         UnsupportedFormatError: if the picture's format has no near one to work on.
     """
     name = working_format(picture.format.name)
-    if name != picture.format.name:
+    if coded_format(picture.format.name) is not None:
+        picture = coded(picture)
+    elif name != picture.format.name:
         picture = picture.reformat(format=name, threads=_SWSCALE_THREADS)
     pixel_format = PixelFormat.parse(name)
     planes = tuple(_view(plane, pixel_format.dtype) for plane in picture.planes)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
+import av.error
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,8 @@ from streamdehaze.frame import Frame
 from streamdehaze.video.picture.formats import FORMATS, PictureFormat, format_for
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.planes import PictureWriter
+
+_EXR = b"\x76\x2f\x31\x01"
 
 
 def picture_format(path: Path) -> PictureFormat:
@@ -35,8 +39,17 @@ def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality:
         SinkError: if the format cannot hold such a picture.
     """
     target = picture_format(path)
-    pixels = _pixels(frame)
     lost = [*metadata.left_out, *target.lost(metadata)]
+    other = "EXR" if metadata.film.startswith(_EXR) else "DPX"
+    if metadata.film and target.name != other:
+        lost.append(f"what the {other} header says of time code, camera and film")
+    if target.encode_frame is not None:
+        try:
+            return target.encode_frame(frame, metadata), lost
+        except (av.error.FFmpegError, ValueError, struct.error) as error:
+            raise SinkError(f"'{path}' cannot be written as {target.name}: {error}") from error
+    assert target.encode is not None
+    pixels = _pixels(frame)
     if pixels.dtype == np.uint16 and not target.deep:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.insert(0, "16 bits a sample (rounded to 8)")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.frame import Frame
 from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture.film import encode_dpx, encode_exr
 from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata
 from streamdehaze.video.picture.pattern import is_sequence
 
@@ -34,13 +36,15 @@ class PictureFormat:
     codec: str
     """FFmpeg's name of the codec inside."""
     suffixes: tuple[str, ...]
-    encode: Callable[[Pixels, PictureMetadata, int | None], bytes]
+    encode: Callable[[Pixels, PictureMetadata, int | None], bytes] | None
     """(pixels, metadata, quality) to the whole file; quality 1 to 100, None for the default."""
     lost: Callable[[PictureMetadata], list[str]]
     """What the format cannot hold of the metadata, in words."""
     deep: bool = False
     """Holds 16 bits a sample; the others get pixels rounded to 8."""
     alpha: bool = True
+    encode_frame: Callable[[Frame, PictureMetadata], bytes] | None = None
+    """The same from the frame itself, whatever its depth and planes."""
 
 
 def _save(pixels: Pixels, format_name: str, **options: Any) -> bytes:
@@ -138,6 +142,10 @@ def _lost_by_bmp(metadata: PictureMetadata) -> list[str]:
     return words + (["IPTC caption data"] if metadata.photoshop else [])
 
 
+def _lost_by_film(metadata: PictureMetadata) -> list[str]:
+    return _lost_by_bmp(metadata) + (["resolution"] if metadata.dpi else [])
+
+
 def _lost_texts(metadata: PictureMetadata, held: set[str]) -> list[str]:
     others = sorted(set(metadata.text) - held)
     return [f"text ({', '.join(others)})"] if others else []
@@ -156,6 +164,8 @@ FORMATS = (
     PictureFormat("WebP", "webp", (".webp",), _encode_webp, _lost_by_blocks),
     PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, _lost_by_bmp, alpha=False),
     PictureFormat("AVIF", "av1", (".avif",), _encode_avif, _lost_by_blocks),
+    PictureFormat("DPX", "dpx", (".dpx",), None, _lost_by_film, deep=True, encode_frame=encode_dpx),
+    PictureFormat("EXR", "exr", (".exr",), None, _lost_by_film, deep=True, encode_frame=encode_exr),
 )
 """Every picture format read and written, by content on the way in and by file name on the way out."""
 

@@ -64,6 +64,8 @@ class PictureMetadata:
     """A PNG's own chunks: a PNG made from it carries these and needs no other field."""
     tiff_tags: Directory | None = None
     """A TIFF's own tags: a TIFF made from it carries these and needs no other field."""
+    film: bytes = b""
+    """The header of a DPX or EXR file: time code, key code, the camera's and the renderer's attributes."""
     lossless: bool = True
     """False where the input's compression threw something away (JPEG, most WebP, AVIF)."""
     left_out: tuple[str, ...] = ()

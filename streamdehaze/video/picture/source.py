@@ -18,6 +18,7 @@ import numpy.typing as npt
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, PixelFormat, VideoInfo
 from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture.film import FILM_SUFFIXES, FilmFile
 from streamdehaze.video.picture.formats import FORMATS
 from streamdehaze.video.picture.metadata import Chunk, PictureMetadata
 from streamdehaze.video.protocols import Reader
@@ -44,9 +45,10 @@ _opening = threading.Lock()
 
 
 class PictureSource(Reader):
-    """A still picture (JPEG, PNG, TIFF, WebP, BMP, AVIF): one frame of gray or packed RGB, alpha included.
+    """A still picture (JPEG, PNG, TIFF, WebP, BMP, AVIF, DPX, EXR): one frame of gray or packed RGB, alpha included.
 
-    Pixels come as they are stored, at 8 or 16 bits: an EXIF orientation is kept as a tag and not carried out.
+    Pixels come as they are stored, at 8 or 16 bits: an EXIF orientation is kept as a tag and not carried out. DPX and
+    EXR come planar; the light of an EXR as 16 bits on the PQ curve, see `streamdehaze.video.light`.
 
     Raises:
         SourceError: if the file is missing, empty, damaged, animated, or not a picture we can keep whole.
@@ -55,6 +57,11 @@ class PictureSource(Reader):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         _refuse_missing(self.path)
+        self._film: FilmFile | None = None
+        if self.path.suffix.lower() in FILM_SUFFIXES:
+            self._film = FilmFile(self.path)
+            self._info, self.metadata = self._film.info, self._film.metadata
+            return
         self._image = _open(self.path)
         try:
             chunks = self._check()
@@ -92,6 +99,9 @@ class PictureSource(Reader):
         Raises:
             SourceError: if the pixels are damaged or cut off.
         """
+        if self._film is not None:
+            yield from self._film.frames()
+            return
         try:
             pixels = self._decode()
         except SourceError:
@@ -107,7 +117,8 @@ class PictureSource(Reader):
 
     def close(self) -> None:
         """Close the file."""
-        self._image.close()
+        if self._film is None:
+            self._image.close()
 
     def _check(self) -> tuple[Chunk, ...]:
         """Refuse what cannot be kept whole; a PNG's chunks, which are read on the way."""
@@ -182,13 +193,13 @@ def _open(path: Path) -> Any:
     """Pillow's image object, header read, with our own bound on its size in place of Pillow's."""
     from PIL import Image, UnidentifiedImageError
 
-    names = [entry.name.upper() for entry in FORMATS]
+    names = [entry.name.upper() for entry in FORMATS if entry.encode_frame is None]
     try:
         with _pixel_bound(Image), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=names)
     except UnidentifiedImageError as error:
-        known = ", ".join(entry.name for entry in FORMATS)
+        known = ", ".join(names)
         with path.open("rb") as file:
             if file.read(4) in (b"II*\0", b"MM\0*"):
                 known = "TIFF of 8 or 16 bits, gray or RGB"

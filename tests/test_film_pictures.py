@@ -1,0 +1,141 @@
+"""DPX and OpenEXR, in and out: depth, scene light, headers with time code and camera, numbers of frames."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from doubles import EngineDouble, plain_dehazer
+from public_tools import ffmpeg, ffprobe
+from streamdehaze import dehaze_video
+from streamdehaze.errors import SourceError
+from streamdehaze.video.picture.film import read_header
+from streamdehaze.video.picture.sink import PictureSink
+from streamdehaze.video.picture.source import PictureSource
+
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.04")
+TAGS = {b"owner": b"studio", b"timeCode": struct.pack("<II", 0x01020304, 0), b"aVeryLongNameOfSomeRenderersOwn": b"x"}
+KINDS = {b"owner": b"string", b"timeCode": b"timecode", b"aVeryLongNameOfSomeRenderersOwn": b"string"}
+
+
+def exr(path: Path, kind: str, brightest: float = 1.0) -> Path:
+    """An EXR of the test picture, whose light of 1 becomes `brightest`."""
+    ffmpeg(*PICTURE, "-vf", "format=gbrpf32le", "-c:v", "exr", "-format", kind, path)
+    if brightest != 1.0:
+        pixels = samples(path) * brightest
+        context = av.CodecContext.create("exr", "w")
+        context.width, context.height, context.pix_fmt = 64, 48, "gbrpf32le"
+        context.time_base, context.options = 1, {"format": kind}
+        picture = av.VideoFrame(64, 48, "gbrpf32le")
+        for plane, values in zip(picture.planes, pixels, strict=True):
+            np.frombuffer(memoryview(plane), np.float32).reshape(48, -1)[:, :64] = values
+        path.write_bytes(b"".join(bytes(packet) for packet in context.encode(picture)))
+    return path
+
+
+def samples(path: Path) -> npt.NDArray[np.float64]:
+    """Of each plane, as FFmpeg decodes them."""
+    with av.open(f"file:{path}", format="image2") as container:
+        picture = next(container.decode(video=0))
+    kind = {"gbrpf16le": np.float16, "gbrpf32le": np.float32}.get(picture.format.name, np.uint16)
+    planes = [np.frombuffer(plane, kind).reshape(48, -1)[:, :64] for plane in picture.planes]
+    return np.stack(planes).astype(np.float64)
+
+
+def tagged(path: Path) -> Path:
+    """An EXR with attributes of a camera and a renderer."""
+    data = path.read_bytes()
+    chunks = 48 if b"zip" not in data else -(-48 // 16)
+    more = b"".join(n + b"\0" + KINDS[n] + b"\0" + struct.pack("<I", len(v)) + v for n, v in TAGS.items())
+    at = 8
+    while data[at]:
+        value = data.index(b"\0", data.index(b"\0", at) + 1) + 1
+        at = value + 4 + int.from_bytes(data[value : value + 4], "little")
+    offsets = struct.unpack_from(f"<{chunks}Q", data, at + 1)
+    moved = struct.pack(f"<{chunks}Q", *(offset + len(more) for offset in offsets))
+    path.write_bytes(data[:at] + more + b"\0" + moved + data[at + 1 + 8 * chunks :])
+    return path
+
+
+def copied(source: Path, target: Path) -> list[str]:
+    """What a copy of a picture lacks."""
+    reader = PictureSource(source)
+    with PictureSink(target, reader) as sink:
+        for frame in reader:
+            sink.write(frame)
+    return sink.losses
+
+
+@pytest.mark.parametrize("pixels", ["gbrp10le", "gbrp12le", "rgb24", "rgb48le", "gray16be"])
+def test_dpx_stays_bit_identical(tmp_path: Path, pixels: str) -> None:
+    source = ffmpeg(*PICTURE, "-pix_fmt", pixels, tmp_path / "a.dpx")
+    assert copied(source, tmp_path / "b.dpx") == []
+    assert np.array_equal(samples(source), samples(tmp_path / "b.dpx"))
+    before, after = (ffprobe(path, "-show_streams")["streams"][0] for path in (source, tmp_path / "b.dpx"))
+    assert before["pix_fmt"][:-2] == after["pix_fmt"][:-2]  # whatever the order of bytes
+
+
+def test_dpx_keeps_time_code_and_the_names_in_its_header(tmp_path: Path) -> None:
+    source = ffmpeg(*PICTURE, "-pix_fmt", "gbrp10be", tmp_path / "a.dpx")
+    data = bytearray(source.read_bytes())
+    data[160:166] = b"camera"
+    data[1664:1664] = bytes(384)
+    data[1920:1924] = struct.pack(">I", 0x01020304)  # SMPTE time code
+    struct.pack_into(">I", data, 4, 2048)
+    source.write_bytes(data)
+    assert copied(source, tmp_path / "b.dpx") == []
+    after = (tmp_path / "b.dpx").read_bytes()
+    assert after[160:166] == b"camera"
+    assert after[1920:1924] == data[1920:1924]
+    assert np.array_equal(samples(source), samples(tmp_path / "b.dpx"))
+
+
+@pytest.mark.parametrize("kind", ["half", "float"])
+def test_exr_keeps_light_above_white(tmp_path: Path, kind: str) -> None:
+    source = exr(tmp_path / "a.exr", kind, brightest=20.0)
+    assert copied(source, tmp_path / "b.exr") == []
+    before, after = samples(source), samples(tmp_path / "b.exr")
+    assert before.max() == pytest.approx(20)
+    bright = before > 0.001
+    assert after[bright] == pytest.approx(before[bright], rel=1e-12 if kind == "half" else 1e-3)
+    assert np.abs(after - before)[~bright].max() < 1e-5
+
+
+def test_exr_keeps_its_attributes_and_names_what_goes(tmp_path: Path) -> None:
+    source = tagged(exr(tmp_path / "a.exr", "half"))
+    assert copied(source, tmp_path / "b.exr") == []
+    data = (tmp_path / "b.exr").read_bytes()
+    assert all(name + b"\0" + KINDS[name] in data and value in data for name, value in TAGS.items())
+    assert samples(tmp_path / "b.exr") == pytest.approx(samples(source), abs=1e-5)
+    assert copied(source, tmp_path / "b.png") == ["what the EXR header says of time code, camera and film"]
+    source.write_bytes(source.read_bytes().replace(b"B\0\x01", b"Z\0\x01", 1))
+    assert read_header(source)[1] == ("channels Z",)
+
+
+def test_a_display_picture_becomes_light(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "color=0x808080:s=64x48:d=0.04", "-pix_fmt", "rgb24", tmp_path / "a.png")
+    copied(source, tmp_path / "b.exr")
+    assert samples(tmp_path / "b.exr") == pytest.approx(0.2159, abs=0.003)
+
+
+def test_a_sequence_keeps_its_numbers_and_is_dehazed_by_its_light(tmp_path: Path) -> None:
+    for number in (1001, 1003):
+        exr(tmp_path / f"shot.{number}.exr", "half", brightest=4.0)
+    engine = EngineDouble()
+    with plain_dehazer(engine=engine) as dehazer:
+        dehaze_video(tmp_path / "shot.####.exr", tmp_path / "clear.####.exr", dehazer=dehazer)
+    assert sorted(path.name for path in tmp_path.glob("clear*")) == ["clear.1001.exr", "clear.1003.exr"]
+    clear, hazy = (samples(tmp_path / f"{name}.1001.exr") for name in ("clear", "shot"))
+    assert 0 < clear.mean() < hazy.mean()
+
+
+@pytest.mark.parametrize("name", ["a.dpx", "a.exr"])
+def test_damaged_ones_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x76\x2f\x31\x01" + bytes(40))
+    with pytest.raises(SourceError, match=f"{name}' is damaged"):
+        PictureSource(tmp_path / name)
