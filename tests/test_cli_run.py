@@ -77,7 +77,7 @@ def test_one_bad_input_does_not_stop_the_others_and_is_reported(foggy: Path, tmp
     assert ["error" in job for job in jobs] == [True, False, True]
     done = jobs[1]
     assert done["frames_in"] == done["frames_out"] == len(frame_times(foggy))
-    assert list(done["stages"]) == ["decode", "dehaze", "encode"]
+    assert list(done["stages"]) == ["decode", "dehaze", "apply", "encode"]
     assert done["bottleneck"] in done["stages"]
     assert done["checkpoint"] == "aecrnet-s"
     assert done["engine"].startswith("torch")

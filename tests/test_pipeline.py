@@ -115,8 +115,8 @@ def test_queues_are_bounded_in_bytes() -> None:
 
     pipeline = Pipeline(source, plain_dehazer(engine=EngineDouble()), sink, batch_size=2, queue_bytes=3 * FRAME_BYTES)
     pipeline.run(watch)
-    # 3 in each queue, a batch of 2 hazy and 2 clear in the dehazer, one in hand at either end.
-    assert 0 < ahead <= 3 + 3 + 2 + 2 + 2
+    # 3 in each queue, a batch of 2 hazy and 2 solved in the dehazer, one in every other stage's hands.
+    assert 0 < ahead <= 3 + 3 + 3 + 2 + 2 + 3
 
 
 def test_one_frame_larger_than_the_queue_still_passes() -> None:

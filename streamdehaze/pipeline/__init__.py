@@ -1,4 +1,4 @@
-"""The pipeline: decode → dehaze → encode in threads, with bounded queues and the first error winning."""
+"""The pipeline: decode → dehaze → apply → encode in threads, with bounded queues and the first error winning."""
 
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.job import Report, dehaze_image, dehaze_video

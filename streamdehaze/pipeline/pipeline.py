@@ -1,4 +1,4 @@
-"""Decode, dehaze and encode at the same time, each in a thread of its own."""
+"""Decode, dehaze, apply and encode at the same time, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cut, Cutter
 
 QUEUE_BYTES = 8 << 20
-"""Bound of each of the two queues; one frame always fits."""
+"""Bound of the queues before and after the dehaze thread; one frame always fits."""
+_CLEAR_BYTES = 4 << 20
+"""The same of clear frames: a few, so that the encoder need not wait for each."""
 _QUEUE_SHARE = 32
 """Part of the memory allowed that one queue may take."""
 _PROGRESS_SECONDS = 0.1
@@ -38,13 +40,14 @@ class Pipeline:
     1. The decode thread iterates the source into a queue.
     2. The dehaze thread looks at each frame, runs the network on `batch_size` pictures at once (fewer where the video
        ends, see `Batch`) and queues what is to be done to the frames.
-    3. The encode thread does it, writes the clear frames and closes the sink, which gives the output its final name.
+    3. The apply thread does it.
+    4. The encode thread writes the clear frames and closes the sink, which gives the output its final name.
 
     With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
     of it together with what the dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
     the work ends before the system would end the process.
 
-    Both queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
+    The queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
     aborts the sink and is the one `run` raises. The caller closes the source.
 
     Raises:
@@ -75,6 +78,7 @@ class Pipeline:
         self._stop = threading.Event()
         self._hazy: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._solved: ByteQueue[Solution | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(min(queue_bytes, _CLEAR_BYTES), self._stop)
         self._cutter = cutter
         self._on_frame = on_frame
         self._first_error: BaseException | None = None
@@ -99,8 +103,9 @@ class Pipeline:
         # process alive, and it owns nothing but the source.
         decode = self._thread(self._decode, self.statistics.decode, daemon=True)
         dehaze = self._thread(self._dehaze, self.statistics.dehaze)
+        apply_maps = self._thread(self._apply, self.statistics.apply)
         encode = self._thread(self._encode, self.statistics.encode)
-        threads = [decode, dehaze, encode]
+        threads = [decode, dehaze, apply_maps, encode]
         try:
             for thread in threads:
                 thread.start()
@@ -113,7 +118,7 @@ class Pipeline:
                     progress(self.statistics)
         except BaseException as error:  # KeyboardInterrupt, or a progress callback that failed
             self._fail(error)
-        for thread, seconds in ((dehaze, None), (encode, None), (decode, _ABANDON_SECONDS)):
+        for thread, seconds in ((dehaze, None), (apply_maps, None), (encode, None), (decode, _ABANDON_SECONDS)):
             if thread.ident is not None:  # the system may have refused to start it
                 thread.join(seconds)
         self.statistics.seconds = time.perf_counter() - self.statistics.started
@@ -207,7 +212,24 @@ class Pipeline:
         with statistics.waiting():
             self._solved.put(None, 0)
 
-    def _apply(self, solution: Solution) -> Frame:
+    def _apply(self, statistics: StageStatistics) -> None:
+        while True:
+            with statistics.waiting():
+                item = self._solved.get()
+            if not isinstance(item, Solution):
+                with statistics.waiting():
+                    self._clear.put(item, 0)
+                if item is None:
+                    return
+                continue
+            with statistics.busy():
+                clear = self._clear_frame(item)
+            del item  # with its hazy frame, while there is no room for the clear one
+            with statistics.waiting():
+                self._clear.put(clear, clear.nbytes)
+            statistics.frames += 1
+
+    def _clear_frame(self, solution: Solution) -> Frame:
         look = solution.look
         self.haze.add(look.frame.seconds, solution.reading, look.strength)
         clear = apply(solution)
@@ -216,7 +238,7 @@ class Pipeline:
     def _encode(self, statistics: StageStatistics) -> None:
         while True:
             with statistics.waiting():
-                item = self._solved.get()
+                item = self._clear.get()
             with statistics.busy():
                 if item is None:
                     self._sink.close()
@@ -226,5 +248,5 @@ class Pipeline:
                     assert isinstance(self._sink, SegmentSink)
                     self._sink.cut(item)
                     continue
-                self._sink.write(self._apply(item))
+                self._sink.write(item)
             statistics.frames += 1

@@ -50,10 +50,11 @@ class StageStatistics:
 
 @dataclass
 class Statistics:
-    """The three stages of a run."""
+    """The stages of a run."""
 
     decode: StageStatistics = field(default_factory=lambda: StageStatistics("decode"))
     dehaze: StageStatistics = field(default_factory=lambda: StageStatistics("dehaze"))
+    apply: StageStatistics = field(default_factory=lambda: StageStatistics("apply"))
     encode: StageStatistics = field(default_factory=lambda: StageStatistics("encode"))
     started: float = field(default_factory=time.perf_counter)
     """`time.perf_counter` at the start."""
@@ -73,9 +74,9 @@ class Statistics:
         self.earlier_frames += other.earlier_frames
 
     @property
-    def stages(self) -> tuple[StageStatistics, StageStatistics, StageStatistics]:
+    def stages(self) -> tuple[StageStatistics, ...]:
         """In the order a frame passes them."""
-        return self.decode, self.dehaze, self.encode
+        return self.decode, self.dehaze, self.apply, self.encode
 
     @property
     def elapsed_seconds(self) -> float:
