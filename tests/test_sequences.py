@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import threading
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamdehaze import open_sink, open_source
-from streamdehaze.errors import SinkError, SourceError
+from doubles import quick_dehazer
+from streamdehaze import Frame, ReadOptions, dehaze_video, open_sink, open_source
+from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.pipeline.inputs import plan_jobs
 from streamdehaze.video import FileSource, Sink, Source
 
@@ -105,15 +108,50 @@ def test_existing_pictures_are_not_replaced(frames: Path) -> None:
         open_sink(frames / "%05d.jpg", source)
 
 
-def test_names_appear_only_when_all_pictures_are_whole(frames: Path, tmp_path: Path) -> None:
+def test_each_picture_gets_its_name_when_it_is_whole_and_stays(frames: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     source = open_source(frames / "%05d.png")
     sink = open_sink(tmp_path / "out" / "%05d.png", source)
+    written = []
     for frame in source:
         sink.write(frame)
-    assert all(".part." in path.name for path in (tmp_path / "out").iterdir())
+        written.append(sorted(path.name for path in (tmp_path / "out").iterdir()))
+    assert [len(names) for names in written] == [1, 2, 3, 4]
+    assert not any(".part" in name for name in written[-1])
     sink.abort()
-    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written[-1]
+
+
+@pytest.mark.parametrize("film", [False, True])
+def test_stopped_work_on_a_sequence_continues_where_it_was(frames: Path, tmp_path: Path, film: bool) -> None:
+    for number in range(1, 81):
+        shutil.copy(frames / "00007.png" if number % 2 else frames / "00008.png", tmp_path / f"s.{number:04d}.png")
+    hazy = tmp_path / "s.####.png"
+    if film:
+        source = open_source(hazy)
+        passed_through(source, open_sink(tmp_path / "s.mkv", source))
+        hazy = tmp_path / "s.mkv"
+    whole, parts = tmp_path / "whole.####.png", tmp_path / "c.####.png"
+    dehaze_video(hazy, whole, dehazer=quick_dehazer(), segment_seconds=0.4)
+    stop, seen = threading.Event(), []
+
+    def count(before: Frame, after: Frame) -> None:
+        seen.append(before.pts)
+        if len(seen) == 45:
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        dehaze_video(hazy, parts, dehazer=quick_dehazer(), segment_seconds=0.4, stop=stop, on_frame=count)
+    there = {path.name for path in tmp_path.glob("c.*.png")}
+    assert 40 <= len(there) < 80
+    with pytest.raises(SinkError, match="end was not set, now 2"):
+        dehaze_video(hazy, parts, dehazer=quick_dehazer(), segment_seconds=0.4, read=ReadOptions(end=2.0))
+    report = dehaze_video(hazy, parts, dehazer=quick_dehazer(), segment_seconds=0.4)
+    assert report.statistics.earlier_frames >= 20
+    assert report.statistics.earlier_frames + report.statistics.encode.frames == 80
+    assert not (tmp_path / "c.####.png.part").exists()
+    for path in tmp_path.glob("whole.*.png"):
+        assert path.read_bytes() == (tmp_path / path.name.replace("whole", "c")).read_bytes()
 
 
 def test_a_sequence_of_nothing_but_number_0_is_written(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from streamdehaze.video import (
     what_is,
 )
 from streamdehaze.video.reading.open import is_far_file
+from streamdehaze.video.resume.sequence import ResumedSequenceSink
 from streamdehaze.video.resume.sink import worth_segments
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ def open_sink(
     if what_is(path) is Kind.PICTURE:
         return PictureSink(path, source, overwrite=overwrite)
     if what_is(path) is Kind.SEQUENCE:
+        again = isinstance(source, SequenceSource) or (isinstance(source, FileSource) and source.path is not None)
+        if again and segment_seconds:
+            assert isinstance(source, SequenceSource | FileSource)
+            return ResumedSequenceSink(path, source, overwrite=overwrite, seconds=segment_seconds, resume=resume)
         return SequenceSink(path, source, overwrite=overwrite)
     if isinstance(source, PictureSource):
         raise SinkError(f"'{source.path}' is a picture; give its result an extension such as '{source.path.suffix}'")

@@ -244,13 +244,16 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
     if not isinstance(sink, SegmentSink):
         return source, None
     try:
-        if not isinstance(source, FileSource):
+        if not isinstance(source, FileSource | SequenceSource):
             raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
         cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
         if cut is None:
             return source, Cutter(sink.length)
         if cut.state:
             dehazer.load_state_dict(cut.state)
+        if isinstance(source, SequenceSource):
+            source.skip(cut.frames)
+            return source, Cutter(sink.length, cut)
         return Continued(source, cut, ended=sink.ended), Cutter(sink.length, cut)
     except BaseException:
         sink.abort()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
@@ -57,6 +58,8 @@ class SequenceSource(Reader):
         rate: Fraction | None = None,
     ) -> None:
         self.path = Path(path)
+        self.options: dict[str, object] = {"start": start, "end": end, "rate": str(rate or RATE)}
+        """How it is read, as plain values."""
         self._rate = rate = Fraction(RATE) if rate is None else rate
         files = list(numbered_files(self.path).items())
         if not files:
@@ -82,6 +85,15 @@ class SequenceSource(Reader):
         """Size and pixel format are those of the first picture."""
         return self._info
 
+    @property
+    def files(self) -> list[Path]:
+        """The pictures, in order."""
+        return [file for _, _, file in self._files]
+
+    def skip(self, frames: int) -> None:
+        """Leave out the first `frames` pictures, of which an earlier run made something."""
+        self._files = self._files[frames:]
+
     def __iter__(self) -> Iterator[Frame]:
         """One frame a file, its PTS the index from the sequence's first file on.
 
@@ -99,7 +111,7 @@ class SequenceSource(Reader):
 
 
 class SequenceSink(Writer):
-    """Writes frames as numbered pictures, "clear/%05d.png"; none gets its name before all are whole.
+    """Writes frames as numbered pictures, "clear/%05d.png"; each gets its name as soon as it is whole, and stays.
 
     A frame of a `SequenceSource` keeps its number and its file's metadata; others are numbered from 1.
 
@@ -133,6 +145,8 @@ class SequenceSink(Writer):
             raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
         self._quality = quality
         self._next = 1
+        self.frames = 0
+        """Pictures written so far."""
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
@@ -141,18 +155,28 @@ class SequenceSink(Writer):
         return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
+        self._write_one(frame)
+
+    def _write_one(self, frame: Frame) -> Path:
+        """Write the next picture, and say where."""
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
         self._next = origin.number + 1
         file = numbered(self.path, origin.number)
         data, lost = encode_picture(file, frame, origin.metadata, self._quality)
-        self._partial(file).write_bytes(data)
+        partial = self._partial(file)
+        partial.write_bytes(data)
+        sync_file(partial)
+        rename_durably(partial, file)
+        del self._partials[partial]
+        self.frames += 1
         new = [each for each in lost if each not in self.losses]
         self.losses += new
         if new:
             log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(new))
+        return file
 
     def _finish(self) -> None:
-        if not self._partials:
+        if not self.frames:
             raise SinkError(f"no frame reached {self._name}, so it was not written")
 
 

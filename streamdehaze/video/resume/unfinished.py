@@ -134,9 +134,9 @@ class WorkFolder:
         """Note what the whole output is, which gets its final name next."""
         write_manifest(self.path, self.manifest.model_copy(update={"published": Identity.of(whole)}))
 
-    def leave(self, *, done: bool) -> None:
-        """Keep finished segments for another run; remove the folder if the work is done, or has none."""
-        self._release(keep=bool(self.manifest.segments) and not done)
+    def leave(self, *, done: bool, keep: bool = False) -> None:
+        """Keep finished segments for another run; remove the folder if the work is done, or has none and not `keep`."""
+        self._release(keep=(keep or bool(self.manifest.segments)) and not done)
 
     def _begin(self, fresh: Manifest, resume: bool) -> Manifest:
         found = read_manifest(self.path) if resume else None
