@@ -3,15 +3,17 @@
     python benchmarks/live_soak.py --minutes 30                        # 4 cameras, one broken every 20 s
     python benchmarks/live_soak.py --minutes 60 --break-seconds 0      # no camera is broken
 
-Prints memory, threads and descriptors once a minute. At the end it reads the recordings back: a gap must lie where the
-camera was broken. Fails where memory, threads or descriptors grow by 2 % or more (the median of the last fifth of the
-samples over that of the second fifth; the first is warm-up), or where a gap has no reason. Needs GStreamer's RTSP
-server (see tests/rtsp_camera.py).
+Prints memory, threads and descriptors once a minute. At the end it reads the recordings back and looks for the reason
+of each gap: the camera was broken, frames were dropped and counted, or fewer arrived (the last two happen on a machine
+that is too busy). Fails where a gap has no reason, or where memory, threads or descriptors grow by 2 % or more (median
+of the last fifth of the samples over that of the second fifth; the first is warm-up). Needs GStreamer's RTSP server
+(see tests/rtsp_camera.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import signal
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +53,16 @@ class Outage:
     ended: float
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the page knew of the cameras at one moment."""
+
+    moment: float
+    """Seconds since 1970."""
+    arrived: list[int]
+    dropped: list[Counter[str]]
+
+
 def write_config(folder: Path, cameras: list[RtspCamera], options: argparse.Namespace) -> Path:
     """cameras.toml: each camera into files and a playlist."""
     lines = [f'engine = "{options.engine}"', f"adapt = {str(not options.no_adapt).lower()}"]
@@ -76,19 +89,29 @@ def gaps(folder: Path, number: int) -> list[tuple[float, float]]:
     return [(a, b) for a, b in itertools.pairwise(times) if b - a > _GAP_SECONDS]
 
 
-def explain(number: int, found: list[tuple[float, float]], outages: list[Outage]) -> int:
-    """Print what is known of a camera's gaps; how many have no reason."""
+def reason_of(gap: tuple[float, float], number: int, outages: list[Outage], counted: list[Counted], fps: float) -> str:
+    """Why a camera's recording has a gap; "" if nothing tells."""
+    if any(each.began - _GRACE_SECONDS <= gap[0] <= each.ended + _GRACE_SECONDS for each in outages):
+        return "broken"
+    before = [each for each in counted if each.moment <= gap[0]][-1:]
+    after = [each for each in counted if each.moment >= gap[1]][:1]
+    if not before or not after:
+        return ""
+    drops = after[0].dropped[number] - before[0].dropped[number]
+    if drops:
+        return f"dropped ({', '.join(sorted(drops))})"
+    expected = fps * (after[0].moment - before[0].moment)
+    missing = expected - (after[0].arrived[number] - before[0].arrived[number])
+    return "fewer arrived" if missing > 0.5 * fps * (gap[1] - gap[0]) else ""
 
-    def is_of(gap: tuple[float, float], outage: Outage) -> bool:
-        return outage.began - _GRACE_SECONDS <= gap[0] <= outage.ended + _GRACE_SECONDS
 
-    unexplained = [gap for gap in found if not any(is_of(gap, outage) for outage in outages)]
+def explain(number: int, found: list[tuple[float, float]], reasons: list[str], outages: int) -> None:
+    """Print what is known of a camera's gaps."""
     lengths = [b - a for a, b in found] or [0.0]
     print(
-        f"camera {number}: broken {len(outages)} times, {len(found)} gaps, the longest {max(lengths):.1f} s, "
-        f"median {statistics.median(lengths):.1f} s; without a reason: {[f'{b - a:.1f} s' for a, b in unexplained]}"
+        f"camera {number}: broken {outages} times; {len(found)} gaps, the longest {max(lengths):.1f} s, median "
+        f"{statistics.median(lengths):.1f} s: {dict(Counter(reason or 'no reason' for reason in reasons))}"
     )
-    return len(unexplained)
 
 
 def statuses(address: str) -> list[dict[str, Any]]:
@@ -100,14 +123,19 @@ def statuses(address: str) -> list[dict[str, Any]]:
 
 def watch(
     process: subprocess.Popen[bytes], cameras: list[RtspCamera], address: str, options: argparse.Namespace
-) -> tuple[list[tuple[float, int, int, int]], list[list[Outage]]]:
+) -> tuple[list[tuple[float, int, int, int]], list[list[Outage]], list[Counted]]:
     """Sample the process and break cameras until the time is over."""
     watched, begun = psutil.Process(process.pid), time.monotonic()
     samples: list[tuple[float, int, int, int]] = []
     outages: list[list[Outage]] = [[] for _ in cameras]
+    counted: list[Counted] = []
     turn, break_at, print_at = itertools.cycle(range(len(cameras))), options.break_seconds, 60.0
     while (now := time.monotonic() - begun) < options.minutes * 60:
         samples.append((now, *sample(watched)))
+        with contextlib.suppress(OSError):  # it does not answer before the engine is open
+            known = statuses(address)
+            drops = [Counter(each["dropped"]) for each in known]
+            counted.append(Counted(time.time(), [each["frames_in"] for each in known], drops))
         if options.break_seconds and now >= break_at:
             number, began = next(turn), time.time()
             cameras[number].kill()
@@ -118,7 +146,6 @@ def watch(
         if now >= print_at:
             print_at += 60
             memory, threads, descriptors = samples[-1][1:]
-            known = statuses(address)
             print(
                 f"minute {now / 60:.0f}: {memory / 2**20:.1f} MiB, {threads} threads, {descriptors} descriptors, "
                 f"out {sum(each['frames_out'] for each in known)}, "
@@ -127,7 +154,7 @@ def watch(
                 flush=True,
             )
         time.sleep(_SAMPLE_SECONDS)
-    return samples, outages
+    return samples, outages, counted
 
 
 def main() -> None:
@@ -149,13 +176,18 @@ def main() -> None:
         command = [str(Path(sys.executable).with_name("streamdehaze")), "live", "-q", "--serve", address]
         process = subprocess.Popen([*command, "--config", str(write_config(folder, cameras, options))])
         try:
-            samples, outages = watch(process, cameras, address, options)
+            samples, outages, counted = watch(process, cameras, address, options)
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait()
             for camera in cameras:
                 camera.kill()
-        unexplained = sum(explain(n, gaps(folder, n), outages[n]) for n in range(options.cameras))
+        unexplained = 0
+        for number, broken in enumerate(outages):
+            found = gaps(folder, number)
+            reasons = [reason_of(gap, number, broken, counted, float(options.fps)) for gap in found]
+            explain(number, found, reasons, len(broken))
+            unexplained += reasons.count("")
     if options.plot:
         plot(samples, options.plot)
     grown = [share for share in growth(samples) if share >= 0.02]
