@@ -57,6 +57,8 @@ class RenderedCamera:
             down_since=self.machine.down_since,
             down_seconds=self.machine.down_seconds,
             sinks=self.sinks,
+            profiles=self.profiles,
+            profile_choice=self.profile_choice,
             haze=self.haze.newest,
         )
 
@@ -68,6 +70,13 @@ class RenderedCamera:
 
     clips: tuple[EventClip, ...] = ()
     playlist = None
+    profiles: tuple[str, ...] = ()
+    profile_choice = "auto"
+
+    def set_profile(self, choice: str) -> None:
+        if choice not in ("auto", "none", *self.profiles):
+            raise ConfigError(f"there is no profile '{choice}'")
+        self.profile_choice = choice
 
     def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
         raise ConfigError(f"'{self.name}' keeps no clips")

@@ -74,6 +74,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
         host="127.0.0.1", port=port, username="viewer", password_file=tmp_path / "password", interval_seconds=1
     )
     with RenderedPipeline("North gate", dead={"tunnel": "wrong user or password"}) as pipeline:
+        pipeline.cameras["North gate"].profiles = ("fog",)
         publisher = MqttPublisher(config, lambda: pipeline.cameras)
         publisher.start()  # before there is a broker
         time.sleep(1)
@@ -93,6 +94,9 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
             wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
             wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are told back")
+            assert device["cmps"]["profile"]["options"] == ["auto", "none", "fog"]
+            listener.client.publish(device["cmps"]["profile"]["command_topic"], "fog")
+            wait_until(lambda: listener.state("North_gate")["profile_choice"] == "fog", "the profile")
             for wrong in ("7", "much", ""):
                 listener.client.publish("streamdehaze/North_gate/strength/set", wrong)
             listener.client.publish("streamdehaze/nobody/strength/set", "1")

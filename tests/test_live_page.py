@@ -17,6 +17,7 @@ from streamdehaze.live import CameraState
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.meter.reading import Reading
+from waiting import wait_until
 
 TOKEN = "correct-horse-battery"
 HAZY_BRIGHT, HAZY_DARK = 220, 110
@@ -331,3 +332,17 @@ def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPip
     assert page.eval_on_selector(".haze path", "path => path.getAttribute('d').match(/L/g).length") == 120
     haze.note(Reading(0.9, (0.1, 0.1, 0.1), dark=True))
     page.wait_for_selector(".haze output:has-text('too dark to tell')")
+
+
+def test_a_profile_is_chosen_where_there_are_any(page: Any, pipeline: RenderedPipeline) -> None:
+    harbour = pipeline.cameras["Harbour"]
+    open_camera(page, "Harbour")
+    page.wait_for_selector(".camera[data-state]")
+    assert page.locator("[data-slot=profiles]").is_hidden()
+    harbour.profiles = ("fog", "night")
+    page.wait_for_selector("[data-slot=profiles]:not([hidden])")
+    offered = page.locator("[data-slot=profile] option").all_inner_texts()
+    assert offered == ["By time and haze (now none)", "None", "fog", "night"]
+    page.select_option("[data-slot=profile]", "night")
+    wait_until(lambda: harbour.profile_choice == "night", "the camera is told")
+    harbour.profiles = ()

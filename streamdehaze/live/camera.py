@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from streamdehaze.dehaze import Stream
 from streamdehaze.errors import ConfigError
@@ -14,6 +16,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.dehazing.shapes import Settling
 from streamdehaze.live.haze.history import HazeHistory
+from streamdehaze.live.profiles import ProfileChoice, ProfileConfig
 from streamdehaze.live.reading.reception import Reception
 from streamdehaze.live.reading.supervisor import Supervisor
 from streamdehaze.live.state import CameraState, StateMachine
@@ -26,13 +29,15 @@ from streamdehaze.video.reading.camera import Connection
 if TYPE_CHECKING:
     from streamdehaze.live.dehazing.adapt import Adapt
 
+log = logging.getLogger("streamdehaze.live")
+
 _STALE_SECONDS = 5.0
 """Without a clear frame for longer than this, a camera does not count as running."""
 _UNSHOWN_SECONDS = 2.0
 """Viewers who have seen nothing new for this long see hazy frames as they arrive."""
 
-_OF_STREAM = ("airlight", "brightness", "steady")
-IN_PLACE = frozenset({"strength", "enabled", *_OF_STREAM})
+_OF_STREAM = ("mode", "airlight", "brightness", "steady")
+IN_PLACE = frozenset({"strength", "enabled", "profile", *_OF_STREAM})
 """Keys of a camera's configuration that change without opening it again."""
 
 FrameListener = Callable[["Camera", Frame, Frame], None]
@@ -49,10 +54,11 @@ class Camera:
         intake: where its frames wait for the engine.
         adapt: the quality in force.
         engine: tells what serves.
+        profiles: that it may take on, by name; the mapping may change while it runs.
         on_frame: called for each clear frame.
 
     Raises:
-        ConfigError: if a sink's target is none.
+        ConfigError: if a sink's target is none, or there is no profile of the name it should have.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Camera:
         *,
         adapt: Adapt,
         engine: Callable[[], str],
+        profiles: Mapping[str, ProfileConfig] = MappingProxyType({}),
         on_frame: FrameListener | None = None,
     ) -> None:
         self.config = config
@@ -81,6 +88,8 @@ class Camera:
         """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
         self._strength, self._enabled = config.strength, config.enabled
         self._apply_strength()
+        self._profile_choice = ProfileChoice(profiles, config.profile)
+        self._profile, self._profile_settings = "", dict[str, Any]()
         self._size: tuple[int, int] | None = None
         self._hazy_reason = ""
         self._first_at: float | None = None
@@ -170,14 +179,44 @@ class Camera:
         What was set otherwise meanwhile stays, unless the configuration changed it.
         """
         before, self.config = self.config, config
-        if config.strength != before.strength:
-            self.set_strength(config.strength)
-        if config.enabled != before.enabled:
-            self.set_enabled(config.enabled)
-        for key in _OF_STREAM:
-            setattr(self.stream, key, getattr(config, key))
+        if config.profile != before.profile:
+            self._profile_choice.choose(config.profile)
+        changed = {key for key in IN_PLACE if getattr(config, key) != getattr(before, key)}
         if self._sub is not None and config.sub is not None:
-            self._sub.adopt(config.sub)
+            self._sub.config = config.sub
+        self._take_on(self._profile_settings, changed)
+
+    def set_profile(self, choice: str) -> None:
+        """Take on a profile now; "auto" for the one whose condition holds, "none" for the camera's own settings.
+
+        Raises:
+            ConfigError: if there is no such profile.
+        """
+        self._profile_choice.choose(choice)
+        self.follow_profile()
+
+    def follow_profile(self) -> None:
+        """Take on the profile that it should have now; called once a second where there are any."""
+        name, settings = self._profile_choice.current(self.haze.newest)
+        if (name, settings) == (self._profile, self._profile_settings):
+            return
+        log.info("%s: profile %s", self.name, name or "none", extra={"camera": self.name})
+        changed = self._profile_settings.keys() | settings.keys()
+        self._profile, self._profile_settings = name, settings
+        self._take_on(settings, changed)
+
+    def _take_on(self, settings: Mapping[str, Any], changed: Set[str]) -> None:
+        """Set what has changed to the profile's values, or those of the configuration."""
+        values = {key: settings.get(key, getattr(self.config, key)) for key in changed if key != "profile"}
+        if "strength" in values:
+            self.set_strength(values["strength"])
+        if "enabled" in values:
+            self.set_enabled(values["enabled"])
+        streams = [self.stream] if self._sub is None else [self.stream, self._sub.stream]
+        for key in values.keys() & set(_OF_STREAM):
+            for stream in streams:
+                if not (key == "steady" and stream.exact):
+                    setattr(stream, key, values[key])
 
     def _apply_strength(self) -> None:
         self.stream.strength = self._strength if self._enabled else 0.0
@@ -204,6 +243,9 @@ class Camera:
             applied_strength=self.stream.applied_strength,
             haze=self.haze.newest,
             enabled=self.enabled,
+            profile=self._profile,
+            profile_choice=self._profile_choice.choice,
+            profiles=self._profile_choice.names,
             started_at=self.started_at,
             state_seconds=self.machine.seconds,
             down_since=self.machine.down_since,

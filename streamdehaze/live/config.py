@@ -13,6 +13,7 @@ from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
+from streamdehaze.live.profiles import AUTOMATIC, NONE, ProfileConfig
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -32,6 +33,8 @@ class CameraConfig(CameraOptions):
     """"auto" removes haze while there is some, and leaves clear air alone bit for bit."""
     enabled: bool = True
     """Whether haze is removed from the start; the stream continues either way."""
+    profile: str = AUTOMATIC
+    """A [profile.NAME] of the file, "auto" for the one whose condition holds, or "none"."""
     steady: Literal["off", "low", "high"] = "low"
     """How strongly flicker is smoothed over time; "off" by default if `exact`."""
     airlight: Literal["auto", "keep", "neutral"] = "auto"
@@ -108,10 +111,20 @@ class LiveConfig(BaseModel):
     """Frames of all cameras that share a run of the network, at most."""
     adapt: bool = True
     """Give quality up, step by step, before frames are dropped."""
+    profile: dict[str, ProfileConfig] = Field(default_factory=dict)
+    """Settings that cameras take on by the time of day, by their haze, or when told to."""
     mqtt: MqttConfig | None = None
     """The broker that cameras are published to."""
     webhook: WebhookConfig | None = None
     """Where events are posted."""
+
+    @field_validator("profile")
+    @classmethod
+    def _names_of_profiles(cls, profiles: dict[str, ProfileConfig]) -> dict[str, ProfileConfig]:
+        for name in profiles:
+            if name in (AUTOMATIC, NONE):
+                raise ValueError(f"a profile cannot be called '{name}', which means something else")
+        return profiles
 
     @field_validator("camera")
     @classmethod
@@ -165,6 +178,9 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
                 LiveTarget.for_encoder(to, camera.name, camera.codec)
             except ConfigError as error:
                 problems.append(f"camera '{camera.name}', to: {error}")
+        if camera.profile not in (AUTOMATIC, NONE, *config.profile):
+            known = ", ".join((AUTOMATIC, NONE, *config.profile))
+            problems.append(f"camera '{camera.name}', profile: there is no '{camera.profile}'; there are {known}")
         try:
             if camera.clips is not None and not LiveTarget.for_encoder(camera.clips, camera.name, camera.codec).rotates:
                 problems.append(f"camera '{camera.name}', clips: name a file, such as clips/{{name}}.mkv")
@@ -215,6 +231,7 @@ def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
 
 _TABLES: Mapping[str, tuple[type[BaseModel], str]] = {
     "camera": (CameraConfig, "in a [[camera]]"),
+    "profile": (ProfileConfig, "in a [profile.NAME]"),
     "mqtt": (MqttConfig, "in [mqtt]"),
     "webhook": (WebhookConfig, "in [webhook]"),
     "": (LiveConfig, "to the file as a whole, above the first table"),

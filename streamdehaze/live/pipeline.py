@@ -15,6 +15,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.dehazing.adapt import Adapt
 from streamdehaze.live.dehazing.intake import Intake
 from streamdehaze.live.dehazing.worker import Worker
+from streamdehaze.live.profiles import ProfileConfig
 from streamdehaze.live.state import CameraState
 
 __all__ = ["Camera", "LivePipeline"]
@@ -23,6 +24,8 @@ log = logging.getLogger("streamdehaze.live")
 
 
 _STUCK_SECONDS = 60.0
+_PROFILE_SECONDS = 1.0
+"""Between two looks whether cameras should take on another profile."""
 
 
 class LivePipeline:
@@ -39,6 +42,7 @@ class LivePipeline:
         network_size: long side of the picture the network sees at full quality, pixels.
         batch_size: frames that share a run of the network, at most.
         adapt: give quality up, step by step, where the processor cannot keep up.
+        profiles: settings that cameras take on by time, by haze or when told to, by name.
         on_frame: called with (camera, hazy frame, clear frame) from the engine's thread.
         on_state: called with (camera, state, message) from the camera's supervisor.
 
@@ -59,11 +63,13 @@ class LivePipeline:
         network_size: int = DEFAULT_NETWORK_SIZE,
         batch_size: int = 4,
         adapt: bool = True,
+        profiles: Mapping[str, ProfileConfig] | None = None,
         on_frame: FrameListener | None = None,
         on_state: CameraStateListener | None = None,
     ) -> None:
         self._own_dehazer = dehazer is None
         self._on_frame, self._on_state = on_frame, on_state
+        self._profiles = dict(profiles or {})
         self._intake = Intake()
         self._adapt = Adapt(network_size, enabled=adapt)
         self._engine_name = ""
@@ -130,8 +136,9 @@ class LivePipeline:
                 raise RuntimeError("a LivePipeline is started once; make another one")
             self._started = True
             self._worker.start()
+            threading.Thread(target=self._follow_profiles, name="profiles", daemon=True).start()
 
-    def reload(self, cameras: Sequence[CameraConfig]) -> None:
+    def reload(self, cameras: Sequence[CameraConfig], profiles: Mapping[str, ProfileConfig] | None = None) -> None:
         """Take up a changed list of cameras: those that did not change are not touched, strength and the like change
         from the next frame on, all others are closed and opened again.
 
@@ -139,6 +146,8 @@ class LivePipeline:
             ConfigError: if two have one name, or a target is none; everything stays as it was then.
         """
         with self._lock:
+            self._profiles.clear()
+            self._profiles.update(profiles or {})
             before = self._cameras
             after = self._with(cameras, before)
             changed = [(after[config.name], config) for config in cameras if after[config.name].config != config]
@@ -193,6 +202,11 @@ class LivePipeline:
     ) -> None:
         self.stop()
 
+    def _follow_profiles(self) -> None:
+        while not self._stopping.wait(_PROFILE_SECONDS):
+            for camera in self._cameras.values():
+                camera.follow_profile()
+
     def _open_cameras(self) -> None:
         with self._lock:
             self._opened = True
@@ -214,7 +228,14 @@ class LivePipeline:
         return cameras
 
     def _camera(self, config: CameraConfig) -> Camera:
-        camera = Camera(config, self._intake, adapt=self._adapt, engine=lambda: self.engine, on_frame=self._on_frame)
+        camera = Camera(
+            config,
+            self._intake,
+            adapt=self._adapt,
+            engine=lambda: self.engine,
+            profiles=self._profiles,
+            on_frame=self._on_frame,
+        )
         if self._on_state is not None:
             listener = self._on_state
             camera.machine.listen(lambda _, state, message: listener(camera, state, message))

@@ -226,6 +226,12 @@ class CameraStatus:
     down_seconds: float
     """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
+    profile: str = ""
+    """The one it has taken on; empty for none."""
+    profile_choice: str = "auto"
+    """What was chosen: a profile, "auto" or "none"."""
+    profiles: tuple[str, ...] = ()
+    """Names of all there are."""
     sub_state: CameraState | None = None
     """Of its low stream; None if it has none."""
     mode: Mode = "on"

@@ -237,6 +237,7 @@ def command(
                 network_size=checked.network_size,
                 batch_size=checked.batch_size,
                 adapt=checked.adapt,
+                profiles=checked.profile,
             )
             server = None if page is None else page.serve(pipeline, shutdown.told)
             announcers = _announcers(pipeline, checked)
@@ -300,8 +301,8 @@ def _run(
             reload.clear()
             try:
                 changed = read()
-                pipeline.reload(changed.camera)
-                shared = type(config).model_fields.keys() - {"camera"}
+                pipeline.reload(changed.camera, changed.profile)
+                shared = type(config).model_fields.keys() - {"camera", "profile"}
                 later = sorted(name for name in shared if getattr(changed, name) != getattr(config, name))
                 if later:
                     log.warning("changes of %s take effect when the command is started again", ", ".join(later))

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
@@ -16,6 +16,7 @@ from streamdehaze import __version__
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig
 from streamdehaze.live.announcing.events import Event
+from streamdehaze.live.profiles import AUTOMATIC, NONE
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.video.trust import client_context
@@ -28,13 +29,16 @@ log = logging.getLogger("streamdehaze.live")
 _POLL_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 60
 _LEAVE_SECONDS = 1.0
+_NEWS = ("state", "strength", "enabled", "profile", "profile_choice", "message")
+"""Of a camera's state, what is published as soon as it changes."""
 
 
 class MqttPublisher:
     """Publishes cameras, takes changes of strength and on/off, and reconnects by itself.
 
     Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
-    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1) and `ID/enabled/set` ("ON", "OFF").
+    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1), `ID/enabled/set` ("ON", "OFF") and
+    `ID/profile/set` (a profile's name, "auto", "none").
 
     Args:
         config: the broker and topics.
@@ -93,7 +97,7 @@ class MqttPublisher:
             return
         self._was_refused = ""
         log.info("connected to the MQTT broker %s", self._config.host)
-        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in ("strength", "enabled")])
+        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in ("strength", "enabled", "profile")])
         client.publish(self._topic("status"), "online", qos=1, retain=True)
         self._again.set()  # publish everything again: the broker may have lost it
 
@@ -110,6 +114,8 @@ class MqttPublisher:
                 raise ValueError("there is no such camera")
             if setting == "strength":
                 camera.set_strength(float(text))
+            elif setting == "profile":
+                camera.set_profile(text)
             else:
                 camera.set_enabled({"ON": True, "OFF": False}[text.upper()])
         except (ValueError, KeyError, ConfigError) as error:
@@ -136,19 +142,25 @@ class MqttPublisher:
     def _publish(self, *, everything: bool) -> None:
         cameras = self._cameras()
         for name in self._announced.keys() - cameras.keys():
-            self._client.publish(self._announced.pop(name), "", qos=1, retain=True)  # Home Assistant forgets it
+            del self._announced[name]
+            self._client.publish(self._discovery_topic(name), "", qos=1, retain=True)  # Home Assistant forgets it
         for name, camera in cameras.items():
-            state = _state(camera.status())
+            status = camera.status()
+            state = _state(status)
             before = self._published.get(name, {})
-            is_news = any(state[key] != before.get(key) for key in ("state", "strength", "enabled", "message"))
+            is_news = any(state[key] != before.get(key) for key in _NEWS)
             if everything or is_news:
                 self._client.publish(self._topic(_id(name), "state"), json.dumps(state), qos=1, retain=True)
                 self._published[name] = state
-            if self._config.discovery and name not in self._announced:
-                self._announced[name] = f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
-                self._client.publish(self._announced[name], json.dumps(self._device(name)), qos=1, retain=True)
+            device = json.dumps(self._device(name, status.profiles))
+            if self._config.discovery and self._announced.get(name) != device:
+                self._announced[name] = device
+                self._client.publish(self._discovery_topic(name), device, qos=1, retain=True)
 
-    def _device(self, name: str) -> dict[str, Any]:
+    def _discovery_topic(self, name: str) -> str:
+        return f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
+
+    def _device(self, name: str, profiles: Sequence[str]) -> dict[str, Any]:
         """The camera as Home Assistant's device-based discovery has it."""
         identity = _id(name)
         state = self._topic(identity, "state")
@@ -157,6 +169,8 @@ class MqttPublisher:
             value = {"value_template": f"{{{{ value_json.{key} }}}}"}
             return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
 
+        choice = part("select", "profile_choice", "Profile", options=[AUTOMATIC, NONE, *profiles],
+                      command_topic=self._topic(identity, "profile", "set"))  # fmt: skip
         return {
             "dev": {"ids": [f"streamdehaze_{identity}"], "name": name, "mf": "StreamDehaze", "sw": __version__},
             "o": {"name": "streamdehaze", "sw": __version__},
@@ -174,6 +188,7 @@ class MqttPublisher:
                                  command_topic=self._topic(identity, "strength", "set")),
                 "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
                                 command_topic=self._topic(identity, "enabled", "set")),
+                **({"profile": choice} if profiles else {}),
             },
         }  # fmt: skip
 
@@ -192,6 +207,8 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "haze_class": None if haze is None else haze.haze_class.value,
         "strength": status.strength,
         "enabled": "ON" if status.enabled else "OFF",
+        "profile": status.profile,
+        "profile_choice": status.profile_choice,
     }
 
 

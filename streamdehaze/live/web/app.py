@@ -58,6 +58,7 @@ class CameraChange(BaseModel):
 
     strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     enabled: bool | None = None
+    profile: str | None = None
 
 
 class ClipRequest(BaseModel):
@@ -199,6 +200,11 @@ class Page:
     async def _change(self, request: Request) -> Response:
         camera = self._camera(request)
         change = await _body(request, CameraChange)
+        if change.profile is not None:
+            try:
+                await run_in_threadpool(camera.set_profile, change.profile)
+            except ConfigError as error:
+                return refuse(422, f"profile: {error}")
         if change.strength is not None:
             await run_in_threadpool(camera.set_strength, change.strength)
         if change.enabled is not None:

@@ -56,6 +56,10 @@ class WatchedCamera(Protocol):
         """Whether haze is removed at all, from the next frame on."""
         ...
 
+    def set_profile(self, choice: str) -> None:
+        """Take on a profile, "auto" or "none"; raises ConfigError if there is no such profile."""
+        ...
+
 
 class WatchedPipeline(Protocol):
     """The cameras by name; the mapping may change when the configuration is read again."""

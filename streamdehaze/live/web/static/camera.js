@@ -5,7 +5,7 @@ import { Haze } from "./haze.js";
 import { showRemarks, showVeil } from "./overlay.js";
 import { watch } from "./stream.js";
 import { canWatchVideo, watchVideo } from "./video.js";
-import { facts, figures, percent, stateName } from "./words.js";
+import { facts, figures, percent, profileOptions, stateName } from "./words.js";
 
 const MAXIMUM_WIDTH = 1280;
 
@@ -40,13 +40,14 @@ export class CameraView {
   }
 
   #connectControls(picture) {
-    const { enabled, strength, percent, saving, snapshot, fullscreen } = this.#slots;
+    const { enabled, strength, profile, percent, saving, snapshot, fullscreen } = this.#slots;
     const send = (change) => this.#changes.send(change).then(() => this.#tell(""), (error) => this.#tell(error.message));
     enabled.addEventListener("change", () => send({ enabled: enabled.checked }));
     strength.addEventListener("input", () => {
       percent.textContent = `${strength.value} %`;
       send({ strength: strength.value / 100 });
     });
+    profile.addEventListener("change", () => send({ profile: profile.value }));
     saving.addEventListener("change", () => this.show(!document.hidden));
     const path = `/cameras/${encodeURIComponent(this.#name)}/snapshot`;
     snapshot.href = `${path}?side=clear`;
@@ -70,9 +71,18 @@ export class CameraView {
       this.#slots.strength.value = Math.round(camera.strength * 100);
       this.#slots.percent.textContent = percent(camera.strength);
     }
-    for (const input of [this.#slots.enabled, this.#slots.strength]) input.disabled = document.body.dataset.role === "viewer";
+    this.#showProfiles(camera);
+    for (const input of [this.#slots.enabled, this.#slots.strength, this.#slots.profile]) input.disabled = document.body.dataset.role === "viewer";
     this.#haze.update(camera);
     this.#slots.facts.replaceChildren(...facts(camera).flatMap(row));
+  }
+
+  #showProfiles(camera) {
+    const { profiles, profile } = this.#slots;
+    profiles.hidden = !camera.profiles.length;
+    if (profiles.hidden || profile === document.activeElement) return;
+    const options = profileOptions(camera).map(([value, text]) => new Option(text, value, false, value === camera.profile_choice));
+    profile.replaceChildren(...options);
   }
 
   show(visible) {

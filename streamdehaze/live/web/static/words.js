@@ -71,6 +71,12 @@ function downSince(camera) {
   return `since ${since.toLocaleString([], { timeStyle: "medium", ...day })} (${duration(camera.down_seconds)})`;
 }
 
+// [value, text] of everything that may be chosen as a camera's profile.
+export function profileOptions(camera) {
+  const now = camera.profile_choice === "auto" ? ` (now ${camera.profile || "none"})` : "";
+  return [["auto", `By time and haze${now}`], ["none", "None"], ...camera.profiles.map((name) => [name, name])];
+}
+
 // How fast a camera is or, if it does not run, how long ago it did.
 export function figures(camera) {
   if (camera.state === "running") {
