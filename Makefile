@@ -18,8 +18,9 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 demo: $(if $(TORCH)$(wildcard .venv/core),.venv/core,.venv/light)
 	$(BIN)/streamdehaze demo
 
+# A process for each core, a file in one process: servers and encoders leave cores idle that other tests can use.
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 quick: .venv/dev
 	$(BIN)/python -m pytest -m quick

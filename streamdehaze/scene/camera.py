@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.scene.geometry import CameraView, Records
+from streamdehaze.scene.geometry import Records, View
 
 _Floats = npt.NDArray[np.float64]
 _NEAR_METRES = 0.05
@@ -46,7 +46,7 @@ class DashCamera:
         rotation: _Floats = about_y @ about_x @ about_z
         return rotation
 
-    def view(self, seconds: float, shapes: Records) -> CameraView:
+    def view(self, seconds: float, shapes: Records) -> View:
         """The camera at a time, with the shapes sorted into screen tiles so that a ray meets few of them."""
         from streamdehaze.scene.raycast import TILE, cull
 
@@ -69,4 +69,4 @@ class DashCamera:
         ranges[high[:, 2] < _NEAR_METRES] = 0
         order = np.argsort(near, kind="stable")
         tile_start, candidates = cull(ranges, order, near, columns, rows)
-        return CameraView(position, rotation, self.focal, self.width, self.height, tile_start, candidates)
+        return View(position, rotation, self.focal, self.width, self.height, tile_start, candidates)

@@ -84,7 +84,7 @@ class Ground(NamedTuple):
     """(S, 5) x, z, half width, half length, strength of the soft shadow under each thing on it; by rising z."""
 
 
-class CameraView(NamedTuple):
+class View(NamedTuple):
     """A pinhole camera at one moment."""
 
     position: _Floats

@@ -354,7 +354,7 @@ def _tile_of(view, px, py):
 
 @_compiled
 def cull(ranges, order, near, columns, rows):
-    """Which shapes may show in which screen tile, as (tile_start, candidates) of a `CameraView`.
+    """Which shapes may show in which screen tile, as (tile_start, candidates) of a `View`.
 
     `ranges` is (N, 4): first column, first row, column and row past the last; `order` is the N shapes, nearest
     first; `near` their distances.

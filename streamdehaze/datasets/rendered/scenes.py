@@ -21,7 +21,7 @@ from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place
 from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 from streamdehaze.durable import write_output
 from streamdehaze.errors import SourceError
-from streamdehaze.scene.geometry import CANDIDATE, CameraView, Records
+from streamdehaze.scene.geometry import CANDIDATE, Records, View
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -78,16 +78,16 @@ def render_town(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     return _photograph(light, rng), np.where(sky, SKY_DEPTH, relative).astype(np.float32)
 
 
-def _look(width: int, height: int, focal: float, eye: _Doubles, yaw: float, pitch: float) -> CameraView:
+def _look(width: int, height: int, focal: float, eye: _Doubles, yaw: float, pitch: float) -> View:
     """A camera that looks along +z, turned to the right by `yaw` and up by `pitch` radians."""
     cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
     rotation = np.array([[cy, -sy * sp, sy * cp], [0.0, cp, sp], [-sy, -cy * sp, cy * cp]])
     no_tiles = np.zeros(1, np.int64), np.zeros(0, CANDIDATE)  # a room has few things
-    return CameraView(eye, rotation, focal, width, height, *no_tiles)
+    return View(eye, rotation, focal, width, height, *no_tiles)
 
 
 def _trace(
-    view: CameraView,
+    view: View,
     room: _Doubles,
     walls: _Doubles,
     things: tuple[Records, Records],

@@ -1,6 +1,6 @@
 // Asks for the cameras' status once a second and shows the wall or, by the address after "#", one camera.
 import { readCameras } from "./api.js";
-import { CameraView } from "./camera.js";
+import { View } from "./camera.js";
 import { Wall } from "./wall.js";
 import { census } from "./words.js";
 
@@ -21,7 +21,7 @@ function route() {
   view?.leave();
   const name = decodeURIComponent(location.hash.slice(1));
   document.title = name ? `${name} – StreamDehaze` : "StreamDehaze";
-  view = name ? new CameraView(main, name, tell, offersVideo) : new Wall(main, tell);
+  view = name ? new View(main, name, tell, offersVideo) : new Wall(main, tell);
   scrollTo(0, 0);
 }
 

@@ -9,7 +9,7 @@ import { facts, figures, percent, profileOptions, stateName } from "./words.js";
 
 const MAXIMUM_WIDTH = 1280;
 
-export class CameraView {
+export class View {
   #name;
   #tell;
   #offersVideo;
