@@ -23,6 +23,7 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
+from streamdehaze.video.reading.hdr import PictureHdr
 from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
@@ -106,6 +107,7 @@ class FileSource(Reader):
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
+            self._hdr = PictureHdr.find(self.video, self.path, self.name)
         except Exception:
             self._media.close()
             raise
@@ -287,6 +289,8 @@ class FileSource(Reader):
     def _pictures(self, packet: av.Packet[Any]) -> Iterator[tuple[av.VideoFrame, int]]:
         """Decoded pictures and their times on the file's own clock; an empty packet brings out the last ones."""
         last = not packet.size
+        if self._hdr is not None and not last:
+            packet.opaque = self._hdr.of(packet)
         if self._no_pts and packet.dts is not None:
             self._clock.expect(packet.dts)
         pictures = self._decoder.decode(packet)

@@ -28,7 +28,7 @@ from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.file import asked_of, encoding_for
-from streamdehaze.video.writing.mux import Muxer, carry_spherical
+from streamdehaze.video.writing.mux import Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
@@ -274,7 +274,8 @@ class SegmentFileSink(Writer):
             for _ in reading:
                 muxer.write()
             muxer.close()
-            carry_spherical(self._source, joined, self._target.format)
+            hevc = self._encoding.encoder.units == "hevc"
+            carry_boxes(self._source, joined, self._target.format, hevc=hevc)
             self._read_back.check(joined)
         except BaseException:
             muxer.give_up()

@@ -13,7 +13,7 @@ from streamdehaze.video.readback.compare import Asked
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
-from streamdehaze.video.writing.mux import Companions, Muxer, carry_spherical
+from streamdehaze.video.writing.mux import Companions, Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
@@ -102,7 +102,8 @@ class FileSink(Writer):
         self._muxer.close()
         if self._read_back is not None and self._source is not None:
             for partial in self._partials:
-                carry_spherical(self._source, partial, self._target.format)
+                hevc = self._encoding.encoder.units == "hevc"
+                carry_boxes(self._source, partial, self._target.format, hevc=hevc)
                 self._read_back.check(partial)
 
     def _release(self, *, published: bool) -> None:

@@ -21,7 +21,7 @@ from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import APPLE_TAG, MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.sound import CameraSound
-from streamdehaze.video.writing.spherical import add_spherical_boxes, spherical_boxes
+from streamdehaze.video.writing.spherical import add_spherical_boxes, dolby_vision_boxes, spherical_boxes
 
 
 @runtime_checkable
@@ -95,10 +95,12 @@ def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def carry_spherical(source: FileSource, path: Path, container_format: str) -> None:
-    """Give a finished MP4 or MOV the stereo and spherical description of its input."""
+def carry_boxes(source: FileSource, path: Path, container_format: str, *, hevc: bool) -> None:
+    """Give a finished MP4 or MOV the stereo and spherical description of its input; HEVC that of Dolby Vision, too."""
     if container_format in MOV_FAMILY and source.path is not None and os.path.isfile(source.path):
         boxes = spherical_boxes(source.path)
+        if hevc:
+            boxes += dolby_vision_boxes(source.path)
         if boxes:
             add_spherical_boxes(path, boxes)
 

@@ -1,20 +1,28 @@
-"""Boxes that make an MP4 or MOV film stereo or spherical (Google's spatial-media, version 2), which FFmpeg reads only.
+"""Boxes that make an MP4 or MOV film stereo, spherical (Google's spatial-media, version 2) or Dolby Vision.
 
-They lie at the end of the video's sample entry: st3d says how the eyes are packed, sv3d how the sphere is projected.
+FFmpeg reads them only. They lie at the end of the video's sample entry: st3d says how the eyes are packed, sv3d how the
+sphere is projected; dvcC and dvvC which kind of Dolby Vision it is.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _KINDS = (b"st3d", b"sv3d")
+_DOLBY_VISION = (b"dvcC", b"dvvC")
+ONE_LAYER = 8
+"""The profile whose pictures any HDR player shows, and that has no second layer."""
 _ENTRY_BYTES = 86
 """Of a visual sample entry with its head, before its own boxes (ISO/IEC 14496-12, 12.1.3)."""
 _INSIDE = (b"trak", b"mdia", b"minf", b"stbl")
 _LARGEST_INDEX = 256 << 20
+_MATROSKA_HEAD = 1 << 20
+_MATROSKA_DOLBY_VISION = re.compile(rb"\x41\xe7\x84dv[cvw]C.{0,64}?\x41\xed\x98(.{24})", re.DOTALL)
+"""The type of a BlockAdditionMapping, and its data (Matroska's codec mappings; Dolby Vision in ISOBMFF, 3.2)."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +38,21 @@ def spherical_boxes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         OSError: if it cannot be read.
     """
-    index = _index_of(Path(path))
-    entry = None if index is None else _entry_of(index[1])
-    if index is None or entry is None:
-        return b""
-    content = index[1]
-    inside = _boxes(content, entry[-1].at + _ENTRY_BYTES, entry[-1].at + entry[-1].size)
-    return b"".join(content[box.at : box.at + box.size] for box in inside if box.kind in _KINDS)
+    return b"".join(_video_boxes(Path(path), _KINDS))
+
+
+def dolby_vision_profile(path: str | os.PathLike[str]) -> int | None:
+    """The profile of Dolby Vision that an MP4, MOV or Matroska file names for its first video; None for none.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    payloads = [box[8:] for box in _video_boxes(Path(path), _DOLBY_VISION)]
+    if not payloads:
+        with open(path, "rb") as file:
+            mapping = _MATROSKA_DOLBY_VISION.search(file.read(_MATROSKA_HEAD))
+        payloads = [] if mapping is None else [mapping[1]]
+    return payloads[0][2] >> 1 if payloads and len(payloads[0]) > 2 else None
 
 
 def add_spherical_boxes(path: Path, boxes: bytes) -> bool:
@@ -58,6 +74,27 @@ def add_spherical_boxes(path: Path, boxes: bytes) -> bool:
         file.seek(start)
         file.write(index)
     return True
+
+
+def dolby_vision_boxes(path: str | os.PathLike[str]) -> bytes:
+    """The box that names Dolby Vision of one layer; b"" for none, and for any other profile.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    found = _video_boxes(Path(path), _DOLBY_VISION)
+    return b"".join(box for box in found if len(box) > 10 and box[10] >> 1 == ONE_LAYER)
+
+
+def _video_boxes(path: Path, kinds: tuple[bytes, ...]) -> list[bytes]:
+    """The boxes of some kinds in the sample entry of the first video."""
+    index = _index_of(path)
+    entry = None if index is None else _entry_of(index[1])
+    if index is None or entry is None:
+        return []
+    content = index[1]
+    inside = _boxes(content, entry[-1].at + _ENTRY_BYTES, entry[-1].at + entry[-1].size)
+    return [content[box.at : box.at + box.size] for box in inside if box.kind in kinds]
 
 
 def _index_of(path: Path) -> tuple[int, bytes] | None:

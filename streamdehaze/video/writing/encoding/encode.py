@@ -34,7 +34,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     WITHOUT_B_FRAMES,
 )
 from streamdehaze.video.writing.encoding.opening import opening_encoder
-from streamdehaze.video.writing.encoding.sei import with_user_data
+from streamdehaze.video.writing.encoding.sei import DynamicHdr, with_user_data
 
 log = logging.getLogger("streamdehaze")
 
@@ -246,7 +246,7 @@ class VideoEncoder:
         # A stream's clock is that of its container only where frames cannot be counted: cameras send when they like.
         self._counts = self._encoding.encoder.counts_frames and not self._encoding.at_once
         self._units = self._encoding.encoder.units
-        self._user_data: dict[int, list[bytes]] = {}
+        self._user_data: dict[int, tuple[list[bytes], DynamicHdr | None]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
         holder = container or holding_container(self, setup.format, setup.container_options)
@@ -320,8 +320,10 @@ class VideoEncoder:
             )  # fmt: skip
         picture = self._writer.convert(picture, setup.width, setup.height, self._encoding.pixel_format)
         pts = self._place_in_time(picture)
-        if self._units and isinstance(frame.opaque, av.VideoFrame) and (data := user_data(frame.opaque)):
-            self._user_data[pts] = data
+        if self._units and isinstance(frame.opaque, av.VideoFrame):
+            data, hdr = user_data(frame.opaque), self._hdr_of(frame.opaque)
+            if data or hdr is not None:
+                self._user_data[pts] = data, hdr
         if setup.keyframe_seconds is not None and (keyframe or self._key_due is None or pts >= self._key_due):
             picture.pict_type = _INTRA
             self._key_due = pts + round(setup.keyframe_seconds / setup.tick)
@@ -370,7 +372,7 @@ class VideoEncoder:
             if duration:
                 packet.duration = duration
             if packet.pts in self._user_data:
-                packet = self._with_user_data(packet, self._user_data.pop(packet.pts))
+                packet = self._with_user_data(packet, *self._user_data.pop(packet.pts))
             timed.append(packet)
         return timed
 
@@ -381,10 +383,17 @@ class VideoEncoder:
             return self.first_pts + number * self.setup.step
         return self._times[number + self._delay][0] - (self._times[self._delay][0] - self._times[0][0])
 
-    def _with_user_data(self, packet: Packet[Any], data: list[bytes]) -> Packet[Any]:
+    def _hdr_of(self, picture: av.VideoFrame) -> DynamicHdr | None:
+        """The HDR of its own that a picture goes with; Dolby Vision where the container will say so."""
+        hdr = picture.opaque
+        if not isinstance(hdr, DynamicHdr) or self._units != "hevc":
+            return None
+        return hdr if self.setup.format in MOV_FAMILY else replace(hdr, dolby_vision=())
+
+    def _with_user_data(self, packet: Packet[Any], data: list[bytes], hdr: DynamicHdr | None) -> Packet[Any]:
         """The same with user data of the input's picture."""
         copy = EncodedPacket.of(packet)
-        return replace(copy, data=with_user_data(copy.data, self._units, data)).packet()
+        return replace(copy, data=with_user_data(copy.data, self._units, data, hdr)).packet()
 
 
 def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:

@@ -1,0 +1,66 @@
+"""HDR that each picture of an HEVC film says of itself, on its way from the packet to the picture."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from av.codec.context import Flags
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from streamdehaze.errors import SourceError
+from streamdehaze.video.writing.encoding.sei import DynamicHdr
+from streamdehaze.video.writing.spherical import ONE_LAYER, dolby_vision_profile
+
+_TRANSFERS = frozenset({16, 18})
+"""PQ and HLG (H.273)."""
+_NO_YCBCR = frozenset({5, 20})
+"""Profiles of Dolby Vision whose pictures are in a colour space of its own."""
+
+
+class PictureHdr:
+    """Finds what a packet says of its picture; FFmpeg's decoder hands that on as the `opaque` of the picture.
+
+    Args:
+        length_bytes: of the length before each unit; 0 for start codes.
+        dolby_vision: whether it goes along.
+    """
+
+    def __init__(self, length_bytes: int, *, dolby_vision: bool) -> None:
+        self._length_bytes, self._dolby_vision = length_bytes, dolby_vision
+
+    @classmethod
+    def find(cls, video: VideoStream, path: str | None, name: str) -> PictureHdr | None:
+        """What reads it from a stream; None for one that cannot have any.
+
+        Args:
+            video: the stream, of which nothing was decoded yet.
+            path: of its file, if that can be read again.
+            name: of it, in words.
+
+        Raises:
+            SourceError: for Dolby Vision whose pictures are no YCbCr.
+        """
+        context = video.codec_context
+        codec = context.codec.canonical_name
+        profile = None
+        if codec in ("hevc", "av1") and path is not None and os.path.isfile(path):
+            profile = dolby_vision_profile(path)
+        if profile in _NO_YCBCR:
+            raise SourceError(
+                f"'{name}' is Dolby Vision of profile {profile}, whose colours only its own players know; convert it "
+                "first, e.g. by ffmpeg's libplacebo filter with apply_dolbyvision=1"
+            )
+        if codec != "hevc" or int(context.color_trc) not in _TRANSFERS:
+            return None
+        context.flags |= Flags.copy_opaque
+        header = bytes(context.extradata or b"")
+        has_lengths = len(header) > 22 and header[0] == 1  # ISO/IEC 14496-15, 8.3.3.1
+        return cls((header[21] & 3) + 1 if has_lengths else 0, dolby_vision=profile in (None, ONE_LAYER))
+
+    def of(self, packet: Packet[Any]) -> DynamicHdr | None:
+        """What a packet says of its picture, if anything."""
+        hdr = DynamicHdr.of(bytes(packet), self._length_bytes)
+        return hdr if hdr is None or self._dolby_vision else replace(hdr, dolby_vision=())
