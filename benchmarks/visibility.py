@@ -19,8 +19,9 @@ import numpy as np
 
 from streamdehaze.datasets.picture import read_picture
 from streamdehaze.frame import Frame
+from streamdehaze.meter.distances import distances_of_meter
 from streamdehaze.meter.pictures import read_meter
-from streamdehaze.meter.visibility import Contrast, Reference, clear_day, distances_of_meter
+from streamdehaze.meter.visibility import ClearView, Contrast, Reference
 from streamdehaze.scene import StreetScene
 
 DRAWN = (50, 100, 200, 400, 800, 1600)
@@ -41,11 +42,11 @@ def drawn() -> None:
             hazy = clear * t + np.array((0.82, 0.83, 0.85)) * (1 - t) + noise
             return Frame.from_array((np.clip(hazy, 0, 1) * 255 + 0.5).astype(np.uint8))
 
-        contrast, unsure = clear_day([Contrast.of(photo(1e7, number)) for number in range(4)])
-        size = contrast.shape[1], contrast.shape[0]
+        view = ClearView.of([Contrast.of(photo(1e7, number)) for number in range(4)])
+        size = view.contrast.shape[1], view.contrast.shape[0]
         mean, square = (np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA)) for x in (depth, depth**2))
         even = (np.sqrt(np.maximum(square - mean * mean, 0)) < 0.05 * mean) & (mean < 600)
-        reference = Reference(contrast, np.where(even, mean, np.nan).astype(np.float32), unsure)
+        reference = Reference((view,), np.where(even, mean, np.nan).astype(np.float32))
         for metres in DRAWN:
             found = reference.read(photo(metres, 99))
             worst = max(worst, np.inf if found.metres is None else abs(found.metres / metres - 1))
@@ -61,8 +62,8 @@ def traffic(folder: Path, days: int, plot: Path | None) -> None:
     learned = np.isin(dates, sorted(set(dates))[:days])
     pictures = [Contrast.of(Frame.from_array(np.ascontiguousarray(read_picture(folder / name)))) for name, _ in rows]
     training = [picture for picture, used in zip(pictures, learned, strict=True) if used]
-    clear, unsure = clear_day(training)
-    reference = Reference(clear, distances_of_meter(training, list(metres[learned]), clear), unsure)
+    view = ClearView.of(training)
+    reference = Reference((view,), distances_of_meter(training, list(metres[learned]), view.contrast))
     found = [reference.judge(picture) for picture in pictures]
     estimate = np.array([np.nan if each.metres is None else each.metres for each in found])
     told, near = np.isfinite(estimate), metres < NEAR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -11,19 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from click.testing import CliRunner, Result
+from PIL import ExifTags, Image
 
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
+from streamdehaze.meter.clear_days import ClearDays
+from streamdehaze.meter.distances import distances_of_ground, distances_of_marks
+from streamdehaze.meter.pictures import taken_at
 from streamdehaze.meter.reading import HazeClass
-from streamdehaze.meter.visibility import (
-    Contrast,
-    Reference,
-    Visibility,
-    clear_day,
-    distances_of_ground,
-    distances_of_marks,
-)
+from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
 from streamdehaze.scene import StreetScene
 
 CLEAR_METRES = 1e7
@@ -53,11 +51,11 @@ def frame(view: View, metres: float, seed: int = 0, exposure: float = 1.0) -> Fr
 
 @pytest.fixture(scope="module")
 def reference(view: View) -> Reference:
-    clear, unsure = clear_day([Contrast.of(frame(view, CLEAR_METRES, seed)) for seed in range(4)])
-    size = clear.shape[1], clear.shape[0]
+    clear = ClearView.of([Contrast.of(frame(view, CLEAR_METRES, seed)) for seed in range(4)])
+    size = clear.contrast.shape[1], clear.contrast.shape[0]
     mean, square = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (view[1], view[1] ** 2))
     even = (np.sqrt(np.maximum(square - mean * mean, 0)) < 0.05 * mean) & (mean < 600)
-    return Reference(clear, np.where(even, mean, np.nan).astype(np.float32), unsure)
+    return Reference((clear,), np.where(even, mean, np.nan).astype(np.float32))
 
 
 @pytest.mark.parametrize("metres", [50, 100, 200, 400, 800, 1600])
@@ -97,6 +95,88 @@ def test_at_night_and_of_another_view_it_says_unknown(view: View, reference: Ref
     assert (
         reference.read(Frame.from_array(np.ascontiguousarray(clear[::-1]))).unknown == "the camera shows another view"
     )
+
+
+def lit(view: View, *, from_left: bool) -> View:
+    """The view with the sun at one side: what it does not reach, but for the sky, is half as bright at the other."""
+    shade = np.linspace(1, 0.5, view[1].shape[1], dtype=np.float32)
+    shade = np.broadcast_to(shade if from_left else shade[::-1], view[1].shape)
+    return view[0] * np.where(view[1] < 1999, shade, 1)[..., None], view[1]
+
+
+@pytest.fixture(scope="module")
+def working_week(view: View) -> list[tuple[Contrast, datetime]]:
+    """Five days: fog at 6, clear at 8 with the sun from the right, clear at 18 with the sun from the left."""
+    morning, evening = (lit(view, from_left=side) for side in (False, True))
+    hours = ((6, morning, 150), (8, morning, CLEAR_METRES), (18, evening, CLEAR_METRES))
+    return [
+        (Contrast.of(frame(shown, metres, day + hour)), datetime(2026, 11, 1 + day, hour, 20))
+        for day in range(5)
+        for hour, shown, metres in hours
+    ]
+
+
+def test_each_time_of_day_is_compared_with_its_own_clear_view(
+    view: View, reference: Reference, working_week: list[tuple[Contrast, datetime]]
+) -> None:
+    days = ClearDays(reference.distance)
+    assert days.reference() is None
+    for contrast, when in working_week:
+        days.add(contrast, when)
+        assert not days.add(contrast, when + timedelta(minutes=5))
+    learned = days.reference()
+    assert learned is not None
+    assert [each.hour for each in learned.views] == [None, 9, 19]
+    evening = frame(lit(view, from_left=True), 400, 99)
+    at = datetime(2026, 11, 6, 18, 40)
+    found = learned.read(evening, at)
+    assert found.metres == pytest.approx(400, rel=0.25)
+    assert learned.read(evening, at.replace(hour=13)).unknown == "no clear picture of this time of day is known"
+    aged = learned.read(evening, datetime(2026, 12, 17, 18, 40), max_age_days=30)
+    assert aged.unknown == "the reference is 42 days old"
+
+
+def test_what_was_learned_is_kept_and_old_days_are_forgotten(
+    reference: Reference, working_week: list[tuple[Contrast, datetime]], tmp_path: Path
+) -> None:
+    days = ClearDays(reference.distance, days=3)
+    for contrast, when in working_week:
+        days.add(contrast, when)
+    days.save(tmp_path / "days.npz")
+    learned, again = days.reference(), ClearDays.load(tmp_path / "days.npz").reference()
+    assert learned is not None
+    assert again is not None
+    assert [each.hour for each in learned.views] == [None]  # three days are too few for more
+    learned.save(tmp_path / "camera.npz")
+    for kept in (again, Reference.load(tmp_path / "camera.npz")):
+        assert kept.views[0].day == date(2026, 11, 5)
+        assert np.array_equal(kept.views[0].contrast, learned.views[0].contrast)
+        assert np.array_equal(kept.distance, learned.distance, equal_nan=True)
+    with pytest.raises(ConfigError, match="does not hold what a camera showed"):
+        ClearDays.load(tmp_path / "camera.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("2020-02-01-08-12.jpg", datetime(2020, 2, 1, 8, 12)),
+        ("gate_20261128_081530.mp4", datetime(2026, 11, 28, 8, 15, 30)),
+        ("gate 2026-11-28 08h15.png", datetime(2026, 11, 28, 8, 15)),
+        ("frame-20261399-0000.png", None),
+        ("DSC01234567890123.mp4", None),
+    ],
+)
+def test_names_tell_when_a_picture_was_taken(name: str, when: datetime | None) -> None:
+    assert taken_at(name) == when
+
+
+def test_a_photo_notes_when_it_was_taken(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = "2026:11:28 08:15:30"
+    Image.new("RGB", (16, 16)).save(tmp_path / "photo.jpg", exif=exif)
+    assert taken_at(str(tmp_path / "photo.jpg")) == datetime(2026, 11, 28, 8, 15, 30)
+    Image.new("RGB", (16, 16)).save(tmp_path / "bare.jpg")
+    assert taken_at(str(tmp_path / "bare.jpg")) is None
 
 
 def test_a_picture_of_another_shape_is_refused(reference: Reference) -> None:

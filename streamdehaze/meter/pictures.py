@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from streamdehaze.address import without_secrets
@@ -15,6 +18,10 @@ from streamdehaze.pipeline.inputs import expand_inputs
 from streamdehaze.video import Kind, what_is
 from streamdehaze.video.reading.open import is_far_file
 
+_DATE_AND_TIME = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_. T]?(\d\d)[-_.h]?(\d\d)(?:[-_.m]?(\d\d))?(?!\d)"
+)
+
 
 @dataclass(frozen=True)
 class SourcePicture:
@@ -24,6 +31,8 @@ class SourcePicture:
     seconds: float | None
     """In its video; None for a photo."""
     frame: Frame
+    taken: datetime | None
+    """When, in local time: by the date and time in its name, else by the camera's note in a photo (EXIF)."""
 
 
 def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) -> Iterator[SourcePicture]:
@@ -41,10 +50,33 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
             )
     for each in expanded:
         photo = what_is(each.path) is Kind.PICTURE
+        began = taken_at(each.path)
         with open_source(each.path) as source:
             for index, frame in enumerate(source):
                 if index % every == 0:
-                    yield SourcePicture(each.path, None if photo else frame.seconds, frame)
+                    seconds = None if photo else frame.seconds
+                    taken = None if began is None else began + timedelta(seconds=seconds or 0.0)
+                    yield SourcePicture(each.path, seconds, frame, taken)
+
+
+def taken_at(path: str) -> datetime | None:
+    """When a picture or video was taken, or began: "gate-2026-11-28-0815.jpg", "20261028_081500.mp4", or EXIF's note.
+
+    None if nothing tells it; the file's own times do not, for copies have others.
+    """
+    for match in _DATE_AND_TIME.finditer(Path(path).stem):
+        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+        with contextlib.suppress(ValueError):
+            return datetime(year, month, day, hour, minute, second)
+    if what_is(path) is not Kind.PICTURE:
+        return None
+    from PIL import ExifTags, Image
+
+    with contextlib.suppress(OSError, ValueError, TypeError), Image.open(path) as picture:
+        exif = picture.getexif()
+        noted = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+        return datetime.strptime(noted, "%Y:%m:%d %H:%M:%S")
+    return None
 
 
 def read_meter(path: Path) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Visibility in metres, for a camera that does not move: how much of its clear-day contrast is left at known distances.
 
 Fine contrast at distance d falls as ``t = exp(−β·d)`` (Koschmieder), in units of the airlight. A `Reference` holds what
-contrast each block of the frame has on the clearest of many pictures, and how far it is. Of a hazy picture, each block
+contrast each block of the frame has on the clearest of many pictures, by time of day where times are known, and how
+far it is. Of a hazy picture, each block
 then tells an optical thickness ``τ = ln(C_clear / C)``, and β is fitted to all of them. Visibility is the distance at
 which a black object's contrast falls to 5 %, as METAR defines the meteorological optical range: ``V = 3.0 / β``.
 
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +38,31 @@ _DETAIL = 3.0
 """Standard deviation in pixels of the Gaussian; what it leaves over is fine contrast."""
 _CLEAREST = 90
 """Percentile of the pictures' contrasts that is the clear day's."""
+_AS_CLEAR = 0.8
+"""Mean contrast over the clear day's from which on a picture counts as one of a clear day."""
 _FLATTEST = 2
 """Percentile of the blocks' contrasts that is noise."""
 _AIRLIGHT = 98
 """Percentile of luma that is the airlight."""
-_TELLING = 2.0
+TELLING = 2.0
 """Times the noise: blocks with less contrast on the clear day tell nothing."""
 _LEAST_UNSURE, _MOST_UNSURE = 0.03, 0.6
 """Optical thickness that changes of the light may imitate, at least and at most."""
-_DARK = 0.2
+DARK = 0.2
 _COMMON = 0.2
 """Weight of the wish that nothing but β tells a picture from the clear day, as a share of the blocks."""
 _MOVED = 0.3
 """Correlation with the reference's pattern below which a clear picture is of another view."""
-_FEWEST = 3
+FEWEST = 3
+"""Parts of the view that must tell something."""
+BIN_HOURS = 2
+"""Length of what counts as one time of day."""
+_CLEAN = 1e-3
+"""Noise of the median of many pictures."""
+_WITH_DISTANCE = 0.5
+"""Correlation of what is lost with distance from which on it is haze."""
+_FEWEST_PICTURES = 4
+"""Pictures of a time of day that make a view of its own."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +130,85 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A camera's view on a clear day, and how far its parts are."""
+class ClearView:
+    """How a camera's view looks in clear air."""
 
-    clear: FloatArray
-    """Contrast, (rows, columns)."""
-    distance: FloatArray
-    """Metres, (rows, columns); NaN where nothing is known."""
+    contrast: FloatArray
+    """(rows, columns)."""
     unsure: float = _MOST_UNSURE
     """Optical thickness that changes of the light imitate: haze that is thinner at the farthest block is not told."""
+    hour: float | None = None
+    """Of the day around which it holds; None: at any time."""
+    day: date | None = None
+    """Of the last clear picture it was learned from; None if that is unknown."""
+
+    @classmethod
+    def of(cls, contrasts: Sequence[Contrast], times: Sequence[datetime | None] = ()) -> ClearView:
+        """The contrast of the clearest pictures, block by block, for shade and traffic come and go; and how it varies.
+
+        `unsure` is the median spread of the logarithm between the clearest fifth and twentieth of the pictures.
+
+        Args:
+            contrasts: of pictures in different weather, some of them clear.
+            times: when each was taken, if that is known.
+
+        Raises:
+            ConfigError: if there are none, or they have different shapes.
+        """
+        if not contrasts:
+            raise ConfigError("a reference needs pictures of the camera, some of them on clear days")
+        if len({contrast.blocks.shape for contrast in contrasts}) > 1:
+            raise ConfigError("the pictures have different shapes; a reference is for one camera")
+        blocks = np.stack([contrast.blocks for contrast in contrasts])
+        usual, clear, best = np.percentile(blocks, (80, _CLEAREST, 95), axis=0)
+        telling = usual > 0
+        spread = float(np.median(np.log(best[telling] / usual[telling]))) if telling.any() else _MOST_UNSURE
+        means = blocks.mean(axis=(1, 2))
+        clearest = means >= _AS_CLEAR * np.percentile(means, _CLEAREST)
+        days = [time.date() for time, is_clear in zip(times, clearest, strict=False) if time is not None and is_clear]
+        return cls(
+            clear.astype(np.float32),
+            min(_MOST_UNSURE, max(_LEAST_UNSURE, spread)),
+            day=max(days, default=None),
+        )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A camera's view in clear air, at any time and by time of day, and how far its parts are."""
+
+    views: tuple[ClearView, ...]
+    """The first holds at any time; the others, if there are any, around their hours."""
+    distance: FloatArray
+    """Metres, (rows, columns); NaN where nothing is known."""
+
+    @classmethod
+    def learn(cls, contrasts: Sequence[Contrast], times: Sequence[datetime | None], distance: FloatArray) -> Reference:
+        """Learn from pictures of a camera.
+
+        A time of day, two hours long, gets a view of its own if it has at least four pictures, and some of them clear.
+
+        Args:
+            contrasts: of pictures in different weather, at least some of them clear.
+            times: when each was taken; None where that is unknown.
+            distance: metres, (rows, columns); NaN where nothing is known.
+
+        Raises:
+            ConfigError: as of `ClearView.of`.
+        """
+        always = cls((ClearView.of(contrasts, times),), distance)
+        by_hour: dict[int, list[int]] = {}
+        for index, time in enumerate(times):
+            if time is not None:
+                by_hour.setdefault(int(time.hour // BIN_HOURS), []).append(index)
+        views = list(always.views)
+        for number, mine in sorted(by_hour.items()):
+            if len(mine) < _FEWEST_PICTURES:
+                continue
+            view = ClearView.of([contrasts[index] for index in mine], [times[index] for index in mine])
+            if not always._is_hazy(view):
+                views.append(replace(view, hour=(number + 0.5) * BIN_HOURS))
+        return cls(tuple(views), distance)
 
     @property
     def blocks(self) -> int:
@@ -135,31 +218,45 @@ class Reference:
     @property
     def shown_range(self) -> str:
         """The farthest visibility that can be told, in words."""
-        return _shown(OPTICAL_RANGE * float(np.nanpercentile(self.distance, 95)) / self.unsure)
+        return _shown(OPTICAL_RANGE * float(np.nanpercentile(self.distance, 95)) / self.views[0].unsure)
 
-    def read(self, frame: Frame) -> Visibility:
+    def read(self, frame: Frame, when: datetime | None = None, *, max_age_days: float | None = None) -> Visibility:
         """The visibility that a picture of the same view shows.
+
+        Args:
+            frame: the picture.
+            when: it was taken, in the camera's local time; None: the view that holds at any time is taken.
+            max_age_days: a reference whose clear pictures are farther away in time tells nothing; None: it always does.
 
         Raises:
             ConfigError: if its shape is another's.
         """
-        return self.judge(Contrast.of(frame))
+        return self.judge(Contrast.of(frame), when, max_age_days=max_age_days)
 
-    def judge(self, contrast: Contrast) -> Visibility:
-        """The visibility of a picture that has been looked at."""
-        if contrast.blocks.shape != self.clear.shape:
+    def judge(
+        self, contrast: Contrast, when: datetime | None = None, *, max_age_days: float | None = None
+    ) -> Visibility:
+        """The visibility of a picture that has been looked at; see `read`."""
+        view = self._view(when)
+        if view is None:
+            return Visibility(None, None, None, "no clear picture of this time of day is known")
+        if when is not None and view.day is not None and max_age_days is not None:
+            age = abs((when.date() - view.day).days)
+            if age > max_age_days:
+                return Visibility(None, None, None, f"the reference is {age} days old")
+        if contrast.blocks.shape != view.contrast.shape:
             raise ConfigError("the picture has another shape than the camera's reference; learn one for this camera")
-        if contrast.airlight < _DARK:
+        if contrast.airlight < DARK:
             return Visibility(None, None, None, "too dark")
-        known = np.isfinite(self.distance) & (self.clear > _TELLING * contrast.noise) & (self.clear > 0)
-        if known.sum() < _FEWEST:
+        known = np.isfinite(self.distance) & (view.contrast > TELLING * contrast.noise) & (view.contrast > 0)
+        if known.sum() < FEWEST:
             return Visibility(None, None, None, "the picture is too noisy for the reference")
-        distance, clear, now = self.distance[known], self.clear[known], contrast.blocks[known]
+        distance, clear, now = self.distance[known], view.contrast[known], contrast.blocks[known]
         seen = now > contrast.noise
         if seen.mean() > 0.6 and np.corrcoef(np.log(clear[seen]), np.log(now[seen]))[0, 1] < _MOVED:
             return Visibility(None, None, None, "the camera shows another view")
         nearest = float(np.percentile(distance, 5))
-        if seen.sum() < _FEWEST:
+        if seen.sum() < FEWEST:
             return Visibility(None, None, round(OPTICAL_RANGE * nearest))
         thickness, d = np.log(clear[seen] / now[seen]), distance[seen]
         # Far blocks that are seen at all are those where noise or light happened to help: what is lost counts, too,
@@ -173,9 +270,9 @@ class Reference:
         residual = thickness - beta * d - exposure
         error = float(np.sqrt(np.mean(residual**2) / max(1, len(d) - 1) / np.mean(d * d)))
         farthest = float(np.percentile(distance, 95))
-        if beta * farthest < self.unsure:
-            return Visibility(None, round(OPTICAL_RANGE * farthest / self.unsure), None)
-        error = 2 * error + self.unsure / farthest
+        if beta * farthest < view.unsure:
+            return Visibility(None, round(OPTICAL_RANGE * farthest / view.unsure), None)
+        error = 2 * error + view.unsure / farthest
         low, high = beta + error, beta - error
         most = OPTICAL_RANGE / high if high > 0 else None
         return Visibility(OPTICAL_RANGE / beta, OPTICAL_RANGE / low, most)
@@ -187,7 +284,14 @@ class Reference:
             SinkError: if it cannot be written.
         """
         content = io.BytesIO()
-        np.savez(content, clear=self.clear, distance=self.distance, unsure=self.unsure)
+        np.savez(
+            content,
+            distance=self.distance,
+            clear=np.stack([view.contrast for view in self.views]),
+            unsure=[view.unsure for view in self.views],
+            hour=[np.nan if view.hour is None else view.hour for view in self.views],
+            day=[0 if view.day is None else view.day.toordinal() for view in self.views],
+        )
         write_output(path, content.getvalue())
 
     @classmethod
@@ -199,15 +303,48 @@ class Reference:
         """
         try:
             with np.load(path, allow_pickle=False) as content:
-                clear, distance = (np.asarray(content[name], np.float32) for name in ("clear", "distance"))
-                found = cls(clear, distance, float(content["unsure"]))
-        except (OSError, ValueError, KeyError) as error:
+                names = "clear", "unsure", "hour", "day"
+                clear, unsure, hours, days = (np.asarray(content[name]) for name in names)
+                distance = np.asarray(content["distance"], np.float32)
+                views = tuple(
+                    ClearView(
+                        np.asarray(contrast, np.float32),
+                        float(spread),
+                        None if np.isnan(hour) else float(hour),
+                        None if day == 0 else date.fromordinal(int(day)),
+                    )
+                    for contrast, spread, hour, day in zip(clear, unsure, hours, days, strict=True)
+                )
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"'{path}' is not a camera's reference; make one with 'streamdehaze visibility learn'"
             ) from error
-        if found.clear.ndim != 2 or found.clear.shape != found.distance.shape:
+        if not views or distance.ndim != 2 or any(view.contrast.shape != distance.shape for view in views):
             raise ConfigError(f"'{path}' is not a camera's reference: its maps differ in shape")
-        return found
+        return cls(views, distance)
+
+    def _is_hazy(self, view: ClearView) -> bool:
+        """Whether a view was never clear: it lacks contrast, and the more the farther away; shade knows no distance."""
+        found = self.judge(Contrast(view.contrast, _CLEAN, 1.0))
+        known = np.isfinite(self.distance) & (self.views[0].contrast > _CLEAN) & (view.contrast > _CLEAN)
+        if found.most is None or known.sum() < FEWEST:
+            return found.most is not None
+        thickness = np.log(self.views[0].contrast[known] / view.contrast[known])
+        return float(np.corrcoef(self.distance[known], thickness)[0, 1]) > _WITH_DISTANCE
+
+    def _view(self, when: datetime | None) -> ClearView | None:
+        """The clear view of a time of day; None if none is known of it."""
+        by_hour = [view for view in self.views if view.hour is not None]
+        if when is None or not by_hour:
+            return self.views[0]
+        hour = when.hour + when.minute / 60
+
+        def apart(view: ClearView) -> float:
+            difference = abs((view.hour or 0.0) - hour)
+            return min(difference, 24 - difference)
+
+        nearest = min(by_hour, key=apart)
+        return nearest if apart(nearest) <= BIN_HOURS else None
 
 
 def _fit(d: npt.NDArray[Any], thickness: npt.NDArray[Any]) -> tuple[float, float]:
@@ -216,101 +353,3 @@ def _fit(d: npt.NDArray[Any], thickness: npt.NDArray[Any]) -> tuple[float, float
     matrix = np.array([[(d * d).sum(), d.sum()], [d.sum(), len(d) + penalty]])
     beta, common = np.linalg.solve(matrix, np.array([(d * thickness).sum(), thickness.sum()]))
     return max(1e-9, float(beta)), float(common)
-
-
-def clear_day(contrasts: Sequence[Contrast]) -> tuple[FloatArray, float]:
-    """The contrast of the clearest pictures, block by block, for shade and traffic come and go; and how it varies.
-
-    Returns:
-        (rows, columns), and `Reference.unsure`: the median spread of the logarithm between the clearest fifth and
-        twentieth of the pictures.
-
-    Raises:
-        ConfigError: if there are none, or they have different shapes.
-    """
-    if not contrasts:
-        raise ConfigError("a reference needs pictures of the camera, some of them on clear days")
-    if len({contrast.blocks.shape for contrast in contrasts}) > 1:
-        raise ConfigError("the pictures have different shapes; a reference is for one camera")
-    usual, clear, best = np.percentile([contrast.blocks for contrast in contrasts], (80, _CLEAREST, 95), axis=0)
-    telling = usual > 0
-    spread = float(np.median(np.log(best[telling] / usual[telling]))) if telling.any() else _MOST_UNSURE
-    return clear.astype(np.float32), min(_MOST_UNSURE, max(_LEAST_UNSURE, spread))
-
-
-def distances_of_marks(shape: tuple[int, int], marks: Iterable[tuple[float, float, float]]) -> FloatArray:
-    """Distances where marks are.
-
-    Args:
-        shape: (rows, columns) of the reference.
-        marks: x and y as shares of the width and the height, and metres.
-
-    Raises:
-        ConfigError: if there are fewer than two, or one lies outside.
-    """
-    distance = np.full(shape, np.nan, np.float32)
-    rows, columns = shape
-    given = list(marks)
-    if len(given) < 2 or len({metres for *_, metres in given}) < 2:
-        raise ConfigError("visibility needs two marks at different distances, or more")
-    for x, y, metres in given:
-        if not (0 <= x < 1 and 0 <= y < 1 and metres > 0):
-            raise ConfigError(f"the mark {x:g},{y:g},{metres:g} must be X,Y,METRES with X and Y from 0 to 1")
-        row, column = int(y * rows), int(x * columns)
-        distance[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = metres
-    return distance
-
-
-def distances_of_ground(
-    shape: tuple[int, int], *, height_metres: float, horizon: float, view_degrees: float
-) -> FloatArray:
-    """Distances of flat ground below the horizon.
-
-    Args:
-        shape: (rows, columns) of the reference.
-        height_metres: of the camera above the ground.
-        horizon: its line as a share of the height, from above.
-        view_degrees: the vertical angle of view.
-
-    Raises:
-        ConfigError: if a number is out of range.
-    """
-    if not (height_metres > 0 and 0 <= horizon < 1 and 0 < view_degrees < 120):
-        raise ConfigError(
-            "the camera's height must be positive, the horizon 0 to 1, and the angle of view 0 to 120 degrees"
-        )
-    rows, columns = shape
-    focal = 0.5 / math.tan(math.radians(view_degrees) / 2)
-    tilt = math.atan((0.5 - horizon) / focal)
-    y = (np.arange(rows) + 0.5) / rows
-    below = np.arctan((y - 0.5) / focal) + tilt
-    with np.errstate(divide="ignore"):
-        metres = np.where(below > math.radians(0.3), height_metres / np.sin(np.maximum(below, 1e-6)), np.nan)
-    return np.broadcast_to(metres[:, None], (rows, columns)).astype(np.float32)
-
-
-def distances_of_meter(contrasts: Sequence[Contrast], metres: Sequence[float], clear: FloatArray) -> FloatArray:
-    """Distances that agree with a visibility meter next to the camera, NaN where a block does not follow it.
-
-    Args:
-        contrasts: of pictures in all weathers.
-        metres: the meter's value for each.
-        clear: the clear day's contrast.
-
-    Raises:
-        ConfigError: if too few blocks follow the meter.
-    """
-    beta = OPTICAL_RANGE / np.asarray(metres, np.float64)
-    noise = np.array([contrast.noise for contrast in contrasts])[:, None, None]
-    blocks = np.maximum(np.stack([contrast.blocks for contrast in contrasts]), noise)
-    thickness = np.clip(np.log(np.maximum(clear, 1e-6) / np.maximum(blocks, 1e-6)), 0, None)
-    ranks = np.argsort(np.argsort(thickness, axis=0), axis=0)
-    meter = np.argsort(np.argsort(beta))
-    follows = np.tensordot(meter - meter.mean(), ranks - ranks.mean(axis=0), axes=1)
-    follows = follows / (len(meter) * meter.std() * np.maximum(ranks.std(axis=0), 1e-6))
-    distance = np.tensordot(beta, thickness, axes=1) / (beta**2).sum()
-    usable = (follows > 0.5) & (clear > _TELLING * np.median(noise)) & (distance > 0)
-    if usable.sum() < _FEWEST:
-        raise ConfigError("no part of the picture follows the meter; give pictures of clear and of foggy hours")
-    found: FloatArray = np.where(usable, distance, np.nan).astype(np.float32)
-    return found

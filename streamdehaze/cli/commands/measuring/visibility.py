@@ -16,6 +16,8 @@ from streamdehaze.cli.parameters import INPUT
 from streamdehaze.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from streamdehaze.frame import FloatArray
     from streamdehaze.meter.visibility import Contrast
 
@@ -82,7 +84,9 @@ def learn(
 ) -> None:
     """Learn a camera's clear day from pictures of it in different weather, at least some of them clear.
 
-    Distances come from marks, from the camera's height above flat ground, or from a visibility meter.
+    Distances come from marks, from the camera's height above flat ground, or from a visibility meter. Where the names
+    of the pictures hold date and time (gate-2026-11-28-0815.jpg), or a photo notes them, every two hours of the day
+    get a clear view of their own.
     """
     ground = (height, horizon, view)
     ways = sum((bool(marks), any(value is not None for value in ground), meter is not None))
@@ -92,18 +96,13 @@ def learn(
         raise click.UsageError("--height, --horizon and --view belong together")
     if output.exists() and not overwrite:
         raise SinkError(f"'{output}' exists already; choose another name or add --overwrite")
+    from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, distances_of_meter
     from streamdehaze.meter.pictures import pictures, read_meter
-    from streamdehaze.meter.visibility import (
-        Contrast,
-        Reference,
-        clear_day,
-        distances_of_ground,
-        distances_of_marks,
-        distances_of_meter,
-    )
+    from streamdehaze.meter.visibility import ClearView, Contrast, Reference
 
     values = None if meter is None else read_meter(meter)
     contrasts: list[Contrast] = []
+    times: list[datetime | None] = []
     metres: list[float] = []
     for picture in pictures(inputs, every=every, recursive=recursive):
         if values is not None:
@@ -112,9 +111,10 @@ def learn(
                 continue
             metres.append(values[name])
         contrasts.append(Contrast.of(picture.frame))
+        times.append(picture.taken)
     if values is not None and not contrasts:
         raise ConfigError(f"'{meter}' has no value for any of the pictures; its column 'frame' has their file names")
-    clear, unsure = clear_day(contrasts)
+    clear = ClearView.of(contrasts).contrast
     distance: FloatArray
     if marks:
         distance = distances_of_marks((clear.shape[0], clear.shape[1]), marks)
@@ -127,10 +127,12 @@ def learn(
         distance = distances_of_ground(
             (clear.shape[0], clear.shape[1]), height_metres=height, horizon=horizon, view_degrees=view
         )
-    reference = Reference(clear, distance, unsure)
+    reference = Reference.learn(contrasts, times, distance)
     reference.save(output)
     known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
-    click.echo(f"{output}: {len(contrasts)} pictures, {known}")
+    hours = [f"{view.hour:g} h" for view in reference.views if view.hour is not None]
+    around = f", clear views of their own around {', '.join(hours)}" if hours else ""
+    click.echo(f"{output}: {len(contrasts)} pictures, {known}{around}")
 
 
 @command.command(name="read")
@@ -139,6 +141,14 @@ def learn(
 @click.option("--csv", "csv_path", type=_OUT, help="Write a line per picture; - for standard output.")
 @click.option("--json", "json_path", type=_OUT, help="Write a list of pictures; - for standard output.")
 @_EVERY
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Say unknown where the clear pictures of REFERENCE are this far away in time; needs pictures with dates.",
+)
 @click.option("--recursive", is_flag=True, help="Include folders inside folders.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 def read(
@@ -147,6 +157,7 @@ def read(
     csv_path: Path | None,
     json_path: Path | None,
     every: int,
+    max_age: float,
     recursive: bool,
     overwrite: bool,
 ) -> None:
@@ -160,11 +171,12 @@ def read(
     camera = Reference.load(reference)
     rows = []
     for picture in pictures(inputs, every=every, recursive=recursive):
-        found = camera.read(picture.frame)
+        found = camera.read(picture.frame, picture.taken, max_age_days=max_age)
         kind = found.haze_class
         rows.append(
             {
                 "input": picture.input,
+                "taken": None if picture.taken is None else picture.taken.isoformat(timespec="seconds"),
                 "seconds": None if picture.seconds is None else round(picture.seconds, 3),
                 "metres": None if found.metres is None else round(found.metres),
                 "least": None if found.least is None else round(found.least),

@@ -1,0 +1,96 @@
+"""`ClearDays`: a camera's clear view learned by itself, from the frames of the last days."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from streamdehaze.durable import write_output
+from streamdehaze.errors import ConfigError
+from streamdehaze.frame import FloatArray
+from streamdehaze.meter.visibility import DARK, Contrast, Reference
+
+EVERY = timedelta(minutes=10)
+"""Time between the pictures that are kept."""
+
+
+class ClearDays:
+    """What a camera showed in the last days, for a `Reference` that keeps up with the season.
+
+    Each picture kept takes 2 KB: two weeks of daylight are 2 MB.
+
+    Args:
+        distance: metres, (rows, columns), as of `streamdehaze.meter.distances`.
+        days: how long a picture counts.
+
+    Example:
+        >>> days = ClearDays(distance)
+        >>> days.add(Contrast.of(frame), datetime.now())
+        >>> reference = days.reference()
+    """
+
+    def __init__(self, distance: FloatArray, *, days: float = 14) -> None:
+        self.distance = distance
+        self._lasting = timedelta(days=days)
+        self._kept: deque[tuple[datetime, Contrast]] = deque()
+
+    def add(self, contrast: Contrast, when: datetime) -> bool:
+        """Take a picture, unless it is dark or the last one is less than ten minutes ago; whether it was taken.
+
+        Args:
+            contrast: of the picture.
+            when: it was taken, in the camera's local time; times rise.
+        """
+        if contrast.airlight < DARK or (self._kept and when - self._kept[-1][0] < EVERY):
+            return False
+        self._kept.append((when, contrast))
+        while when - self._kept[0][0] > self._lasting:
+            self._kept.popleft()
+        return True
+
+    def reference(self) -> Reference | None:
+        """What the clearest of the pictures show; None before the first."""
+        if not self._kept:
+            return None
+        return Reference.learn(
+            [contrast for _, contrast in self._kept], [when for when, _ in self._kept], self.distance
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it as .npz.
+
+        Raises:
+            SinkError: if it cannot be written.
+        """
+        content = io.BytesIO()
+        np.savez(
+            content,
+            distance=self.distance,
+            when=[when.isoformat() for when, _ in self._kept],
+            blocks=np.array([contrast.blocks for _, contrast in self._kept], np.float32),
+            others=np.array([(contrast.noise, contrast.airlight) for _, contrast in self._kept]),
+        )
+        write_output(path, content.getvalue())
+
+    @classmethod
+    def load(cls, path: Path, *, days: float = 14) -> ClearDays:
+        """Continue with what `save` wrote.
+
+        Raises:
+            ConfigError: if it is not that.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                found = cls(np.asarray(content["distance"], np.float32), days=days)
+                for when, blocks, (noise, airlight) in zip(
+                    content["when"], content["blocks"], content["others"], strict=True
+                ):
+                    contrast = Contrast(np.asarray(blocks, np.float32), float(noise), float(airlight))
+                    found._kept.append((datetime.fromisoformat(str(when)), contrast))
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"'{path}' does not hold what a camera showed; delete it to start over") from error
+        return found
