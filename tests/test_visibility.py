@@ -139,7 +139,7 @@ def test_each_time_of_day_is_compared_with_its_own_clear_view(
 def test_what_was_learned_is_kept_and_old_days_are_forgotten(
     reference: Reference, working_week: list[tuple[Contrast, datetime]], tmp_path: Path
 ) -> None:
-    days = ClearDays(reference.distance, days=3)
+    days = ClearDays(reference.distance, days=2.5)
     for contrast, when in working_week:
         days.add(contrast, when)
     days.save(tmp_path / "days.npz")
