@@ -89,35 +89,35 @@ def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
         hazy, clear: (components, rows, columns), as `shrink_components` and `from_rgb` give them.
         family: of the pixel format; luma is the first component, or the mean of R, G and B.
     """
-    luma_hazy, luma_clear = (x.mean(0) if family == "rgb" else x[0] for x in (hazy, clear))
-    coarse, _ = _fit_windows(luma_hazy, luma_clear, COARSE_RADIUS, COARSE_EPSILON, np.ones_like(luma_hazy))
+    soft_hazy, soft_clear = ([_soften(plane) for plane in planes] for planes in (hazy, clear))
+    luma_hazy, luma_clear = (
+        _soften(planes.mean(0)) if family == "rgb" else soft[0]
+        for planes, soft in ((hazy, soft_hazy), (clear, soft_clear))
+    )
+    coarse = _gain_in_windows(luma_hazy, luma_clear, COARSE_RADIUS, COARSE_EPSILON, np.ones_like(luma_hazy))
+    coarse = _mean(coarse, COARSE_RADIUS)
     gain, offset = np.empty_like(hazy), np.empty_like(hazy)
-    for index in range(len(hazy)):
-        gain[index], offset[index] = _fit_windows(hazy[index], clear[index], RADIUS, EPSILON, coarse)
+    for index, (I, J) in enumerate(zip(hazy, clear, strict=True)):
+        a = _gain_in_windows(soft_hazy[index], soft_clear[index], RADIUS, EPSILON, coarse)
+        gain[index], offset[index] = _mean(a, RADIUS), _mean(_mean(J, RADIUS) - a * _mean(I, RADIUS), RADIUS)
     return AffineMaps(gain, offset)
 
 
-def _fit_windows(
-    I: FloatArray,
-    J: FloatArray,
-    radius: int,
-    epsilon: float,
-    prior: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Ridge regression of J on I in every window, the gain pulled towards `prior`; both maps averaged over windows."""
+def _gain_in_windows(I: FloatArray, J: FloatArray, radius: int, epsilon: float, prior: FloatArray) -> FloatArray:
+    """Ridge regression of J on I in every window, the gain pulled towards `prior`."""
+    mean_I, mean_J = _mean(I, radius), _mean(J, radius)
+    covariance, variance = _mean(I * J, radius) - mean_I * mean_J, _mean(I * I, radius) - mean_I * mean_I
+    a: FloatArray = (covariance + epsilon * prior) / (variance + epsilon)
+    return a
+
+
+def _mean(x: FloatArray, radius: int) -> FloatArray:
     size = (2 * radius + 1, 2 * radius + 1)
+    return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
-    def mean(x: FloatArray) -> FloatArray:
-        return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
-    def soften(x: FloatArray) -> FloatArray:
-        return cv2.GaussianBlur(x, (0, 0), BLUR, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
-
-    soft_I, soft_J = soften(I), soften(J)
-    mean_I, mean_J = mean(soft_I), mean(soft_J)
-    covariance, variance = mean(soft_I * soft_J) - mean_I * mean_J, mean(soft_I * soft_I) - mean_I * mean_I
-    a = (covariance + epsilon * prior) / (variance + epsilon)
-    return mean(a), mean(mean(J) - a * mean(I))
+def _soften(x: FloatArray) -> FloatArray:
+    return cv2.GaussianBlur(x, (0, 0), BLUR, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
 
 def apply(frame: Frame, frame_format: FrameFormat, maps: AffineMaps, strength: float = 1.0) -> Frame:

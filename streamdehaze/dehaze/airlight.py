@@ -11,6 +11,7 @@ everything, and dark things most plainly, by as much as itself; a wall tints onl
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.guided import box_mean
+from streamdehaze.dehaze.kernels import median
 from streamdehaze.frame import FloatArray
 
 AirlightMode = Literal["auto", "keep", "neutral"]
@@ -62,12 +64,12 @@ class Airlight:
     given: bool = False
     """Whether the user gave A: then it is balanced by, whatever the picture shows."""
 
-    @property
+    @functools.cached_property
     def tint(self) -> float:
         """Largest relative difference of a channel of A from its mean."""
         return float(np.abs(self.color / self.color.mean() - 1).max())
 
-    @property
+    @functools.cached_property
     def balance(self) -> npt.NDArray[np.float32]:
         """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
         if self.given:
@@ -77,7 +79,7 @@ class Airlight:
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
-    @property
+    @functools.cached_property
     def brightness(self) -> float:
         """Of the haze once it is balanced."""
         return float((self.color * self.balance).mean())
@@ -109,7 +111,7 @@ def given_airlight(color: Color, rgb: FloatArray, scene: npt.NDArray[np.bool_] |
     """The airlight of a small picture whose colour is known, see `estimate_airlight`."""
     known = np.array(color, np.float32)
     relative = darkest(rgb / known[:, None, None])
-    density = float(np.median(relative if scene is None or not scene.any() else relative[scene]))
+    density = median(relative if scene is None or not scene.any() else relative[scene])
     return Airlight(known, min(1.0, density), given=True)
 
 
@@ -134,7 +136,7 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     haziest = np.argpartition(ranked, -count)[-count:]
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
     relative = darkest(rgb / color[:, None, None])
-    density = float(np.median(relative if scene is None else relative[scene]))
+    density = median(relative if scene is None else relative[scene])
     return Airlight(color, min(1.0, density), _evidence(rgb, color, scene))
 
 

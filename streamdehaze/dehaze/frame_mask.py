@@ -85,6 +85,8 @@ class FrameMask:
 def find_covered(rgb: FloatArray) -> Mask:
     """Where a small picture, (3, rows, columns) in [0, 1], is covered; edge pixels that mix both count."""
     black = np.maximum(np.maximum(rgb[0], rgb[1]), rgb[2]) < _BLACK
+    if not black.any():
+        return np.zeros(black.shape, bool)
     covered = _bars(black)
     if black[[0, 0, -1, -1], [0, -1, 0, -1]].all():
         covered |= _rim(black)
@@ -132,6 +134,8 @@ def _boxes(black: Mask) -> Mask:
     padded = cv2.copyMakeBorder(black.astype(np.uint8), 6, 6, 6, 6, cv2.BORDER_REPLICATE)
     closed = np.ascontiguousarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 13), np.uint8))[6:-6, 6:-6])
     boxes = np.zeros(black.shape, bool)
+    if np.count_nonzero(closed) < _BOX_AREA * black.size:
+        return boxes
     count, _, statistics, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
     for label in range(1, count):
         left, top, width, height, area = (int(x) for x in statistics[label])

@@ -17,8 +17,12 @@ def guided_filter(guide: FloatArray, values: FloatArray, radius: int, epsilon: f
         radius: half of the window's side, pixels.
         epsilon: variance of the guide in a window below which it counts as smooth.
     """
-    mean_I, mean_p = box_mean(guide, radius), box_mean(values, radius)
-    a = (box_mean(guide * values, radius) - mean_I * mean_p) / (box_mean(guide * guide, radius) - mean_I**2 + epsilon)
+    mean_I, mean_II = box_mean(guide, radius), box_mean(guide * guide, radius)
+    if values is guide:
+        mean_p, mean_Ip = mean_I, mean_II
+    else:
+        mean_p, mean_Ip = box_mean(values, radius), box_mean(guide * values, radius)
+    a = (mean_Ip - mean_I * mean_p) / (mean_II - mean_I**2 + epsilon)
     filtered: FloatArray = box_mean(a, radius) * guide + box_mean(mean_p - a * mean_I, radius)
     return filtered
 

@@ -38,9 +38,11 @@ def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL) -> FloatArr
     flat = np.clip(1 - (spread - _SPREAD) / _SPREAD_RANGE, 0, 1)
     # A facade may be as flat and as bright as the sky, but it does not reach the upper edge without interruption.
     found = bright * flat
-    _, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
-    at_top = np.unique(regions[: max(1, len(regions) // 24)])
-    found = np.where(np.isin(regions, at_top[at_top > 0]), found, 0).astype(np.float32)
+    count, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
+    at_top = np.zeros(count, np.float32)
+    at_top[regions[: max(1, len(regions) // 24)]] = 1
+    at_top[0] = 0  # what is no region
+    found = found * at_top[regions]
     return np.clip(guided_filter(luma, found, _RADIUS, _EPSILON), 0, 1)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.guided import box_mean, guided_filter
+from streamdehaze.dehaze.kernels import median
 from streamdehaze.frame import FloatArray
 
 BrightnessMode = Literal["keep", "natural"]
@@ -53,7 +54,7 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     for picture in (hazy, clear):
         luma = np.maximum(picture.mean(axis=0), _DARKEST)
         log = np.log(luma if scene is None else luma[scene])
-        logs.append(float((np.median(log) + log.mean()) / 2))
+        logs.append(float((median(log) + log.mean()) / 2))
     before, after = logs
     if after > -1e-3:
         return 1.0

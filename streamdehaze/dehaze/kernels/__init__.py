@@ -5,6 +5,7 @@ rows to work in come from outside, because compiled loops allocate nothing (`str
 """
 
 from streamdehaze.dehaze.kernels.maps import blend, carry, correct, process_noise
+from streamdehaze.dehaze.kernels.median import median
 from streamdehaze.dehaze.kernels.planes import apply_affine, shrink
 
-__all__ = ["apply_affine", "blend", "carry", "correct", "process_noise", "shrink"]
+__all__ = ["apply_affine", "blend", "carry", "correct", "median", "process_noise", "shrink"]
