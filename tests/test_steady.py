@@ -82,6 +82,12 @@ def test_what_stands_still_neither_flickers_nor_pumps(streets: tuple[FloatArray,
     )
 
 
+def test_the_second_answer_of_a_scene_is_no_jump(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 2)
+    (first, second), (alone, after) = clear(frames, "low"), clear(frames)
+    assert 0 < error(first, second) < 0.35 * error(alone, after)
+
+
 def test_a_cut_is_followed_at_once(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 10 + [streets[1]] * 3)
     nervous, calm = clear(frames), clear(frames, "high")

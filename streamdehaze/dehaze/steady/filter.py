@@ -55,6 +55,9 @@ frame for a camera at rest, 0.2 for one that moves."""
 _SHELF_FRAMES = 12
 """A scene is remembered for this many frames after a cut away from it."""
 _FIRST_NOISE = 0.002
+_FIRST_DOUBT = 0.25
+"""Variance of the first maps of a scene, in units of that of one answer, where no frames are held back. Taken for no
+better than the second, they would show as a jump: the second answer would move every pixel halfway to itself."""
 _TRUSTED = 0.3
 """Kalman gain below which a pixel counts as still."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
@@ -192,6 +195,8 @@ class TemporalFilter:
         if self._planes is None or motion is None or not self._continues(components, motion):
             if new is None:
                 raise ValueError("the first frame of a scene needs maps of its own")
+            if not self.ahead:
+                new[-1] *= np.float32(_FIRST_DOUBT)
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
             self._trend.forget()

@@ -23,8 +23,8 @@ from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
 from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
 
-_FRAMES, _BYTES = 48, 96 << 20
-"""Held back at most. Of 720p it is 48 frames, of 1080p 32, of 4K 8."""
+_FRAMES, _BYTES = 40, 96 << 20
+"""Held back at most. Of 720p it is 40 frames, of 1080p 32, of 4K 8."""
 _STAY, _STAY_OF = 11, 3
 """This many frames stay when the others leave, or this fraction of all; looking farther ahead makes no
 difference where the network runs on every frame."""
