@@ -139,7 +139,7 @@ def test_data_tracks_of_cameras_are_copied_or_named(tmp_path: Path) -> None:
     content = made.read_bytes()
     made.write_bytes(content.replace(b"tmcd", b"mebx"))
     sink = copy_through(made, tmp_path / "out.mov")
-    assert sink.losses == ["data stream 1 (unknown codec, eng)"]
+    assert sink.losses == ["data stream 1 (TimeCodeHandler, unknown codec, eng)"]
 
 
 def test_pictures_go_on_where_the_container_refuses_sound_in_the_middle(

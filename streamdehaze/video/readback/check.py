@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Container, Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from av.container import OutputContainer
 
 from streamdehaze.frame import Frame
 from streamdehaze.video.pyav import ANY_METADATA, fraction
+from streamdehaze.video.readback.boxes import camera_boxes
 from streamdehaze.video.readback.compare import Asked, Difference, differences
 from streamdehaze.video.readback.facts import SAMPLED_PICTURES, FileFacts, PictureFacts, read_facts
 from streamdehaze.video.reading.file import FileSource
@@ -53,6 +55,7 @@ class ReadBack:
         self._sound_remedy = _sound_remedy(asked, container_format)
         self._pictures = PictureFacts()
         self._seen = 0
+        self._of_camera = [] if source.path is None or not os.path.isfile(source.path) else camera_boxes(source.path)
         self.losses: list[str] = []
         """What the output lacks, in words, as far as is known."""
 
@@ -103,7 +106,7 @@ class ReadBack:
         found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted,
                                               sound_remedy=self._sound_remedy)  # fmt: skip
         silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)
-        self.name([*(each.text for each in found), *undecoded], silent=silent)
+        self.name([*(each.text for each in found), *undecoded, *self._of_camera], silent=silent)
 
 
 class _Headers:

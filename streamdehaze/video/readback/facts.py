@@ -72,13 +72,15 @@ class StreamFacts:
     """Of an attachment."""
     note: str = ""
     """Why it cannot be copied, where the input is the reason."""
+    handler: str = ""
+    """What MOV and MP4 call the track: "GoPro MET"."""
 
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
         """The facts about a stream that is open for reading."""
         tags = {key.lower(): value for key, value in current_metadata(stream.metadata).items()}
         language = tags.pop("language", "")
-        tags.pop("handler_name", None)  # which program wrote the track
+        handler = tags.pop("handler_name", "").strip()  # which program wrote the track, or what it is
         begins = None
         if stream.start_time is not None and stream.time_base:
             begins = stream.start_time * fraction(stream.time_base)
@@ -93,12 +95,14 @@ class StreamFacts:
             begins,
             str(stream.metadata.get("filename", "")) if stream.type == "attachment" else "",
             "" if has_parameters(stream) else f"its format was not found in the first {PROBED_SECONDS} s",
+            handler,
         )
 
     def __str__(self) -> str:
         """As it is called in warnings."""
-        detail = self.name or self.codec or "unknown codec"
-        return f"{self.kind} stream {self.index} ({', '.join(filter(None, (detail, self.language, self.note)))})"
+        detail = self.name or self.codec
+        details = [detail] if detail else [self.handler, "unknown codec"]
+        return f"{self.kind} stream {self.index} ({', '.join(filter(None, (*details, self.language, self.note)))})"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ _MATROSKA_DOLBY_VISION = re.compile(rb"\x41\xe7\x84dv[cvw]C.{0,64}?\x41\xed\x98(
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
+    """A box, and where it lies."""
+
     kind: bytes
     at: int
     size: int
@@ -61,7 +63,7 @@ def add_spherical_boxes(path: Path, boxes: bytes) -> bool:
     Raises:
         OSError: if it cannot be written.
     """
-    found = _index_of(path)
+    found = index_of(path)
     entry = None if found is None else _entry_of(found[1])
     if found is None or entry is None or found[0] + len(found[1]) != path.stat().st_size:
         return False  # what follows the index would move, and with it all that the index points to
@@ -88,17 +90,27 @@ def dolby_vision_boxes(path: str | os.PathLike[str]) -> bytes:
 
 def _video_boxes(path: Path, kinds: tuple[bytes, ...]) -> list[bytes]:
     """The boxes of some kinds in the sample entry of the first video."""
-    index = _index_of(path)
+    index = index_of(path)
     entry = None if index is None else _entry_of(index[1])
     if index is None or entry is None:
         return []
     content = index[1]
-    inside = _boxes(content, entry[-1].at + _ENTRY_BYTES, entry[-1].at + entry[-1].size)
+    inside = boxes_in(content, entry[-1].at + _ENTRY_BYTES, entry[-1].at + entry[-1].size)
     return [content[box.at : box.at + box.size] for box in inside if box.kind in kinds]
 
 
-def _index_of(path: Path) -> tuple[int, bytes] | None:
+def index_of(path: Path) -> tuple[int, bytes] | None:
     """Where the box "moov" of a file lies, and its content, head and all; None if there is none."""
+    for box in outermost(path):
+        if box.kind == b"moov" and box.size <= _LARGEST_INDEX:
+            with open(path, "rb") as file:
+                file.seek(box.at)
+                return box.at, file.read(box.size)
+    return None
+
+
+def outermost(path: Path) -> Iterator[Box]:
+    """The boxes that a file consists of; none of a file that is neither MP4 nor MOV."""
     with open(path, "rb") as file:
         end = os.fstat(file.fileno()).st_size
         at = 0
@@ -108,38 +120,36 @@ def _index_of(path: Path) -> tuple[int, bytes] | None:
             size, kind = int.from_bytes(head[:4], "big"), head[4:8]
             size = int.from_bytes(head[8:16], "big") if size == 1 else end - at if size == 0 else size
             if size < 8 or (at == 0 and kind not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip")):
-                return None
-            if kind == b"moov" and size <= _LARGEST_INDEX:
-                file.seek(at)
-                return at, file.read(size)
+                return
+            yield Box(kind, at, size)
             at += size
-    return None
 
 
-def _boxes(content: bytes, start: int, end: int) -> Iterator[_Box]:
+def boxes_in(content: bytes, start: int, end: int) -> Iterator[Box]:
+    """The boxes that lie one after the other in a part of some bytes."""
     while start + 8 <= end:
         size = int.from_bytes(content[start : start + 4], "big")
         if size < 8 or start + size > end:
             return
-        yield _Box(content[start + 4 : start + 8], start, size)
+        yield Box(content[start + 4 : start + 8], start, size)
         start += size
 
 
-def _entry_of(index: bytes) -> list[_Box] | None:
+def _entry_of(index: bytes) -> list[Box] | None:
     """The sample entry of the first video, after all boxes it lies in, from the outermost on."""
-    root = _Box(b"moov", 0, len(index))
-    for track in _boxes(index, 8, len(index)):
+    root = Box(b"moov", 0, len(index))
+    for track in boxes_in(index, 8, len(index)):
         if track.kind != b"trak" or b"vide" not in index[track.at : track.at + track.size][:4096]:
             continue
         chain = [root, track]
         for kind in (*_INSIDE[1:], b"stsd"):
-            inside = _boxes(index, chain[-1].at + 8, chain[-1].at + chain[-1].size)
+            inside = boxes_in(index, chain[-1].at + 8, chain[-1].at + chain[-1].size)
             box = next((box for box in inside if box.kind == kind), None)
             if box is None:
                 break
             chain.append(box)
         else:
             start = chain[-1].at + 16  # version, flags and count
-            entry = next(_boxes(index, start, chain[-1].at + chain[-1].size), None)
+            entry = next(boxes_in(index, start, chain[-1].at + chain[-1].size), None)
             return None if entry is None or entry.size < _ENTRY_BYTES else [*chain, entry]
     return None
