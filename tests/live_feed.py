@@ -15,6 +15,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.writing.clips import EventClip
+from streamdehaze.meter.visibility import Visibility
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""
@@ -58,6 +59,7 @@ class RenderedCamera:
             down_seconds=self.machine.down_seconds,
             sinks=self.sinks,
             profiles=self.profiles,
+            visibility=self.visibility,
             profile_choice=self.profile_choice,
             haze=self.haze.newest,
         )
@@ -71,6 +73,7 @@ class RenderedCamera:
     clips: tuple[EventClip, ...] = ()
     playlist = None
     profiles: tuple[str, ...] = ()
+    visibility: Visibility | None = None
     profile_choice = "auto"
 
     def set_profile(self, choice: str) -> None:

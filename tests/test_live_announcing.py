@@ -20,6 +20,7 @@ from streamdehaze.live import CameraState, read_config
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.announcing.events import Event, EventWatch
 from streamdehaze.live.announcing.webhook import Webhook
+from streamdehaze.meter.visibility import Visibility
 from waiting import wait_until
 from web_server import Request, serving
 
@@ -75,6 +76,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
     )
     with RenderedPipeline("North gate", dead={"tunnel": "wrong user or password"}) as pipeline:
         pipeline.cameras["North gate"].profiles = ("fog",)
+        pipeline.cameras["North gate"].visibility = Visibility(340.2, 210, 1500)
         publisher = MqttPublisher(config, lambda: pipeline.cameras)
         publisher.start()  # before there is a broker
         time.sleep(1)
@@ -94,6 +96,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
             wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
             wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are told back")
+            assert listener.state("North_gate")["visibility_metres"] == 340
             assert device["cmps"]["profile"]["options"] == ["auto", "none", "fog"]
             listener.client.publish(device["cmps"]["profile"]["command_topic"], "fog")
             wait_until(lambda: listener.state("North_gate")["profile_choice"] == "fog", "the profile")

@@ -13,6 +13,7 @@ from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.announcing.events import EventWatch
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.meter.reading import Reading
+from streamdehaze.meter.visibility import Visibility
 from waiting import wait_until
 
 
@@ -76,3 +77,5 @@ def test_dense_fog_is_an_event_once_it_has_lasted_and_again_when_it_has_gone() -
     assert after(100, 0.8) == [("fog_begins", 1161.0)]
     assert after(100, 0.1, dark=True) == [], "nobody knows at night"
     assert after(100, 0.3) == [("fog_ends", 1361.0)]
+    gate.visibility = Visibility(150, 120, 190)
+    assert after(100, 0.3) == [("fog_begins", 1461.0)], "metres are believed before density"

@@ -17,6 +17,7 @@ from streamdehaze.live import CameraState
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.meter.reading import Reading
+from streamdehaze.meter.visibility import Visibility
 from waiting import wait_until
 
 TOKEN = "correct-horse-battery"
@@ -332,6 +333,8 @@ def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPip
     assert page.eval_on_selector(".haze path", "path => path.getAttribute('d').match(/L/g).length") == 120
     haze.note(Reading(0.9, (0.1, 0.1, 0.1), dark=True))
     page.wait_for_selector(".haze output:has-text('too dark to tell')")
+    pipeline.cameras["Harbour"].visibility = Visibility(340.2, 210, 1500)
+    page.wait_for_selector(".haze p:has-text('Visibility 340 m (210 m to 1.5 km)')")
 
 
 def test_a_profile_is_chosen_where_there_are_any(page: Any, pipeline: RenderedPipeline) -> None:

@@ -254,3 +254,49 @@ def test_wrong_calibrations_are_one_sentence_each(week: Path, tmp_path: Path) ->
     assert not camera.exists()
     done = visibility("read", other, week)
     assert (done.exit_code, "is not a camera's reference" in done.output) == (1, True)
+
+
+def test_a_live_camera_tells_the_median_of_the_last_minute_and_learns_its_clear_days(
+    view: View, reference: Reference, tmp_path: Path
+) -> None:
+    from streamdehaze.live.haze.visibility import VisibilityWatch
+    from streamdehaze.live.view import LatestPair
+
+    now = [datetime(2026, 5, 1, 12)]
+    frames, path = LatestPair(), tmp_path / "gate.npz"
+    reference.save(path)
+    watch = VisibilityWatch(path, frames, "gate", now=lambda: now[0])
+
+    def show(shown: Frame, times: int = 6) -> Visibility:
+        for _ in range(times):
+            frames.show(shown, None)
+            watch.read()
+        assert watch.visibility is not None
+        return watch.visibility
+
+    assert watch.visibility is None
+    foggy, clear = frame(view, 200, 9), frame(view, 100_000, 9)
+    assert show(foggy).metres == pytest.approx(200, rel=0.25)
+    assert show(clear, times=2).metres == pytest.approx(200, rel=0.25), "a moment is not the weather"
+    assert show(clear).least is not None
+    assert show(Frame.from_array(np.zeros((360, 640, 3), np.uint8))).unknown == "too dark"
+    assert "another shape" in str(show(Frame.from_array(np.zeros((360, 360, 3), np.uint8))).unknown)
+    now[0] += timedelta(days=200)
+    assert show(foggy).unknown is None, "the reference has no date"
+    for number in range(8 * 4):
+        now[0] = datetime(2026, 12, 1 + number // 4, 10 + number % 4)
+        show(clear, times=1)
+    assert path.with_suffix(".learned.npz").exists()
+    assert show(foggy).metres == pytest.approx(200, rel=0.25)
+    again = VisibilityWatch(path, frames, "gate", now=lambda: now[0])
+    assert again._days.span > timedelta(days=7), "a restart forgets nothing"
+    now[0] += timedelta(days=200)
+    assert "days old" in str(show(foggy).unknown), "what it has learned has"
+
+
+def test_a_live_cameras_reference_is_checked_when_the_configuration_is_read(tmp_path: Path) -> None:
+    from streamdehaze.live import read_config
+
+    (tmp_path / "cameras.toml").write_text('[[camera]]\nname = "gate"\nurl = "rtsp://h/s"\nvisibility = "gate.npz"\n')
+    with pytest.raises(ConfigError, match=r"camera 'gate', visibility: '.*gate\.npz' is not a camera's reference"):
+        read_config(tmp_path / "cameras.toml")

@@ -16,6 +16,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
 from streamdehaze.live.dehazing.shapes import Settling
 from streamdehaze.live.haze.history import HazeHistory
+from streamdehaze.live.haze.visibility import VisibilityWatch
 from streamdehaze.live.profiles import ProfileChoice, ProfileConfig
 from streamdehaze.live.reading.reception import Reception
 from streamdehaze.live.reading.supervisor import Supervisor
@@ -58,7 +59,8 @@ class Camera:
         on_frame: called for each clear frame.
 
     Raises:
-        ConfigError: if a sink's target is none, or there is no profile of the name it should have.
+        ConfigError: if a sink's target is none, there is no profile of the name it should have, or its visibility's
+            reference cannot be read.
     """
 
     def __init__(
@@ -88,6 +90,9 @@ class Camera:
         """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
         self._strength, self._enabled = config.strength, config.enabled
         self._apply_strength()
+        self._visibility: VisibilityWatch | None = None
+        if config.visibility is not None:
+            self._visibility = VisibilityWatch(config.visibility, self.full_view, config.name)
         self._profile_choice = ProfileChoice(profiles, config.profile)
         self._profile, self._profile_settings = "", dict[str, Any]()
         self._size: tuple[int, int] | None = None
@@ -251,6 +256,7 @@ class Camera:
             down_since=self.machine.down_since,
             down_seconds=self.machine.down_seconds,
             sinks=self._broadcast.status(),
+            visibility=None if self._visibility is None else self._visibility.visibility,
             sub_state=None if self._sub is None else self._sub.machine.state,
         )
 
@@ -259,12 +265,16 @@ class Camera:
         self._intake.add(self._lane)
         self._broadcast.start()
         self._supervisor.start()
+        if self._visibility is not None:
+            self._visibility.start()
         if self._sub is not None:
             self._sub.start()
 
     def stop(self) -> None:
         """Let go of the camera; `finish` waits for that."""
         self._supervisor.stop()
+        if self._visibility is not None:
+            self._visibility.stop()
         if self._sub is not None:
             self._sub.stop()
 

@@ -14,6 +14,7 @@ from streamdehaze.address import Address, without_secrets
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, ProfileConfig
+from streamdehaze.meter.visibility import Reference
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -43,6 +44,8 @@ class CameraConfig(CameraOptions):
     """Whether clear frames get about the brightness of the hazy ones."""
     exact: bool = False
     """Run the network on whole frames: slow, and each frame stands for itself."""
+    visibility: Path | None = None
+    """What `streamdehaze visibility learn` wrote of this camera's view; how far it sees is told in metres then."""
     latency_budget: float = Field(default=0.2, gt=0)
     """Seconds from arrival to clear frame; older frames are dropped for newer ones."""
     max_fps: float | None = Field(default=None, gt=0)
@@ -85,7 +88,8 @@ class CameraConfig(CameraOptions):
         """Its low stream as a camera that is sent nowhere; None if it has none."""
         if self.sub_url is None:
             return None
-        return self.model_copy(update={"url": self.sub_url, "sub_url": None, "to": (), "clips": None})
+        only_main = {"sub_url": None, "to": (), "clips": None, "visibility": None}
+        return self.model_copy(update={**only_main, "url": self.sub_url})
 
     @model_validator(mode="before")
     @classmethod
@@ -140,7 +144,7 @@ class LiveConfig(BaseModel):
 def read_config(path: Path) -> LiveConfig:
     """Read `cameras.toml`.
 
-    Relative password and certificate files are looked up next to it.
+    Relative names of files that are read (passwords, certificates, references of visibility) are looked up next to it.
 
     Raises:
         ConfigError: if it is missing, not TOML, or has a wrong value; the place and the reason are named.
@@ -155,7 +159,7 @@ def read_config(path: Path) -> LiveConfig:
     cameras = values.get("camera")
     entries = [*(cameras if isinstance(cameras, list) else ()), values.get("mqtt"), values.get("webhook")]
     for table in (each for each in entries if isinstance(each, dict)):
-        for key in ("password_file", "ca_file"):
+        for key in ("password_file", "ca_file", "visibility"):
             if isinstance(table.get(key), str):
                 table[key] = path.parent / table[key]
     return check_config(values, str(path))
@@ -178,6 +182,11 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
                 LiveTarget.for_encoder(to, camera.name, camera.codec)
             except ConfigError as error:
                 problems.append(f"camera '{camera.name}', to: {error}")
+        try:
+            if camera.visibility is not None:
+                Reference.load(camera.visibility)
+        except ConfigError as error:
+            problems.append(f"camera '{camera.name}', visibility: {error}")
         if camera.profile not in (AUTOMATIC, NONE, *config.profile):
             known = ", ".join((AUTOMATIC, NONE, *config.profile))
             problems.append(f"camera '{camera.name}', profile: there is no '{camera.profile}'; there are {known}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from streamdehaze.live.state import CameraState
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.reading import Reading
+from streamdehaze.meter.visibility import Visibility
 
 STAGES = ("decode", "wait", "dehaze", "encode", "write")
 """What a frame passes: decoded, waiting for the engine, dehazed, encoded, written to a sink."""
@@ -226,6 +227,8 @@ class CameraStatus:
     down_seconds: float
     """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
+    visibility: Visibility | None = None
+    """How far it sees; None without a reference of its view, and before the first reading."""
     profile: str = ""
     """The one it has taken on; empty for none."""
     profile_choice: str = "auto"

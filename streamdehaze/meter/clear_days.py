@@ -38,6 +38,11 @@ class ClearDays:
         self._lasting = timedelta(days=days)
         self._kept: deque[tuple[datetime, Contrast]] = deque()
 
+    @property
+    def span(self) -> timedelta:
+        """Time between the first and the last picture kept."""
+        return self._kept[-1][0] - self._kept[0][0] if self._kept else timedelta()
+
     def add(self, contrast: Contrast, when: datetime) -> bool:
         """Take a picture, unless it is dark or the last one is less than ten minutes ago; whether it was taken.
 

@@ -58,17 +58,26 @@ class _Watched:
         elif self.is_down and status.down_since is None:
             self.is_down = False
             events.append(Event(status.name, "back", now, ""))
-        foggy = status.haze is not None and status.haze.haze_class is HazeClass.DENSE_FOG
-        if status.haze is None or status.haze.dark or foggy == self.is_foggy:
+        haze_class = _haze_class(status)
+        foggy = haze_class is HazeClass.DENSE_FOG
+        if haze_class is None or foggy == self.is_foggy:
             self._fog_since = None
         elif self._fog_since is None:
             self._fog_since = now
         elif now - self._fog_since > _FOG_SECONDS:
             self.is_foggy = foggy
             begins: Kind = "fog_begins" if foggy else "fog_ends"
-            events.append(Event(status.name, begins, self._fog_since, status.haze.haze_class.value))
+            events.append(Event(status.name, begins, self._fog_since, haze_class.value))
             self._fog_since = None
         return events
+
+
+def _haze_class(status: CameraStatus) -> HazeClass | None:
+    """By metres where they are known, else by density; None if nothing can be told."""
+    by_metres = None if status.visibility is None else status.visibility.haze_class
+    if by_metres is not None or status.haze is None or status.haze.dark:
+        return by_metres
+    return status.haze.haze_class
 
 
 class EventWatch:

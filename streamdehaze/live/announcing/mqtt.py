@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
@@ -152,7 +152,7 @@ class MqttPublisher:
             if everything or is_news:
                 self._client.publish(self._topic(_id(name), "state"), json.dumps(state), qos=1, retain=True)
                 self._published[name] = state
-            device = json.dumps(self._device(name, status.profiles))
+            device = json.dumps(self._device(status))
             if self._config.discovery and self._announced.get(name) != device:
                 self._announced[name] = device
                 self._client.publish(self._discovery_topic(name), device, qos=1, retain=True)
@@ -160,15 +160,18 @@ class MqttPublisher:
     def _discovery_topic(self, name: str) -> str:
         return f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
 
-    def _device(self, name: str, profiles: Sequence[str]) -> dict[str, Any]:
+    def _device(self, status: CameraStatus) -> dict[str, Any]:
         """The camera as Home Assistant's device-based discovery has it."""
-        identity = _id(name)
+        name, profiles, identity = status.name, status.profiles, _id(status.name)
         state = self._topic(identity, "state")
 
         def part(platform: str, key: str, label: str, **more: object) -> dict[str, Any]:
             value = {"value_template": f"{{{{ value_json.{key} }}}}"}
             return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
 
+        visibility = part(
+            "sensor", "visibility_metres", "Distance seen", unit_of_measurement="m", device_class="distance"
+        )
         choice = part("select", "profile_choice", "Profile", options=[AUTOMATIC, NONE, *profiles],
                       command_topic=self._topic(identity, "profile", "set"))  # fmt: skip
         return {
@@ -182,6 +185,7 @@ class MqttPublisher:
                 "state": part("sensor", "state", "State"),
                 "haze": part("sensor", "haze", "Haze", unit_of_measurement="%", icon="mdi:weather-fog"),
                 "haze_class": part("sensor", "haze_class", "Visibility", icon="mdi:weather-fog"),
+                **({} if status.visibility is None else {"visibility": visibility}),
                 "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration"),
                 "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps"),
                 "strength": part("number", "strength", "Strength", min=0, max=1, step=0.01,
@@ -194,7 +198,7 @@ class MqttPublisher:
 
 
 def _state(status: CameraStatus) -> dict[str, Any]:
-    haze = status.haze
+    haze, visibility = status.haze, status.visibility
     return {
         "name": status.name,
         "running": "ON" if status.state is CameraState.RUNNING else "OFF",
@@ -205,6 +209,8 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "latency_ms": round(1000 * status.counters.latency_seconds[0]),
         "haze": None if haze is None else round(100 * haze.density),
         "haze_class": None if haze is None else haze.haze_class.value,
+        "visibility_metres": None if visibility is None or visibility.metres is None else round(visibility.metres),
+        "visibility": None if visibility is None else str(visibility),
         "strength": status.strength,
         "enabled": "ON" if status.enabled else "OFF",
         "profile": status.profile,

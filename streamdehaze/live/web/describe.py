@@ -9,6 +9,7 @@ from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
 from streamdehaze.live.writing.clips import EventClip
 from streamdehaze.meter.reading import Reading
+from streamdehaze.meter.visibility import Visibility
 
 
 def describe(status: CameraStatus) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "mode": status.mode,
         "applied_strength": round(status.applied_strength, 3),
         "haze": _describe_haze(status.haze),
+        "visibility": _describe_visibility(status.visibility),
         "enabled": status.enabled,
         "profile": status.profile,
         "profile_choice": status.profile_choice,
@@ -69,6 +71,24 @@ def _describe_haze(haze: Reading | None) -> dict[str, Any] | None:
         "airlight": [round(channel, 3) for channel in haze.airlight],
         "dark": haze.dark,
     }
+
+
+def _describe_visibility(visibility: Visibility | None) -> dict[str, Any] | None:
+    if visibility is None:
+        return None
+    haze_class = visibility.haze_class
+    return {
+        "metres": _rounded(visibility.metres),
+        "least": _rounded(visibility.least),
+        "most": _rounded(visibility.most),
+        "unknown": visibility.unknown,
+        "class": None if haze_class is None else haze_class.value,
+        "text": str(visibility),
+    }
+
+
+def _rounded(metres: float | None) -> int | None:
+    return None if metres is None else round(metres)
 
 
 def _describe_sink(sink: SinkStatus) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from streamdehaze import __version__
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import DROP_REASONS, CameraStatus, CountersSnapshot, HistogramSnapshot
 from streamdehaze.live.web.protocols import WatchedPipeline
+from streamdehaze.meter.visibility import Visibility
 
 
 class Metrics:
@@ -141,6 +142,10 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
             "Haze of the last frame measured, 0 (clear) to 1; NaN before the first.",
             lambda status: math.nan if status.haze is None else status.haze.density,
         ),
+        "visibility_metres": (
+            "How far the camera sees; NaN if unknown, +Inf beyond its range.",
+            lambda status: visibility_metres(status.visibility),
+        ),
         "enabled": ("1 if haze is removed.", lambda status: status.enabled),
         "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
         "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),
@@ -152,6 +157,13 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
         for status in statuses:
             metric.add_metric([status.name], float(read(status)))
         yield metric
+
+
+def visibility_metres(visibility: Visibility | None) -> float:
+    """In a number: NaN if unknown, or below all that can be told; infinite beyond that."""
+    if visibility is None or (visibility.metres is None and visibility.least is None):
+        return math.nan
+    return math.inf if visibility.metres is None else visibility.metres
 
 
 def _ages(statuses: list[CameraStatus]) -> Iterator[Metric]:

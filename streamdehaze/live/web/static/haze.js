@@ -17,7 +17,10 @@ export class Haze {
     this.#name = name;
   }
 
-  update({ haze }) {
+  update({ haze, visibility }) {
+    const sight = this.#slot("visibility");
+    sight.hidden = !visibility;
+    sight.textContent = visibility ? `Visibility ${visibility.text}` : "";
     this.#slot("now").textContent = hazeWords(haze);
     this.#slot("gauge").value = haze && !haze.dark ? haze.density : 0;
     if (performance.now() - this.#readAt < READ_MILLISECONDS) return;
