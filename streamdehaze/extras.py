@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from streamdehaze.errors import MissingPackageError
 
@@ -124,8 +123,11 @@ def _origin() -> tuple[tuple[str, ...], str, str | None]:
     except (metadata.PackageNotFoundError, ValueError):
         direct = {}
     url = str(direct.get("url", ""))
-    if url.startswith("file:") and (folder := Path(url2pathname(urlsplit(url).path))).is_dir():
-        return (), _shown(folder), None
+    if url.startswith("file:"):
+        from urllib.request import url2pathname  # late: with it come HTTP and TLS, 30 ms at each start
+
+        if (folder := Path(url2pathname(urlsplit(url).path))).is_dir():
+            return (), _shown(folder), None
     if "vcs_info" in direct:
         return (), "streamdehaze", f"{direct['vcs_info']['vcs']}+{url}"
     return (), "streamdehaze", url or None

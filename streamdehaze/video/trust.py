@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from streamdehaze.address import Address
 from streamdehaze.errors import ConfigError, StreamDehazeError
+
+if TYPE_CHECKING:
+    import ssl
 
 _PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
 _SECONDS = 5.0
@@ -29,6 +32,8 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ConfigError: if there are none in the file, or it cannot be read.
     """
+    import ssl  # late: files need none of it
+
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
@@ -66,6 +71,8 @@ class Trust:
         """
         if address.scheme not in _PORTS or not self._wanted(address.scheme, sending):
             return {}
+        import ssl
+
         parts = urlsplit(address.full)
         host = parts.hostname or ""
         try:
