@@ -258,7 +258,9 @@ def _refuse_open_to_others(folder: Path) -> None:
         return
     facts = folder.stat()
     if facts.st_uid not in (0, os.geteuid()):
-        raise EngineError(f"the engine folder '{folder}' is another user's; choose one with $STREAMDEHAZE_ENGINES")
+        raise EngineError(
+            f"the engine folder '{folder}' belongs to another user; choose one with $STREAMDEHAZE_ENGINES"
+        )
     if facts.st_mode & stat.S_IWOTH:
         raise EngineError(f"anybody may write to the engine folder '{folder}'; chmod o-w")
 
