@@ -10,7 +10,9 @@ a room one ray a pixel will do, and one to each lamp.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -47,6 +49,20 @@ _compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=Tru
 _inlined = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 _LEVELS = int(math.log2(SIZE))
 _START = LEVEL_START
+
+
+def _forget_earlier_versions() -> None:
+    """Remove what numba cached before an update: an index that names a class which is gone ends the program."""
+    here = Path(__file__).parent
+    facts = [file.stat() for file in here.glob("*.py")]
+    updated = max(max(each.st_mtime, each.st_ctime) for each in facts)  # an installer may keep the older date
+    for index in (here / "__pycache__").glob("raycast.*.nbi"):
+        with contextlib.suppress(OSError):
+            if index.stat().st_mtime < updated:
+                index.unlink()
+
+
+_forget_earlier_versions()
 
 
 @_compiled

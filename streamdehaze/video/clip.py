@@ -102,7 +102,7 @@ class Clip(Reader):
                 ]
             )
 
-    def drain(self, output: OutputContainer, delay: Fraction) -> None:
+    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
         """Write the sound that waits."""
         while self._packets:
             packet = self._packets.popleft()
