@@ -12,7 +12,7 @@ from streamdehaze.cli.group import Group
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
 _PANELS = {
-    "Make things clear": ("run", "live", "compare", "demo", "parts"),
+    "Make things clear": ("run", "live", "join", "compare", "demo", "parts"),
     "Measure haze": ("meter", "visibility"),
     "This machine": ("doctor", "bench", "engine"),
     "Networks": ("train", "evaluate", "data", "checkpoint"),

@@ -167,6 +167,14 @@ def toml_value(text: str) -> Any:
         return text
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """A part of several, as in "2/5"."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"'{text}' is not a part such as 2/5")
+    return int(number), int(count)
+
+
 def frames_a_second(text: str) -> Fraction:
     """A frame rate: "24", "29.97" (which is 30000/1001) or "30000/1001"."""
     try:

@@ -20,7 +20,7 @@ from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
 from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.engine import Engine, open_engine
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter.auto import Mode
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
@@ -116,6 +116,17 @@ class Dehazer:
         except Exception:
             self.video.strength = before
             raise
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes another dehazer like this one, elsewhere: `Dehazer(**arguments)`.
+
+        Raises:
+            ConfigError: if the engine is an object of the caller's own.
+        """
+        if self._engine_name is None:
+            raise ConfigError("this dehazer's engine is an object, which cannot be sent to a worker; name an engine")
+        return {"checkpoint": self.checkpoint, "engine": self._engine_name, **self.video.settings}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -39,6 +39,17 @@ class Track:
             entry.density += reading.density
             entry.measured += 1
 
+    def extend(self, other: Track, *, since: int = 0) -> None:
+        """Take the frames of another part of the same video, from second `since` on."""
+        for second, more in other._seconds.items():
+            if second < since:
+                continue
+            entry = self._seconds.setdefault(second, _Second())
+            entry.frames += more.frames
+            entry.density += more.density
+            entry.measured += more.measured
+            entry.strength += more.strength
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: mean, least and most density, seconds of each class, and a row a second.
 

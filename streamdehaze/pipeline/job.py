@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 import threading
+import time
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -18,15 +19,19 @@ from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.options import RunKeywords, RunOptions
 from streamdehaze.pipeline.pipeline import FrameCallback, Pipeline, Progress
+from streamdehaze.pipeline.sharing.segments import SegmentJob, TakesWork, join, plan_segments, share_out
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
     EncodeOptions,
     FileSource,
+    Kind,
     PictureSource,
     ReadOptions,
     SequenceSource,
     Writer,
+    part_folder,
+    what_is,
 )
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cutter
@@ -87,6 +92,7 @@ def dehaze_video(
     on_frame: FrameCallback | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    executor: TakesWork | None = None,
     **options: Unpack[RunKeywords],
 ) -> Report:
     """Make a hazy video (or picture) clear.
@@ -103,6 +109,9 @@ def dehaze_video(
             same size and pixel format, is written instead of the clear one; not called for frames of an earlier run.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
+        executor: makes the segments of a video file side by side, on processes or machines that see the same files:
+            a `concurrent.futures.Executor` or anything like it. The result is the same for any number of workers, and
+            differs from that without one by how smoothing over time begins in each segment.
         options: the fields of `RunOptions`, which win over those of `run`.
 
     Raises:
@@ -116,7 +125,13 @@ def dehaze_video(
     """
     run = replace(run or RunOptions(), **options)
     if read is not None and read.video_stream == "all" and isinstance(source, str | os.PathLike):
+        if executor is not None:
+            raise ConfigError("video_stream='all' is done by one process; name one stream to share the work out")
         return _each_stream(source, target, dehazer, read, encode, run, on_frame, progress, stop)
+    if executor is not None:
+        if on_frame is not None:
+            raise ConfigError("on_frame is called in this process only; leave it or the executor out")
+        return _shared_out(source, target, dehazer, read, encode, run, progress, stop, executor)
     own_dehazer = not isinstance(dehazer, Dehazer)
     opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
     try:
@@ -137,11 +152,7 @@ def dehaze_video(
             )
         )
         try:
-            worker = (
-                dehazer
-                if isinstance(dehazer, Dehazer)
-                else Dehazer(*([dehazer] if dehazer else []), steady="low", every="auto", look_ahead=True)
-            )
+            worker = _worker(dehazer)
         except BaseException:
             sink.abort()
             raise
@@ -185,6 +196,68 @@ def dehaze_video(
     finally:
         if opened is not source:
             opened.close()
+
+
+def _shared_out(
+    source: str | os.PathLike[str] | Source,
+    target: str | os.PathLike[str] | Sink | None,
+    dehazer: Dehazer | str | os.PathLike[str] | None,
+    read: ReadOptions | None,
+    encode: EncodeOptions | None,
+    run: RunOptions,
+    progress: Progress | None,
+    stop: threading.Event | None,
+    executor: TakesWork,
+) -> Report:
+    """Have an executor make the segments of a file, and join them."""
+    began = time.perf_counter()
+    target = output_path(_file_of(source)) if target is None else target
+    opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
+    try:
+        if isinstance(target, Sink):
+            raise ConfigError("only a video file that becomes a file can be shared out in segments")
+        worker = _worker(dehazer)
+        try:
+            jobs = plan_shares(opened, target, worker, encode, run)
+            checkpoint = worker.checkpoint
+        finally:
+            if worker is not dehazer:
+                worker.close()
+    finally:
+        if opened is not source:
+            opened.close()
+    made = share_out(jobs, executor, progress, stop)
+    joined = join(part_folder(target), overwrite=run.overwrite, stop=stop, made=made)
+    joined.statistics.seconds = time.perf_counter() - began
+    return Report(
+        _name(source),
+        _name(target),
+        joined.statistics,
+        joined.engine,
+        checkpoint,
+        joined.damaged,
+        joined.haze,
+        joined.losses,
+    )
+
+
+def plan_shares(
+    source: Source, target: str | os.PathLike[str], dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions
+) -> list[SegmentJob]:
+    """What there is to do on a file that is shared out in segments, in order; see `plan_segments`.
+
+    Raises:
+        ConfigError: also if one of the two ends is no video file.
+    """
+    if not isinstance(source, FileSource) or source.path is None or what_is(target) is not Kind.FILE:
+        raise ConfigError("only a video file that becomes a file can be shared out in segments")
+    return plan_segments(source, target, dehazer, encode, run, _versions())
+
+
+def _worker(dehazer: Dehazer | str | os.PathLike[str] | None) -> Dehazer:
+    if isinstance(dehazer, Dehazer):
+        return dehazer
+    return Dehazer(*([dehazer] if dehazer else []), steady="low", every="auto", look_ahead=True)
 
 
 def _each_stream(

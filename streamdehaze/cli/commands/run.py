@@ -36,6 +36,7 @@ from streamdehaze.cli.parameters import (
     STEADY,
     frames_a_second,
     key_value,
+    part_of,
     point,
     size_bytes,
     stream_number,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from streamdehaze.meter.auto import Mode
     from streamdehaze.pipeline import Report, RunOptions
     from streamdehaze.pipeline.inputs import Job
+    from streamdehaze.pipeline.sharing.segments import TakesWork
     from streamdehaze.video import EncodeOptions, ReadOptions
     from streamdehaze.video.reading.open import HardwareDecoding
     from streamdehaze.video.reading.options import OnDamage
@@ -262,6 +264,28 @@ log = logging.getLogger("streamdehaze")
     help="Process longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
 )
 @click.option(
+    "--workers",
+    panel="Many processes and machines",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Make the segments of long files in N processes. The result is the same for any N.",
+)
+@click.option(
+    "--segment",
+    "share",
+    panel="Many processes and machines",
+    type=part_of,
+    metavar="K/N",
+    help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder that all machines share; "
+    "`streamdehaze join` makes the file of them.",
+)
+@click.option(
+    "--ray",
+    panel="Many processes and machines",
+    metavar="ADDRESS",
+    help="Make segments on a Ray cluster that shares the folders: auto, local, host:6379 or ray://host:10001.",
+)
+@click.option(
     "--memory-limit",
     panel="Long files",
     type=size_bytes,
@@ -320,6 +344,9 @@ def command(
     hwaccel: HardwareDecoding,
     resume: bool | None,
     segment_seconds: float,
+    workers: int | None,
+    share: tuple[int, int] | None,
+    ray: str | None,
     memory_limit: int | None,
     engine: str,
     engine_wait: bool,
@@ -340,12 +367,16 @@ def command(
       streamdehaze run foggy.mp4 -o out.mkv --codec libx265 --crf 20 --start 1:00 --end 1:30
       streamdehaze run footage/ photo.jpg 'more/*.mkv' -o 'cleared/{stem}.clear{suffix}'
       ffmpeg -i foggy.mp4 -f matroska - | streamdehaze run - -o - | ffplay -
+      streamdehaze run film.mkv --workers 4
     """
     console = standard_error(quiet=quiet, verbose=verbose)
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other")
     if airlight_color is not None and airlight_at is not None:
         raise click.UsageError("--airlight-color and --airlight-at contradict each other")
+    if sum(each is not None for each in (workers, share, ray)) > 1:
+        raise click.UsageError("choose one of --workers, --segment and --ray")
+    from streamdehaze.cli.workers import open_workers
     from streamdehaze.control.mask import Mask
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import RunOptions
@@ -374,6 +405,7 @@ def command(
         quiet=quiet,
         verbose=verbose,
         airlight_at=airlight_at,
+        share=share,
     )
     outcomes: list[dict[str, Any]] = []
     if dry_run:
@@ -409,8 +441,9 @@ def command(
                 work.write_contact_sheet(job, moments, dehazer)
             return
         try:
-            for job in jobs:
-                outcomes.append(work.run(job, dehazer))
+            with open_workers(workers, ray, quiet=quiet, verbose=verbose) as executor:
+                for job in jobs:
+                    outcomes.append(work.run(job, dehazer, executor))
         finally:
             if report:
                 _write_report(report, outcomes)
@@ -441,6 +474,8 @@ class _Work:
     verbose: bool
     airlight_at: tuple[float, float, float] | None = None
     """Where each input shows its haze: x, y and seconds."""
+    share: tuple[int, int] | None = None
+    """Which of how many shares of the segments to make, and no more than that."""
 
     def pick(self, job: Job, dehazer: Dehazer) -> None:
         """Take the haze's colour from the input, if that is wanted."""
@@ -481,7 +516,7 @@ class _Work:
         contact_sheet(job.input, moments, dehazer, path, read=self.read)
         click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
-    def run(self, job: Job, dehazer: Dehazer) -> dict[str, Any]:
+    def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
         """Do one job; a failure is printed and does not keep the others from being done."""
         log.info("'%s' becomes '%s'", job.shown, job.output)
         from streamdehaze.video import is_finished, unfinished_work
@@ -490,7 +525,9 @@ class _Work:
             log.warning("'%s' exists already and is left unchanged", job.output)
             return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
         try:
-            report = self._dehaze(job, dehazer)
+            if self.share is not None:
+                return self._make_share(job, dehazer, *self.share)
+            report = self._dehaze(job, dehazer, executor)
         except Cancelled:
             kept = unfinished_work(job.output)
             rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
@@ -518,9 +555,32 @@ class _Work:
             )
         return report.as_dict()
 
-    def _dehaze(self, job: Job, dehazer: Dehazer) -> Report:
+    def _make_share(self, job: Job, dehazer: Dehazer, number: int, count: int) -> dict[str, Any]:
+        """Make one share of a file's segments."""
+        from streamdehaze.pipeline import open_source
+        from streamdehaze.pipeline.job import plan_shares
+        from streamdehaze.pipeline.sharing.segments import make_segment
+        from streamdehaze.video import part_folder
+
+        folder = part_folder(job.output)
+        self.pick(job, dehazer)
+        with open_source(job.input, self.read, stop=self.stop) as source:
+            segments = plan_shares(source, job.output, dehazer, self.encode, self.options)[number - 1 :: count]
+            with RunProgress(self.console, job.shown, None, quiet=self.quiet) as shown:
+                made = [make_segment(each, self.stop, None if self.quiet else shown.update) for each in segments]
+        frames = sum(each.frames for each in made)
+        if not self.quiet:
+            self.console.print(
+                f"share {number} of {count}: {frames} frames in {len(made)} segments are in '{folder}'; once all are, "
+                f"streamdehaze join {folder}",
+                markup=False,
+                soft_wrap=True,
+            )
+        return {"input": job.shown, "output": str(folder), "frames_out": frames}
+
+    def _dehaze(self, job: Job, dehazer: Dehazer, executor: TakesWork | None) -> Report:
         from streamdehaze.pipeline import dehaze_video, open_source
-        from streamdehaze.video import what_is
+        from streamdehaze.video import FileSource, Kind, what_is
 
         if what_is(job.input).is_live:
             raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
@@ -537,6 +597,7 @@ class _Work:
                     run=self.options,
                     progress=None if self.quiet else shown.update,
                     stop=self.stop,
+                    executor=executor if isinstance(source, FileSource) and what_is(job.output) is Kind.FILE else None,
                 )
 
 

@@ -23,6 +23,10 @@ from streamdehaze.video.resume.cut import Cut
 log = logging.getLogger("streamdehaze")
 
 MANIFEST = "manifest.json"
+PLAN = "plan.json"
+"""Of segments that are made apart, see `streamdehaze.video.resume.apart`."""
+RECORD = ".record"
+"""Extension of what is noted of each of them."""
 _EDGE_BYTES = 1 << 20
 """Of each end of the input that its identity covers."""
 
@@ -61,7 +65,7 @@ class Identity(_Facts):
 class CutRecord(_Facts):
     """A cut, as it is written down; see `Cut` for the fields."""
 
-    frames: int = Field(ge=1)
+    frames: int = Field(ge=0)
     last_pts: int | None
     last_hash: str
     damaged: int = Field(ge=0)
@@ -73,11 +77,11 @@ class Segment(_Facts):
     """A finished segment."""
 
     first_frame: int = Field(ge=0)
-    frames: int = Field(ge=1)
+    frames: int = Field(ge=0)
     first_pts: int
     """In ticks of the output, as `last_pts`."""
     last_pts: int
-    size_bytes: int = Field(ge=1)
+    size_bytes: int = Field(ge=0)
     hash: str
     header_hash: str
     """Of the encoder's own header (FFmpeg's "extradata"), which all segments must share."""

@@ -22,7 +22,16 @@ from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.facts import SAMPLED_PICTURES
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, segment_length
-from streamdehaze.video.resume.manifest import Identity, Manifest, Segment, plain, read_cut, segment_file, write_state
+from streamdehaze.video.resume.manifest import (
+    Identity,
+    Manifest,
+    Segment,
+    plain,
+    read_cut,
+    segment_file,
+    write_manifest,
+    write_state,
+)
 from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
@@ -103,7 +112,7 @@ class SegmentFileSink(Writer):
         self._read_back = ReadBack(self._name, source, asked, self._target.format, self._passthrough)
         self.losses = self._read_back.losses
         self._work: WorkFolder | None = None
-        self._segment: _OpenSegment | None = None
+        self._segment: OpenSegment | None = None
 
     @property
     def length(self) -> int:
@@ -132,22 +141,7 @@ class SegmentFileSink(Writer):
                 other settings.
         """
         with self._working():
-            encoding = self._encoding
-            fresh = Manifest(
-                input=os.fsencode(os.path.abspath(self._source.name)).decode(errors="replace"),
-                identity=self._identity(),
-                settings=plain(
-                    {
-                        **settings,
-                        **self._source.options,
-                        "container": self._target.format,
-                        "encoder": encoding.encoder.name,
-                        "pixel_format": encoding.pixel_format,
-                        "encoder_options": dict(encoding.options),
-                        "segment_frames": self._length,
-                    }
-                ),
-            )
+            fresh = self.describe({**settings, "segment_frames": self._length})
             work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
             self._work = work
             if not work.manifest.segments:
@@ -157,6 +151,44 @@ class SegmentFileSink(Writer):
             if end is None:
                 return Cut(work.manifest.frames, None, "")
             return read_cut(work.path, len(work.manifest.segments) - 1, end)
+
+    def describe(self, settings: Mapping[str, object]) -> Manifest:
+        """What segments are made of, without any.
+
+        Args:
+            settings: all that decides what the frames look like, as plain values.
+
+        Raises:
+            SourceError: if the input cannot be read.
+        """
+        encoding = self._encoding
+        return Manifest(
+            input=os.fsencode(os.path.abspath(self._source.name)).decode(errors="replace"),
+            identity=self._identity(),
+            settings=plain(
+                {
+                    **settings,
+                    **self._source.options,
+                    "container": self._target.format,
+                    "encoder": encoding.encoder.name,
+                    "pixel_format": encoding.pixel_format,
+                    "encoder_options": dict(encoding.options),
+                }
+            ),
+        )
+
+    def adopt(self, manifest: Manifest) -> None:
+        """Take segments that were made apart; `close` joins them.
+
+        Raises:
+            SinkError: if the folder cannot be used, another run does, or a segment is missing or damaged.
+        """
+        with self._working():
+            write_manifest(part_folder(self._path), manifest)
+            self._work = WorkFolder(part_folder(self._path), self._name, manifest, resume=True)
+            if self._work.manifest.segments != manifest.segments:
+                number = len(self._work.manifest.segments)
+                raise SinkError(f"segment {number} of {self._name} is missing or damaged; make it again")
 
     def cut(self, cut: Cut) -> None:
         """End the segment; what came before is safe from now on.
@@ -220,12 +252,12 @@ class SegmentFileSink(Writer):
         encoding = self._setup.encoding
         return OutputPlan(encoding.encoder.name, encoding.pixel_format, self._passthrough.in_words, tuple(self.losses))
 
-    def _begin_segment(self) -> _OpenSegment:
+    def _begin_segment(self) -> OpenSegment:
         if self._work is None:
             raise RuntimeError("take_up comes before the first frame")
         segments = self._work.manifest.segments
         encoder = VideoEncoder(self._setup, last_pts=segments[-1].last_pts if segments else None)
-        return _OpenSegment(encoder, PacketFile(segment_file(self._work.path, len(segments))))
+        return OpenSegment(encoder, PacketFile(segment_file(self._work.path, len(segments))))
 
     def _finish_segment(self, cut: Cut | None) -> None:
         work, segment = self._work, self._segment
@@ -282,7 +314,7 @@ class SegmentFileSink(Writer):
             raise
 
 
-class _OpenSegment:
+class OpenSegment:
     """A segment being written."""
 
     def __init__(self, encoder: VideoEncoder, packets: PacketFile) -> None:

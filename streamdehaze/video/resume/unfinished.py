@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from streamdehaze.durable import sync_folder
 from streamdehaze.errors import SinkError
 from streamdehaze.video.resume.manifest import (
     MANIFEST,
+    PLAN,
+    RECORD,
     Identity,
     Manifest,
     Segment,
@@ -48,7 +51,19 @@ def unfinished_work(path: str | os.PathLike[str]) -> Unfinished | None:
         manifest = read_manifest(folder)
         if manifest is not None and manifest.segments and (manifest.published is None or not os.path.exists(path)):
             return Unfinished(folder, manifest.frames, manifest.size_bytes)
+        if manifest is None and (folder / PLAN).exists():
+            return Unfinished(folder, *_made_apart(folder))
     return None
+
+
+def _made_apart(folder: Path) -> tuple[int, int]:
+    """Frames and bytes of segments that were made apart."""
+    segments = []
+    for record in folder.glob(f"*{RECORD}"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            segment = json.loads(record.read_bytes())["segment"]
+            segments.append((int(segment["frames"]), int(segment["size_bytes"])))
+    return sum(frames for frames, _ in segments), sum(size for _, size in segments)
 
 
 def find_unfinished(place: Path) -> list[Unfinished]:
@@ -121,7 +136,7 @@ class WorkFolder:
             self.manifest = self._begin(fresh, resume)
             """What has been finished."""
         except BaseException:
-            self._release(keep=(path / MANIFEST).exists())
+            self._release(keep=(path / MANIFEST).exists() or (path / PLAN).exists())
             raise
 
     def add(self, segment: Segment) -> None:
@@ -140,6 +155,11 @@ class WorkFolder:
 
     def _begin(self, fresh: Manifest, resume: bool) -> Manifest:
         found = read_manifest(self.path) if resume else None
+        if resume and found is None and (self.path / PLAN).exists():
+            raise SinkError(
+                f"'{self.path}' holds segments made by --segment or --workers: run those again, then "
+                f"streamdehaze join {self.path}, or start over with --no-resume"
+            )
         segments: tuple[Segment, ...] = ()
         if found is not None and found.segments:
             if differences := found.differences(fresh):
@@ -157,8 +177,13 @@ class WorkFolder:
         """Remove what an earlier run left unfinished, and the segments after the first ones."""
         names = {f"{number:05d}" for number in range(segments)}
         for path in self.path.iterdir():
-            is_segment = path.suffix in (".packets", ".npz") and path.stem not in names
-            if is_segment or path.name.endswith(".part") or path.stem.endswith(".part"):
+            is_segment = path.suffix in (".packets", ".npz", RECORD) and path.stem not in names
+            if (
+                is_segment
+                or (not segments and path.name == PLAN)
+                or path.name.endswith(".part")
+                or path.stem.endswith(".part")
+            ):
                 path.unlink()
 
     def _release(self, *, keep: bool) -> None:

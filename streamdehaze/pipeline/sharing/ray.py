@@ -1,0 +1,86 @@
+"""A Ray cluster as an executor: one task a segment, done again elsewhere when a node is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.extras import needed_for
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade
+
+_RETRIES = 20
+"""Times a segment is made again after the node or the process that made it was lost; its own errors end the work."""
+
+
+class RayExecutor:
+    """Hands segments to a Ray cluster whose nodes all see the input and the folder of the output, under one path.
+
+    Args:
+        address: "local" for a cluster of this machine alone, "auto" for the one that runs here, or "ray://host:10001",
+            "host:6379".
+        cores: CPUs that a segment takes of a node; a share of one for a node that works on a GPU.
+        gpus: GPUs that it takes, which may be a fraction.
+
+    Raises:
+        MissingPackageError: without Ray (extra `ray`).
+        StreamDehazeError: if there is no cluster at the address.
+    """
+
+    def __init__(self, address: str = "local", *, cores: float = 1, gpus: float = 0) -> None:
+        with needed_for("sharing work out on a cluster", "ray"):
+            import ray
+
+        self._ray: Any = ray
+        self._opened = not ray.is_initialized()
+        if self._opened:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise StreamDehazeError(f"there is no Ray cluster at '{address}': {first}") from error
+        self._options = {"num_cpus": cores, "num_gpus": gpus, "max_retries": _RETRIES, "retry_exceptions": False}
+        self._tasks: dict[Future[SegmentMade], Any] = {}
+
+    def submit(self, work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, /) -> Future[SegmentMade]:
+        """See `concurrent.futures.Executor.submit`."""
+        task = self._ray.remote(**self._options)(work).remote(job)
+        future: Future[SegmentMade] = Future()
+        future.set_running_or_notify_cancel()
+        self._tasks[future] = task
+        threading.Thread(target=self._wait, args=(task, future), name="ray-task", daemon=True).start()
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for future, task in self._tasks.items():
+                if not future.done():
+                    self._ray.cancel(task, force=True)
+        if self._opened:
+            self._ray.shutdown()
+
+    def _wait(self, task: Any, future: Future[SegmentMade]) -> None:
+        try:
+            future.set_result(self._ray.get(task))
+        except self._ray.exceptions.RayTaskError as error:
+            future.set_exception(error.cause if isinstance(error.cause, Exception) else error)
+        except Exception as error:  # Ray's own: a node out of memory, a cluster that is gone
+            future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {_first_line(error)}"))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

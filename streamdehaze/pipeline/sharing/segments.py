@@ -1,0 +1,258 @@
+"""One long video on many processes or machines: segments made apart, by anything like an executor, and joined."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+from streamdehaze.meter.track import Track
+from streamdehaze.pipeline.options import RunOptions
+from streamdehaze.pipeline.pipeline import Pipeline, Progress
+from streamdehaze.pipeline.statistics import Statistics
+from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
+from streamdehaze.video.resume.apart import (
+    Plan,
+    SegmentApart,
+    SpanSource,
+    WarmUp,
+    finished,
+    make_plan,
+    span_of,
+    take_plan,
+    whole_work,
+)
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+log = logging.getLogger("streamdehaze")
+
+ENCODER_THREADS = 4
+"""Of each segment, unless the encoder's options say otherwise: x264's and x265's result depends on their number, which
+must therefore not be each machine's own."""
+_PATIENCE_SECONDS = 0.1
+
+
+class TakesWork(Protocol):
+    """What work is handed to, as `concurrent.futures.Executor`; those of Dask and Ray are alike."""
+
+    def submit(self, work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, /) -> Future[SegmentMade]:
+        """Do `work(job)` somewhere, some time."""
+        ...
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """One segment to make: plain values, which travel to another machine that sees the same files."""
+
+    source: str
+    target: str
+    number: int
+    plan: Plan
+    dehazer: Mapping[str, Any]
+    """Arguments of `Dehazer`."""
+    settings: Mapping[str, object]
+    run: RunOptions
+
+
+@dataclass(frozen=True)
+class SegmentMade:
+    """What became of a segment."""
+
+    number: int
+    frames: int
+    engine: str
+    damaged: int = 0
+    losses: tuple[str, ...] = ()
+    statistics: Statistics | None = None
+    """None if it was there before."""
+    haze: Track = field(default_factory=Track)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What all segments together gave."""
+
+    statistics: Statistics
+    engine: str
+    damaged: int
+    haze: Track
+    losses: tuple[str, ...]
+
+
+def plan_segments(
+    source: FileSource, target: str | os.PathLike[str], dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions,
+    versions: Mapping[str, str],
+) -> list[SegmentJob]:  # fmt: skip
+    """The jobs that make the segments of a file, all of which a folder TARGET.part then waits for.
+
+    Raises:
+        ConfigError: if the dehazer has an engine of the caller's own, which cannot travel.
+        SourceError: if the file does not tell how long it is.
+        SinkError: if the target cannot be written, or its folder holds other work.
+    """
+    assert source.path is not None  # a pipe can be read by one process only
+    encode = encode or EncodeOptions()
+    encode = replace(encode, options={"threads": str(ENCODER_THREADS), **encode.options})
+    folder = part_folder(target)
+    if not run.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": dict(versions)}
+    sink = SegmentFileSink(target, source, encode=encode, container=run.container, overwrite=run.overwrite)
+    try:
+        plan = take_plan(folder, make_plan(sink, source, settings, run.segment_seconds, encode, run.container))
+    finally:
+        sink.abort()
+    path, end = os.path.abspath(source.path), os.path.abspath(target)
+    return [SegmentJob(path, end, number, plan, dehazer.arguments, settings, run) for number in range(plan.count)]
+
+
+def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress: Progress | None = None) -> SegmentMade:
+    """Make one segment, unless it is there.
+
+    Raises:
+        StreamDehazeError: one sentence on what was wrong with which file or option.
+    """
+    folder, number = part_folder(job.target), job.number
+    if (record := finished(folder, number, job.plan)) is not None:
+        return SegmentMade(number, record.segment.frames, record.engine, record.damaged, record.losses)
+    with FileSource(job.source, **job.plan.read, stop=stop) as source:
+        dehazer = _dehazer(job.dehazer)
+        dehazer.reset()
+        span = span_of(source, number, job.plan.count, job.plan.seconds)
+        spans = SpanSource(source, span)
+        sink = SegmentApart(
+            job.target, source, spans, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
+        )
+        with sink:
+            if dehazer.settings != {name: job.settings[name] for name in dehazer.settings}:
+                raise ConfigError("this machine has another checkpoint of that name than the one where work began")
+            pipeline = Pipeline(
+                spans,
+                dehazer,
+                sink,
+                batch_size=job.run.batch_size,
+                stop=stop,
+                cutter=WarmUp(spans),
+                memory_limit=job.run.memory_limit,
+            )
+            statistics = pipeline.run(progress)
+    statistics.encode.frames = sink.frames  # the warm-up does not count
+    haze = Track()
+    haze.extend(pipeline.haze, since=0 if span.begin is None else int(span.begin - source.window.offset))
+    return SegmentMade(number, sink.frames, dehazer.engine.name, spans.damaged, tuple(sink.losses), statistics, haze)
+
+
+def share_out(
+    jobs: Sequence[SegmentJob],
+    executor: TakesWork,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> list[SegmentMade]:
+    """Have an executor make segments; the first that fails ends the work, and what is finished is kept.
+
+    Args:
+        jobs: of `plan_segments`.
+        executor: anything like `concurrent.futures.Executor`.
+        progress: called with the frames of all finished segments, whenever one is.
+        stop: set it from elsewhere to stop with `Cancelled`.
+    """
+    done: queue.SimpleQueue[Future[SegmentMade]] = queue.SimpleQueue()
+    futures = [executor.submit(make_segment, job) for job in jobs]
+    for future in futures:
+        future.add_done_callback(done.put)
+    made: list[SegmentMade] = []
+    together = Statistics()
+    try:
+        while len(made) < len(jobs):
+            if stop is not None and stop.is_set():
+                raise Cancelled("stopped before the end")
+            with contextlib.suppress(queue.Empty):
+                segment = done.get(timeout=_PATIENCE_SECONDS).result()
+                made.append(segment)
+                _count(together, segment)
+            if progress:
+                progress(together)
+    except BaseException as error:
+        for future in futures:
+            future.cancel()
+        if isinstance(error, StreamDehazeError | KeyboardInterrupt):
+            raise
+        raise StreamDehazeError(f"a worker failed: {type(error).__name__}: {error}") from error
+    return made
+
+
+def join(
+    folder: Path,
+    *,
+    source: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    stop: threading.Event | None = None,
+    made: Sequence[SegmentMade] = (),
+) -> Joined:
+    """Join the segments in a folder NAME.part into NAME; the folder is gone then.
+
+    Args:
+        folder: where all segments are.
+        source: the input, if it is not where it was when work began.
+        overwrite: replace a file of that name.
+        stop: set it from elsewhere to stop with `Cancelled`.
+        made: what was made in this run, for what it has to tell.
+
+    Raises:
+        SinkError: if segments are missing or do not fit together.
+        SourceError: if the input is missing or has changed.
+    """
+    plan, manifest, records = whole_work(folder)
+    engines = list(dict.fromkeys(record.engine for record in records))
+    if len(engines) > 1:
+        log.warning(
+            "%s: segments were made by different engines, which may differ in small things: %s",
+            folder, ", ".join(engines),
+        )  # fmt: skip
+    together, haze = Statistics(), Track()
+    for segment in made:
+        _count(together, segment)
+        haze.extend(segment.haze)
+    together.earlier_frames = manifest.frames - together.encode.frames
+    with FileSource(source or manifest.input, **plan.read) as opened:
+        sink = SegmentFileSink(
+            folder.with_suffix(""), opened, encode=plan.encode, container=plan.container, overwrite=overwrite, stop=stop
+        )
+        with sink:
+            sink.adopt(manifest)
+    losses = dict.fromkeys([*(loss for record in records for loss in record.losses), *sink.losses])
+    return Joined(together, ", ".join(engines), sum(record.damaged for record in records), haze, tuple(losses))
+
+
+def _count(together: Statistics, segment: SegmentMade) -> None:
+    if segment.statistics is None:
+        together.earlier_frames += segment.frames
+        return
+    together.add(segment.statistics)
+    together.seconds = 0.0  # they ran side by side
+
+
+_kept = threading.local()
+
+
+def _dehazer(arguments: Mapping[str, Any]) -> Dehazer:
+    """A dehazer with these arguments, kept for the next segment in this thread; its engine is built first."""
+    key = pickle.dumps(dict(arguments))
+    if getattr(_kept, "key", None) != key:
+        if (before := getattr(_kept, "dehazer", None)) is not None:
+            before.close()
+        _kept.dehazer, _kept.key = Dehazer(**arguments, engine_wait=True), key
+    dehazer: Dehazer = _kept.dehazer
+    return dehazer
