@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade
 
+_PATIENCE_SECONDS = 5.0
 _RETRIES = 20
 """Times a segment is made again after the node or the process that made it was lost; its own errors end the work."""
 
@@ -43,11 +46,15 @@ class RayExecutor:
         self._ray: Any = ray
         self._opened = not ray.is_initialized()
         if self._opened:
+            _check_reachable(address)
+            handler = signal.getsignal(signal.SIGTERM)
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise StreamDehazeError(f"there is no Ray cluster at '{address}': {first}") from error
+                raise StreamDehazeError(f"there is no Ray cluster at '{address}': {_first_line(error)}") from error
+            finally:
+                if handler is not None and threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, handler)  # Ray has put its own in its place
         self._options = {"num_cpus": cores, "num_gpus": gpus, "max_retries": _RETRIES, "retry_exceptions": False}
         self._tasks: dict[Future[SegmentMade], Any] = {}
 
@@ -80,6 +87,18 @@ class RayExecutor:
             future.set_exception(error.cause if isinstance(error.cause, Exception) else error)
         except Exception as error:  # Ray's own: a node out of memory, a cluster that is gone
             future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {_first_line(error)}"))
+
+
+def _check_reachable(address: str) -> None:
+    """Try the port of an address, on which Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StreamDehazeError(f"there is no Ray cluster at '{address}': {reason}") from error
 
 
 def _first_line(error: Exception) -> str:

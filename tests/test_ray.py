@@ -1,0 +1,65 @@
+"""A Ray cluster of two nodes makes the film that one process makes, whatever becomes of a node."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clips import Clip
+from streamdehaze import Dehazer, dehaze_video
+from streamdehaze.errors import StreamDehazeError
+from streamdehaze.pipeline.options import RunOptions
+from streamdehaze.pipeline.sharing.ray import RayExecutor
+from streamdehaze.video import part_folder
+from waiting import wait_until
+
+ray = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+pytest.importorskip("openvino")
+
+RUN = RunOptions(segment_seconds=0.8)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 << 20})
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def dehazer() -> Dehazer:
+    return Dehazer(engine="openvino", network_size=32, steady="low", every="auto", look_ahead=True)
+
+
+def test_a_node_killed_on_the_way_costs_a_segment_and_no_bit(cluster: Any, tmp_path: Path) -> None:
+    film = Clip(pts=[512 * n for n in range(110)], options={"g": "12"}).write(tmp_path / "film.mp4")
+    truth, target = tmp_path / "truth.mp4", tmp_path / "clear.mp4"
+    with ThreadPoolExecutor(1) as one:
+        dehaze_video(film, truth, dehazer=dehazer(), executor=one, run=RUN)
+    second = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+
+    def kill() -> None:
+        wait_until(lambda: any(part_folder(target).glob("*.record")), "a segment")
+        cluster.remove_node(second, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    handler = signal.getsignal(signal.SIGTERM)
+    with RayExecutor(cluster.address) as executor:
+        assert signal.getsignal(signal.SIGTERM) == handler
+        killer.start()
+        dehaze_video(film, target, dehazer=dehazer(), executor=executor, run=RUN)
+    killer.join()
+    assert target.read_bytes() == truth.read_bytes()
+
+
+def test_an_address_without_a_cluster_is_one_sentence() -> None:
+    with pytest.raises(StreamDehazeError, match=r"there is no Ray cluster at '127.0.0.1:1': Connection refused"):
+        RayExecutor("127.0.0.1:1")
