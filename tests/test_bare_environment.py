@@ -40,6 +40,8 @@ WORKS = [
     "run foggy.mp4 -o clear.mp4 --engine torch --network-size 32",
     "run foggy.mp4 -o auto.mp4 --network-size 32",
     "parts .",
+    "run foggy.mp4 -o shared.mp4 --engine torch --network-size 32 --segment 1/1",
+    "join shared.mp4.part",
     "live foggy.mp4 --to live-{name}.mkv --engine torch --network-size 32",
     "compare foggy.mp4 clear.mp4 -o compare.mp4",
     "meter foggy.mp4 --csv haze.csv --engine torch --network-size 32",
@@ -68,6 +70,7 @@ NEEDS = {
     "engine build --engine tensorrt": "tensorrt",
     "run foggy.mp4 -o rt.mp4 --engine tensorrt": "tensorrt",
     "run foggy.mp4 -o ort.mp4 --engine onnxruntime": "onnxruntime",
+    "run foggy.mp4 -o ray.mp4 --ray local": "ray",
     "train smoke": "train",
     "evaluate pairs --engine torch": "train",
 }
