@@ -1,13 +1,16 @@
 """`streamdehaze run` on video files: against ffmpeg's plain transcode, an older checkout, and the sum of its parts.
 
     python benchmarks/whole_run.py VIDEO [--clips whole 1080p 4k short] [--against STREAMDEHAZE] [--rounds 3]
-        [--option=--every=1] [--parts] [--loop] [--engine ENGINE]
+        [--option=--every=1] [--vapoursynth VSPIPE] [--parts] [--loop] [--engine ENGINE]
 
 1. For each clip, wall seconds of `run` (start-up included), of the same with `--option`s, of another checkout's
    `streamdehaze` (`--against OTHER/.venv/bin/streamdehaze`), and of
    `ffmpeg -c:v libx264 -preset veryfast -crf 18 -c:a copy`, one after the other, in several rounds. Best, and all of
    them; processor seconds and peak memory of the best. The clips are VIDEO as it is, its first frames enlarged to
    1920×1080 and 3840×2160, and its first 50 frames.
+   With `--vapoursynth`, the `vspipe` of an environment with `vapoursynth vapoursynth-bestsource vapoursynth-mlrt-ov`
+   (wheels for Python 3.12 and later), also a script of a dozen lines with the same network in float32 on every frame,
+   whose change is enlarged and added, piped into the same `ffmpeg`.
 2. With `--parts`, processor milliseconds a frame of each part of the default `run` alone, in this process, and their
    sum.
 3. With `--loop`, the frame rate of the loop people write today: `supervision.process_video` with the width-64 network
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -30,11 +34,27 @@ from processes import Cost, measure
 
 from streamdehaze import Dehazer, open_sink, open_source
 from streamdehaze.dehaze.stream import apply
+from streamdehaze.engine.onnx.export import GraphShape, export_onnx
 from streamdehaze.frame import Frame
+from streamdehaze.network import DEFAULT_CHECKPOINT, load_network
 
 CLIPS = {"whole": (None, None), "1080p": ((1920, 1080), 456), "4k": ((3840, 2160), 120), "short": (None, 50)}
 """Size and number of frames of each clip; None for the video's own."""
 LOOP_FRAMES = 3
+NETWORK_SIZE = 256, 144
+SCRIPT = """
+import vapoursynth as vs
+
+core = vs.core
+hazy = core.bs.VideoSource({video!r})
+rgb = core.resize.Bilinear(hazy, format=vs.RGBS, matrix_in=1)
+small = core.resize.Bilinear(hazy, {width}, {height}, format=vs.RGBS, matrix_in=1)
+clear = core.ov.Model(small, {network!r}, num_streams=2)
+change = core.std.Expr([clear, small], "x y -")
+change = core.resize.Bilinear(change, hazy.width, hazy.height)
+clear = core.std.Expr([rgb, change], "x y + 0 max 1 min")
+core.resize.Bilinear(clear, format=vs.YUV420P8, matrix=1).set_output()
+"""
 PART_FRAMES = 96
 
 
@@ -53,8 +73,10 @@ def clip(video: str, name: str, folder: Path) -> str:
 def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
     """Print a row for each way to work on one clip; the commands take turns."""
     for name, command in ways.items():
-        if name != "ffmpeg":  # so that its engine is built and its caches are filled
+        if command[1] == "run":  # so that its engine is built and its caches are filled
             measure([*command[:2], "--engine-wait", *command[2:]])
+        elif name != "ffmpeg":
+            measure(command)
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, command in ways.items():
@@ -68,6 +90,18 @@ def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
         every = " ".join(f"{each.wall:.2f}" for each in costs[name])
         speed = f"{frames / cost.wall:.1f} | {best['ffmpeg'].wall / cost.wall:.2f}"
         print(f"| {name} | {cost.wall:.2f} ({every}) | {speed} | {cost.cpu:.2f} | {cost.mebibytes:.0f} |", flush=True)
+
+
+def vapoursynth(vspipe: str, video: str, folder: Path) -> list[str]:
+    """The command of a peer: VapourSynth and vs-mlrt's OpenVINO plugin with our graph."""
+    network, script = folder / "network.onnx", folder / f"{Path(video).stem}.vpy"
+    if not network.exists():
+        export_onnx(load_network(DEFAULT_CHECKPOINT).folded(), network, GraphShape(1, *NETWORK_SIZE[::-1]))
+    width, height = NETWORK_SIZE
+    script.write_text(SCRIPT.format(video=os.path.abspath(video), network=str(network), width=width, height=height))
+    encode = "ffmpeg -y -i - -c:v libx264 -preset veryfast -crf 18"
+    pipe = f"{shlex.quote(vspipe)} -c y4m {shlex.quote(str(script))} - | {encode} {shlex.quote(str(folder / 'vs.mp4'))}"
+    return ["bash", "-o", "pipefail", "-c", pipe]
 
 
 def parts(video: str, folder: Path, engine: str) -> None:
@@ -152,6 +186,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--option", action="append", default=[], help="also time `run` with it, as --option=--every=1")
     parser.add_argument("--against", metavar="STREAMDEHAZE", help="the command of another checkout")
+    parser.add_argument("--vapoursynth", metavar="VSPIPE", help="the command `vspipe`, to time a peer")
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("--loop", action="store_true")
     asked = parser.parse_args()
@@ -169,6 +204,8 @@ def main() -> None:
                 ways["run " + " ".join(asked.option)] = run(streamdehaze(), *asked.option)
             if asked.against:
                 ways["run of the other checkout"] = run(asked.against)
+            if asked.vapoursynth:
+                ways["vapoursynth"] = vapoursynth(asked.vapoursynth, video, folder)
             ffmpeg = ["ffmpeg", "-y", "-i", video, "-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
             ways["ffmpeg"] = [*ffmpeg, "-c:a", "copy", str(folder / "ffmpeg.mp4")]
             compare(video, ways, asked.rounds)
