@@ -38,3 +38,21 @@ def test_without_a_sky_the_answer_is_untouched() -> None:
     assert sky_of(hazy.mean(axis=0), AIRLIGHT).max() == 0
     answer = hazy * np.float32(0.5)
     assert keep_sky(hazy, answer, AIRLIGHT) is answer
+
+
+def test_the_sky_reaches_up_to_what_stands_before_it() -> None:
+    hazy = np.full((3, 144, 256), AIRLIGHT, np.float32)
+    hazy[:, 40:, 100:156] = 0.3  # a tower
+    hazy[:, 100:] = 0.2
+    answer = hazy.copy()
+    answer[:, 30:100, 92:164] -= 0.2  # the network darkens the fog around it
+    kept = keep_sky(hazy, answer, AIRLIGHT)
+    assert kept[:, 50:75, 94:98].min() > AIRLIGHT - 0.03
+    np.testing.assert_allclose(kept[:, 50:90, 103:153], answer[:, 50:90, 103:153], atol=0.02)
+
+
+def test_a_wall_that_hardly_reaches_the_upper_edge_is_no_sky() -> None:
+    hazy = np.random.default_rng(8).uniform(0, 0.6, (3, 144, 256)).astype(np.float32)
+    hazy[:, :100, 100:120] = AIRLIGHT
+    answer = hazy * np.float32(0.5)
+    np.testing.assert_allclose(keep_sky(hazy, answer, AIRLIGHT), answer)

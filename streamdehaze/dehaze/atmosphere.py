@@ -4,7 +4,8 @@ All of it happens on the small picture, before and after the network; the maps c
 
 1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
 2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
-3. in the network's answer the sky stays as it was seen (`streamdehaze.dehaze.sky`);
+3. the network's answer loses its halos (`streamdehaze.dehaze.refine`), and the sky stays as it was seen
+   (`streamdehaze.dehaze.sky`);
 4. the answer gets back what the balance took of the tint;
 5. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
+from streamdehaze.dehaze.refine import without_halos
 from streamdehaze.dehaze.sky import keep_sky
 from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
 from streamdehaze.frame import FloatArray
@@ -91,7 +93,8 @@ class Atmosphere:
 
         Answers come in the order of the pictures.
         """
-        clear = keep_sky(balanced.picture, answer, balanced.airlight.brightness)
+        clear = without_halos(balanced.picture, answer)
+        clear = keep_sky(balanced.picture, clear, balanced.airlight.brightness)
         clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear

@@ -19,23 +19,32 @@ _RANGE = 0.15
 """How far above that everything may be sky."""
 _SPREAD, _SPREAD_RANGE = 0.006, 0.02
 """Standard deviation in a window up to which the picture is flat, and how much above it it is not."""
+_SURE_SPREAD_RANGE = 0.01
+"""The same where towers in haze must not pass for sky."""
 _WINDOW, _RADIUS, _EPSILON = 7, 8, 1e-3
+_ALIKE = 0.015
+"""What differs from the sky next to it by half of this is sky; by three halves, it is not."""
+_NEXT = 0.1, 0.3
+"""Share of sky in the window around a pixel up to which it is not next to the sky, and from which on it is."""
+_UPPER_EDGE = 0.1, 0.4
+"""Share of the upper edge up to which what was found is a wall, a lamp or a window, and from which on it is sky."""
 _LONG_SIDE = 256
 """Pixels of the long side of the picture that these suit."""
 
 
-def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL) -> FloatArray:
+def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL, spread_range: float = _SPREAD_RANGE) -> FloatArray:
     """How much each pixel is sky, (rows, columns) in [0, 1]: flat, bright as the airlight, connected to the upper edge.
 
     Args:
         luma: (rows, columns) of a picture whose haze is grey, best of a long side of about 256 pixels.
         airlight: brightness of its haze.
         level: brightness over the airlight's up to which nothing is sky.
+        spread_range: how much above `_SPREAD` the standard deviation of what is flat does not come.
     """
     mean = box_mean(luma, _WINDOW)
     spread = np.sqrt(np.maximum(box_mean(luma * luma, _WINDOW) - mean * mean, 0))
     bright = np.clip((luma / airlight - level) / _RANGE, 0, 1)
-    flat = np.clip(1 - (spread - _SPREAD) / _SPREAD_RANGE, 0, 1)
+    flat = np.clip(1 - (spread - _SPREAD) / spread_range, 0, 1)
     # A facade may be as flat and as bright as the sky, but it does not reach the upper edge without interruption.
     found = bright * flat
     count, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
@@ -57,7 +66,7 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     luma = hazy.mean(axis=0, dtype=np.float32)
     scale = _LONG_SIDE / max(luma.shape)
     small = luma if scale >= 1 else cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    sky = sky_of(np.asarray(small, np.float32), airlight, _SURE_LEVEL)
+    sky = _whole_sky(np.asarray(small, np.float32), airlight)
     if scale < 1:
         sky = np.asarray(cv2.resize(sky, luma.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     light = float((sky * luma).sum())
@@ -66,3 +75,18 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     ratio = float((sky * answer.mean(axis=0)).sum()) / light
     kept: FloatArray = answer + sky * (np.float32(ratio) * hazy - answer)
     return kept
+
+
+def _whole_sky(luma: FloatArray, airlight: float) -> FloatArray:
+    """The sky right up to what stands before it: no window there is flat, but its pixels are like those farther off."""
+    sky = sky_of(luma, airlight, _SURE_LEVEL, _SURE_SPREAD_RANGE)
+    edge = float(sky[: max(1, len(sky) // 24)].mean())
+    around = box_mean(sky, _RADIUS)
+    level = box_mean(sky * luma, _RADIUS) / np.maximum(around, 1e-3)
+    alike = np.clip(1.5 - np.abs(luma - level) / _ALIKE, 0, 1)
+    whole: FloatArray = np.maximum(sky, alike * _ramp(around, _NEXT)) * np.float32(_ramp(edge, _UPPER_EDGE))
+    return whole
+
+
+def _ramp(x: FloatArray | float, ends: tuple[float, float]) -> FloatArray:
+    return np.asarray(np.clip((x - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)

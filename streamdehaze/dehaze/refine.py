@@ -1,0 +1,53 @@
+"""Halos and blotches: what a network changes where the hazy picture gives it no reason to.
+
+Around a dark thing in fog a network darkens the fog as well, and on an even wall it sees clouds. But what looks alike
+in the haze, side by side, is alike: there the answer follows the hazy picture, ``J ≈ a·I + b`` in windows wide enough
+to reach past the halo (guided filter; He, Sun & Tang, PAMI 2013). Where a small window has texture of its own the
+network's answer stays.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from streamdehaze.frame import FloatArray
+
+_RADIUS = 16
+"""Half of the wide window's side is one part in so many of the picture's long side."""
+_EPSILON = 1e-4
+"""Variance in the wide window below which the answer becomes even."""
+_TEXTURE = 1e-4
+"""Variance in a window of 3 x 3 pixels from which on the answer stays."""
+
+
+def without_halos(hazy: FloatArray, answer: FloatArray) -> FloatArray:
+    """The network's answer, smoothed where the hazy picture has no texture.
+
+    Args:
+        hazy: the picture that the network saw, (3, rows, columns) in [0, 1], its haze grey.
+        answer: the network's, of the same shape.
+    """
+    # The channels side by side in memory: OpenCV takes them in one call.
+    I, J = (np.ascontiguousarray(picture.transpose(1, 2, 0), np.float32) for picture in (hazy, answer))
+    rows, columns = I.shape[:2]
+    # What is even needs no more than every second pixel (He & Sun, "Fast Guided Filter", arXiv 1505.00996).
+    half = (columns + 1) // 2, (rows + 1) // 2
+    half_I, half_J = (np.asarray(cv2.resize(x, half, interpolation=cv2.INTER_AREA), np.float32) for x in (I, J))
+    side = 2 * (max(rows, columns) // (2 * _RADIUS)) + 1
+    mean_I, mean_J = _mean(half_I, side), _mean(half_J, side)
+    variance = np.maximum(_mean(half_I * half_I, side) - mean_I * mean_I, 0)
+    a = np.asarray((_mean(half_I * half_J, side) - mean_I * mean_J) / (variance + _EPSILON), np.float32)
+    gain, offset = (
+        np.asarray(cv2.resize(_mean(x, side), (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+        for x in (a, mean_J - a * mean_I)
+    )
+    even = gain * I + offset
+    small = _mean(I, 3)
+    texture = np.maximum(_mean(I * I, 3) - small * small, 0)
+    even += texture / (texture + _TEXTURE) * (J - even)
+    return np.ascontiguousarray(even.transpose(2, 0, 1))
+
+
+def _mean(x: FloatArray, side: int) -> FloatArray:
+    return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
