@@ -18,6 +18,7 @@ import av
 import pytest
 from click.testing import CliRunner
 
+from changing_camera import JpegCamera, jpeg
 from clips import Clip
 from doubles import quick_dehazer
 from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
@@ -65,6 +66,19 @@ def watching(url: str, **options: object) -> Iterator[Watch]:
 def open_things() -> tuple[int, int]:
     """Threads and file descriptors of this process."""
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+
+@needs_rtsp_server
+def test_what_a_cameras_own_clock_says_is_told_where_it_sends_reports() -> None:
+    with RtspCamera(size="160x120") as server, watching(server.url) as watch:
+        wait_until(lambda: watch.camera.status().clock_lag_seconds is not None, "a sender report")
+        lag = watch.camera.status().clock_lag_seconds
+        assert lag is not None
+        assert -0.5 < lag < 60, "the same clock, and however busy the machine is"
+    picture = jpeg((64, 48))
+    with JpegCamera(lambda number: picture) as server, watching(server.url) as watch:
+        wait_until(lambda: watch.frames, "frames of a camera without a clock")
+        assert watch.camera.status().clock_lag_seconds is None
 
 
 @needs_rtsp_server

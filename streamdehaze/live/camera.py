@@ -237,6 +237,7 @@ class Camera:
             width=width,
             height=height,
             codec=self._reception.codec,
+            clock_lag_seconds=self._reception.clock_lag,
             counters=self.counters.snapshot(),
             buffered=self._lane.waiting,
             buffer_limit=self.config.buffer_frames,

@@ -227,6 +227,9 @@ class CameraStatus:
     down_seconds: float
     """Time since then."""
     sinks: tuple[SinkStatus, ...] = field(default=())
+    clock_lag_seconds: float | None = None
+    """How late frames arrive by the camera's clock: time on the way, and what the two clocks differ by. None where
+    the camera does not tell (no RTCP sender reports)."""
     visibility: Visibility | None = None
     """How far it sees; None without a reference of its view, and before the first reading."""
     profile: str = ""

@@ -45,6 +45,9 @@ class Reception:
         """FFmpeg's name; None before the camera was open."""
         self.rate: Fraction | None = None
         """Frames a second; None if unknown."""
+        self.clock_lag: float | None = None
+        """Seconds from when the newest keyframe was sent, by the camera's clock, to when it arrived, by this machine's;
+        None where the camera does not tell."""
         self._counters = counters
         self._on_frame, self._on_sound, self._on_format = on_frame, on_sound, on_format
         self._interval = 1 / config.max_fps if config.max_fps else 0.0
@@ -61,8 +64,11 @@ class Reception:
             self._connection = connection
             self._timeline.reconnect()
             self._format = None if sound is None else SoundFormat(sound)
-        self.codec, self.rate = codec, rate
+        self.codec, self.rate, self.clock_lag = codec, rate, None
         self._on_format(self._format)
+
+    def sent(self, connection: Connection, moment: float, arrival: float) -> None:
+        self.clock_lag = time.time() - (time.monotonic() - arrival) - moment
 
     def skipped(self, connection: Connection, reason: str) -> None:
         self._counters.drop(reason)

@@ -29,6 +29,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "fps_out": round(counters.fps_out, 2),
         "latency_p50_seconds": round(p50, 4),
         "latency_p99_seconds": round(p99, 4),
+        "clock_lag_seconds": None if status.clock_lag_seconds is None else round(status.clock_lag_seconds, 2),
         "frames_in": counters.frames_in,
         "frames_out": counters.frames_out,
         "frames_hazy": counters.frames_hazy,

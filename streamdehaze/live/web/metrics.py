@@ -146,6 +146,10 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
             "How far the camera sees; NaN if unknown, +Inf beyond its range.",
             lambda status: visibility_metres(status.visibility),
         ),
+        "clock_lag_seconds": (
+            "How late frames arrive by the camera's own clock; NaN if it does not tell.",
+            lambda status: math.nan if status.clock_lag_seconds is None else status.clock_lag_seconds,
+        ),
         "enabled": ("1 if haze is removed.", lambda status: status.enabled),
         "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
         "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),

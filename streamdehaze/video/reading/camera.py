@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -130,6 +132,9 @@ class Receiver(Protocol):
 
     def sound(self, connection: Connection, packet: Any) -> None:
         """A PyAV packet of sound has come; its times are the camera's own."""
+
+    def sent(self, connection: Connection, moment: float, arrival: float) -> None:
+        """A keyframe that came at `arrival` was taken at `moment` by the camera's clock, seconds since 1970."""
 
     def skipped(self, connection: Connection, reason: str) -> None:
         """A frame was dropped before it was decoded: "waiting_for_keyframe" or "damaged"."""
@@ -282,6 +287,8 @@ class Connection:
                 if decoding and packet.size:
                     self._receiver.sound(self, packet)
                 continue
+            if packet.is_keyframe and (moment := _sent_at(packet)) is not None:
+                self._receiver.sent(self, moment, arrival)
             if not decoding:
                 if not packet.size:
                     continue
@@ -329,6 +336,18 @@ class Connection:
         if news:
             with self.changed:
                 self.changed.notify_all()
+
+
+def _sent_at(packet: Packet[VideoStream]) -> float | None:
+    """When a packet was sent by the camera's own clock, seconds since 1970.
+
+    FFmpeg knows from RTCP sender reports (RFC 3550, 6.4.1), and hands it on with each packet as AVProducerReferenceTime
+    (libavcodec/defs.h: int64 microseconds, int flags). None without them.
+    """
+    if not packet.has_sidedata("prft"):
+        return None
+    (microseconds,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
+    return float(microseconds) / 1e6
 
 
 class _Pace:

@@ -93,6 +93,14 @@ function latency(camera) {
   return `${milliseconds(camera.latency_p50_seconds)} median, ${milliseconds(camera.latency_p99_seconds)} p99`;
 }
 
+// What the camera's own clock tells; frames need a moment to get here, so a small lag is no difference.
+function clock(lag) {
+  if (lag === null) return "not told";
+  const apart = Math.abs(lag).toFixed(Math.abs(lag) < 10 ? 1 : 0);
+  if (lag >= 0 && lag < 2) return `agrees, frames ${apart} s later`;
+  return lag < 0 ? `${apart} s ahead` : `${apart} s behind`;
+}
+
 // Why a camera shows nothing new; "" while it runs.
 export function reason(camera) {
   if (camera.state === "running") return "";
@@ -131,6 +139,7 @@ export function facts(camera) {
     ],
     ["Engine", camera.engine || "–"],
     camera.down_since === null ? ["Running", `for ${duration(camera.state_seconds)}`] : ["Down", downSince(camera)],
+    ["Camera’s clock", clock(camera.clock_lag_seconds)],
     ["Address", camera.url],
     ...(camera.sub_state ? [["Shown", camera.sub_state === "running" ? "the low stream" : `the main stream; the low one: ${STATES[camera.sub_state]}`]] : []),
     ...camera.sinks.map((sink) => ["Output", sink.file || sink.name, sink.connected ? [] : [sink.message || "not connected"], true]),
