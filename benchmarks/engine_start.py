@@ -70,7 +70,8 @@ def _plans(checkpoint: Path, folder: Path) -> None:
     except ImportError:
         print("TensorRT-RTX is not installed: no plans")
         return
-    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import export_onnx
+    from streamdehaze.engine.onnx.template import GraphShape
     from streamdehaze.engine.recipe import Shape, TensorRTOptions
     from streamdehaze.engine.tensorrt.compile import compile_plan
     from streamdehaze.network import load_network

@@ -33,8 +33,8 @@ import torch
 from calm import timed
 
 from streamdehaze.engine.build.picture import hazy_pictures
-from streamdehaze.engine.onnx.export import GraphShape, export_onnx
-from streamdehaze.engine.onnx.template import write_filled
+from streamdehaze.engine.onnx.export import export_onnx
+from streamdehaze.engine.onnx.template import GraphShape, write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.network import Checkpoint, load_network

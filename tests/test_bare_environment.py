@@ -65,6 +65,7 @@ NEEDS = {
     "live foggy.mp4 --serve 127.0.0.1:0": "live",
     "bench foggy.mp4 --plot bench.png": "plot",
     "meter foggy.mp4 --plot haze.png": "plot",
+    "export aecrnet-s": "openvino",
     "engine build --engine openvino --checkpoint aecrnet-s": "openvino",
     "run foggy.mp4 -o waits.mp4 --engine openvino --engine-wait": "openvino",
     "engine build --engine tensorrt": "tensorrt",

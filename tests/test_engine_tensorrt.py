@@ -66,7 +66,8 @@ def test_every_ahead_of_time_recipe_builds_and_its_plan_is_kept(
 
 
 def test_every_compute_capability_the_runtime_offers_builds(rtx: Any, tmp_path: Path) -> None:
-    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import export_onnx
+    from streamdehaze.engine.onnx.template import GraphShape
     from streamdehaze.engine.tensorrt.compile import compile_plan
 
     graph, shape = tmp_path / "graph.onnx", Shape(width=64, height=48, batch=2)
@@ -243,7 +244,8 @@ def network() -> AECRNet:
 
 @pytest.fixture(scope="module")
 def plan(network: AECRNet, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+    from streamdehaze.engine.onnx.export import export_onnx
+    from streamdehaze.engine.onnx.template import GraphShape
 
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("plan") / "plan.onnx"

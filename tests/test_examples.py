@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from streamdehaze import Dehazer
+from streamdehaze.engine.onnx.files import export_checkpoint
+from streamdehaze.fidelity import psnr
 from streamdehaze.scene import Fog, StreetScene, write_clip
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -33,6 +37,7 @@ def _run(name: str, *arguments: str | Path) -> str:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "dehaze_a_file.py", "numpy_frames.py", "own_source_to_own_sink.py", "photos_in_a_folder.py",
+        "onnx_in_onnxruntime.py", "onnx_in_openvino.py", "onnx_in_tensorrt.py",
     }  # fmt: skip
 
 
@@ -59,6 +64,30 @@ def test_photos_in_a_folder(tmp_path: Path) -> None:
     for _ in range(2):  # the second time finds its own results there and leaves them out
         assert len(_run("photos_in_a_folder.py", tmp_path).splitlines()) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.clear.jpg", "a.jpg", "b.clear.png", "b.png"]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_an_exported_file_in_a_runtime_without_streamdehaze(runtime: str, tmp_path: Path) -> None:
+    pytest.importorskip(runtime)
+    pytest.importorskip("onnx")
+    graph, photo, clear = tmp_path / "s.onnx", tmp_path / "hazy.png", tmp_path / "clear.png"
+    export_checkpoint("aecrnet-s", graph)
+    frame = StreetScene(162, 90, frames=1).render(0)
+    hazy = np.rint(FOG.apply(frame.clear, frame.depth_metres) * 255).astype(np.uint8)
+    cv2.imwrite(str(photo), hazy[..., ::-1])
+    _run(f"onnx_in_{runtime}.py", graph, photo, clear)
+    with Dehazer("aecrnet-s", engine="torch", exact=True, airlight="keep", brightness="natural") as dehazer:
+        wanted = dehazer.engine.infer(hazy[:88, :160].transpose(2, 0, 1)[None].astype(np.float32) / 255)[0]
+    assert psnr(cv2.imread(str(clear))[..., ::-1], wanted.transpose(1, 2, 0) * 255) > 38
+
+
+def test_an_exported_file_becomes_an_engine_of_tensorrt(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    pytest.importorskip("onnx")
+    graph, engine = tmp_path / "s.onnx", tmp_path / "s.engine"
+    export_checkpoint("aecrnet-s", graph, size=(64, 48), batch=2)
+    assert "shape (2, 3, 48, 64)" in _run("onnx_in_tensorrt.py", graph, engine, "SM89")
+    assert engine.stat().st_size > 100_000
 
 
 def test_own_source_to_own_sink() -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from shared import shared
+from streamdehaze.cli import main
 from streamdehaze.engine.build.picture import hazy_pictures
-from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+from streamdehaze.engine.onnx.export import export_onnx
+from streamdehaze.engine.onnx.template import GraphShape
 from streamdehaze.errors import EngineError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import Checkpoint, load_network
@@ -139,6 +142,25 @@ def test_the_file_tells_its_facts_and_no_paths(bundled: Path) -> None:
     assert facts["precision"] == "float32"
     assert str(Path(__file__).parents[1]).encode() not in bundled.read_bytes()
     assert b"site-packages" not in bundled.read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_command_writes_fixed_and_free_shapes_with_their_facts(tmp_path: Path, precision: str) -> None:
+    hazy = hazy_pictures(2, 48, 64)
+    wanted = by_torch(load_network("aecrnet-s"), hazy)
+    for name, options in (("free", []), ("fixed", ["--size", "64x48", "--batch", "2"])):
+        path = tmp_path / f"{name}.onnx"
+        command = ["export", "aecrnet-s", "-o", str(path), "--precision", precision, *options]
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+        assert psnr(by_onnxruntime(path, hazy), wanted, peak=1.0) > (90 if precision == "float32" else 45)
+        model = onnx.load(path)
+        facts = {item.key: item.value for item in model.metadata_props}
+        assert (facts["checkpoint"], facts["precision"], facts["width"]) == ("aecrnet-s", precision, "16")
+        assert len(facts["checkpoint_sha256"]) == 64
+        shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+        assert shape == ([2, 3, 48, 64] if name == "fixed" else [0, 3, 0, 0])
+        assert "exists already" in CliRunner().invoke(main, command).output
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,16 @@ _PANELS = {
     "Make things clear": ("run", "live", "join", "compare", "demo", "parts"),
     "Measure haze": ("meter", "visibility"),
     "This machine": ("doctor", "bench", "engine"),
-    "Networks": ("train", "evaluate", "data", "checkpoint"),
+    "Networks": ("train", "evaluate", "data", "checkpoint", "export"),
 }
 
 
-_FOLDERS = {"meter": "commands.measuring", "visibility": "commands.measuring"}
+_FOLDERS = {
+    "meter": "commands.measuring",
+    "visibility": "commands.measuring",
+    "checkpoint": "commands.networks",
+    "export": "commands.networks",
+}
 """Where commands are that are not in `commands` itself."""
 
 

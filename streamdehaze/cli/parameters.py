@@ -167,6 +167,14 @@ def toml_value(text: str) -> Any:
         return text
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height, as in "256x144"."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ValueError(f"'{text}' is not WIDTHxHEIGHT, such as 256x144")
+    return int(width), int(height)
+
+
 def part_of(text: str) -> tuple[int, int]:
     """A part of several, as in "2/5"."""
     number, slash, count = text.partition("/")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK
+from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK, picture_size
 
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
@@ -27,15 +27,6 @@ def command() -> None:
     """
 
 
-def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    width, _, height = value.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise click.BadParameter("write WIDTHxHEIGHT, as 256x144")
-    return int(width), int(height)
-
-
 @command.command()
 @NETWORK.option(panel="Options")
 @click.option(
@@ -43,7 +34,7 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 )
 @click.option("--recipe", type=click.Path(dir_okay=False), help="A recipe (.toml), as in the folder engines.")
 @click.option(
-    "--size", callback=_size, metavar="WxH", help="Size of the pictures the network will see; multiples of 4."
+    "--size", type=picture_size, metavar="WxH", help="Size of the pictures the network will see; multiples of 4."
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Pictures per run.")
 @click.option("--again", is_flag=True, help="Build even if it exists.")

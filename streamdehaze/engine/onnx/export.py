@@ -10,14 +10,13 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from streamdehaze.engine.onnx.template import template, write_graph
+from streamdehaze.engine.onnx.template import ANY_SHAPE, GraphShape, template, write_graph
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
@@ -31,22 +30,6 @@ OPSET = 20
 
 INPUT, OUTPUT = "hazy", "clear"
 """Names of the graph's input and output."""
-
-
-@dataclass(frozen=True)
-class GraphShape:
-    """Which shapes a graph takes; a dimension left None is read at run time."""
-
-    batch: int | None = None
-    height: int | None = None
-    width: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, side in (("height", self.height), ("width", self.width)):
-            if side is not None and (side < 8 or side % 4):
-                raise EngineError(f"a {name} of {side} pixels does not fit the network: it takes multiples of 4 from 8")
-        if self.batch is not None and self.batch < 1:
-            raise EngineError(f"a batch of {self.batch} pictures cannot be compiled: 1 is the least")
 
 
 class _FixedMixup(nn.Module):
@@ -126,7 +109,7 @@ class DeployedNetwork(nn.Module):
 def export_onnx(
     network: AECRNet,
     path: Path,
-    shape: GraphShape = GraphShape(),
+    shape: GraphShape = ANY_SHAPE,
     *,
     precision: Literal["float32", "float16"] = "float32",
     native_deform: bool = False,

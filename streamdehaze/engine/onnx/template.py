@@ -10,6 +10,7 @@ have been learnt. After a change of the network, `python -m streamdehaze.engine.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,40 @@ def template(form: str, *, deconv: bool) -> Path:
     return _FOLDER / f"aecrnet{'-deconv' if deconv else ''}-{form}.onnx"
 
 
+@dataclass(frozen=True)
+class GraphShape:
+    """Which shapes a graph takes; a dimension left None is read at run time."""
+
+    batch: int | None = None
+    height: int | None = None
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side is not None and (side < 8 or side % 4):
+                raise EngineError(f"a {name} of {side} pixels does not fit the network: it takes multiples of 4 from 8")
+        if self.batch is not None and self.batch < 1:
+            raise EngineError(f"a batch of {self.batch} pictures cannot be compiled: 1 is the least")
+
+
+ANY_SHAPE = GraphShape()
+
+
 def write_filled(
-    checkpoint: Checkpoint, path: Path, metadata: Mapping[str, str], *, native_deform: bool = True
+    checkpoint: Checkpoint,
+    path: Path,
+    metadata: Mapping[str, str],
+    *,
+    shape: GraphShape = ANY_SHAPE,
+    native_deform: bool = True,
 ) -> None:
-    """Write what `export_onnx` writes for free dimensions in float32, without running the exporter.
+    """Write what `export_onnx` writes in float32, without running the exporter.
 
     Args:
         checkpoint: whose weights fill the graph.
         path: where to.
         metadata: kept in the file's metadata_props.
+        shape: fixed dimensions; those left None are free.
         native_deform: as ONNX DeformConv rather than GridSample and Conv.
 
     Raises:
@@ -60,6 +86,11 @@ def write_filled(
     for tensor in model.graph.initializer:
         if tensor.name in weights:
             tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
+    for end in (*model.graph.input, *model.graph.output):
+        dimensions = end.type.tensor_type.shape.dim
+        for index, fixed in ((0, shape.batch), (2, shape.height), (3, shape.width)):
+            if fixed is not None:
+                dimensions[index].dim_value = fixed
     write_graph(model, path, checkpoint.width, "float32", metadata)
 
 

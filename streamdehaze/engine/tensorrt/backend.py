@@ -81,7 +81,8 @@ class TensorRTBackend:
         self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
     ) -> None:
         """See `Backend.compile`."""
-        from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+        from streamdehaze.engine.onnx.export import export_onnx
+        from streamdehaze.engine.onnx.template import GraphShape
         from streamdehaze.engine.tensorrt.compile import compile_plan
 
         progress("exporting the network", None)

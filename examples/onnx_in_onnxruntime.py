@@ -1,0 +1,21 @@
+"""The network alone in ONNX Runtime: python onnx_in_onnxruntime.py aecrnet-s.onnx hazy.jpg clear.png
+
+`streamdehaze export aecrnet-s` writes the file; StreamDehaze itself is not needed here, but onnxruntime, numpy and
+opencv-python.
+"""
+
+import sys
+
+import cv2
+import numpy as np
+import onnxruntime
+
+graph, source, target = sys.argv[1:]
+session = onnxruntime.InferenceSession(graph, providers=onnxruntime.get_available_providers())
+print(session.get_modelmeta().custom_metadata_map["checkpoint"], "on", session.get_providers()[0])
+
+bgr = cv2.imread(source)
+height, width = (side // 4 * 4 for side in bgr.shape[:2])  # the network takes multiples of 4
+hazy = bgr[:height, :width, ::-1].transpose(2, 0, 1)[None].astype(np.float32) / 255  # (1, 3, height, width) RGB
+(clear,) = session.run(["clear"], {"hazy": hazy})
+cv2.imwrite(target, np.rint(clear[0].transpose(1, 2, 0)[..., ::-1] * 255).astype(np.uint8))

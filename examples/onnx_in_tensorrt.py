@@ -1,0 +1,31 @@
+"""An engine for TensorRT from an exported file: python onnx_in_tensorrt.py aecrnet-s.onnx aecrnet-s.engine [SM89]
+
+`streamdehaze export aecrnet-s --size 256x144 --batch 4 --precision float16` writes the file. StreamDehaze itself is not
+needed here, but tensorrt and an NVIDIA GPU; or tensorrt-rtx, which builds without one for the architecture named last.
+"""
+
+import sys
+
+try:
+    import tensorrt as trt
+except ImportError:
+    import tensorrt_rtx as trt
+
+graph, target, *architecture = sys.argv[1:]
+logger = trt.Logger(trt.Logger.ERROR)
+builder = trt.Builder(logger)
+strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # TensorRT 11 knows nothing else
+network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
+parser = trt.OnnxParser(network, logger)
+if not parser.parse_from_file(graph):
+    sys.exit(str(parser.get_error(0)))
+config = builder.create_builder_config()
+if architecture:
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, architecture[0]), 0)
+plan = builder.build_serialized_network(network, config)
+if plan is None:
+    sys.exit("the network could not be built")
+with open(target, "wb") as file:
+    file.write(plan)
+print(f"{target}: {plan.nbytes / 1e6:.1f} MB for pictures of shape {tuple(network.get_input(0).shape)}")

@@ -1,0 +1,1 @@
+"""Commands that change networks and pass them on."""
