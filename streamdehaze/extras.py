@@ -26,6 +26,7 @@ PURPOSES = {
     "webrtc": "the web page as H.264, a third of the bytes",
     "mqtt": "cameras on an MQTT broker, as Home Assistant discovers them",
     "ray": "long files on the machines of a Ray cluster",
+    "heif": "HEIC photos, as iPhones take them",
     "plot": "plots of measurements and of flicker",
     "train": "training and evaluating checkpoints",
     "ocr": "reading text before and after in evaluations",

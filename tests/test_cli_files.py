@@ -17,6 +17,8 @@ from clips import Clip
 from public_tools import H264, PICTURES, ffmpeg
 from streamdehaze.cli import main
 from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS
+from streamdehaze.errors import SourceError
+from streamdehaze.video import FileSource
 from waiting import wait_until
 
 
@@ -41,12 +43,18 @@ def test_an_extension_nobody_knows_keeps_the_inputs_container(
         assert container in output.format.name
 
 
-@pytest.mark.parametrize("name", ["IMG.HEIC", "photo.jxl", "shot.DNG"])
+@pytest.mark.parametrize("name", ["shot.CR3", "photo.jxl", "shot.DNG"])
 def test_photos_that_are_not_read_are_called_photos(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
     done = CliRunner().invoke(main, ["run", str(tmp_path / name), "--strength", "0"])
     assert done.exit_code == 1
     assert f"{name.split('.')[1].upper()} photos are not read; export it first, as JPEG" in done.output
+
+
+def test_heic_photos_without_their_package_are_answered_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(SourceError, match=r"HEIC photos need pillow-heif: .*\[heif\].*; or export it first, as JPEG"):
+        FileSource(tmp_path / "IMG.HEIC")
 
 
 def test_outputs_get_the_times_of_their_inputs_if_asked(tmp_path: Path) -> None:

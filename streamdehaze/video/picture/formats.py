@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.frame import Frame
-from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture import heif, png, tiff
 from streamdehaze.video.picture.film import encode_dpx, encode_exr
 from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata
 from streamdehaze.video.picture.pattern import is_sequence
@@ -121,6 +121,10 @@ def _encode_avif(pixels: Pixels, metadata: PictureMetadata, quality: int | None)
     return _save(pixels, "AVIF", **options, **_blocks(metadata))
 
 
+def _encode_heif(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+    return heif.encode(pixels, _blocks(metadata), quality or DEFAULT_QUALITY)
+
+
 def _encode_bmp(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
     return _save(pixels, "BMP", **({"dpi": metadata.dpi} if metadata.dpi else {}))
 
@@ -165,6 +169,11 @@ FORMATS = (
     PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, _lost_by_bmp, alpha=False),
     PictureFormat("AVIF", "av1", (".avif",), _encode_avif, _lost_by_blocks),
     PictureFormat("DPX", "dpx", (".dpx",), None, _lost_by_film, deep=True, encode_frame=encode_dpx),
+    *(
+        [PictureFormat("HEIF", "hevc", heif.HEIF_SUFFIXES, _encode_heif, _lost_by_blocks, deep=True)]
+        if heif.is_installed()
+        else []
+    ),
     PictureFormat("EXR", "exr", (".exr",), None, _lost_by_film, deep=True, encode_frame=encode_exr),
 )
 """Every picture format read and written, by content on the way in and by file name on the way out."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamdehaze.video.picture import heif
 from streamdehaze.video.picture.tags import Directory
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class PictureMetadata:
         if is_jpeg and (trailer > _PADDING or getattr(image, "n_frames", 1) > 1):
             xmp = _without_pointers(xmp)
         return cls(
-            exif=_exif_of(tags) if tags else without_thumbnail(info.get("exif", b"")),
+            exif=_exif_of(tags) if tags else without_thumbnail(info.get("exif") or b""),
             icc_profile=info.get("icc_profile") or b"",
             xmp=xmp,
             dpi=(float(dpi[0]), float(dpi[1])) if dpi and dpi[0] > 1 and dpi[1] > 1 else None,
@@ -98,7 +99,7 @@ class PictureMetadata:
             jpeg=_jpeg_coding(image) if is_jpeg else None,
             jpeg_segments=_other_segments(segments) if is_jpeg else b"",
             tiff_tags=tags.only(lambda tag: tag not in _LAYOUT_TAGS) if tags else None,
-            lossless=not is_jpeg and image.format != "AVIF",
+            lossless=not is_jpeg and image.format not in ("AVIF", "HEIF"),
             left_out=_left_out(image, tags, trailer),
         )
 
@@ -225,6 +226,8 @@ def _left_out(image: Any, tags: Directory | None, trailer: int) -> tuple[str, ..
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         words.append(f"{pages - 1} further picture{'s' if pages > 2 else ''} in the file")
+    if image.format == "HEIF":
+        words += heif.lost(image.info)
     if tags and _LAYERS_TAG in tags.entries:
         words.append("Photoshop layers")
     if tags and _SUB_IFDS_TAG in tags.entries:

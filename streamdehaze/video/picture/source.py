@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, PixelFormat, VideoInfo
-from streamdehaze.video.picture import png, tiff
+from streamdehaze.video.picture import heif, png, tiff
 from streamdehaze.video.picture.film import FILM_SUFFIXES, FilmFile
 from streamdehaze.video.picture.formats import FORMATS
 from streamdehaze.video.picture.metadata import Chunk, PictureMetadata
@@ -45,7 +45,7 @@ _opening = threading.Lock()
 
 
 class PictureSource(Reader):
-    """A still picture (JPEG, PNG, TIFF, WebP, BMP, AVIF, DPX, EXR): one frame of gray or packed RGB, alpha included.
+    """A still picture: one frame of gray or packed RGB, alpha included.
 
     Pixels come as they are stored, at 8 or 16 bits: an EXIF orientation is kept as a tag and not carried out. DPX and
     EXR come planar; the light of an EXR as 16 bits on the PQ curve, see `streamdehaze.video.light`.
@@ -132,6 +132,8 @@ class PictureSource(Reader):
         elif image.format == "TIFF":
             tiff.refuse_unreadable(image, path)
             self._deep = tiff.is_deep(image)
+        elif image.format == "HEIF":
+            self._deep = heif.is_deep(image.info)
         elif image.format in ("WEBP", "AVIF"):
             animated = getattr(image, "n_frames", 1) > 1
         if animated:
@@ -151,6 +153,8 @@ class PictureSource(Reader):
         image = self._image
         if self._deep and image.format == "PNG":
             return png.decode_deep(self.path)
+        if self._deep and image.format == "HEIF":
+            return heif.decode_deep(self.path)
         orientation = tiff.orientation(image) if image.format == "TIFF" else 1
         if self._deep:
             pixels = tiff.decode_deep(image, self.path)
@@ -172,6 +176,8 @@ class PictureSource(Reader):
             return len(self._mode())
         if self._image.format == "TIFF":
             return int(self._image.tag_v2.get(277, 1))
+        if self._image.format == "HEIF":
+            return len(self._mode())
         return png.channels(self.path)
 
 
@@ -194,12 +200,17 @@ def _open(path: Path) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     names = [entry.name.upper() for entry in FORMATS if entry.encode_frame is None]
+    if "HEIF" in names:
+        if heif.is_such(path):  # whatever it is called
+            heif.register()
+        else:
+            names.remove("HEIF")
     try:
         with _pixel_bound(Image), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=names)
     except UnidentifiedImageError as error:
-        known = ", ".join(names)
+        known = ", ".join(entry.name for entry in FORMATS if entry.encode_frame is None)
         with path.open("rb") as file:
             if file.read(4) in (b"II*\0", b"MM\0*"):
                 known = "TIFF of 8 or 16 bits, gray or RGB"

@@ -24,8 +24,10 @@ from av.video.stream import VideoStream
 
 from streamdehaze.address import Address, scheme_of
 from streamdehaze.errors import SourceError
+from streamdehaze.extras import install_command
 from streamdehaze.video.fault import look_up
 from streamdehaze.video.picture.formats import format_for, is_picture
+from streamdehaze.video.picture.heif import HEIF_SUFFIXES
 from streamdehaze.video.picture.pattern import is_sequence, numbered_files
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, named_pipe, standard_input
@@ -332,9 +334,11 @@ def _refuse_missing(name: str, kind: Kind) -> None:
         return
     suffix = os.path.splitext(name)[1].lower()
     if suffix in _UNREAD_PHOTOS and os.path.isfile(name):
-        raise SourceError(
-            f"'{name}': {suffix[1:].upper()} photos are not read; export it first, as JPEG or as TIFF of 16 bits"
-        )
+        shown = suffix[1:].upper()
+        remedy = "export it first, as JPEG or as TIFF of 16 bits"
+        if suffix in HEIF_SUFFIXES:
+            raise SourceError(f"'{name}': {shown} photos need pillow-heif: {install_command('heif')}; or {remedy}")
+        raise SourceError(f"'{name}': {shown} photos are not read; {remedy}")
     if os.path.isdir(name):
         raise SourceError(f"'{name}' is a folder, not a video file")
     try:
