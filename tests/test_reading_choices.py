@@ -6,6 +6,7 @@ import itertools
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,9 +16,10 @@ from clips import copy_through, video_times
 from public_tools import H264, ffmpeg, streams
 from streamdehaze.cli import main
 from streamdehaze.compare import compare
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.video import FileSource
+from streamdehaze.video.sidedata import first_field
 
 PLAIN = ["--strength", "0", "--steady", "off", "-q"]
 
@@ -77,12 +79,24 @@ def test_bob_makes_a_frame_of_each_field(tmp_path: Path, rate: str, ending: str)
     assert steps == {0.02}
 
 
-@pytest.mark.parametrize("ending", ["avi", "mov"])
-def test_dv_stays_dv(tmp_path: Path, ending: str) -> None:
-    video = ("-f", "lavfi", "-i", "testsrc2=s=720x576:r=25:d=0.2")
-    source = ffmpeg(*video, "-c:v", "dvvideo", "-pix_fmt", "yuv420p", tmp_path / f"in.{ending}")
-    copy_through(source, tmp_path / f"out.{ending}")
-    assert streams(tmp_path / f"out.{ending}")[0]["codec_name"] == "dvvideo"
+@pytest.mark.parametrize("ending", ["avi", "mov", "dv"])
+@pytest.mark.parametrize("standard", ["pal", "ntsc"])
+def test_dv_stays_dv_with_its_sound_and_fields(tmp_path: Path, ending: str, standard: str) -> None:
+    size, rate = ("720x576", "50") if standard == "pal" else ("720x480", "60000/1001")
+    fields = ("-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}:d=0.2", "-f", "lavfi", "-i", "sine=d=0.2:r=48000")
+    making = ("-vf", "tinterlace=interleave_bottom,setfield=bff", "-target", f"{standard}-dv")
+    source = ffmpeg(*fields, *making, tmp_path / "clip.dv")
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == []
+    video, sound = (each["codec_name"] for each in streams(tmp_path / f"out.{ending}") if "codec_name" in each)
+    assert (video, sound) == ("dvvideo", "pcm_s16le")
+    with av.open(str(tmp_path / f"out.{ending}")) as container:
+        assert first_field(next(container.decode(video=0))) == "bottom"
+
+
+def test_dv_of_other_sizes_is_refused_in_its_own_words(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=0.1", tmp_path / "in.mp4")
+    with pytest.raises(SinkError, match=r"720x576 pictures at 25 a second .* not for 640x480; write to .mov"):
+        copy_through(source, tmp_path / "out.dv")
 
 
 def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ ANY_METADATA: Mapping[str, Any] = (
 """For `av.open`: metadata in an unknown encoding goes through byte for byte. PyAV 19 sees to that without an option."""
 
 
+_FASTEST = 1000
+"""Pictures a second that a camera takes at most."""
+
+
 def fraction(rational: Any) -> Fraction:
     """A rate, ratio or time base of PyAV's, exactly; 0 for none.
 
@@ -25,4 +29,7 @@ def fraction(rational: Any) -> Fraction:
 
 def frame_rate(video: VideoStream) -> Fraction | None:
     """Pictures a second on average, or as FFmpeg guesses; None if it cannot."""
-    return fraction(video.average_rate or video.guessed_rate) or None
+    average = fraction(video.average_rate)
+    if average > _FASTEST:  # a tick for each picture, as of DV files; no rate
+        average = Fraction(0)
+    return average or fraction(video.guessed_rate) or None

@@ -323,10 +323,13 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
     try:
         if container_format == "mxf":  # which insists on a picture track
             output.add_stream("mpeg2video", rate=25)
+        elif container_format == "dv":
+            film = output.add_stream("dvvideo", rate=25)
+            film.width, film.height, film.pix_fmt = 720, 576, "yuv420p"
         for stream in streams:
             copy_stream(stream, output)
         output.start_encoding()
-        if container_format == "mxf":  # which cannot end without a packet
+        if container_format in ("mxf", "dv"):  # which cannot end without a packet
             close_quietly(output)
         else:
             output.close()  # MOV and MP4 look at most of it only now

@@ -155,6 +155,11 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
             or _best(pictures, container, wanted, fallback, strict=False, first=True)
         )
         if found is None:
+            if container == "dv":
+                raise SinkError(
+                    f"DV is written for 720x576 pictures at 25 a second and 720x480 at 29.97 only, not for "
+                    f"{pictures.width}x{pictures.height}; write to .mov or .mkv"
+                )
             raise SinkError(
                 f"no encoder keeps {pictures.width}x{pictures.height} {pictures.pixel_format} pictures in a "
                 f"{container} file; write to .mkv, or choose --codec and --pixel-format"
