@@ -73,7 +73,8 @@ def test_every_option_of_the_service_and_the_image_is_one_we_have() -> None:
     (started,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     image = (EXAMPLES / "Dockerfile").read_text().replace("\\\n", " ")
     (arguments,) = re.findall(r"^CMD (\[.*\])$", image, re.MULTILINE)
-    for words in (shlex.split(started), json.loads(arguments)):
+    pod = (EXAMPLES / "statefulset.yaml").read_text().partition("exec ")[2].partition("ports:")[0]
+    for words in (shlex.split(started), json.loads(arguments), pod.split()):
         used = {word for word in words if word.startswith("-")}
         assert used
         assert used <= OPTIONS

@@ -24,6 +24,7 @@ from streamdehaze.cli.parameters import (
     RUNTIME,
     STEADY,
     key_value,
+    part_of,
     seconds,
     toml_value,
 )  # fmt: skip
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
     from streamdehaze.live.announcing.mqtt import MqttPublisher
     from streamdehaze.live.announcing.webhook import Webhook
+    from streamdehaze.live.shards import Shards
     from streamdehaze.live.web import ListenAddress, WebServer
 
 log = logging.getLogger("streamdehaze.live")
@@ -50,6 +52,19 @@ _STOP_SECONDS = 4.0
     panel="Cameras",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Cameras and settings (cameras.toml); read again on SIGHUP.",
+)
+@click.option(
+    "--shard",
+    panel="Cameras",
+    type=part_of,
+    metavar="K/N",
+    help="Serve a share of the cameras: start N processes with the same --config, 1/N to N/N, on as many machines.",
+)
+@click.option(
+    "--shards-folder",
+    panel="Cameras",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder that the shards share: each takes over cameras of those that give no sign of life for 5 s.",
 )
 @click.option("--username", panel="Cameras", help="Instead of the one in the URL.")
 @click.option("--password-env", panel="Cameras", metavar="NAME", help="Environment variable with the password.")
@@ -171,6 +186,8 @@ _STOP_SECONDS = 4.0
 def command(
     urls: tuple[str, ...],
     config: Path | None,
+    shard: tuple[int, int] | None,
+    shards_folder: Path | None,
     others: tuple[tuple[str, str], ...],
     serve: str | None,
     token_env: str | None,
@@ -206,11 +223,17 @@ def command(
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
     from streamdehaze.live.allocator import limit_arenas
+    from streamdehaze.live.shards import Shards
 
     limit_arenas()
 
+    if shards_folder is not None and shard is None:
+        raise click.UsageError("--shards-folder goes with --shard")
+    shards = Shards(*(shard or (1, 1)), shards_folder)
+
     def read() -> LiveConfig:
-        return _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})
+        whole = _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})
+        return whole.model_copy(update={"camera": tuple(shards.mine(whole.camera))})
 
     checked = read()
     page = None
@@ -247,8 +270,9 @@ def command(
                 pipeline.start()
                 for announcer in announcers:
                     announcer.start()
-                _run(pipeline, checked, shutdown, read)
+                _run(pipeline, checked, shutdown, read, shards)
             finally:
+                shards.leave()
                 finished = pipeline.stop(_STOP_SECONDS)
                 for announcer in announcers:  # they still announce that the cameras have stopped
                     announcer.stop()
@@ -287,6 +311,7 @@ def _run(
     config: LiveConfig,
     shutdown: ShutdownHandler,
     read: Callable[[], LiveConfig],
+    shards: Shards,
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
     told, reload = shutdown.told, shutdown.reload
@@ -297,6 +322,8 @@ def _run(
             manager.ready()
         if ready and pipeline.moves:
             manager.works()
+        if shards.beat():
+            reload.set()
         if reload.is_set():
             reload.clear()
             try:
