@@ -1,5 +1,7 @@
 # make demo    install, dehaze a clip, leave a picture and a video to look at
 # make test    install everything, run all tests;  make quick  the tests to run after each change
+# make wheel   the package for an index, checked;  make sbom   the bill of what comes with it (CycloneDX);
+# make image   a container for cameras, tried out
 # make lint    style and types;                    make docs   the documentation with its API reference, in site/
 #
 # Without an NVIDIA GPU, make demo installs no PyTorch: OpenVINO runs the bundled checkpoints. TORCH=1 brings it, in the
@@ -13,7 +15,7 @@ TORCH ?= $(GPU)
 BUILD := $(or $(filter cpu cuda,$(TORCH)),$(if $(GPU),cuda,$(if $(filter Linux,$(shell uname -s)),cpu,cuda)))
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test quick lint docs clean
+.PHONY: demo test quick lint docs wheel sbom image clean
 
 demo: $(if $(TORCH)$(wildcard .venv/core),.venv/core,.venv/light)
 	$(BIN)/streamdehaze demo
@@ -32,6 +34,25 @@ lint: .venv/dev
 
 docs: .venv/docs
 	$(BIN)/zensical build --clean --strict
+
+wheel: .venv/release
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python .ci/wheel.py
+
+sbom: wheel
+	rm -rf .venv/light-only
+	$(PYTHON) -m venv .venv/light-only
+	.venv/light-only/bin/python -m pip --disable-pip-version-check install --requirement requirements/light-live.txt
+	.venv/light-only/bin/python -m pip --disable-pip-version-check install --no-deps dist/*.whl
+	$(BIN)/cyclonedx-py environment .venv/light-only --pyproject pyproject.toml --output-reproducible \
+	    --output-file dist/sbom.cdx.json
+	rm -rf .venv/light-only
+
+image:
+	docker build --file examples/live/Dockerfile --tag streamdehaze .
+	docker run --rm streamdehaze doctor
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -65,9 +86,13 @@ endif
 	$(PIP) --editable '.[dev]'
 	touch $@
 
+.venv/release: .venv/pip
+	$(PIP) build twine cyclonedx-bom
+	touch $@
+
 .venv/docs: .venv/core
 	$(PIP) --editable '.[docs]'
 	touch $@
 
 clean:
-	rm -rf .venv demo site
+	rm -rf .venv build demo dist site

@@ -48,6 +48,10 @@ def test_the_walk_sees_the_package() -> None:
     assert "av" in IMPORTS["streamdehaze.video.reading.open"]
 
 
+def test_every_folder_is_a_package_which_installations_would_lack_otherwise() -> None:
+    assert not {file.parent for file in FILES.values() if not (file.parent / "__init__.py").is_file()}
+
+
 def test_no_folder_has_more_than_fourteen_files() -> None:
     counts = Counter(file.parent.relative_to(PACKAGE).as_posix() for file in FILES.values())
     assert not {folder: count for folder, count in counts.items() if count > 14}
