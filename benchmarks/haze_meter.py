@@ -3,7 +3,7 @@
     python benchmarks/haze_meter.py [--checkpoint NAME] [--scenes 8] [--traffic FOLDER] [--clear FOLDER ...]
         [--pairs FOLDER] [--plot FILE]
 
-- Drawn: streets and rooms of `--scenes` seeds each (from 100; the scale was fitted on others), behind haze of 11
+- Drawn: streets and rooms of `--scenes` seeds each (from 100; fit_meter.py fits on others), behind haze of 11
   thicknesses, the exposure, gamma, sensor noise and black bars of each drawn at random. Rank correlation (Spearman) of
   density with the true mean optical thickness, the sky left out; over each kind, and over both at once.
 - `--traffic`: a folder of pictures of one fixed camera with a `visibility.csv` (frame, metres): rank correlation of
@@ -74,21 +74,21 @@ def photograph(clear: Floats, thickness: Floats, rng: np.random.Generator) -> By
     return (np.clip(hazy, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def streets(scenes: int) -> Iterator[tuple[Floats, Floats, int]]:
+def streets(scenes: int, first: int = FIRST_SEED) -> Iterator[tuple[Floats, Floats, int]]:
     """Clear pictures with their depth in metres."""
-    for seed in range(FIRST_SEED, FIRST_SEED + scenes):
+    for seed in range(first, first + scenes):
         frame = StreetScene(384, 216, frames=40, seed=seed).render(seed * 7 % 40)
         yield frame.clear, frame.depth_metres, seed
 
 
-def rooms(scenes: int) -> Iterator[tuple[Floats, Floats, int]]:
+def rooms(scenes: int, first: int = FIRST_SEED) -> Iterator[tuple[Floats, Floats, int]]:
     """Clear pictures with their depth, 1 at the far end."""
     rng = np.random.default_rng(0)
     noise = rng.random((24, 128, 128, 3)).astype(np.float32)
     textures = np.stack(
         [cv2.normalize(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.5, 6)), None, 0, 255, 32) for x in noise]
     )  # type: ignore[call-overload]
-    for seed in range(FIRST_SEED, FIRST_SEED + scenes):
+    for seed in range(first, first + scenes):
         picture, depth = render_room(seed, textures.astype(np.uint8))
         yield picture.astype(np.float32) / 255, depth, seed
 

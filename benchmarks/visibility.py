@@ -1,12 +1,13 @@
 """How well visibility in metres holds.
 
-    python benchmarks/visibility.py [--traffic FOLDER] [--days 3] [--plot FILE]
+    python benchmarks/visibility.py [--traffic FOLDER] [--days 3] [--plot FILE] [--day 2020-02-09]
 
 - Drawn even fog of 50 m to 1.6 km (5 %) on three streets, learned from four clear pictures, with the renderer's
   distances.
 - `--traffic`: a folder of pictures of one fixed camera with a `visibility.csv` (frame, metres), learned from its first
   `--days` days and the meter's values on them: the median factor between estimate and meter below 3 km, on the other
-  days and on all; how many others are given as "at least". `--plot` draws estimate against meter.
+  days and on all; how many others are given as "at least". `--plot` draws estimate, meter and
+  the density of the haze over one day.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from haze_meter import read
 
+from streamdehaze import Dehazer
 from streamdehaze.datasets.picture import read_picture
 from streamdehaze.frame import Frame
 from streamdehaze.meter.distances import distances_of_meter
 from streamdehaze.meter.pictures import read_meter
-from streamdehaze.meter.visibility import ClearView, Contrast, Reference
+from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
 from streamdehaze.scene import StreetScene
 
 DRAWN = (50, 100, 200, 400, 800, 1600)
@@ -54,7 +57,7 @@ def drawn() -> None:
     print(f"worst error {worst:.0%}")
 
 
-def traffic(folder: Path, days: int, plot: Path | None) -> None:
+def traffic(folder: Path, days: int, plot: Path | None, day: str) -> None:
     """Print the errors against a visibility meter."""
     rows = sorted(read_meter(folder / "visibility.csv").items())
     metres = np.array([value for _, value in rows])
@@ -81,26 +84,33 @@ def traffic(folder: Path, days: int, plot: Path | None) -> None:
     ]
     print(f"the meter lies in the interval: {np.mean(np.array(covered)[~learned]):.0%} of the other days' frames")
     if plot is not None:
-        draw(plot, rows, estimate, found)
+        draw(plot, folder, day, rows, found)
 
 
-def draw(path: Path, rows: list[tuple[str, float]], estimate, found) -> None:  # type: ignore[no-untyped-def]
-    """Meter and estimate, picture by picture."""
-    import matplotlib
+def draw(path: Path, folder: Path, day: str, rows: list[tuple[str, float]], found: list[Visibility]) -> None:
+    """Meter and estimate of one day, picture by picture, and the density of the haze below."""
+    from streamdehaze.plotting import open_pyplot, save_figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(12, 4), layout="constrained")
-    axes.semilogy([value for _, value in rows], color="black", label="visibility meter")
-    axes.semilogy(estimate, ".", label="estimate")
-    least = [each.least if each.metres is None and each.least is not None else np.nan for each in found]
-    axes.semilogy(least, "^", markersize=3, alpha=0.5, label="at least")
-    starts = [number for number, (name, _) in enumerate(rows) if number == 0 or name[:10] != rows[number - 1][0][:10]]
-    axes.set_xticks(starts, [rows[number][0][5:10] for number in starts])
-    axes.set_ylabel("metres at 5 % contrast")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    mine = [number for number, (name, _) in enumerate(rows) if name.startswith(day)]
+    hours = [int(rows[number][0][11:13]) + int(rows[number][0][14:16]) / 60 for number in mine]
+    figure, (above, below) = open_pyplot("--plot").subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
+    above.semilogy(hours, [rows[number][1] for number in mine], color="black", label="visibility meter")
+    for hour, visibility in zip(hours, (found[number] for number in mine), strict=True):
+        if visibility.metres is not None:
+            most = min(visibility.most or np.inf, 30_000)
+            above.plot([hour, hour], [visibility.least, most], color="C0", alpha=0.4, lw=4, solid_capstyle="butt")
+            above.plot(hour, visibility.metres, "o", color="C0")
+        elif visibility.least is not None:
+            above.plot(hour, visibility.least, "^", color="C0")
+    above.plot([], [], "o-", color="C0", label="from the picture, with its interval (▲ at least)")
+    above.set_ylabel("metres at 5 % contrast")
+    above.legend(fontsize=8)
+    with Dehazer(engine_wait=True) as dehazer:
+        below.plot(hours, [read(dehazer, read_picture(folder / rows[number][0])).density for number in mine], "o-")
+    below.set_ylim(0, 1)
+    below.set_ylabel("haze density")
+    below.set_xlabel(f"hour of {day}")
+    save_figure(figure, path)
 
 
 def main() -> None:
@@ -108,10 +118,11 @@ def main() -> None:
     parser.add_argument("--traffic", type=Path)
     parser.add_argument("--days", type=int, default=3)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--day", default="2020-02-09")
     asked = parser.parse_args()
     drawn()
     if asked.traffic:
-        traffic(asked.traffic, asked.days, asked.plot)
+        traffic(asked.traffic, asked.days, asked.plot, asked.day)
 
 
 if __name__ == "__main__":

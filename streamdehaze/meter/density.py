@@ -1,20 +1,25 @@
-"""Haze density: one number from a small hazy picture and the network's answer to it.
+"""Haze density: one number from the small hazy picture, and a little from the network's answer to it.
 
-Three things tell haze, each blind where the others see:
+Haze brightens what is dark, the more the farther away, and takes contrast and colour. So the `terms` are logarithms of
 
-- the transmission that the answer implies, ``t = (A − I) / (A − J)``: its tenth percentile, because dark things may
-  stand near in a fog that hides the rest; blind where the scene itself is as bright as A;
-- how much local contrast the answer adds: blind where no texture is left;
-- how much local contrast is left at the best places, in units of A: blind to what the scene itself lacks.
+- the dark channel (He, Sun & Tang, CVPR 2009) at several scales, in the whole picture and in its upper and lower half:
+  what is far stands higher;
+- local contrast from fine to coarse, over the airlight's brightness and over the place's own;
+- chroma and saturation.
 
-All three are ratios, so the camera's exposure cancels out; covered parts of the frame are left out. Their logarithms
-are summed with fixed weights into an optical thickness. The weights were chosen by hand, scale and offset fitted on
-haze drawn over photos and towns with known depth, for the answers of `aecrnet-s-indoor`; those of `aecrnet-s`, in use
-here, are the ones that come nearest to its densities on drawn streets and rooms. benchmarks/haze_meter.py measures it.
+All are ratios, so the camera's exposure cancels out; covered parts of the frame are left out. A weighted sum of them is
+the logarithm of an optical thickness. The weights are a ridge regression over haze drawn over photos, streets and rooms
+of known depth, with exposure, noise and JPEG drawn at random: benchmarks/fit_meter.py computes them.
+
+To it comes, with a smaller weight, the thickness that the answer implies, ``t = (A − I) / (A − J)``: its tenth
+percentile, because dark things may stand near in a fog that hides the rest. It knows scenes: a white wall from fog.
+It is a physical quantity whatever the network, so another checkpoint moves the density little and needs no new weights.
+benchmarks/haze_meter.py measures all of it on other scenes.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
@@ -27,26 +32,45 @@ from streamdehaze.meter.reading import Reading
 if TYPE_CHECKING:
     from streamdehaze.dehaze.atmosphere import Balanced
 
-_WEIGHTS = (0.341, 0.233, 0.423)
-"""Of −ln t, of the logarithm of the contrast gained, and of minus that of the contrast left."""
-_OFFSET = -0.902
-_SOFTNESS = 4.0
-"""τ is the softplus of the sum, with this sharpness: small sums tend to 0."""
-_GAIN_BLOCKS, _LEFT_BLOCKS = 32, 16
-"""Blocks on the long side, for the contrast gained and for the contrast left."""
-_FAR = 10
-"""Percentile of the transmissions: of what is far, or deep in the haze."""
-_LEFT = 90
-"""Percentile of the blocks' contrasts that counts as the best places."""
+WEIGHTS = {
+    "dark channel": -1.0839,
+    "dark channel, wider": 1.0169,
+    "dark channel, widest, least": 1.5979,
+    "dark channel above": 0.748,
+    "dark channel below": -0.5614,
+    "luma, least": -0.7319,
+    "fine contrast": -1.1032,
+    "fine contrast, flattest": 0.0507,
+    "fine contrast of its place": 1.617,
+    "middle contrast, flattest": -0.2878,
+    "middle contrast below": -0.5477,
+    "coarse contrast": 0.964,
+    "coarse contrast of its place": -0.4258,
+    "chroma": 0.8039,
+    "chroma, most": -0.6017,
+    "saturation, most": 0.0105,
+    "1": -1.8304,
+}
+"""Of the terms, and "1" for the constant; ln(τ + `LEAST_THICKNESS`) is their sum."""
+LEAST_THICKNESS = 0.1
+_SIZE = 256
+"""Long side of the picture that is measured, pixels."""
+_CELLS = 64
+"""Cells on the long side of the finest grid."""
 _BRIGHTEST = 1.5
 """Times A: lamps and reflections brighter than this count as this bright."""
-_LEAST_CONTRAST = 0.08
+_TRUST, _SCALE = 0.3, 0.75
+"""Weight of the thickness that the answer implies, and what makes of the sum the mean thickness of the scene."""
+_FAR = 10
+"""Percentile of the transmissions: of what is far, or deep in the haze."""
+_TELLING = 0.08
 """A − J over A; where the clear scene is nearer to the airlight than this, it tells no transmission."""
 _LEAST_TRANSMISSION = 0.02
 _DARK = 0.2
 """Brightness of the airlight below which the frame is too dark."""
 _UNCOVERED = 0.99
-"""Share of a block that must be scene for the block to count."""
+"""Share of a cell that must be scene for the cell to count."""
+_MOST_THICKNESS = 5.0
 
 
 def read(balanced: Balanced, answer: FloatArray) -> Reading:
@@ -56,10 +80,65 @@ def read(balanced: Balanced, answer: FloatArray) -> Reading:
         balanced: the picture, as the network saw it.
         answer: the network's own answer, (3, rows, columns).
     """
-    hazy, clear = _relative(balanced, answer)
+    found = terms(balanced)
+    logarithm = sum(weight * found[name] for name, weight in WEIGHTS.items())
+    seen = min(_MOST_THICKNESS, max(0.0, math.exp(min(logarithm, 5.0)) - LEAST_THICKNESS))
+    thickness = _SCALE * (seen + _TRUST * _implied(balanced, answer))
     color = balanced.airlight.color
     airlight = float(color[0]), float(color[1]), float(color[2])
-    return Reading(_density(hazy, clear, balanced.scene), airlight, dark=float(color.mean()) < _DARK)
+    return Reading(float(1 - np.exp(-thickness)), airlight, dark=float(color.mean()) < _DARK)
+
+
+def terms(balanced: Balanced) -> dict[str, float]:
+    """What tells the haze of a picture, by name, and 1 for the constant."""
+    picture = np.asarray(balanced.picture)
+    if max(picture.shape) > _SIZE:
+        picture = np.stack([_grid(plane, _SIZE) for plane in picture])
+    airlight = balanced.airlight.color * balanced.airlight.balance
+    red, green, blue = (
+        cv2.threshold(plane * np.float32(1 / each), _BRIGHTEST, 0, cv2.THRESH_TRUNC)[1]
+        for plane, each in zip(picture, airlight, strict=True)
+    )
+    luma = (red + green + blue) * np.float32(1 / 3)
+    least, most = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+
+    mean, square = _grid(luma, _CELLS), _grid(luma * luma, _CELLS)
+    scene = np.ones(mean.shape, bool)
+    if balanced.scene is not None:
+        uncovered = _grid(balanced.scene.astype(np.float32), _CELLS) > _UNCOVERED
+        scene = uncovered if uncovered.any() else scene
+    dark = _grid(_least_around(least, 3), _CELLS)
+    darker, darkest = _least_around(dark, 3), _least_around(dark, 9)
+    chroma = _grid(most - least, _CELLS)
+    saturation = (chroma / np.maximum(_grid(most, _CELLS), np.float32(0.05)))[scene]
+    contrast, where = {}, {}
+    for cells in (64, 32, 8):
+        at, squares = (mean, square) if cells == _CELLS else (_grid(mean, cells), _grid(square, cells))
+        spread = np.sqrt(np.maximum(squares - at * at, 0))
+        inside = scene if cells == _CELLS else _grid(scene.astype(np.float32), cells) > _UNCOVERED
+        where[cells] = inside if inside.any() else np.ones(spread.shape, bool)
+        contrast[cells] = spread, (spread / np.maximum(at, np.float32(0.05)))[where[cells]]
+    fine, fine_of_place = contrast[64][0][scene], contrast[64][1]
+    middle, coarse = contrast[32][0], contrast[8][0][where[8]]
+    return {
+        "dark channel": _opacity(_percentile(dark[scene], 50)),
+        "dark channel, wider": _opacity(_percentile(darker[scene], 50)),
+        "dark channel, widest, least": _opacity(_percentile(darkest[scene], 10)),
+        "dark channel above": _opacity(_percentile(_half(darker, scene, upper=True), 50)),
+        "dark channel below": _opacity(_percentile(_half(darker, scene, upper=False), 50)),
+        "luma, least": _opacity(_percentile(mean[scene], 5)),
+        "fine contrast": _lack(fine.mean(), 0.01),
+        "fine contrast, flattest": _lack(_percentile(fine, 25), 0.01),
+        "fine contrast of its place": _lack(fine_of_place.mean(), 0.02),
+        "middle contrast, flattest": _lack(_percentile(middle[where[32]], 25), 0.01),
+        "middle contrast below": _lack(_half(middle, where[32], upper=False).mean(), 0.01),
+        "coarse contrast": _lack(coarse.mean(), 0.01),
+        "coarse contrast of its place": _lack(_percentile(contrast[8][1], 50), 0.02),
+        "chroma": _lack(chroma[scene].mean(), 0.01),
+        "chroma, most": _lack(_percentile(chroma[scene], 90), 0.01),
+        "saturation, most": _lack(_percentile(saturation, 90), 0.02),
+        "1": 1.0,
+    }
 
 
 def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
@@ -67,8 +146,12 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
 
     It is what the network believes, fitted over small windows: ``1 − I = t · (1 − J)`` in units of the airlight. Where
     nothing is darker than the airlight, as in the sky, nothing tells t, and it tends to the least.
+
+    Args:
+        balanced: the picture, as the network saw it.
+        answer: the network's own answer, (3, rows, columns).
     """
-    hazy, clear = _relative(balanced, answer)
+    hazy, clear = _luma(balanced, balanced.picture), _luma(balanced, answer)
     side = 2 * (max(hazy.shape) // 64) + 1
     contrast = np.maximum(1 - clear, np.float32(0))
     products, squares = (cv2.blur(x, (side, side)) for x in ((1 - hazy) * contrast, contrast * contrast))
@@ -76,41 +159,51 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
     return t
 
 
-def _relative(balanced: Balanced, answer: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Luma of the hazy and the clear picture, (rows, columns), over the airlight's."""
-    # Channel by channel: where the balance leaves a tint, the airlight has it, too.
-    red, green, blue = (1 / (3 * balanced.airlight.color * balanced.airlight.balance)).astype(np.float32)
-    hazy, clear = (rgb[0] * red + rgb[1] * green + rgb[2] * blue for rgb in (balanced.picture, answer))
-    return np.minimum(hazy, np.float32(_BRIGHTEST)), np.clip(clear, np.float32(0), np.float32(_BRIGHTEST))
-
-
-def _density(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] | None) -> float:
+def _implied(balanced: Balanced, answer: FloatArray) -> float:
+    """The optical thickness of what is far, as the answer has it."""
+    hazy, clear = (_luma(balanced, rgb[:, ::2, ::2]) for rgb in (balanced.picture, answer))
     contrast = 1 - clear
-    telling = contrast > np.float32(_LEAST_CONTRAST)
-    if scene is not None:
-        telling &= scene
+    telling = contrast > np.float32(_TELLING)
+    if balanced.scene is not None:
+        telling &= balanced.scene[::2, ::2]
     t = _LEAST_TRANSMISSION  # where next to nothing differs from the airlight, next to nothing arrives
     if np.count_nonzero(telling) > 0.01 * telling.size:
-        t = min(1.0, max(t, _percentile((1 - hazy[telling]) / contrast[telling], _FAR)))
-    before, after = (float(_spread(x, scene, _GAIN_BLOCKS).mean()) + 1e-4 for x in (hazy, clear))
-    left = _percentile(_spread(hazy, scene, _LEFT_BLOCKS), _LEFT) + 0.01
-    terms = -np.log(t), np.log(after / before), -np.log(left)
-    total = float(np.dot(_WEIGHTS, terms)) + _OFFSET
-    thickness = np.logaddexp(0, _SOFTNESS * total) / _SOFTNESS
-    return float(1 - np.exp(-thickness))
+        t = max(t, _percentile((1 - hazy[telling]) / contrast[telling], _FAR))
+    return -math.log(min(1.0, t))
 
 
-def _spread(x: FloatArray, scene: npt.NDArray[np.bool_] | None, blocks: int) -> FloatArray:
-    """Standard deviations in the blocks that the scene fills, (n,)."""
-    scale = blocks / max(x.shape)
+def _luma(balanced: Balanced, rgb: FloatArray) -> FloatArray:
+    """(rows, columns), over the airlight's; channel by channel: the airlight has the tint that the balance leaves."""
+    red, green, blue = (1 / (3 * balanced.airlight.color * balanced.airlight.balance)).astype(np.float32)
+    luma: FloatArray = np.clip(rgb[0] * red + rgb[1] * green + rgb[2] * blue, np.float32(0), np.float32(_BRIGHTEST))
+    return luma
+
+
+def _grid(x: FloatArray, long_side: int) -> FloatArray:
+    """Means over the cells of a grid."""
+    scale = long_side / max(x.shape)
     size = max(2, round(x.shape[1] * scale)), max(2, round(x.shape[0] * scale))
-    mean, square = (np.asarray(cv2.resize(y, size, interpolation=cv2.INTER_AREA)) for y in (x, x * x))
-    spread: FloatArray = np.sqrt(np.maximum(square - mean * mean, 0)).ravel()
-    if scene is None:
-        return spread
-    filled = np.asarray(cv2.resize(scene.astype(np.float32), size, interpolation=cv2.INTER_AREA)).ravel()
-    whole = filled > _UNCOVERED
-    return spread[whole if whole.any() else filled > 0]
+    return np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA))
+
+
+def _least_around(x: FloatArray, side: int) -> FloatArray:
+    return np.asarray(cv2.erode(x, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT))
+
+
+def _half(x: FloatArray, scene: npt.NDArray[np.bool_], *, upper: bool) -> FloatArray:
+    """The cells of one half of the frame that show the scene, (n,); of all where none of them does."""
+    part = slice(None, x.shape[0] // 2) if upper else slice(x.shape[0] // 2, None)
+    return x[part][scene[part]] if scene[part].any() else x[scene]
+
+
+def _opacity(share: float) -> float:
+    """−ln of the transmission, where what would be black has this share of the airlight."""
+    return -math.log(max(0.03, 1.03 - min(1.0, share)))
+
+
+def _lack(amount: float, least: float) -> float:
+    """−ln of a contrast; `least` keeps noise from counting."""
+    return -math.log(float(amount) + least)
 
 
 def _percentile(values: FloatArray, percent: int) -> float:

@@ -33,7 +33,7 @@ class HazeClass(Enum):
         return next((kind for kind, least in _LEAST_METRES if metres >= least), cls.DENSE_FOG)
 
 
-_MOST_DENSITY = ((HazeClass.CLEAR, 0.13), (HazeClass.HAZE, 0.25), (HazeClass.MIST, 0.4), (HazeClass.FOG, 0.6))
+_MOST_DENSITY = ((HazeClass.CLEAR, 0.2), (HazeClass.HAZE, 0.3), (HazeClass.MIST, 0.45), (HazeClass.FOG, 0.6))
 _LEAST_METRES = (
     (HazeClass.CLEAR, 10_000.0),
     (HazeClass.HAZE, 5_000.0),

@@ -48,7 +48,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--every", panel="Measuring", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."
 )
-@NETWORK.option(panel="Measuring", help=f"{NETWORK.help[:-1]}; densities of two are not exactly alike.")
+@NETWORK.option(panel="Measuring", help=f"{NETWORK.help[:-1]}; densities of two differ a little.")
 @RUNTIME.option(panel="Measuring")
 @NETWORK_SIZE
 @START
