@@ -46,8 +46,7 @@ sbom: wheel
 	$(PYTHON) -m venv .venv/light-only
 	.venv/light-only/bin/python -m pip --disable-pip-version-check install --requirement requirements/light-live.txt
 	.venv/light-only/bin/python -m pip --disable-pip-version-check install --no-deps dist/*.whl
-	$(BIN)/cyclonedx-py environment .venv/light-only --pyproject pyproject.toml --output-reproducible \
-	    --output-file dist/sbom.cdx.json
+	$(BIN)/cyclonedx-py environment .venv/light-only --output-reproducible --output-file dist/sbom.cdx.json
 	rm -rf .venv/light-only
 
 image:

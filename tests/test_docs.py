@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import conftest
 import streamdehaze
+from streamdehaze.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -40,6 +42,38 @@ def test_the_reference_has_every_public_name() -> None:
     documented = set(re.findall(r"^::: streamdehaze\.(\w+)$", reference, flags=re.MULTILINE))
     assert set(streamdehaze.__all__) - {"StreamDehazeError"} <= documented
     assert "errors" in documented
+
+
+def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(re.findall(r'"(\w+\.md)"', (ROOT / "zensical.toml").read_text(encoding="utf-8")))
+    listed = re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8"))
+    assert set(listed) == pages - {"index.md"}
+
+
+def test_every_option_that_the_pages_name_is_one_we_have() -> None:
+    commands: list[click.Command] = [main]
+    options = {
+        "--help",
+        "--index-url",
+        "--no-deps",
+        "--requirement",
+        "--divider",
+        "--dependency",
+        "--array",
+        "--requeue",
+    }
+    while commands:
+        command = commands.pop()
+        options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            commands += [
+                found for name in command.list_commands(context) if (found := command.get_command(context, name))
+            ]
+    for page in ("editors.md", "troubleshooting.md", "machines.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - options - {"--cpus-per-task"} == set(), page
 
 
 def test_the_quick_topics_are_there() -> None:
