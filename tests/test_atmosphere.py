@@ -13,6 +13,8 @@ from clips import Clip
 from doubles import EngineDouble
 from streamdehaze import Dehazer, Frame, open_source
 from streamdehaze.dehaze import Stream
+from streamdehaze.dehaze.atmosphere import Atmosphere
+from streamdehaze.dehaze.frame_mask import fill
 from streamdehaze.frame import FloatArray, PixelFormat
 
 SAND = np.array([0.85, 0.7, 0.5], np.float32)
@@ -182,3 +184,16 @@ def test_a_video_keeps_its_bars_in_every_frame(tmp_path: Path) -> None:
     for hazy, clear in zip(barred, cleared.process(barred), strict=True):
         assert np.array_equal(clear.planes[0][:27, :320], hazy.planes[0][:27, :320])
         assert np.array_equal(clear.planes[0][-27:, :320], hazy.planes[0][-27:, :320])
+
+
+def test_the_sky_below_a_letterbox_bar_stays_as_it_was_seen() -> None:
+    rng = np.random.default_rng(3)
+    picture = np.full((3, 144, 256), 0.8, np.float32)
+    picture[:, 60:] = rng.uniform(0.1, 0.6, (3, 14, 32)).repeat(6, 1).repeat(8, 2)
+    covered = np.zeros((144, 256), bool)
+    covered[:40] = covered[124:] = True  # the bar mirrors what stands below the sky, too
+    atmosphere = Atmosphere()
+    balanced = atmosphere.balance(fill(picture, covered), ~covered)
+    blotched = balanced.picture + 0.05 * np.sin(np.arange(256, dtype=np.float32) / 20)
+    clear = atmosphere.finish(balanced, blotched, "auto", "natural")
+    assert clear[:, 42:52].std() < 0.2 * blotched[:, 42:52].std()

@@ -73,6 +73,13 @@ def test_a_fill_looks_like_its_surroundings() -> None:
     assert np.abs(filled - picture)[:, area].max() < 0.04
 
 
+def test_bars_mirror_the_scene() -> None:
+    picture, area = scene(), covered_by("letterbox")
+    filled = fill(np.where(area, 0, picture).astype(np.float32), area)
+    first = int(np.flatnonzero(~area.all(axis=1))[0])
+    np.testing.assert_array_equal(filled[:, first - 10 : first], picture[:, first : first + 10][:, ::-1])
+
+
 def test_a_bar_that_comes_must_last_and_one_that_goes_is_gone_at_once() -> None:
     open_picture, barred = scene(), np.where(covered_by("letterbox"), 0.01, scene()).astype(np.float32)
     mask = FrameMask()

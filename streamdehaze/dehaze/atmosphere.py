@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
+from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.refine import without_halos
 from streamdehaze.dehaze.sky import keep_sky
 from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
@@ -94,7 +95,9 @@ class Atmosphere:
         Answers come in the order of the pictures.
         """
         clear = without_halos(balanced.picture, answer)
-        clear = keep_sky(balanced.picture, clear, balanced.airlight.brightness)
+        # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
+        view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
+        clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness)
         clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear

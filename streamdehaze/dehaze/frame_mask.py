@@ -144,15 +144,28 @@ def _boxes(black: Mask) -> Mask:
     return boxes
 
 
-def fill(components: FloatArray, covered: Mask) -> FloatArray:
-    """Small components, (n, rows, columns), with what is covered filled from its surroundings, smoothly.
+def between_bars(covered: Mask) -> tuple[slice, slice]:
+    """Rows and columns of a small picture that no bar takes as a whole."""
+    rows, columns = np.flatnonzero(~covered.all(axis=1)), np.flatnonzero(~covered.all(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
-    Holes are filled from coarser and coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it,
-    farther in the mean of more.
+
+def fill(components: FloatArray, covered: Mask) -> FloatArray:
+    """Small components, (n, rows, columns), with what is covered filled from its surroundings.
+
+    Bars mirror the scene, which looks to a network as if it went on there. Holes are filled smoothly from coarser and
+    coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it, farther in the mean of more.
     """
     planes = np.ascontiguousarray(components.transpose(1, 2, 0))
     filled = _pull_push(planes, (~covered).astype(np.float32))
-    result: FloatArray = np.where(covered, filled.transpose(2, 0, 1), components)
+    rows, columns = between_bars(covered)
+    mirrored = np.asarray(
+        cv2.copyMakeBorder(
+            np.ascontiguousarray(filled[rows, columns]), rows.start, len(filled) - rows.stop,
+            columns.start, filled.shape[1] - columns.stop, cv2.BORDER_REFLECT,
+        ), np.float32,
+    ).reshape(filled.shape)  # fmt: skip
+    result: FloatArray = np.where(covered, mirrored.transpose(2, 0, 1), components)
     return result
 
 
