@@ -87,6 +87,36 @@ def test_two_signals_close_together_are_one(tmp_path: Path, apart: float) -> Non
     assert apart < ONE_SIGNAL_SECONDS
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_a_library_that_never_lets_go_cannot_hold_the_process(tmp_path: Path) -> None:
+    script = """
+import threading
+from streamdehaze.cli.shutdown import ShutdownHandler
+with ShutdownHandler(0.2, hears_reload=False) as handler:
+    handler.has_work = True
+    threading.Thread(target=threading.Event().wait).start()
+    print("ready", flush=True)
+    handler.told.wait()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    foggy = Clip().write(tmp_path / "foggy.mp4")
+    (tmp_path / "out.part.mp4").write_bytes(b"cut off")
+    plain = ["run", str(foggy), "-o", str(tmp_path / "out.mp4"), "--strength", "0", "--steady", "off", "-q"]
+    assert CliRunner().invoke(main, plain).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["foggy.mp4", "out.mp4"]
+
+
 def _status(pid: int) -> bytes:
     return Path(f"/proc/{pid}/status").read_bytes()
 

@@ -175,3 +175,14 @@ def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> Non
     source = ffmpeg(*PICTURES, *H264, *given, tmp_path / "in.mov")
     assert copy_through(source, tmp_path / "out.ts").losses == ["tags com.apple.quicktime.make, title"]
     assert copy_through(source, tmp_path / "out.avi").losses == ["tag com.apple.quicktime.make"]
+
+
+def test_film_grain_of_av1_is_named(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=0.4", "-vf", "noise=alls=20:allf=t")
+    grainy = ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "film-grain=30")
+    plain = ffmpeg(*video, *grainy[:4], tmp_path / "plain.mkv")
+    source = ffmpeg(*video, *grainy, tmp_path / "in.mkv")
+    ffv1 = EncodeOptions("ffv1")
+    assert copy_through(plain, tmp_path / "a.mkv", encode=ffv1).losses == []
+    lost = ["film grain parameters (the grain itself is in the pictures now)"]
+    assert copy_through(source, tmp_path / "b.mkv", encode=ffv1).losses == lost

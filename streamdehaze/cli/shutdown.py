@@ -30,9 +30,15 @@ class ShutdownHandler:
     half a second of processor time, ten seconds on a busy machine, with nothing left to gain: `leave` skips it.
 
     Enter it in the main thread.
+
+    Args:
+        leave_seconds: from the first signal to the end of the process at the latest.
+        hears_reload: whether SIGHUP sets `reload`; otherwise it does what the system does with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave_seconds: float = LEAVE_SECONDS, *, hears_reload: bool = True) -> None:
+        self._leave_seconds = leave_seconds
+        self._names = ("SIGINT", "SIGTERM", "SIGHUP") if hears_reload else ("SIGINT", "SIGTERM")
         self.told = threading.Event()
         """Set by the first SIGTERM or Ctrl-C; another, `ONE_SIGNAL_SECONDS` later, ends the process on the spot."""
         self.reload = threading.Event()
@@ -49,7 +55,7 @@ class ShutdownHandler:
     def __enter__(self) -> ShutdownHandler:
         self._writer.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        for name in self._names:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None:
                 self._before[number] = signal.signal(number, _heard_elsewhere)
@@ -86,7 +92,7 @@ class ShutdownHandler:
                     self.told.set()
                     if not self.has_work:
                         os._exit(0)
-                    self._deadline = time.monotonic() + LEAVE_SECONDS
+                    self._deadline = time.monotonic() + self._leave_seconds
 
     def _hear(self) -> bytes:
         if self._deadline is not None:
@@ -95,7 +101,7 @@ class ShutdownHandler:
             return self._reader.recv(64)
         except TimeoutError:
             said = "not everything could be finished in %g s; leaving all the same"
-            teller = threading.Thread(target=log.error, args=(said, LEAVE_SECONDS), daemon=True)
+            teller = threading.Thread(target=log.error, args=(said, self._leave_seconds), daemon=True)
             teller.start()
             teller.join(_TELL_SECONDS)  # whoever should read the log may be what everything waits for
             os._exit(_UNFINISHED)

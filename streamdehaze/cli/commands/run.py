@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,7 +42,7 @@ from streamdehaze.cli.parameters import (
     take_preset,
     times,
 )
-from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS
+from streamdehaze.cli.shutdown import ShutdownHandler
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, StreamDehazeError
 
@@ -68,6 +66,9 @@ if TYPE_CHECKING:
     from streamdehaze.video.writing.encoding.choose import AudioCodec
 
 log = logging.getLogger("streamdehaze")
+
+_LEAVE_SECONDS = 60.0
+"""From a signal to the end of the process at the latest: segments may be large, and disks slow."""
 
 
 @click.command(name="run")
@@ -611,21 +612,14 @@ def _keep_times(job: Job) -> None:
 def _stop_on_signals() -> threading.Event:
     """An event that Ctrl-C and SIGTERM set; another half a second later or more ends the process at once.
 
-    Tools that stop a process often signal it and its group: those two are one.
+    So does a minute in which it does not end by itself: a library may wait for a driver or a network forever. What is
+    unfinished then has a partial name, or is a segment that the next run continues with.
     """
-    stop = threading.Event()
-    first: list[float] = []
-
-    def handle(number: int, frame: object) -> None:
-        stop.set()
-        first.append(time.monotonic())
-        if first[-1] - first[0] > ONE_SIGNAL_SECONDS:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return stop
+    handler = ShutdownHandler(_LEAVE_SECONDS, hears_reload=False)
+    handler.has_work = True
+    context = click.get_current_context()
+    assert context is not None  # rich-click's stubs allow for none
+    return context.with_resource(handler).told
 
 
 def _write_report(path: Path, outcomes: list[dict[str, Any]]) -> None:

@@ -17,8 +17,15 @@ from av.container import OutputContainer
 from streamdehaze.frame import Frame
 from streamdehaze.video.pyav import ANY_METADATA, fraction
 from streamdehaze.video.readback.boxes import camera_boxes
-from streamdehaze.video.readback.compare import Asked, Difference, differences
-from streamdehaze.video.readback.facts import SAMPLED_PICTURES, FileFacts, PictureFacts, read_facts
+from streamdehaze.video.readback.compare import KIND_NAMES, Asked, Difference, differences
+from streamdehaze.video.readback.facts import (
+    FILM_GRAIN,
+    SAMPLED_PICTURES,
+    FileFacts,
+    PictureFacts,
+    has_film_grain,
+    read_facts,
+)
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
@@ -55,7 +62,7 @@ class ReadBack:
         self._sound_remedy = _sound_remedy(asked, container_format)
         self._pictures = PictureFacts()
         self._seen = 0
-        self._of_camera = [] if source.path is None or not os.path.isfile(source.path) else camera_boxes(source.path)
+        self._unread = _unread(source)
         self.losses: list[str] = []
         """What the output lacks, in words, as far as is known."""
 
@@ -106,7 +113,21 @@ class ReadBack:
         found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted,
                                               sound_remedy=self._sound_remedy)  # fmt: skip
         silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)
-        self.name([*(each.text for each in found), *undecoded, *self._of_camera], silent=silent)
+        self.name([*(each.text for each in found), *undecoded, *self._unread], silent=silent)
+
+
+def _unread(source: FileSource) -> list[str]:
+    """What of the input no reading of it by FFmpeg shows, in words."""
+    path = source.path
+    if path is None or not os.path.isfile(path):
+        return []
+    lost = camera_boxes(path)
+    if source.info.codec == "av1":
+        try:
+            lost += [KIND_NAMES[FILM_GRAIN]] if has_film_grain(path) else []
+        except _UNREADABLE as error:
+            log.debug("%s: %s", source.name, error)
+    return lost
 
 
 class _Headers:

@@ -20,7 +20,7 @@ _RGB = 0
 _IGNORED_KINDS = frozenset({"MOTION_VECTORS", "VIDEO_ENC_PARAMS", "DETECTION_BBOXES", "REGIONS_OF_INTEREST",
                             "GOP_TIMECODE", "PANSCAN", "DISPLAYMATRIX", "DOVI_METADATA", "VIDEO_HINT"})  # fmt: skip
 """What decoders work out, or what is compared by other facts."""
-_KIND_NAMES: Mapping[str, str] = {
+KIND_NAMES: Mapping[str, str] = {
     "A53_CC": "closed captions (CEA-608/708)",
     "AFD": "active format description",
     "AMBIENT_VIEWING_ENVIRONMENT": "HDR ambient viewing environment",
@@ -39,6 +39,7 @@ _KIND_NAMES: Mapping[str, str] = {
     "SPHERICAL": "360-degree projection",
     "STEREO3D": "stereo 3D",
 }
+"""Kinds of data of pictures, in words."""
 _NO_TAGS = frozenset({"filename", "mimetype", "alpha_mode"})
 """Facts of attachments, and of a second picture in each block that FFmpeg leaves out."""
 _TAG_NAMES: Mapping[str, str] = {
@@ -198,7 +199,7 @@ def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterat
         yield Difference("fields", f"field order ({was}; now {now})")
     yield from _colors(before, after, asked)
     for kind in sorted(before.kinds - after.kinds - _IGNORED_KINDS):
-        yield Difference("side data", _KIND_NAMES.get(kind, f"data of the kind {kind} attached to pictures"))
+        yield Difference("side data", KIND_NAMES.get(kind, f"data of the kind {kind} attached to pictures"))
 
 
 def _colors(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:

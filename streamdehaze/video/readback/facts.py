@@ -20,6 +20,7 @@ from streamdehaze.video.pyav import ANY_METADATA, fraction
 from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, has_parameters, videos_of
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
 
+FILM_GRAIN = "FILM_GRAIN_PARAMS"
 SAMPLED_PICTURES = 8
 """Pictures from the beginning of which the attached data is looked at."""
 _STALE = ("ENCODER", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "SOURCE_ID")
@@ -191,6 +192,19 @@ class FileFacts:
             pictures,
             seconds,
         )
+
+
+def has_film_grain(path: str) -> bool:
+    """Whether an AV1 film says how its grain is to be drawn; a decoder draws it, and says nothing of it.
+
+    Raises:
+        av.error.FFmpegError, OSError, ValueError: if it cannot be read.
+    """
+    with av.open(f"file:{path}", "r", **ANY_METADATA) as container:
+        stream = default_of(videos_of(container))
+        stream.codec_context.options = {"export_side_data": "film_grain"}
+        picture = next(container.decode(stream), None)
+        return picture is not None and FILM_GRAIN in kinds_of(picture)
 
 
 def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = None) -> FileFacts:
