@@ -94,7 +94,7 @@ class Stream:
         every: the network runs on every k-th frame, and the maps are carried along the motion in between; "auto": as
             often as the changes in the picture require, from every frame where the camera moves fast to every sixth
             where it stands.
-        look_ahead: hold frames back (up to 40, or 96 MiB of them), so that their maps also come from the frames after
+        look_ahead: hold frames back (up to 36, or 96 MiB of them), so that their maps also come from the frames after
             them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
             returns earlier frames; `flush` returns the rest.
         input_curve: the transfer curve of log or HDR footage; "auto" goes by the tags of PQ, HLG and linear video and

@@ -23,13 +23,14 @@ from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
 from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
 
-_FRAMES, _BYTES = 40, 96 << 20
-"""Held back at most. Of 720p it is 40 frames, of 1080p 32, of 4K 8."""
+_FRAMES, _BYTES = 36, 96 << 20
+"""Held back at most. Of 720p it is 36 frames, of 1080p 32, of 4K 8."""
 _STAY, _STAY_OF = 11, 3
 """This many frames stay when the others leave, or this fraction of all; looking farther ahead makes no
 difference where the network runs on every frame."""
-_SPARSE_STAY, _SPARSE_STAY_OF = 20, 2
-"""The same where it does not: with fewer answers ahead, the place where frames leave would be seen."""
+_SPARSE_STAY, _SPARSE_STAY_OF = 22, 8 / 5
+"""The same where it does not: with fewer answers ahead, the place where frames leave would be seen. The dozen that
+leaves at once fits into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
 
 Item = TypeVar("Item")
 
@@ -92,7 +93,7 @@ class LookAhead(Generic[Item]):
     def _staying(self, most: int) -> int:
         if all(held.observation.network for held in self._held):
             return min(_STAY, most // _STAY_OF)
-        return min(_SPARSE_STAY, most // _SPARSE_STAY_OF)
+        return min(_SPARSE_STAY, int(most / _SPARSE_STAY_OF))
 
     def _correct_first(self, count: int) -> None:
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
