@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from streamdehaze import Dehazer, Frame
+from streamdehaze.meter import density
 from streamdehaze.meter.reading import HazeClass, Reading
 from streamdehaze.scene import Fog, StreetScene
 
@@ -87,6 +88,42 @@ def test_a_grey_camera_is_measured_and_dehazed_as_a_colour_one(dehazer: Dehazer)
     ((clear,),) = dehazer.process_many([(stream, Frame.from_array(grey[0]))])
     errors = [float(np.abs(picture / 65535.0 - grey[1] / 65535.0).mean()) for picture in (grey[0], clear.to_array())]
     assert errors[1] < 0.6 * errors[0]
+
+
+def test_a_thermal_picture_gains_contrast_and_its_sky_stays_cold(dehazer: Dehazer) -> None:
+    """White-hot, in humid air: contrast falls with distance, and the sky is colder than all else."""
+    scene = StreetScene(256, 144, frames=2).render(0)
+    sky = scene.depth_metres > 1999
+    t = np.exp(-3.9 / 600 * scene.depth_metres)
+    warm = 0.5 + 0.5 * (scene.clear.mean(axis=2) - scene.clear.mean())
+    seen = np.where(sky, 0.12, warm * t + 0.45 * (1 - t))
+    hazy = np.round(seen * 65535).astype(np.uint16)
+    ((clear,),) = dehazer.process_many([(dehazer.stream(), Frame.from_array(hazy))])
+    found = clear.to_array()
+    assert found.dtype == np.uint16
+    assert found[~sky].std() > 1.3 * hazy[~sky].std()
+    assert found[sky].mean() < 1.2 * hazy[sky].mean()
+
+
+def test_raw_counts_of_a_radiometric_camera_are_too_dark(dehazer: Dehazer) -> None:
+    """14 bits in the lower part of 16, as they come from the sensor."""
+    counts = (8000 + 1500 * street(200).mean(axis=2) / 255).astype(np.uint16)
+    assert measure(dehazer, counts).dark
+
+
+def test_the_larger_part_of_the_density_needs_no_network(dehazer: Dehazer) -> None:
+    """Even one that does nothing at all: the larger part of the density comes from the picture itself."""
+    found = []
+    for metres in (100, 10_000):
+        look = dehazer.stream().look(Frame.from_array(street(metres)))
+        assert look.balanced is not None
+        (answer,) = dehazer.infer([look])
+        assert answer is not None
+        found.append([density.read(look.balanced, each).density for each in (answer, look.balanced.picture)])
+        assert set(density.terms(look.balanced)) == set(density.WEIGHTS)
+    (foggy, foggy_idle), (clear, clear_idle) = found
+    assert foggy_idle > 0.55 * foggy > 2 * clear
+    assert clear_idle == pytest.approx(clear, abs=0.02)
 
 
 def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> None:
