@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from clips import Clip, copy_through, frames_of, noise_picture
+from public_tools import ffmpeg
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.scene import StreetScene
 from streamdehaze.video import EncodeOptions, FileSink
 from streamdehaze.video.planes import PictureWriter, frame_from_av
+from streamdehaze.video.writing.encoding.constant import ConstantRate
 
 FORMATS = (
     "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p",
@@ -288,3 +290,23 @@ def test_conversions_are_the_same_every_time() -> None:
     for _ in range(300):
         for before, after in zip(expected, converted(), strict=True):
             np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(("ending", "bits"), [("mxf", 5_000_000), ("mov", 3_000_000)])
+def test_a_constant_bit_rate_for_broadcast_stays_one(tmp_path: Path, ending: str, bits: int) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", "mpeg2video", "-pix_fmt", "yuv422p")
+    constant = [word for key in ("-b:v", "-minrate", "-maxrate") for word in (key, str(bits))]
+    buffer = bits * 7 // 10 // 16384 * 16384
+    source = ffmpeg(*video, *constant, "-bufsize", str(buffer), "-g", "12", tmp_path / f"in.{ending}")
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == []
+    rates = []
+    for path in (source, tmp_path / f"out.{ending}"):
+        with av.open(str(path)) as container:
+            rates.append(8 * sum(packet.size for packet in container.demux(video=0)))
+        with av.open(str(path)) as container:
+            first = bytes(next(container.demux(video=0)))
+        assert ConstantRate.of(first) == ConstantRate(bits, buffer)
+    assert rates[1] == pytest.approx(rates[0], rel=0.03)
+    free = ffmpeg(*video, "-q:v", "2", tmp_path / f"free.{ending}")
+    with av.open(str(free)) as container:
+        assert ConstantRate.of(bytes(next(container.demux(video=0)))) is None

@@ -153,8 +153,8 @@ class FileSource(Reader):
         """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
         self._collected = frozenset(stream.index for stream in streams)
 
-    def cover(self, stream: Stream) -> bytes:
-        """The file of a cover picture, read ahead for containers that keep it in their header; b"" from a pipe."""
+    def first_packet(self, stream: Stream) -> bytes:
+        """The first packet of a stream, read ahead: a cover's is its file; b"" from a pipe."""
         if self.path is None:
             return b""
         with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:

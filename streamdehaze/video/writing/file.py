@@ -12,6 +12,7 @@ from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
+from streamdehaze.video.writing.encoding.constant import ConstantRate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.mux import Companions, Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
@@ -19,6 +20,9 @@ from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
+
+_FOR_BROADCAST = frozenset({"mxf", "mxf_d10", "mov"})
+"""Containers in which a constant bit rate stays one; others take a constant quality."""
 
 
 class FileSink(Writer):
@@ -134,9 +138,13 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
         SinkError: if there is none that fits.
     """
     info = source.info
-    profile = source.video.codec_context.profile if isinstance(source, FileSource) else None
+    profile = constant = None
+    if isinstance(source, FileSource):
+        profile = source.video.codec_context.profile
+        if info.codec == "mpeg2video" and target.format in _FOR_BROADCAST:
+            constant = ConstantRate.of(source.first_packet(source.video))
     rate = grid_rate(info.average_rate)
-    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate)
+    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate, constant)
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
 
 

@@ -57,7 +57,7 @@ class Passthrough:
                 self.accepted.append(stream)
                 continue
             if container_format in _COVERS_IN_HEADER and _is_cover(stream):
-                self._covers[stream.index] = source.cover(stream)
+                self._covers[stream.index] = source.first_packet(stream)
                 takes = bool(self._covers[stream.index])
             else:
                 others = _in_packets([each for each in self.accepted if each.index not in self._sounds])

@@ -29,6 +29,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     PRORES_PROFILES,
     Encoder,
 )
+from streamdehaze.video.writing.encoding.constant import ConstantRate
 from streamdehaze.video.writing.encoding.loss import Loss, conversion_loss
 from streamdehaze.video.writing.encoding.opening import opening_encoder
 
@@ -130,6 +131,8 @@ class Pictures:
     codec: str
     profile: str | None = None
     rate: Fraction = Fraction(25)
+    constant: ConstantRate | None = None
+    """Of MPEG-2 that is delivered at one bit rate."""
 
 
 def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
@@ -280,6 +283,9 @@ def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: En
         raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
     quality = encoder.file.quality if wanted.crf is None else wanted.crf
     options = encoder.options(replace(encoder.file, quality=quality, preset=wanted.preset or encoder.file.preset))
+    if encoder.name == "mpeg2video" and pictures.constant is not None and wanted.crf is None:
+        options.pop("qscale", None)
+        options |= pictures.constant.options
     if pictures.width * pictures.height >= LARGE_PIXELS:
         options.update(encoder.large_options)
     if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
