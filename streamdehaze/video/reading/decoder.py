@@ -37,7 +37,8 @@ class Decoder:
         if live:
             video.thread_type = "SLICE"  # frame threads would hold back as many pictures as there are threads
         elif context.name == "h264" and not context.is_hwaccel:
-            # It flags what it conceals, but its frame threads now and then hand pictures out before the flags are set.
+            # It flags what it conceals, but its frame threads now and then hand pictures out before the flags are set,
+            # and its slice threads leave most flags out.
             # One thread is seldom the bottleneck: without a GPU everything after decoding takes longer.
             video.thread_type = "NONE"
         else:
