@@ -25,6 +25,7 @@ PURPOSES = {
     "live": "the web page and the metrics of live cameras",
     "webrtc": "the web page as H.264, a third of the bytes",
     "mqtt": "cameras on an MQTT broker, as Home Assistant discovers them",
+    "onvif": "finding cameras in the network, and their streams",
     "ray": "long files on the machines of a Ray cluster",
     "heif": "HEIC photos, as iPhones take them",
     "plot": "plots of measurements and of flicker",

@@ -76,7 +76,7 @@ def test_a_mistyped_command_is_answered_with_the_nearest(typed: list[str], meant
 def test_a_word_like_no_command_is_answered_with_all() -> None:
     result = CliRunner().invoke(main, ["xyzzy"])
     assert result.exit_code == 2
-    assert "choose run, live, join, compare" in result.output
+    assert "choose run, live, discover, join" in result.output
 
 
 def completions(*words: str) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ import pytest
 
 from clips import Clip
 from live_feed import RenderedPipeline
-from streamdehaze.cli.commands.live import command
+from streamdehaze.cli.commands.cameras.live import command
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.live import read_config
 from streamdehaze.live.web import serve

@@ -12,7 +12,7 @@ from streamdehaze.cli.group import Group
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
 _PANELS = {
-    "Make things clear": ("run", "live", "join", "compare", "demo", "parts"),
+    "Make things clear": ("run", "live", "discover", "join", "compare", "demo", "parts"),
     "Measure haze": ("meter", "visibility"),
     "This machine": ("doctor", "bench", "engine"),
     "Networks": ("train", "evaluate", "data", "checkpoint", "export"),
@@ -24,6 +24,8 @@ _FOLDERS = {
     "visibility": "commands.measuring",
     "checkpoint": "commands.networks",
     "export": "commands.networks",
+    "live": "commands.cameras",
+    "discover": "commands.cameras",
 }
 """Where commands are that are not in `commands` itself."""
 

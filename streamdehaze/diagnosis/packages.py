@@ -20,7 +20,7 @@ from streamdehaze.extras import PURPOSES, install_command, pip_install
 _ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 """Extras that bring an engine."""
 _FOR_DEVELOPERS = ("dev", "docs")
-_MODULES = {"opencv-python-headless": "cv2", "paho-mqtt": "paho", "pillow": "PIL"}
+_MODULES = {"opencv-python-headless": "cv2", "onvif-zeep-async": "onvif", "paho-mqtt": "paho", "pillow": "PIL"}
 """Modules that are not named after their distribution."""
 
 
