@@ -78,3 +78,9 @@ def test_dense_fog_is_cleared_although_it_is_nearly_flat() -> None:
     assert hazy.std() < 0.015
     gain = affine.fit(hazy, clear, "gray").gain
     assert np.median(gain) > 0.6 / t
+
+
+def test_a_network_that_steepens_the_shading_of_fog_does_not_raise_a_codecs_noise() -> None:
+    shading = np.broadcast_to(np.linspace(0.6, 0.75, 144, dtype=np.float32)[:, None], (1, 144, 256))
+    gain = affine.fit(np.ascontiguousarray(shading), 3 * shading - 1.4, "gray").gain
+    assert np.median(gain) < 1.3

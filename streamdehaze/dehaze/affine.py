@@ -20,7 +20,7 @@ from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
 RADIUS, EPSILON = 1, 5e-5
 """Fine fit: half the window's side in pixels of the small picture, and the variance below which it counts as flat."""
-COARSE_RADIUS, COARSE_EPSILON = 4, 1e-5
+COARSE_RADIUS, COARSE_EPSILON = 4, 4e-6
 """The same for the coarse fit, which gives the gain where a fine window is flat. In dense fog all of them nearly are: a
 larger variance would keep the gain there at 1, and the far behind its haze."""
 BLUR = 1.0
@@ -94,6 +94,8 @@ def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
         _soften(planes.mean(0)) if family == "rgb" else soft[0]
         for planes, soft in ((hazy, soft_hazy), (clear, soft_clear))
     )
+    # The gain of fog's own shading is not that of what stands in it: it would raise a codec's noise where nothing does.
+    luma_hazy, luma_clear = (luma - _mean(luma, COARSE_RADIUS) for luma in (luma_hazy, luma_clear))
     coarse = _gain_in_windows(luma_hazy, luma_clear, COARSE_RADIUS, COARSE_EPSILON, np.ones_like(luma_hazy))
     coarse = _mean(coarse, COARSE_RADIUS)
     gain, offset = np.empty_like(hazy), np.empty_like(hazy)
