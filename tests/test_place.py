@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def test_a_mask_that_is_video_applies_frame_by_frame(tmp_path: Path) -> None:
     assert again == mask
     for each in (again, mask):
         each.close()
+
+
+def test_masks_travel_to_other_processes(tmp_path: Path, left_half: Path) -> None:
+    for path in (left_half, moving_mask(tmp_path / "mask.mkv", 8)):
+        mask = Mask.read(path)
+        again = copy.deepcopy(mask)  # by what pickle uses, too
+        assert again == mask
+        assert np.array_equal(again.at(3 / 25).weight, mask.at(3 / 25).weight)
+        for each in (again, mask):
+            each.close()
 
 
 def test_a_mask_video_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Mask(str):
         text = f"{path.name} {content.hexdigest()}"
         from streamdehaze.video import Kind, what_is
 
-        return MovingMask(text, path) if what_is(path) is Kind.FILE else cls._of_picture(text, path)
+        return MovingMask(text, path.absolute()) if what_is(path) is Kind.FILE else cls._of_picture(text, path)
 
     @classmethod
     def _of_picture(cls, text: str, path: Path) -> Mask:
@@ -114,6 +114,10 @@ class MovingMask(Mask):
         mask.width, mask.height = mask._info.width, mask._info.height
         mask.close()
         return mask
+
+    def __reduce__(self) -> tuple[type[MovingMask], tuple[str, Path]]:
+        """Another process opens the file itself."""
+        return MovingMask, (str(self), self._path)
 
     _path: Path
     _info: VideoInfo

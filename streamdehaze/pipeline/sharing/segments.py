@@ -98,13 +98,15 @@ def plan_segments(
     """The jobs that make the segments of a file, all of which a folder TARGET.part then waits for.
 
     Raises:
-        ConfigError: if the dehazer has an engine of the caller's own, which cannot travel.
+        ConfigError: if the dehazer has an engine of the caller's own, which cannot travel, or its mask another rate.
         SourceError: if the file does not tell how long it is.
         SinkError: if the target cannot be written, or its folder holds other work.
     """
     assert source.path is not None  # a pipe can be read by one process only
     encode = encode or EncodeOptions()
     encode = replace(encode, options={"threads": str(ENCODER_THREADS), **encode.options})
+    if dehazer.video.place.mask is not None:
+        dehazer.video.place.mask.check_rate(source.info)
     folder = part_folder(target)
     if not run.resume:
         shutil.rmtree(folder, ignore_errors=True)
