@@ -51,6 +51,7 @@ CONTAINERS = {
     "wmv": ("wmav2", "wmv2 h264"),
     "flv": ("aac", "h264"),
     "3gp": ("aac", "h264 mpeg4"),
+    "dv": ("pcm_s16le", "dvvideo"),
     "nut": ("aac", "h264 ffv1 rawvideo"),
 }
 CHAPTERS = ";FFMETADATA1\ntitle=Fog\ncomment=cold\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=into\n" \
@@ -68,11 +69,13 @@ def make(folder: Path, container: str, codec: str, sound: str) -> Path | None:
         "-f", "lavfi", "-i", "sine=f=220:d=1:r=48000", "-i", folder / "chapters.txt",
         "-map", "0:v", "-map", "1:a", "-map", "2:a", "-map_metadata", "3", "-map_chapters", "3",
         "-vf", "setsar=4/3,format=yuv420p" if codec in ("h264", "hevc", "mpeg4") else "null",
-        "-c:v", *VIDEO[codec], "-c:a", sound, "-metadata:s:a:0", "language=fra", "-metadata:s:a:1", "language=deu",
+        "-c:v", *VIDEO[codec], "-c:a", sound,
+        *(["-ac", "2"] if container == "dv" else []), "-metadata:s:a:0", "language=fra",
+        "-metadata:s:a:1", "language=deu",
         "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", path,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and container == "flv":  # one sound only
+    if done.returncode and container in ("flv", "dv"):  # one sound only
         done = subprocess.run(
             [*command[: command.index("2:a") - 1], *command[command.index("2:a") + 1 :]],
             capture_output=True,
