@@ -21,6 +21,7 @@ PURPOSES = {
     "openvino": "the fastest engine on a CPU",
     "onnxruntime": "an engine for CPUs, and for GPUs of other makes",
     "tensorrt": "the fastest engine on an NVIDIA GPU",
+    "tensorrt-lean": "running TensorRT engines that were built elsewhere",
     "tensorrt-rtx": "the fastest engine on an NVIDIA RTX card, small and quick to build",
     "live": "the web page and the metrics of live cameras",
     "webrtc": "the web page as H.264, a third of the bytes",

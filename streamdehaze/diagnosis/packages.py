@@ -17,10 +17,16 @@ from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
 from streamdehaze.extras import PURPOSES, install_command, pip_install
 
-_ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
+_ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-lean", "tensorrt-rtx")
 """Extras that bring an engine."""
 _FOR_DEVELOPERS = ("dev", "docs")
-_MODULES = {"opencv-python-headless": "cv2", "onvif-zeep-async": "onvif", "paho-mqtt": "paho", "pillow": "PIL"}
+_MODULES = {
+    "tensorrt-lean-cu13": "tensorrt_lean",
+    "opencv-python-headless": "cv2",
+    "onvif-zeep-async": "onvif",
+    "paho-mqtt": "paho",
+    "pillow": "PIL",
+}
 """Modules that are not named after their distribution."""
 
 

@@ -54,8 +54,9 @@ class OnnxRuntimeOptions(_Table):
 class TensorRTOptions(_Table):
     """What only TensorRT and TensorRT-RTX are asked. Leave everything out first: then raise `optimization_level`."""
 
-    runtime: Literal["auto", "tensorrt", "tensorrt_rtx"] = "auto"
-    """Which package; auto takes the installed one, TensorRT before TensorRT-RTX."""
+    runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "lean"] = "auto"
+    """Which package; auto takes the installed one, TensorRT before TensorRT-RTX. "lean" is a small runtime for
+    deployment: it runs version-compatible engines that TensorRT built elsewhere, and builds none."""
     min_shape: Shape | None = None
     """With `max_shape`: one engine for all sizes between, somewhat slower than one for a single size."""
     max_shape: Shape | None = None
@@ -73,6 +74,12 @@ class TensorRTOptions(_Table):
     """Execution contexts, each with its own stream, that share a large batch."""
     cuda_graph: bool = True
     """Replay the launches as one CUDA graph."""
+
+    @model_validator(mode="after")
+    def _lean_runs_what_is_compatible(self) -> TensorRTOptions:
+        if self.runtime == "lean" and not self.version_compatible:
+            raise ValueError("the lean runtime needs version_compatible = true")
+        return self
 
     @model_validator(mode="after")
     def _both_ends_of_the_profile(self) -> TensorRTOptions:

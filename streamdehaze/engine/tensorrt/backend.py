@@ -28,16 +28,16 @@ class TensorRTBackend:
         self._package = find_package(self._options.runtime)
         require_torch("the engine 'tensorrt'")  # it exports the graph, and its streams and memory are used
         self._gpu = find_gpu()
-        self._module = import_package(self._package)
         ahead = self._options.compute_capabilities
-        if ahead and self._package == "tensorrt":
+        if ahead and self._package != "tensorrt_rtx":
             raise EngineError("compute_capabilities are TensorRT-RTX's: TensorRT builds for the GPU at hand alone")
         if self._gpu is None and not ahead:
             raise EngineError(
-                "TensorRT finds no NVIDIA GPU here"
-                if self._package == "tensorrt"
-                else "TensorRT-RTX finds no NVIDIA GPU here; to build ahead of time, name compute_capabilities"
+                "TensorRT-RTX finds no NVIDIA GPU here; to build ahead of time, name compute_capabilities"
+                if self._package == "tensorrt_rtx"
+                else "TensorRT finds no NVIDIA GPU here"
             )
+        self._module = import_package(self._package)  # after the driver: without one, a runtime may end the process
         if self._gpu is not None:
             check_gpu(self._gpu, self._module)
         self.runs_here = self._gpu is not None and (not ahead or self._gpu.architecture in ahead)
@@ -46,6 +46,7 @@ class TensorRTBackend:
 
     def identity(self, shape: Shape) -> dict[str, Any]:
         """See `Backend.identity`."""
+        exporter = {} if self._options.version_compatible else {"exporter": f"torch {metadata.version('torch')}"}
         options = self._options.model_dump(
             mode="json", exclude={"runtime", "contexts", "cuda_graph", "compute_capabilities"}
         )
@@ -54,9 +55,9 @@ class TensorRTBackend:
         if self._options.version_compatible:
             version = f"{version.split('.')[0]}.x"
         return {
-            "runtime": f"{self._package} {version}",
+            "runtime": f"{self._package.removesuffix('_lean')} {version}",
             "device": list(self._options.compute_capabilities) or self._gpu_in_words(),
-            "exporter": f"torch {metadata.version('torch')}",
+            **exporter,
             "precision": self._precision,
             "deformable": "native" if self._native_deform else "grid",
             "shape": shape.model_dump(),
@@ -85,6 +86,11 @@ class TensorRTBackend:
         from streamdehaze.engine.onnx.template import GraphShape
         from streamdehaze.engine.tensorrt.compile import compile_plan
 
+        if self._package == "tensorrt_lean":
+            raise EngineError(
+                "the lean runtime builds no engines: build this recipe with runtime = 'tensorrt' on a machine with "
+                f"such a GPU, and bring the engine and its .json into {default_folder()}"
+            )
         progress("exporting the network", None)
         profile = self._options.min_shape is not None
         graph = file.with_suffix(".onnx")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import has_torch, install_command
 
-Package = Literal["tensorrt", "tensorrt_rtx"]
+Package = Literal["tensorrt", "tensorrt_rtx", "tensorrt_lean"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,16 +49,20 @@ def find_gpu() -> Gpu | None:
     return Gpu(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
 
 
-def find_package(wanted: Literal["auto", "tensorrt", "tensorrt_rtx"]) -> Package:
+def find_package(wanted: Literal["auto", "tensorrt", "tensorrt_rtx", "lean"]) -> Package:
     """The package to use: the wanted one, or the installed one, TensorRT first.
 
     Raises:
         EngineError: naming the extra, if it is not installed.
     """
-    candidates: tuple[Package, ...] = ("tensorrt", "tensorrt_rtx") if wanted == "auto" else (wanted,)
+    candidates: tuple[Package, ...] = ("tensorrt", "tensorrt_rtx")
+    if wanted != "auto":
+        candidates = ("tensorrt_lean",) if wanted == "lean" else (wanted,)
     for package in candidates:
         if importlib.util.find_spec(package) is not None:
             return package
+    if wanted == "lean":
+        raise EngineError(f"this engine needs TensorRT's lean runtime: {install_command('tensorrt-lean')}")
     if wanted == "tensorrt_rtx":
         raise EngineError(f"this engine needs TensorRT-RTX: {install_command('tensorrt-rtx')}")
     raise EngineError(f"the engine 'tensorrt' needs TensorRT: {install_command('tensorrt')}")
