@@ -31,7 +31,7 @@ from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
-from streamdehaze.video.writing.mux import Muxer
+from streamdehaze.video.writing.mux import PacketMuxer
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import wait_until
 
@@ -267,7 +267,7 @@ def test_every_frame_comes_out_of_the_encoder_at_once(codec: str) -> None:
 def test_what_could_not_be_finished_in_time_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Muxer, "close", lambda self: time.sleep(3))  # a disk that hangs
+    monkeypatch.setattr(PacketMuxer, "close", lambda self: time.sleep(3))  # a disk that hangs
     config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(f"{tmp_path}/clear.mkv",))
     pipeline = LivePipeline([config], dehazer=quick_dehazer())
     pipeline.start()
