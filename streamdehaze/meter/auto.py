@@ -17,9 +17,9 @@ Mode = Literal["on", "auto", "off"]
 MODES: tuple[Mode, ...] = ("on", "auto", "off")
 """As ONVIF names a camera's own defogging: ON, AUTO and OFF."""
 
-ON, OFF = 0.22, 0.17
+ON, OFF = 0.165, 0.125
 """Density from which on dehazing starts, and below which it stops."""
-START = 0.2
+START = 0.145
 """Density from which on a scene starts dehazed; nothing is known yet of how the haze moves."""
 SMOOTHING_SECONDS = 3.0
 """Time constant of the smoothed density."""
