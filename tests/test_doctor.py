@@ -22,7 +22,7 @@ def _doctor(*arguments: str, environment: dict[str, str] | None = None) -> subpr
     return subprocess.run(
         command,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
         env={**os.environ, "COLUMNS": "160", **(environment or {})},
     )

@@ -260,7 +260,7 @@ def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: in
 
 def test_formats_of_odd_samples_are_worked_on_in_the_nearest(tmp_path: Path) -> None:
     for name, nearest in {"yuyv422": "yuv422p", "rgb565le": "rgb24", "pal8": "rgba", "x2rgb10le": "gbrp10le",
-                          "gbrpf32le": "rgb48le", "grayf32le": "gray16le", "xyz12le": "rgb48le"}.items():  # fmt: skip
+                          "gbrpf32le": "gbrp16le", "grayf32le": "gray16le", "xyz12le": "rgb48le"}.items():  # fmt: skip
         picture = av.VideoFrame(16, 8, name)
         for plane in picture.planes:
             np.frombuffer(plane, np.uint8)[:] = 0

@@ -35,11 +35,11 @@ def test_a_folder_gives_its_media_in_natural_order_without_our_own_results(foota
 
 
 def test_files_in_a_folder_that_are_passed_over_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.jpg", "b.heic", "c.HEIC", "d.insv", "e.txt", "a.clear.jpg", ".hidden"):
+    for name in ("a.jpg", "b.jxl", "c.JXL", "d.insv", "e.txt", "a.clear.jpg", ".hidden"):
         (tmp_path / name).write_bytes(b"x")
     assert [job.input for job in plan_jobs([str(tmp_path)])] == [str(tmp_path / "a.jpg")]
     assert "4 files in folders are left out" in caplog.text
-    assert ".heic (2), .insv (1), .txt (1)" in caplog.text
+    assert ".jxl (2), .insv (1), .txt (1)" in caplog.text
 
 
 def test_folders_inside_a_folder_are_taken_when_asked_for(footage: Path) -> None:

@@ -68,8 +68,9 @@ def test_unknown_container(source: Path, tmp_path: Path) -> None:
 def test_read_only_folder(source: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    for folder in [tmp_path, *tmp_path.parents][:3]:
-        folder.chmod(0o755)
+    for folder in [tmp_path, *tmp_path.parents]:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)
     os.seteuid(65534)
     try:
         assert "may not be written to" in refusal(source, locked / "out.mp4")
@@ -136,8 +137,8 @@ def test_error_inside_a_with_block_leaves_nothing(source: Path, tmp_path: Path) 
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
-@pytest.mark.parametrize("name", ["out.mkv", "out.png", "out.%03d.png"])
-def test_a_block_publishes_any_kind_of_output_and_an_error_in_it_leaves_nothing(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["out.mkv", "out.png"])
+def test_a_block_publishes_any_kind_of_file_and_an_error_in_it_leaves_nothing(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     with open_source(Clip(pts=[0]).write(tmp_path / "in.mp4")) as reader:

@@ -45,7 +45,7 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def run(*arguments: str, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
         command = [str(folder / "venv" / "bin" / "python"), "-m", "streamdehaze", *arguments]
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=300)
 
     there = subprocess.run([str(folder / "venv" / "bin" / "python"), "-c", "import torch"], capture_output=True)
     assert b"No module named 'torch'" in there.stderr

@@ -14,6 +14,7 @@ import av
 import av.error
 from av.container import OutputContainer
 
+from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.video.pyav import ANY_METADATA, fraction
 from streamdehaze.video.readback.boxes import camera_boxes
@@ -119,11 +120,18 @@ class ReadBack:
 
 
 def _unread(source: FileSource) -> list[str]:
-    """What of the input no reading of it by FFmpeg shows, in words."""
+    """What of the input no reading of it by FFmpeg shows, in words.
+
+    Raises:
+        SourceError: if it cannot be read any more.
+    """
     path = source.path
     if path is None or not os.path.isfile(path):
         return []
-    lost = camera_boxes(path)
+    try:
+        lost = camera_boxes(path)
+    except OSError as error:
+        raise SourceError(f"'{source.name}' cannot be read ({error.strerror})") from error
     if source.info.codec == "av1":
         try:
             lost += [KIND_NAMES[FILM_GRAIN]] if has_film_grain(path) else []
