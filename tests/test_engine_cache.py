@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 import logging
 import os
 import shutil
@@ -144,6 +145,24 @@ def test_float32_is_within_1e_5_of_pytorch(made: Path, cache: EngineCache) -> No
     for mode in ("latency", "throughput"):
         engine = OpenVINOEngine(cache.path(the_engine(cache)), precision="float32", mode=mode, threads=2)
         np.testing.assert_allclose(engine.infer(hazy), wanted, atol=1e-5)
+
+
+def test_engines_that_compile_at_the_same_time_leave_the_locale_alone(cache: EngineCache, tmp_path: Path) -> None:
+    from streamdehaze.engine.openvino.backend import OpenVINOEngine
+
+    engines = [
+        OpenVINOEngine(cache.path(the_engine(cache)), precision="float32", threads=1, cache=tmp_path / name)
+        for name in ("a", "b")
+    ]
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    try:
+        for side in (32, 48, 64):
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda engine: engine.infer(hazy_pictures(1, side, 64)), engines))  # noqa: B023
+            assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def test_one_compiled_model_serves_batches_and_the_single_pictures_between_them(cache: EngineCache) -> None:

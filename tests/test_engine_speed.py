@@ -87,7 +87,7 @@ def test_the_least_of_alternate_rounds_counts_in_wall_and_processor_time() -> No
     )
     assert order == ["engine", "torch"] * 3
     assert 25 <= found.processor_milliseconds < 100  # of the third round
-    assert found.milliseconds >= found.processor_milliseconds
+    assert found.milliseconds >= found.processor_milliseconds - 1  # two clocks
     assert found.torch_milliseconds >= 10 > found.torch_processor_milliseconds  # it sleeps
     assert found.slower
 

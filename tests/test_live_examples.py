@@ -54,7 +54,7 @@ def metrics_of(query: str) -> set[str]:
 
 
 def test_every_metric_on_the_dashboard_is_one_we_have() -> None:
-    dashboard = json.loads((EXAMPLES / "grafana.json").read_text())
+    dashboard = json.loads((EXAMPLES / "grafana.json").read_text("utf-8"))
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     used = metrics_of(" ".join(queries))
     assert len(used) > 12
@@ -62,18 +62,18 @@ def test_every_metric_on_the_dashboard_is_one_we_have() -> None:
 
 
 def test_every_metric_of_the_operators_page_is_one_we_have() -> None:
-    page = (EXAMPLES.parents[1] / "docs" / "operators.md").read_text()
+    page = (EXAMPLES.parents[1] / "docs" / "operators.md").read_text("utf-8")
     alerts = page.partition("Worth waking someone for:")[2].partition("```\n")[2].partition("```")[0]
     assert metrics_of(alerts) <= metrics_had()
     assert len(metrics_of(alerts)) == 3
 
 
 def test_every_option_of_the_service_and_the_image_is_one_we_have() -> None:
-    unit = (EXAMPLES / "streamdehaze.service").read_text().replace("\\\n", " ")
+    unit = (EXAMPLES / "streamdehaze.service").read_text("utf-8").replace("\\\n", " ")
     (started,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
-    image = (EXAMPLES / "Dockerfile").read_text().replace("\\\n", " ")
+    image = (EXAMPLES / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
     (arguments,) = re.findall(r"^CMD (\[.*\])$", image, re.MULTILINE)
-    pod = (EXAMPLES / "statefulset.yaml").read_text().partition("exec ")[2].partition("ports:")[0]
+    pod = (EXAMPLES / "statefulset.yaml").read_text("utf-8").partition("exec ")[2].partition("ports:")[0]
     for words in (shlex.split(started), json.loads(arguments), pod.split()):
         used = {word for word in words if word.startswith("-")}
         assert used
@@ -87,7 +87,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     unit = tmp_path / "streamdehaze.service"
-    text = (EXAMPLES / "streamdehaze.service").read_text()
+    text = (EXAMPLES / "streamdehaze.service").read_text("utf-8")
     unit.write_text(text.replace("/opt/streamdehaze/bin/streamdehaze", str(program)))
     checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
     complaints = [line for line in checked.stderr.splitlines() if "streamdehaze.service" in line]
@@ -95,15 +95,15 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 
 def test_every_metric_of_the_alerts_is_one_we_have() -> None:
-    rules = (EXAMPLES / "alerts.yml").read_text()
+    rules = (EXAMPLES / "alerts.yml").read_text("utf-8")
     used = metrics_of(" ".join(re.findall(r"expr: (.*)", rules)))
     assert len(used) == 8
     assert used <= metrics_had()
-    assert "alerts.yml" in (EXAMPLES / "prometheus.yml").read_text()
+    assert "alerts.yml" in (EXAMPLES / "prometheus.yml").read_text("utf-8")
 
 
 def test_every_file_that_the_compose_file_mounts_is_there() -> None:
-    mounted = re.findall(r"- \./([\w./-]+):", (EXAMPLES / "compose.yaml").read_text())
+    mounted = re.findall(r"- \./([\w./-]+):", (EXAMPLES / "compose.yaml").read_text("utf-8"))
     made = {"north-gate.password"}  # by the command at its top
     assert len(mounted) >= 5
     assert [name for name in mounted if name not in made and not (EXAMPLES / name).exists()] == []

@@ -43,6 +43,9 @@ adaption may choose."""
 _WORTH_COMPILING = 16
 """Pictures of a size that must have been served by a model of the wrong mode before one of the right mode is compiled,
 which takes as long as some twenty pictures: the last batch of a video is not worth it."""
+_COMPILING = threading.Lock()
+"""Held while a model is compiled: OpenVINO changes the process's locale meanwhile, and puts back what it found, which
+may be what another thread that compiles has set (findings/openvino-cache-locale.sh)."""
 
 
 @dataclass
@@ -220,7 +223,8 @@ class OpenVINOEngine:
             config["NUM_STREAMS"] = min(self._threads, max(batch, 2))
         try:
             model.reshape([1, 3, height, width])
-            compiled = self._core.compile_model(model, self._device, config)
+            with _COMPILING:
+                compiled = self._core.compile_model(model, self._device, config)
             if self._cache is not None:
                 write_hashes(self._cache.glob("*.blob"))
             count = 1
