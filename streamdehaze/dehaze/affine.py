@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.dehaze.kernels import apply_affine, shrink
 from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
@@ -95,27 +96,23 @@ def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
         for planes, soft in ((hazy, soft_hazy), (clear, soft_clear))
     )
     # The gain of fog's own shading is not that of what stands in it: it would raise a codec's noise where nothing does.
-    luma_hazy, luma_clear = (luma - _mean(luma, COARSE_RADIUS) for luma in (luma_hazy, luma_clear))
+    luma_hazy, luma_clear = (luma - box_mean(luma, COARSE_RADIUS) for luma in (luma_hazy, luma_clear))
     coarse = _gain_in_windows(luma_hazy, luma_clear, COARSE_RADIUS, COARSE_EPSILON, np.ones_like(luma_hazy))
-    coarse = _mean(coarse, COARSE_RADIUS)
+    coarse = box_mean(coarse, COARSE_RADIUS)
     gain, offset = np.empty_like(hazy), np.empty_like(hazy)
     for index, (I, J) in enumerate(zip(hazy, clear, strict=True)):
         a = _gain_in_windows(soft_hazy[index], soft_clear[index], RADIUS, EPSILON, coarse)
-        gain[index], offset[index] = _mean(a, RADIUS), _mean(_mean(J, RADIUS) - a * _mean(I, RADIUS), RADIUS)
+        gain[index] = box_mean(a, RADIUS)
+        offset[index] = box_mean(box_mean(J, RADIUS) - a * box_mean(I, RADIUS), RADIUS)
     return AffineMaps(gain, offset)
 
 
 def _gain_in_windows(I: FloatArray, J: FloatArray, radius: int, epsilon: float, prior: FloatArray) -> FloatArray:
     """Ridge regression of J on I in every window, the gain pulled towards `prior`."""
-    mean_I, mean_J = _mean(I, radius), _mean(J, radius)
-    covariance, variance = _mean(I * J, radius) - mean_I * mean_J, _mean(I * I, radius) - mean_I * mean_I
+    mean_I, mean_J = box_mean(I, radius), box_mean(J, radius)
+    covariance, variance = box_mean(I * J, radius) - mean_I * mean_J, box_mean(I * I, radius) - mean_I * mean_I
     a: FloatArray = (covariance + epsilon * prior) / (variance + epsilon)
     return a
-
-
-def _mean(x: FloatArray, radius: int) -> FloatArray:
-    size = (2 * radius + 1, 2 * radius + 1)
-    return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
 
 def _soften(x: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.frame import FloatArray
 
 _RADIUS = 16
@@ -34,20 +35,16 @@ def without_halos(hazy: FloatArray, answer: FloatArray) -> FloatArray:
     # What is even needs no more than every second pixel (He & Sun, "Fast Guided Filter", arXiv 1505.00996).
     half = (columns + 1) // 2, (rows + 1) // 2
     half_I, half_J = (np.asarray(cv2.resize(x, half, interpolation=cv2.INTER_AREA), np.float32) for x in (I, J))
-    side = 2 * (max(rows, columns) // (2 * _RADIUS)) + 1
-    mean_I, mean_J = _mean(half_I, side), _mean(half_J, side)
-    variance = np.maximum(_mean(half_I * half_I, side) - mean_I * mean_I, 0)
-    a = np.asarray((_mean(half_I * half_J, side) - mean_I * mean_J) / (variance + _EPSILON), np.float32)
+    radius = max(rows, columns) // (2 * _RADIUS)
+    mean_I, mean_J = box_mean(half_I, radius), box_mean(half_J, radius)
+    variance = np.maximum(box_mean(half_I * half_I, radius) - mean_I * mean_I, 0)
+    a = np.asarray((box_mean(half_I * half_J, radius) - mean_I * mean_J) / (variance + _EPSILON), np.float32)
     gain, offset = (
-        np.asarray(cv2.resize(_mean(x, side), (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+        np.asarray(cv2.resize(box_mean(x, radius), (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
         for x in (a, mean_J - a * mean_I)
     )
     even = gain * I + offset
-    small = _mean(I, 3)
-    texture = np.maximum(_mean(I * I, 3) - small * small, 0)
+    small = box_mean(I, 1)
+    texture = np.maximum(box_mean(I * I, 1) - small * small, 0)
     even += texture / (texture + _TEXTURE) * (J - even)
     return np.ascontiguousarray(even.transpose(2, 0, 1))
-
-
-def _mean(x: FloatArray, side: int) -> FloatArray:
-    return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
