@@ -22,6 +22,7 @@ from calm import timed
 from streamdehaze import Dehazer
 from streamdehaze.engine import open_engine
 from streamdehaze.network import list_checkpoints
+from streamdehaze.plotting import open_pyplot
 from streamdehaze.video import FileSource
 
 SIZES, ENGINES, ROUNDS = (128, 192, 256, 384, 512), ("openvino", "torch"), 6
@@ -79,11 +80,7 @@ def main() -> None:
 
 
 def draw(path: Path, psnr: dict[tuple[str, str, str], float], milliseconds: dict[tuple[str, str, str], float]) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = open_pyplot("--plot")
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     for checkpoint, engine in dict.fromkeys(key[:2] for key in psnr):
         keys = [key for key in psnr if key[:2] == (checkpoint, engine)]

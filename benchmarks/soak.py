@@ -23,6 +23,7 @@ from typing import Any
 import av
 import psutil
 
+from streamdehaze.plotting import open_pyplot
 from streamdehaze.video import unfinished_work
 
 SAMPLE_SECONDS = 1.0
@@ -69,11 +70,7 @@ def growth(samples: list[tuple[float, int, int, int]]) -> list[float]:
 
 def plot(samples: list[tuple[float, int, int, int]], path: Path) -> None:
     """The three curves over minutes."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    pyplot = open_pyplot("--plot")
     figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(8, 6))
     minutes = [moment / 60 for moment, *_ in samples]
     curves = ([rss / 2**20 for _, rss, _, _ in samples], [s[2] for s in samples], [s[3] for s in samples])

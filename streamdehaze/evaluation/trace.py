@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.plotting import open_pyplot
+from streamdehaze.plotting import open_pyplot, save_figure
 
 
 def plot_trace(path: Path, traces: Mapping[str, Sequence[float]], label: str) -> None:
@@ -38,7 +38,7 @@ def plot_traces(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]])
         axes.grid(alpha=0.3)
         axes.legend()
     try:
-        figure.savefig(path, dpi=120)
+        save_figure(figure, path, path.suffix[1:] or "png")
     except (OSError, ValueError) as error:
         raise ConfigError(f"the plot cannot be written to '{path}': {error}") from error
     finally:
