@@ -47,7 +47,7 @@ def profiles(tmp_path: Path) -> dict[str, ProfileConfig]:
 
 def test_the_first_profile_whose_condition_holds_is_taken(profiles: dict[str, ProfileConfig]) -> None:
     now = [0.0]
-    choice = ProfileChoice(profiles, clock=lambda: now[0])
+    choice = ProfileChoice(lambda: profiles, clock=lambda: now[0])
 
     def at(clock: str, haze: Reading | None = None, seconds: float = 0.0) -> str:
         moment = datetime.fromisoformat(f"2026-11-28T{clock}").timestamp()
@@ -122,3 +122,17 @@ def test_a_camera_takes_a_profile_on_and_off_without_being_opened_again(
         change(profile="none")
         assert (gate.strength, gate.stream.brightness) == (0.8, "natural")
         server.stop()
+
+
+def test_a_reload_that_is_refused_leaves_cameras_and_profiles_as_they_were(profiles: dict[str, ProfileConfig]) -> None:
+    config = CameraConfig(name="gate", url="rtsp://h/s")
+    pipeline = LivePipeline([config], dehazer=quick_dehazer(), profiles=profiles)
+    gate = pipeline.cameras["gate"]
+    brighter = config.model_copy(update={"strength": 0.5})
+    for wrong in ([brighter, brighter], [brighter.model_copy(update={"profile": "day"})]):
+        with pytest.raises(ConfigError, match=r"two cameras are called 'gate'|there is no profile 'day'"):
+            pipeline.reload(wrong, {"fog": ProfileConfig()})
+        assert gate.status().profiles == tuple(profiles)
+        assert gate.config == config
+    pipeline.reload([brighter], {"fog": ProfileConfig()})
+    assert (gate.status().profiles, gate.strength) == (("fog",), 0.5)

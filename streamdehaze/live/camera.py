@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from streamdehaze.dehaze import Stream
@@ -55,7 +54,7 @@ class Camera:
         intake: where its frames wait for the engine.
         adapt: the quality in force.
         engine: tells what serves.
-        profiles: that it may take on, by name; the mapping may change while it runs.
+        profiles: gives those that it may take on now, by name.
         on_frame: called for each clear frame.
 
     Raises:
@@ -70,7 +69,7 @@ class Camera:
         *,
         adapt: Adapt,
         engine: Callable[[], str],
-        profiles: Mapping[str, ProfileConfig] = MappingProxyType({}),
+        profiles: Callable[[], Mapping[str, ProfileConfig]] = dict,
         on_frame: FrameListener | None = None,
     ) -> None:
         self.config = config

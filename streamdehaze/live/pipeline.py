@@ -15,7 +15,7 @@ from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.dehazing.adapt import Adapt
 from streamdehaze.live.dehazing.intake import Intake
 from streamdehaze.live.dehazing.worker import Worker
-from streamdehaze.live.profiles import ProfileConfig
+from streamdehaze.live.profiles import ProfileConfig, check_choice
 from streamdehaze.live.state import CameraState
 
 __all__ = ["Camera", "LivePipeline"]
@@ -69,7 +69,7 @@ class LivePipeline:
     ) -> None:
         self._own_dehazer = dehazer is None
         self._on_frame, self._on_state = on_frame, on_state
-        self._profiles = dict(profiles or {})
+        self._profiles: Mapping[str, ProfileConfig] = dict(profiles or {})
         self._intake = Intake()
         self._adapt = Adapt(network_size, enabled=adapt)
         self._engine_name = ""
@@ -143,13 +143,17 @@ class LivePipeline:
         from the next frame on, all others are closed and opened again.
 
         Raises:
-            ConfigError: if two have one name, or a target is none; everything stays as it was then.
+            ConfigError: if two have one name, a target cannot be written to, or there is no profile of the name that
+                one should have; everything stays as it was then.
         """
         with self._lock:
-            self._profiles.clear()
-            self._profiles.update(profiles or {})
-            before = self._cameras
-            after = self._with(cameras, before)
+            before, profiles_before = self._cameras, self._profiles
+            self._profiles = dict(profiles or {})
+            try:
+                after = self._with(cameras, before)
+            except ConfigError:
+                self._profiles = profiles_before
+                raise
             changed = [(after[config.name], config) for config in cameras if after[config.name].config != config]
             for camera, config in changed:
                 camera.adopt(config)
@@ -222,6 +226,8 @@ class LivePipeline:
             kept = existing.get(config.name)
             ended = kept is not None and kept.machine.state is CameraState.ENDED
             if kept is not None and not ended and _differs_in_place(kept.config, config):
+                if config.profile != kept.config.profile:
+                    check_choice(config.profile, self._profiles)
                 cameras[config.name] = kept
             else:
                 cameras[config.name] = self._camera(config)
@@ -233,7 +239,7 @@ class LivePipeline:
             self._intake,
             adapt=self._adapt,
             engine=lambda: self.engine,
-            profiles=self._profiles,
+            profiles=lambda: self._profiles,
             on_frame=self._on_frame,
         )
         if self._on_state is not None:

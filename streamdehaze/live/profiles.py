@@ -69,7 +69,7 @@ class ProfileChoice:
     """Which profile one camera has.
 
     Args:
-        profiles: by name; of those whose conditions hold, the first is taken.
+        profiles: gives those of now by name; of those whose conditions hold, the first is taken.
         choice: `AUTOMATIC`, `NONE` or a name.
         clock: seconds since 1970; a test may bring its own.
 
@@ -78,7 +78,10 @@ class ProfileChoice:
     """
 
     def __init__(
-        self, profiles: Mapping[str, ProfileConfig], choice: str = AUTOMATIC, clock: Callable[[], float] = time.time
+        self,
+        profiles: Callable[[], Mapping[str, ProfileConfig]],
+        choice: str = AUTOMATIC,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._profiles, self._clock = profiles, clock
         self._hazy: dict[str, bool] = {}
@@ -88,7 +91,7 @@ class ProfileChoice:
     @property
     def names(self) -> tuple[str, ...]:
         """Of all profiles."""
-        return tuple(self._profiles)
+        return tuple(self._profiles())
 
     def choose(self, choice: str) -> None:
         """Change the choice.
@@ -96,9 +99,7 @@ class ProfileChoice:
         Raises:
             ConfigError: if there is no such profile.
         """
-        if choice not in (AUTOMATIC, NONE, *self._profiles):
-            known = ", ".join((AUTOMATIC, NONE, *self._profiles))
-            raise ConfigError(f"there is no profile '{choice}'; there are {known}")
+        check_choice(choice, self._profiles())
         self.choice = choice
 
     def current(self, haze: Reading | None) -> tuple[str, dict[str, Any]]:
@@ -107,18 +108,19 @@ class ProfileChoice:
         Args:
             haze: as measured last; None and dark change nothing.
         """
-        name = self._name(haze)
-        return (name, self._profiles[name].settings) if name in self._profiles else ("", {})
+        profiles = self._profiles()
+        name = self._name(profiles, haze)
+        return (name, profiles[name].settings) if name in profiles else ("", {})
 
-    def _name(self, haze: Reading | None) -> str:
+    def _name(self, profiles: Mapping[str, ProfileConfig], haze: Reading | None) -> str:
         now = self._clock()
-        for name, profile in self._profiles.items():
+        for name, profile in profiles.items():
             if profile.haze_above is not None and haze is not None and not haze.dark:
                 self._follow(name, profile.haze_above, haze.density, now)
         if self.choice != AUTOMATIC:
             return self.choice
         at = datetime.fromtimestamp(now).time()
-        for name, profile in self._profiles.items():
+        for name, profile in profiles.items():
             is_hazy = profile.haze_above is None or self._hazy.get(name, False)
             if profile.has_condition and is_hazy and profile.holds_at(at):
                 return name
@@ -131,3 +133,10 @@ class ProfileChoice:
         elif now - self._since.setdefault(name, now) >= _HAZE_SECONDS:
             self._hazy[name] = not hazy
             del self._since[name]
+
+
+def check_choice(choice: str, profiles: Mapping[str, ProfileConfig]) -> None:
+    """Raise ConfigError if there is no such profile."""
+    known = (AUTOMATIC, NONE, *profiles)
+    if choice not in known:
+        raise ConfigError(f"there is no profile '{choice}'; there are {', '.join(known)}")
