@@ -11,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
+from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.steady.filter import Steady
+from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, ProfileConfig
+from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
@@ -30,17 +34,17 @@ class CameraConfig(CameraOptions):
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
     strength: float = Field(default=1.0, ge=0, le=1)
-    mode: Literal["on", "auto", "off"] = "on"
+    mode: Mode = "on"
     """"auto" removes haze while there is some, and leaves clear air alone bit for bit."""
     enabled: bool = True
     """Whether haze is removed from the start; the stream continues either way."""
     profile: str = AUTOMATIC
     """A [profile.NAME] of the file, "auto" for the one whose condition holds, or "none"."""
-    steady: Literal["off", "low", "high"] = "low"
+    steady: Steady = "low"
     """How strongly flicker is smoothed over time; "off" by default if `exact`."""
-    airlight: Literal["auto", "keep", "neutral"] = "auto"
+    airlight: AirlightMode = "auto"
     """Tint of the haze: "keep" it, make it "neutral", or draw strong tints to neutral."""
-    brightness: Literal["keep", "natural"] = "keep"
+    brightness: BrightnessMode = "keep"
     """Whether clear frames get about the brightness of the hazy ones."""
     exact: bool = False
     """Run the network on whole frames: slow, and each frame stands for itself."""

@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from datetime import time as TimeOfDay
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.steady.filter import Steady
+from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.errors import ConfigError
+from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.reading import Reading
 
 AUTOMATIC, NONE = "auto", "none"
@@ -29,10 +33,10 @@ class ProfileConfig(BaseModel):
 
     strength: float | None = Field(default=None, ge=0, le=1)
     enabled: bool | None = None
-    mode: Literal["on", "auto", "off"] | None = None
-    airlight: Literal["auto", "keep", "neutral"] | None = None
-    brightness: Literal["keep", "natural"] | None = None
-    steady: Literal["off", "low", "high"] | None = None
+    mode: Mode | None = None
+    airlight: AirlightMode | None = None
+    brightness: BrightnessMode | None = None
+    steady: Steady | None = None
     after: TimeOfDay | None = None
     """Local time of day from which on it holds."""
     until: TimeOfDay | None = None
