@@ -217,6 +217,8 @@ def command(
     """
     if bool(urls) == bool(config):
         raise click.UsageError("give the URLs of cameras, or --config cameras.toml")
+    if shards_folder is not None and shard is None:
+        raise click.UsageError("--shards-folder goes with --shard")
     _log_to_standard_error(log_format, quiet=quiet, verbose=verbose)
     from streamdehaze.address import read_secret
     from streamdehaze.cli.shutdown import ShutdownHandler
@@ -226,9 +228,6 @@ def command(
     from streamdehaze.live.shards import Shards
 
     limit_arenas()
-
-    if shards_folder is not None and shard is None:
-        raise click.UsageError("--shards-folder goes with --shard")
     shards = Shards(*(shard or (1, 1)), shards_folder)
 
     def read() -> LiveConfig:
