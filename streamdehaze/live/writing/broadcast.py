@@ -144,10 +144,7 @@ class Broadcast:
 
     def put_sound(self, packet: EncodedPacket) -> None:
         """Send a packet of sound, its times already those of the clear stream."""
-        for sink in self._sinks:
-            sink.offer(packet)
-        if self.clips is not None:
-            self.clips.offer(packet)
+        self._offer([packet])
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
@@ -160,7 +157,7 @@ class Broadcast:
                 continue
             self._counters.observe("encode", time.monotonic() - began)
             self._offer(packets, wait=wait)
-        self._offer(self._flushed(), wait=False)
+        self._offer(self._flushed())
 
     def _take(self) -> tuple[Frame, float, bool] | None:
         """The next frame; None when all are encoded and the end is wanted."""
@@ -195,7 +192,7 @@ class Broadcast:
             self._failed(error)
             return []
 
-    def _offer(self, packets: list[EncodedPacket], *, wait: bool) -> None:
+    def _offer(self, packets: list[EncodedPacket], *, wait: bool = False) -> None:
         for packet in packets:
             for sink in self._sinks:
                 sink.offer(packet, wait=wait)
