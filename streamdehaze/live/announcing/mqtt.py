@@ -152,10 +152,14 @@ class MqttPublisher:
             if everything or is_news:
                 self._client.publish(self._topic(_id(name), "state"), json.dumps(state), qos=1, retain=True)
                 self._published[name] = state
-            device = json.dumps(self._device(status))
-            if self._config.discovery and self._announced.get(name) != device:
-                self._announced[name] = device
-                self._client.publish(self._discovery_topic(name), device, qos=1, retain=True)
+            if self._config.discovery:
+                self._announce(status)
+
+    def _announce(self, status: CameraStatus) -> None:
+        device = json.dumps(self._device(status))
+        if self._announced.get(status.name) != device:
+            self._announced[status.name] = device
+            self._client.publish(self._discovery_topic(status.name), device, qos=1, retain=True)
 
     def _discovery_topic(self, name: str) -> str:
         return f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
