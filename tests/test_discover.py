@@ -154,12 +154,12 @@ def test_a_camera_is_found_and_written_as_cameras_toml_reads_it(tmp_path: Path, 
     assert camera.address().full == "rtsp://admin:hush@192.0.2.7:554/main"
 
 
-def test_a_camera_tells_its_streams_to_those_who_may_ask(login: tuple[str, ...]) -> None:
+def test_a_camera_lists_its_streams_for_those_who_may_ask(login: tuple[str, ...]) -> None:
     with serving(answer) as address:
         host = address.removeprefix("http://")
-        told = discover(host, *login)
-        assert told.exit_code == 0, told.output
-        assert told.stdout.splitlines() == [
+        answered = discover(host, *login)
+        assert answered.exit_code == 0, answered.output
+        assert answered.stdout.splitlines() == [
             host,
             "  main?: 1920×1080, H264, rtsp://192.0.2.7:554/main",
             "  low: 640×360, H264, rtsp://192.0.2.7:554/low",
@@ -170,10 +170,10 @@ def test_a_camera_tells_its_streams_to_those_who_may_ask(login: tuple[str, ...])
         assert "Traceback" not in refused.output
 
 
-def test_what_is_no_camera_is_told_in_a_sentence() -> None:
+def test_what_is_not_a_camera_is_reported_in_a_sentence() -> None:
     with serving(lambda request: give(request, b"<html>a printer</html>", "text/html")) as address:
         for host in (address.removeprefix("http://"), f"127.0.0.1:{free_port()}"):
-            told = discover(host)
-            assert told.exit_code == 1
-            assert f"{host} does not tell its streams: " in told.output
+            answered = discover(host)
+            assert answered.exit_code == 1
+            assert f"{host} does not list its streams: " in answered.output
     assert discover("127.0.0.1:x").exit_code == 2

@@ -1,4 +1,4 @@
-"""One camera: its supervisor, counters, newest pictures and sinks, and the two things an operator may change."""
+"""One camera: its supervisor, counters, newest pictures and sinks, and what an operator may change."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Camera:
         config: what is wanted of it.
         intake: where its frames wait for the engine.
         adapt: the quality in force.
-        engine: tells what serves.
+        engine: gives the name of the engine in use.
         profiles: gives those that it may take on now, by name.
         on_frame: called for each clear frame.
 
     Raises:
-        ConfigError: if a sink's target is none, there is no profile of the name it should have, or its visibility's
-            reference cannot be read.
+        ConfigError: if a sink's target cannot be written to, there is no profile of the name it should have, or its
+            visibility's reference cannot be read.
     """
 
     def __init__(

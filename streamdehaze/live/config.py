@@ -49,7 +49,7 @@ class CameraConfig(CameraOptions):
     exact: bool = False
     """Run the network on whole frames: slow, and each frame stands for itself."""
     visibility: Path | None = None
-    """What `streamdehaze visibility learn` wrote of this camera's view; how far it sees is told in metres then."""
+    """What `streamdehaze visibility learn` wrote of this camera's view; it makes the distance seen known in metres."""
     latency_budget: float = Field(default=0.2, gt=0)
     """Seconds from arrival to clear frame; older frames are dropped for newer ones."""
     max_fps: float | None = Field(default=None, gt=0)

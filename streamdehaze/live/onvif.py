@@ -88,7 +88,7 @@ def streams_of(device: OnvifDevice, username: str | None, password: str | None) 
         reason = without_secrets(str(error)) or type(error).__name__
         if "auth" in reason.lower() or "401" in reason:
             reason = "it refuses this user and password, or the lack of them"
-        raise SourceError(f"{device.place} does not tell its streams: {reason}") from error
+        raise SourceError(f"{device.place} does not list its streams: {reason}") from error
     return sorted(found, key=lambda stream: stream.width * stream.height, reverse=True)
 
 

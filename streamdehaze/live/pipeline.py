@@ -47,7 +47,7 @@ class LivePipeline:
         on_state: called with (camera, state, message) from the camera's supervisor.
 
     Raises:
-        ConfigError: if two cameras have one name, or a sink's target is none.
+        ConfigError: if two cameras have one name, or one of them cannot be as it is configured; see `Camera`.
         CheckpointError, EngineError: if the engine cannot be had.
 
     Example:

@@ -1,7 +1,7 @@
 """Which of several processes, on as many machines, serves which cameras; and who takes over from one that is dead.
 
 A camera goes to the living shard with the highest hash of its name and the shard's number (rendezvous hashing): when a
-shard dies, its cameras alone move, and they move back when it returns. Shards tell that they live by counting in files
+shard dies, its cameras alone move, and they move back when it returns. Shards show that they live by counting in files
 of a folder that they share. Each times the counting of the others by its own clock, so the clocks need not agree.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from streamdehaze.durable import write_whole
 from streamdehaze.live.config import CameraConfig
 
-log = logging.getLogger("streamdehaze")
+log = logging.getLogger("streamdehaze.live")
 
 BEAT_SECONDS = 1.0
 """Between two signs of life."""
@@ -30,7 +30,7 @@ class Shards:
 
     Args:
         number, count: which of how many it is, from 1.
-        folder: where the shards tell that they live; without it, none takes over from another.
+        folder: where the shards show that they live; without it, none takes over from another.
         clock: seconds that never go back.
     """
 

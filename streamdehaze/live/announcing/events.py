@@ -43,7 +43,7 @@ class Event:
 
 
 class _Watched:
-    """One camera, and what was told of it last."""
+    """One camera, and what was reported of it last."""
 
     def __init__(self) -> None:
         self.is_down = self.is_foggy = False
@@ -73,7 +73,7 @@ class _Watched:
 
 
 def _haze_class(status: CameraStatus) -> HazeClass | None:
-    """By metres where they are known, else by density; None if nothing can be told."""
+    """By metres where they are known, else by density; None if neither is to be relied on."""
     by_metres = None if status.visibility is None else status.visibility.haze_class
     if by_metres is not None or status.haze is None or status.haze.dark:
         return by_metres

@@ -34,7 +34,7 @@ _NEWS = ("state", "strength", "enabled", "profile", "profile_choice", "message")
 
 
 class MqttPublisher:
-    """Publishes cameras, takes changes of strength and on/off, and reconnects by itself.
+    """Publishes cameras, takes changes of strength, on/off and profile, and reconnects by itself.
 
     Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
     `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1), `ID/enabled/set` ("ON", "OFF") and

@@ -66,8 +66,8 @@ class Lane:
 class Intake:
     """Takes frames in from many threads and hands out batches to one.
 
-    Frames are dropped only where a lane is full or a frame is stale, the oldest first; the newest of a lane always
-    goes on, so that a processor that is too slow shows its best instead of nothing.
+    Frames are dropped only where a lane is full or a frame is stale, the oldest first; the newest of a lane is
+    always handed out, so that a processor that is too slow shows its best instead of nothing.
     """
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class Intake:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let everybody go; what is inside is forgotten."""
+        """Wake all waiters and drop the frames that wait."""
         with self._changed:
             self._closed = True
             for lane in self._lanes:

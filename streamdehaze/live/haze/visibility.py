@@ -18,12 +18,12 @@ log = logging.getLogger("streamdehaze.live")
 
 _INTERVAL_SECONDS = 10.0
 _READINGS = 6
-"""Of the last minute; their median is told, for a lorry in front of a mark is no fog."""
+"""Of the last minute; their median is reported, because a lorry in front of a mark is not fog."""
 _TRUSTED = timedelta(days=7)
 """What the camera itself has shown counts once it is this long: a few days may all have been hazy."""
 _LEARN_EVERY = timedelta(hours=1)
 _MOST_DAYS = 90.0
-"""A reference that is older than this tells nothing."""
+"""A reference older than this is not relied on."""
 
 
 class VisibilityWatch:

@@ -334,7 +334,7 @@ class Page:
 
 
 class _Viewing(Response):
-    """A stream that counts as one viewer as long as it goes on."""
+    """A stream that counts as one viewer while it lasts."""
 
     def __init__(self, page: Page, names: list[str], side: Side, width: int, interval_seconds: float) -> None:
         self._page, self._names, self._interval_seconds = page, names, interval_seconds

@@ -139,7 +139,7 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
         "strength": ("Share of the haze to remove.", lambda status: status.strength),
         "applied_strength": ("Share of the haze removed from the last frame.", lambda s: s.applied_strength),
         "haze_density": (
-            "Haze of the last frame measured, 0 (clear) to 1; NaN before the first.",
+            "Haze as last measured, 0 (clear) to 1; NaN if that is more than a minute ago.",
             lambda status: math.nan if status.haze is None else status.haze.density,
         ),
         "visibility_metres": (

@@ -37,7 +37,7 @@ class Broadcast:
         on_room: called when a queue that was full no longer is.
 
     Raises:
-        ConfigError: if a target is none.
+        ConfigError: if a target cannot be written to.
     """
 
     def __init__(

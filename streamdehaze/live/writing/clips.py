@@ -25,7 +25,7 @@ _LIMIT_BYTES = 64 << 20
 """Of what a camera keeps for clips to come, and of what one clip has not written yet."""
 _MOST_AT_ONCE = 4
 _KNOWN = 16
-"""Clips of a camera that `ClipRecorder.clips` tells of."""
+"""Clips of a camera that `ClipRecorder.clips` lists."""
 MOST_SECONDS = 600.0
 """Of a clip after it was asked for."""
 _PATIENCE_SECONDS = 5.0
@@ -42,7 +42,7 @@ class EventClip:
         target: what it is written as.
         packets: those from before, from a keyframe on.
         sound: the format of the camera's sound, None without.
-        after_seconds: how long it goes on from now.
+        after_seconds: how long it continues from now.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(name="discover")
 @click.argument("hosts", nargs=-1, metavar="[HOST[:PORT]]...")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="Wait for answers.")
-@click.option("--username", help="Of the cameras; without it only what they tell everybody is listed.")
+@click.option("--username", help="Of the cameras; without it, only what they list without a login.")
 @click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
 @click.option("--toml", is_flag=True, help="Print [[camera]] tables for cameras.toml.")
@@ -57,7 +57,7 @@ def command(
             click.echo(f"streamdehaze: {error}", err=True)
         click.echo(_table(device, streams, login) if toml else _lines(device, streams), nl=not toml or bool(streams))
     if failed == len(devices):
-        raise SourceError("no camera tells its streams")
+        raise SourceError("no camera lists its streams")
 
 
 def _device_of(text: str) -> OnvifDevice:

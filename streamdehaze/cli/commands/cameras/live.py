@@ -288,7 +288,7 @@ class _Announcer(Protocol):
 
 
 def _announcers(pipeline: LivePipeline, config: LiveConfig) -> list[_Announcer]:
-    """What tells other programs of the cameras."""
+    """What reports the cameras to other programs."""
     started: list[MqttPublisher | Webhook] = []
     if config.mqtt is not None:
         with needed_for("[mqtt]", "mqtt"):

@@ -179,7 +179,7 @@ class VideoSessions:
         """Begin a session for a browser's or player's offer; a place for sound in it stays empty.
 
         Raises:
-            ValueError: if the offer is none that can be answered.
+            ValueError: if the offer cannot be answered.
         """
         await asyncio.to_thread(importlib.import_module, "aiortc")  # takes a second
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription

@@ -18,7 +18,7 @@ export class View {
   #slots;
   #divider;
   #haze;
-  #newest = null; // hazy and clear of one frame, beside one another
+  #newest = null; // hazy and clear of one frame, side by side
   #stream = null;
   #left = false;
 

@@ -1,4 +1,4 @@
-// What stands on and beside a camera's picture.
+// What stands on and next to a camera's picture.
 import { reason, remarks } from "./words.js";
 
 // Why the picture is not live, with what else there is to say of that; nothing while it is.

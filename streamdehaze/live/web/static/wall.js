@@ -30,7 +30,7 @@ export class Wall {
     this.show(true);
   }
 
-  // Pictures are fetched only while somebody can see them.
+  // Pictures are fetched only while someone can see them.
   show(visible) {
     this.#stream?.abort();
     if (!visible || !this.#tiles.size || this.#leaving.signal.aborted) return;

@@ -93,9 +93,9 @@ function latency(camera) {
   return `${milliseconds(camera.latency_p50_seconds)} median, ${milliseconds(camera.latency_p99_seconds)} p99`;
 }
 
-// What the camera's own clock tells; frames need a moment to get here, so a small lag is no difference.
+// What the camera's own clock shows; frames need a moment to get here, so a small lag is no difference.
 function clock(lag) {
-  if (lag === null) return "not told";
+  if (lag === null) return "not reported";
   const apart = Math.abs(lag).toFixed(Math.abs(lag) < 10 ? 1 : 0);
   if (lag >= 0 && lag < 2) return `agrees, frames ${apart} s later`;
   return lag < 0 ? `${apart} s ahead` : `${apart} s behind`;
@@ -108,7 +108,7 @@ export function reason(camera) {
   return /^[a-z]+ /.test(said) ? said.charAt(0).toUpperCase() + said.slice(1) : said; // (an address stays as it is)
 }
 
-// Whether that needs somebody ("failed"), will pass by itself ("wait"), or is as it should be ("").
+// Whether that needs someone ("failed"), will pass by itself ("wait"), or is as it should be ("").
 export function trouble(camera) {
   if (camera.state === "failed") return "failed";
   return ["running", "ended"].includes(camera.state) || !camera.message ? "" : "wait";
