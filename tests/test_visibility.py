@@ -156,6 +156,19 @@ def test_what_was_learned_is_kept_and_old_days_are_forgotten(
         ClearDays.load(tmp_path / "camera.npz")
 
 
+@pytest.mark.parametrize("of", [Reference, ClearDays])
+def test_a_damaged_file_of_a_camera_is_one_sentence(
+    of: type[Reference] | type[ClearDays], reference: Reference, tmp_path: Path
+) -> None:
+    path = tmp_path / "gate.npz"
+    (reference if of is Reference else ClearDays(reference.distance)).save(path)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"PK\x03\x04", whole[whole.index(b"\x93NUMPY") :]):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"gate\.npz'"):
+            of.load(path)
+
+
 @pytest.mark.parametrize(
     ("name", "when"),
     [

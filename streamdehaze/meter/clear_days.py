@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from streamdehaze.arrays import pack_arrays, read_arrays
 from streamdehaze.durable import write_output
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray
@@ -71,15 +71,13 @@ class ClearDays:
         Raises:
             SinkError: if it cannot be written.
         """
-        content = io.BytesIO()
-        np.savez(
-            content,
+        content = pack_arrays(
             distance=self.distance,
             when=[when.isoformat() for when, _ in self._kept],
             blocks=np.array([contrast.blocks for _, contrast in self._kept], np.float32),
             others=np.array([(contrast.noise, contrast.airlight) for _, contrast in self._kept]),
         )
-        write_output(path, content.getvalue())
+        write_output(path, content)
 
     @classmethod
     def load(cls, path: Path, *, days: float = 14) -> ClearDays:
@@ -89,13 +87,12 @@ class ClearDays:
             ConfigError: if it is not that.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                found = cls(np.asarray(content["distance"], np.float32), days=days)
-                for when, blocks, (noise, airlight) in zip(
-                    content["when"], content["blocks"], content["others"], strict=True
-                ):
-                    contrast = Contrast(np.asarray(blocks, np.float32), float(noise), float(airlight))
-                    found._kept.append((datetime.fromisoformat(str(when)), contrast))
-        except (OSError, ValueError, KeyError) as error:
+            content = read_arrays(path)
+            found = cls(np.asarray(content["distance"], np.float32), days=days)
+            columns = (content[name] for name in ("when", "blocks", "others"))
+            for when, blocks, (noise, airlight) in zip(*columns, strict=True):
+                contrast = Contrast(np.asarray(blocks, np.float32), float(noise), float(airlight))
+                found._kept.append((datetime.fromisoformat(str(when)), contrast))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"'{path}' does not hold what a camera showed; delete it to start over") from error
         return found

@@ -11,7 +11,6 @@ No network takes part. Noise, which has contrast of its own, is estimated from t
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.arrays import pack_arrays, read_arrays
 from streamdehaze.dehaze import affine
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.durable import write_output
@@ -283,16 +283,14 @@ class Reference:
         Raises:
             SinkError: if it cannot be written.
         """
-        content = io.BytesIO()
-        np.savez(
-            content,
+        content = pack_arrays(
             distance=self.distance,
             clear=np.stack([view.contrast for view in self.views]),
             unsure=[view.unsure for view in self.views],
             hour=[np.nan if view.hour is None else view.hour for view in self.views],
             day=[0 if view.day is None else view.day.toordinal() for view in self.views],
         )
-        write_output(path, content.getvalue())
+        write_output(path, content)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
@@ -302,19 +300,18 @@ class Reference:
             ConfigError: if it is not one.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                names = "clear", "unsure", "hour", "day"
-                clear, unsure, hours, days = (np.asarray(content[name]) for name in names)
-                distance = np.asarray(content["distance"], np.float32)
-                views = tuple(
-                    ClearView(
-                        np.asarray(contrast, np.float32),
-                        float(spread),
-                        None if np.isnan(hour) else float(hour),
-                        None if day == 0 else date.fromordinal(int(day)),
-                    )
-                    for contrast, spread, hour, day in zip(clear, unsure, hours, days, strict=True)
+            content = read_arrays(path)
+            distance = np.asarray(content["distance"], np.float32)
+            columns = (content[name] for name in ("clear", "unsure", "hour", "day"))
+            views = tuple(
+                ClearView(
+                    np.asarray(contrast, np.float32),
+                    float(spread),
+                    None if np.isnan(hour) else float(hour),
+                    None if day == 0 else date.fromordinal(int(day)),
                 )
+                for contrast, spread, hour, day in zip(*columns, strict=True)
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"'{path}' is not a camera's reference; make one with 'streamdehaze visibility learn'"

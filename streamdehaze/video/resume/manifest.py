@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamdehaze.arrays import pack_arrays, read_arrays
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError
 from streamdehaze.video.packets import file_hash
@@ -192,10 +190,7 @@ def write_state(folder: Path, number: int, cut: Cut) -> CutRecord:
     """Write the dehazer's state at the cut after segment `number`, if there is any; the place of the cut."""
     state_hash = None
     if cut.state:
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = dict(cut.state)
-        np.savez(buffer, **arrays)
-        write_whole(state_file(folder, number), buffer.getvalue())
+        write_whole(state_file(folder, number), pack_arrays(**cut.state))
         state_hash = file_hash(state_file(folder, number))
     return CutRecord(
         frames=cut.frames, last_pts=cut.last_pts, last_hash=cut.last_hash, damaged=cut.damaged, state_hash=state_hash
@@ -208,14 +203,7 @@ def read_cut(folder: Path, number: int, place: CutRecord) -> Cut:
     Raises:
         OSError, ValueError: if the state cannot be read.
     """
-    state: dict[str, Any] = {}
-    if place.state_hash is not None:
-        path = state_file(folder, number)
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                state = {name: arrays[name] for name in arrays.files}
-        except (zipfile.BadZipFile, EOFError, KeyError) as error:
-            raise ValueError(f"'{path}' is damaged") from error
+    state = {} if place.state_hash is None else read_arrays(state_file(folder, number))
     return Cut(place.frames, place.last_pts, place.last_hash, place.damaged, state)
 
 
