@@ -11,7 +11,6 @@ or not at all, and nothing else is shared, so that a folder on any network file 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import os
 import threading
@@ -28,7 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.packets import EncodedPacket, PacketFile, file_hash
+from streamdehaze.video.packets import PacketFile, file_hash
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, Cutter
@@ -86,7 +85,7 @@ class Record(BaseModel):
     work: str
     """Hash of the work it belongs to."""
     segment: Segment
-    """Its `first_frame` is 0: how many frames there are before it, nobody needs to know before all are joined."""
+    """Its `first_frame` is 0: how many frames come before it is known when all are joined."""
     engine: str
     """That made it."""
     damaged: int
@@ -254,22 +253,9 @@ class SegmentApart(SegmentFileSink):
 
     def _finish(self) -> None:
         segment = self._segment or self._open()  # a gap in time may be longer than a segment
-        if segment.frames:
-            segment.packets.write(map(EncodedPacket.of, segment.encoder.flush()))
-        digest = segment.packets.finish()
-        made = Segment(
-            first_frame=0,
-            frames=segment.frames,
-            first_pts=segment.encoder.first_pts,
-            last_pts=segment.encoder.last_pts,
-            size_bytes=segment.packets.size_bytes,
-            hash=digest,
-            header_hash=hashlib.blake2b(segment.encoder.header, digest_size=16).hexdigest(),
-            end=None,
-        )
         record = Record(
             work=self._plan.work.hash,
-            segment=made,
+            segment=segment.finish(0),
             engine=self._engine,
             damaged=self.spans.damaged,
             losses=tuple(self.losses),

@@ -20,7 +20,6 @@ from streamdehaze.video.resume.manifest import (
     Manifest,
     Segment,
     plain,
-    read_cut,
     read_manifest,
     segment_file,
     write_state,
@@ -95,13 +94,8 @@ class ResumedSequenceSink(SequenceSink):
                 log.warning("%s: pictures of an earlier run are gone; the work continues before them", self._name)
                 segments = work.manifest.segments[: whole.index(False)]
                 work.manifest = work.manifest.model_copy(update={"segments": segments})
-            if not work.manifest.segments:
-                return None
-            log.warning("%s: continuing after %d frames of an earlier run", self._name, work.manifest.frames)
-            end = work.manifest.segments[-1].end
-            assert end is not None  # every one ends with a cut
             self._next = work.manifest.frames + 1
-            return read_cut(work.path, len(work.manifest.segments) - 1, end)
+            return work.reached()
 
     def cut(self, cut: Cut) -> None:
         """Note that the pictures so far are finished.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import logging
 import os
 import shutil
 import threading
@@ -27,7 +26,6 @@ from streamdehaze.video.resume.manifest import (
     Manifest,
     Segment,
     plain,
-    read_cut,
     segment_file,
     write_manifest,
     write_state,
@@ -41,8 +39,6 @@ from streamdehaze.video.writing.mux import Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
-
-log = logging.getLogger("streamdehaze")
 
 SEGMENT_SECONDS = 30.0
 """Of video, at least; a file that is not longer is written in one go."""
@@ -142,15 +138,8 @@ class SegmentFileSink(Writer):
         """
         with self._working():
             fresh = self.describe({**settings, "segment_frames": self._length})
-            work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
-            self._work = work
-            if not work.manifest.segments:
-                return None
-            log.warning("%s: continuing after %d frames of an earlier run", self._name, work.manifest.frames)
-            end = work.manifest.segments[-1].end
-            if end is None:
-                return Cut(work.manifest.frames, None, "")
-            return read_cut(work.path, len(work.manifest.segments) - 1, end)
+            self._work = work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
+            return work.reached()
 
     def describe(self, settings: Mapping[str, object]) -> Manifest:
         """What segments are made of, without any.
@@ -263,27 +252,15 @@ class SegmentFileSink(Writer):
         work, segment = self._work, self._segment
         if work is None or segment is None:
             return
-        segment.packets.write(map(EncodedPacket.of, segment.encoder.flush()))
         segments = work.manifest.segments
-        header = hashlib.blake2b(segment.encoder.header, digest_size=16).hexdigest()
-        if segments and segments[0].header_hash != header:
+        made = segment.finish(work.manifest.frames)
+        if segments and segments[0].header_hash != made.header_hash:
             raise SinkError(
                 f"the encoder {self._encoding.encoder.name} does not make segments that can be joined; "
                 "write in one go with --segment-seconds 0"
             )
-        digest = segment.packets.finish()
-        work.add(
-            Segment(
-                first_frame=work.manifest.frames,
-                frames=segment.frames,
-                first_pts=segment.encoder.first_pts,
-                last_pts=segment.encoder.last_pts,
-                size_bytes=segment.packets.size_bytes,
-                hash=digest,
-                header_hash=header,
-                end=None if cut is None else write_state(work.path, len(segments), cut),
-            )
-        )
+        end = None if cut is None else write_state(work.path, len(segments), cut)
+        work.add(made.model_copy(update={"end": end}))
         self._segment = None
 
     def _join(self, work: WorkFolder, joined: Path) -> None:
@@ -325,6 +302,22 @@ class OpenSegment:
         """Encode a frame."""
         self.packets.write(map(EncodedPacket.of, self.encoder.encode(frame)))
         self.frames += 1
+
+    def finish(self, first_frame: int) -> Segment:
+        """Write the last packets; what is noted of the segment, without the cut it ends with."""
+        if self.frames:
+            self.packets.write(map(EncodedPacket.of, self.encoder.flush()))
+        digest = self.packets.finish()
+        return Segment(
+            first_frame=first_frame,
+            frames=self.frames,
+            first_pts=self.encoder.first_pts,
+            last_pts=self.encoder.last_pts,
+            size_bytes=self.packets.size_bytes,
+            hash=digest,
+            header_hash=hashlib.blake2b(self.encoder.header, digest_size=16).hexdigest(),
+            end=None,
+        )
 
 
 def _packets(work: WorkFolder, setup: StreamSetup) -> Iterator[EncodedPacket]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from filelock import Timeout as LockTimeout
 
 from streamdehaze.durable import sync_folder
 from streamdehaze.errors import SinkError
+from streamdehaze.video.resume.cut import Cut
 from streamdehaze.video.resume.manifest import (
     MANIFEST,
     PLAN,
@@ -21,10 +23,13 @@ from streamdehaze.video.resume.manifest import (
     Identity,
     Manifest,
     Segment,
+    read_cut,
     read_manifest,
     whole_segments,
     write_manifest,
 )
+
+log = logging.getLogger("streamdehaze")
 
 
 def part_folder(path: str | os.PathLike[str]) -> Path:
@@ -119,7 +124,7 @@ class WorkFolder:
     """
 
     def __init__(self, path: Path, name: str, fresh: Manifest, *, resume: bool) -> None:
-        self.path = path
+        self.path, self._name = path, name
         try:
             path.mkdir(exist_ok=True)
             sync_folder(path.parent)
@@ -138,6 +143,21 @@ class WorkFolder:
         except BaseException:
             self._release(keep=(path / MANIFEST).exists() or (path / PLAN).exists())
             raise
+
+    def reached(self) -> Cut | None:
+        """The cut after which the next frame is wanted; None at the beginning.
+
+        Raises:
+            OSError, ValueError: if what the dehazer remembers there cannot be read.
+        """
+        segments = self.manifest.segments
+        if not segments:
+            return None
+        log.warning("%s: continuing after %d frames of an earlier run", self._name, self.manifest.frames)
+        end = segments[-1].end
+        if end is None:  # of the video, too
+            return Cut(self.manifest.frames, None, "")
+        return read_cut(self.path, len(segments) - 1, end)
 
     def add(self, segment: Segment) -> None:
         """Note that a segment is finished; it outlives the process from now on."""
