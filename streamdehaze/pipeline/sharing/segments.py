@@ -21,17 +21,8 @@ from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
-from streamdehaze.video.resume.apart import (
-    Plan,
-    SegmentApart,
-    SpanSource,
-    WarmUp,
-    finished,
-    make_plan,
-    span_of,
-    take_plan,
-    whole_work,
-)
+from streamdehaze.video.resume.apart import SegmentApart, SpanSource, WarmUp
+from streamdehaze.video.resume.plan import Plan, finished, make_plan, span_of, take_plan, whole_work
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -22,7 +22,7 @@ log = logging.getLogger("streamdehaze")
 
 MANIFEST = "manifest.json"
 PLAN = "plan.json"
-"""Of segments that are made apart, see `streamdehaze.video.resume.apart`."""
+"""Of segments that are made apart, see `streamdehaze.video.resume.plan`."""
 RECORD = ".record"
 """Extension of what is noted of each of them."""
 _EDGE_BYTES = 1 << 20
