@@ -12,9 +12,10 @@ from clips import copy_through
 from public_tools import PICTURES, ffmpeg
 from streamdehaze.errors import SourceError
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
+from streamdehaze.video.mp4 import add_video_boxes
+from streamdehaze.video.reading.hdr import dolby_vision_profile
 from streamdehaze.video.sidedata import side_data
 from streamdehaze.video.writing.encoding.sei import DynamicHdr, with_user_data
-from streamdehaze.video.writing.spherical import add_spherical_boxes, dolby_vision_profile
 
 PQ = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-pix_fmt", "yuv420p10le")
 QUIET = EncodeOptions(preset="ultrafast")
@@ -58,7 +59,7 @@ def film(folder: Path, *, dolby_vision: int | None = None, ending: str = "mp4") 
     path = folder / f"in.{ending}"
     if dolby_vision is not None and ending == "mp4":
         config = bytes([1, 0, dolby_vision << 1, 0x0D]) + bytes([16]) + bytes(19)
-        assert add_spherical_boxes(path, (32).to_bytes(4, "big") + b"dvvC" + config)
+        assert add_video_boxes(path, (32).to_bytes(4, "big") + b"dvvC" + config)
     return path
 
 

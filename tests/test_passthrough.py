@@ -16,7 +16,7 @@ from PIL import Image
 
 from clips import Clip, copy_through, noise_picture, other_packets, video_ticks, video_times
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
-from streamdehaze.video.hdr import LightLevels, light_levels
+from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 
 MILLISECOND = Fraction(1, 1000)
 CHAPTERS = [

@@ -8,7 +8,8 @@ import pytest
 
 from clips import copy_through, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
-from streamdehaze.video.writing.spherical import add_spherical_boxes, spherical_boxes
+from streamdehaze.video.mp4 import add_video_boxes
+from streamdehaze.video.writing.spherical import carried_boxes
 
 
 def box(kind: bytes, payload: bytes) -> bytes:
@@ -27,10 +28,10 @@ SPHERE = box(
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
 def test_spherical_and_stereo_films_stay_so(tmp_path: Path, boxes: bytes, ending: str) -> None:
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / f"in.{ending}")
-    assert add_spherical_boxes(source, boxes)
+    assert add_video_boxes(source, boxes)
     kinds = {each["side_data_type"] for each in streams(source)[0]["side_data_list"]}
     assert copy_through(source, tmp_path / f"out.{ending}").losses == []
-    assert spherical_boxes(tmp_path / f"out.{ending}") == boxes
+    assert carried_boxes(tmp_path / f"out.{ending}", hevc=False) == boxes
     (video, _) = streams(tmp_path / f"out.{ending}")
     assert {each["side_data_type"] for each in video["side_data_list"]} == kinds
     assert len(video_times(tmp_path / f"out.{ending}")) == 25
@@ -38,13 +39,13 @@ def test_spherical_and_stereo_films_stay_so(tmp_path: Path, boxes: bytes, ending
 
 def test_a_container_without_is_named(tmp_path: Path) -> None:
     source = ffmpeg(*PICTURES, *H264, tmp_path / "in.mp4")
-    add_spherical_boxes(source, TOP_BOTTOM + SPHERE)
+    add_video_boxes(source, TOP_BOTTOM + SPHERE)
     assert copy_through(source, tmp_path / "out.ts").losses == ["360-degree projection", "stereo 3D"]
 
 
 def test_plain_films_and_other_files_have_none(tmp_path: Path) -> None:
     source = ffmpeg(*PICTURES, *H264, tmp_path / "in.mp4")
-    assert spherical_boxes(source) == b""
+    assert carried_boxes(source, hevc=False) == b""
     for content in (b"", b"moov", bytes(100), b"\0\0\0\x08moov", b"\0\0\0\x10moov\0\0\0\xfftrak"):
         (tmp_path / "odd").write_bytes(content)
-        assert spherical_boxes(tmp_path / "odd") == b""
+        assert carried_boxes(tmp_path / "odd", hevc=False) == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,20 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
+from streamdehaze.video.mp4 import video_boxes
 from streamdehaze.video.writing.encoding.sei import DynamicHdr
-from streamdehaze.video.writing.spherical import ONE_LAYER, dolby_vision_profile
 
 _TRANSFERS = frozenset({16, 18})
 """PQ and HLG (H.273)."""
 _NO_YCBCR = frozenset({5, 20})
 """Profiles of Dolby Vision whose pictures are in a colour space of its own."""
+ONE_LAYER = 8
+"""The profile whose pictures any HDR player shows, and that has no second layer."""
+DOLBY_VISION = (b"dvcC", b"dvvC")
+"""Boxes of MP4 and MOV that name it."""
+_MATROSKA_HEAD = 1 << 20
+_MATROSKA_DOLBY_VISION = re.compile(rb"\x41\xe7\x84dv[cvw]C.{0,64}?\x41\xed\x98(.{24})", re.DOTALL)
+"""The type of a BlockAdditionMapping, and its data (Matroska's codec mappings; Dolby Vision in ISOBMFF, 3.2)."""
 
 
 class PictureHdr:
@@ -64,3 +72,17 @@ class PictureHdr:
         """What a packet says of its picture, if anything."""
         hdr = DynamicHdr.of(bytes(packet), self._length_bytes)
         return hdr if hdr is None or self._dolby_vision else replace(hdr, dolby_vision=())
+
+
+def dolby_vision_profile(path: str | os.PathLike[str]) -> int | None:
+    """The profile of Dolby Vision that an MP4, MOV or Matroska file names for its first video; None for none.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    payloads = [box[8:] for box in video_boxes(path, DOLBY_VISION)]
+    if not payloads:
+        with open(path, "rb") as file:
+            mapping = _MATROSKA_DOLBY_VISION.search(file.read(_MATROSKA_HEAD))
+        payloads = [] if mapping is None else [mapping[1]]
+    return payloads[0][2] >> 1 if payloads and len(payloads[0]) > 2 else None

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from av.container import OutputContainer
 from av.packet import Packet
 
+from streamdehaze.video.mp4 import add_video_boxes
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
@@ -21,7 +22,7 @@ from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import APPLE_TAG, MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.sound import CameraSound
-from streamdehaze.video.writing.spherical import add_spherical_boxes, dolby_vision_boxes, spherical_boxes
+from streamdehaze.video.writing.spherical import carried_boxes
 
 
 @runtime_checkable
@@ -98,11 +99,9 @@ def _iso(moment: float) -> str:
 def carry_boxes(source: FileSource, path: Path, container_format: str, *, hevc: bool) -> None:
     """Give a finished MP4 or MOV the stereo and spherical description of its input; HEVC that of Dolby Vision, too."""
     if container_format in MOV_FAMILY and source.path is not None and os.path.isfile(source.path):
-        boxes = spherical_boxes(source.path)
-        if hevc:
-            boxes += dolby_vision_boxes(source.path)
+        boxes = carried_boxes(source.path, hevc=hevc)
         if boxes:
-            add_spherical_boxes(path, boxes)
+            add_video_boxes(path, boxes)
 
 
 class PacketMuxer:

@@ -15,7 +15,6 @@ from av.packet import Packet
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import ColorSpec, Frame
-from streamdehaze.video.hdr import LightLevels, light_levels
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
@@ -33,6 +32,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
 )
+from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
 from streamdehaze.video.writing.encoding.sei import DynamicHdr, with_user_data
 
