@@ -1,0 +1,176 @@
+"""What `streamdehaze run` does with each of its jobs: previews it, makes a contact sheet, its share, or all of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streamdehaze.cli.console import RunProgress
+from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, StreamDehazeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streamdehaze.dehaze import Dehazer
+    from streamdehaze.pipeline import Report, RunOptions
+    from streamdehaze.pipeline.inputs import Job
+    from streamdehaze.pipeline.sharing.segments import TakesWork
+    from streamdehaze.video import EncodeOptions, ReadOptions
+
+log = logging.getLogger("streamdehaze")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all jobs of a command have in common."""
+
+    read: ReadOptions
+    encode: EncodeOptions
+    options: RunOptions
+    stop: threading.Event
+    console: Console
+    leave_finished: bool
+    """Leave outputs of an earlier run as they are."""
+    keep_times: bool
+    quiet: bool
+    verbose: bool
+    airlight_at: tuple[float, float, float] | None = None
+    """Where each input shows its haze: x, y and seconds."""
+    share: tuple[int, int] | None = None
+    """Which of how many shares of the segments to make, and no more than that."""
+
+    def pick(self, job: Job, dehazer: Dehazer) -> None:
+        """Take the haze's colour from the input, if that is wanted."""
+        if self.airlight_at is not None:
+            from streamdehaze.pipeline.pick import Point, pick_airlight
+
+            dehazer.video.airlight_color = pick_airlight(job.input, Point(*self.airlight_at), dehazer.video, self.read)
+
+    def preview(self, job: Job) -> dict[str, Any]:
+        """Print what would be done for one job."""
+        from streamdehaze.pipeline.preview import preview_video
+
+        try:
+            preview = preview_video(
+                job.input,
+                job.output,
+                read=self.read,
+                encode=self.encode,
+                run=self.options,
+                stop=self.stop,
+            )
+        except (StreamDehazeError, OSError) as error:
+            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            return {"input": job.shown, "error": str(error)}
+        click.echo(str(preview))
+        return preview.as_dict()
+
+    def write_contact_sheet(self, job: Job, moments: tuple[float, ...], dehazer: Dehazer) -> None:
+        """Write moments of one job's input, hazy and clear."""
+        from streamdehaze.compare.contact_sheet import contact_sheet
+
+        if "-" in (job.input, job.output):
+            raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
+        path = Path(job.output).with_suffix(".preview.jpg")
+        if path.exists() and not self.options.overwrite:
+            raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+        self.pick(job, dehazer)
+        contact_sheet(job.input, moments, dehazer, path, read=self.read)
+        click.echo(f"{path}: {len(moments)} moments, hazy and clear")
+
+    def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
+        """Do one job; a failure is printed and does not keep the others from being done."""
+        log.info("'%s' becomes '%s'", job.shown, job.output)
+        from streamdehaze.video import is_finished, unfinished_work
+
+        if self.leave_finished and is_finished(job.output):
+            log.warning("'%s' exists already and is left unchanged", job.output)
+            return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
+        try:
+            if self.share is not None:
+                return self._make_share(job, dehazer, *self.share)
+            report = self._dehaze(job, dehazer, executor)
+        except Cancelled:
+            kept = unfinished_work(job.output)
+            rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
+            raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
+        except (StreamDehazeError, OSError) as error:
+            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            if kept := unfinished_work(job.output):
+                self.console.print(f"{kept}", markup=False, soft_wrap=True)
+            if self.verbose:
+                self.console.print_exception()
+            return {"input": job.shown, "error": str(error)}
+        if self.keep_times:
+            _keep_times(job)
+        if not self.quiet:
+            statistics = report.statistics
+            frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
+            if statistics.earlier_frames:
+                frames += f" after {statistics.earlier_frames} of earlier runs"
+            engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
+            self.console.print(
+                f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
+                f"({engine}; bottleneck: {statistics.bottleneck})",
+                markup=False,
+                soft_wrap=True,
+            )
+        return report.as_dict()
+
+    def _make_share(self, job: Job, dehazer: Dehazer, number: int, count: int) -> dict[str, Any]:
+        """Make one share of a file's segments."""
+        from streamdehaze.pipeline import open_source
+        from streamdehaze.pipeline.job import plan_shares
+        from streamdehaze.pipeline.sharing.segments import make_segment
+        from streamdehaze.video import part_folder
+
+        folder = part_folder(job.output)
+        self.pick(job, dehazer)
+        with open_source(job.input, self.read, stop=self.stop) as source:
+            segments = plan_shares(source, job.output, dehazer, self.encode, self.options)[number - 1 :: count]
+            with RunProgress(self.console, job.shown, None, quiet=self.quiet) as shown:
+                made = [make_segment(each, self.stop, None if self.quiet else shown.update) for each in segments]
+        frames = sum(each.frames for each in made)
+        if not self.quiet:
+            self.console.print(
+                f"share {number} of {count}: {frames} frames in {len(made)} segments are in '{folder}'; once all are, "
+                f"streamdehaze join {folder}",
+                markup=False,
+                soft_wrap=True,
+            )
+        return {"input": job.shown, "output": str(folder), "frames_out": frames}
+
+    def _dehaze(self, job: Job, dehazer: Dehazer, executor: TakesWork | None) -> Report:
+        from streamdehaze.pipeline import dehaze_video, open_source
+        from streamdehaze.video import FileSource, Kind, what_is
+
+        if what_is(job.input).is_live:
+            raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
+        self.pick(job, dehazer)
+        with open_source(job.input, self.read, stop=self.stop) as source:
+            shown = RunProgress(self.console, job.shown, source.info.frame_count, quiet=self.quiet)
+            with shown:
+                return dehaze_video(
+                    job.input if self.read.video_stream == "all" else source,
+                    job.output,
+                    dehazer=dehazer,
+                    read=self.read,
+                    encode=self.encode,
+                    run=self.options,
+                    progress=None if self.quiet else shown.update,
+                    stop=self.stop,
+                    executor=executor if isinstance(source, FileSource) and what_is(job.output) is Kind.FILE else None,
+                )
+
+
+def _keep_times(job: Job) -> None:
+    """Give an output the times of its input, if both are files."""
+    if os.path.isfile(job.input) and os.path.isfile(job.output):
+        facts = os.stat(job.input)
+        os.utime(job.output, ns=(facts.st_atime_ns, facts.st_mtime_ns))
