@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 
 from doubles import quick_dehazer
 from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
-from streamdehaze import dehaze_video
+from streamdehaze import Frame, dehaze_video, pipeline
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.pipeline.preview import preview_video
@@ -72,6 +74,24 @@ def test_work_continues_after_the_streams_that_are_done(two: Path, tmp_path: Pat
     changed = next(passes(str(two), target, ALL, {"codec": "av1"}, overwrite=False, resume=True))
     assert not changed.is_done
     assert not Path(front.target).exists()
+
+
+def test_a_stopped_run_names_the_streams_it_keeps(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Frame] = []
+
+    def stopped_at_the_rear(*ends: Any, stop: threading.Event, **options: Any) -> object:
+        def look(hazy: Frame, clear: Frame) -> None:
+            seen.append(hazy)
+            if len(seen) > 25:
+                stop.set()
+
+        return dehaze_video(*ends, stop=stop, on_frame=look, **options)
+
+    monkeypatch.setattr(pipeline, "dehaze_video", stopped_at_the_rear)
+    command = ["run", str(two), "-o", str(tmp_path / "out.mp4"), "--video-stream", "all", "--strength", "0", "-q"]
+    said = CliRunner().invoke(main, command).output
+    (front,) = tmp_path.iterdir()
+    assert f"the video streams done so far are kept in '{front}'; rerun the same command to continue" in said
 
 
 def test_what_cannot_work_is_refused_before_the_work(two: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Work:
     def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
         """Do one job; a failure is printed and does not keep the others from being done."""
         log.info("'%s' becomes '%s'", job.shown, job.output)
-        from streamdehaze.video import is_finished, unfinished_work
+        from streamdehaze.video import is_finished
 
         if self.leave_finished and is_finished(job.output):
             log.warning("'%s' exists already and is left unchanged", job.output)
@@ -97,13 +97,13 @@ class Work:
                 return self._make_share(job, dehazer, *self.share)
             report = self._dehaze(job, dehazer, executor)
         except Cancelled:
-            kept = unfinished_work(job.output)
+            kept = self._kept(job)
             rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
             raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
         except (StreamDehazeError, OSError) as error:
             self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
-            if kept := unfinished_work(job.output):
-                self.console.print(f"{kept}", markup=False, soft_wrap=True)
+            if kept := self._kept(job):
+                self.console.print(kept, markup=False, soft_wrap=True)
             if self.verbose:
                 self.console.print_exception()
             return {"input": job.shown, "error": str(error)}
@@ -122,6 +122,15 @@ class Work:
                 soft_wrap=True,
             )
         return report.as_dict()
+
+    def _kept(self, job: Job) -> str:
+        """What is left of unfinished work on a job, in words; "" for nothing."""
+        from streamdehaze.pipeline.streams import kept_of_passes
+        from streamdehaze.video import unfinished_work
+
+        passes = kept_of_passes(job.output) if self.read.video_stream == "all" else []
+        segments = unfinished_work(job.output)
+        return " and ".join([*passes, *([str(segments)] if segments else [])])
 
     def _make_share(self, job: Job, dehazer: Dehazer, number: int, count: int) -> dict[str, Any]:
         """Make one share of a file's segments."""

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.video import ReadOptions, what_is
+from streamdehaze.video import ReadOptions, unfinished_work, what_is
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Kind, videos_of
 from streamdehaze.video.resume.manifest import Identity
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
+
+_KEY_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def passes(
     if count > 1:
         refuse_unwritable(last, overwrite, source)
     key = _key(source, {**settings, "read": str(read)})
-    for earlier in last.parent.glob(f"{glob.escape(last.stem)}.stream*-*.part{glob.escape(last.suffix)}"):
+    for earlier in _written_for(last):
         if not (resume and f"-{key}." in earlier.name):
             earlier.unlink(missing_ok=True)
     before = Path(source)
@@ -88,6 +90,15 @@ def passes(
         before = after
 
 
+def kept_of_passes(target: str) -> list[str]:
+    """What is left of passes before the last one, in words, where the work did not get to its end."""
+    begun = (unfinished_work(folder.with_suffix("")) for folder in _written_for(Path(target), after=".part"))
+    whole = _written_for(Path(target), key="?" * 2 * _KEY_BYTES)
+    return [f"the video streams done so far are kept in '{file}'" for file in whole] + [
+        str(work) for work in begun if work
+    ]
+
+
 def video_numbers(path: str) -> list[int]:
     """The numbers of the video streams of a file, in its order; covers are none.
 
@@ -98,6 +109,12 @@ def video_numbers(path: str) -> list[int]:
         return [stream.index for stream in videos_of(source.container)]
 
 
+def _written_for(target: Path, key: str = "*", after: str = "") -> list[Path]:
+    """What passes before the last one wrote, in their order."""
+    names = f"{glob.escape(target.stem)}.stream*-{key}.part{glob.escape(target.suffix)}{after}"
+    return sorted(target.parent.glob(names))
+
+
 def _key(path: str, settings: dict[str, Any]) -> str:
     facts = {"input": Identity.of(path).model_dump(), **settings}
-    return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=_KEY_BYTES).hexdigest()
