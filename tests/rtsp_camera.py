@@ -35,7 +35,7 @@ needs_rtsp_server = pytest.mark.skipif(
 
 
 def free_port() -> int:
-    """A TCP port nobody listens at."""
+    """A TCP port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -82,7 +82,7 @@ class RtspCamera:
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """It continues."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
 

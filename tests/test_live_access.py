@@ -116,7 +116,7 @@ def test_any_number_of_wrong_tokens_keeps_the_owner_out_of_nothing(server: WebSe
     assert "streamdehaze_build_info{" in text
 
 
-def test_idle_connections_of_a_stranger_close_the_page_to_nobody(server: WebServer) -> None:
+def test_idle_connections_of_a_stranger_do_not_close_the_page(server: WebServer) -> None:
     with ExitStack() as stack:
         for number in range(700):
             idle = stack.enter_context(socket.create_connection((server.address.host, server.address.port)))
@@ -208,7 +208,7 @@ def secure_camera(certificate: tuple[Path, Path]) -> JpegCamera:
     return JpegCamera(lambda number: picture, 0.05, tls=certificate)
 
 
-def test_a_certificate_nobody_vouches_for_is_refused_in_words_unless_it_is_wanted(
+def test_an_untrusted_certificate_is_refused_in_words_unless_it_is_wanted(
     certificate: tuple[Path, Path],
 ) -> None:
     with secure_camera(certificate) as camera:

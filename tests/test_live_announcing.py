@@ -95,7 +95,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             listener.client.publish(device["cmps"]["strength"]["command_topic"], "0.25")
             listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
             wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
-            wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are told back")
+            wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are reported back")
             assert listener.state("North_gate")["visibility_metres"] == 340
             assert device["cmps"]["profile"]["options"] == ["auto", "none", "fog"]
             listener.client.publish(device["cmps"]["profile"]["command_topic"], "fog")
@@ -109,7 +109,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             assert "hunter2" not in "".join(listener.heard.values())
         with broker(tmp_path, port):  # a new one that knows nothing
             listener.heard.clear()
-            wait_until(lambda: listener.state("North_gate").get("enabled") == "OFF", "all is told again")
+            wait_until(lambda: listener.state("North_gate").get("enabled") == "OFF", "everything is published again")
             gate.machine.to(CameraState.ENDED, "stopped")
             publisher.stop()
             wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it says goodbye")

@@ -75,7 +75,7 @@ def test_dense_fog_is_an_event_once_it_has_lasted_and_again_when_it_has_gone() -
     assert after(50, 0.8) == []
     assert after(10, 0.3) == [], "a bank of fog that has passed"
     assert after(100, 0.8) == [("fog_begins", 1161.0)]
-    assert after(100, 0.1, dark=True) == [], "nobody knows at night"
+    assert after(100, 0.1, dark=True) == [], "unknown at night"
     assert after(100, 0.3) == [("fog_ends", 1361.0)]
     gate.visibility = Visibility(150, 120, 190)
     assert after(100, 0.3) == [("fog_begins", 1461.0)], "metres are believed before density"

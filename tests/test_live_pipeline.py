@@ -1,4 +1,4 @@
-"""Many cameras, one engine: nobody waits for a dead camera, lists change while running, and memory stays flat."""
+"""Many cameras, one engine: no camera waits for a dead one, lists change while running, and memory stays flat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def film(folder: Path, name: str = "film", frames: int = 50, **facts: object) ->
 
 
 def looping(folder: Path, name: str = "gate", **options: object) -> CameraConfig:
-    """A camera that plays a film in real time for ever."""
+    """A camera that plays a film in real time forever."""
     path = folder / f"{name}.mp4"
     url = str(path) if path.exists() else film(folder, name, size=(160, 120))
     values = {"name": name, "url": url, "realtime": True, "loop": True, "brightness": "natural", **options}

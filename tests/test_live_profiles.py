@@ -63,7 +63,7 @@ def test_the_first_profile_whose_condition_holds_is_taken(profiles: dict[str, Pr
     assert at("12:00", reading(0.6), 59) == ""
     assert at("12:01", reading(0.6), 60) == "fog"
     assert at("22:30", reading(0.45), 300) == "fog", "before the night, which comes after it; until it is a fifth lower"
-    assert at("23:00", reading(0.1, dark=True), 300) == "fog", "nobody knows"
+    assert at("23:00", reading(0.1, dark=True), 300) == "fog", "the haze is unknown in the dark"
     assert at("23:30", reading(0.39), 60) == "night"
     choice.choose("wedding")
     assert choice.current(None) == ("wedding", {"strength": 0.3})

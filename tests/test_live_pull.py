@@ -96,7 +96,7 @@ def test_a_media_server_gets_the_clear_picture_by_whep_and_ends_the_session(rend
     assert (picture.shape[1], picture.shape[0]) == (320, 180), "one picture, not hazy and clear side by side"
     assert picture[90, 80].mean() > 225, "the clear one: 240, and 220 through haze"
     metrics = rendered.url + "metrics"
-    wait_until(lambda: "streamdehaze_viewers 0.0" in httpx.get(metrics, auth=("x", VIEWER)).text, "nobody watches")
+    wait_until(lambda: "streamdehaze_viewers 0.0" in httpx.get(metrics, auth=("x", VIEWER)).text, "no viewer is left")
     assert httpx.delete(session, auth=("any", VIEWER)).status_code == 404
 
 

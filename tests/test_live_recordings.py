@@ -47,7 +47,7 @@ def record(tmp_path: Path, frames: int, **options: object) -> None:
         ("ffv1", "rtsp://127.0.0.1/a", "RTSP"),
     ],
 )
-def test_a_codec_that_nobody_could_play_there_is_refused(codec: str, to: str, place: str) -> None:
+def test_a_codec_that_cannot_be_played_there_is_refused(codec: str, to: str, place: str) -> None:
     with pytest.raises(ConfigError, match=rf"cameras\.toml: camera 'gate'.*players cannot read .* in {place}"):
         check_config({"camera": [{"name": "gate", "url": "rtsp://h/s", "codec": codec, "to": [to]}]}, "cameras.toml")
 

@@ -150,7 +150,7 @@ def test_a_file_whose_encoder_is_slow_holds_up_no_camera(tmp_path: Path, monkeyp
         counters = pipeline.cameras["gate"].status().counters
         wait_until(
             lambda: pipeline.cameras["gate"].status().counters.frames_out > counters.frames_out + 20,
-            "the camera goes on meanwhile",
+            "the camera continues meanwhile",
         )
         release.set()
         wait_until(lambda: pipeline.cameras["clip"].idle, "the file ends")

@@ -148,7 +148,7 @@ with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
     before = sink().packets
     while sink().packets < before + 60:
         time.sleep(0.02)
-    logging.info("goes on")
+    logging.info("continues")
 """
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_said_once_strewn_with_nothing_and_written_to_again_when_
         stderr=subprocess.PIPE, text=True, env=environment, timeout=120,
     )  # fmt: skip
     said = ran.stderr.splitlines()
-    assert "goes on" in said, ran.stderr
+    assert "continues" in said, ran.stderr
     assert "files 1" in said
     assert sum("no space is left on the device" in line for line in said) == 1
     assert sum("is back" in line for line in said) == 1
@@ -203,7 +203,7 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
     port = free_port()
     targets = [f"rtmp://127.0.0.1:{port}/live/gate", str(tmp_path / "clear.mkv")]
     with sending(str(film(tmp_path)), targets, realtime=True, loop=True) as camera:
-        wait_until(lambda: "nothing listens" in camera.status().sinks[0].message, "nobody listens yet")
+        wait_until(lambda: "nothing listens" in camera.status().sinks[0].message, "nothing listens yet")
         for _ in range(2):
             with rtmp_server(port) as server:
                 assert server.stdout is not None
@@ -218,7 +218,7 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
-def test_a_server_that_accepts_and_says_nothing_holds_nobody_up(tmp_path: Path, scheme: str) -> None:
+def test_a_server_that_accepts_and_says_nothing_holds_up_no_camera(tmp_path: Path, scheme: str) -> None:
     arrivals: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         to = f"{scheme}://me:hush@127.0.0.1:{silent.getsockname()[1]}/live/gate"
@@ -247,7 +247,7 @@ def test_every_frame_there_is_no_room_for_is_counted(tmp_path: Path) -> None:
     )  # fmt: skip
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8))
     encoder = live_encoder("libx264", frame)
-    for number in range(12):  # a megabyte each, and nobody writes them: there is room for eight
+    for number in range(12):  # a megabyte each, and none is written: there is room for eight
         sink.offer(EncodedPacket(bytes(1 << 20), number, number, 1, TICK, number % 8 == 0, encoder))
     assert sum(drops.values()) == 9 + 3  # all but the new one that comes as a keyframe
     assert drops["sink_full"] == 9
@@ -288,7 +288,7 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "udp"])
-def test_a_server_nobody_knows_is_called_that(tmp_path: Path, scheme: str) -> None:
+def test_an_unknown_server_is_called_that(tmp_path: Path, scheme: str) -> None:
     with sending(str(film(tmp_path)), [f"{scheme}://no-such-host.invalid:5000/x"], realtime=True, loop=True) as camera:
         wait_until(lambda: camera.status().sinks[0].message, "it is noticed")
         assert camera.status().sinks[0].message == "the host 'no-such-host.invalid' is not known here"

@@ -269,7 +269,7 @@ def test_garbage_instead_of_pictures_is_survived_and_given_up() -> None:
         assert watch.pipeline.error is None
 
 
-def test_a_codec_nobody_knows_is_called_that() -> None:
+def test_an_unknown_codec_is_called_that() -> None:
     with faking("X-NOBODY", _garbage()) as url, watching(url) as watch:
         wait_until(lambda: watch.seen(CameraState.FAILED), "it has failed")
         assert "no decoder" in watch.seen(CameraState.FAILED)[0]

@@ -372,7 +372,7 @@ def test_large_requests_are_refused(server: WebServer, client: Any) -> None:
 
 
 def test_two_hundred_clients_share_what_there_is(server: WebServer, client: Any) -> None:
-    """Some watch, the others are told to wait, the server goes on answering, and all is given back afterwards."""
+    """Some watch, the others are asked to wait, the server keeps answering, and all is given back afterwards."""
     request = b"GET /cameras/north/stream?width=320 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     place = (server.address.host, server.address.port)
     with contextlib.ExitStack() as stack:
