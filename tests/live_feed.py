@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestP
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.writing.clips import EventClip
 from streamdehaze.meter.visibility import Visibility
+
+if TYPE_CHECKING:
+    from streamdehaze.live.web import WatchedPipeline, WebServer
 
 SECRET = "hunter2"
 """In every address; must not be seen anywhere."""
@@ -140,3 +145,16 @@ def render(size: tuple[int, int], number: int) -> np.ndarray:
     picture[:, : width // 2] = BRIGHT
     picture[: height // 8, : (number * 4) % width] = 128
     return picture
+
+
+@contextmanager
+def web_page(pipeline: WatchedPipeline, **options: Any) -> Iterator[WebServer]:
+    """The page of a pipeline, on a free port; the options are those of `WebServer`."""
+    from streamdehaze.live.web import ListenAddress, WebServer  # needs the extra `live`, unlike the rest of this file
+
+    server = WebServer(pipeline, ListenAddress(port=0), **options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

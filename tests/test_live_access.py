@@ -16,7 +16,7 @@ import pytest
 from changing_camera import JpegCamera, jpeg
 from doubles import quick_dehazer
 from live_browser import chromium
-from live_feed import RenderedPipeline
+from live_feed import RenderedPipeline, web_page
 from streamdehaze.address import Address as StreamAddress
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
@@ -37,10 +37,8 @@ def pipeline() -> Iterator[RenderedPipeline]:
 
 @pytest.fixture
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
-    running = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=VIEWER)
-    running.start()
-    yield running
-    running.stop()
+    with web_page(pipeline, token=OPERATOR, viewer_token=VIEWER) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +142,7 @@ def test_a_request_in_progress_is_not_closed_for_idle_ones(server: WebServer) ->
 
 
 def test_the_page_over_tls(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
-    server = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, tls=certificate)
-    server.start()
-    try:
+    with web_page(pipeline, token=OPERATOR, tls=certificate) as server:
         assert server.url.startswith("https://")
         trust = ssl.create_default_context(cafile=certificate[0])
         with httpx.Client(base_url=server.url, verify=trust) as client:
@@ -157,8 +153,6 @@ def test_the_page_over_tls(pipeline: RenderedPipeline, certificate: tuple[Path, 
             httpx.get(server.url)
         with pytest.raises(httpx.TransportError):
             httpx.get(server.url.replace("https", "http"))
-    finally:
-        server.stop()
 
 
 def test_what_is_no_certificate_is_refused_in_words(
@@ -180,26 +174,21 @@ def test_tokens_that_make_no_sense_are_refused(pipeline: RenderedPipeline) -> No
 
 
 def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tuple[Path, Path]) -> None:
-    server = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=VIEWER, tls=certificate)
-    server.start()
-    try:
-        with chromium() as browser:
-            for token, disabled in ((VIEWER, True), (OPERATOR, False)):
-                context: Any = browser.new_context(ignore_https_errors=True)
-                page = context.new_page()
-                page.goto(server.url)
-                page.fill("input[name=token]", token)
-                page.press("input[name=token]", "Enter")
-                page.click(".tile:has-text('north')")
-                page.wait_for_selector(".camera:not(.blank)")
-                page.wait_for_function(
-                    f"() => document.querySelector('[data-slot=enabled]').disabled === {str(disabled).lower()}"
-                )
-                page.click("#logout button")
-                page.wait_for_url("**/login")
-                context.close()
-    finally:
-        server.stop()
+    with web_page(pipeline, token=OPERATOR, viewer_token=VIEWER, tls=certificate) as server, chromium() as browser:
+        for token, disabled in ((VIEWER, True), (OPERATOR, False)):
+            context: Any = browser.new_context(ignore_https_errors=True)
+            page = context.new_page()
+            page.goto(server.url)
+            page.fill("input[name=token]", token)
+            page.press("input[name=token]", "Enter")
+            page.click(".tile:has-text('north')")
+            page.wait_for_selector(".camera:not(.blank)")
+            page.wait_for_function(
+                f"() => document.querySelector('[data-slot=enabled]').disabled === {str(disabled).lower()}"
+            )
+            page.click("#logout button")
+            page.wait_for_url("**/login")
+            context.close()
 
 
 def secure_camera(certificate: tuple[Path, Path]) -> JpegCamera:

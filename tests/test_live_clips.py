@@ -12,11 +12,11 @@ import pytest
 
 from clips import Clip
 from doubles import quick_dehazer
+from live_feed import web_page
 from public_tools import ffprobe
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.config import check_config
-from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.live.writing.clips import ClipRecorder
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.target import LiveTarget
@@ -32,9 +32,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_clip_begins_before_it_was_asked_for_and_is_published_whole(film: str, tmp_path: Path) -> None:
     config = CameraConfig(name="gate", url=film, realtime=True, loop=True, clips=f"{tmp_path}/{{name}}.mkv")
-    with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-        server = WebServer(pipeline, ListenAddress(port=0))
-        server.start()
+    with LivePipeline([config], dehazer=quick_dehazer()) as pipeline, web_page(pipeline) as server:
         path = "api/cameras/gate/clips"
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().counters.frames_out > 75, "three seconds")
@@ -50,7 +48,6 @@ def test_a_clip_begins_before_it_was_asked_for_and_is_published_whole(film: str,
         wait_until(lambda: gate.clips[0].state == "finished", "it is written")
         known = httpx.get(server.url + path).json()["clips"]
         assert [clip["state"] for clip in known] == ["finished", "recording"]
-        server.stop()
     other = Path(second["file"])
     assert other != file
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, other.name]), "the end publishes all"

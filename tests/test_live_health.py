@@ -13,10 +13,9 @@ import pytest
 
 from changing_camera import JpegCamera, jpeg
 from doubles import EngineDouble, plain_dehazer, quick_dehazer
-from live_feed import RenderedPipeline
+from live_feed import RenderedPipeline, web_page
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.state import StateMachine
-from streamdehaze.live.web import ListenAddress, WebServer
 from test_live_pipeline import looping
 from waiting import wait_until
 
@@ -25,12 +24,12 @@ httpx = pytest.importorskip("httpx")
 
 @pytest.fixture
 def served() -> Iterator[tuple[RenderedPipeline, Any]]:
-    with RenderedPipeline("gate") as pipeline:
-        server = WebServer(pipeline, ListenAddress(port=0))
-        server.start()
-        with httpx.Client(base_url=server.url, timeout=20) as client:
-            yield pipeline, client
-        server.stop()
+    with (
+        RenderedPipeline("gate") as pipeline,
+        web_page(pipeline) as server,
+        httpx.Client(base_url=server.url, timeout=20) as client,
+    ):
+        yield pipeline, client
 
 
 def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path) -> None:
@@ -45,9 +44,7 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
         assert gate.status().down_since is None
-        server = WebServer(pipeline, ListenAddress(port=0))
-        server.start()
-        with httpx.Client(base_url=server.url, timeout=20) as client:
+        with web_page(pipeline) as server, httpx.Client(base_url=server.url, timeout=20) as client:
             assert client.get("/readyz").status_code == 200
             began = time.time()
             stuck.set()
@@ -64,7 +61,6 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
             wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it recovers")
             assert client.get("/readyz").status_code == 200
             assert "streamdehaze_down_seconds" in client.get("/metrics").text
-        server.stop()
 
 
 def test_frames_that_pass_hazy_are_no_sign_of_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from live_browser import chromium
-from live_feed import BRIGHT, DARK, RenderedPipeline
+from live_feed import BRIGHT, DARK, RenderedPipeline, web_page
 from streamdehaze.live import CameraState
 from streamdehaze.live.haze.history import HazeHistory
-from streamdehaze.live.web import ListenAddress, WebServer
+from streamdehaze.live.web import WebServer
 from streamdehaze.meter.reading import Reading
 from streamdehaze.meter.visibility import Visibility
 from waiting import wait_until
@@ -46,10 +46,8 @@ def pipeline() -> Iterator[RenderedPipeline]:
 
 @pytest.fixture(scope="module")
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
-    running = WebServer(pipeline, ListenAddress(port=0))
-    running.start()
-    yield running
-    running.stop()
+    with web_page(pipeline) as running:
+        yield running
 
 
 @pytest.fixture
@@ -279,36 +277,32 @@ def test_light_and_dark_by_system_and_by_choice(browser: Any, server: WebServer)
 
 
 def test_the_token_is_asked_for_refused_and_accepted(browser: Any, pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
-    server.start()
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(server.url)
-    page.fill("#token", "not the token at all")
-    page.click("button[type=submit]")
-    page.wait_for_selector("#problem:has-text('not the token')")
-    page.fill("#token", TOKEN)
-    page.click("button[type=submit]")
-    page.wait_for_selector(".tile")
-    (cookie,) = context.cookies()
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-    assert TOKEN not in cookie["value"]
-    page.click("text=Log out")
-    page.wait_for_selector("#token")
-    page.goto(server.url)
-    assert page.url.endswith("/login")
-    context.close()
-    server.stop()
+    with web_page(pipeline, token=TOKEN) as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        page.fill("#token", "not the token at all")
+        page.click("button[type=submit]")
+        page.wait_for_selector("#problem:has-text('not the token')")
+        page.fill("#token", TOKEN)
+        page.click("button[type=submit]")
+        page.wait_for_selector(".tile")
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert TOKEN not in cookie["value"]
+        page.click("text=Log out")
+        page.wait_for_selector("#token")
+        page.goto(server.url)
+        assert page.url.endswith("/login")
+        context.close()
 
 
 def test_the_page_comes_back_when_the_server_does(browser: Any, pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, ListenAddress(port=0))
-    server.start()
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(server.url)
-    page.wait_for_selector(".tile")
-    server.stop()
+    with web_page(pipeline) as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        page.wait_for_selector(".tile")
     page.wait_for_selector("#notice:has-text('No contact')")
     again = WebServer(pipeline, server.address)
     again.start()

@@ -10,11 +10,11 @@ import pytest
 
 from clips import Clip
 from doubles import quick_dehazer
+from live_feed import web_page
 from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.config import check_config, read_config
 from streamdehaze.live.profiles import ProfileChoice, ProfileConfig
-from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.meter.reading import Reading
 from waiting import wait_until
 
@@ -98,10 +98,8 @@ def test_a_camera_takes_a_profile_on_and_off_without_being_opened_again(
     config = CameraConfig(
         name="gate", url=str(film), loop=True, realtime=True, strength=0.8, mode="auto", profile="none"
     )
-    with LivePipeline([config], dehazer=quick_dehazer(), profiles=profiles) as pipeline:
+    with LivePipeline([config], dehazer=quick_dehazer(), profiles=profiles) as pipeline, web_page(pipeline) as server:
         gate = pipeline.cameras["gate"]
-        server = WebServer(pipeline, ListenAddress(port=0))
-        server.start()
 
         def change(**values: object) -> httpx.Response:
             return httpx.patch(server.url + "api/cameras/gate", json=values)
@@ -121,7 +119,6 @@ def test_a_camera_takes_a_profile_on_and_off_without_being_opened_again(
         assert gate.stream.mode == "on"
         change(profile="none")
         assert (gate.strength, gate.stream.brightness) == (0.8, "natural")
-        server.stop()
 
 
 def test_a_reload_that_is_refused_leaves_cameras_and_profiles_as_they_were(profiles: dict[str, ProfileConfig]) -> None:

@@ -11,19 +11,14 @@ import pytest
 
 from clips import Clip
 from doubles import quick_dehazer
-from live_feed import RenderedPipeline
+from live_feed import RenderedPipeline, web_page
 from public_tools import ffprobe
 from streamdehaze.live import CameraConfig, LivePipeline
-from streamdehaze.live.web import ListenAddress, WebServer
+from streamdehaze.live.web import WebServer
 from waiting import wait_until
 
-OPERATOR, VIEWER = "correct-horse-battery", "staple-of-the-viewers"
-
-
-def serving(pipeline: Any) -> WebServer:
-    server = WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=VIEWER)
-    server.start()
-    return server
+VIEWER = "staple-of-the-viewers"
+TOKENS = {"token": "correct-horse-battery", "viewer_token": VIEWER}
 
 
 def test_a_player_with_the_viewers_token_plays_the_playlist_and_reaches_no_other_file(
@@ -37,8 +32,7 @@ def test_a_player_with_the_viewers_token_plays_the_playlist_and_reaches_no_other
         CameraConfig(name="yard", url=str(film), realtime=True, loop=True),
     ]
     (folder / "secret.ts").write_bytes(b"hush")
-    with LivePipeline(cameras, dehazer=quick_dehazer()) as pipeline:
-        server = serving(pipeline)
+    with LivePipeline(cameras, dehazer=quick_dehazer()) as pipeline, web_page(pipeline, **TOKENS) as server:
         address = server.url + "cameras/North%20gate/hls"
 
         def ask(file: str, token: str = VIEWER) -> httpx.Response:
@@ -55,16 +49,13 @@ def test_a_player_with_the_viewers_token_plays_the_playlist_and_reaches_no_other
         frames = ffprobe(player, "-read_intervals", "%+#20", "-show_entries", "stream=codec_name:frame=pts_time")
         assert frames["streams"][0]["codec_name"] == "h264"
         assert len(frames["frames"]) >= 20
-        server.stop()
 
 
 @pytest.fixture(scope="module")
 def rendered() -> Iterator[WebServer]:
     pytest.importorskip("aiortc", reason="WHEP needs the extra 'webrtc'")
-    with RenderedPipeline("north") as pipeline:
-        server = serving(pipeline)
+    with RenderedPipeline("north") as pipeline, web_page(pipeline, **TOKENS) as server:
         yield server
-        server.stop()
 
 
 async def watch(address: str, frames: int) -> tuple[list[Any], str]:

@@ -11,9 +11,9 @@ import numpy as np
 from changing_camera import JpegCamera, jpeg
 from clips import Clip
 from doubles import quick_dehazer
+from live_feed import web_page
 from public_tools import ffprobe
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
-from streamdehaze.live.web import ListenAddress, WebServer
 from waiting import wait_until
 
 
@@ -30,9 +30,7 @@ def test_the_low_stream_is_shown_and_the_main_one_recorded_and_shown_while_the_l
             to=(str(tmp_path / "gate.mkv"),),
         )
         assert "hush" not in repr(config)
-        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-            server = WebServer(pipeline, ListenAddress(port=0))
-            server.start()
+        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline, web_page(pipeline) as server:
             gate = pipeline.cameras["gate"]
 
             def width() -> int:
@@ -49,6 +47,5 @@ def test_the_low_stream_is_shown_and_the_main_one_recorded_and_shown_while_the_l
             assert gate.status().state is CameraState.RUNNING
             (described,) = httpx.get(server.url + "api/cameras").json()["cameras"]
             assert described["sub_state"] != "running"
-            server.stop()
     (recording,) = tmp_path.glob("gate-*.mkv")
     assert ffprobe(recording, "-show_entries", "stream=width")["streams"][0]["width"] == 320

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline
+from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline, web_page
 from streamdehaze.cli.log import JsonFormatter
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.web import Limits, ListenAddress, WebServer, serve
@@ -42,19 +42,15 @@ def pipeline() -> Iterator[RenderedPipeline]:
 @pytest.fixture(scope="module")
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
     """Open to all who are on this machine."""
-    running = WebServer(pipeline, ListenAddress(port=0), limits=Limits(viewers=VIEWERS))
-    running.start()
-    yield running
-    running.stop()
+    with web_page(pipeline, limits=Limits(viewers=VIEWERS)) as running:
+        yield running
 
 
 @pytest.fixture
 def guarded(pipeline: RenderedPipeline) -> Iterator[WebServer]:
     """Behind a token."""
-    running = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
-    running.start()
-    yield running
-    running.stop()
+    with web_page(pipeline, token=TOKEN) as running:
+        yield running
 
 
 @pytest.fixture
@@ -161,12 +157,9 @@ def test_health_and_readiness(client: Any) -> None:
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
     assert (ready.status_code, ready.text) == (200, "2 of 3 cameras running\n")
-    with RenderedPipeline(dead={"gate": "refused"}) as nothing:
-        server = WebServer(nothing, ListenAddress(port=0))
-        server.start()
+    with RenderedPipeline(dead={"gate": "refused"}) as nothing, web_page(nothing) as server:
         assert httpx.get(server.url + "readyz").status_code == 503
         assert httpx.get(server.url + "healthz").status_code == 200
-        server.stop()
 
 
 def test_metrics_are_what_the_cameras_counted(client: Any, pipeline: RenderedPipeline) -> None:
@@ -333,11 +326,9 @@ def test_only_known_hosts_are_answered(server: WebServer, host: str, status: int
 
 
 def test_a_name_that_was_allowed_is_answered(pipeline: RenderedPipeline) -> None:
-    server = WebServer(pipeline, ListenAddress(port=0), host_names=("cameras.example.org",))
-    server.start()
-    assert httpx.get(server.url + "healthz", headers={"Host": "cameras.example.org"}).status_code == 200
-    assert httpx.get(server.url + "healthz", headers={"Host": "example.org"}).status_code == 421
-    server.stop()
+    with web_page(pipeline, host_names=("cameras.example.org",)) as server:
+        assert httpx.get(server.url + "healthz", headers={"Host": "cameras.example.org"}).status_code == 200
+        assert httpx.get(server.url + "healthz", headers={"Host": "example.org"}).status_code == 421
 
 
 def test_requests_from_foreign_pages_are_refused(server: WebServer, client: Any, pipeline: RenderedPipeline) -> None:
@@ -442,23 +433,21 @@ def test_half_a_request_and_a_reader_that_sleeps_are_cut_off(
 
     monkeypatch.setattr(times, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(times, "STALL_SECONDS", 0.5)
-    server = WebServer(pipeline, ListenAddress(port=0))
-    server.start()
-    place = (server.address.host, server.address.port)
-    with socket.create_connection(place, timeout=10) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
-        assert slow.recv(100) == b""
-    with socket.socket() as asleep:
-        asleep.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        asleep.connect(place)
-        asleep.sendall(b"GET /cameras/north/stream?side=both&width=1920 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with web_page(pipeline) as server:
+        place = (server.address.host, server.address.port)
+        with socket.create_connection(place, timeout=10) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+            assert slow.recv(100) == b""
+        with socket.socket() as asleep:
+            asleep.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            asleep.connect(place)
+            asleep.sendall(b"GET /cameras/north/stream?side=both&width=1920 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
-        def viewers(count: float) -> bool:
-            return f"streamdehaze_viewers {count}" in httpx.get(server.url + "metrics").text
+            def viewers(count: float) -> bool:
+                return f"streamdehaze_viewers {count}" in httpx.get(server.url + "metrics").text
 
-        wait_until(lambda: viewers(1.0), "it has a place")
-        wait_until(lambda: viewers(0.0), "a client that reads nothing loses its place")
-    server.stop()
+            wait_until(lambda: viewers(1.0), "it has a place")
+            wait_until(lambda: viewers(0.0), "a client that reads nothing loses its place")
 
 
 def test_every_answer_carries_the_protective_headers(client: Any) -> None:
@@ -485,22 +474,20 @@ def test_no_secret_in_any_answer_or_log_line(pipeline: RenderedPipeline) -> None
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
     log = logging.getLogger("streamdehaze")
+    paths = ["/", "/login", "/api/cameras", "/metrics", "/healthz", "/readyz", "/cameras/gate/snapshot", "/x"]
     before = log.handlers, log.level
     log.handlers, log.level = [handler], logging.DEBUG
     try:
-        server = WebServer(pipeline, ListenAddress(port=0), token=TOKEN)
-        server.start()
-        with httpx.Client(base_url=server.url, headers={**bearer(TOKEN), "Connection": "close"}) as reader:
-            paths = ["/", "/login", "/api/cameras", "/metrics", "/healthz", "/readyz", "/cameras/gate/snapshot", "/x"]
-            texts = [(reader.get(path), path) for path in paths]
-        for answer, path in texts:
-            assert SECRET not in answer.text + str(answer.headers), path
-            assert TOKEN not in answer.text + str(answer.headers), path
-        statuses = texts[2][0].text
-        assert "wrong user or password" in statuses
-        assert "rtsp://192.0.2.7/stream" in statuses
-        httpx.post(server.url + "login", data={"token": TOKEN + "x"})
-        server.stop()
+        with web_page(pipeline, token=TOKEN) as server:
+            with httpx.Client(base_url=server.url, headers={**bearer(TOKEN), "Connection": "close"}) as reader:
+                texts = [(reader.get(path), path) for path in paths]
+            for answer, path in texts:
+                assert SECRET not in answer.text + str(answer.headers), path
+                assert TOKEN not in answer.text + str(answer.headers), path
+            statuses = texts[2][0].text
+            assert "wrong user or password" in statuses
+            assert "rtsp://192.0.2.7/stream" in statuses
+            httpx.post(server.url + "login", data={"token": TOKEN + "x"})
     finally:
         log.handlers, log.level = before
     (line,) = map(json.loads, written.getvalue().splitlines())
