@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +18,8 @@ from streamdehaze import Dehazer, Frame, VideoInfo
 from streamdehaze.engine.build.speed import PairedTiming
 from streamdehaze.errors import EngineError, SinkError, SourceError
 from streamdehaze.frame import FloatArray
+from streamdehaze.pipeline.pipeline import FrameCallback
+from waiting import wait_until
 
 
 def halve(hazy: FloatArray) -> FloatArray:
@@ -136,6 +140,24 @@ def engine_of(clear: Callable[[FloatArray], FloatArray]) -> EngineDouble:
 def nervous_engine(nerves: float = 0.03) -> EngineDouble:
     """A "network" that errs a little differently with each picture it sees."""
     return engine_of(lambda picture: unveiled(picture, nerves))
+
+
+def stopping_at(number: int, stop: threading.Event, once: Callable[[], object] = lambda: True) -> FrameCallback:
+    """An `on_frame` that stops the work at a frame: neither it nor a later one is written, however fast the machine.
+
+    Args:
+        number: of the frame, from 1.
+        stop: set there.
+        once: waited for before; what comes of the frames before that one.
+    """
+    numbers = itertools.count(1)
+
+    def on_frame(hazy: Frame, clear: Frame) -> None:
+        if next(numbers) == number:
+            wait_until(once, f"what is made of the frames before frame {number}")
+            stop.set()
+
+    return on_frame
 
 
 class CountingSource:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from doubles import quick_dehazer
+from doubles import quick_dehazer, stopping_at
 from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
-from streamdehaze import Frame, dehaze_video, pipeline
+from streamdehaze import dehaze_video, pipeline
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.pipeline.preview import preview_video
@@ -77,15 +77,8 @@ def test_work_continues_after_the_streams_that_are_done(two: Path, tmp_path: Pat
 
 
 def test_a_stopped_run_names_the_streams_it_keeps(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Frame] = []
-
     def stopped_at_the_rear(*ends: Any, stop: threading.Event, **options: Any) -> object:
-        def look(hazy: Frame, clear: Frame) -> None:
-            seen.append(hazy)
-            if len(seen) > 25:
-                stop.set()
-
-        return dehaze_video(*ends, stop=stop, on_frame=look, **options)
+        return dehaze_video(*ends, stop=stop, on_frame=stopping_at(26, stop), **options)
 
     monkeypatch.setattr(pipeline, "dehaze_video", stopped_at_the_rear)
     command = ["run", str(two), "-o", str(tmp_path / "out.mp4"), "--video-stream", "all", "--strength", "0", "-q"]

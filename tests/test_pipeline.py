@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from doubles import CountingSource, EngineDouble, ListSink, nervous_engine, plain_dehazer
+from doubles import CountingSource, EngineDouble, ListSink, nervous_engine, plain_dehazer, stopping_at
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.steady import Steady
@@ -125,12 +126,32 @@ def test_one_frame_larger_than_the_queue_still_passes() -> None:
     assert len(sink.frames) == 5
 
 
-def test_a_stop_event_ends_the_work_and_aborts_the_sink() -> None:
-    stop, source, sink = threading.Event(), CountingSource(100_000, delay=0.001), ListSink()
-    threading.Timer(0.3, stop.set).start()
+def test_a_stop_event_ends_the_work_at_that_frame_and_aborts_the_sink() -> None:
+    stop, source, sink = threading.Event(), CountingSource(100), ListSink()
+    dehazer, stopping = plain_dehazer(engine=EngineDouble()), stopping_at(51, stop, lambda: len(sink.frames) == 50)
     with pytest.raises(Cancelled):
-        dehaze_video(source, sink, dehazer=plain_dehazer(engine=EngineDouble()), stop=stop, batch_size=1)
-    assert source.produced < source.count
+        dehaze_video(source, sink, dehazer=dehazer, stop=stop, on_frame=stopping)
+    assert len(sink.frames) == 50
+    assert sink.aborted
+    assert threads_left() == []
+
+
+def test_a_stop_event_ends_waiting_for_a_source() -> None:
+    stop, sink = threading.Event(), ListSink()
+
+    class SilentSource(CountingSource):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from super().__iter__()
+            stop.wait()
+
+    def stop_when_all_is_written(statistics: Statistics) -> None:
+        if len(sink.frames) == 5:
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        Pipeline(SilentSource(5), plain_dehazer(engine=EngineDouble()), sink, batch_size=1, stop=stop).run(
+            stop_when_all_is_written
+        )
     assert sink.aborted
     assert threads_left() == []
 

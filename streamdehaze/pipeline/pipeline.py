@@ -239,6 +239,8 @@ class Pipeline:
         while True:
             with statistics.waiting():
                 item = self._clear.get()
+            if self._cancel.is_set():  # not left to the caller's thread: all would be written before it looks
+                raise Cancelled("stopped before the end")
             with statistics.busy():
                 if item is None:
                     self._sink.close()
