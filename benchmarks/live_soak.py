@@ -129,8 +129,9 @@ def watch(
     samples: list[tuple[float, int, int, int]] = []
     outages: list[list[Outage]] = [[] for _ in cameras]
     counted: list[Counted] = []
+    known: list[dict[str, Any]] = []
     turn, break_at, print_at = itertools.cycle(range(len(cameras))), options.break_seconds, 60.0
-    while (now := time.monotonic() - begun) < options.minutes * 60:
+    while (now := time.monotonic() - begun) < options.minutes * 60 and process.poll() is None:
         samples.append((now, *sample(watched)))
         with contextlib.suppress(OSError):  # it does not answer before the engine is open
             known = statuses(address)
