@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 from streamdehaze.errors import ConfigError
 
@@ -62,7 +63,7 @@ class Address:
         Raises:
             ConfigError: if it has no host, or a variable is not set.
         """
-        url = _with_variables(url)
+        url = _local_path(_with_variables(url))
         if not scheme_of(url):
             return cls(url, url)
         _refuse_stray_at(url)
@@ -147,6 +148,12 @@ def _check_owner_and_mode(file: Path) -> None:
         _reported.add(file)
         text = "the password file '%s' may be read by others (mode %o); chmod 600 keeps it to this program's user"
         log.warning(text, file, facts.st_mode & 0o777)
+
+
+def _local_path(url: str) -> str:
+    """The path of a "file:" address of this machine, everything else as it is."""
+    parts = urlsplit(url) if scheme_of(url) == "file" else None
+    return url2pathname(parts.path) if parts is not None and parts.netloc in ("", "localhost") else url
 
 
 def _refuse_stray_at(url: str) -> None:

@@ -49,6 +49,17 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
     assert (yard.transport, yard.strength, yard.latency_budget) == ("tcp", 1.0, 0.2)
 
 
+def test_the_hazes_colour_is_read_as_people_write_it(tmp_path: Path) -> None:
+    text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nairlight_color = "{}"\n'
+    text += '[profile.sand]\nairlight_color = "255,204,51"\n'
+    config = read_config(written(tmp_path, text.format("#cc9966")))
+    assert config.camera[0].airlight_color == (0.8, 0.6, 0.4)
+    assert config.profile["sand"].settings == {"airlight_color": (1.0, 0.8, 0.2)}
+    for wrong, reason in (("brown", "'brown' is not a colour; write #c8b48c"), ("#050505", "too dark")):
+        with pytest.raises(ConfigError, match=f"camera 'gate', airlight_color: .*{reason}"):
+            read_config(written(tmp_path, text.format(wrong)))
+
+
 def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_path: Path) -> None:
     text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nexact = true\n'
     assert read_config(written(tmp_path, text)).camera[0].steady == "off"

@@ -6,10 +6,14 @@ import itertools
 import logging
 import os
 import re
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -87,10 +91,65 @@ def test_a_fault_that_comes_again_and_again_is_counted_instead_of_repeated(caplo
 
 @pytest.mark.parametrize(
     ("url", "full"),
-    [("udp://@:5004", "udp://0.0.0.0:5004"), ("udp://@239.1.2.3:5004", "udp://239.1.2.3:5004")],
+    [
+        ("udp://@:5004", "udp://0.0.0.0:5004"),
+        ("udp://@239.1.2.3:5004", "udp://239.1.2.3:5004"),
+        ("file:///film%20a.mp4", "/film a.mp4"),
+        ("file://localhost/film.mp4", "/film.mp4"),
+    ],
 )
 def test_addresses_as_other_players_write_them(url: str, full: str) -> None:
     assert Address.of(url).full == full
+
+
+@contextmanager
+def announced_by_file(folder: Path) -> Iterator[Path]:
+    """A sender of RTP, and the file (SDP) that tells where it sends to."""
+    stop, port = threading.Event(), free_udp_ports()
+    path = folder / "gate.sdp"
+    path.write_text(
+        f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=gate\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        f"m=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1\n"
+    )
+
+    def send() -> None:
+        with av.open(f"rtp://127.0.0.1:{port}", "w", format="rtp") as output:
+            video = output.add_stream("libx264", 25, {"tune": "zerolatency", "g": "5"})
+            video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+            for number in itertools.count():
+                if stop.wait(0.04):
+                    return
+                shade = np.full((64, 96, 3), number % 200, np.uint8)
+                picture = av.VideoFrame.from_ndarray(shade)
+                picture.pts, picture.time_base = number, Fraction(1, 25)
+                output.mux(video.encode(picture))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield path
+    finally:
+        stop.set()
+        thread.join()
+
+
+def free_udp_ports() -> int:
+    """An even port that is free, and the next one, which RTCP takes."""
+    while True:
+        with socket.socket(type=socket.SOCK_DGRAM) as first, socket.socket(type=socket.SOCK_DGRAM) as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError):
+                second.bind(("127.0.0.1", port + 1))
+                if port % 2 == 0:
+                    return port
+
+
+def test_a_stream_that_a_file_announces_is_a_camera(tmp_path: Path) -> None:
+    with announced_by_file(tmp_path) as path:
+        config = CameraConfig(name="gate", url=str(path))
+        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+            wait_until(lambda: pipeline.cameras["gate"].status().counters.frames_out >= 10, "ten frames")
 
 
 def test_every_key_is_documented() -> None:

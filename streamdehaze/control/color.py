@@ -29,6 +29,19 @@ def parse_color(text: str) -> Color:
     return red, green, blue
 
 
+def check_airlight(color: Color) -> Color:
+    """The colour, if haze can have it.
+
+    Raises:
+        ConfigError: if it is too dark.
+    """
+    if not all(LEAST_AIRLIGHT <= each <= 1 for each in color):
+        raise ConfigError(
+            f"the airlight {show_color(color)} is too dark to be the colour of haze; pick where the haze is thickest"
+        )
+    return color
+
+
 def show_color(color: Color) -> str:
     """As `parse_color` reads it: "#c8b48c"."""
     return "#" + bytes(min(255, max(0, round(channel * 255))) for channel in color).hex()

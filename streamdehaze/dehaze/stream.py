@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.control.color import LEAST_AIRLIGHT, Color, show_color
+from streamdehaze.control.color import Color, check_airlight
 from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
 from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
 from streamdehaze.control.mask import Mask
@@ -168,11 +168,8 @@ class Stream:
         ):
             if value not in modes:
                 raise ConfigError(f"{name} must be one of {', '.join(modes)}, not '{value}'")
-        if self.airlight_color is not None and not all(LEAST_AIRLIGHT <= each <= 1 for each in self.airlight_color):
-            shown = show_color(self.airlight_color)
-            raise ConfigError(
-                f"the airlight {shown} is too dark to be the colour of haze; pick where the haze is thickest"
-            )
+        if self.airlight_color is not None:
+            check_airlight(self.airlight_color)
         if self.network_size < 16 or self.network_size % 4:
             raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {self.network_size}")
         if self.steady not in STEADY:

@@ -36,7 +36,7 @@ _STALE_SECONDS = 5.0
 _UNSHOWN_SECONDS = 2.0
 """Viewers who have seen nothing new for this long see hazy frames as they arrive."""
 
-_OF_STREAM = ("mode", "airlight", "brightness", "steady")
+_OF_STREAM = ("mode", "airlight", "airlight_color", "brightness", "steady")
 IN_PLACE = frozenset({"strength", "enabled", "profile", *_OF_STREAM})
 """Keys of a camera's configuration that change without opening it again."""
 
@@ -82,6 +82,7 @@ class Camera:
         self.stream = Stream(
             mode=config.mode,
             airlight=config.airlight,
+            airlight_color=config.airlight_color,
             brightness=config.brightness,
             steady=config.steady,
             exact=config.exact,

@@ -16,7 +16,7 @@ from streamdehaze.dehaze.steady.filter import Steady
 from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
-from streamdehaze.live.profiles import AUTOMATIC, NONE, ProfileConfig
+from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
 from streamdehaze.video.reading.camera import CameraOptions
@@ -44,6 +44,8 @@ class CameraConfig(CameraOptions):
     """How strongly flicker is smoothed over time; "off" by default if `exact`."""
     airlight: AirlightMode = "auto"
     """Tint of the haze: "keep" it, make it "neutral", or draw strong tints to neutral."""
+    airlight_color: AirlightColor | None = None
+    """The haze's colour, where it is known, as "#c8b48c"; None estimates it."""
     brightness: BrightnessMode = "keep"
     """Whether clear frames get about the brightness of the hazy ones."""
     exact: bool = False

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from datetime import time as TimeOfDay
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from streamdehaze.control.color import Color, check_airlight, parse_color
 from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.steady.filter import Steady
 from streamdehaze.dehaze.tone import BrightnessMode
@@ -26,6 +27,17 @@ _HAZE_SECONDS = 60.0
 """Haze must have come or gone for this long."""
 
 
+def _airlight_color(value: object) -> object:
+    try:
+        return check_airlight(parse_color(value)) if isinstance(value, str) else value
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+AirlightColor = Annotated[Color, BeforeValidator(_airlight_color)]
+"""As `parse_color` reads it."""
+
+
 class ProfileConfig(BaseModel):
     """What a camera is set to, and when by itself. What is not given stays as the camera's own table says."""
 
@@ -35,6 +47,7 @@ class ProfileConfig(BaseModel):
     enabled: bool | None = None
     mode: Mode | None = None
     airlight: AirlightMode | None = None
+    airlight_color: AirlightColor | None = None
     brightness: BrightnessMode | None = None
     steady: Steady | None = None
     after: TimeOfDay | None = None

@@ -67,6 +67,8 @@ class Kind(enum.Enum):
     """An address."""
     DEVICE = "device"
     """A V4L2 device."""
+    SESSION = "session"
+    """A file (SDP) that tells where a stream comes in by RTP."""
     PICTURE = "picture"
     SEQUENCE = "sequence"
     """Numbered pictures, "%05d.png"."""
@@ -74,12 +76,18 @@ class Kind(enum.Enum):
     @property
     def is_live(self) -> bool:
         """Whether it has no end, and cannot be read again."""
-        return self in (Kind.STREAM, Kind.DEVICE)
+        return self in (Kind.STREAM, Kind.DEVICE, Kind.SESSION)
 
 
+_FORMATS = {Kind.DEVICE: "v4l2", Kind.SESSION: "sdp"}
+"""FFmpeg's names for what is found as a file and is none."""
 _LOCAL = "file,pipe,fd,crypto,data,subfile,concat"
 _NETWORK = "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
-_PROTOCOLS: Mapping[Kind, str] = {kind: _NETWORK if kind is Kind.STREAM else _LOCAL for kind in Kind}
+_PROTOCOLS: Mapping[Kind, str] = {
+    **dict.fromkeys(Kind, _LOCAL),
+    Kind.STREAM: _NETWORK,
+    Kind.SESSION: "file,rtp,srtp,udp,udplite,crypto",
+}
 """A playlist or concat file names further places: a local one reaches no network, one from afar no local file."""
 
 
@@ -92,6 +100,8 @@ def what_is(media: str | os.PathLike[str] | IO[bytes]) -> Kind:
         return Kind.STREAM
     if text.startswith(("/dev/video", "/dev/v4l/")):
         return Kind.DEVICE
+    if text.lower().endswith(".sdp"):
+        return Kind.SESSION
     if text == "-" or is_named_pipe(text):
         return Kind.PIPE
     if is_sequence(text):
@@ -233,7 +243,7 @@ def open_live(
     trust: Trust | None = None,
     hwaccel: HardwareDecoding = "none",
 ) -> Media:
-    """Open a stream or a V4L2 device.
+    """Open a stream, a V4L2 device or a session.
 
     Args:
         address: where it is.
@@ -248,7 +258,7 @@ def open_live(
         SourceError, OSError, av.error.FFmpegError: if that fails; see `fault_of`.
     """
     kind = what_is(address.full)
-    if kind is Kind.DEVICE and not os.path.exists(address.full):
+    if kind in _FORMATS and not os.path.exists(address.full):
         raise FileNotFoundError(address.shown)
     look_up(address)
     tls = {} if trust is None else trust.check(address, sending=False)
@@ -260,15 +270,15 @@ def open_live(
         address.full,
         "r",
         hwaccel=device,
-        format="v4l2" if kind is Kind.DEVICE else None,
+        format=_FORMATS.get(kind),
         options={} if max_pixels is None else {"max_pixels": str(max_pixels)},
         container_options={
             "protocol_whitelist": _PROTOCOLS[kind],
-            **(_stream_options(address.scheme, transport, stall_seconds) if kind is Kind.STREAM else {}),
+            **({} if kind is Kind.DEVICE else _stream_options(address.scheme, transport, stall_seconds)),
             **tls,
             **(options or {}),
         },
-        timeout=(open_seconds, stall_seconds + 1) if kind is Kind.STREAM else None,
+        timeout=None if kind is Kind.DEVICE else (open_seconds, stall_seconds + 1),
         **ANY_METADATA,
     )
     return Media(container, address.shown)

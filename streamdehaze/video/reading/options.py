@@ -25,6 +25,7 @@ _APPLY = {
     Kind.PIPE: _OF_FILES,
     Kind.STREAM: _OF_CAMERAS,
     Kind.DEVICE: _OF_CAMERAS,
+    Kind.SESSION: _OF_CAMERAS,
     Kind.PICTURE: frozenset[str](),
     Kind.SEQUENCE: frozenset({"start", "end", "rate"}),
 }

@@ -14,6 +14,7 @@ import rich_click as click
 from streamdehaze.cli import collector
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
+    AIRLIGHT_COLOR,
     BATCH_SIZE,
     BRIGHTNESS,
     ENCODER,
@@ -157,6 +158,7 @@ _STOP_SECONDS = 4.0
 @NETWORK.unless_given()
 @MODE.unless_given()
 @AIRLIGHT.unless_given()
+@AIRLIGHT_COLOR
 @BRIGHTNESS.unless_given()
 @NETWORK_SIZE.unless_given()
 @click.option("--exact", panel="Dehazing", is_flag=True, default=None, help="Run the network on whole frames: slow.")
