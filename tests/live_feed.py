@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamdehaze.address import Address
+from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraCounters, CameraState, CameraStatus, LatestPair, SinkStatus, StateMachine
 from streamdehaze.live.haze.history import HazeHistory
-from streamdehaze.live.writing.clips import EventClip
+from streamdehaze.live.writing.clips import ClipFile, EventClip
+from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Visibility
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class RenderedCamera:
             engine="torch cpu",
             strength=self.strength,
             enabled=self.enabled,
+            mode=self.mode,
+            every=self.every,
             started_at=0.0,
             state_seconds=self.machine.seconds,
             down_since=self.machine.down_since,
@@ -81,12 +85,24 @@ class RenderedCamera:
     visibility: Visibility | None = None
     profile_choice = "auto"
 
+    mode: Mode = "on"
+    every: Every = 1
+
+    def set_mode(self, mode: Mode) -> None:
+        self.mode = mode
+
+    def set_every(self, every: Every) -> None:
+        self.every = every
+
     def set_profile(self, choice: str) -> None:
         if choice not in ("auto", "none", *self.profiles):
             raise ConfigError(f"there is no profile '{choice}'")
         self.profile_choice = choice
 
-    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
+    def clip_files(self) -> tuple[ClipFile, ...]:
+        return ()
+
+    def record_clip(self, before_seconds: float | None, after_seconds: float) -> EventClip:
         raise ConfigError(f"'{self.name}' keeps no clips")
 
     def film(self, stop: threading.Event) -> None:

@@ -98,10 +98,14 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are reported back")
             assert listener.state("North_gate")["visibility_metres"] == 340
             assert device["cmps"]["profile"]["options"] == ["auto", "none", "fog"]
-            listener.client.publish(device["cmps"]["profile"]["command_topic"], "fog")
+            for setting, value in (("profile", "fog"), ("mode", "auto"), ("every", "3")):
+                part = device["cmps"][setting]
+                assert value in part["options"]
+                listener.client.publish(part["command_topic"], value)
+            wait_until(lambda: (gate.mode, gate.every) == ("auto", 3), "these arrive, too")
             wait_until(lambda: listener.state("North_gate")["profile_choice"] == "fog", "the profile")
-            for wrong in ("7", "much", ""):
-                listener.client.publish("streamdehaze/North_gate/strength/set", wrong)
+            for setting, wrong in (("strength", "7"), ("strength", "much"), ("every", ""), ("mode", "sometimes")):
+                listener.client.publish(f"streamdehaze/North_gate/{setting}/set", wrong)
             listener.client.publish("streamdehaze/nobody/strength/set", "1")
             publisher.tell(Event("North gate", "down", 1.0, "no frame came"))
             wait_until(lambda: "streamdehaze/North_gate/event" in listener.heard, "an event")

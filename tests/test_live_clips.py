@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -44,10 +45,18 @@ def test_a_clip_begins_before_it_was_asked_for_and_is_published_whole(film: str,
         file = Path(asked.json()["file"])
         assert file.match("gate-*.mkv")
         second = httpx.post(server.url + path, json={"before_seconds": 2, "after_seconds": 300}).json()
-        assert not file.exists(), "it has its name once it is whole"
+        assert not Path(second["file"]).exists(), "it has its name once it is whole"
         wait_until(lambda: gate.clips[0].state == "finished", "it is written")
         known = httpx.get(server.url + path).json()["clips"]
         assert [clip["state"] for clip in known] == ["finished", "recording"]
+        (listed,) = httpx.get(server.url + path).json()["files"]
+        assert listed["name"] == file.name, "the one that is still written is not there to be had"
+        assert listed["bytes"] == file.stat().st_size
+        download = httpx.get(server.url + listed["path"].removeprefix("/"))
+        assert download.content == file.read_bytes()
+        assert download.headers["content-disposition"].startswith("attachment; ")
+        for other in ("film.mp4", "../film.mp4", "%2e%2e/film.mp4", f"/{file}", "gate.part.mkv", ""):
+            assert httpx.get(f"{server.url}cameras/gate/clips/{other}").status_code == 404, other
     other = Path(second["file"])
     assert other != file
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, other.name]), "the end publishes all"
@@ -56,6 +65,20 @@ def test_a_clip_begins_before_it_was_asked_for_and_is_published_whole(film: str,
         frames = {stream["codec_type"]: int(stream["nb_read_frames"]) for stream in found}
         assert frames["video"] >= 60
         assert frames["audio"] > 10
+
+
+def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
+    names = ["gate-20260102-000000+0000.mkv", "gate-20260103-000000+0000.mkv", "yard-20260101-000000+0000.mkv"]
+    for day, name in enumerate(names):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+        os.utime(tmp_path / name, (86400 * day, 86400 * day))
+    target = LiveTarget.of(str(tmp_path / "{name}.mkv"), "gate")
+    recorder = ClipRecorder(target, "gate", 10.0, sound=lambda: None, keep_bytes=1500)
+    assert [file.name for file in recorder.files()] == names[1::-1], "the newest first, and none of another camera"
+    recorder.start()
+    wait_until(lambda: not (tmp_path / names[0]).exists(), "the oldest one is deleted")
+    recorder.finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[1:]
 
 
 def test_a_camera_without_clips_refuses_in_words_and_so_does_a_place_that_is_no_file(film: str) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from clips import Clip
+from doubles import quick_dehazer
 from live_browser import chromium
 from live_feed import BRIGHT, DARK, RenderedPipeline, web_page
-from streamdehaze.live import CameraState
+from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.web import WebServer
 from streamdehaze.meter.reading import Reading
@@ -329,6 +332,25 @@ def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPip
     page.wait_for_selector(".haze output:has-text('too dark to tell')")
     pipeline.cameras["Harbour"].visibility = Visibility(340.2, 210, 1500)
     page.wait_for_selector(".haze p:has-text('Visibility 340 m (210 m to 1.5 km)')")
+
+
+def test_a_clip_is_asked_for_and_downloaded(browser: Any, tmp_path: Path) -> None:
+    film = Clip(pts=tuple(512 * n for n in range(50)), size=(160, 120)).write(tmp_path / "film.mp4")
+    places = {"url": str(film), "clips": str(tmp_path / "clips" / "{name}.mkv")}
+    gate = CameraConfig(name="gate", realtime=True, loop=True, **places)
+    with (
+        LivePipeline([gate], dehazer=quick_dehazer()) as pipeline,
+        web_page(pipeline) as server,
+        browser.new_context() as context,
+    ):
+        page = context.new_page()
+        page.goto(server.url)
+        open_camera(page, "gate")
+        page.click("button:has-text('Save a clip')")
+        page.wait_for_selector(".clips li:has-text('being recorded')")
+        with page.expect_download() as download:
+            page.click(".clips a", timeout=60_000)
+        assert Path(download.value.path()).read_bytes() == pipeline.cameras["gate"].clips[0].path.read_bytes()
 
 
 def test_a_profile_is_chosen_where_there_are_any(page: Any, pipeline: RenderedPipeline) -> None:

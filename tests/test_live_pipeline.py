@@ -157,6 +157,17 @@ def test_strength_and_the_like_change_in_place(tmp_path: Path) -> None:
         assert (gate.strength, gate.enabled) == (1.0, True)
 
 
+def test_the_network_runs_as_often_as_a_camera_wants_it(tmp_path: Path) -> None:
+    engine = EngineDouble()
+    gate = CameraConfig(name="gate", url=str(slow_film(tmp_path / "film.mp4", 60)), every=3)
+    with LivePipeline([gate], dehazer=plain_dehazer(engine=engine), adapt=False) as pipeline:
+        wait_until(lambda: pipeline.ended, "the film is over")
+        assert pipeline.cameras["gate"].status().counters.frames_out == 60
+        with pytest.raises(ConfigError, match="at least 1, not 0"):
+            pipeline.cameras["gate"].set_every(0)
+    assert 60 // 3 <= engine.pictures < 60 // 2
+
+
 def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with LivePipeline([looping(tmp_path, max_fps=5)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamdehaze.dehaze import Stream
+from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
@@ -23,7 +24,8 @@ from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters, CameraStatus
 from streamdehaze.live.view import LatestPair
 from streamdehaze.live.writing.broadcast import Broadcast
-from streamdehaze.live.writing.clips import EventClip
+from streamdehaze.live.writing.clips import ClipFile, EventClip
+from streamdehaze.meter.auto import Mode
 from streamdehaze.video.reading.camera import Connection
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _UNSHOWN_SECONDS = 2.0
 """Viewers who have seen nothing new for this long see hazy frames as they arrive."""
 
 _OF_STREAM = ("mode", "airlight", "airlight_color", "brightness", "steady")
-IN_PLACE = frozenset({"strength", "enabled", "profile", *_OF_STREAM})
+IN_PLACE = frozenset({"strength", "enabled", "every", "profile", *_OF_STREAM})
 """Keys of a camera's configuration that change without opening it again."""
 
 FrameListener = Callable[["Camera", Frame, Frame], None]
@@ -88,7 +90,7 @@ class Camera:
             exact=config.exact,
         )
         """Its frames on their way through dehazing; the engine's thread sets all but the strength."""
-        self._strength, self._enabled = config.strength, config.enabled
+        self._strength, self._enabled, self.every = config.strength, config.enabled, config.every
         self._apply_strength()
         self._visibility: VisibilityWatch | None = None
         if config.visibility is not None:
@@ -157,13 +159,31 @@ class Camera:
         if self._sub is not None:
             self._sub.set_enabled(enabled)
 
+    def set_mode(self, mode: Mode) -> None:
+        """Remove haze throughout, only while there is some, or not at all, from the next frame on."""
+        self._set_of_stream("mode", mode)
+
+    def set_every(self, every: Every) -> None:
+        """Run the network on every k-th frame at most, or as often as the picture needs it, from the next one on.
+
+        Raises:
+            ConfigError: if it is neither "auto" nor at least 1, or the network runs on whole frames.
+        """
+        if every != "auto" and every < 1:
+            raise ConfigError(f"every must be 'auto' or at least 1, not {every}")
+        if self.stream.exact and every != 1:
+            raise ConfigError(f"'{self.name}' is exact: the network runs on each of its frames")
+        self.every = every
+        if self._sub is not None:
+            self._sub.every = every
+
     @property
     def playlist(self) -> Path | None:
         """The first HLS playlist that its clear stream is written into, if there is one."""
         return self._broadcast.playlist
 
-    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
-        """Begin a file with what was sent up to `before_seconds` ago, that ends in `after_seconds`.
+    def record_clip(self, before_seconds: float | None, after_seconds: float) -> EventClip:
+        """Begin a file with what was sent up to `before_seconds` ago (by default ten), that ends in `after_seconds`.
 
         Raises:
             ConfigError: if its configuration names no file for clips, the times are out of range, nothing was sent
@@ -177,6 +197,10 @@ class Camera:
     def clips(self) -> list[EventClip]:
         """Those that were asked for, the newest last; a few at most."""
         return [] if self._broadcast.clips is None else self._broadcast.clips.clips
+
+    def clip_files(self) -> list[ClipFile]:
+        """All its clips on the disk, the newest first."""
+        return [] if self._broadcast.clips is None else self._broadcast.clips.files()
 
     def adopt(self, config: CameraConfig) -> None:
         """Take over a configuration that differs only in `IN_PLACE`, from the next frame on.
@@ -217,11 +241,15 @@ class Camera:
             self.set_strength(values["strength"])
         if "enabled" in values:
             self.set_enabled(values["enabled"])
-        streams = [self.stream] if self._sub is None else [self.stream, self._sub.stream]
+        if "every" in values:
+            self.set_every(values["every"])
         for key in values.keys() & set(_OF_STREAM):
-            for stream in streams:
-                if not (key == "steady" and stream.exact):
-                    setattr(stream, key, values[key])
+            self._set_of_stream(key, values[key])
+
+    def _set_of_stream(self, key: str, value: object) -> None:
+        for stream in (self.stream, *(() if self._sub is None else (self._sub.stream,))):
+            if not (key == "steady" and stream.exact):
+                setattr(stream, key, value)
 
     def _apply_strength(self) -> None:
         self.stream.strength = self._strength if self._enabled else 0.0
@@ -246,6 +274,8 @@ class Camera:
             engine=self._engine(),
             strength=self.strength,
             mode=self.stream.mode,
+            every=self.every,
+            keeps_clips=self._broadcast.clips is not None,
             applied_strength=self.stream.applied_strength,
             haze=self.haze.newest,
             enabled=self.enabled,

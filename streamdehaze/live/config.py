@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -40,6 +40,9 @@ class CameraConfig(CameraOptions):
     """Whether haze is removed from the start; the stream continues either way."""
     profile: str = AUTOMATIC
     """A [profile.NAME] of the file, "auto" for the one whose condition holds, or "none"."""
+    every: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    """Run the network on every k-th frame at most, or as often as the picture needs it; in between, its maps are
+    carried along. Less often, if quality is reduced."""
     steady: Steady = "low"
     """How strongly flicker is smoothed over time; "off" by default if `exact`."""
     airlight: AirlightMode = "auto"
@@ -83,6 +86,10 @@ class CameraConfig(CameraOptions):
     """File that a clip is written to when one is asked for, such as "clips/{name}.mkv"; None keeps none."""
     clip_seconds: float = Field(default=30.0, gt=0, le=600)
     """How much of the clear stream is kept in memory for clips to begin with."""
+    clip_keep_hours: float | None = Field(default=None, gt=0)
+    """Delete clips that ended longer ago than this; by default they are all kept."""
+    clip_keep_bytes: int | None = Field(default=None, gt=0)
+    """Delete the oldest clips once all of a camera's together are larger than this."""
 
     @property
     def is_encoded(self) -> bool:
@@ -102,8 +109,8 @@ class CameraConfig(CameraOptions):
     def _exact_is_not_steady(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("exact") is True:
             values = {"steady": "off", **values}
-            if values["steady"] != "off":
-                raise ValueError("exact works frame by frame; leave steady out with it, or set it to off")
+            if values["steady"] != "off" or values.get("every", 1) != 1:
+                raise ValueError("exact works frame by frame; leave steady and every out with it")
         return values
 
 

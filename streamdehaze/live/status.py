@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from streamdehaze.dehaze.steady.filter import Every
 from streamdehaze.live.state import CameraState
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.reading import Reading
@@ -242,6 +243,10 @@ class CameraStatus:
     """Of its low stream; None if it has none."""
     mode: Mode = "on"
     """"auto" applies the strength only while there is haze."""
+    every: Every = 1
+    """The network runs on every k-th frame at most, or "auto" as often as the picture needs it."""
+    keeps_clips: bool = False
+    """Whether clips of it can be asked for."""
     applied_strength: float = 0.0
     """Of the last frame."""
     haze: Reading | None = None

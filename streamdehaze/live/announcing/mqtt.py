@@ -19,6 +19,7 @@ from streamdehaze.live.announcing.events import Event
 from streamdehaze.live.profiles import AUTOMATIC, NONE
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
+from streamdehaze.meter.auto import MODES, Mode
 from streamdehaze.video.trust import client_context
 
 if TYPE_CHECKING:
@@ -29,16 +30,37 @@ log = logging.getLogger("streamdehaze.live")
 _POLL_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 60
 _LEAVE_SECONDS = 1.0
-_NEWS = ("state", "strength", "enabled", "profile", "profile_choice", "message")
+_EVERY = ("auto", "1", "2", "3", "4", "5", "6")
+"""What is offered; any number may be set."""
+_NEWS = ("state", "strength", "enabled", "mode", "every", "profile", "profile_choice", "message")
 """Of a camera's state, what is published as soon as it changes."""
+
+
+def _mode(text: str) -> Mode:
+    for mode in MODES:
+        if mode == text.lower():
+            known: Mode = mode
+            return known
+    raise ConfigError(f"mode is one of {', '.join(MODES)}")
+
+
+_SETTERS: Mapping[str, Callable[[WatchedCamera, str], None]] = {
+    "strength": lambda camera, text: camera.set_strength(float(text)),
+    "enabled": lambda camera, text: camera.set_enabled({"ON": True, "OFF": False}[text.upper()]),
+    "mode": lambda camera, text: camera.set_mode(_mode(text)),
+    "every": lambda camera, text: camera.set_every("auto" if text.lower() == "auto" else int(text)),
+    "profile": lambda camera, text: camera.set_profile(text),
+}
+"""What may be set of a camera, by the topic."""
 
 
 class MqttPublisher:
     """Publishes cameras, takes changes of strength, on/off and profile, and reconnects by itself.
 
     Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
-    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1), `ID/enabled/set` ("ON", "OFF") and
-    `ID/profile/set` (a profile's name, "auto", "none").
+    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1), `ID/enabled/set` ("ON", "OFF"),
+    `ID/mode/set` ("on", "auto", "off"), `ID/every/set` (a number of frames, "auto") and `ID/profile/set` (a profile's
+    name, "auto", "none").
 
     Args:
         config: the broker and topics.
@@ -97,7 +119,7 @@ class MqttPublisher:
             return
         self._was_refused = ""
         log.info("connected to the MQTT broker %s", self._config.host)
-        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in ("strength", "enabled", "profile")])
+        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in _SETTERS])
         client.publish(self._topic("status"), "online", qos=1, retain=True)
         self._again.set()  # publish everything again: the broker may have lost it
 
@@ -112,12 +134,7 @@ class MqttPublisher:
         try:
             if camera is None:
                 raise ValueError("there is no such camera")
-            if setting == "strength":
-                camera.set_strength(float(text))
-            elif setting == "profile":
-                camera.set_profile(text)
-            else:
-                camera.set_enabled({"ON": True, "OFF": False}[text.upper()])
+            _SETTERS[setting](camera, text)
         except (ValueError, KeyError, ConfigError) as error:
             log.warning("MQTT: %s was not set to '%.40s': %s", message.topic, text, error)
 
@@ -173,6 +190,9 @@ class MqttPublisher:
             value = {"value_template": f"{{{{ value_json.{key} }}}}"}
             return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
 
+        every = part("select", "every", "Network runs on every k-th frame", icon="mdi:speedometer",
+                     options=list(dict.fromkeys((*_EVERY, str(status.every)))),
+                     command_topic=self._topic(identity, "every", "set"))  # fmt: skip
         visibility = part(
             "sensor", "visibility_metres", "Distance seen", unit_of_measurement="m", device_class="distance"
         )
@@ -196,6 +216,9 @@ class MqttPublisher:
                                  command_topic=self._topic(identity, "strength", "set")),
                 "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
                                 command_topic=self._topic(identity, "enabled", "set")),
+                "mode": part("select", "mode", "Mode", options=list(MODES), icon="mdi:weather-fog",
+                             command_topic=self._topic(identity, "mode", "set")),
+                "every": every,
                 **({"profile": choice} if profiles else {}),
             },
         }  # fmt: skip
@@ -217,6 +240,8 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "visibility": None if visibility is None else str(visibility),
         "strength": status.strength,
         "enabled": "ON" if status.enabled else "OFF",
+        "mode": status.mode,
+        "every": status.every,
         "profile": status.profile,
         "profile_choice": status.profile_choice,
     }

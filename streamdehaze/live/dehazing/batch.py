@@ -9,6 +9,7 @@ import numpy as np
 
 from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
+from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import Frame, PixelFormat
 from streamdehaze.live.dehazing.adapt import Adapt, QualityStep
@@ -82,7 +83,7 @@ class BatchDehazer:
             self._shapes.want(frame, exact=stream.exact)
         size = self._shapes.fit(frame, level.network_size, exact=stream.exact)
         if size is not None and not stream.exact:
-            stream.network_size, stream.every = size, level.every
+            stream.network_size, stream.every = size, _every(camera.every, level.every)
         return size is not None
 
     def _dehaze(self, pairs: list[tuple[Camera, LiveFrame]], began: float) -> None:
@@ -114,3 +115,10 @@ class BatchDehazer:
     def _deliver(self, camera: Camera, live: LiveFrame, clear: Frame | None, reason: str = "") -> None:
         if camera.deliver(live, clear, reason):
             self._adapt.late()
+
+
+def _every(wanted: Every, least: int) -> Every:
+    """How often the network runs: as a camera wants it, but no more often than the quality in force allows."""
+    if wanted == "auto":
+        return least if least > 1 else wanted
+    return max(wanted, least)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from email.utils import formatdate
 from pathlib import PurePath
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +27,7 @@ from streamdehaze.live.haze.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from streamdehaze.live.web.address import HostNames, ListenAddress
-from streamdehaze.live.web.describe import describe, describe_clip
+from streamdehaze.live.web.describe import describe, describe_clip, describe_file
 from streamdehaze.live.web.files import load_page_files
 from streamdehaze.live.web.guard import Guard, refuse
 from streamdehaze.live.web.media.feed import Feeds
@@ -36,6 +36,7 @@ from streamdehaze.live.web.media.stream import MjpegResponse
 from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
+from streamdehaze.meter.auto import Mode
 from streamdehaze.video.writing.target import INIT_FILE
 
 WALL_INTERVAL_SECONDS = 0.1
@@ -48,6 +49,9 @@ _HLS_TYPES = {
     ".mp4": "video/mp4",
 }
 """RFC 8216, 4 and 10."""
+_CLIP_TYPES = {".mkv": "video/x-matroska", ".mp4": "video/mp4", ".ts": "video/mp2t"}
+MOST_CLIPS = 100
+"""Files that the list of a camera's clips names."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -58,6 +62,8 @@ class CameraChange(BaseModel):
 
     strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     enabled: bool | None = None
+    mode: Mode | None = None
+    every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     profile: str | None = None
 
 
@@ -66,7 +72,7 @@ class ClipRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    before_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    before_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     after_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
 
 
@@ -113,6 +119,7 @@ class Page:
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
             Route("/cameras/{name:path}/hls/{file}", self._playlist),
+            Route("/cameras/{name}/clips/{file:path}", self._clip_file),
             Route("/cameras/{name:path}/video", self._negotiate, methods=["POST"]),
             Route("/cameras/{name:path}/whep", self._whep, methods=["POST"]),
             Route("/cameras/{name:path}/whep/{session}", self._end_whep, methods=["DELETE"]),
@@ -205,6 +212,13 @@ class Page:
                 await run_in_threadpool(camera.set_profile, change.profile)
             except ConfigError as error:
                 return refuse(422, f"profile: {error}")
+        if change.every is not None:
+            try:
+                await run_in_threadpool(camera.set_every, change.every)
+            except ConfigError as error:
+                return refuse(422, str(error))
+        if change.mode is not None:
+            await run_in_threadpool(camera.set_mode, change.mode)
         if change.strength is not None:
             await run_in_threadpool(camera.set_strength, change.strength)
         if change.enabled is not None:
@@ -214,13 +228,23 @@ class Page:
     async def _clips(self, request: Request) -> Response:
         camera = self._camera(request)
         if request.method == "GET":
-            return JSONResponse({"clips": [describe_clip(clip) for clip in camera.clips]})
+            files = await run_in_threadpool(camera.clip_files)
+            known = [describe_file(request.path_params["name"], each) for each in files[:MOST_CLIPS]]
+            return JSONResponse({"clips": [describe_clip(clip) for clip in camera.clips], "files": known})
         cut = await _body(request, ClipRequest)
         try:
             clip = await run_in_threadpool(camera.record_clip, cut.before_seconds, cut.after_seconds)
         except ConfigError as error:
             return refuse(409, str(error))
         return JSONResponse(describe_clip(clip), 202)
+
+    async def _clip_file(self, request: Request) -> Response:
+        files = await run_in_threadpool(self._camera(request).clip_files)
+        # The path is one that was found on the disk, never one that a request made up.
+        clip = next((each for each in files if each.name == request.path_params["file"]), None)
+        if clip is None:
+            raise HTTPException(404, "there is no such clip, or no longer")
+        return FileResponse(clip.path, media_type=_CLIP_TYPES.get(clip.path.suffix), filename=clip.path.name)
 
     async def _haze(self, request: Request) -> Response:
         minutes = self._camera(request).haze.minutes()

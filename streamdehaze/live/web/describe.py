@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
-from streamdehaze.live.writing.clips import EventClip
+from streamdehaze.live.writing.clips import ClipFile, EventClip
 from streamdehaze.meter.reading import Reading
 from streamdehaze.meter.visibility import Visibility
 
@@ -42,6 +42,7 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "engine": status.engine,
         "strength": status.strength,
         "mode": status.mode,
+        "every": status.every,
         "applied_strength": round(status.applied_strength, 3),
         "haze": _describe_haze(status.haze),
         "visibility": _describe_visibility(status.visibility),
@@ -54,8 +55,15 @@ def describe(status: CameraStatus) -> dict[str, Any]:
         "down_since": status.down_since,
         "down_seconds": round(status.down_seconds, 1),
         "frame_age_seconds": None if age is None else round(age, 1),
+        "clips": status.keeps_clips,
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }
+
+
+def describe_file(camera: str, file: ClipFile) -> dict[str, Any]:
+    """A clip on the disk."""
+    path = f"/cameras/{quote(camera, safe='')}/clips/{quote(file.name)}"
+    return {"name": file.name, "bytes": file.bytes, "ended": round(file.ended, 1), "path": path}
 
 
 def describe_clip(clip: EventClip) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from streamdehaze.dehaze.steady.filter import Every
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.live.view import LatestPair
-from streamdehaze.live.writing.clips import EventClip
+from streamdehaze.live.writing.clips import ClipFile, EventClip
+from streamdehaze.meter.auto import Mode
 
 
 class WatchedCamera(Protocol):
@@ -40,7 +42,11 @@ class WatchedCamera(Protocol):
         """Those that were asked for, the newest last."""
         ...
 
-    def record_clip(self, before_seconds: float, after_seconds: float) -> EventClip:
+    def clip_files(self) -> Sequence[ClipFile]:
+        """Those on the disk, the newest first."""
+        ...
+
+    def record_clip(self, before_seconds: float | None, after_seconds: float) -> EventClip:
         """Begin one; raises ConfigError if that is not possible."""
         ...
 
@@ -54,6 +60,14 @@ class WatchedCamera(Protocol):
 
     def set_enabled(self, enabled: bool) -> None:
         """Whether haze is removed at all, from the next frame on."""
+        ...
+
+    def set_mode(self, mode: Mode) -> None:
+        """Remove haze throughout ("on"), while there is some ("auto"), or not at all ("off")."""
+        ...
+
+    def set_every(self, every: Every) -> None:
+        """Run the network on every k-th frame at most; raises ConfigError if that cannot be."""
         ...
 
     def set_profile(self, choice: str) -> None:

@@ -70,7 +70,14 @@ class Broadcast:
         """Writes clips on request, where the configuration names a file for them."""
         if config.clips is not None:
             target = LiveTarget.for_encoder(config.clips, config.name, config.codec)
-            self.clips = ClipRecorder(target, config.name, config.clip_seconds, sound=lambda: self._sound)
+            self.clips = ClipRecorder(
+                target,
+                config.name,
+                config.clip_seconds,
+                sound=lambda: self._sound,
+                keep_seconds=None if config.clip_keep_hours is None else 3600 * config.clip_keep_hours,
+                keep_bytes=config.clip_keep_bytes,
+            )
         self._thread = threading.Thread(target=self._run, name=f"encoder-{config.name}", daemon=True)
 
     @property
@@ -94,6 +101,8 @@ class Broadcast:
             self._thread.start()
         for sink in self._sinks:
             sink.start()
+        if self.clips is not None:
+            self.clips.start()
 
     def finish(self, timeout: float) -> bool:
         """Encode and write what is there, end files and streams; returns after `timeout` seconds at the latest.

@@ -9,10 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import ConfigError
+from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.mux import PacketMuxer
@@ -26,11 +27,25 @@ _LIMIT_BYTES = 64 << 20
 _MOST_AT_ONCE = 4
 _KNOWN = 16
 """Clips of a camera that `ClipRecorder.clips` lists."""
+_BEFORE_SECONDS = 10.0
 MOST_SECONDS = 600.0
 """Of a clip after it was asked for."""
 _PATIENCE_SECONDS = 5.0
 """A clip ends this long after its time even if no frame comes."""
 _POLL_SECONDS = 0.2
+_CLEAR_AWAY_SECONDS = 30.0
+"""Between two looks for clips that are not kept any longer."""
+
+
+class ClipFile(NamedTuple):
+    """A clip on the disk."""
+
+    name: str
+    """Its path below the folder that all clips of the camera are in, with slashes."""
+    path: Path
+    ended: float
+    """When it was written, seconds since 1970."""
+    bytes: int
 
 
 class EventClip:
@@ -43,6 +58,7 @@ class EventClip:
         packets: those from before, from a keyframe on.
         sound: the format of the camera's sound, None without.
         after_seconds: how long it continues from now.
+        written: called with the file once it is whole.
     """
 
     def __init__(
@@ -53,12 +69,13 @@ class EventClip:
         packets: Iterable[EncodedPacket],
         sound: SoundFormat | None,
         after_seconds: float,
+        written: Callable[[Path], None],
     ) -> None:
         self.path = path
         self.state: Literal["recording", "finished", "failed"] = "recording"
         self.message = ""
         """Why it failed."""
-        self._camera, self._target, self._sound = camera, target, sound
+        self._camera, self._target, self._sound, self._written = camera, target, sound, written
         self._changed = threading.Condition()
         self._queue = deque(packets)
         self._bytes = sum(len(packet.data) for packet in self._queue)
@@ -97,6 +114,7 @@ class EventClip:
             rename_durably(partial, self.path)
             self.state = "finished"
             log.info("%s: the clip '%s' is written", self._camera, self.path, extra={"camera": self._camera})
+            self._written(self.path)
         except Exception as error:
             self.message, self.state = fault_of(error, self._target.address, timeout=0).message, "failed"
             text = "%s: the clip '%s' could not be written: %s"
@@ -143,10 +161,18 @@ class ClipRecorder:
         camera: its name.
         seconds: how much is kept, 64 MiB of it at most.
         sound: gives the format of the camera's sound at the moment, or None.
+        keep_seconds, keep_bytes: which clips are kept on the disk, see `Retention`.
     """
 
     def __init__(
-        self, target: LiveTarget, camera: str, seconds: float, sound: Callable[[], SoundFormat | None]
+        self,
+        target: LiveTarget,
+        camera: str,
+        seconds: float,
+        sound: Callable[[], SoundFormat | None],
+        *,
+        keep_seconds: float | None = None,
+        keep_bytes: int | None = None,
     ) -> None:
         self._target, self._camera, self._seconds, self._sound = target, camera, seconds, sound
         self._lock = threading.Lock()
@@ -154,13 +180,27 @@ class ClipRecorder:
         """Pictures from a keyframe to the next, and the sound in between."""
         self._bytes = 0
         self._clips: deque[EventClip] = deque(maxlen=_KNOWN)
-        self._finished = False
+        self._retention = Retention(target.address.full, keep_seconds, keep_bytes)
+        self._clearing = threading.Lock()
+        self._finished = threading.Event()
+        self._keeper = threading.Thread(target=self._clear_away_again, name=f"clips-{camera}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to delete clips that are not kept any longer, where any are to be deleted."""
+        if self._retention.has_limits:
+            self._keeper.start()
 
     @property
     def clips(self) -> list[EventClip]:
         """Those asked for, the newest last; the sixteen newest at most."""
         with self._lock:
             return list(self._clips)
+
+    def files(self) -> list[ClipFile]:
+        """All clips on the disk, the newest first."""
+        root = self._retention.root
+        found = sorted(self._retention.files(), reverse=True)
+        return [ClipFile(path.relative_to(root).as_posix(), path, ended, size) for ended, size, path in found]
 
     @property
     def kept_bytes(self) -> int:
@@ -186,18 +226,22 @@ class ClipRecorder:
                 if clip.state == "recording":
                     clip.offer(packet)
 
-    def record(self, before_seconds: float, after_seconds: float) -> EventClip:
+    def record(self, before_seconds: float | None, after_seconds: float) -> EventClip:
         """Begin a clip with the last keyframe at least `before_seconds` ago, or the oldest kept.
+
+        Without a number, that is ten seconds, or as much as is kept.
 
         Raises:
             ConfigError: if the times are out of range, nothing is kept yet, or four clips are being written.
         """
+        if before_seconds is None:
+            before_seconds = min(_BEFORE_SECONDS, self._seconds)
         if not 0 <= before_seconds <= self._seconds:
             raise ConfigError(f"before_seconds must lie between 0 and the camera's clip_seconds ({self._seconds:g})")
         if not 0 <= after_seconds <= MOST_SECONDS:
             raise ConfigError(f"after_seconds must lie between 0 and {MOST_SECONDS:g}")
         with self._lock:
-            if not self._groups or self._finished:
+            if not self._groups or self._finished.is_set():
                 raise ConfigError("there is no picture yet to begin a clip with")
             if sum(clip.state == "recording" for clip in self._clips) >= _MOST_AT_ONCE:
                 raise ConfigError(f"{_MOST_AT_ONCE} clips are being recorded already; wait for one to end")
@@ -207,14 +251,14 @@ class ClipRecorder:
             packets = [packet for group in groups for packet in group]
             taken = [clip.path for clip in self._clips if clip.state == "recording"]
             path = self._target.free_file(time.time() - (now - _arrival(groups[0])), taken)
-            clip = EventClip(self._camera, path, self._target, packets, self._sound(), after_seconds)
+            clip = EventClip(self._camera, path, self._target, packets, self._sound(), after_seconds, self._clear_away)
             self._clips.append(clip)
         return clip
 
     def finish(self) -> None:
         """End all clips now; `join` waits for that."""
         with self._lock:
-            self._finished = True
+            self._finished.set()
             self._forget(len(self._groups))
             for clip in self._clips:
                 clip.end()
@@ -223,6 +267,16 @@ class ClipRecorder:
         """Wait until all clips are written, or `timeout` seconds; whether they are."""
         deadline = time.monotonic() + timeout
         return all(clip.join(max(0.0, deadline - time.monotonic())) for clip in self.clips)
+
+    def _clear_away_again(self) -> None:
+        while True:
+            self._clear_away(None)
+            if self._finished.wait(_CLEAR_AWAY_SECONDS):
+                return
+
+    def _clear_away(self, newest: Path | None) -> None:
+        with self._clearing:
+            self._retention.enforce(newest)
 
     def _forget(self, count: int) -> None:
         for _ in range(count):

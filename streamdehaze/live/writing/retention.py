@@ -35,11 +35,16 @@ class Retention:
     keep_bytes: int | None
     deleted_files: int = field(default=0, init=False)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether anything is ever deleted."""
+        return self.keep_seconds is not None or self.keep_bytes is not None
+
     def enforce(self, current: Path | None = None) -> None:
         """Delete what is too old or too much, the oldest first; never `current`, which is being written."""
-        if self.keep_seconds is None and self.keep_bytes is None:
+        if not self.has_limits:
             return
-        files = sorted(self._files())
+        files = sorted(self.files())
         total = sum(size for _, size, _ in files)
         oldest_kept = time.time() - (self.keep_seconds if self.keep_seconds is not None else float("inf"))
         for ended, size, path in files:
@@ -56,9 +61,9 @@ class Retention:
             log.info("deleted the recording '%s' (%d MB)", path, size >> 20)
             self._remove_empty(path.parent)
 
-    def _files(self) -> list[tuple[float, int, Path]]:
+    def files(self) -> list[tuple[float, int, Path]]:
         """(time of the last write, bytes, path) of each."""
-        name, root = re.compile(_expression(self.pattern)), self._root
+        name, root = re.compile(_expression(self.pattern)), self.root
         depth = len(Path(self.pattern).parent.parts) - len(root.parts)
         found = []
         for folder, folders, names in os.walk(root):
@@ -73,7 +78,7 @@ class Retention:
         return found
 
     @property
-    def _root(self) -> Path:
+    def root(self) -> Path:
         """The deepest folder whose name is fixed."""
         parts = Path(self.pattern).parent.parts
         fixed = next((index for index, part in enumerate(parts) if "%" in part), len(parts))
@@ -82,7 +87,7 @@ class Retention:
     def _remove_empty(self, folder: Path) -> None:
         """Folders named by date do not outlive their files."""
         with contextlib.suppress(OSError):  # not empty
-            while folder != self._root:
+            while folder != self.root:
                 folder.rmdir()
                 folder = folder.parent
 

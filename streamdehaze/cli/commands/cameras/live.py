@@ -369,11 +369,12 @@ def _configuration(
 def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
     taken: dict[str, str] = {}
     for camera in cameras:
-        for to in camera.to:
+        for to in (*camera.to, *(() if camera.clips is None else (camera.clips,))):
             target = to.replace("{name}", camera.name)
             if target in taken:
                 raise ConfigError(
-                    f"'{taken[target]}' and '{camera.name}' would both be sent to the same place; put {{name}} in --to"
+                    f"'{taken[target]}' and '{camera.name}' would both be sent to the same place; "
+                    "put {name} in --to, or in clips"
                 )
             taken[target] = camera.name
 

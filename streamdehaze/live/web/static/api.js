@@ -17,6 +17,13 @@ export const readCameras = () => ask("/api/cameras");
 // The mean haze of each minute of the last day: {interval_seconds, points: [[seconds since 1970, 0 to 1], …]}.
 export const readHaze = (name) => ask(`/api/cameras/${encodeURIComponent(name)}/haze`);
 
+// The clips asked for since the program began, and the files on its disk: {clips: [{file, state, message}, …],
+// files: [{name, bytes, ended, path}, …]}, the newest file first.
+export const readClips = (name) => ask(`/api/cameras/${encodeURIComponent(name)}/clips`);
+
+export const recordClip = (name) =>
+  ask(`/api/cameras/${encodeURIComponent(name)}/clips`, { method: "POST", body: "{}", headers: { "Content-Type": "application/json" } });
+
 // Sends the newest of several changes made in quick succession, one request at a time.
 export class Changes {
   #path;

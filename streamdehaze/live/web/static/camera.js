@@ -1,5 +1,6 @@
 // One camera: before and after with a divider, controls, facts.
 import { Changes } from "./api.js";
+import { Clips } from "./clips.js";
 import { Divider } from "./divider.js";
 import { Haze } from "./haze.js";
 import { showRemarks, showVeil } from "./overlay.js";
@@ -18,6 +19,7 @@ export class View {
   #slots;
   #divider;
   #haze;
+  #clips;
   #newest = null; // hazy and clear of one frame, side by side
   #stream = null;
   #left = false;
@@ -34,6 +36,7 @@ export class View {
     const picture = this.element.querySelector(".picture");
     this.#divider = new Divider(picture, this.element.querySelector(".divider"), () => this.#draw());
     this.#haze = new Haze(this.#slots.haze, name);
+    this.#clips = new Clips(this.#slots.clips, name, tell);
     this.#slots.name.textContent = name;
     this.#connectControls(picture);
     this.show(!document.hidden);
@@ -72,8 +75,10 @@ export class View {
       this.#slots.percent.textContent = percent(camera.strength);
     }
     this.#showProfiles(camera);
-    for (const input of [this.#slots.enabled, this.#slots.strength, this.#slots.profile]) input.disabled = document.body.dataset.role === "viewer";
+    const mayChange = document.body.dataset.role !== "viewer";
+    for (const input of [this.#slots.enabled, this.#slots.strength, this.#slots.profile]) input.disabled = !mayChange;
     this.#haze.update(camera);
+    this.#clips.update(camera, mayChange);
     this.#slots.facts.replaceChildren(...facts(camera).flatMap(row));
   }
 

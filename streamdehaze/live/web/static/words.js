@@ -31,6 +31,12 @@ export function hazeWords(haze) {
 
 export const milliseconds = (seconds) => (seconds > 0 ? `${Math.round(seconds * 1000)} ms` : "–");
 
+// "4.2 MB"
+export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+
+// A clip's file without its folder and the distance from UTC: "gate-20261128-101914.mkv"
+export const clipName = (path) => path.split("/").at(-1).replace(/[+-]\d{4}(?=(-\d+)?\.)/, "");
+
 // "40 s", "12 min", "3 h 5 min", "2 d 4 h"
 export function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
