@@ -42,7 +42,7 @@ _OUT_SECONDS = 1.0
 """A broken camera stays away this long."""
 _GAP_SECONDS = 1.0
 _GRACE_SECONDS = 1.0
-"""Between the moment a camera is broken and the first frame that is missing."""
+"""Between the moment a camera is broken, or a frame is dropped, and the first frame that is missing."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Counted:
     """Seconds since 1970."""
     arrived: list[int]
     dropped: list[Counter[str]]
+    text: str
+    """For people."""
 
 
 def write_config(folder: Path, cameras: list[RtspCamera], options: argparse.Namespace) -> Path:
@@ -93,8 +95,8 @@ def reason_of(gap: tuple[float, float], number: int, outages: list[Outage], coun
     """Why a camera's recording has a gap; "" if nothing tells."""
     if any(each.began - _GRACE_SECONDS <= gap[0] <= each.ended + _GRACE_SECONDS for each in outages):
         return "broken"
-    before = [each for each in counted if each.moment <= gap[0]][-1:]
-    after = [each for each in counted if each.moment >= gap[1]][:1]
+    before = [each for each in counted if each.moment <= gap[0] - _GRACE_SECONDS][-1:]
+    after = [each for each in counted if each.moment >= gap[1] + _GRACE_SECONDS][:1] or counted[-1:]
     if not before or not after:
         return ""
     drops = after[0].dropped[number] - before[0].dropped[number]
@@ -108,17 +110,25 @@ def reason_of(gap: tuple[float, float], number: int, outages: list[Outage], coun
 def explain(number: int, found: list[tuple[float, float]], reasons: list[str], outages: int) -> None:
     """Print what is known of a camera's gaps."""
     lengths = [b - a for a, b in found] or [0.0]
+    for (end, begin), _ in (each for each in zip(found, reasons, strict=True) if not each[1]):
+        print(f"camera {number}: no reason for the gap of {begin - end:.1f} s at {datetime.fromtimestamp(end)}")
     print(
         f"camera {number}: broken {outages} times; {len(found)} gaps, the longest {max(lengths):.1f} s, median "
         f"{statistics.median(lengths):.1f} s: {dict(Counter(reason or 'no reason' for reason in reasons))}"
     )
 
 
-def statuses(address: str) -> list[dict[str, Any]]:
-    """What the page knows of the cameras."""
+def count(address: str) -> Counted:
+    """What the page knows of the cameras now."""
     with urllib.request.urlopen(f"http://{address}/api/cameras", timeout=30) as answer:
         cameras: list[dict[str, Any]] = json.load(answer)["cameras"]
-        return cameras
+    return Counted(
+        time.time(),
+        arrived=[each["frames_in"] for each in cameras],
+        dropped=[Counter(each["dropped"]) for each in cameras],
+        text=f"out {sum(each['frames_out'] for each in cameras)}, "
+        f"reconnects {[each['reconnects'] for each in cameras]}, dropped {[each['dropped'] for each in cameras]}",
+    )
 
 
 def watch(
@@ -129,14 +139,11 @@ def watch(
     samples: list[tuple[float, int, int, int]] = []
     outages: list[list[Outage]] = [[] for _ in cameras]
     counted: list[Counted] = []
-    known: list[dict[str, Any]] = []
     turn, break_at, print_at = itertools.cycle(range(len(cameras))), options.break_seconds, 60.0
     while (now := time.monotonic() - begun) < options.minutes * 60 and process.poll() is None:
         samples.append((now, *sample(watched)))
         with contextlib.suppress(OSError):  # it does not answer before the engine is open
-            known = statuses(address)
-            drops = [Counter(each["dropped"]) for each in known]
-            counted.append(Counted(time.time(), [each["frames_in"] for each in known], drops))
+            counted.append(count(address))
         if options.break_seconds and now >= break_at:
             number, began = next(turn), time.time()
             cameras[number].kill()
@@ -149,12 +156,12 @@ def watch(
             memory, threads, descriptors = samples[-1][1:]
             print(
                 f"minute {now / 60:.0f}: {memory / 2**20:.1f} MiB, {threads} threads, {descriptors} descriptors, "
-                f"out {sum(each['frames_out'] for each in known)}, "
-                f"reconnects {[each['reconnects'] for each in known]}, "
-                f"dropped {[each['dropped'] for each in known]}",
+                f"{counted[-1].text if counted else 'the page does not answer yet'}",
                 flush=True,
             )
         time.sleep(_SAMPLE_SECONDS)
+    with contextlib.suppress(OSError):  # it has ended
+        counted.append(count(address))
     return samples, outages, counted
 
 
