@@ -104,7 +104,7 @@ class Clip:
         packets: list[Packet] = []
         for start in range(0, int(48000 * seconds), size):
             tone = np.sin(np.arange(start, start + size) * 0.05).astype(np.float32) * 0.5
-            if self.audio == "pcm_s16le":
+            if self.audio.startswith("pcm_"):
                 frame = av.AudioFrame.from_ndarray((tone * 30000).astype(np.int16)[None], "s16", "mono")
             else:
                 kind = "fltp" if self.audio == "aac" else "flt"

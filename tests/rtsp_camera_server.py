@@ -11,7 +11,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} {extra} ! rtph264pay name=pay0 pt=96 "
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--password")
     parser.add_argument("--audio", action="store_true")
     parser.add_argument("--pattern", default="ball")
+    parser.add_argument("--udp-only", action="store_true", help="Refuse to send over TCP.")
     parser.add_argument("--record", metavar="FILE", help="Take H.264 (and A-law sound) in instead of sending.")
     options = parser.parse_args()
     Gst.init(None)
@@ -76,6 +77,8 @@ def main() -> None:
         else:
             factory.set_launch(f"( {video} {AUDIO if options.audio else ''} )")
             factory.set_shared(True)
+        if options.udp_only:
+            factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         if options.user:
             permissions = GstRtspServer.RTSPPermissions()
             permissions.add_permission_for_role("user", "media.factory.access", True)

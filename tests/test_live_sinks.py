@@ -181,7 +181,7 @@ def test_a_playlist_in_a_folder(tmp_path: Path) -> None:
 _LISTEN = """
 import sys, av
 with av.open(sys.argv[1], container_options={"listen": "1", "fflags": "nobuffer"}) as container:
-    print(container.streams.video[0].codec_context.name, flush=True)
+    print(*[stream.codec_context.name for stream in container.streams], flush=True)
     for number, frame in enumerate(container.decode(video=0)):
         if number % 10 == 0:
             print("frame", flush=True)
@@ -212,9 +212,35 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
             wait_until(lambda: not camera.status().sinks[0].connected, "the death is noticed")
         status = camera.status()
     assert status.sinks[0].reconnects == 1
-    assert status.counters.dropped.keys() == {"sink_down"}
+    assert status.counters.dropped["sink_down"] > 0
+    assert "sink_full" not in status.counters.dropped
     (clear,) = tmp_path.glob("clear-*.mkv")
-    assert all(b - a == pytest.approx(0.04, abs=0.002) for a, b in pairwise(pictures(clear)))
+    assert len(pictures(clear)) == camera.status().counters.frames_out
+
+
+@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_mulaw", "libopus"])
+def test_sound_that_rtmp_servers_do_not_know_is_made_aac(tmp_path: Path, codec: str) -> None:
+    port = free_port()
+    clip = Clip(pts=tuple(512 * n for n in range(50)), audio=codec).write(tmp_path / "film.nut")
+    with (
+        rtmp_server(port) as server,
+        sending(str(clip), [f"rtmp://127.0.0.1:{port}/live/gate"], realtime=True, loop=True),
+    ):
+        assert server.stdout is not None
+        assert sorted(server.stdout.readline().split()) == ["aac", "h264"]
+        assert server.stdout.readline() == "frame\n"
+
+
+def test_a_sender_that_dies_is_not_taken_for_the_server(tmp_path: Path) -> None:
+    with (
+        rtmp_server(port := free_port()) as server,
+        sending(str(film(tmp_path)), [f"rtmp://127.0.0.1:{port}/live/gate"], realtime=True, loop=True) as camera,
+    ):
+        assert server.stdout is not None
+        assert server.stdout.readline() == "h264\n"
+        (sender,) = (child for child in psutil.Process().children() if "sender.py" in "".join(child.cmdline()))
+        sender.send_signal(signal.SIGABRT)
+        wait_until(lambda: "ended by SIGABRT" in camera.status().sinks[0].message, "it is noticed")
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])

@@ -29,6 +29,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.retry import Backoff
 from waiting import wait_until
+from web_server import Request, give, serving
 
 
 class Watch:
@@ -354,6 +355,34 @@ def test_a_device_that_is_not_plugged_in_is_called_that() -> None:
 def test_other_transports(transport: str) -> None:
     with RtspCamera(size="160x120") as server, watching(server.url, transport=transport) as watch:
         wait_until(lambda: len(watch.frames) > 5, "frames")
+
+
+def test_a_stream_whose_pictures_begin_after_its_sound_is_asked_again_soon(tmp_path: Path) -> None:
+    film = Clip(audio="mp2").write(tmp_path / "film.ts")
+    with av.open(str(film)) as source, av.open(str(tmp_path / "sound.ts"), "w") as output:
+        copy = output.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    answers = iter([tmp_path / "sound.ts"])
+
+    def answer(request: Request) -> None:
+        give(request, next(answers, film).read_bytes(), "video/mp2t")
+
+    with serving(answer) as url, watching(f"{url}/live.flv", slow_retry_seconds=600) as watch:
+        wait_until(lambda: len(watch.frames) > 5, "frames")
+        assert "has no video stream; only audio was found in it" in watch.seen(CameraState.BACKING_OFF)[0]
+
+
+@needs_rtsp_server
+def test_a_camera_that_wants_another_transport_says_so() -> None:
+    with RtspCamera(size="160x120", udp_only=True) as server:
+        with watching(server.url) as watch:
+            wait_until(lambda: watch.seen(CameraState.FAILED), "it is refused")
+            assert "does not send by this transport; another may do" in watch.camera.status().message
+        with watching(server.url, transport="udp") as watch:
+            wait_until(lambda: len(watch.frames) > 5, "frames")
 
 
 @needs_rtsp_server

@@ -72,6 +72,9 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
     if isinstance(error, av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError | av.error.MuxerNotFoundError):
         reason = f"this FFmpeg cannot do {address.scheme or 'that'}: {shown} ({_REMEDY})"
         return Fault("unsupported", reason, permanent=True)
+    if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT and address.scheme.startswith("rtsp"):
+        reason = f"{shown} does not send by this transport; another may do (transport: tcp, udp or http)"
+        return Fault("unsupported", reason, permanent=True)
     if isinstance(error, av.error.DecoderNotFoundError):
         return Fault("unsupported", f"{shown} sends a codec this FFmpeg has no decoder for", permanent=True)
     if isinstance(error, FileNotFoundError):

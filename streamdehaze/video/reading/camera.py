@@ -25,7 +25,7 @@ from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.open import HardwareDecoding, Transport, demux, open_live, what_is
+from streamdehaze.video.reading.open import HardwareDecoding, NoVideoError, Transport, demux, open_live, what_is
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.trust import Trust
 
@@ -200,6 +200,8 @@ class Connection:
                 self._read_file()
                 while self._options.loop and not self.abandoned:
                     self._read_file()
+        except NoVideoError as error:  # the pictures of a stream may begin after its sound
+            self.fault = Fault("unsupported", str(error), permanent=not self._is_live)
         except Exception as error:
             seconds = self._options.stall_seconds if self.is_open else self._options.open_seconds
             interrupted = not self.is_open and time.monotonic() - self.last_sign >= seconds

@@ -57,6 +57,10 @@ _FURTHER = {"probesize": str(200 << 20), "analyzeduration": str(PROBED_SECONDS *
 log = logging.getLogger("streamdehaze")
 
 
+class NoVideoError(SourceError):
+    """Nothing in it can be shown."""
+
+
 class Kind(enum.Enum):
     """What a path, an address or a binary stream is."""
 
@@ -156,13 +160,13 @@ class Media:
             number: of the stream in the file, where a certain one is wanted.
 
         Raises:
-            SourceError: if there is none, or no decoder for it.
+            SourceError: if there is none (`NoVideoError`), or no decoder for it.
         """
         streams = videos_of(self.container)
         if not streams:
             kinds = sorted({stream.type for stream in self.container.streams})
             found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
-            raise SourceError(f"'{self.name}' has no video stream; {found} was found in it")
+            raise NoVideoError(f"'{self.name}' has no video stream; {found} was found in it")
         wanted = [stream for stream in streams if stream.index == number]
         if number is not None and not wanted:
             known = ", ".join(str(stream.index) for stream in streams)

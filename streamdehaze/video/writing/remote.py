@@ -97,6 +97,8 @@ class Remote(Output):
             return TimeoutError()
         if self._process.returncode == -signal.SIGALRM:
             return TimeoutError()
+        if self._process.returncode < 0:
+            return OSError(f"the process that sends was ended by {signal.Signals(-self._process.returncode).name}")
         try:
             name, number, text = json.loads((self._report + rest).splitlines()[-1])
             kind: type[Exception] = getattr(av.error, name, OSError)

@@ -51,6 +51,8 @@ def _send(request: dict[str, Any]) -> None:
         signal.setitimer(signal.ITIMER_REAL, silence)
         output = av.open(request["place"], "w", format=request["format"], container_options=request["options"])
         copies = [output.add_stream_from_template(stream, opaque=True) for stream in packets.streams]
+        for copy in copies:
+            _name_layout(copy)
         output.start_encoding()
         print("ready", file=sys.stderr, flush=True)
         for packet in packets.demux():
@@ -63,6 +65,18 @@ def _send(request: dict[str, Any]) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_REAL, silence)
         output.close()
+
+
+def _name_layout(stream: Any) -> None:
+    """Say which order the channels of sound have: NUT only says how many there are.
+
+    FFmpeg 8 would announce sound of an unnamed order to RTMP servers in a way that most do not know, and abort where it
+    has no way for the codec.
+    """
+    if stream.type == "audio" and stream.codec_context is not None:
+        name = {1: "mono", 2: "stereo"}.get(stream.codec_context.layout.nb_channels)
+        if name is not None:
+            stream.codec_context.layout = name
 
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.containers import holding_container
 from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 
-_TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
+_SOUND_CODECS = {
+    "mpegts": TRANSPORT_STREAM_CODECS,
+    "hls": TRANSPORT_STREAM_CODECS,
+    "flv": frozenset({"aac", "mp3"}),
+}
+"""What receivers and players understand in a format, where FFmpeg writes more."""
 _BITS_A_SAMPLE = 3
 """Of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -88,7 +93,7 @@ class CameraSound:
 
 
 def _holds(container_format: str, sound: SoundFormat) -> bool:
-    if container_format in _TRANSPORT_STREAMS and sound.codec not in TRANSPORT_STREAM_CODECS:
+    if sound.codec not in _SOUND_CODECS.get(container_format, {sound.codec}):
         return False
     with av.open("nowhere", "w", format=container_format) as tried:  # opens nothing before something is written
         try:
