@@ -95,10 +95,8 @@ def reason_of(gap: tuple[float, float], number: int, outages: list[Outage], coun
     """Why a camera's recording has a gap; "" if nothing tells."""
     if any(each.began - _GRACE_SECONDS <= gap[0] <= each.ended + _GRACE_SECONDS for each in outages):
         return "broken"
-    before = [each for each in counted if each.moment <= gap[0] - _GRACE_SECONDS][-1:]
+    before = [each for each in counted if each.moment <= gap[0] - _GRACE_SECONDS][-1:] or counted[:1]
     after = [each for each in counted if each.moment >= gap[1] + _GRACE_SECONDS][:1] or counted[-1:]
-    if not before or not after:
-        return ""
     drops = after[0].dropped[number] - before[0].dropped[number]
     if drops:
         return f"dropped ({', '.join(sorted(drops))})"
@@ -138,7 +136,7 @@ def watch(
     watched, begun = psutil.Process(process.pid), time.monotonic()
     samples: list[tuple[float, int, int, int]] = []
     outages: list[list[Outage]] = [[] for _ in cameras]
-    counted: list[Counted] = []
+    counted = [Counted(time.time(), [0] * len(cameras), [Counter[str]() for _ in cameras], "no answer yet")]
     turn, break_at, print_at = itertools.cycle(range(len(cameras))), options.break_seconds, 60.0
     while (now := time.monotonic() - begun) < options.minutes * 60 and process.poll() is None:
         samples.append((now, *sample(watched)))
@@ -156,7 +154,7 @@ def watch(
             memory, threads, descriptors = samples[-1][1:]
             print(
                 f"minute {now / 60:.0f}: {memory / 2**20:.1f} MiB, {threads} threads, {descriptors} descriptors, "
-                f"{counted[-1].text if counted else 'the page does not answer yet'}",
+                f"{counted[-1].text}",
                 flush=True,
             )
         time.sleep(_SAMPLE_SECONDS)
