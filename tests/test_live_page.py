@@ -113,6 +113,9 @@ def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeli
     machine.to(CameraState.STALLED, "no frame for 5 s")
     page.wait_for_selector(".camera[data-state=stalled] .veil:has-text('No frame for 5 s')")
     page.wait_for_selector(".camera .veil:has-text('Last picture')")
+    with page.expect_download() as download:
+        page.click("a:text-is('Snapshot')")
+    assert download.value.suggested_filename.startswith("Harbour-clear-"), "what is seen, and when it was taken"
     machine.to(CameraState.BACKING_OFF)
     machine.to(CameraState.CONNECTING)
     machine.to(CameraState.RUNNING)

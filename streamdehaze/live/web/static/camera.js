@@ -43,7 +43,7 @@ export class View {
   }
 
   #connectControls(picture) {
-    const { enabled, strength, profile, percent, saving, snapshot, fullscreen } = this.#slots;
+    const { enabled, strength, profile, percent, saving, fullscreen } = this.#slots;
     const send = (change) => this.#changes.send(change).then(() => this.#tell(""), (error) => this.#tell(error.message));
     enabled.addEventListener("change", () => send({ enabled: enabled.checked }));
     strength.addEventListener("input", () => {
@@ -52,9 +52,6 @@ export class View {
     });
     profile.addEventListener("change", () => send({ profile: profile.value }));
     saving.addEventListener("change", () => this.show(!document.hidden));
-    const path = `/cameras/${encodeURIComponent(this.#name)}/snapshot`;
-    snapshot.href = `${path}?side=clear`;
-    this.#slots["snapshot-both"].href = `${path}?side=both`;
     fullscreen.hidden = !document.fullscreenEnabled;
     fullscreen.addEventListener("click", () => picture.parentElement.requestFullscreen());
   }
@@ -75,11 +72,18 @@ export class View {
       this.#slots.percent.textContent = percent(camera.strength);
     }
     this.#showProfiles(camera);
+    this.#linkSnapshots(camera.state === "running" ? "" : "&stale=1"); // what is seen, under the name of its own time
     const mayChange = document.body.dataset.role !== "viewer";
     for (const input of [this.#slots.enabled, this.#slots.strength, this.#slots.profile]) input.disabled = !mayChange;
     this.#haze.update(camera);
     this.#clips.update(camera, mayChange);
     this.#slots.facts.replaceChildren(...facts(camera).flatMap(row));
+  }
+
+  #linkSnapshots(more) {
+    const path = `/cameras/${encodeURIComponent(this.#name)}/snapshot`;
+    this.#slots.snapshot.href = `${path}?side=clear${more}`;
+    this.#slots["snapshot-both"].href = `${path}?side=both${more}`;
   }
 
   #showProfiles(camera) {
