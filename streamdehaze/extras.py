@@ -29,6 +29,8 @@ PURPOSES = {
     "onvif": "finding cameras in the network, and their streams",
     "ray": "long files on the machines of a Ray cluster",
     "heif": "HEIC photos, as iPhones take them",
+    "vapoursynth": "a filter for VapourSynth scripts",
+    "virtual-camera": "the clear picture as a camera of this computer, for OBS and meetings",
     "plot": "plots of measurements and of flicker",
     "train": "training and evaluating checkpoints",
     "ocr": "reading text before and after in evaluations",

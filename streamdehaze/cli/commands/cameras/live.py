@@ -35,7 +35,7 @@ from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
     from streamdehaze.cli.shutdown import ShutdownHandler
-    from streamdehaze.live import CameraConfig, LiveConfig, LivePipeline
+    from streamdehaze.live import Camera, CameraConfig, LiveConfig, LivePipeline
     from streamdehaze.live.announcing.mqtt import MqttPublisher
     from streamdehaze.live.announcing.webhook import Webhook
     from streamdehaze.live.shards import Shards
@@ -108,6 +108,14 @@ _STOP_SECONDS = 4.0
     metavar="TARGET",
     type=INPUT,
     help="rtsp://, rtmp://, srt://, udp://, a folder (HLS), or a file; may be repeated.",
+)
+@click.option(
+    "--virtual-camera",
+    panel="Output",
+    is_flag=False,
+    flag_value="",
+    metavar="[DEVICE]",
+    help="Be a camera of this computer, for OBS and meetings: the first free device, or e.g. /dev/video2.",
 )
 @click.option("--codec", panel="Output", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]")
 @click.option("--bitrate", panel="Output", type=int, help="Bits per second.  [default: constant quality]")
@@ -191,6 +199,7 @@ def command(
     shard: tuple[int, int] | None,
     shards_folder: Path | None,
     others: tuple[tuple[str, str], ...],
+    virtual_camera: str | None,
     serve: str | None,
     token_env: str | None,
     token_file: Path | None,
@@ -229,6 +238,8 @@ def command(
     from streamdehaze.live.allocator import limit_arenas
     from streamdehaze.live.shards import Shards
 
+    if virtual_camera is not None:
+        from streamdehaze.integrations.virtual_camera import VirtualCamera
     limit_arenas()
     shards = Shards(*(shard or (1, 1)), shards_folder)
 
@@ -237,6 +248,8 @@ def command(
         return whole.model_copy(update={"camera": tuple(shards.mine(whole.camera))})
 
     checked = read()
+    if virtual_camera is not None and len(checked.camera) != 1:
+        raise click.UsageError("--virtual-camera shows one camera; give one")
     page = None
     if serve is not None:
         if (tls_cert is None) != (tls_key is None):
@@ -251,7 +264,7 @@ def command(
             host_name,
             quiet=quiet,
         )
-    elif not any(camera.to for camera in checked.camera):
+    elif virtual_camera is None and not any(camera.to for camera in checked.camera):
         log.warning("the clear frames go nowhere: give a target with --to, or --serve to look at them")
     with ShutdownHandler() as shutdown:
         with Dehazer(checked.checkpoint, engine=checked.engine, network_size=checked.network_size) as dehazer:
@@ -265,6 +278,8 @@ def command(
             )
             server = None if page is None else page.serve(pipeline, shutdown.told)
             announcers = _announcers(pipeline, checked)
+            if virtual_camera is not None:
+                announcers.append(VirtualCamera(lambda: _only(pipeline).full_view, virtual_camera or None))
             try:
                 shutdown.has_work = True
                 collector.resume()
@@ -282,6 +297,11 @@ def command(
         if pipeline.error is not None:
             raise pipeline.error
         shutdown.leave(finished=finished)
+
+
+def _only(pipeline: LivePipeline) -> Camera:
+    """The one camera; reloads replace it."""
+    return next(iter(pipeline.cameras.values()))
 
 
 class _Announcer(Protocol):

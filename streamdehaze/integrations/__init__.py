@@ -1,0 +1,1 @@
+"""StreamDehaze inside other programs: a VapourSynth filter and a virtual camera."""
