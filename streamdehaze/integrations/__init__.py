@@ -1,1 +1,1 @@
-"""StreamDehaze inside other programs: a VapourSynth filter and a virtual camera."""
+"""StreamDehaze inside other programs: a VapourSynth filter, a GStreamer element, a virtual camera."""
