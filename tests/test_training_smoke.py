@@ -45,7 +45,7 @@ def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by the command, taken back here
     scenes = make_scenes(tmp_path / "scenes", 24)
-    changes = [f"data.0.folder={scenes}", f"output={tmp_path}", "machine.threads=1"]
+    changes = [f"data=[{{folder = '{scenes}'}}]", f"output={tmp_path}", "machine.threads=1"]
     main(["train", "smoke", *changes], standalone_mode=False)
     with (tmp_path / "smoke" / "log" / "version_0" / "metrics.csv").open() as file:
         losses = [float(row["loss/l1"]) for row in csv.DictReader(file) if row["loss/l1"]]
@@ -66,6 +66,15 @@ def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(
     before = np.mean([psnr(frame, truth) for frame, truth in zip(hazy, clear, strict=True)])
     after = np.mean([psnr(frame, truth) for frame, truth in zip(results, clear, strict=True)])
     assert after > before + 2
+
+
+def test_the_smoke_recipe_needs_no_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    short = ["data.0.rooms=2", "stages.0.steps=2", "stages.0.batch=2", "optimizer.warm_up_steps=1"]
+    main(["train", "smoke", *short, "machine.threads=1"], standalone_mode=False)
+    assert read_checkpoint(Path("runs/smoke/last.safetensors")).metadata["training_data"] == "rendered rooms"
+    assert len(list(Path("runs/smoke/rooms").glob("*.depth.png"))) == 2
 
 
 def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:

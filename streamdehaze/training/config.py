@@ -29,13 +29,15 @@ class _Part(BaseModel):
 
 
 class DataConfig(_Part):
-    """One data set: a folder of a known layout, two folders, or a folder of real haze without a truth."""
+    """One data set: a folder of a known layout, two folders, a folder of real haze without a truth, or drawn rooms."""
 
     folder: Path | None = None
     hazy: Path | None = None
     clear: Path | None = None
     real: Path | None = None
     """Hazy pictures without a truth; their target is a physical estimate (`streamdehaze.datasets.teacher`)."""
+    rooms: Positive | None = None
+    """This many rooms are rendered, with drawn textures: no data set is needed."""
     left_out: Annotated[int, Field(ge=2)] | None = None
     """Every k-th picture of `real` is not trained on, but kept to look at and to measure."""
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -44,9 +46,9 @@ class DataConfig(_Part):
     @model_validator(mode="after")
     def _one_way(self) -> DataConfig:
         if (self.hazy is None) != (self.clear is None) or sum(
-            path is not None for path in (self.folder, self.hazy, self.real)
+            each is not None for each in (self.folder, self.hazy, self.real, self.rooms)
         ) != 1:
-            raise ValueError("needs either 'folder', or 'hazy' and 'clear', or 'real'")
+            raise ValueError("needs either 'folder', or 'hazy' and 'clear', or 'real', or 'rooms'")
         return self
 
 

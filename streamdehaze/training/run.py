@@ -48,7 +48,7 @@ class SampleData(lightning.LightningDataModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self._config = config
-        sources = [WeightedSet(layout_of(data), data.weight) for data in config.data]
+        sources = [WeightedSet(layout_of(data, config.folder), data.weight) for data in config.data]
         self.samples = HazeSamples(
             sources,
             view=config.view,
@@ -89,8 +89,12 @@ def _use_one_core(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def layout_of(data: DataConfig) -> Layout:
+def layout_of(data: DataConfig, run_folder: Path) -> Layout:
     """The layout of a configured data set.
+
+    Args:
+        data: the data set.
+        run_folder: rooms are rendered into a folder in it; those that are there already are kept.
 
     Raises:
         SourceError: if it is not one that is known.
@@ -99,6 +103,12 @@ def layout_of(data: DataConfig) -> Layout:
         layout = find_layout(data.folder)
     elif data.real is not None:
         layout = real_haze(data.real, data.left_out)
+    elif data.rooms is not None:
+        from streamdehaze.datasets.rendered.scenes import write_rendered
+
+        for _ in write_rendered("room", run_folder / "rooms", (), count=data.rooms):
+            pass
+        layout = find_layout(run_folder / "rooms")
     else:
         assert data.hazy is not None
         assert data.clear is not None
@@ -136,7 +146,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
         torch.set_num_threads(config.machine.threads)
     data = SampleData(config)
     writer = CheckpointWriter(folder, config.save_every_steps, _facts(config))
-    sets = {name: layout_of(entry) for name, entry in config.validation.sets.items()}
+    sets = {name: layout_of(entry, folder) for name, entry in config.validation.sets.items()}
     for name, layout in sets.items():
         if not layout.pairs:
             raise ConfigError(
@@ -247,7 +257,7 @@ def _facts(config: TrainingConfig) -> dict[str, str]:
     return {
         "recipe": config.name,
         "date": datetime.date.today().isoformat(),
-        "training_data": ", ".join(folder.name for folder in folders if folder is not None),
+        "training_data": ", ".join(folder.name for folder in folders if folder is not None) or "rendered rooms",
         "loss": " + ".join(terms),
         "started_from": Path(config.network.start).name if config.network.start else "random weights",
     }

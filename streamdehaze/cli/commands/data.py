@@ -57,7 +57,7 @@ def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first scene."),
         click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="Number of scenes."),
-        click.option("--textures", type=_PATH, required=True, help="Folder of photos for the surfaces."),
+        click.option("--textures", type=_PATH, help="Folder of photos for the surfaces.  [default: drawn ones]"),
         click.argument("folder", type=_PATH),
     ):
         call = option(call)
@@ -66,25 +66,28 @@ def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
 
 @command.command()
 @_scene_options
-def rooms(folder: Path, textures: Path, count: int, seed: int) -> None:
+def rooms(folder: Path, textures: Path | None, count: int, seed: int) -> None:
     """Render furnished rooms with exact depth into FOLDER, for indoor haze; two to four per second."""
     _render("room", folder, textures, count, seed)
 
 
 @command.command()
 @_scene_options
-def towns(folder: Path, textures: Path, count: int, seed: int) -> None:
+def towns(folder: Path, textures: Path | None, count: int, seed: int) -> None:
     """Render towns with exact depth and a sky into FOLDER, for outdoor fog; two to four per second."""
     _render("town", folder, textures, count, seed)
 
 
-def _render(kind: Kind, folder: Path, textures: Path, count: int, seed: int) -> None:
+def _render(kind: Kind, folder: Path, textures: Path | None, count: int, seed: int) -> None:
     from rich.progress import track
 
     from streamdehaze.datasets.layouts import find_pictures
     from streamdehaze.datasets.rendered.scenes import write_rendered
 
-    photos = sorted(path for path in find_pictures(textures) if not path.stem.endswith(".depth"))
+    found = [] if textures is None else find_pictures(textures)
+    photos = sorted(path for path in found if not path.stem.endswith(".depth"))
+    if textures is not None and not photos:
+        raise SourceError(f"'{textures}' has no photos for the textures")
     for _ in track(write_rendered(kind, folder, photos, count=count, seed=seed), "rendering", total=count):
         pass
     click.echo(f"{count} {kind}s in {folder}")

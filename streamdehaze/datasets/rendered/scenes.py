@@ -20,7 +20,6 @@ from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_
 from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place_lights
 from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
 from streamdehaze.durable import write_output
-from streamdehaze.errors import SourceError
 from streamdehaze.scene.geometry import CANDIDATE, Records, View
 
 Floats = npt.NDArray[np.float32]
@@ -123,19 +122,17 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
     Args:
         kind: of scene.
         folder: made if it is missing; scenes that are there already are kept.
-        pictures: photos whose crops become textures; up to 300 of them are used.
+        pictures: photos whose crops become textures; up to 300 of them are used. Without any, textures are drawn.
         count: how many scenes.
         seed: of the first scene; scene i is rendered from seed + i.
 
     Raises:
-        SourceError: if there are no photos, or naming one that is damaged.
+        SourceError: naming a photo that is damaged.
         SinkError: if the folder or a file in it cannot be written.
     """
-    if not pictures:
-        raise SourceError("rendered scenes need photos for their textures")
     rng = np.random.default_rng(seed)
     chosen = [pictures[i] for i in sorted(rng.permutation(len(pictures))[:300])]
-    textures = np.stack([_texture(read_picture(path)) for path in chosen])
+    textures = np.stack([_texture(read_picture(path)) for path in chosen] or _drawn_textures())
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(seed, seed + count):
         path, depth_path = folder / f"{kind}-{number:05d}.png", folder / f"{kind}-{number:05d}.depth.png"
@@ -150,6 +147,15 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
 def _write_png(path: Path, picture: Bytes) -> None:
     _, content = cv2.imencode(".png", picture)
     write_output(path, content.tobytes())
+
+
+def _drawn_textures() -> list[Bytes]:
+    """Noise, from fine grain to broad spots; the same each time."""
+    rng = np.random.default_rng(0)
+    blurred = (
+        cv2.GaussianBlur(rng.random((TEXTURE_SIZE, TEXTURE_SIZE, 3)), (0, 0), rng.uniform(0.5, 6)) for _ in range(24)
+    )
+    return [np.asarray(cv2.normalize(each, np.empty(0), 0, 255, cv2.NORM_MINMAX), np.uint8) for each in blurred]
 
 
 def _texture(picture: Bytes) -> Bytes:
