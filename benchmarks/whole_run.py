@@ -136,7 +136,7 @@ def parts(video: str, folder: Path, engine: str) -> None:
             begun = time.process_time()
             for look, answer in zip(looks, answers, strict=True):
                 solutions += stream.solve(look, answer)
-            solutions += stream.solve_rest() if index + 1 == len(frames) else []
+            solutions += dehazer.solve_rest() if index + 1 == len(frames) else []
             looks.clear()
             time_of("solve (fit, smooth)", begun)
             begun = time.process_time()

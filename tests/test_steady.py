@@ -305,6 +305,14 @@ def test_between_keyframes_maps_are_blended_from_both_sides_and_exact_at_them(
         assert np.array_equal(blended[index], nervous[index])
 
 
+def test_the_last_frame_of_a_film_has_an_answer_of_its_own(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([with_box(streets[0], left) for left in range(0, 108, 9)], noise=0)
+    engine = nervous_engine(0)
+    found = ahead(frames, engine, every=9)
+    assert engine.pictures == 3, "the first, the tenth and the last"
+    assert np.array_equal(found[-1], clear(frames, nerves=0)[-1])
+
+
 @pytest.mark.parametrize(("steady", "every"), [("low", 1), ("off", 3), ("high", 3), ("low", "auto")])
 def test_looking_ahead_neither_crosses_a_cut_nor_hangs_on_batches(
     streets: tuple[FloatArray, FloatArray], steady: str, every: int | str

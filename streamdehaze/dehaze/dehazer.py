@@ -17,7 +17,7 @@ from streamdehaze.control.mask import Mask
 from streamdehaze.dehaze.airlight import AirlightMode
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
-from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Stream
+from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Solution, Stream, apply
 from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
@@ -200,9 +200,23 @@ class Dehazer:
                 clear[index] = answer
         return clear
 
-    def flush(self) -> list[Frame]:
-        """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
-        return self.video.flush()
+    def flush(self, stream: Stream | None = None) -> list[Frame]:
+        """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends.
+
+        Args:
+            stream: one of `process_many`; None is the stream of `process`.
+        """
+        return [apply(solution) for solution in self.solve_rest(stream)]
+
+    def solve_rest(self, stream: Stream | None = None) -> list[Solution]:
+        """The solutions of the frames still held back, which `flush` applies; the network runs on the last of them."""
+        stream = stream or self.video
+        look = stream.last_look()
+        if look is not None:
+            (answer,) = self.infer([look])
+            assert answer is not None
+            stream.solve_last(look, answer)
+        return stream.solve_rest()
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place in this one."""

@@ -27,7 +27,7 @@ from streamdehaze.control.place import Place
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
-from streamdehaze.dehaze.atmosphere import Atmosphere
+from streamdehaze.dehaze.atmosphere import Atmosphere, Balanced
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import FrameMask, fill, restore
 from streamdehaze.dehaze.look import Look
@@ -299,17 +299,13 @@ class Stream:
         measured = None
         if look.balanced is not None and clear_rgb is not None:
             measured = self.reading = density.read(look.balanced, clear_rgb)
-            clear_rgb = self._atmosphere.finish(look.balanced, clear_rgb, self.airlight, self.brightness)
-            clear_rgb = to_signal(clear_rgb, look.curve)
+            clear_rgb = self._finished(look.balanced, clear_rgb, look.curve)
         if look.auto:
             look = replace(look, strength=look.strength * self._follow(look, measured))
             self.applied_strength = look.strength
         if look.exact:
             return [*self._release(everything=True), Solution(look, clear_rgb, self.reading)]
-        fresh = None
-        if clear_rgb is not None:
-            clear = affine.from_rgb(clear_rgb, look.frame_format)
-            fresh = affine.fit(components, clear, look.frame_format.pixel_format.family)
+        fresh = None if clear_rgb is None else _fitted(look, components, clear_rgb)
         if observation is None:
             return [*self._release(everything=True), Solution(look, fresh, self.reading)]
         estimate = self._temporal.follow(observation, components, fresh)
@@ -327,6 +323,31 @@ class Stream:
     def flush(self) -> list[Frame]:
         """The clear frames still held back to look ahead; call it where the video, or a segment of it, ends."""
         return [apply(solution) for solution in self.solve_rest()]
+
+    def last_look(self) -> Look | None:
+        """The last frame held back, for the network to run on after all; None if it did, or there is none.
+
+        Where a video ends, no later answer corrects what was carried there. `solve_last` takes the answer.
+        """
+        held = self._held.last
+        if held is None or held.observation.network:
+            return None
+        look = held.item[0]
+        picture = to_display(affine.to_rgb(held.components, look.frame_format), look.curve)
+        covered = self._mask.covered
+        scene = None if covered is None else ~covered
+        balanced = self._atmosphere.balance(picture, scene, starts=self.steady == "off", color=self.airlight_color)
+        return replace(look, balanced=balanced)
+
+    def solve_last(self, look: Look, clear_rgb: FloatArray) -> None:
+        """Correct the last frame held back by the network's answer to `last_look`, before `solve_rest`."""
+        held = self._held.last
+        assert held is not None
+        assert look.balanced is not None
+        clear_rgb = self._finished(look.balanced, clear_rgb, look.curve)
+        fresh = _fitted(look, held.components, clear_rgb)
+        estimate = self._temporal.follow_late(held.estimate, held.components, fresh)
+        self._held.replace_last(replace(held, estimate=estimate))
 
     def solve_rest(self) -> list[Solution]:
         """The solutions of the frames still held back; `flush` applies them."""
@@ -372,6 +393,10 @@ class Stream:
         except (KeyError, ValueError) as error:
             raise ConfigError(f"this is not the state of a stream ({error}); start over") from error
 
+    def _finished(self, balanced: Balanced, answer: FloatArray, curve: InputCurve) -> FloatArray:
+        """The clear picture from the network's answer, in the frame's own transfer curve."""
+        return to_signal(self._atmosphere.finish(balanced, answer, self.airlight, self.brightness), curve)
+
     def _follow(self, look: Look, measured: Reading | None) -> float:
         """The share of the strength that the haze of the next frame calls for."""
         observation = look.observation
@@ -389,6 +414,12 @@ class Stream:
         look, reading = held.item
         family = look.frame_format.pixel_format.family
         return Solution(look, self._temporal.level(held.estimate, held.components, family), reading)
+
+
+def _fitted(look: Look, components: FloatArray, clear_rgb: FloatArray) -> AffineMaps:
+    """The maps that turn the small hazy components into the clear picture's."""
+    clear = affine.from_rgb(clear_rgb, look.frame_format)
+    return affine.fit(components, clear, look.frame_format.pixel_format.family)
 
 
 def apply(solution: Solution) -> Frame:

@@ -199,7 +199,7 @@ class Pipeline:
                     for look, answer in zip(looks, self._dehazer.infer(looks), strict=True):
                         solutions += video.solve(look, answer)
                 if not isinstance(item, Frame):
-                    solutions += video.solve_rest()
+                    solutions += self._dehazer.solve_rest()
             solutions.reverse()
             while solutions:  # none is kept here: with look-ahead there are dozens, each with its frame
                 solution = solutions.pop()

@@ -191,7 +191,7 @@ class TemporalFilter:
         strength = "low" if self.steady == "off" else self.steady
         still_trust, moving_trust = _STILL[strength], (_MOVING_AHEAD if self.ahead else _MOVING)[strength]
         n = len(components)
-        new = None if fresh is None else np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
+        new = None if fresh is None else self._answer(components, fresh)
         if self._planes is None or motion is None or not self._continues(components, motion):
             if new is None:
                 raise ValueError("the first frame of a scene needs maps of its own")
@@ -212,16 +212,9 @@ class TemporalFilter:
             self._trend.apply(known)
         variance = known[-1] + process_noise(known[2 * n : 3 * n], components, motion.floor, trust.spread, trust.drift)
         gain = variance / (variance + 1)
-        if new is None:
-            known[-1] = variance
-        elif self.steady == "off":
-            known = new
-        else:
-            corrections = self._trend.cells_of(known[: 2 * n])
-            blend(known[:-1], new[:-1], gain, corrections)
-            known[-1] = gain  # which is the variance, once it was applied
-            if flow is not None:
-                self._trend.learn(corrections)
+        known[-1] = variance
+        if new is not None:
+            known = self._weighed(known, new, gain, moves=flow is not None)
         if flow is not None:
             known[2 * n : 3 * n] = components
         self._planes = known
@@ -229,6 +222,16 @@ class TemporalFilter:
         if self._given is None or new is not None or flow is not None or motion.cut:
             self._given = known[: 2 * n].copy()
         return Estimate(self._given, known[-1].copy(), trust, still, new_scene=motion.cut)
+
+    def follow_late(self, estimate: Estimate, components: FloatArray, fresh: AffineMaps) -> Estimate:
+        """The last estimate, made by `follow` without maps, now that the network has run on its frame after all."""
+        assert self._planes is not None
+        n, variance = len(components), self._planes[-1]
+        new = self._answer(components, fresh)
+        self._planes = self._weighed(self._planes, new, variance / (variance + 1), moves=estimate.still is None)
+        self._given = self._planes[: 2 * n].copy()
+        self._since, self._unrest = 0, 0.0
+        return replace(estimate, planes=self._given, variance=self._planes[-1].copy())
 
     def level(self, estimate: Estimate, components: FloatArray, family: Family) -> AffineMaps:
         """The maps of an estimate, their brightness held still; to be called once for each frame, in order."""
@@ -288,6 +291,21 @@ class TemporalFilter:
     def _doubt(self, components: FloatArray) -> FloatArray:
         """Variance of fresh maps, (1, rows, columns); taken as they are, they are exact."""
         return np.full((1, *components.shape[1:]), 0 if self.steady == "off" else 1, np.float32)
+
+    def _answer(self, components: FloatArray, fresh: AffineMaps) -> FloatArray:
+        """An answer as it is remembered: gain, offset and reference of each component, and the variance."""
+        return np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
+
+    def _weighed(self, known: FloatArray, new: FloatArray, gain: FloatArray, *, moves: bool) -> FloatArray:
+        """What is known with an answer by its Kalman gain (rows, columns); it may be changed in place."""
+        if self.steady == "off":
+            return new
+        corrections = self._trend.cells_of(known[: 2 * (len(known) // 3)])
+        blend(known[:-1], new[:-1], gain, corrections)
+        known[-1] = gain  # which is the variance, once it was applied
+        if moves:
+            self._trend.learn(corrections)
+        return known
 
     def _continues(self, components: FloatArray, motion: Motion) -> bool:
         """Whether what is known holds for this frame; after a cut back to a scene left shortly before, it does."""

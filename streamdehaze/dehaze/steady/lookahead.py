@@ -72,6 +72,15 @@ class LookAhead(Generic[Item]):
             self._held[-1] = replace(self._held[-1], observation=before.without_pictures())
         self._held.append(held)
 
+    @property
+    def last(self) -> Held[Item] | None:
+        """The frame taken last; None if none is held."""
+        return self._held[-1] if self._held else None
+
+    def replace_last(self, held: Held[Item]) -> None:
+        """Put a better estimate in the place of the last frame's."""
+        self._held[-1] = held
+
     def take(self, *, everything: bool = False) -> Sequence[Held[Item]]:
         """The frames to hand on, in order, with corrected estimates; none while too few are held."""
         if not self._held:
