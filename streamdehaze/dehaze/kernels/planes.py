@@ -64,23 +64,6 @@ def _shrink(
             out[j, i] = value * norm
 
 
-@Loop
-def _enlarge_columns(small: Any, left: Any, right: Any, fraction: Any, wide: Any) -> None:
-    """Stretch the rows of `small` to those of `wide`, bilinearly; the others are as long, to work in."""
-    rows, columns = small.shape
-    width = wide.shape[1]
-    for x in range(width):
-        u = min(max((x + 0.5) * (columns / width) - 0.5, 0.0), columns - 1.0)
-        left[x] = int(u)
-        right[x] = min(left[x] + 1, columns - 1)
-        fraction[x] = u - left[x]
-    for y in range(rows):
-        narrow, row = small[y], wide[y]
-        for x in range(width):
-            value = narrow[left[x]]
-            row[x] = value + fraction[x] * (narrow[right[x]] - value)
-
-
 def apply_affine(
     plane: npt.NDArray[Any],
     offset: int,
@@ -97,19 +80,25 @@ def apply_affine(
 
     `gain` and `bias` are small (rows, columns) maps, enlarged bilinearly (centres aligned); `bias` is in sample units.
     """
-    left, right, fraction = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.float32)
-    wide_gain, wide_bias = (np.empty((len(gain), width), np.float32) for _ in range(2))
-    for small, wide in ((gain, wide_gain), (bias, wide_bias)):
-        _enlarge_columns(np.ascontiguousarray(small, np.float32), left, right, fraction, wide)
-    _apply_affine(plane, offset, step, shift, width, height, wide_gain, wide_bias, top, out)
+    place, fraction = np.empty((2, width), np.int32), np.empty(width, np.float32)
+    wide = np.empty((2, 2, width), np.float32)
+    gain, bias = (np.ascontiguousarray(small, np.float32) for small in (gain, bias))
+    _apply_affine(plane, offset, step, shift, width, height, gain, bias, top, place, fraction, wide, out)
 
 
 @Loop
 def _apply_affine(
     plane: Any, offset: int, step: int, shift: int, width: int, height: int,
-    wide_gain: Any, wide_bias: Any, top: int, out: Any,
+    gain: Any, bias: Any, top: int, place: Any, fraction: Any, wide: Any, out: Any,
 ) -> None:  # fmt: skip
-    rows = wide_gain.shape[0]
+    """`wide` has room for two rows of each map stretched to `width`: those above and below the row of samples."""
+    rows, columns = gain.shape
+    for x in range(width):
+        u = min(max((x + 0.5) * (columns / width) - 0.5, 0.0), columns - 1.0)
+        place[0, x] = int(u)
+        place[1, x] = min(place[0, x] + 1, columns - 1)
+        fraction[x] = u - place[0, x]
+    newest = -1
     ratio = rows / height
     ceiling = np.float32(top)
     half = np.float32(0.5)
@@ -119,12 +108,14 @@ def _apply_affine(
         upper = int(v)
         lower = min(upper + 1, rows - 1)
         f = np.float32(v - upper)
-        gain_0, gain_1, bias_0, bias_1 = (
-            wide_gain[upper],
-            wide_gain[lower],
-            wide_bias[upper],
-            wide_bias[lower],
-        )
+        for index in range(max(upper, newest + 1), lower + 1):
+            newest = index
+            for n in range(2):
+                narrow, stretched = gain[index] if n == 0 else bias[index], wide[n, index % 2]
+                for x in range(width):
+                    value = narrow[place[0, x]]
+                    stretched[x] = value + fraction[x] * (narrow[place[1, x]] - value)
+        gain_0, gain_1, bias_0, bias_1 = wide[0, upper % 2], wide[0, lower % 2], wide[1, upper % 2], wide[1, lower % 2]
         row, target = plane[y], out[y]
         if step == 1 and shift == 0:
             for x in range(width):
