@@ -163,6 +163,21 @@ def test_a_smaller_network_and_fewer_runs_take_effect_at_once() -> None:
     assert engine.batches == [(1, 3, 96, 160)] * 6 + [(1, 3, 40, 64)] * 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "measured"), [({"steady": "low"}, 3), ({"steady": "low", "mode": "auto"}, 12), ({}, 12)]
+)
+def test_a_video_is_measured_five_times_a_second_unless_its_strength_depends_on_it(
+    settings: Settings, measured: int
+) -> None:
+    dehazer = plain_dehazer(engine=nervous_engine())
+    stream, readings = dehazer.stream(**settings), []
+    for frame in film(6):
+        list(dehazer.process_many([(stream, frame)]))
+        readings.append(stream.reading)
+    assert None not in readings
+    assert len({id(reading) for reading in readings}) == measured
+
+
 def test_a_wrong_setting_is_reported_by_the_next_look() -> None:
     stream, frame = Stream(), film(5, 1)[0]
     stream.every = 0

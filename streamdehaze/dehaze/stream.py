@@ -40,6 +40,8 @@ from streamdehaze.meter.auto import MODES, AutoStrength, Mode
 from streamdehaze.meter.reading import Reading
 
 DEFAULT_NETWORK_SIZE = 256
+_MEASURED_SECONDS = 0.2
+"""The haze is measured this often at most, unless the strength depends on it: it takes a tenth of a frame's time."""
 
 
 class Settings(TypedDict, total=False):
@@ -149,6 +151,7 @@ class Stream:
         self._auto = AutoStrength()
         self.reading: Reading | None = None
         """The haze as last measured; None before the network first ran."""
+        self._measured_at: float | None = None
         self.applied_strength = 0.0
         """Of the last frame solved."""
 
@@ -298,7 +301,9 @@ class Stream:
             return [*self._release(everything=True), Solution(look, None)]
         measured = None
         if look.balanced is not None and clear_rgb is not None:
-            measured = self.reading = density.read(look.balanced, clear_rgb)
+            if look.auto or self._is_unmeasured(look):
+                measured = self.reading = density.read(look.balanced, clear_rgb)
+                self._measured_at = look.frame.seconds
             clear_rgb = self._finished(look.balanced, clear_rgb, look.curve)
         if look.auto:
             look = replace(look, strength=look.strength * self._follow(look, measured))
@@ -351,6 +356,7 @@ class Stream:
 
     def solve_rest(self) -> list[Solution]:
         """The solutions of the frames still held back; `flush` applies them."""
+        self._measured_at = None  # as where work is resumed
         return self._release(everything=True)
 
     def reset(self) -> None:
@@ -362,7 +368,7 @@ class Stream:
         self._mask = FrameMask()
         self._atmosphere = Atmosphere()
         self._auto = AutoStrength()
-        self.reading = None
+        self.reading = self._measured_at = None
 
     def state_dict(self) -> StateDict:
         """What is remembered of the frames so far, by name; empty where every frame stands for itself.
@@ -396,6 +402,13 @@ class Stream:
     def _finished(self, balanced: Balanced, answer: FloatArray, curve: InputCurve) -> FloatArray:
         """The clear picture from the network's answer, in the frame's own transfer curve."""
         return to_signal(self._atmosphere.finish(balanced, answer, self.airlight, self.brightness), curve)
+
+    def _is_unmeasured(self, look: Look) -> bool:
+        """Whether the last measurement says nothing of this frame: it is of another scene, or too long ago."""
+        observation, seconds = look.observation, look.frame.seconds
+        if observation is None or observation.motion is None or observation.motion.cut:
+            return True
+        return seconds is None or self._measured_at is None or not 0 <= seconds - self._measured_at < _MEASURED_SECONDS
 
     def _follow(self, look: Look, measured: Reading | None) -> float:
         """The share of the strength that the haze of the next frame calls for."""
