@@ -80,6 +80,16 @@ def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Pat
     assert sum(row["strength"] > 0 for row in report.as_dict()["haze"]["by_second"]) == 4
 
 
+def test_within_the_warm_up_shares_give_every_sample_of_one_run(film: Path, tmp_path: Path) -> None:
+    """What came before each seam is all warm-up here, and frames before a seam look past it."""
+    lossless = EncodeOptions("libx264", crf=0)
+    one, shares = tmp_path / "one.mp4", tmp_path / "shares.mp4"
+    dehaze_video(film, one, dehazer=dehazer(), encode=lossless)
+    with ThreadPoolExecutor(2) as two:
+        dehaze_video(film, shares, dehazer=dehazer(), encode=lossless, executor=two, run=RUN)
+    assert contents(shares) == contents(one)
+
+
 def test_shares_of_an_array_job_are_joined_in_any_order(film: Path, truth: Path, tmp_path: Path) -> None:
     target, options = tmp_path / "clear.mp4", ["--segment-seconds", str(SECONDS), "--network-size", "32"]
     run = ["run", str(film), "-o", str(target), *options, "--engine", "openvino"]

@@ -5,6 +5,8 @@ motion) and `level` (the overall brightness). `LookAhead` goes back over its est
 """
 
 from streamdehaze.dehaze.steady.filter import STEADY, Every, Observation, StateDict, Steady, TemporalFilter
-from streamdehaze.dehaze.steady.lookahead import Held, LookAhead
+from streamdehaze.dehaze.steady.lookahead import LOOK_AHEAD_FRAMES, Held, LookAhead
 
-__all__ = ["STEADY", "Every", "Held", "LookAhead", "Observation", "StateDict", "Steady", "TemporalFilter"]
+__all__ = [
+    "LOOK_AHEAD_FRAMES", "STEADY", "Every", "Held", "LookAhead", "Observation", "StateDict", "Steady", "TemporalFilter"
+]  # fmt: skip

@@ -23,7 +23,7 @@ from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
 from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
 
-_FRAMES, _BYTES = 36, 96 << 20
+LOOK_AHEAD_FRAMES, _BYTES = 36, 96 << 20
 """Held back at most. Of 720p it is 36 frames, of 1080p 32, of 4K 8."""
 _STAY, _STAY_OF = 11, 3
 """This many frames stay when the others leave, or this fraction of all; looking farther ahead makes no
@@ -85,7 +85,7 @@ class LookAhead(Generic[Item]):
         """The frames to hand on, in order, with corrected estimates; none while too few are held."""
         if not self._held:
             return []
-        most = max(2, min(_FRAMES, _BYTES // max(held.nbytes for held in self._held)))
+        most = max(2, min(LOOK_AHEAD_FRAMES, _BYTES // max(held.nbytes for held in self._held)))
         if not everything and len(self._held) < most:
             return []
         count = len(self._held) if everything else most - self._staying(most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import pickle
 import queue
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.steady import LOOK_AHEAD_FRAMES
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
-from streamdehaze.video.resume.apart import SegmentApart, SpanSource, WarmUp
+from streamdehaze.video.resume.apart import SegmentApart, SpanSource
 from streamdehaze.video.resume.plan import Plan, finished, make_plan, span_of, take_plan, whole_work
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
         dehazer = _dehazer(job.dehazer)
         dehazer.reset()
         span = span_of(source, number, job.plan.count, job.plan.seconds)
-        spans = SpanSource(source, span)
+        spans = SpanSource(source, span, LOOK_AHEAD_FRAMES if dehazer.video.settings["look_ahead"] else 0)
         sink = SegmentApart(
             job.target, source, spans, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
         )
@@ -137,13 +139,13 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
                 sink,
                 batch_size=job.run.batch_size,
                 stop=stop,
-                cutter=WarmUp(spans),
                 memory_limit=job.run.memory_limit,
             )
             statistics = pipeline.run(progress)
-    statistics.encode.frames = sink.frames  # the warm-up does not count
-    haze = Track()
-    haze.extend(pipeline.haze, since=0 if span.begin is None else int(span.begin - source.window.offset))
+    statistics.encode.frames = sink.frames  # what surrounds the segment does not count
+    haze, offset = Track(), source.window.offset
+    since = 0 if span.begin is None else int(span.begin - offset)
+    haze.extend(pipeline.haze, since=since, until=None if span.end is None else math.ceil(span.end - offset))
     return SegmentMade(number, sink.frames, dehazer.engine.name, spans.damaged, tuple(sink.losses), statistics, haze)
 
 

@@ -17,7 +17,6 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.packets import PacketFile
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.resume.cut import Cut, Cutter
 from streamdehaze.video.resume.manifest import segment_file
 from streamdehaze.video.resume.plan import Plan, Record, Span, record_file
 from streamdehaze.video.resume.sink import OpenSegment, SegmentFileSink
@@ -26,15 +25,16 @@ from streamdehaze.video.writing.encoding.encode import VideoEncoder
 
 
 class SpanSource(Reader):
-    """The frames of a span, and before them those of its warm-up.
+    """The frames of a span, before them those of its warm-up, and after them those that it is corrected by.
 
     Args:
         source: the file; it stays unread itself, and its owner closes it.
         span: the part wanted.
+        ahead: how many frames follow.
     """
 
-    def __init__(self, source: FileSource, span: Span) -> None:
-        self._source, self.span = source, span
+    def __init__(self, source: FileSource, span: Span, ahead: int = 0) -> None:
+        self._source, self.span, self._ahead = source, span, ahead
 
     @property
     def info(self) -> VideoInfo:
@@ -43,18 +43,21 @@ class SpanSource(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order, once."""
-        span, before = self.span, 0
+        span, before, after = self.span, 0, 0
         with closing(self._source.reopen(at=span.warm_up)) as again:
             for frame in again:
                 instant = self.instant(frame)
-                if span.end is not None and instant >= span.end:
-                    break
                 if span.warm_up is not None and instant < span.warm_up:
                     continue
                 if span.begin is not None and instant < span.begin:
                     before = again.damaged
+                elif self._is_over(instant):
+                    if after == self._ahead:
+                        break
+                    after += 1
                 yield frame
-                self.damaged = again.damaged - before
+                if not after:
+                    self.damaged = again.damaged - before
 
     def instant(self, frame: Frame) -> Fraction:
         """When a frame is shown, on the file's own clock in seconds."""
@@ -64,30 +67,23 @@ class SpanSource(Reader):
         """Whether a frame comes before the span."""
         return self.span.begin is not None and self.instant(frame) < self.span.begin
 
+    def is_over(self, frame: Frame) -> bool:
+        """Whether a frame comes after the span."""
+        return self._is_over(self.instant(frame))
+
+    def _is_over(self, instant: Fraction) -> bool:
+        return self.span.end is not None and instant >= self.span.end
+
     def close(self) -> None:
         """Nothing is left open after the last frame."""
 
 
-class WarmUp(Cutter):
-    """One cut, between the warm-up and the span: nothing that looks ahead reaches over it."""
-
-    def __init__(self, source: SpanSource) -> None:
-        super().__init__(1)
-        self._source, self._warm = source, False
-
-    def before(self, frame: Frame) -> Cut | None:
-        """The cut before this frame, if there is one."""
-        was_warm_up, self._warm = self._warm, self._source.is_warm_up(frame)
-        self.frames += 1
-        return Cut(self.frames - 1, None, "") if was_warm_up and not self._warm else None
-
-
 class SegmentApart(SegmentFileSink):
-    """Encodes one segment of a long video into the folder NAME.part; the frames of its warm-up are dropped.
+    """Encodes one segment of a long video into the folder NAME.part; frames outside of it are dropped.
 
     Args:
         path, source, overwrite, stop: as for `SegmentFileSink`.
-        spans: the part of the video that is written, and its warm-up.
+        spans: the part of the video that is written, and what surrounds it.
         plan: how the work is divided.
         engine: that dehazes it.
 
@@ -118,15 +114,14 @@ class SegmentApart(SegmentFileSink):
             except Timeout as error:
                 raise SinkError(f"another process is making segment {number + 1} of {self._name}") from error
 
-    def cut(self, cut: Cut) -> None:
-        """The warm-up is over; nothing of it was written."""
-
     @property
     def frames(self) -> int:
-        """Frames written so far, without the warm-up."""
+        """Frames written so far."""
         return 0 if self._segment is None else self._segment.frames
 
     def _write(self, frame: Frame) -> None:
+        if self.spans.is_over(frame):
+            return
         if self.spans.is_warm_up(frame):
             self._before = frame
             return

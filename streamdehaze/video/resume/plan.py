@@ -2,7 +2,9 @@
 
 Segment j holds the frames from j to j + 1 times the length of a segment. What smoothing over time remembers does not
 come from the segment before but from a warm-up: the frames of the last seconds before the segment are dehazed and
-dropped. So a segment depends on the input and the settings alone, and is the same wherever and whenever it is made.
+dropped. So are those after it that its last frames are corrected by. So a segment depends on the input and the settings
+alone, and is the same wherever and whenever it is made; and where it meets the next one, hardly anything differs from
+what one pass over the whole video gives.
 
 In the folder NAME.part lie `plan.json`, and of each finished segment its packets and a record; they are written whole
 or not at all, and nothing else is shared, so that a folder on any network file system will do.
@@ -36,8 +38,9 @@ from streamdehaze.video.resume.manifest import (
 from streamdehaze.video.resume.sink import SegmentFileSink
 from streamdehaze.video.writing.encoding.choose import AudioCodec, EncodeOptions
 
-WARM_UP_SECONDS = 2.0
-"""Of video before a segment: what is remembered fades within about one second."""
+WARM_UP_SECONDS = 4.0
+"""Of video before a segment. What is remembered fades within one or two seconds, but where the camera moves slowly half
+of this could still be seen."""
 
 
 class Plan(BaseModel):
