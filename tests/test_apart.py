@@ -25,7 +25,7 @@ from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehaz
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade, join, make_segment, plan_segments
 from streamdehaze.video import EncodeOptions, FileSource, part_folder, unfinished_work
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 pytest.importorskip("openvino")
 
@@ -225,7 +225,7 @@ def test_worker_processes_make_the_same_film_and_go_with_the_run(film: Path, tru
     first = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
     wait_until(lambda: any(part_folder(target).glob("*.record")) or first.poll() is not None, "a segment")
     first.send_signal(signal.SIGTERM)
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode in (130, 0), said  # 0: it was done before the signal came
     if first.returncode:
         assert "rerun the same command to continue" in said

@@ -19,7 +19,7 @@ from streamdehaze.cli import main
 from streamdehaze.cli.shutdown import ONE_SIGNAL_SECONDS
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_two_signals_close_together_are_one(tmp_path: Path, apart: float) -> Non
         process.send_signal(signal.SIGTERM)
         time.sleep(apart)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
     assert process.returncode != -signal.SIGTERM, said
@@ -103,7 +103,7 @@ with ShutdownHandler(0.2, hears_reload=False) as handler:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=PATIENCE_SECONDS) == 1
     finally:
         process.kill()
         process.stdout.close()

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from clips import Clip
-from waiting import wait_until
+from held_run import held_run
+from waiting import PATIENCE_SECONDS, wait_until
 
 STREAMDEHAZE = [sys.executable, "-c", "from streamdehaze.cli import main; main()"]
 
@@ -24,7 +25,9 @@ STREAMDEHAZE = [sys.executable, "-c", "from streamdehaze.cli import main; main()
 def streamdehaze(
     *arguments: str | Path, stdin: bytes | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*STREAMDEHAZE, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd, timeout=120)
+    return subprocess.run(
+        [*STREAMDEHAZE, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd, timeout=PATIENCE_SECONDS
+    )
 
 
 def run(
@@ -175,11 +178,11 @@ def test_no_input_is_a_usage_error() -> None:
 def test_a_stop_signal_leaves_no_partial_file(tmp_path: Path, signal_number: signal.Signals) -> None:
     long = Clip(size=(192, 144), pts=range(0, 100 * 512, 512)).write(tmp_path / "long.mp4")
     process = subprocess.Popen(
-        [*STREAMDEHAZE, "run", "--engine", "torch", "--exact", str(long)], stderr=subprocess.PIPE, cwd=tmp_path
+        held_run(50, "run", "--engine", "torch", "--network-size", "32", long), stderr=subprocess.PIPE, cwd=tmp_path
     )
     _wait_for(tmp_path, "*.part.mp4")
     process.send_signal(signal_number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert b"nothing was kept" in errors
     assert b"Traceback" not in errors
@@ -199,7 +202,7 @@ def test_a_stop_signal_ends_the_wait_for_a_silent_pipe(foggy: Path, tmp_path: Pa
         time.sleep(1)  # by now it waits for more
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(timeout=60) == 130
+            assert process.wait(timeout=PATIENCE_SECONDS) == 130
         finally:
             process.kill()
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +214,7 @@ def test_quiet_is_silent_on_a_terminal(foggy: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             [*STREAMDEHAZE, "run", "--engine", "torch", "--quiet", str(foggy), "-o", str(tmp_path / "clear.mp4")],
             stderr=terminal,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
         os.set_blocking(controller, False)
         assert done.returncode == 0
@@ -229,7 +232,7 @@ def test_a_file_on_standard_input_is_read_in_any_order(foggy: Path, tmp_path: Pa
             [*STREAMDEHAZE, "run", "--engine", "torch", "-", "-o", str(tmp_path / "clear.mp4")],
             stdin=file,
             capture_output=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
     assert done.returncode == 0, done.stderr.decode()
     assert frame_times(tmp_path / "clear.mp4") == frame_times(foggy)
@@ -251,7 +254,7 @@ def test_completion_scripts_are_there() -> None:
     for shell in ("bash", "zsh", "fish"):
         script = [sys.executable, "-c", "from streamdehaze.cli import main; main(prog_name='streamdehaze')"]
         environment = {**os.environ, "_STREAMDEHAZE_COMPLETE": f"{shell}_source"}
-        result = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=30)
+        result = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
         assert "streamdehaze" in result.stdout
 
 

@@ -304,7 +304,7 @@ def test_standard_streams_carry_matroska(tmp_path: Path) -> None:
         "    for frame in source: sink.write(frame)\n"
     )
     with source.open("rb") as stdin, (tmp_path / "out.mkv").open("wb") as stdout:
-        subprocess.run([sys.executable, "-c", program], stdin=stdin, stdout=stdout, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program], stdin=stdin, stdout=stdout, check=True, timeout=300)
     assert video_ticks(tmp_path / "out.mkv") == video_ticks(source)
     assert other_packets(tmp_path / "out.mkv") == other_packets(source)
 

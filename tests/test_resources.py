@@ -20,6 +20,7 @@ from doubles import quick_dehazer
 from streamdehaze import dehaze_video
 from streamdehaze.errors import ResourceError, StreamDehazeError
 from streamdehaze.pipeline.memory import resident_bytes
+from waiting import PATIENCE_SECONDS
 
 MILLISECONDS = {"time_base": Fraction(1, 1000), "pts": range(0, 4000, 40), "options": {"g": "12"}}
 
@@ -45,14 +46,13 @@ def test_the_work_ends_before_it_takes_more_memory_than_allowed(foggy: Path, tmp
 
 
 def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        streamdehaze(foggy, "-o", tmp_path / "out.mkv", "--memory-limit", "10M"), capture_output=True, timeout=120
-    )
+    little = streamdehaze(foggy, "-o", tmp_path / "out.mkv", "--memory-limit", "10M")
+    done = subprocess.run(little, capture_output=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 1
     assert b"above --memory-limit (10 MiB)" in done.stderr
     assert b"Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
-    wrong = subprocess.run(streamdehaze(foggy, "--memory-limit", "lots"), capture_output=True, timeout=120)
+    wrong = subprocess.run(streamdehaze(foggy, "--memory-limit", "lots"), capture_output=True, timeout=PATIENCE_SECONDS)
     assert wrong.returncode == 2
 
 
@@ -148,7 +148,7 @@ def test_a_named_pipe_that_stalls_can_be_stopped(foggy: Path, tmp_path: Path, be
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     try:
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 130
     finally:
         process.kill()
         process.communicate()
@@ -165,5 +165,5 @@ def test_a_run_that_was_held_goes_on(foggy: Path, tmp_path: Path) -> None:
             process.send_signal(signal.SIGSTOP)
             time.sleep(0.3)
             process.send_signal(signal.SIGCONT)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert video_ticks(target) == video_ticks(foggy)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from click.testing import CliRunner
 
 from clips import Clip, frames_of, other_packets, video_ticks
 from doubles import EngineDouble, nervous_engine, plain_dehazer
+from held_run import held_run
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.control.keyframes import Keyframes
@@ -36,7 +36,7 @@ from streamdehaze.video.reading.options import OnDamage
 from streamdehaze.video.resume.cut import Cut
 from streamdehaze.video.resume.manifest import Manifest, write_manifest
 from streamdehaze.video.resume.source import Continued
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 MILLISECOND = Fraction(1, 1000)
 SECONDS = 0.8  # a segment of 20 frames
@@ -455,42 +455,45 @@ def test_short_files_need_no_segments(tmp_path: Path) -> None:
 
 
 def run(*arguments: str | Path) -> list[str]:
-    program = [sys.executable, "-c", "from streamdehaze.cli import main; main()", "run", "--engine", "torch"]
-    return [*program, "--network-size", "32", "--segment-seconds", str(SECONDS), *map(str, arguments)]
+    options = ["--engine", "torch", "--network-size", "32", "--segment-seconds", str(SECONDS)]
+    return ["run", *options, *map(str, arguments)]
 
 
-def interrupted(command: list[str], target: Path, number: signal.Signals) -> subprocess.CompletedProcess[bytes]:
-    """A run that gets a signal as soon as it has finished one more segment."""
-    before = segments(target)
+def finished(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    program = [sys.executable, "-c", "from streamdehaze.cli import main; main()"]
+    return subprocess.run([*program, *run(*arguments)], capture_output=True, timeout=PATIENCE_SECONDS)
+
+
+def interrupted(source: Path, target: Path, number: signal.Signals) -> subprocess.CompletedProcess[bytes]:
+    """A run that gets a signal when it has finished one more segment; it is held within the one after that."""
+    before, command = segments(target), held_run(40, *run(source, "-o", target))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while segments(target) <= before and process.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: segments(target) > before or process.poll() is not None, "one more segment")
         process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=PATIENCE_SECONDS)
     return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 def test_kills_and_signals_cost_no_finished_segment(tmp_path: Path) -> None:
     source = long_clip("mp4", size=(256, 144), pts=range(0, 160 * 512, 512)).write(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"
-    command = run(source, "-o", target)
-    assert interrupted(command, target, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert interrupted(source, target, signal.SIGKILL).returncode == -signal.SIGKILL
     assert not target.exists()
     kept = segments(target)
     assert kept >= 1
-    stopped = interrupted(command, target, signal.SIGTERM)
+    stopped = interrupted(source, target, signal.SIGTERM)
     assert stopped.returncode == 130
     assert b"continuing after" in stopped.stderr
     assert b"are kept in" in stopped.stderr
     assert segments(target) > kept
     report = tmp_path / "report.json"
-    done = subprocess.run(run(source, "-o", target, "--resume", "--report", report), capture_output=True, timeout=120)
+    done = finished(source, "-o", target, "--resume", "--report", report)
     assert done.returncode == 0, done.stderr.decode()
     (job,) = json.loads(report.read_text())["jobs"]
     assert job["frames_out"] == 160
     assert job["frames_of_earlier_runs"] >= 40
     whole = tmp_path / "whole.mp4"
-    subprocess.run(run(source, "-o", whole), check=True, capture_output=True, timeout=120)
+    assert finished(source, "-o", whole).returncode == 0
     assert contents(target) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "report.json", "whole.mp4"]
     again = CliRunner().invoke(main, ["run", str(source), "-o", str(target), "--resume", "--engine", "torch"])

@@ -22,7 +22,7 @@ from streamdehaze.training.config import TrainingConfig, read_config
 from streamdehaze.training.run import train
 from streamdehaze.training.task import averaged
 from training_data import configuration, make_scenes
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 
 def weights(path: Path) -> Weights:
@@ -88,7 +88,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     try:
         wait_until(state.exists, "the first checkpoint")
         os.kill(process.pid, signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
     saved = torch.load(state, weights_only=True)["global_step"]
