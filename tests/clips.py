@@ -179,15 +179,12 @@ def frames_of(path: Any, **options: Any) -> list[Frame]:
 
 def copy_through(source: Path, target: Path, *, window: dict[str, Any] | None = None, **options: Any) -> FileSink:
     """Every frame from a file source into a file sink, unchanged."""
-    reader = FileSource(source, **(window or {}))
-    sink = FileSink(target, reader, **options)
-    try:
+    with contextlib.closing(FileSource(source, **(window or {}))) as reader:
+        sink = FileSink(target, reader, **options)
         for frame in reader:
             sink.write(frame)
         sink.close()
-    finally:
-        reader.close()
-    return sink
+        return sink
 
 
 def video_times(path: Path) -> list[Fraction]:

@@ -118,6 +118,7 @@ def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> 
             publisher.stop()
             wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it says goodbye")
             assert listener.state("North_gate")["message"] == "stopped"
+            listener.client.disconnect()
             listener.client.loop_stop()
 
 
@@ -138,6 +139,7 @@ def test_a_process_that_dies_is_offline(tmp_path: Path) -> None:
         publisher._client.loop_stop()
         sock.close()  # no goodbye
         wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "the broker tells")
+        listener.client.disconnect()
         listener.client.loop_stop()
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import Clip
-from streamdehaze import open_source
+from clips import Clip, frames_of
 from streamdehaze.network import AECRNet, write_checkpoint
 
 pytest.importorskip("openvino")
@@ -67,7 +66,7 @@ def test_a_file_is_dehazed_by_a_compiled_engine(light: Run, clip: Path, tmp_path
     engine = "openvino" if engine == "auto" else engine
     assert json.loads(report.read_text())["jobs"][0]["engine"].startswith(f"{engine} cpu")
     hazy, clear = (
-        [np.concatenate([plane.ravel() for plane in frame.planes]) for frame in open_source(path)]
+        [np.concatenate([plane.ravel() for plane in frame.planes]) for frame in frames_of(path)]
         for path in (clip, tmp_path / "clear.mp4")
     )
     assert len(hazy) == len(clear) == 12
