@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, VideoInfo
@@ -73,30 +73,32 @@ class Continued(Reader):
         if cut.last_pts is None:
             return None
         instant = cut.last_pts * self.info.time_base + self._source.window.offset
-        source = self._source.reopen(at=instant)
-        frames = iter(source)
-        try:
-            for frame in frames:
-                if self._is_last(frame, source):
-                    return source, frames
-                if frame.pts is None or frame.pts > cut.last_pts:
-                    break
-        except SourceError as error:
-            log.debug("%s: %s", self.name, error)
-        source.close()
+        with ExitStack() as open_until_found:
+            source = open_until_found.enter_context(closing(self._source.reopen(at=instant)))
+            frames = iter(source)
+            try:
+                for frame in frames:
+                    if self._is_last(frame, source):
+                        open_until_found.pop_all()
+                        return source, frames
+                    if frame.pts is None or frame.pts > cut.last_pts:
+                        break
+            except SourceError as error:
+                log.debug("%s: %s", self.name, error)
         return None
 
     def _skip(self) -> tuple[FileSource, Iterator[Frame]]:
         cut = self._cut
-        source = self._source.reopen()
-        frames = iter(source)
-        last = None
-        for _ in range(cut.frames):
-            last = next(frames, None)
-        if last is None or not self._is_last(last, source):
-            source.close()
-            raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume starts over")
-        return source, frames
+        with ExitStack() as open_until_found:
+            source = open_until_found.enter_context(closing(self._source.reopen()))
+            frames = iter(source)
+            last = None
+            for _ in range(cut.frames):
+                last = next(frames, None)
+            if last is not None and self._is_last(last, source):
+                open_until_found.pop_all()
+                return source, frames
+        raise SourceError(f"'{self.name}' does not decode as it did when the work began; --no-resume starts over")
 
     def _is_last(self, frame: Frame, source: FileSource) -> bool:
         """Whether a frame is the one before the cut.
