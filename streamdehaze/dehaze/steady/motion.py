@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.dehaze.kernels import carry
 from streamdehaze.frame import FloatArray
 
@@ -100,7 +101,7 @@ def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 def _correlation(picture: FloatArray, other: FloatArray, noise: float) -> float:
     """Of two grey pictures less their local means; 1 if neither shows more than noise."""
-    a, b = (x - cv2.blur(x, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT) for x in (picture, other))
+    a, b = (x - box_mean(x, _WINDOW // 2) for x in (picture, other))
     energy, other_energy = float((a * a).mean()), float((b * b).mean())
     if max(energy, other_energy) < (2 * noise) ** 2:
         return 1.0
