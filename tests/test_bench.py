@@ -37,6 +37,7 @@ from streamdehaze.cli.commands import bench
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import install_command
 from streamdehaze.video.clip import Clip, write_clip
+from waiting import wait_until
 from web_server import serving
 
 PARTS = [
@@ -225,11 +226,13 @@ def test_a_gpu_is_asked_for_memory_and_clocks(tmp_path: Path, monkeypatch: pytes
     # A stand-in for nvidia-smi that answers as it does, a field it does not know included.
     tool = tmp_path / "nvidia-smi"
     lines = ["1000, 1410, 1593, 40, [N/A]", "3000, 1980, 1593, 98, [N/A]", "2000, 1980, 1593, 97, [N/A]"]
-    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + "exec sleep 60\n")
+    tool.write_text(
+        "#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + f"touch '{tmp_path}/told'\nexec sleep 600\n"
+    )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with GpuWatch() as watch:
-        time.sleep(0.5)
+        wait_until((tmp_path / "told").exists, "its lines")
     assert watch.load == GpuLoad(3000, 1980, 1593, 97, None)
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with GpuWatch() as watch:

@@ -68,7 +68,9 @@ def test_sigterm_finishes_the_files(tmp_path: Path) -> None:
     arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "clear" / "{name}.mp4", "--engine", "torch"]
     with live(*arguments) as running:
         wait_until(lambda: running.says("sends to"), "it sends")
-        time.sleep(2.5)
+        clear = tmp_path / "clear"
+        first = sum(path.stat().st_size for path in clear.glob("film-*.mp4"))
+        wait_until(lambda: sum(path.stat().st_size for path in clear.glob("film-*.mp4")) > first, "it writes")
         assert running.ends(signal.SIGTERM) == 0
     (clear,) = (tmp_path / "clear").glob("film-*.mp4")
     with av.open(str(clear)) as container:

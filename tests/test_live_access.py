@@ -22,7 +22,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.web import ListenAddress, WebServer
 from streamdehaze.video.trust import Trust, UntrustedError
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 httpx = pytest.importorskip("httpx")
 
@@ -121,14 +121,14 @@ def test_idle_connections_of_a_stranger_do_not_close_the_page(server: WebServer)
             if number % 2:
                 idle.send(b"GET / HTTP/1.1\r\nHost:")  # half a request
             if number % 100 == 99:
-                assert httpx.get(server.url + "healthz", timeout=20).status_code == 200
+                assert httpx.get(server.url + "healthz", timeout=PATIENCE_SECONDS).status_code == 200
         for path in ("healthz", "metrics", "api/cameras"):
-            assert httpx.get(server.url + path, headers=bearer(OPERATOR), timeout=20).status_code == 200
+            assert httpx.get(server.url + path, headers=bearer(OPERATOR), timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_a_request_in_progress_is_not_closed_for_idle_ones(server: WebServer) -> None:
     with (
-        httpx.Client(base_url=server.url, headers=bearer(OPERATOR), timeout=20) as client,
+        httpx.Client(base_url=server.url, headers=bearer(OPERATOR), timeout=PATIENCE_SECONDS) as client,
         client.stream("GET", "/cameras/north/stream?width=320") as answer,
         ExitStack() as stack,
     ):

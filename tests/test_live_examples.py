@@ -10,18 +10,20 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from clips import Clip
 from live_feed import RenderedPipeline
+from streamdehaze.cli import service
 from streamdehaze.cli.commands.cameras.live import command
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.live import read_config
 from streamdehaze.live.web import serve
+from waiting import PATIENCE_SECONDS
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "live"
 OPTIONS = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -109,7 +111,9 @@ def test_every_file_that_the_compose_file_mounts_is_there() -> None:
     assert [name for name in mounted if name not in made and not (EXAMPLES / name).exists()] == []
 
 
-def test_the_service_manager_hears_of_readiness_and_of_life(tmp_path: Path) -> None:
+def test_the_service_manager_hears_of_readiness_and_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5.0]
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
         heard.settimeout(0.2)
@@ -117,7 +121,7 @@ def test_the_service_manager_hears_of_readiness_and_of_life(tmp_path: Path) -> N
         manager.ready()
         manager.works()
         manager.works()
-        time.sleep(0.15)
+        now[0] += 0.15
         manager.works()
         manager.stopping()
         said = [heard.recv(64) for _ in range(4)]
@@ -132,7 +136,7 @@ def test_a_running_command_reports_to_the_service_manager(tmp_path: Path) -> Non
     film = Clip(pts=tuple(512 * n for n in range(50))).write(tmp_path / "film.mp4")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
-        heard.settimeout(120)
+        heard.settimeout(PATIENCE_SECONDS)
         environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
         arguments = ["live", str(film), "--realtime", "--loop", "--engine", "torch", "--serve", "127.0.0.1:0"]
         with subprocess.Popen([sys.executable, "-m", "streamdehaze", *arguments], env=environment) as process:

@@ -77,7 +77,7 @@ def halves(client: httpx.Client) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_page_shows_and_steers_a_running_command(command: tuple[str, subprocess.Popen[str], Path]) -> None:
     address, _, _ = command
-    with httpx.Client(base_url=address, headers=HEADERS, timeout=20) as client:
+    with httpx.Client(base_url=address, headers=HEADERS, timeout=PATIENCE_SECONDS) as client:
         cameras = {camera["name"]: camera for camera in client.get("/api/cameras").json()["cameras"]}
         assert cameras["street"]["state"] == "running"
         assert cameras["gate"]["state"] in ("connecting", "backing_off")

@@ -33,7 +33,7 @@ from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.mux import PacketMuxer
 from streamdehaze.video.writing.target import LiveTarget
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 
 @contextmanager
@@ -108,10 +108,10 @@ from doubles import quick_dehazer
 from streamdehaze.live import CameraConfig, LivePipeline
 config = CameraConfig(name="gate", url=sys.argv[1], to=(sys.argv[2],), realtime=True, loop=True)
 with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
-    while pipeline.cameras["gate"].status().counters.frames_out < 75:
+    while pipeline.cameras["gate"].status().sinks[0].packets < 75:
         time.sleep(0.05)
     print("recorded", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -163,7 +163,7 @@ def test_a_full_disk_is_said_once_strewn_with_nothing_and_written_to_again_when_
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ran = subprocess.run(
         [*mount, script, sys.executable, _FILL, str(noise)],
-        stderr=subprocess.PIPE, text=True, env=environment, timeout=120,
+        stderr=subprocess.PIPE, text=True, env=environment, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     said = ran.stderr.splitlines()
     assert "continues" in said, ran.stderr
@@ -245,19 +245,20 @@ def test_a_sender_that_dies_is_not_taken_for_the_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
 def test_a_server_that_accepts_and_says_nothing_holds_up_no_camera(tmp_path: Path, scheme: str) -> None:
-    arrivals: list[float] = []
+    arrivals: list[Frame] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         to = f"{scheme}://me:hush@127.0.0.1:{silent.getsockname()[1]}/live/gate"
         config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(to,))
         with LivePipeline(
-            [config], dehazer=quick_dehazer(), on_frame=lambda *_: arrivals.append(time.monotonic())
+            [config], dehazer=quick_dehazer(), on_frame=lambda camera, hazy, clear: arrivals.append(clear)
         ) as pipeline:
             camera = pipeline.cameras["gate"]
             wait_until(lambda: psutil.Process().children(), "the process that sends")
             assert not any("hush" in word for child in psutil.Process().children() for word in child.cmdline())
+            before = len(arrivals)
             wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, "it is given up")
+            assert len(arrivals) > before + 1, "no frame waited for it"
             assert not camera.status().sinks[0].connected
-    assert max(b - a for a, b in pairwise(arrivals)) < 3, "no frame waited for it"
     assert not psutil.Process().children()
 
 
@@ -307,7 +308,7 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
     receiver = f"udp://127.0.0.1:{port}"
     with (
         sending(str(film(tmp_path)), [receiver], realtime=True, loop=True),
-        av.open(receiver, container_options={"probesize": "50000"}, timeout=20) as container,
+        av.open(receiver, container_options={"probesize": "50000"}, timeout=PATIENCE_SECONDS) as container,
     ):
         times = [frame.time for frame, _ in zip(container.decode(video=0), range(25), strict=False)]
     assert times == sorted(times)
@@ -323,7 +324,7 @@ def test_an_unknown_server_is_called_that(tmp_path: Path, scheme: str) -> None:
 def test_datagrams_hold_whole_packets_of_the_transport_stream(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(20)
+        receiver.settimeout(PATIENCE_SECONDS)
         to = f"udp://127.0.0.1:{receiver.getsockname()[1]}"
         with sending(str(film(tmp_path)), [to], realtime=True, loop=True):
             datagrams = [receiver.recv(65536) for _ in range(20)]
@@ -337,7 +338,9 @@ def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) 
     with RtspCamera(size="160x120", audio=True) as source, RtspCamera(record=taken, audio=True) as server:
         with sending(source.url, [server.url, tmp_path / "clear.ts"]) as camera:
             wait_until(lambda: camera.status().sinks[0].packets > 75, "five seconds of pictures")
-        time.sleep(0.3)
+        wait_until(
+            lambda: taken.stat().st_size > sum(p.stat().st_size for p in tmp_path.glob("clear-*.ts")) / 2, "it is taken"
+        )
     assert len(pictures(taken)) > 20
     with av.open(str(taken)) as container:
         starts = {

@@ -28,7 +28,7 @@ from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.retry import Backoff
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 from web_server import Request, give, serving
 
 
@@ -88,13 +88,14 @@ def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
     with RtspCamera(size="160x120") as server, watching(server.url) as watch:
         wait_until(lambda: watch.frames, "the first frame")
         before = open_things()
-        for _ in range(3):
+        for number in (1, 2, 3):
             time.sleep(chance.uniform(0.1, 0.6))
             server.kill()
             time.sleep(chance.uniform(0.1, 1.5))
             server.start()
+            wait_until(lambda: watch.camera.status().counters.reconnects == number, "the camera's return")  # noqa: B023
             returned = time.monotonic()
-            wait_until(lambda: watch.frames_since(returned), "a clear frame after the camera's return")  # noqa: B023
+            wait_until(lambda: watch.frames_since(returned), "a clear frame after it")  # noqa: B023
         assert watch.camera.status().counters.reconnects == 3
         wait_until(lambda: all(map(le, open_things(), before)), f"no more threads and files than {before}")
         times = [frame.pts for _, frame in watch.frames]
@@ -421,7 +422,7 @@ def test_b_frames_and_a_clock_that_wraps_come_in_order_and_evenly() -> None:
     near_the_end = (1 << 32) - 90000  # RTP's clock begins again after a second
     with (
         RtspCamera(size="160x120", fps="15", b_frames=2, rtp_offset=near_the_end) as server,
-        watching(server.url) as watch,
+        watching(server.url, latency_budget=600.0, buffer_frames=1000) as watch,
     ):
         wait_until(lambda: len(watch.frames) >= 45, "three seconds of frames")
         times = [frame.pts for _, frame in watch.frames]
@@ -454,7 +455,7 @@ def test_waiting_for_a_camera_ends_when_it_is_stopped() -> None:
         silent.listen()
         threading.Timer(0.3, stop.set).start()
         with pytest.raises(Cancelled, match="stopped while waiting"):
-            open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/", stop=stop, wait_seconds=20)
+            open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/", stop=stop, wait_seconds=PATIENCE_SECONDS)
 
 
 def test_run_refuses_a_camera_and_names_the_command_for_it(tmp_path: Path) -> None:

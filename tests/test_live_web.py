@@ -25,7 +25,7 @@ from streamdehaze.cli.log import JsonFormatter
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.web import Limits, ListenAddress, WebServer, serve
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 TOKEN = "correct-horse-battery"
 VIEWERS = 40
@@ -56,7 +56,7 @@ def guarded(pipeline: RenderedPipeline) -> Iterator[WebServer]:
 @pytest.fixture
 def client(server: WebServer) -> Iterator[Any]:
     # A kept connection may be closed by the server just when the next request is sent, if the machine is busy.
-    with httpx.Client(base_url=server.url, timeout=30, headers={"Connection": "close"}) as running:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS, headers={"Connection": "close"}) as running:
         yield running
 
 
@@ -66,7 +66,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def raw(server: WebServer, request: bytes) -> bytes:
     """What comes back for these very bytes."""
-    with socket.create_connection((server.address.host, server.address.port), timeout=10) as connection:
+    with socket.create_connection((server.address.host, server.address.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         answer = b""
         with contextlib.suppress(ConnectionResetError):
@@ -186,7 +186,8 @@ def test_metrics_are_what_the_cameras_counted(client: Any, pipeline: RenderedPip
     assert stage > 0
     assert value("streamdehaze_camera_state", "streamdehaze_camera_state", camera="gate", state="failed") == 1
     assert value("streamdehaze_engine_info", "streamdehaze_engine_info", camera="north", engine="torch cpu") == 1
-    assert 0 <= value("streamdehaze_frame_age_seconds", "streamdehaze_frame_age_seconds", camera="north") < 5
+    age = value("streamdehaze_frame_age_seconds", "streamdehaze_frame_age_seconds", camera="north")
+    assert 0 <= age < PATIENCE_SECONDS
     never = value("streamdehaze_frame_age_seconds", "streamdehaze_frame_age_seconds", camera="gate")
     assert never > 5, "a camera that never showed anything is as old as the start"
     for gauge in ("queue_frames", "queue_limit_frames", "adapt_level", "strength"):
@@ -224,7 +225,7 @@ def test_a_port_in_use_is_said_in_words(pipeline: RenderedPipeline, server: WebS
 
 
 def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
-    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=30) as stranger:
+    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as stranger:
         for path in (
             "/",
             "/api/cameras",
@@ -245,7 +246,7 @@ def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
 
 
 def test_the_token_opens_by_header_and_by_cookie(guarded: WebServer) -> None:
-    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=30) as visitor:
+    with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as visitor:
         assert visitor.get("/api/cameras", headers=bearer(TOKEN)).status_code == 200
         login = visitor.post("/login", data={"token": TOKEN})
         cookie = login.headers["set-cookie"]
@@ -372,7 +373,7 @@ def test_two_hundred_clients_share_what_there_is(server: WebServer, client: Any)
     with contextlib.ExitStack() as stack:
         crowd = []
         for _ in range(200):  # each asks at once: idle connections are closed when one client has many
-            crowd.append(stack.enter_context(socket.create_connection(place, timeout=20)))
+            crowd.append(stack.enter_context(socket.create_connection(place, timeout=PATIENCE_SECONDS)))
             crowd[-1].sendall(request)
         statuses = [connection.recv(12).split()[1] for connection in crowd]
         assert statuses.count(b"200") == VIEWERS
@@ -438,7 +439,7 @@ def test_half_a_request_and_a_reader_that_sleeps_are_cut_off(
     monkeypatch.setattr(times, "STALL_SECONDS", 0.5)
     with web_page(pipeline) as server:
         place = (server.address.host, server.address.port)
-        with socket.create_connection(place, timeout=10) as slow:
+        with socket.create_connection(place, timeout=PATIENCE_SECONDS) as slow:
             slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
             assert slow.recv(100) == b""
         with socket.socket() as asleep:
