@@ -69,11 +69,16 @@ class EngineDouble:
 
 
 class CompilingDouble(EngineDouble):
-    """An engine that takes its time to compile for a size, and notes what it was asked for without."""
+    """An engine that compiles for each size, and notes what it was asked for without.
 
-    def __init__(self, compile_seconds: float = 0.0, refuses: tuple[int, int] | None = None) -> None:
+    Args:
+        compiling: called while it compiles for any size but the first; may wait.
+        refuses: a size that it cannot compile for.
+    """
+
+    def __init__(self, compiling: Callable[[], object] = lambda: None, refuses: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.compile_seconds, self.refuses = compile_seconds, refuses
+        self.compiling, self.refuses = compiling, refuses
         self.compiled: list[tuple[int, int]] = []
         self.unprepared: list[tuple[int, int]] = []
 
@@ -81,7 +86,8 @@ class CompilingDouble(EngineDouble):
         if (height, width) == self.refuses:
             raise EngineError("no")
         if (height, width) not in self.compiled:
-            time.sleep(self.compile_seconds if len(self.compiled) else 0)
+            if self.compiled:
+                self.compiling()
             self.compiled.append((height, width))
 
     def release(self, height: int, width: int) -> None:

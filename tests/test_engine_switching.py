@@ -22,17 +22,18 @@ from streamdehaze.errors import CheckpointError, EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import find_checkpoint, load_network
+from waiting import PATIENCE_SECONDS
 
 HAZY = hazy_pictures(2, 144, 256)
 
 
-def serve_for(engine: object, seconds: float, until: str) -> list[np.ndarray]:
-    results, deadline = [], time.monotonic() + seconds
+def serve(engine: object, until: str) -> list[np.ndarray]:
+    results, deadline = [], time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         results.append(engine.infer(HAZY))  # type: ignore[attr-defined]
         if engine.name.startswith(until):  # type: ignore[attr-defined]
             return results
-    raise AssertionError(f"after {seconds} s still {engine.name}")  # type: ignore[attr-defined]
+    raise AssertionError(f"after {PATIENCE_SECONDS} s still {engine.name}")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
@@ -44,9 +45,9 @@ def test_pytorch_serves_at_once_and_the_compiled_engine_takes_over(
     with caplog.at_level(logging.INFO, logger="streamdehaze"):
         engine = open_engine("aecrnet-s", name, cache=EngineCache(tmp_path))
         assert engine.name == "torch cpu float32"
-        results = serve_for(engine, 240, name)
+        results = serve(engine, name)
         engine.close()
-    assert len(results) > 2  # the first seconds were PyTorch's
+    assert len(results) >= 2  # the first was PyTorch's
     assert not np.array_equal(results[0], results[-1])
     assert min(psnr(result, results[0], peak=1.0) for result in results) > 35  # dB; the CPU may compute in bfloat16
     assert [record.message for record in caplog.records if "takes over" in record.message] == [
@@ -59,7 +60,7 @@ def test_closing_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path) -> None
     pytest.importorskip("openvino")
     pytest.importorskip("onnx")
     engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not list(tmp_path.glob("*.part")) and time.monotonic() < deadline:
         engine.infer(HAZY)
     assert list(tmp_path.glob("*.part"))
@@ -73,7 +74,7 @@ def test_a_build_that_fails_costs_one_warning_and_no_frame(tmp_path: Path, caplo
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING, logger="streamdehaze"):
         engine = open_engine("aecrnet-s", "openvino", cache=EngineCache(tmp_path / "file" / "engines"))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not caplog.records and time.monotonic() < deadline:
             assert engine.infer(HAZY).shape == HAZY.shape
         for _ in range(3):
@@ -95,7 +96,7 @@ def test_no_engine_of_a_checkpoint_that_was_replaced_meanwhile_takes_over(
     engine = open_engine(mine, "openvino", cache=EngineCache(tmp_path / "engines"))
     first = engine.infer(HAZY)
     shutil.copy(find_checkpoint("aecrnet-m"), mine)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_SECONDS
     with caplog.at_level(logging.WARNING, logger="streamdehaze"):
         while not caplog.records and time.monotonic() < deadline:
             last = engine.infer(HAZY)
