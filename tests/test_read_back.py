@@ -81,7 +81,7 @@ def test_a_dry_run_says_what_will_be_lost_and_writes_nothing(film: Path, tmp_pat
     assert result.exit_code == 0
     assert "encoder libx264, pixel format yuv420p" in result.output
     assert "copies audio stream 1 (aac, fra)" in result.output
-    assert "lacks of its input: subtitle stream 2 (subrip, deu)" in result.output
+    assert "not kept: subtitle stream 2 (subrip, deu)" in result.output
     assert CliRunner().invoke(main, [*command, "--strict"]).exit_code == 3
     assert sorted(tmp_path.iterdir()) == before
 

@@ -79,7 +79,7 @@ def test_bob_makes_a_frame_of_each_field(tmp_path: Path, rate: str, ending: str)
     assert steps == {0.02}
 
 
-@pytest.mark.parametrize("ending", ["avi", "mov", "dv"])
+@pytest.mark.parametrize("ending", ["avi", "mov", "dv", "mkv"])
 @pytest.mark.parametrize("standard", ["pal", "ntsc"])
 def test_dv_stays_dv_with_its_sound_and_fields(tmp_path: Path, ending: str, standard: str) -> None:
     size, rate = ("720x576", "50") if standard == "pal" else ("720x480", "60000/1001")
@@ -108,11 +108,12 @@ def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
-def test_hdr_side_by_side_keeps_its_colours(tmp_path: Path, transfer: str) -> None:
+def test_hdr_side_by_side_keeps_its_colours(tmp_path: Path, transfer: str, caplog: pytest.LogCaptureFixture) -> None:
     colors = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv")
     video = ("-f", "lavfi", "-i", "testsrc2=s=192x144:d=0.2")
     source = ffmpeg(*video, "-c:v", "libx264", *colors, "-pix_fmt", "yuv420p10le", tmp_path / "pq.mkv")
     compare(source, source, tmp_path / "both.mkv")
+    assert caplog.messages == []
     (stream,) = streams(tmp_path / "both.mkv")
     found = {key: stream.get(key) for key in ("color_primaries", "color_transfer", "color_space")}
     assert found == {"color_primaries": "bt2020", "color_transfer": transfer, "color_space": "bt2020nc"}

@@ -95,8 +95,7 @@ def test_the_field_that_is_shown_first_stays_the_first(
     copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions("libx264"))
     read = ffprobe(tmp_path / f"out.{ending}", "-show_frames", "-show_streams")
     assert {frame["top_field_first"] for frame in read["frames"]} == {int(order == "top")}
-    if ending == "mkv":  # of MOV's H.264, ffprobe shows a guess
-        assert read["streams"][0]["field_order"] in ({"tt", "tb"} if order == "top" else {"bb", "bt"})
+    assert read["streams"][0]["field_order"] in ({"tt", "tb"} if order == "top" else {"bb", "bt"})
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
@@ -168,6 +167,28 @@ def test_place_date_and_camera_survive(tmp_path: Path, keys: dict[str, str], end
     for key, value in keys.items():
         assert tags[key.lower()] == value
     assert tags["creation_time"].startswith("2019-04-24T20:24:00")
+
+
+def test_what_a_container_says_of_fields_against_its_pictures_is_named(tmp_path: Path) -> None:
+    """FFmpeg's writer of MXF has no place for the field order of DV, so that its reader says the top one."""
+    video = ("-f", "lavfi", "-i", "testsrc2=s=720x480:r=60000/1001:d=0.2", "-vf", "tinterlace=interleave_bottom")
+    source = ffmpeg(*video, "-target", "ntsc-dv", tmp_path / "in.dv")
+    losses = copy_through(source, tmp_path / "out.mxf").losses
+    assert "field order as the container states it (bottom field first; now top field first)" in losses
+
+
+def test_interlaced_dnxhd_is_written_and_its_fields_are_named(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=50:d=0.08", "-vf", "tinterlace=interleave_top,setfield=tff")
+    making = ("-c:v", "dnxhd", "-b:v", "120M", "-pix_fmt", "yuv422p", "-flags", "+ildct+ilme")
+    source = ffmpeg(*video, *making, tmp_path / "in.mov")
+    assert copy_through(source, tmp_path / "out.mov").losses == ["field order (top field first; now progressive)"]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_the_title_of_a_stream_survives(tmp_path: Path, ending: str) -> None:
+    titles = ("-metadata:s:v", "title=Bridge", "-metadata:s:a", "title=Harbour")
+    source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", *titles, tmp_path / "in.mp4")
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == []
 
 
 def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> None:

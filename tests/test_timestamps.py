@@ -235,6 +235,14 @@ def test_sound_that_starts_between_milliseconds_keeps_its_start(tmp_path: Path, 
     assert other_packets(tmp_path / f"out.{ending}") == other_packets(source)
 
 
+def test_an_avi_is_as_long_as_its_pictures(tmp_path: Path) -> None:
+    """Its writer counts the last picture's duration in whole pictures."""
+    source = Clip(time_base=Fraction(1, 12800)).write(tmp_path / "in.mp4")
+    copy_through(source, tmp_path / "out.avi")
+    with av.open(str(tmp_path / "out.avi")) as container:
+        assert container.streams.video[0].frames == 24
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_durations_of_pictures_survive(tmp_path: Path, ending: str) -> None:
     time_base = Fraction(*TICKS[ending])

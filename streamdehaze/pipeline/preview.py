@@ -31,7 +31,7 @@ class Preview:
     def __str__(self) -> str:
         lines = [f"{self.input} -> {self.output}: encoder {self.plan.encoder}, pixel format {self.plan.pixel_format}"]
         lines += [f"  copies {stream}" for stream in self.plan.copied]
-        lines += [f"  lacks of its input: {loss}" for loss in self.plan.losses]
+        lines += [f"  not kept: {loss}" for loss in self.plan.losses]
         return "\n".join(lines)
 
 

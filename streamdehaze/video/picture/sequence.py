@@ -172,7 +172,7 @@ class SequenceSink(Writer):
         new = [each for each in lost if each not in self.losses]
         self.losses += new
         if new:
-            log.warning("'%s' and those after it do not keep from the input: %s", file, ", ".join(new))
+            log.warning("not kept in '%s' and those after it: %s", file, ", ".join(new))
         return file
 
     def _finish(self) -> None:

@@ -65,7 +65,7 @@ class PictureSink(Writer):
         data, lost = encode_picture(self.path, frame, self._metadata, self._quality)
         self.losses = list(lost)
         if lost:
-            log.warning("%s does not keep from the input: %s", self._name, ", ".join(lost))
+            log.warning("not kept in %s: %s", self._name, ", ".join(lost))
         self._partial(self.path).write_bytes(data)
 
     def _finish(self) -> None:

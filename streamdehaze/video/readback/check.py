@@ -106,14 +106,16 @@ class ReadBack:
             if each not in self.losses:
                 self.losses.append(each)
                 if each not in silent:
-                    log.warning("%s lacks of its input: %s", self._name, each)
+                    log.warning("not kept in %s: %s", self._name, each)
 
     def _compare(
         self, after: FileFacts, undecoded: Iterable[str], *, whole: bool, accepted: Container[int] = ()
     ) -> None:
         source = self._source
-        before = FileFacts.of(source.container, source.video, self._pictures, source.companions)
-        found: list[Difference] = differences(before, after, self._asked, whole=whole, accepted=accepted,
+        pictures = self._pictures if self._seen else after.pictures  # nothing is known of frames from elsewhere
+        before = FileFacts.of(source.container, source.video, pictures, source.companions)
+        asked = replace(self._asked, shortened=True) if source.clock_was_reset else self._asked
+        found: list[Difference] = differences(before, after, asked, whole=whole, accepted=accepted,
                                               sound_remedy=self._sound_remedy)  # fmt: skip
         silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)
         self.name([*(each.text for each in found), *undecoded, *self._unread], silent=silent)

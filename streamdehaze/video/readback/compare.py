@@ -73,7 +73,7 @@ class Asked:
     audio: AudioCodec = "copy"
     """"aac" for sound that is converted, "none" for none."""
     shortened: bool = False
-    """Damaged pictures are left out."""
+    """Damaged pictures are left out, or the length of the input is not known."""
 
 
 def differences(
@@ -102,6 +102,8 @@ def differences(
         *_stream_facts(before.video, after, after.video, is_video=True, recoded=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
     ]
+    if not asked.deinterlaced:
+        found += _stated_fields(before, after)
     if not asked.trimmed:
         found += _chapters(before, after)
         if whole and not asked.shortened:
@@ -200,6 +202,13 @@ def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterat
     yield from _colors(before, after, asked)
     for kind in sorted(before.kinds - after.kinds - _IGNORED_KINDS):
         yield Difference("side data", KIND_NAMES.get(kind, f"data of the kind {kind} attached to pictures"))
+
+
+def _stated_fields(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
+    first, stated = before.pictures.first_field, after.video.fields
+    if first == after.pictures.first_field and first is not None and stated not in (first, None):
+        now = "progressive" if stated == "none" else f"{stated} field first"
+        yield Difference("fields", f"field order as the container states it ({first} field first; now {now})")
 
 
 def _colors(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:

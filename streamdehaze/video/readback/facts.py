@@ -33,6 +33,8 @@ _OF_THE_FILE = frozenset(
         "material_package_name",
     }
 )  # fmt: skip
+_FIELDS = {1: "none", 2: "top", 3: "bottom"}
+"""By FFmpeg's number of an order; those of fields that are stored in another order than shown are read differently."""
 _OF_LIBRARIES = ("Lavf", "Lavc")
 """Beginnings of values with which FFmpeg signs what it writes."""
 
@@ -46,6 +48,14 @@ def current_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         and key.lower() not in _OF_THE_FILE
         and not value.startswith(_OF_LIBRARIES)
     }
+
+
+def stream_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The same of a stream, to be written: MOV and MP4 have its title read as "name", but write what "title" says."""
+    tags = current_metadata(metadata)
+    if "name" in tags:
+        tags.setdefault("title", tags.pop("name"))
+    return tags
 
 
 def codec_name(stream: Stream) -> str:
@@ -75,6 +85,8 @@ class StreamFacts:
     """Why it cannot be copied, where the input is the reason."""
     handler: str = ""
     """What MOV and MP4 call the track: "GoPro MET"."""
+    fields: str | None = None
+    """Of a video as its container states it: "top" or "bottom" field first, "none" for progressive; None for unsaid."""
 
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
@@ -97,6 +109,7 @@ class StreamFacts:
             str(stream.metadata.get("filename", "")) if stream.type == "attachment" else "",
             "" if has_parameters(stream) else f"its format was not found in the first {PROBED_SECONDS} s",
             handler,
+            _FIELDS.get(int(getattr(stream.codec_context, "field_order", 0) or 0)),
         )
 
     def __str__(self) -> str:

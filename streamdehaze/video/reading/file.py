@@ -126,12 +126,13 @@ class FileSource(Reader):
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
         self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
         self._rate = frame_rate(self.video)
-        self._clock = Clock(time_base, self._rate, self.name)
+        self._warned = {"spaced"} if rate is not None else set()
+        self._clock = Clock(time_base, self._rate, self._warn_once)
         self._info = self._describe()
         self._read_until = Fraction(0)
         self._packet_count = 0
         self._begun = self._video_over = False
-        self._continuity = Continuity(self.container, self.name)
+        self._continuity = Continuity(self.container, self._warn_once)
         self._no_pts = _has_decoding_times_only(self.container.format.name, self.info.codec)
 
     @property
@@ -147,7 +148,24 @@ class FileSource(Reader):
         """
         if self.path is None:
             raise SourceError(f"{self.name} can be read only once")
-        return FileSource(self.path, **self.options, at=at, stop=self._stop)
+        again = FileSource(self.path, **self.options, at=at, stop=self._stop)
+        again._warned = self._warned
+        return again
+
+    @property
+    def clock_was_reset(self) -> bool:
+        """Whether its clock went back, as far as it was read, by this or another source that was opened again."""
+        return "reset" in self._warned
+
+    @property
+    def has_free_clock(self) -> bool:
+        """Whether its times count from an instant that means nothing, as those of transport streams do."""
+        return self._continuity.applies
+
+    @property
+    def begins(self) -> Fraction:
+        """When the first of its streams begins on the clock of the frames, seconds."""
+        return Fraction(0) if self.window.start is not None else self.origin
 
     def collect(self, streams: list[Stream]) -> None:
         """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
@@ -217,6 +235,11 @@ class FileSource(Reader):
             yield packet
             if self._video_over and not waiting:
                 break
+
+    def _warn_once(self, key: str, message: str, *values: object) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning(f"%s: {message}", self.name, *values)
 
     def close(self) -> None:
         """Close the file; packets and frames already handed out stay valid."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import av
 import av.error
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 
 from streamdehaze.video.pyav import ANY_METADATA
 
@@ -99,6 +101,34 @@ def holding_container(owner: object, container_format: str, options: dict[str, s
     container = trial_container(container_format, options)
     weakref.finalize(owner, close_quietly, container).atexit = False
     return container
+
+
+def home_of(container_format: str, encoder: str) -> str:
+    """The container to open an encoder in for a file of `container_format`; that itself, if FFmpeg says it takes it.
+
+    Matroska also holds what AVI holds, under the same four characters, but FFmpeg's list of its codecs leaves that out.
+
+    Raises:
+        ValueError: if the format takes nothing of the kind.
+    """
+    for home in (container_format, *(["avi"] if container_format == "matroska" else [])):
+        output = trial_container(home)
+        try:
+            output.add_stream(encoder, rate=25)
+        except (ValueError, av.error.FFmpegError):
+            continue
+        finally:
+            close_quietly(output)
+        return home
+    raise ValueError(f"a {container_format} file does not take what {encoder} makes")
+
+
+def add_parameters(template: Stream, output: OutputContainer) -> Stream:
+    """A stream with the parameters of `template` alone, and whatever codec tag the muxer likes."""
+    copy = output.add_data_stream()
+    BitStreamFilterContext("null", in_stream=template, out_stream=copy)
+    copy.time_base = template.time_base
+    return copy
 
 
 def close_quietly(container: Any) -> None:

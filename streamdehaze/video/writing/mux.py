@@ -57,7 +57,7 @@ class Muxer:
             if companions is not None:
                 companions.add_to(output.container, after_video=False)
             self.encoder = VideoEncoder(setup, output.container)
-            self._video = self.encoder.stream
+            self._video = self.encoder.muxed
             if companions is not None:
                 companions.add_to(output.container, after_video=True)
             if setup.source is not None:

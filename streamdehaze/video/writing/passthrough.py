@@ -16,10 +16,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from streamdehaze.video.pyav import fraction
-from streamdehaze.video.readback.facts import StreamFacts, codec_name, current_metadata
+from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
-from streamdehaze.video.writing.containers import close_quietly, trial_container
+from streamdehaze.video.writing.containers import add_parameters, close_quietly, trial_container
 from streamdehaze.video.writing.encoding.choose import AudioCodec
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
@@ -52,7 +52,8 @@ class Passthrough:
         for stream in source.others:
             if audio == "none" and stream.type == "audio":
                 continue
-            if holds_aac and (sound := _to_aac(stream)) is not None:
+            as_it_is = codec_name(stream) == "aac" and _takes([stream], container_format)
+            if holds_aac and not as_it_is and (sound := _to_aac(stream)) is not None:
                 self._sounds[stream.index] = sound
                 self.accepted.append(stream)
                 continue
@@ -246,7 +247,7 @@ def copy_stream(stream: Stream, output: OutputContainer, converted: Stream | Non
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
         copy.time_base = stream.time_base
     copy.metadata.clear()
-    copy.metadata.update(current_metadata(stream.metadata))
+    copy.metadata.update(stream_metadata(stream.metadata))
     copy.disposition = stream.disposition
     return copy
 
@@ -260,12 +261,11 @@ def _state_layout(stream: Stream, copy: Any) -> None:
 
 def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
     """A stream with the parameters of `stream` alone, and whatever codec tag the muxer likes."""
-    copy = output.add_data_stream()
     with trial_container("null") as untagged:
         template = untagged.add_stream_from_template(stream, opaque=True)
         _state_layout(stream, template)
         untagged.start_encoding()
-        BitStreamFilterContext("null", in_stream=template, out_stream=copy)
+        copy = add_parameters(template, output)
     copy.time_base = stream.time_base
     return copy
 
@@ -300,9 +300,9 @@ def takes_aac(container_format: str) -> bool:
 
 
 def _to_aac(stream: Stream) -> AacSound | None:
-    """What converts a stream to AAC; None if it is AAC, no sound, or cannot be decoded."""
+    """What converts a stream to AAC; None if it is no sound, or cannot be decoded."""
     context: Any = stream.codec_context
-    if stream.type != "audio" or context is None or codec_name(stream) == "aac" or not has_parameters(stream):
+    if stream.type != "audio" or context is None or not has_parameters(stream):
         return None
     try:
         return AacSound(context)

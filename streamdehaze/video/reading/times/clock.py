@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import logging
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
-
-log = logging.getLogger("streamdehaze")
 
 _PATIENCE = 64
 """Pictures without a time that may wait for the first one with a time, from which theirs are counted back."""
@@ -21,14 +19,17 @@ class Clock:
     file's times are kept, as its sound and subtitles keep theirs, and pictures without one wait for those that follow.
     """
 
-    def __init__(self, time_base: Fraction, rate: Fraction | None, name: str) -> None:
-        """A clock of `time_base` seconds per tick; pictures without times are spaced by `rate` per second."""
-        self._step = max(1, round(1 / ((rate or Fraction(25)) * time_base)))
-        self._name = name
+    def __init__(self, time_base: Fraction, rate: Fraction | None, warn_once: Callable[..., None]) -> None:
+        """A clock of `time_base` seconds per tick; pictures without times are spaced by `rate` per second.
+
+        `warn_once` gets the key of a warning, and what to log.
+        """
+        self._rate = rate or Fraction(25)
+        self._step = max(1, round(1 / (self._rate * time_base)))
+        self._warn_once = warn_once
         self._expected: list[int] = []
         self._untimed: list[av.VideoFrame] = []
         self._next: int | None = None
-        self._warned = False
 
     def expect(self, decoding_time: int) -> None:
         """Note a packet's time in a container without others: the n-th picture shown has the n-th smallest of them."""
@@ -69,8 +70,6 @@ class Clock:
         if pts is None:
             assert self._next is not None
             pts = self._next
-            if not self._warned:
-                log.warning("%s: pictures without time stamps are spaced by the average rate", self._name)
-                self._warned = True
+            self._warn_once("spaced", "frames without times are taken to come at %.6g a second", float(self._rate))
         self._next = pts + (self._step if spaced else picture.duration or self._step)
         return pts

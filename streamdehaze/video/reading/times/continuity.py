@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +11,6 @@ from av.format import Flags
 from av.packet import Packet
 
 from streamdehaze.video.pyav import fraction
-
-log = logging.getLogger("streamdehaze")
 
 _BACK = Fraction(1, 10)
 """Seconds that decoding times may go back in a stream without the clock having been reset (FFmpeg's own limit)."""
@@ -29,21 +27,18 @@ class Continuity:
 
     Args:
         container: the file.
-        name: of it, for warnings.
+        warn_once: gets the key of a warning, "reset" or "gap", and what to log.
     """
 
-    def __init__(self, container: InputContainer, name: str) -> None:
+    def __init__(self, container: InputContainer, warn_once: Callable[..., None]) -> None:
         flag: Any = Flags.ts_discont.value
         self.applies = bool(container.format.flags & flag)
         """Whether the format is one whose clock may be reset in the middle."""
-        self._name = name
+        self._warn_once = warn_once
         self._offsets: list[Fraction] = [Fraction(0)]
         self._current: dict[int, Fraction] = {}
         self._last: dict[int, Fraction] = {}
         self._next: dict[int, Fraction] = {}
-        self.resets = 0
-        """How often the clock went back."""
-        self._gaps = 0
 
     def place(self, packet: Packet[Any]) -> None:
         """Put a packet's times on the common clock."""
@@ -74,18 +69,14 @@ class Continuity:
         if not self._fits(index, raw + nearest):
             nearest = max(self._next.values()) - raw
             self._offsets.append(nearest)
-            self.resets += 1
-            if self.resets == 1:
-                log.warning(
-                    "%s: its clock goes back by %.3f s at %.3f s; what follows is moved behind what came before",
-                    self._name, float(expected - raw - current), float(expected),
-                )  # fmt: skip
-        elif raw + nearest > expected + _FORWARD and not self._gaps:
-            self._gaps += 1
-            log.warning(
-                "%s: its clock leaps from %.3f s to %.3f s; the gap is kept",
-                self._name, float(expected), float(raw + nearest),
+            self._warn_once(
+                "reset", "its clock goes back by %.3f s at %.3f s; the rest continues where the part before it ends",
+                float(expected - raw - current), float(expected),
             )  # fmt: skip
+        elif raw + nearest > expected + _FORWARD:
+            self._warn_once(
+                "gap", "its clock jumps from %.3f s to %.3f s; the gap is kept", float(expected), float(raw + nearest)
+            )
         self._current[index] = nearest
         return nearest
 

@@ -15,7 +15,7 @@ import cv2
 from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
-from streamdehaze.video.writing.containers import close_quietly, trial_container
+from streamdehaze.video.writing.containers import close_quietly, home_of, trial_container
 from streamdehaze.video.writing.encoding.codecs import (
     COMMON_NAMES,
     CONTAINER_CODECS,
@@ -326,7 +326,7 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
     )
     rate = encoding.rate_for(pictures.rate)
-    output = trial_container(container, encoding.container_options)
+    output = trial_container(home_of(container, encoding.encoder.name), encoding.container_options)
     try:
         stream: Any = output.add_stream(encoding.encoder.name, rate=rate)
         encoding.apply(stream.codec_context, width, height)
@@ -372,13 +372,10 @@ def _container_takes(container: str, encoder: str) -> bool:
     codec = Codec(encoder, "w").canonical_name
     if container in CONTAINER_CODECS:
         return codec in CONTAINER_CODECS[container]
-    output = trial_container(container)
     try:
-        output.add_stream(encoder, rate=25)
-    except (ValueError, av.error.FFmpegError):
+        home_of(container, encoder)
+    except ValueError:
         return False
-    finally:
-        close_quietly(output)
     return True
 
 

@@ -107,7 +107,7 @@ _SOFTWARE = (
     ),
     Encoder("ffv1", file=Tuning(options={"level": "3", "slicecrc": "1"})),
     Encoder("prores_ks", interlaces=True),
-    Encoder("dnxhd", interlaces=True),
+    Encoder("dnxhd"),  # of DNxHR there is no interlaced kind
     Encoder("dvvideo", interlaces=True),
     Encoder("wrapped_avframe", formats=(
         "yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray", "yuva444p",
@@ -218,6 +218,8 @@ MOV_TAGS = frozenset(
 )  # fmt: skip
 """Metadata keys that MOV and MP4 have places of their own for; any other needs a list of keys."""
 NO_PRESENTATION_TIMES = frozenset({"avi"})
+FREE_CLOCKS = frozenset({"mpegts", "mpeg", "vob", "dvd", "svcd", "vcd", "hls"})
+"""Containers whose times count from any instant; others begin at 0."""
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""
 ONE_ENCODER_RUN = frozenset({"gif", "apng", "yuv4mpegpipe"})

@@ -18,14 +18,15 @@ from streamdehaze.frame import ColorSpec, Frame
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
-from streamdehaze.video.readback.facts import current_metadata
+from streamdehaze.video.readback.facts import current_metadata, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, first_field, user_data
-from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.containers import add_parameters, holding_container, home_of
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
     APPLE_TAG,
+    FREE_CLOCKS,
     MOV_FAMILY,
     MOV_TAGS,
     NO_PRESENTATION_TIMES,
@@ -125,7 +126,9 @@ class StreamSetup:
                 log.warning("%s: times start at 0 instead of %.3f s", name, float(first * tick))
                 delay = -first  # an edit list would hide the pictures before 0
             elif container_format in NO_PRESENTATION_TIMES and source is not None:
-                delay = -int(source.origin / tick)  # to whole slots; the priming of sound is less
+                delay = -int(source.begins / tick)  # to whole slots; the priming of sound is less
+            elif container_format not in FREE_CLOCKS and source is not None and source.has_free_clock:
+                delay = -max(0, int(source.begins / tick))  # players would show nothing for that long
         writer = PictureWriter()
         picture = writer.picture(frame)
         original = frame.opaque if isinstance(frame.opaque, av.VideoFrame) else picture
@@ -204,7 +207,7 @@ class StreamSetup:
             return {}
         tags = {
             key: value
-            for key, value in current_metadata(self.source.video.metadata).items()
+            for key, value in stream_metadata(self.source.video.metadata).items()
             if key.lower() != _ALPHA_MODE
         }
         if self.source.window.offset:
@@ -249,8 +252,11 @@ class VideoEncoder:
         self._user_data: dict[int, tuple[list[bytes], DynamicHdr | None]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
-        holder = container or holding_container(self, setup.format, setup.container_options)
         try:
+            home = home_of(setup.format, name)
+            is_at_home = container is not None and home == setup.format
+            options = setup.container_options if home == setup.format else {}
+            holder = container if is_at_home else holding_container(self, home, options)
             self.stream: Any = holder.add_stream(name, rate=self._encoding.rate_for(setup.rate))
         except (ValueError, av.error.FFmpegError) as error:
             raise SinkError(f"there is no encoder '{name}' here; choose another codec, libx264 say") from error
@@ -258,8 +264,10 @@ class VideoEncoder:
         try:
             with opening_encoder():
                 self.stream.codec_context.open()
-            if container is None:
+            if not is_at_home:
                 holder.start_encoding()
+            self.muxed: Any = self.stream if container is None or is_at_home else add_parameters(self.stream, container)
+            """The stream of `container`."""
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{setup.width}x{setup.height}"
             raise SinkError(f"the encoder {name} cannot be opened for {size} pictures: {error}") from error
@@ -292,6 +300,9 @@ class VideoEncoder:
                 context.field_order = self._field_order(setup.source.video.codec_context.field_order)
         if setup.first_field is not None and encoding.encoder.interlaces:
             context.options.setdefault("flags", "+ildct+ilme")
+            if encoding.encoder.units == "h264" and setup.first_field == "bottom":
+                # x264 hears of it from the first picture too late: half of its headers would say top.
+                _add_parameter(context.options, "x264-params", "bff=1")
         if setup.format in MOV_FAMILY and encoding.encoder.units == "hevc":
             context.codec_tag = APPLE_TAG
         if setup.matrix is not None:
@@ -346,11 +357,12 @@ class VideoEncoder:
             pts = self._previous + 1
         self._previous = self.last_pts = pts
         self.first_pts = pts if self._count == 0 else self.first_pts
+        duration = round((picture.duration or 0) * fraction(picture.time_base) / setup.tick)
         if self._counts:
-            self._times[self._count] = (pts, picture.duration)
+            self._times[self._count] = (pts, duration)
             picture.pts, picture.time_base = self._count, self.stream.codec_context.time_base
         else:
-            self._durations[pts] = picture.duration
+            self._durations[pts] = duration
             picture.pts, picture.time_base = pts, setup.tick
         self._count += 1
         return pts
