@@ -15,7 +15,7 @@ from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
 from streamdehaze.video.mp4 import add_video_boxes
 from streamdehaze.video.reading.hdr import dolby_vision_profile
 from streamdehaze.video.sidedata import side_data
-from streamdehaze.video.writing.encoding.sei import DynamicHdr, with_user_data
+from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
 
 PQ = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-pix_fmt", "yuv420p10le")
 QUIET = EncodeOptions(preset="ultrafast")
@@ -51,7 +51,7 @@ def film(folder: Path, *, dolby_vision: int | None = None, ending: str = "mp4") 
                 continue
             shown = round(packet.pts * packet.time_base * 25)
             units = _start_codes(bytes(packet))
-            hdr = DynamicHdr((hdr10_plus(shown),), (rpu(shown),) if dolby_vision is not None else ())
+            hdr = PictureNotes((hdr10_plus(shown),), (rpu(shown),) if dolby_vision is not None else ())
             marked = av.Packet(_lengths(with_user_data(units, "hevc", [], hdr)))
             marked.pts, marked.dts, marked.duration = packet.pts, packet.dts, packet.duration
             marked.time_base, marked.is_keyframe, marked.stream = packet.time_base, packet.is_keyframe, copy
@@ -103,6 +103,15 @@ def test_hdr10_plus_stays_in_segments_and_windows(tmp_path: Path) -> None:
 def test_hdr10_plus_is_named_where_the_encoder_writes_none(tmp_path: Path) -> None:
     lost = copy_through(film(tmp_path), tmp_path / "out.mkv", encode=EncodeOptions("ffv1")).losses
     assert lost == ["HDR10+"]
+
+
+def test_hdr10_plus_goes_from_hevc_to_av1_and_back(tmp_path: Path) -> None:
+    source, fast = film(tmp_path), EncodeOptions("av1", preset="12")
+    copy_through(source, tmp_path / "one.mkv", encode=fast)
+    copy_through(tmp_path / "one.mkv", tmp_path / "two.mp4", encode=fast)
+    assert copy_through(tmp_path / "two.mp4", tmp_path / "out.mp4", encode=EncodeOptions("libx265")).losses == []
+    for name in ("one.mkv", "two.mp4", "out.mp4"):
+        assert found(tmp_path / name, "DYNAMIC_HDR_PLUS") == found(source, "DYNAMIC_HDR_PLUS")
 
 
 def test_dolby_vision_of_one_layer_stays_in_mp4_and_is_named_elsewhere(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,7 +17,7 @@ from clips import Clip, copy_through
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
 from streamdehaze.video.sidedata import display_matrix, kinds_of, user_data
-from streamdehaze.video.writing.encoding.sei import with_user_data
+from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
 
 STAMP = bytes.fromhex("086f3693b7b34f2c965321492feee5b8") + b"hello\0"
 STAMPED = ("-bsf:v", "h264_metadata=sei_user_data='086f3693-b7b3-4f2c-9653-21492feee5b8+hello'")
@@ -196,6 +198,51 @@ def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> Non
     source = ffmpeg(*PICTURES, *H264, *given, tmp_path / "in.mov")
     assert copy_through(source, tmp_path / "out.ts").losses == ["tags com.apple.quicktime.make, title"]
     assert copy_through(source, tmp_path / "out.avi").losses == ["tag com.apple.quicktime.make"]
+
+
+def grainy(folder: Path, codec: str) -> Path:
+    """A grey film that asks for strong grain in each picture (ITU-T H.264, D.1.21; H.265, D.2.20)."""
+    plain = ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=0.4", "-c:v", codec, folder / "plain.ts")
+    fields = [(0, 1), (0, 2), (0, 1), (0, 2), (2, 4), (1, 1), (0, 1), (0, 1), (0, 8), (2, 3), (0, 8), (255, 8)]
+    numbers = (120, 8, 8)  # strength, and two cut-off frequencies, as signed Exp-Golomb codes
+    bits = "".join(f"{value:0{width}b}" for value, width in fields)
+    bits += "".join("0" * ((2 * each).bit_length() - 1) + f"{2 * each:b}" for each in numbers)
+    bits += "1"  # H.264: only this picture; HEVC: until further notice
+    payload = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    units: Literal["h264", "hevc"] = "h264" if codec == "libx264" else "hevc"
+    with av.open(str(plain)) as read, av.open(str(folder / "in.ts"), "w") as written:
+        copy = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.size:
+                marked = av.Packet(with_user_data(bytes(packet), units, [], PictureNotes(film_grain=(payload,))))
+                marked.pts, marked.dts, marked.time_base = packet.pts, packet.dts, packet.time_base
+                marked.is_keyframe, marked.stream = packet.is_keyframe, copy
+                written.mux(marked)
+    return folder / "in.ts"
+
+
+def noise(path: Path, *, drawn: bool) -> float:
+    """How much the luma of the pictures varies, with their film grain drawn into them or not."""
+    with av.open(str(path)) as container:
+        if not drawn:
+            container.streams.video[0].codec_context.options = {"export_side_data": "film_grain"}
+        return max(float(np.asarray(picture.to_ndarray())[:48].std()) for picture in container.decode(video=0))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_film_grain_stays_a_wish_and_is_not_drawn_twice(tmp_path: Path, codec: str) -> None:
+    source = grainy(tmp_path, codec)
+    assert noise(source, drawn=True) > 4 > 1 > noise(source, drawn=False)
+    assert copy_through(source, tmp_path / "out.mkv").losses == []
+    assert noise(tmp_path / "out.mkv", drawn=False) < 1
+    assert noise(tmp_path / "out.mkv", drawn=True) == pytest.approx(noise(source, drawn=True), rel=0.3)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_film_grain_is_named_where_the_output_cannot_ask_for_it(tmp_path: Path, codec: str) -> None:
+    lost = copy_through(grainy(tmp_path, codec), tmp_path / "out.mkv", encode=EncodeOptions("ffv1")).losses
+    assert lost == ["film grain parameters (the grain itself is in the pictures now)"]
+    assert noise(tmp_path / "out.mkv", drawn=False) > 4
 
 
 def test_film_grain_of_av1_is_named(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup
+from streamdehaze.video.writing.encoding.sei import PictureNotes
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, takes_aac
 
@@ -73,6 +74,9 @@ class ReadBack:
         if self._seen < SAMPLED_PICTURES and isinstance(frame.opaque, av.VideoFrame):
             aspect = fraction(self._source.video.sample_aspect_ratio)
             self._pictures = self._pictures.and_of(frame.opaque, aspect)
+            notes = frame.opaque.opaque
+            if isinstance(notes, PictureNotes) and notes.film_grain:
+                self._pictures = replace(self._pictures, kinds=self._pictures.kinds | {FILM_GRAIN})
             self._seen += 1
 
     def rehearse(self, setup: StreamSetup, frame: Frame) -> None:

@@ -237,6 +237,7 @@ def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = 
             raise ValueError("no video is in it")
         stream = default_of(videos) if video is None else videos[min(video, len(videos) - 1)]
         aspect = fraction(stream.sample_aspect_ratio)
+        stream.codec_context.options = {"export_side_data": "film_grain"}
         facts = PictureFacts()
         for picture in itertools.islice(container.decode(stream), pictures):
             facts = facts.and_of(picture, aspect)

@@ -23,7 +23,7 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
-from streamdehaze.video.reading.hdr import PictureHdr
+from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
@@ -107,7 +107,7 @@ class FileSource(Reader):
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
-            self._hdr = PictureHdr.find(self.video, self.path, self.name)
+            self._notes = NoteReader.find(self.video, self.path, self.name)
         except Exception:
             self._media.close()
             raise
@@ -121,6 +121,8 @@ class FileSource(Reader):
         self._time_base = time_base
         self.headless = 0
         """Video packets so far before the first keyframe."""
+        self.leaves_grain_out = False
+        """Whether film grain is left to the players of the output."""
         self._keyframe_seen = False
         self._collected: frozenset[int] = frozenset()
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
@@ -150,7 +152,15 @@ class FileSource(Reader):
             raise SourceError(f"{self.name} can be read only once")
         again = FileSource(self.path, **self.options, at=at, stop=self._stop)
         again._warned = self._warned
+        if self.leaves_grain_out:
+            again.leave_grain_out()
         return again
+
+    def leave_grain_out(self) -> None:
+        """Have pictures decoded without the film grain that they ask for, as the output will ask for it again."""
+        self.leaves_grain_out = True
+        context = self.video.codec_context
+        context.options = {**context.options, "export_side_data": "film_grain"}
 
     @property
     def clock_was_reset(self) -> bool:
@@ -312,8 +322,8 @@ class FileSource(Reader):
     def _pictures(self, packet: av.Packet[Any]) -> Iterator[tuple[av.VideoFrame, int]]:
         """Decoded pictures and their times on the file's own clock; an empty packet brings out the last ones."""
         last = not packet.size
-        if self._hdr is not None and not last:
-            packet.opaque = self._hdr.of(packet)
+        if self._notes is not None and not last:
+            packet.opaque = self._notes.of(packet)
         if self._no_pts and packet.dts is not None:
             self._clock.expect(packet.dts)
         pictures = self._decoder.decode(packet)

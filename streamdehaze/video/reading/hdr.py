@@ -1,11 +1,11 @@
-"""HDR that each picture of an HEVC film says of itself, on its way from the packet to the picture."""
+"""What each picture of a film says of its own looks (HDR, film grain), on its way from the packet to the picture."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from av.codec.context import Flags
 from av.packet import Packet
@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.mp4 import video_boxes
-from streamdehaze.video.writing.encoding.sei import DynamicHdr
+from streamdehaze.video.writing.encoding.sei import PictureNotes, Units
 
 _TRANSFERS = frozenset({16, 18})
 """PQ and HLG (H.273)."""
@@ -28,19 +28,20 @@ _MATROSKA_DOLBY_VISION = re.compile(rb"\x41\xe7\x84dv[cvw]C.{0,64}?\x41\xed\x98(
 """The type of a BlockAdditionMapping, and its data (Matroska's codec mappings; Dolby Vision in ISOBMFF, 3.2)."""
 
 
-class PictureHdr:
+class NoteReader:
     """Finds what a packet says of its picture; FFmpeg's decoder hands that on as the `opaque` of the picture.
 
     Args:
+        codec: of the film.
         length_bytes: of the length before each unit; 0 for start codes.
         dolby_vision: whether it goes along.
     """
 
-    def __init__(self, length_bytes: int, *, dolby_vision: bool) -> None:
-        self._length_bytes, self._dolby_vision = length_bytes, dolby_vision
+    def __init__(self, codec: Units, length_bytes: int, *, dolby_vision: bool) -> None:
+        self._codec, self._length_bytes, self._dolby_vision = codec, length_bytes, dolby_vision
 
     @classmethod
-    def find(cls, video: VideoStream, path: str | None, name: str) -> PictureHdr | None:
+    def find(cls, video: VideoStream, path: str | None, name: str) -> NoteReader | None:
         """What reads it from a stream; None for one that cannot have any.
 
         Args:
@@ -61,17 +62,19 @@ class PictureHdr:
                 f"'{name}' is Dolby Vision of profile {profile}, whose colours only its own players know; convert it "
                 "first, e.g. by ffmpeg's libplacebo filter with apply_dolbyvision=1"
             )
-        if codec != "hevc" or int(context.color_trc) not in _TRANSFERS:
+        if codec not in ("h264", "hevc", "av1") or (codec == "av1" and int(context.color_trc) not in _TRANSFERS):
             return None
         context.flags |= Flags.copy_opaque
         header = bytes(context.extradata or b"")
-        has_lengths = len(header) > 22 and header[0] == 1  # ISO/IEC 14496-15, 8.3.3.1
-        return cls((header[21] & 3) + 1 if has_lengths else 0, dolby_vision=profile in (None, ONE_LAYER))
+        place = {"h264": 4, "hevc": 21}.get(codec, len(header))  # ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1
+        has_lengths = len(header) > place and header[0] == 1
+        length_bytes = (header[place] & 3) + 1 if has_lengths else 0
+        return cls(cast("Units", codec), length_bytes, dolby_vision=profile in (None, ONE_LAYER))
 
-    def of(self, packet: Packet[Any]) -> DynamicHdr | None:
+    def of(self, packet: Packet[Any]) -> PictureNotes | None:
         """What a packet says of its picture, if anything."""
-        hdr = DynamicHdr.of(bytes(packet), self._length_bytes)
-        return hdr if hdr is None or self._dolby_vision else replace(hdr, dolby_vision=())
+        notes = PictureNotes.of(bytes(packet), self._codec, self._length_bytes)
+        return notes if notes is None or self._dolby_vision else replace(notes, dolby_vision=())
 
 
 def dolby_vision_profile(path: str | os.PathLike[str]) -> int | None:

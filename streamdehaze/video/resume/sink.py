@@ -34,7 +34,7 @@ from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
-from streamdehaze.video.writing.file import asked_of, encoding_for
+from streamdehaze.video.writing.file import asked_of, encoding_for, leave_grain_out
 from streamdehaze.video.writing.mux import Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
@@ -99,6 +99,7 @@ class SegmentFileSink(Writer):
         self._path = Path(path)
         self._source = source
         self._encoding = encoding_for(source, self._target, encode)
+        leave_grain_out(source, self._encoding)
         self._length = segment_length(seconds, source.info.average_rate)
         self._resume = resume
         self._stop = stop or threading.Event()

@@ -21,6 +21,8 @@ from streamdehaze.video.writing.target import FileTarget
 
 log = logging.getLogger("streamdehaze")
 
+_WITH_GRAIN = frozenset({"h264", "hevc"})
+"""Codecs whose film grain goes along; of AV1, no encoder here takes its parameters."""
 _FOR_BROADCAST = frozenset({"mxf", "mxf_d10", "mov"})
 """Containers in which a constant bit rate stays one; others take a constant quality."""
 
@@ -68,6 +70,7 @@ class FileSink(Writer):
         self._read_back: ReadBack | None = None
         if self._source is not None:
             asked = asked_of(self._source, encode)
+            leave_grain_out(self._source, self._encoding)
             self._companions = companions = Passthrough(self._source, self._target.format, asked.audio)
             self._read_back = ReadBack(self._name, self._source, asked, self._target.format, companions)
             self.losses = self._read_back.losses
@@ -146,6 +149,12 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
     rate = grid_rate(info.average_rate)
     pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate, constant)
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
+
+
+def leave_grain_out(source: FileSource, encoding: Encoding) -> None:
+    """Leave film grain to the players of the output, where it can ask for it as the input does."""
+    if source.info.codec == encoding.encoder.units and encoding.encoder.units in _WITH_GRAIN:
+        source.leave_grain_out()
 
 
 def asked_of(source: FileSource, encode: EncodeOptions | None) -> Asked:

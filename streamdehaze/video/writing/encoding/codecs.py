@@ -41,8 +41,8 @@ class Encoder:
     """For files of 4K and more: an encoder that looks less far ahead holds half a gigabyte less."""
     formats: tuple[str, ...] = ()
     """Pixel formats where FFmpeg does not list them."""
-    units: Literal["", "h264", "hevc"] = ""
-    """The codec whose pictures come as units with start codes, into which more can be put."""
+    units: Literal["", "h264", "hevc", "av1"] = ""
+    """The codec whose pictures come as units, between which more can be put."""
     counts_frames: bool = False
     """True where the bitstream says one frame rate: time stamps of files then go around the encoder."""
     rates: tuple[Fraction, ...] = ()
@@ -97,6 +97,7 @@ _SOFTWARE = (
         file=Tuning(24, "8"),
         live=Tuning(32, "12", {"svtav1-params": "pred-struct=1:lookahead=0"}),
         hdr_option="svtav1-params",
+        units="av1",
     ),
     Encoder("libvpx", "crf", "cpu-used",
             Tuning(10, "5", {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"})),

@@ -35,7 +35,7 @@ from streamdehaze.video.writing.encoding.codecs import (
 )
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
-from streamdehaze.video.writing.encoding.sei import DynamicHdr, with_user_data
+from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
 
 log = logging.getLogger("streamdehaze")
 
@@ -249,7 +249,7 @@ class VideoEncoder:
         # A stream's clock is that of its container only where frames cannot be counted: cameras send when they like.
         self._counts = self._encoding.encoder.counts_frames and not self._encoding.at_once
         self._units = self._encoding.encoder.units
-        self._user_data: dict[int, tuple[list[bytes], DynamicHdr | None]] = {}
+        self._user_data: dict[int, tuple[list[bytes], PictureNotes | None]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
         try:
@@ -332,9 +332,9 @@ class VideoEncoder:
         picture = self._writer.convert(picture, setup.width, setup.height, self._encoding.pixel_format)
         pts = self._place_in_time(picture)
         if self._units and isinstance(frame.opaque, av.VideoFrame):
-            data, hdr = user_data(frame.opaque), self._hdr_of(frame.opaque)
-            if data or hdr is not None:
-                self._user_data[pts] = data, hdr
+            data, notes = user_data(frame.opaque), self._notes_of(frame.opaque)
+            if data or notes is not None:
+                self._user_data[pts] = data, notes
         if setup.keyframe_seconds is not None and (keyframe or self._key_due is None or pts >= self._key_due):
             picture.pict_type = _INTRA
             self._key_due = pts + round(setup.keyframe_seconds / setup.tick)
@@ -395,17 +395,20 @@ class VideoEncoder:
             return self.first_pts + number * self.setup.step
         return self._times[number + self._delay][0] - (self._times[self._delay][0] - self._times[0][0])
 
-    def _hdr_of(self, picture: av.VideoFrame) -> DynamicHdr | None:
-        """The HDR of its own that a picture goes with; Dolby Vision where the container will say so."""
-        hdr = picture.opaque
-        if not isinstance(hdr, DynamicHdr) or self._units != "hevc":
+    def _notes_of(self, picture: av.VideoFrame) -> PictureNotes | None:
+        """What a picture says of its looks; Dolby Vision where the container will say so, grain that is not in it."""
+        notes, source = picture.opaque, self.setup.source
+        if not isinstance(notes, PictureNotes):
             return None
-        return hdr if self.setup.format in MOV_FAMILY else replace(hdr, dolby_vision=())
+        if self._units != "hevc" or self.setup.format not in MOV_FAMILY:
+            notes = replace(notes, dolby_vision=())
+        return notes if source is not None and source.leaves_grain_out else replace(notes, film_grain=())
 
-    def _with_user_data(self, packet: Packet[Any], data: list[bytes], hdr: DynamicHdr | None) -> Packet[Any]:
+    def _with_user_data(self, packet: Packet[Any], data: list[bytes], notes: PictureNotes | None) -> Packet[Any]:
         """The same with user data of the input's picture."""
+        assert self._units
         copy = EncodedPacket.of(packet)
-        return replace(copy, data=with_user_data(copy.data, self._units, data, hdr)).packet()
+        return replace(copy, data=with_user_data(copy.data, self._units, data, notes)).packet()
 
 
 def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:

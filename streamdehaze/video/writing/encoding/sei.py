@@ -1,19 +1,26 @@
 """User data in H.264 and HEVC streams (SEI messages): dates of AVCHD cameras, stamps of network and body cameras.
 
-And what HEVC carries of HDR for each picture, as it is: HDR10+ (messages too) and Dolby Vision (units of type 62).
+And what a picture says of its own looks, as it is: film grain and HDR10+ (messages too, the latter also in AV1) and
+Dolby Vision (units of type 62).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from streamdehaze.video.writing.encoding.obu import t35_messages, with_t35_messages
+
+Units = Literal["h264", "hevc", "av1"]
+"""The codecs whose pictures can be given more than an encoder writes."""
 _START = b"\0\0\1"
-_REGISTERED, _UNREGISTERED = 4, 5
-"""Types of messages with user data."""
+_REGISTERED, _UNREGISTERED, _FILM_GRAIN = 4, 5, 19
+"""Types of messages: with user data, and with film grain characteristics."""
 _HDR10_PLUS = bytes.fromhex("b5003c000104")
 """Country, provider and application of such data (SMPTE ST 2094-40)."""
-_PREFIX_SEI, _DOLBY_VISION = 39, 62
+_SEI = {"h264": 6, "hevc": 39}
+_DOLBY_VISION = 62
 _H264_SEI = b"\x06"
 _HEVC_SEI = b"\x4e\x01"
 """Header of a prefix SEI unit, type 39 (ITU-T H.265, table 7-1)."""
@@ -22,51 +29,65 @@ _FIRST_SLICE = {"h264": range(1, 6), "hevc": range(32)}
 
 
 @dataclass(frozen=True)
-class DynamicHdr:
-    """What an HEVC picture says of its own brightness."""
+class PictureNotes:
+    """What a picture says of its own looks."""
 
     hdr10_plus: tuple[bytes, ...] = ()
-    """Payloads of SEI messages of type 4."""
+    """Payloads of T.35 messages, from the country's code on."""
     dolby_vision: tuple[bytes, ...] = ()
-    """Whole units."""
+    """Whole units of HEVC."""
+    film_grain: tuple[bytes, ...] = ()
+    """Payloads of SEI messages of type 19, which end otherwise in H.264 than in HEVC."""
 
     @classmethod
-    def of(cls, packet: bytes, length_bytes: int) -> DynamicHdr | None:
+    def of(cls, packet: bytes, codec: Units, length_bytes: int = 0) -> PictureNotes | None:
         """What is in an encoded picture; None if nothing is.
 
         Args:
             packet: its units.
+            codec: of it.
             length_bytes: of the length before each unit; 0 for start codes instead (ITU-T H.265, annex B).
         """
-        kinds = [(unit[0] >> 1 & 63, unit) for unit in _units(packet, length_bytes) if len(unit) > 2]
-        payloads = [
-            payload
+        if codec == "av1":
+            found = cls(tuple(each for each in t35_messages(packet) if each.startswith(_HDR10_PLUS)))
+            return found if found.hdr10_plus else None
+        kinds = [(_kind(unit[0], codec), unit) for unit in _units(packet, length_bytes) if len(unit) > 2]
+        header = len(_H264_SEI if codec == "h264" else _HEVC_SEI)
+        messages = [
+            message
             for kind, unit in kinds
-            if kind == _PREFIX_SEI and _HDR10_PLUS in unit
-            for number, payload in _messages(unit[2:].replace(b"\0\0\3", b"\0\0"))
-            if number == _REGISTERED and payload.startswith(_HDR10_PLUS)
+            if kind == _SEI[codec]
+            for message in _messages(unit[header:].replace(b"\0\0\3", b"\0\0"))
         ]
-        dolby = [unit for kind, unit in kinds if kind == _DOLBY_VISION]
-        return cls(tuple(payloads), tuple(dolby)) if payloads or dolby else None
+        found = cls(
+            tuple(load for kind, load in messages if kind == _REGISTERED and load.startswith(_HDR10_PLUS)),
+            tuple(unit for kind, unit in kinds if kind == _DOLBY_VISION and codec == "hevc"),
+            tuple(load for kind, load in messages if kind == _FILM_GRAIN),
+        )
+        return found if found.hdr10_plus or found.dolby_vision or found.film_grain else None
 
 
-def with_user_data(picture: bytes, codec: str, data: Sequence[bytes], hdr: DynamicHdr | None = None) -> bytes:
-    """An encoded picture with user data in front of its first slice, and with HDR of its own.
+def with_user_data(picture: bytes, codec: Units, data: Sequence[bytes], notes: PictureNotes | None = None) -> bytes:
+    """An encoded picture with user data in front of its first slice, and with what it says of its looks.
 
     Args:
-        picture: all units of it, each after a start code (ITU-T H.264, annex B).
-        codec: "h264" or "hevc".
-        data: the payloads of SEI messages of type 5, each a UUID and what belongs to it.
-        hdr: what belongs to an HEVC picture.
+        picture: all units of it; of H.264 and HEVC each after a start code (ITU-T H.264, annex B).
+        codec: of it.
+        data: the payloads of SEI messages of type 5, each a UUID and what belongs to it; not for AV1.
+        notes: what it says of its looks, of which AV1 takes HDR10+.
     """
+    notes = notes or PictureNotes()
+    if codec == "av1":
+        return with_t35_messages(picture, notes.hdr10_plus)
     place = _first_slice(picture, codec)
     if place is None:
         return picture
     header = _H264_SEI if codec == "h264" else _HEVC_SEI
     messages = [(_UNREGISTERED, each) for each in data]
-    messages += [(_REGISTERED, each) for each in (hdr.hdr10_plus if hdr is not None else ())]
+    messages += [(_REGISTERED, each) for each in notes.hdr10_plus]
+    messages += [(_FILM_GRAIN, each) for each in notes.film_grain]
     units = b"".join(b"\0" + _START + header + _escaped(_message(*each)) for each in messages)
-    after = b"".join(b"\0" + _START + each for each in (hdr.dolby_vision if hdr is not None else ()))
+    after = b"".join(b"\0" + _START + each for each in notes.dolby_vision)
     return picture[:place] + units + picture[place:] + after
 
 
@@ -76,11 +97,15 @@ def _first_slice(picture: bytes, codec: str) -> int | None:
         return None
     at = picture.find(_START)
     while 0 <= at < len(picture) - 3:
-        head = picture[at + 3]
-        if (head & 31 if codec == "h264" else head >> 1 & 63) in _FIRST_SLICE[codec]:
+        if _kind(picture[at + 3], codec) in _FIRST_SLICE[codec]:
             return at - 1 if at and picture[at - 1] == 0 else at
         at = picture.find(_START, at + 3)
     return None
+
+
+def _kind(head: int, codec: str) -> int:
+    """The type of a unit by its first byte."""
+    return head & 31 if codec == "h264" else head >> 1 & 63
 
 
 def _units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
