@@ -50,7 +50,7 @@ def test_sound_that_the_container_refuses_is_named_and_converted_on_request(
 ) -> None:
     source = camera(tmp_path, *sound)
     lost = copy_through(source, tmp_path / f"without.{ending}").losses
-    assert lost == [f"audio stream 1 ({codecs(source)[1]}); --audio-codec aac converts it or a .mkv file holds it"]
+    assert lost == [f"audio stream 1 ({codecs(source)[1]}); --audio-codec aac converts it, a .mkv file holds it"]
     assert copy_through(source, tmp_path / f"out.{ending}", encode=AAC).losses == []
     assert codecs(tmp_path / f"out.{ending}") == ["h264", "aac"]
     hertz, begins, seconds = tone(tmp_path / f"out.{ending}")

@@ -48,12 +48,12 @@ def test_photos_that_are_not_read_are_called_photos(tmp_path: Path, name: str) -
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
     done = CliRunner().invoke(main, ["run", str(tmp_path / name), "--strength", "0"])
     assert done.exit_code == 1
-    assert f"{name.split('.')[1].upper()} photos are not read; export it first, as JPEG" in done.output
+    assert f"{name.split('.')[1].upper()} photos are not read; export it as JPEG or 16-bit TIFF first" in done.output
 
 
 def test_heic_photos_without_their_package_are_answered_with_the_command(tmp_path: Path) -> None:
     (tmp_path / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(SourceError, match=r"HEIC photos need pillow-heif: .*\[heif\].*; or export it first, as JPEG"):
+    with pytest.raises(SourceError, match=r"HEIC photos need pillow-heif: .*\[heif\].*; or export it as JPEG"):
         FileSource(tmp_path / "IMG.HEIC")
 
 

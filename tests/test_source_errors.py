@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import shutil
 import socket
 import threading
@@ -206,7 +207,7 @@ def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: py
     skipping.close()
     assert kept.damaged == skipping.damaged == len(all_times) - len(times) > 0
     assert set(times) < set(video_ticks(source)[1])  # the times of the others stay
-    assert f"{skipping.damaged} damaged places were skipped" in caplog.text
+    assert re.search(rf"{skipping.damaged} damaged places? (was|were) skipped", caplog.text)
     assert "is damaged near 1." in refusal(bad, on_damage="stop")
     assert [frame.pts for frame in frames_of(source, on_damage="stop")] == video_ticks(source)[1]
 

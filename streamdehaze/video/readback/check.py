@@ -163,7 +163,7 @@ def _sound_remedy(asked: Asked, container_format: str) -> str:
     """What keeps sound that a container does not hold, in words."""
     remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and takes_aac(container_format))
     remedies += ["a .mkv file holds it"] * (container_format != "matroska")
-    return " or ".join(remedies)
+    return ", ".join(remedies)
 
 
 def _quickest(encoding: Encoding) -> Encoding:

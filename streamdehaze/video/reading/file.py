@@ -387,7 +387,8 @@ class FileSource(Reader):
             raise SourceError(f"'{self.name}' has no frames between --start and --end")
         if self.damaged:
             done = "skipped" if self._on_damage == "skip" else "skipped or concealed"
-            log.warning("%s: %d damaged places were %s", self.name, self.damaged, done)
+            places = "1 damaged place was" if self.damaged == 1 else f"{self.damaged} damaged places were"
+            log.warning("%s: %s %s", self.name, places, done)
         if not self.window.trims and self._ends_early():
             log.warning("%s ends early: the file is cut off; everything in it was read", self.name)
 

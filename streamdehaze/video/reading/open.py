@@ -349,7 +349,7 @@ def _refuse_missing(name: str, kind: Kind) -> None:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in _UNREAD_PHOTOS and os.path.isfile(name):
         shown = suffix[1:].upper()
-        remedy = "export it first, as JPEG or as TIFF of 16 bits"
+        remedy = "export it as JPEG or 16-bit TIFF first"
         if suffix in HEIF_SUFFIXES:
             raise SourceError(f"'{name}': {shown} photos need pillow-heif: {install_command('heif')}; or {remedy}")
         raise SourceError(f"'{name}': {shown} photos are not read; {remedy}")

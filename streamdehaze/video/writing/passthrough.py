@@ -32,6 +32,8 @@ _MOST_REORDERED = 16
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EROFS, errno.EFBIG, errno.ENOMEM})
 """Errors of the place that is written to, not of a stream."""
 _NO_TEXT = b"\0\0"
+_JITTER = Fraction(1, 10)
+"""Seconds by which packets are moved without a word: a block of sound, as containers without exact times round it."""
 
 
 class Passthrough:
@@ -186,7 +188,7 @@ class Passthrough:
             return
         earliest = self._earliest_dts.get(index, packet.dts)
         if packet.dts < earliest:
-            if not self._repaired and packet.dts < earliest - 1:
+            if not self._repaired and (earliest - packet.dts) * fraction(packet.time_base) > _JITTER:
                 log.warning("%s: time stamps that went backwards were moved forward", self._source.name)
                 self._repaired = True
             packet.dts = earliest

@@ -168,7 +168,7 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
                 f"{container} file; write to .mkv, or choose --codec and --pixel-format"
             )
         log.warning(
-            "%s video cannot be written into a %s file here; the encoder %s takes its place (%s)",
+            "%s video cannot be kept in a file of the format %s; encoding with %s (%s) instead",
             pictures.codec, container, found.encoder.name, found.pixel_format,
         )  # fmt: skip
     _warn_of_losses(pictures, found)
