@@ -200,6 +200,31 @@ def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> Non
     assert copy_through(source, tmp_path / "out.avi").losses == ["tag com.apple.quicktime.make"]
 
 
+@pytest.mark.parametrize(
+    ("making", "codec"),
+    [
+        (("-c:v", "libx264", "-x264-params", "chromaloc=2"), "libx264"),
+        (("-c:v", "libx265", "-x265-params", "log-level=none:chromaloc=2"), "libx265"),
+        (("-c:v", "libx265", "-x265-params", "log-level=none:chromaloc=2"), "libsvtav1"),
+        (("-c:v", "libx264", "-x264-params", "chromaloc=1"), "libx265"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_chroma_stays_where_it_lies(tmp_path: Path, making: tuple[str, ...], codec: str, ending: str) -> None:
+    """UHD films have it at the top left of the luma, other films at the left, and JPEG in the centre."""
+    source = ffmpeg(*PICTURES, "-frames:v", "3", *making, "-pix_fmt", "yuv420p", tmp_path / f"in.{ending}")
+    assert copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec)).losses == []
+    before, after = (ffprobe(tmp_path / f"{name}.{ending}", "-show_streams")["streams"][0] for name in ("in", "out"))
+    assert after["chroma_location"] == before["chroma_location"] != "left"
+
+
+def test_chroma_that_ends_up_elsewhere_is_named(tmp_path: Path) -> None:
+    center = ("-c:v", "libx264", "-x264-params", "chromaloc=1")  # which AV1 has no way to say
+    source = ffmpeg(*PICTURES, "-frames:v", "3", *center, tmp_path / "in.mp4")
+    lost = copy_through(source, tmp_path / "out.mp4", encode=EncodeOptions("libsvtav1")).losses
+    assert lost == ["chroma location (center; now unspecified)"]
+
+
 def grainy(folder: Path, codec: str) -> Path:
     """A grey film that asks for strong grain in each picture (ITU-T H.264, D.1.21; H.265, D.2.20)."""
     plain = ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=0.4", "-c:v", codec, folder / "plain.ts")

@@ -118,6 +118,7 @@ class ReadBack:
         source = self._source
         pictures = self._pictures if self._seen else after.pictures  # nothing is known of frames from elsewhere
         before = FileFacts.of(source.container, source.video, pictures, source.companions)
+        before = replace(before, chroma_location=source.chroma_location)
         asked = replace(self._asked, shortened=True) if source.clock_was_reset else self._asked
         found: list[Difference] = differences(before, after, asked, whole=whole, accepted=accepted,
                                               sound_remedy=self._sound_remedy)  # fmt: skip

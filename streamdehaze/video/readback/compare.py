@@ -14,6 +14,8 @@ _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)
 """Seconds that sound may begin earlier or later, next to the video, than before: a packet of sound, and rounding."""
 _LENGTH_SLACK = Fraction(1, 2)
+_LEFT = ("unspecified", "left")
+"""Chroma locations that mean the same."""
 _UNSAID = 2
 """The number that stands for an unknown matrix, primaries or transfer (H.273)."""
 _RGB = 0
@@ -104,6 +106,8 @@ def differences(
     ]
     if not asked.deinterlaced:
         found += _stated_fields(before, after)
+    if before.pictures.pixel_format == after.pictures.pixel_format and not asked.pixel_format:
+        found += _chroma_location(before.chroma_location, after.chroma_location)
     if not asked.trimmed:
         found += _chapters(before, after)
         if whole and not asked.shortened:
@@ -209,6 +213,11 @@ def _stated_fields(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
     if first == after.pictures.first_field and first is not None and stated not in (first, None):
         now = "progressive" if stated == "none" else f"{stated} field first"
         yield Difference("fields", f"field order as the container states it ({first} field first; now {now})")
+
+
+def _chroma_location(before: str | None, after: str | None) -> Iterator[Difference]:
+    if before not in (None, *_LEFT) and after is not None and before != after:
+        yield Difference("siting", f"chroma location ({before}; now {after})")
 
 
 def _colors(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterator[Difference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from streamdehaze.frame import ColorSpec
 from streamdehaze.video.planes import color_of
 from streamdehaze.video.pyav import ANY_METADATA, fraction
 from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, has_parameters, videos_of
+from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
 
 FILM_GRAIN = "FILM_GRAIN_PARAMS"
@@ -175,6 +177,8 @@ class FileFacts:
     pictures: PictureFacts
     seconds: Fraction | None = None
     """How long the video is; None if the container does not say."""
+    chroma_location: str | None = None
+    """FFmpeg's name of where chroma samples lie; None if that cannot be found out."""
 
     @classmethod
     def of(
@@ -241,4 +245,9 @@ def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = 
         facts = PictureFacts()
         for picture in itertools.islice(container.decode(stream), pictures):
             facts = facts.and_of(picture, aspect)
-        return FileFacts.of(container, stream, facts, [s for s in container.streams if s.index != stream.index])
+        others = [each for each in container.streams if each.index != stream.index]
+        found = FileFacts.of(container, stream, facts, others)
+        with contextlib.suppress(av.error.FFmpegError):  # some formats cannot be read from their beginning again
+            container.seek(0)
+            found = replace(found, chroma_location=chroma_location(container, stream))
+        return found

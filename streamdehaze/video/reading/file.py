@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import IO, Any
 
 import av
@@ -28,6 +29,7 @@ from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
+from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.reading.times.clock import Clock
 from streamdehaze.video.reading.times.continuity import Continuity
 from streamdehaze.video.reading.times.window import Window
@@ -180,6 +182,18 @@ class FileSource(Reader):
     def collect(self, streams: list[Stream]) -> None:
         """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
         self._collected = frozenset(stream.index for stream in streams)
+
+    @cached_property
+    def chroma_location(self) -> str | None:
+        """FFmpeg's name of where chroma samples lie; None if that cannot be found out, as of a pipe."""
+        if self.path is None:
+            return None
+        try:
+            with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
+                return chroma_location(media.container, media.container.streams[self.video.index])
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            log.debug("%s: %s", self.name, error)
+            return None
 
     def first_packet(self, stream: Stream) -> bytes:
         """The first packet of a stream, read ahead: a cover's is its file; b"" from a pipe."""

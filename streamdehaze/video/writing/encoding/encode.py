@@ -296,6 +296,8 @@ class VideoEncoder:
             ratio = setup.source.video.sample_aspect_ratio
             if ratio:
                 context.sample_aspect_ratio = ratio
+            if setup.source.chroma_location not in (None, "unspecified"):
+                context.options.setdefault("chroma_sample_location", setup.source.chroma_location)
             if hasattr(context, "field_order"):  # not before PyAV 18, and so not on Python 3.10
                 context.field_order = self._field_order(setup.source.video.codec_context.field_order)
         if setup.first_field is not None and encoding.encoder.interlaces:
