@@ -68,7 +68,9 @@ def test_gopro_telemetry_is_kept_and_its_repair_track_is_named(tmp_path: Path, e
 def test_gopro_settings_in_boxes_are_named(tmp_path: Path) -> None:
     settings = box(b"udta", box(b"FIRM", b"H21.01") + box(b"LENS", b"LAJ9") + box(b"GPMF", bytes(12)))
     source = with_boxes(film(tmp_path / "GX03.mp4"), settings)
-    assert copy_through(source, tmp_path / "out.mp4").losses == ["boxes FIRM, GPMF, LENS of the camera"]
+    assert copy_through(source, tmp_path / "out.mp4").losses == [
+        "boxes FIRM, GPMF, LENS (for programs of the camera's maker)"
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(b"djmd", "DJI meta"), (b"dbgi", "DJI dbgi")])
@@ -158,8 +160,8 @@ def test_a_drone_keeps_klv_in_its_transport_stream(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inside", "after", "lost"),
     [
-        (box(b"gps ", bytes(24)), b"", ["box gps of the camera"]),
-        (b"", box(b"uuid", b"PROF" + bytes(30)), ["box uuid of the camera"]),
+        (box(b"gps ", bytes(24)), b"", ["box gps (for programs of the camera's maker)"]),
+        (b"", box(b"uuid", b"PROF" + bytes(30)), ["box uuid (for programs of the camera's maker)"]),
         (b"", b"8db42d694ccc418790edff439fe026bf" * 40, ["1280 bytes after the film"]),
         (box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+48.1000+011.5000/")), bytes(16), []),
     ],

@@ -41,5 +41,6 @@ def camera_boxes(path: str | os.PathLike[str]) -> list[str]:
         kinds += [box.kind] if box.kind not in _OF_FILES else []
         after = size - box.at - box.size
     names = sorted({kind.decode("latin-1").strip() for kind in kinds})
-    lost = [f"{'boxes' if len(names) > 1 else 'box'} {', '.join(names)} of the camera"] if names else []
+    boxes = f"{'boxes' if len(names) > 1 else 'box'} {', '.join(names)}"
+    lost = [f"{boxes} (for programs of the camera's maker)"] if names else []
     return lost + ([f"{after} bytes after the film"] if after > _LONGEST_PADDING else [])

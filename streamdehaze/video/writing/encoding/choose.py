@@ -384,8 +384,8 @@ def _depth(pixel_format: str) -> int:
 
 
 _LOSS_NAMES = {
-    Loss.DEPTH: "bits a sample",
-    Loss.RESOLUTION: "chroma resolution",
+    Loss.DEPTH: "some bits of each sample",
+    Loss.RESOLUTION: "the full chroma resolution",
     Loss.CHROMA: "colour",
     Loss.COLORSPACE: "the RGB model",
     Loss.COLORQUANT: "most colours",
@@ -398,7 +398,7 @@ def _warn_of_losses(pictures: Pictures, encoding: Encoding) -> None:
     names = [name for flag, name in _LOSS_NAMES.items() if loss & flag]
     if names:
         log.warning(
-            "the encoder %s takes %s instead of %s: %s is lost",
+            "the encoder %s takes %s instead of %s, without %s",
             encoding.encoder.name, encoding.pixel_format, pictures.pixel_format, " and ".join(names),
         )  # fmt: skip
 
