@@ -256,7 +256,7 @@ class VideoEncoder:
             home = home_of(setup.format, name)
             is_at_home = container is not None and home == setup.format
             options = setup.container_options if home == setup.format else {}
-            holder = container if is_at_home else holding_container(self, home, options)
+            holder: Any = container if is_at_home else holding_container(self, home, options)
             self.stream: Any = holder.add_stream(name, rate=self._encoding.rate_for(setup.rate))
         except (ValueError, av.error.FFmpegError) as error:
             raise SinkError(f"there is no encoder '{name}' here; choose another codec, libx264 say") from error
