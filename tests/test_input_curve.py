@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
+from doubles import EngineDouble
 from streamdehaze import Dehazer, Frame
 from streamdehaze.cli import main
 from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
@@ -94,3 +95,15 @@ def test_an_unknown_curve_is_refused_with_those_there_are() -> None:
     done = CliRunner().invoke(main, ["run", "x.mp4", "--input-curve", "slog2"])
     assert done.exit_code == 2
     assert "'slog3'" in done.output
+
+
+@pytest.mark.parametrize("curve", ["sdr", "slog3", "logc3"])
+def test_black_bars_are_kept_to_the_pixel_in_log_footage_too(curve: InputCurve) -> None:
+    shown = np.random.default_rng(0).uniform(0.3, 0.8, (144, 256, 3)).astype(np.float32)
+    shown[:21] = shown[-21:] = 0
+    signal = (to_signal(shown, curve) * 65535).astype(np.uint16)
+    clear = Dehazer(engine=EngineDouble(), network_size=64, input_curve=curve)(signal)
+    kept = (clear == signal).all(axis=(1, 2))
+    assert kept[:21].all()
+    assert kept[-21:].all()
+    assert not kept[21:-21].any()

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.control.curves import InputCurve, to_signal
 from streamdehaze.dehaze.exact import component_samples
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.frame import FloatArray, Frame
@@ -57,7 +58,7 @@ class FrameMask:
             self._keep, self._kept_luma = None, _NOTHING
         return self.covered
 
-    def keep(self, frame: Frame, frame_format: FrameFormat) -> tuple[Mask, ...] | None:
+    def keep(self, frame: Frame, frame_format: FrameFormat, curve: InputCurve = "sdr") -> tuple[Mask, ...] | None:
         """`samples_to_keep` of the frame that the last update was for, looked up once for each change."""
         if self.covered is None:
             return None
@@ -65,7 +66,7 @@ class FrameMask:
         if self._keep is None or tuple(mask.shape[::-1] for mask in self._keep) != sizes:
             width, height = sizes[0]
             if self._kept_luma.shape != (height, -(-width // 8)):
-                self._kept_luma = np.packbits(luma_to_keep(self.covered, frame, frame_format), axis=1)
+                self._kept_luma = np.packbits(luma_to_keep(self.covered, frame, frame_format, curve), axis=1)
             luma = np.unpackbits(self._kept_luma, axis=1, count=width).astype(bool)
             self._keep = samples_to_keep(luma, frame_format)
         return self._keep
@@ -183,16 +184,18 @@ def _pull_push(planes: npt.NDArray[np.float32], weight: npt.NDArray[np.float32])
     return np.where(weight[..., None] > 0, planes, below.reshape(planes.shape)).astype(np.float32)
 
 
-def luma_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat) -> Mask:
+def luma_to_keep(covered: Mask, frame: Frame, frame_format: FrameFormat, curve: InputCurve = "sdr") -> Mask:
     """The samples of the first colour component that are covered, to the very pixel: a mask of (height, width).
 
     Args:
         covered: of the frame's small picture.
         frame: at full size.
         frame_format: its format.
+        curve: its transfer curve: what is black on a display is a tenth of the signal's range in log footage.
     """
     matrix, offset = frame_format.planes_from_rgb
-    black = float(matrix[0].sum() * _BLACK + offset[0]) * frame_format.pixel_format.max_value
+    signal = float(to_signal(np.full(1, _BLACK, np.float32), curve)[0])
+    black = float(matrix[0].sum() * signal + offset[0]) * frame_format.pixel_format.max_value
     return keep_full_size(covered, component_samples(frame, 0), black)
 
 

@@ -256,7 +256,7 @@ class Stream:
             strength,
             components,
             balanced,
-            self._mask.keep(frame, frame_format),
+            self._mask.keep(frame, frame_format, curve),
             observation,
             exact=self.exact,
             look_ahead=self.look_ahead and self.remembers,
