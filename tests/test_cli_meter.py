@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from clips import video_ticks
 from slow_film import slow_film
 from streamdehaze.cli import main
+from streamdehaze.control.keyframes import read_keyframes
 
 
 def meter(*arguments: object) -> Result:
@@ -47,6 +48,24 @@ def test_every_frame_is_a_row_with_its_own_time(film: Path, tmp_path: Path) -> N
     assert [row["density"] for row in written["frames"]] == [float(row["density"]) for row in rows]
     assert f"{film}: " in done.output
     assert "density" in done.output
+
+
+def test_each_scene_gets_a_keyframe_to_edit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (96, 72)) for _ in range(2)]
+    with av.open(str(tmp_path / "film.mkv"), "w") as output:
+        stream = output.add_stream("ffv1", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        for number in range(16):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(scenes[number // 8], "rgb24")))
+        output.mux(stream.encode(None))
+    written = tmp_path / "film.toml"
+    done = meter(tmp_path / "film.mkv", "--scenes", written)
+    assert done.exit_code == 0, done.output
+    keyframes = read_keyframes(written)
+    assert keyframes.interpolation == "hold"
+    assert keyframes.points == ((0.0, 1.0), (1.0, 1.0))
+    assert "density" in written.read_text()
 
 
 def test_every_third_frame_alone_can_be_measured(film: Path) -> None:

@@ -29,6 +29,8 @@ class Measured:
     """What the network saw of it."""
     answer: FloatArray
     """Of the network, (3, rows, columns)."""
+    starts: bool
+    """Whether it shows another scene than the frame measured before."""
 
     @property
     def transmission(self) -> FloatArray:
@@ -65,4 +67,6 @@ def _read(dehazer: Dehazer, looks: list[tuple[int, Look]]) -> Iterator[Measured]
     answers = dehazer.infer([look for _, look in looks])
     for (index, look), answer in zip(looks, answers, strict=True):
         if look.balanced is not None and answer is not None:  # as on every frame of such a stream
-            yield Measured(look.frame, index, density.read(look.balanced, answer), look.balanced, answer)
+            motion = None if look.observation is None else look.observation.motion
+            starts = motion is None or motion.cut
+            yield Measured(look.frame, index, density.read(look.balanced, answer), look.balanced, answer, starts)

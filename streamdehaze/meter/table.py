@@ -23,6 +23,8 @@ class FrameHaze:
     """From 0."""
     seconds: float | None
     """Presentation time; None for a photo."""
+    scene: int
+    """From 1."""
     density: float
     haze_class: str
     airlight_red: float
@@ -33,7 +35,7 @@ class FrameHaze:
     """Whether the frame is too dark for the density to be trusted."""
 
     @classmethod
-    def of(cls, name: str, measured: Measured, *, timed: bool = True) -> FrameHaze:
+    def of(cls, name: str, measured: Measured, *, scene: int = 1, timed: bool = True) -> FrameHaze:
         """The row of a frame of the input `name`; a photo is not `timed`."""
         reading = measured.reading
         seconds = measured.frame.seconds if timed else None
@@ -42,6 +44,7 @@ class FrameHaze:
             input=name,
             frame=measured.index,
             seconds=None if seconds is None else round(seconds, 4),
+            scene=scene,
             density=round(reading.density, 4),
             haze_class=reading.haze_class.value,
             airlight_red=red,

@@ -44,6 +44,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=_FILE,
     help="Write the transmission of one video, 16-bit gray in FFV1 with the times of the source (.mkv).",
 )
+@click.option(
+    "--scenes",
+    "scenes_path",
+    panel="Output",
+    type=_FILE,
+    help="Write a keyframe for each scene of one video (.toml), to edit and give to run --strength.",
+)
 @click.option("--overwrite", panel="Output", is_flag=True, help="Replace existing outputs.")
 @click.option(
     "--every", panel="Measuring", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."
@@ -61,6 +68,7 @@ def command(
     json_path: Path | None,
     plot_path: Path | None,
     map_path: Path | None,
+    scenes_path: Path | None,
     overwrite: bool,
     every: int,
     checkpoint: str,
@@ -81,10 +89,12 @@ def command(
       streamdehaze meter foggy.mp4
       streamdehaze meter foggy.mp4 --csv haze.csv --plot haze.png --every 25
       streamdehaze meter foggy.mp4 --map transmission.mkv
+      streamdehaze meter film.mp4 --scenes film.toml
       streamdehaze meter camera-pictures/ --json - | jq .inputs
     """
     console = standard_error(quiet=quiet, verbose=False)
-    outputs = [path for path in (csv_path, json_path, plot_path, map_path) if path is not None and str(path) != "-"]
+    named = (csv_path, json_path, plot_path, map_path, scenes_path)
+    outputs = [path for path in named if path is not None and str(path) != "-"]
     for path in outputs:
         if path.exists() and not overwrite:
             raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
@@ -104,6 +114,8 @@ def command(
     found = expand_inputs(inputs, recursive=recursive)
     if map_path is not None and len(found) > 1:
         raise ConfigError(f"--map writes the transmission of one input, but there are {len(found)}")
+    if scenes_path is not None and (len(found) > 1 or scenes_path.suffix != ".toml"):
+        raise ConfigError("--scenes writes the scenes of one video into a .toml file")
     rows: list[FrameHaze] = []
     failed = False
     with Dehazer(checkpoint, engine=engine, network_size=network_size) as dehazer:
@@ -130,6 +142,10 @@ def command(
             write_text(csv_path, to_csv(rows))
         if json_path is not None:
             write_text(json_path, to_json(rows))
+        if scenes_path is not None:
+            from streamdehaze.meter.scenes import to_keyframes
+
+            write_text(scenes_path, to_keyframes(rows))
         if plot_path is not None:
             from streamdehaze.meter.plot import plot
 
@@ -151,6 +167,7 @@ def _measure(
     from streamdehaze.address import without_secrets
     from streamdehaze.meter.map import map_frame, open_map
     from streamdehaze.meter.measure import measure
+    from streamdehaze.meter.scenes import SceneCounter
     from streamdehaze.meter.table import FrameHaze
     from streamdehaze.pipeline import open_source
     from streamdehaze.video import Kind, ReadOptions, what_is
@@ -160,11 +177,11 @@ def _measure(
         raise SourceError(
             f"{without_secrets(path)} is a live stream, which has no end; 'streamdehaze live' measures it"
         )
-    rows = []
+    rows, scenes = [], SceneCounter()
     with open_source(path, ReadOptions(start=start, end=end)) as source, contextlib.ExitStack() as stack:
         sink = None if map_path is None else stack.enter_context(open_map(map_path, source, overwrite=overwrite))
         for measured in measure(source, dehazer, every=every):
-            rows.append(FrameHaze.of(path, measured, timed=kind is not Kind.PICTURE))
+            rows.append(FrameHaze.of(path, measured, scene=scenes.of(measured), timed=kind is not Kind.PICTURE))
             if sink is not None:
                 sink.write(map_frame(measured))
     if not rows:
