@@ -17,10 +17,9 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,34 +72,26 @@ def on_ray(film: Path, target: Path, kills: int, seconds: float) -> tuple[float,
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(2)]
-    over, killed = threading.Event(), 0
-
-    def kill() -> None:
-        nonlocal killed
-        chance = random.Random(0)
-        made_before = 0
-        while killed < kills and not over.wait(0.2):
-            made = len(list(part_folder(target).glob("*.record")))
-            if made > made_before:  # a kill after each segment that was finished, at a random moment of the next
-                made_before = made
-                over.wait(chance.uniform(0, 3))
-                cluster.remove_node(nodes.pop(chance.randrange(2)), allow_graceful=False)
-                killed += 1
-                nodes.append(cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
-
     started = target.with_suffix(".started")
     started.touch()
-    killer = threading.Thread(target=kill)
+    run = RunOptions(overwrite=True, segment_seconds=seconds)
+    chance, killed, made_before = random.Random(0), 0, 0
     try:
-        with Counting(cluster.address, started) as executor:
+        with Counting(cluster.address, started) as executor, ThreadPoolExecutor(1) as aside:
             began = time.monotonic()
-            killer.start()
-            run = RunOptions(overwrite=True, segment_seconds=seconds)
-            dehaze_video(film, target, dehazer=Dehazer(**SETTINGS), executor=executor, run=run)
+            work = aside.submit(dehaze_video, film, target, dehazer=Dehazer(**SETTINGS), executor=executor, run=run)
+            while not work.done():  # here, because Ray sets signal handlers where a node is added
+                time.sleep(0.2)
+                made = len(list(part_folder(target).glob("*.record")))
+                if killed < kills and made > made_before:  # at some moment of the next segment
+                    made_before = made
+                    time.sleep(chance.uniform(0, 3))
+                    cluster.remove_node(nodes.pop(chance.randrange(2)), allow_graceful=False)
+                    killed += 1
+                    nodes.append(cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
+            work.result()
             taken = time.monotonic() - began
     finally:
-        over.set()
-        killer.join()
         ray.shutdown()
         cluster.shutdown()
     segments = executor.segments
