@@ -188,6 +188,10 @@ def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray
     dehazer.reset()
     dehazer.process(film([with_box(streets[0], 30 * index % 240 - 40) for index in range(25)]))
     assert still <= 5 < engine.pictures - still
+    passed = engine.pictures
+    dehazer.reset()
+    dehazer.process(film([with_box(streets[0], 12 * index - 70) for index in range(25)]))
+    assert engine.pictures - passed > still, "a thing that passes slowly, with the camera at rest"
 
 
 def test_auto_runs_the_network_more_often_the_faster_the_camera_moves() -> None:

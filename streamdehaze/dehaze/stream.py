@@ -95,7 +95,7 @@ class Stream:
         steady: "low" or "high" smooths the maps over time to reduce flicker. "off": each frame stands for itself.
         every: the network runs on every k-th frame, and the maps are carried along the motion in between; "auto": as
             often as the changes in the picture require, from every frame where the camera moves fast to every sixth
-            where it stands.
+            where nothing moves.
         look_ahead: hold frames back (up to 36, or 96 MiB of them), so that their maps also come from the frames after
             them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
             returns earlier frames; `flush` returns the rest.

@@ -50,8 +50,11 @@ StateDict = dict[str, npt.NDArray[Any]]
 STEADY: tuple[Steady, ...] = ("off", "low", "high")
 _AUTO_MOST, _AUTO_UNREST, _AUTO_FAST = 6, 0.38, 2.2
 """With `every` "auto" the network runs once this many frames have passed, or this much unrest has accumulated, and on
-each frame with this mean motion in pixels: maps are not carried well along a fast one. Typical are 0.03 of unrest a
-frame for a camera at rest, 0.2 for one that moves."""
+each frame with this mean motion in pixels: maps are not carried well along a fast one. Typical is 0.2 of unrest a frame
+for a camera that moves."""
+_AUTO_PASSING = 0.15
+"""This much unrest with the camera at rest: what passes by is not carried, and between distant answers its maps are
+unknown. Typical is 0.03 a frame where a few people move."""
 _SHELF_FRAMES = 12
 """A scene is remembered for this many frames after a cut away from it."""
 _FIRST_NOISE = 0.002
@@ -280,7 +283,8 @@ class TemporalFilter:
         """Whether the network must run again, within a scene."""
         if every != "auto":
             return self._since >= every
-        return self._since >= _AUTO_MOST or self._unrest > _AUTO_UNREST or motion.length > _AUTO_FAST
+        most_unrest = _AUTO_PASSING if motion.flow is None else _AUTO_UNREST
+        return self._since >= _AUTO_MOST or self._unrest > most_unrest or motion.length > _AUTO_FAST
 
     def _jumps(self, seconds: float | None) -> bool:
         if seconds is None or self._seconds < 0:
