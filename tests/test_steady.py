@@ -280,7 +280,7 @@ def test_looking_ahead_is_steadier_on_a_drive_and_as_near_to_the_truth(every: in
     shown = [view.clear for view in views][::every]
     dehazer = plain_dehazer(engine=truthful_engine(shown), steady="low", every=every)
     behind = [dehazer.process([frame])[0].to_array() for frame in frames]
-    mended = ahead(frames, truthful_engine(shown), steady="low", every=every)
+    mended = ahead(frames, truthful_engine([*shown, views[-1].clear]), steady="low", every=every)  # the last one, too
     errors = []
     for video in (behind, mended):
         meter = SteadinessMeter()
