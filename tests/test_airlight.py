@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from streamdehaze.cli import main
 from streamdehaze.control.color import parse_color, show_color
-from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, estimate_airlight
+from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, Airlight, estimate_airlight
 from streamdehaze.dehaze.atmosphere import Atmosphere
 from streamdehaze.dehaze.stream import Stream
 from streamdehaze.errors import ConfigError
@@ -129,6 +129,17 @@ def test_a_warm_wall_in_grey_haze_is_not_the_colour_of_the_haze() -> None:
     np.testing.assert_allclose(airlight.balance, 1, atol=0.01)
     balanced = hazy * airlight.balance[:, None, None]
     np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "auto"), hazy, atol=0.01)
+
+
+def test_an_overexposed_airlight_has_no_colour() -> None:
+    """A channel that is clipped may have been as bright as any: the haze is not taken for tinted."""
+    hazy, _ = foggy(np.array([1.0, 0.9, 0.78], np.float32))
+    assert spread_of(estimate_airlight(hazy * np.float32(0.9))) > 0.15
+    assert spread_of(estimate_airlight(hazy)) == 0
+
+
+def spread_of(airlight: Airlight) -> float:
+    return float(np.ptp(airlight.balance))
 
 
 def test_a_colour_that_is_given_is_balanced_by_whatever_the_picture_shows() -> None:

@@ -197,3 +197,20 @@ def test_the_sky_below_a_letterbox_bar_stays_as_it_was_seen() -> None:
     blotched = balanced.picture + 0.05 * np.sin(np.arange(256, dtype=np.float32) / 20)
     clear = atmosphere.finish(balanced, blotched, "auto", "natural")
     assert clear[:, 42:52].std() < 0.2 * blotched[:, 42:52].std()
+
+
+@pytest.mark.parametrize(("thickness", "share"), [(0.0, 0.75), (1.0, 1.05), (9.0, 1.0)])
+def test_the_measured_haze_decides_how_much_of_the_networks_change_is_made(thickness: float, share: float) -> None:
+    """In clear air a part, in haze a little more than all; where nothing but haze is seen, just that."""
+    rng = np.random.default_rng(1)
+    blocks = np.kron(rng.uniform(0, 0.6, (3, 12, 16)), np.ones((8, 8)))
+    blocks[:, rng.random(96) < 0.3] = 0
+    t = np.exp(-thickness * np.linspace(1, 0.3, 96))[:, None]
+    hazy = (0.8 - (0.8 - blocks) * t).astype(np.float32)
+    if thickness:
+        hazy[:, :8] = 0.8
+    atmosphere = Atmosphere()
+    balanced = atmosphere.balance(hazy)
+    clear = atmosphere.finish(balanced, balanced.picture * np.float32(0.9), "keep", "natural")
+    change = float((clear - hazy)[:, 20:].mean() / (-0.1 * hazy[:, 20:]).mean())
+    assert change == pytest.approx(share, abs=0.01)

@@ -97,9 +97,10 @@ def test_strength_and_off_act_from_the_next_frame(tmp_path: Path) -> None:
     with LivePipeline([looping(tmp_path)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
         assert gate.view.wait(timeout=PATIENCE_SECONDS) is not None
-        assert ratio(gate) == pytest.approx(0.5, abs=0.1)
+        full = ratio(gate)
+        assert full < 0.7
         gate.set_strength(0.5)
-        assert ratio(gate) == pytest.approx(0.75, abs=0.1)
+        assert ratio(gate) == pytest.approx((1 + full) / 2, abs=0.05)
         gate.set_enabled(False)
         assert ratio(gate) == 1.0
         gate.set_enabled(True)

@@ -37,6 +37,8 @@ _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
 """Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
 _UNSEEN_TINT, _SEEN_TINT = 0.02, 0.06
 """Tint up to which the haze counts as grey, within the error of the estimate, and from which on it is balanced."""
+_FULL, _CLIPPED = 0.95, 0.985
+"""Brightest channel of the airlight up to which its colour counts, and from which on it is overexposed: no colour."""
 _LEFT = 0.3
 """Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
 _NEAR, _FAR = 0.3, 0.75
@@ -45,7 +47,7 @@ _THIN, _THICK = 0.12, 0.3
 """Density below which the colour of the brightest surface passes for no airlight, and from which on it does."""
 _HAZY = 0.5
 """Where the darkest values of the channels reach this share of the airlight, haze tints them."""
-_UNTINTED, _TINTED = 0.4, 0.8
+_UNTINTED, _TINTED = 0.7, 0.95
 """Tint of the least tinted sixth of them, over the airlight's: the haze is grey up to this, and tinted from this on."""
 _FADING, _FADED = 3.0, 2.0
 """Tint of their median, over the airlight's: from this on it fades towards the haze, which is grey; up to this not."""
@@ -76,6 +78,7 @@ class Airlight:
             return np.asarray(self.color.mean() / self.color, np.float32)
         trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
         trust *= self.evidence * np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
+        trust *= np.clip((_CLIPPED - self.color.max()) / (_CLIPPED - _FULL), 0, 1)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 

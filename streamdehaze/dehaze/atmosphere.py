@@ -29,6 +29,11 @@ from streamdehaze.frame import FloatArray
 
 _FOLLOW = 0.1
 """Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
+_DENSITIES = (0.15, 0.3, 0.4, 0.7, 0.78)
+_SHARES = (0.75, 1.0, 1.05, 1.05, 1.0)
+"""Density of the haze, and the share of the network's change that is made at it. In clear air a good part of the change
+is a mistake; in haze the network falls a little short, as least squares do where they are not sure; and where there is
+nothing but haze, there is nothing to be sure of."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class Atmosphere:
         Answers come in the order of the pictures.
         """
         clear = without_halos(balanced.picture, answer)
+        share = np.float32(np.interp(balanced.airlight.density, _DENSITIES, _SHARES))
+        clear = np.maximum(balanced.picture + share * (clear - balanced.picture), 0)
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
         clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness)
