@@ -4,8 +4,8 @@ All of it happens on the small picture, before and after the network; the maps c
 
 1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
 2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
-3. the network's answer loses its halos (`streamdehaze.dehaze.refine`), and the sky stays as it was seen
-   (`streamdehaze.dehaze.sky`);
+3. the network's answer loses its halos (`streamdehaze.dehaze.refine`), as much of its change is made as the measured
+   haze lets expect, and the sky stays as it was seen (`streamdehaze.dehaze.sky`);
 4. the answer gets back what the balance took of the tint;
 5. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
 
