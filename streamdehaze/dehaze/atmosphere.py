@@ -101,7 +101,7 @@ class Atmosphere:
         """
         clear = without_halos(balanced.picture, answer)
         share = np.float32(np.interp(balanced.airlight.density, _DENSITIES, _SHARES))
-        clear = np.maximum(balanced.picture + share * (clear - balanced.picture), 0)
+        clear = np.asarray(np.maximum(balanced.picture + share * (clear - balanced.picture), 0), np.float32)
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
         clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness)
