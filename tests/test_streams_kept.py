@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import copy_through, video_times
+from clips import copy_through, other_packets, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
@@ -42,6 +42,19 @@ def test_sound_of_cameras_is_copied_into_the_same_container(
     assert after[0] == before[0]
     assert after[1][0] == before[1][0]
     assert abs(int(after[1][1]) - int(before[1][1])) <= 1
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ima_wav", "adpcm_ms"])
+def test_sound_in_blocks_keeps_its_speed_in_avi(tmp_path: Path, codec: str, caplog: pytest.LogCaptureFixture) -> None:
+    """FFmpeg times it by the bit rate in the header, which is often nominal: `-c copy` makes 1.5 s of each."""
+    source = ffmpeg(*PICTURES, *SOUND, "-c:v", "mjpeg", "-c:a", codec, tmp_path / "in.avi")
+    copy_through(source, tmp_path / "out.avi")
+    ends = []
+    for path in (source, tmp_path / "out.avi"):
+        (packets,) = (found for name, found in other_packets(path).items() if "audio" in name)
+        ends.append(float(packets[-1][0]))
+    assert ends[1] == pytest.approx(ends[0], rel=0.01)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("ending", ["ts", "mkv", "mp4"])

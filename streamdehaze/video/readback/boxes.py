@@ -36,7 +36,7 @@ def camera_boxes(path: str | os.PathLike[str]) -> list[str]:
     size = after = os.path.getsize(path)
     for box in outermost(Path(path)):
         if box.at + box.size > size or not box.kind.strip().isalnum():
-            after = size - box.at
+            after = 0 if box.kind in _OF_FILES else size - box.at  # a part of the film that is cut off
             break
         kinds += [box.kind] if box.kind not in _OF_FILES else []
         after = size - box.at - box.size

@@ -165,9 +165,9 @@ class FileSource(Reader):
         context.options = {**context.options, "export_side_data": "film_grain"}
 
     @property
-    def clock_was_reset(self) -> bool:
-        """Whether its clock went back, as far as it was read, by this or another source that was opened again."""
-        return "reset" in self._warned
+    def has_odd_length(self) -> bool:
+        """Whether it is cut off or its clock went back, as far as it was read, so that it is not as long as it says."""
+        return not self._warned.isdisjoint(("reset", "cut off"))
 
     @property
     def has_free_clock(self) -> bool:
@@ -197,12 +197,23 @@ class FileSource(Reader):
 
     def first_packet(self, stream: Stream) -> bytes:
         """The first packet of a stream, read ahead: a cover's is its file; b"" from a pipe."""
-        if self.path is None:
-            return b""
-        with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
-            for packet in demux(media.container, media.container.streams[stream.index]):
-                return bytes(packet)
-        return b""
+        return self._first(stream)[0]
+
+    def block_bit_rate(self, stream: Stream) -> int | None:
+        """Bits a second of sound in blocks of one size, by the first of them; None from a pipe.
+
+        What headers say of it is often nominal; AVI files are timed by it.
+        """
+        content, seconds = self._first(stream)
+        return round(len(content) * 8 / seconds) if seconds else None
+
+    def _first(self, stream: Stream) -> tuple[bytes, Fraction]:
+        """The first packet of a stream, and how long it lasts in seconds; nothing from a pipe."""
+        if self.path is not None:
+            with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
+                for packet in demux(media.container, media.container.streams[stream.index]):
+                    return bytes(packet), (packet.duration or 0) * fraction(packet.time_base)
+        return b"", Fraction(0)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in presentation order, once.
@@ -404,7 +415,7 @@ class FileSource(Reader):
             places = "1 damaged place was" if self.damaged == 1 else f"{self.damaged} damaged places were"
             log.warning("%s: %s %s", self.name, places, done)
         if not self.window.trims and self._ends_early():
-            log.warning("%s ends early: the file is cut off; everything in it was read", self.name)
+            self._warn_once("cut off", "the file is cut off and ends early; everything in it was read")
 
     def _ends_early(self) -> bool:
         if "mov" in self.container.format.name and self.video.frames and self._at is None:  # it lists every packet

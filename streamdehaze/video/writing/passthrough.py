@@ -95,7 +95,10 @@ class Passthrough:
                 else:
                     sound = self._sounds.get(stream.index)
                     converted = None if sound is None else sound.stream
-                    self._outputs[stream.index] = copy_stream(stream, output, converted)
+                    copy: Any = copy_stream(stream, output, converted)
+                    if output.format.name == "avi" and codec_name(stream).startswith("adpcm"):
+                        copy.codec_context.bit_rate = self._source.block_bit_rate(stream) or copy.codec_context.bit_rate
+                    self._outputs[stream.index] = copy
 
     @property
     def source(self) -> FileSource:
