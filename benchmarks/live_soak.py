@@ -3,9 +3,10 @@
     python benchmarks/live_soak.py --minutes 30                        # 4 cameras, one broken every 20 s
     python benchmarks/live_soak.py --minutes 60 --break-seconds 0      # no camera is broken
 
-Prints memory, threads and descriptors once a minute. At the end it reads the recordings back and looks for the reason
-of each gap: the camera was broken, frames were dropped and counted, or fewer arrived (the last two happen on a machine
-that is too busy). Fails where a gap has no reason, or where memory, threads or descriptors grow by 2 % or more (median
+Prints memory, threads and descriptors once a minute. At the end it reads the recordings back: every frame that
+left must be there or have been counted as dropped, and each gap have a reason: the camera was broken, frames were
+dropped and counted, fewer arrived, or a file is dated by a frame that came late (the last three happen on a machine
+that is too busy). Fails otherwise, or where memory, threads or descriptors grow by 2 % or more (median
 of the last fifth of the samples over that of the second fifth; the first is warm-up). Needs GStreamer's RTSP server
 (see tests/rtsp_camera.py).
 """
@@ -61,6 +62,8 @@ class Counted:
     """Seconds since 1970."""
     arrived: list[int]
     dropped: list[Counter[str]]
+    left: list[int]
+    """Frames that went to the sinks, clear or hazy."""
     text: str
     """For people."""
 
@@ -85,31 +88,46 @@ def frame_times(path: Path) -> list[float]:
         return [began + float(p.pts * p.time_base) for p in container.demux(video) if p.pts is not None]
 
 
-def gaps(folder: Path, number: int) -> list[tuple[float, float]]:
-    """(end of the frames before, beginning of those after) in one camera's recordings."""
-    times = sorted(t for path in folder.glob(f"{number}-*.mkv") for t in frame_times(path))
-    return [(a, b) for a, b in itertools.pairwise(times) if b - a > _GAP_SECONDS]
+@dataclass(frozen=True)
+class Gap:
+    """Seconds since 1970 between two frames of a camera's recordings."""
+
+    began: float
+    ended: float
+    between_files: bool
+    """Each file is dated by the arrival of its first frame, so that a late one looks like a gap before it."""
 
 
-def reason_of(gap: tuple[float, float], number: int, outages: list[Outage], counted: list[Counted], fps: float) -> str:
+def recorded(folder: Path, number: int) -> tuple[int, list[Gap]]:
+    """How many frames a camera's recordings hold, and the gaps between them."""
+    files = (path for path in sorted(folder.glob(f"{number}-*.mkv")))
+    times = sorted((moment, index) for index, path in enumerate(files) for moment in frame_times(path))
+    pairs = itertools.pairwise(times)
+    return len(times), [Gap(a, b, first != second) for (a, first), (b, second) in pairs if b - a > _GAP_SECONDS]
+
+
+def reason_of(gap: Gap, number: int, outages: list[Outage], counted: list[Counted], fps: float) -> str:
     """Why a camera's recording has a gap; "" if nothing tells."""
-    if any(each.began - _GRACE_SECONDS <= gap[0] <= each.ended + _GRACE_SECONDS for each in outages):
+    if any(each.began - _GRACE_SECONDS <= gap.began <= each.ended + _GRACE_SECONDS for each in outages):
         return "broken"
-    before = [each for each in counted if each.moment <= gap[0] - _GRACE_SECONDS][-1:] or counted[:1]
-    after = [each for each in counted if each.moment >= gap[1] + _GRACE_SECONDS][:1] or counted[-1:]
+    before = [each for each in counted if each.moment <= gap.began - _GRACE_SECONDS][-1:] or counted[:1]
+    after = [each for each in counted if each.moment >= gap.ended + _GRACE_SECONDS][:1] or counted[-1:]
     drops = after[0].dropped[number] - before[0].dropped[number]
     if drops:
         return f"dropped ({', '.join(sorted(drops))})"
     expected = fps * (after[0].moment - before[0].moment)
     missing = expected - (after[0].arrived[number] - before[0].arrived[number])
-    return "fewer arrived" if missing > 0.5 * fps * (gap[1] - gap[0]) else ""
+    if missing > 0.5 * fps * (gap.ended - gap.began):
+        return "fewer arrived"
+    return "dates of two files" if gap.between_files else ""
 
 
-def explain(number: int, found: list[tuple[float, float]], reasons: list[str], outages: int) -> None:
+def explain(number: int, found: list[Gap], reasons: list[str], outages: int) -> None:
     """Print what is known of a camera's gaps."""
-    lengths = [b - a for a, b in found] or [0.0]
-    for (end, begin), _ in (each for each in zip(found, reasons, strict=True) if not each[1]):
-        print(f"camera {number}: no reason for the gap of {begin - end:.1f} s at {datetime.fromtimestamp(end)}")
+    lengths = [gap.ended - gap.began for gap in found] or [0.0]
+    for gap in (gap for gap, reason in zip(found, reasons, strict=True) if not reason):
+        moment = datetime.fromtimestamp(gap.began)
+        print(f"camera {number}: no reason for the gap of {gap.ended - gap.began:.1f} s at {moment}")
     print(
         f"camera {number}: broken {outages} times; {len(found)} gaps, the longest {max(lengths):.1f} s, median "
         f"{statistics.median(lengths):.1f} s: {dict(Counter(reason or 'no reason' for reason in reasons))}"
@@ -124,6 +142,7 @@ def count(address: str) -> Counted:
         time.time(),
         arrived=[each["frames_in"] for each in cameras],
         dropped=[Counter(each["dropped"]) for each in cameras],
+        left=[each["frames_out"] + each["frames_hazy"] for each in cameras],
         text=f"out {sum(each['frames_out'] for each in cameras)}, "
         f"reconnects {[each['reconnects'] for each in cameras]}, dropped {[each['dropped'] for each in cameras]}",
     )
@@ -136,7 +155,8 @@ def watch(
     watched, begun = psutil.Process(process.pid), time.monotonic()
     samples: list[tuple[float, int, int, int]] = []
     outages: list[list[Outage]] = [[] for _ in cameras]
-    counted = [Counted(time.time(), [0] * len(cameras), [Counter[str]() for _ in cameras], "no answer yet")]
+    nothing = [0] * len(cameras)
+    counted = [Counted(time.time(), nothing, [Counter[str]() for _ in cameras], nothing, "no answer yet")]
     turn, break_at, print_at = itertools.cycle(range(len(cameras))), options.break_seconds, 60.0
     while (now := time.monotonic() - begun) < options.minutes * 60 and process.poll() is None:
         samples.append((now, *sample(watched)))
@@ -188,18 +208,21 @@ def main() -> None:
             code = process.wait()
             for camera in cameras:
                 camera.kill()
-        unexplained = 0
+        unexplained = lost = 0
         for number, broken in enumerate(outages):
-            found = gaps(folder, number)
+            frames, found = recorded(folder, number)
+            drops = counted[-1].dropped[number]
+            lost += max(0, counted[-1].left[number] - frames - drops["sink_full"] - drops["sink_down"])
             reasons = [reason_of(gap, number, broken, counted, float(options.fps)) for gap in found]
             explain(number, found, reasons, len(broken))
             unexplained += reasons.count("")
     if options.plot:
         plot(samples, options.plot)
     grown = [share for share in growth(samples) if share >= 0.02]
-    if code or unexplained or grown:
+    if code or unexplained or lost or grown:
         raise SystemExit(
-            f"exit code {code}, {unexplained} gaps without a reason, {len(grown)} figures grew by 2 % or more"
+            f"exit code {code}, {unexplained} gaps without a reason, {lost} frames neither recorded nor counted as "
+            f"dropped, {len(grown)} figures grew by 2 % or more"
         )
 
 
