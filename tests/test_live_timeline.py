@@ -5,10 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
+from typing import Any
 
+import av
 import pytest
+from av.packet import Packet
 
 from streamdehaze.video.reading.times.timeline import Timeline
+from streamdehaze.video.writing.sound import AacSound
 
 TICK = Fraction(1, 90000)
 STEP = 6000  # 15 frames a second
@@ -146,6 +150,19 @@ def test_sound_stays_with_the_pictures_of_a_clock_that_is_given_up() -> None:
         assert sound is not None
         assert abs(sound - at) < 4 * 90000, n
     assert abs(sound - at) < 90
+
+
+@pytest.mark.parametrize("speed", [0.95, 1.05])
+def test_converted_sound_stays_with_pictures_that_are_slewed_and_never_overlaps(speed: float) -> None:
+    decoder: Any = av.CodecContext.create("pcm_alaw", "r")
+    decoder.sample_rate, decoder.layout = 8000, "mono"
+    sound = AacSound(decoder, live=True)
+    packets = [
+        each for n in range(3000) for each in sound.convert(Packet(bytes(160)), Fraction(n, 50) * Fraction(speed))
+    ]
+    times = [float(packet.pts * TICK) for packet in [*packets, *sound.convert(None)]]
+    assert min(after - before for before, after in pairwise(times)) > 0.127
+    assert times[-1] + 0.128 == pytest.approx(60 * speed, abs=0.08 + 0.128)
 
 
 def test_a_file_keeps_its_times_however_fast_it_is_read_and_goes_on_when_it_begins_again() -> None:

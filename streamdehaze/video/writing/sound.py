@@ -35,6 +35,10 @@ _LAYOUTS = frozenset({"mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"
 """What AAC holds."""
 _LONGEST_GAP_SECONDS = 0.2
 """Sound that continues later than this after the sound before keeps its own time; less is jitter."""
+_LONGEST_LIVE_GAP_SECONDS = 0.08
+"""The same for cameras, whose sound follows pictures that are slewed to the time of their arrival."""
+_RESTART_SECONDS = 2.0
+"""Sound that begins this long before the end of the sound before is another one."""
 
 
 class SoundFormat:
@@ -73,7 +77,7 @@ class CameraSound:
 
     def __init__(self, sound: SoundFormat, container_format: str) -> None:
         self.format = sound
-        self.aac = None if _holds(container_format, sound) else AacSound(sound.decoder(), ("mono", "stereo"))
+        self.aac = None if _holds(container_format, sound) else AacSound(sound.decoder(), ("mono", "stereo"), live=True)
         """What converts it; None if it goes through as it is."""
         self.stream: Any = None
         """In the container."""
@@ -109,9 +113,11 @@ class AacSound:
     Args:
         decoder: an audio codec context that decodes it.
         layouts: orders of channels that are kept; others become stereo.
+        live: it is a camera's: what comes too early is left out, so that sound stays with the pictures.
     """
 
-    def __init__(self, decoder: Any, layouts: Container[str] = _LAYOUTS) -> None:
+    def __init__(self, decoder: Any, layouts: Container[str] = _LAYOUTS, *, live: bool = False) -> None:
+        self._live = live
         self._decoder = decoder
         given = decoder.layout
         layout = given.name if given.name in layouts else USUAL_LAYOUTS.get(given.nb_channels, "stereo")
@@ -139,7 +145,10 @@ class AacSound:
         for frame in frames:
             if frame.pts is not None and packet is not None and packet.pts is not None:
                 begins = frame.pts * fraction(frame.time_base)  # later, where the first samples are not to be heard
-            if self._next is None or abs(begins - self._next) > _LONGEST_GAP_SECONDS:
+            gap = None if self._next is None else begins - self._next
+            if gap is not None and self._live and -_RESTART_SECONDS < gap < -_LONGEST_LIVE_GAP_SECONDS:
+                continue
+            if gap is None or abs(gap) > (_LONGEST_LIVE_GAP_SECONDS if self._live else _LONGEST_GAP_SECONDS):
                 self._next = begins
             frame.time_base = self._tick
             frame.pts = round(self._next / self._tick)
