@@ -145,10 +145,11 @@ class AacSound:
         for frame in frames:
             if frame.pts is not None and packet is not None and packet.pts is not None:
                 begins = frame.pts * fraction(frame.time_base)  # later, where the first samples are not to be heard
-            gap = None if self._next is None else begins - self._next
-            if gap is not None and self._live and -_RESTART_SECONDS < gap < -_LONGEST_LIVE_GAP_SECONDS:
+            gap = 0 if self._next is None else begins - self._next
+            if self._live and -_RESTART_SECONDS < gap < -_LONGEST_LIVE_GAP_SECONDS:
                 continue
-            if gap is None or abs(gap) > (_LONGEST_LIVE_GAP_SECONDS if self._live else _LONGEST_GAP_SECONDS):
+            longest = _LONGEST_LIVE_GAP_SECONDS if self._live else _LONGEST_GAP_SECONDS
+            if self._next is None or abs(gap) > longest:
                 self._next = begins
             frame.time_base = self._tick
             frame.pts = round(self._next / self._tick)
