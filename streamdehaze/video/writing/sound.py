@@ -145,7 +145,7 @@ class AacSound:
         for frame in frames:
             if frame.pts is not None and packet is not None and packet.pts is not None:
                 begins = frame.pts * fraction(frame.time_base)  # later, where the first samples are not to be heard
-            gap = 0 if self._next is None else begins - self._next
+            gap = Fraction(0) if self._next is None else begins - self._next
             if self._live and -_RESTART_SECONDS < gap < -_LONGEST_LIVE_GAP_SECONDS:
                 continue
             longest = _LONGEST_LIVE_GAP_SECONDS if self._live else _LONGEST_GAP_SECONDS
