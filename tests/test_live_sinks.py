@@ -32,6 +32,7 @@ from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.mux import PacketMuxer
+from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import PATIENCE_SECONDS, wait_until
 
@@ -361,6 +362,26 @@ def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> N
             wait_until(lambda: "refuses this user and password" in camera.status().sinks[0].message, "refused")
             wait_until(lambda: camera.status().sinks[1].connected, "taken")
             assert "hush" not in str(camera.status())
+
+
+@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_mulaw", "libopus"])
+def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str) -> None:
+    clip = Clip(pts=tuple(512 * n for n in range(25)), audio=codec).write(tmp_path / "film.nut")
+    frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8), pts=0, time_base=TICK)
+    encoder = live_encoder("libx264", frame)
+    (encoded,) = encoder.encode(frame, keyframe=True)
+    picture = EncodedPacket.of(encoded, encoder)
+    with av.open(str(clip)) as container:
+        sound = SoundFormat(container.streams.audio[0])
+        packets = [EncodedPacket.of(packet, sound) for packet in container.demux(audio=0) if packet.size]
+    output = LiveTarget.of(str(tmp_path / "clear.mkv"), "gate").open_file(tmp_path / "clear.mkv")
+    muxer = PacketMuxer(output, picture, CameraSound(sound, "matroska"))
+    for each in (picture, *packets):
+        muxer.send(each)
+    muxer.close()
+    with av.open(str(tmp_path / "clear.mkv")) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == sound.codec
+        assert [bytes(each) for each in container.demux(audio=0) if each.size] == [each.data for each in packets]
 
 
 @needs_rtsp_server

@@ -17,7 +17,7 @@ from av.packet import Packet
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.times.timeline import TICK
-from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.containers import add_parameters, holding_container
 from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 
 _SOUND_CODECS = {
@@ -26,6 +26,8 @@ _SOUND_CODECS = {
     "flv": frozenset({"aac", "mp3"}),
 }
 """What receivers and players understand in a format, where FFmpeg writes more."""
+_UNLISTED = {"matroska": frozenset({"pcm_alaw", "pcm_mulaw"})}
+"""What FFmpeg writes into a format although its list of the format's codecs, which PyAV asks, does not have it."""
 _BITS_A_SAMPLE = 3
 """Of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -84,7 +86,10 @@ class CameraSound:
 
     def add_to(self, output: OutputContainer) -> None:
         """Add a stream for it."""
-        self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
+        if self.aac is None and self.format.codec in _UNLISTED.get(output.format.name, ()):
+            self.stream = add_parameters(self.format.stream, output)
+        else:
+            self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
 
     def convert(self, packet: EncodedPacket) -> Iterator[EncodedPacket]:
         """What is to be written for a packet of the camera's."""
@@ -99,6 +104,8 @@ class CameraSound:
 def _holds(container_format: str, sound: SoundFormat) -> bool:
     if sound.codec not in _SOUND_CODECS.get(container_format, {sound.codec}):
         return False
+    if sound.codec in _UNLISTED.get(container_format, ()):
+        return True
     with av.open("nowhere", "w", format=container_format) as tried:  # opens nothing before something is written
         try:
             tried.add_stream_from_template(sound.stream, opaque=True)
