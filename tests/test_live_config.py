@@ -63,8 +63,9 @@ def test_the_hazes_colour_is_read_as_people_write_it(tmp_path: Path) -> None:
 def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_path: Path) -> None:
     text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nexact = true\n'
     assert read_config(written(tmp_path, text)).camera[0].steady == "off"
-    with pytest.raises(ConfigError, match="camera 'gate': exact works frame by frame; leave steady out"):
-        read_config(written(tmp_path, text + 'steady = "low"\n'))
+    for other in ('steady = "low"', "every = 2"):
+        with pytest.raises(ConfigError, match="camera 'gate': exact works frame by frame; leave steady and every out"):
+            read_config(written(tmp_path, f"{text}{other}\n"))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,8 @@ def test_no_text_shows_a_secret(url: str) -> None:
         "http://admin:20?hush@192.0.2.7/s",
         "rtsp://admin/hush:2024@192.0.2.7/s",
         "rtmp://admin:1@192.0.2.7/hush@x",
+        "rtsps://admin:2024/hush@192.0.2.7/s",
+        "srt://admin:20?hush@192.0.2.7:9000",
     ],
 )
 def test_a_password_that_would_be_taken_for_port_and_path_is_refused_and_shown_nowhere(url: str) -> None:
