@@ -79,3 +79,13 @@ def test_every_option_that_the_pages_name_is_one_we_have() -> None:
 def test_the_quick_topics_are_there() -> None:
     topics = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
     assert conftest.QUICK - topics == set()
+
+
+@pytest.mark.parametrize("folder", [".", "docs", "examples", "benchmarks", "streamdehaze"])
+def test_nothing_tells_people_to_install_a_name_from_an_index_that_is_not_ours(folder: str) -> None:
+    """As long as the package is not published, its name belongs to whoever registers it first."""
+    files = (ROOT / folder).glob("*.md") if folder == "." else (ROOT / folder).rglob("*")
+    texts = [path.read_text(encoding="utf-8", errors="ignore") for path in files if path.is_file()]
+    commands = re.findall(r"(?:pip3?|pipx|uv tool|uv) install[^\n`]*|uv add[^\n`]*|uvx[^\n`]*", "\n".join(texts))
+    assert commands
+    assert [each for each in commands if re.search(r"[ '\"]streamdehaze\b(?![/.])", each)] == []

@@ -39,12 +39,12 @@ def snapshots(path: str) -> Iterator[str]:
         yield f"{url}/{path}"
 
 
-@pytest.mark.parametrize("path", ["snap.jpg", "cgi-bin/snapshot.cgi?channel=1"])
+@pytest.mark.parametrize("path", ["snap.jpg", "cgi-bin/snapshot.cgi?channel=1", "onvif-http/snapshot?Profile_1"])
 def test_a_camera_that_gives_one_picture_at_a_time_is_asked_again_and_again(path: str) -> None:
     states: list[CameraState] = []
     means: list[float] = []
     with snapshots(path) as url:
-        config = CameraConfig(name="gate", url=url, snapshot_seconds=0.3)
+        config = CameraConfig(name="gate", url=url, snapshot_seconds=0.1)
         with LivePipeline(
             [config],
             dehazer=quick_dehazer(),

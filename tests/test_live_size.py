@@ -65,15 +65,17 @@ def test_frames_are_fitted_with_bars_and_keep_their_aspect() -> None:
     assert (bright[0], bright[-1]) == (100, 219), "120 wide in the middle"
 
 
-def huge() -> bytes:
+def huge(size: tuple[int, int]) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (12000, 9000), "gray").save(file, "JPEG")
+    Image.new("RGB", size, "gray").save(file, "JPEG")
     return file.getvalue()
 
 
-@pytest.mark.parametrize("after", [0, 5])
-def test_pictures_above_the_limit_are_refused_undecoded(after: int) -> None:
-    large, small = huge(), jpeg((320, 240))
+@pytest.mark.parametrize(
+    ("size", "after"), [((12000, 9000), 0), ((12000, 9000), 5), ((2200, 16384), 0), ((8192, 4321), 5)]
+)
+def test_pictures_above_the_limit_are_refused_undecoded(size: tuple[int, int], after: int) -> None:
+    large, small = huge(size), jpeg((320, 240))
     with (
         JpegCamera(lambda number: small if number < after else large, seconds=0.05) as camera,
         LivePipeline([CameraConfig(name="gate", url=camera.url)], dehazer=quick_dehazer()) as pipeline,
