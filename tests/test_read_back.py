@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,55 @@ def test_side_data_is_compared_by_kind(tmp_path: Path) -> None:
     assert "SEI_UNREGISTERED" in before.pictures.kinds
     bare = replace(before, pictures=replace(before.pictures, kinds=frozenset()))
     assert [str(each) for each in differences(before, bare)] == ["user data of individual pictures (SEI)"]
+
+
+def test_packets_first_times_and_fourccs_that_differ_are_found(tmp_path: Path) -> None:
+    sounds = ("-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:a", "aac")
+    before = read_facts(str(ffmpeg(*PICTURES, *SOUND, *sounds, *H264, tmp_path / "in.mp4")))
+    sound, other = before.streams
+    late = replace(before.video, begins=Fraction(1))
+    changes = {
+        "8 of 48 packets of audio stream 1 (aac)": {"streams": (replace(sound, samples=40), other)},
+        "fourcc mp4a of audio stream 1 (aac) (now .mp3)": {"streams": (replace(sound, fourcc=".mp3"), other)},
+        "sound in step (audio stream 1 (aac) begins +1.000 s against the video)": {
+            "streams": (replace(sound, begins=Fraction(1)), other)
+        },
+        "first time (0.000 s; now 1.000 s)": {"video": late, "streams": tuple(
+            replace(each, begins=Fraction(1)) for each in before.streams)},
+    }  # fmt: skip
+    for text, change in changes.items():
+        after = replace(before, **change)  # type: ignore[arg-type]
+        assert [str(each) for each in differences(before, after)] == [text]
+        if "fourcc" not in text:
+            assert differences(before, after, Asked(trimmed=True)) == []
+    renamed = replace(before, brand="qt", streams=(replace(sound, fourcc=".mp3"), other))
+    assert differences(before, renamed) == []  # MOV calls some codecs by other names
+
+
+@pytest.mark.parametrize(
+    ("sound", "ending"),
+    [
+        ("pcm_s24be", "mov"), ("alac", "mov"), ("libmp3lame", "mov"), ("ac3", "mp4"), ("libopus", "mp4"),
+        ("adpcm_ms", "avi"), ("libmp3lame", "mkv"),
+    ],
+)  # fmt: skip
+def test_copied_sound_is_what_it_was(tmp_path: Path, sound: str, ending: str) -> None:
+    source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", sound, tmp_path / f"in.{ending}")
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == []
+
+
+def test_sound_that_begins_after_the_window_is_no_loss(tmp_path: Path) -> None:
+    sound = ("-itsoffset", "0.4", *SOUND)
+    source = ffmpeg(*PICTURES, *sound, *H264, "-c:a", "aac", tmp_path / "in.mp4")
+    out = tmp_path / "out.mp4"
+    command = ["run", str(source), "-o", str(out), "--start", "0.6", "--strict", *PLAIN]
+    assert CliRunner().invoke(main, command).exit_code == 0
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_a_recording_that_begins_between_keyframes_is_in_step(tmp_path: Path, ending: str) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=3")
+    long = ("-f", "lavfi", "-i", "sine=d=3:r=48000")
+    whole = ffmpeg(*video, *long, *H264, "-g", "40", "-sc_threshold", "0", "-c:a", "aac", tmp_path / "whole.ts")
+    (tmp_path / "in.ts").write_bytes(whole.read_bytes()[188 * 60 :])
+    assert copy_through(tmp_path / "in.ts", tmp_path / f"out.{ending}").losses == []

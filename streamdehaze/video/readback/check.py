@@ -120,6 +120,7 @@ class ReadBack:
         before = FileFacts.of(source.container, source.video, pictures, source.companions)
         before = replace(before, chroma_location=source.chroma_location)
         asked = replace(self._asked, shortened=True) if source.has_odd_length else self._asked
+        asked = replace(asked, headless=source.headless > 0)
         found: list[Difference] = differences(before, after, asked, whole=whole, accepted=accepted,
                                               sound_remedy=self._sound_remedy)  # fmt: skip
         silent = frozenset(each.text for each in found if each.topic in _SAID_BEFORE)

@@ -14,6 +14,8 @@ _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)
 """Seconds that sound may begin earlier or later, next to the video, than before: a packet of sound, and rounding."""
 _LENGTH_SLACK = Fraction(1, 2)
+_KEEPING_TIMES = ("mov", "matroska")
+"""Beginnings of the names of formats that can begin at any time."""
 _LEFT = ("unspecified", "left")
 """Chroma locations that mean the same."""
 _UNSAID = 2
@@ -76,6 +78,8 @@ class Asked:
     """"aac" for sound that is converted, "none" for none."""
     shortened: bool = False
     """Damaged pictures are left out, or the length of the input is not known."""
+    headless: bool = False
+    """It is cut before its first keyframe, so that its first packets give no pictures."""
 
 
 def differences(
@@ -110,8 +114,9 @@ def differences(
         found += _chroma_location(before.chroma_location, after.chroma_location)
     if not asked.trimmed:
         found += _chapters(before, after)
-        if whole and not asked.shortened:
+        if whole and not asked.shortened and not asked.headless:
             found += _length(before, after)
+            found += _beginning(before, after)
     return list(dict.fromkeys(found))
 
 
@@ -132,7 +137,7 @@ def _matching(before: tuple[StreamFacts, ...], after: tuple[StreamFacts, ...]) -
 def _streams(
     before: FileFacts, after: FileFacts, asked: Asked, whole: bool, accepted: Container[int], sound_remedy: str
 ) -> Iterator[Difference]:
-    lost_before = before.video.begins
+    same_names = before.format == after.format and (before.brand == "qt") == (after.brand == "qt")
     for stream, copy in zip(before.streams, _matching(before.streams, after.streams), strict=True):
         if stream.kind == "audio" and asked.audio == "none":
             continue
@@ -143,13 +148,27 @@ def _streams(
             continue
         converted = stream.kind == "audio" and asked.audio == "aac"
         yield from _stream_facts(stream, after, copy, recoded=converted)
-        known = (stream.begins, lost_before, copy.begins, after.video.begins)
-        if whole and stream.kind == "audio" and "mov" in after.format and None not in known:
-            assert stream.begins is not None and lost_before is not None  # noqa: PT018
-            assert copy.begins is not None and after.video.begins is not None  # noqa: PT018
-            late = (copy.begins - after.video.begins) - (stream.begins - lost_before)
-            if abs(late) > _SYNC_SLACK:
-                yield Difference("sync", f"sound in step ({stream} begins {float(late):+.3f} s against the video)")
+        if stream.kind not in ("audio", "video"):
+            continue
+        if same_names and stream.codec == copy.codec and copy.fourcc not in ("", stream.fourcc) and stream.fourcc:
+            yield Difference("fourcc", f"fourcc {stream.fourcc} of {stream} (now {copy.fourcc})")
+        if whole and not asked.trimmed:
+            if copy.samples and copy.samples < stream.packets and not converted and not asked.shortened:
+                yield Difference("packets", f"{stream.packets - copy.samples} of {stream.packets} packets of {stream}")
+            if not asked.headless:
+                yield from _start(stream, before, copy, after)
+
+
+def _start(stream: StreamFacts, before: FileFacts, copy: StreamFacts, after: FileFacts) -> Iterator[Difference]:
+    """When a stream begins, next to the video."""
+    known = stream.begins, before.video.begins, copy.begins, after.video.begins
+    if "mov" not in after.format or None in known:
+        return
+    was, video_was, now, video_now = (time or Fraction(0) for time in known)
+    late = (now - video_now) - (was - video_was)
+    if abs(late) > _SYNC_SLACK:
+        what = "sound" if stream.kind == "audio" else "videos"
+        yield Difference("sync", f"{what} in step ({stream} begins {float(late):+.3f} s against the video)")
 
 
 def _stream_facts(
@@ -248,3 +267,11 @@ def _length(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
         return
     if abs(before.seconds - after.seconds) > max(_LENGTH_SLACK, before.seconds / 100):
         yield Difference("length", f"length ({float(before.seconds):.3f} s; now {float(after.seconds):.3f} s)")
+
+
+def _beginning(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
+    was, now = before.video.begins, after.video.begins
+    if was is None or now is None or before.format != after.format or was < 0:
+        return
+    if before.format.startswith(_KEEPING_TIMES) and abs(now - was) > _SYNC_SLACK:
+        yield Difference("beginning", f"first time ({float(was):.3f} s; now {float(now):.3f} s)")

@@ -66,6 +66,17 @@ def codec_name(stream: Stream) -> str:
     return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None) or "")
 
 
+def _is_mov(container: Any) -> bool:
+    return str(container.format.name).startswith("mov")
+
+
+def _fourcc(stream: Stream) -> str:
+    try:
+        return str(getattr(stream.codec_context, "codec_tag", "")).strip("\0")
+    except UnicodeDecodeError:  # numbers, as AVI has for sound
+        return ""
+
+
 @dataclass(frozen=True)
 class StreamFacts:
     """One stream."""
@@ -89,6 +100,12 @@ class StreamFacts:
     """What MOV and MP4 call the track: "GoPro MET"."""
     fields: str | None = None
     """Of a video as its container states it: "top" or "bottom" field first, "none" for progressive; None for unsaid."""
+    fourcc: str = ""
+    """By which players know the codec; "" for none."""
+    packets: int = 0
+    """Of MP4 and MOV files, as the edit list leaves them; 0 where the index does not say."""
+    samples: int = 0
+    """Of MP4 and MOV files: how many are in the file, at least as many as there are packets; 0 for unsaid."""
 
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
@@ -100,6 +117,7 @@ class StreamFacts:
         if stream.start_time is not None and stream.time_base:
             begins = stream.start_time * fraction(stream.time_base)
         is_cover = Disposition.attached_pic in stream.disposition
+        is_indexed = stream.frames > 0 and _is_mov(stream.container)
         return cls(
             "cover" if is_cover else str(stream.type),
             stream.index,
@@ -112,6 +130,9 @@ class StreamFacts:
             "" if has_parameters(stream) else f"its format was not found in the first {PROBED_SECONDS} s",
             handler,
             _FIELDS.get(int(getattr(stream.codec_context, "field_order", 0) or 0)),
+            _fourcc(stream),
+            len(stream.index_entries) if is_indexed else 0,
+            stream.frames if is_indexed else 0,
         )
 
     def __str__(self) -> str:
@@ -175,6 +196,8 @@ class FileFacts:
     video: StreamFacts
     """The one that is worked on."""
     pictures: PictureFacts
+    brand: str = ""
+    """Of MP4 and MOV files, which call some codecs by other names: "qt", "isom"; "" for unsaid, as of old MOV files."""
     seconds: Fraction | None = None
     """How long the video is; None if the container does not say."""
     chroma_location: str | None = None
@@ -207,6 +230,7 @@ class FileFacts:
             tuple(StreamFacts.of(stream) for stream in streams),
             StreamFacts.of(video),
             pictures,
+            str(container.metadata.get("major_brand", "")).strip(),
             seconds,
         )
 
