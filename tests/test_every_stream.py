@@ -52,7 +52,8 @@ def test_every_video_of_a_file_is_made_clear(two: Path, tmp_path: Path) -> None:
     assert [(s["codec_type"], s["nb_read_packets"]) for s in after] == [
         (s["codec_type"], s["nb_read_packets"]) for s in before
     ]
-    assert np.array(brightness(out)) == pytest.approx(np.array(brightness(two)) / 2, rel=0.2)
+    darker = np.array(brightness(out)) / np.array(brightness(two))  # half, but for what is overexposed
+    assert np.all((darker > 0.4) & (darker < 0.7))
     assert report.losses == ()
     assert report.statistics.encode.frames == 35
     assert sorted(tmp_path.iterdir()) == [out]
