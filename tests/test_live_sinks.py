@@ -364,8 +364,16 @@ def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> N
             assert "hush" not in str(camera.status())
 
 
-@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_mulaw", "libopus"])
-def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "not_in"),
+    [
+        ("pcm_alaw", {"mp4", "mpegts", "hls", "flv"}),
+        ("pcm_mulaw", {"mp4", "mpegts", "hls", "flv"}),
+        ("libopus", {"flv"}),
+        ("aac", set()),
+    ],
+)
+def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str, not_in: set[str]) -> None:
     clip = Clip(pts=tuple(512 * n for n in range(25)), audio=codec).write(tmp_path / "film.nut")
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8), pts=0, time_base=TICK)
     encoder = live_encoder("libx264", frame)
@@ -374,6 +382,8 @@ def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str
     with av.open(str(clip)) as container:
         sound = SoundFormat(container.streams.audio[0])
         packets = [EncodedPacket.of(packet, sound) for packet in container.demux(audio=0) if packet.size]
+    formats = ("matroska", "mp4", "mpegts", "hls", "flv", "rtsp")
+    assert {each for each in formats if CameraSound(sound, each).aac is not None} == not_in
     output = LiveTarget.of(str(tmp_path / "clear.mkv"), "gate").open_file(tmp_path / "clear.mkv")
     muxer = PacketMuxer(output, picture, CameraSound(sound, "matroska"))
     for each in (picture, *packets):
@@ -386,13 +396,15 @@ def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str
 
 @needs_rtsp_server
 def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
-    with RtspCamera(size="160x120", audio=True) as source, sending(source.url, [tmp_path / "clear.mp4"]) as camera:
-        wait_until(lambda: camera.status().sinks[0].packets > 45, "three seconds of pictures")
-    (clear,) = tmp_path.glob("clear-*.mp4")
-    with av.open(str(clear)) as container:
-        assert container.streams.audio[0].codec_context.name == "aac"
-        seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
-    assert seconds == pytest.approx(max(pictures(clear)), abs=0.7)
+    to = [tmp_path / "clear.mp4", tmp_path / "clear.mkv"]
+    with RtspCamera(size="160x120", audio=True) as source, sending(source.url, to) as camera:
+        wait_until(lambda: all(sink.packets > 45 for sink in camera.status().sinks), "three seconds of pictures")
+    for ending, codec in ((".mp4", "aac"), (".mkv", "pcm_alaw")):
+        (clear,) = tmp_path.glob(f"clear-*{ending}")
+        with av.open(str(clear)) as container:
+            assert container.streams.audio[0].codec_context.name == codec
+            seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+        assert seconds == pytest.approx(max(pictures(clear)), abs=0.7)
 
 
 @needs_rtsp_server
