@@ -39,7 +39,16 @@ def test_a_sequence_runs_at_the_rate_that_is_asked_for(tmp_path: Path, typed: st
     assert (stream["avg_frame_rate"], stream["nb_read_packets"]) == (rate, "12")
 
 
-@pytest.mark.parametrize(("coding", "ending"), [(H264, "h264"), (("-c:v", "mjpeg"), "mjpeg")])
+@pytest.mark.parametrize(
+    ("coding", "ending"),
+    [
+        (H264, "h264"),
+        (("-c:v", "libx265", "-x265-params", "log-level=none"), "hevc"),
+        (("-c:v", "libsvtav1", "-preset", "12", "-s", "128x96"), "obu"),
+        (("-c:v", "mjpeg"), "mjpeg"),
+        (("-c:v", "mjpeg", "-s", "352x288"), "mjpg"),  # whose first picture is all that FFmpeg looks at
+    ],
+)
 def test_a_raw_stream_runs_at_the_rate_that_is_asked_for(tmp_path: Path, coding: tuple[str, ...], ending: str) -> None:
     source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *coding, tmp_path / f"in.{ending}")
     copy_through(source, tmp_path / "out.mkv", window={"rate": Fraction(50)})
@@ -107,7 +116,7 @@ def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path) -> None:
     assert (stream["codec_name"], stream["codec_tag_string"]) == ("prores", "ap4h")
 
 
-@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67", "bt2020-10"])
 def test_hdr_side_by_side_keeps_its_colours(tmp_path: Path, transfer: str, caplog: pytest.LogCaptureFixture) -> None:
     colors = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv")
     video = ("-f", "lavfi", "-i", "testsrc2=s=192x144:d=0.2")

@@ -43,7 +43,7 @@ _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
 _RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2"})
-"""Formats that say nothing of time."""
+"""Formats that say nothing of time, as do pictures one after the other ("jpeg_pipe")."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -104,7 +104,8 @@ class FileSource(Reader):
             self.video = self._media.main_video(video_stream)
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
-            if rate is not None and self.container.format.name not in _RAW:
+            is_raw = self.container.format.name in _RAW or self.container.format.name.endswith("_pipe")
+            if rate is not None and not is_raw:
                 raise ConfigError(f"'{self.name}' has times of its own; --rate is for image sequences and raw streams")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
