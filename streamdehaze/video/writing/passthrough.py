@@ -67,6 +67,8 @@ class Passthrough:
                 takes = _takes([stream], container_format) and (
                     not others or _takes([*others, stream], container_format)
                 )
+                if takes and container_format in MOV_FAMILY and codec_name(stream).startswith("adpcm"):
+                    takes = _takes_packet(stream, source.first_packet(stream), container_format)
             if takes:
                 self.accepted.append(stream)
         for stream in self.accepted if source.options.get("video_stream") is None else ():
@@ -338,6 +340,27 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
             close_quietly(output)
         else:
             output.close()  # MOV and MP4 look at most of it only now
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        log.debug("%s: %s", container_format, error)
+        close_quietly(output)
+        return False
+    return True
+
+
+def _takes_packet(stream: Stream, content: bytes, container_format: str) -> bool:
+    """Whether a container that takes the header of sound in blocks takes a block: MOV has no place for some kinds.
+
+    From a pipe, whose first packet is not known ahead, that is not found out.
+    """
+    if not content:
+        return True
+    output = trial_container(container_format)
+    try:
+        packet: Packet[Any] = Packet(content)
+        packet.stream = copy_stream(stream, output)
+        packet.pts = packet.dts = 0
+        output.mux_one(packet)
+        output.close()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", container_format, error)
         close_quietly(output)
