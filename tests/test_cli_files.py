@@ -29,6 +29,8 @@ from waiting import PATIENCE_SECONDS, wait_until
         ("mp4", "VID.insv", "mov"),
         ("mpg", "MOV001.MOD", "mpeg"),
         ("mkv", "film.xyz", "matroska"),
+        ("avi", "DVR_0001.cam", "avi"),
+        ("mp4", "GX010001.LRV", "mov"),
     ],
 )
 def test_an_extension_nobody_knows_keeps_the_inputs_container(
@@ -43,7 +45,7 @@ def test_an_extension_nobody_knows_keeps_the_inputs_container(
         assert container in output.format.name
 
 
-@pytest.mark.parametrize("name", ["shot.CR3", "photo.jxl", "shot.DNG"])
+@pytest.mark.parametrize("name", ["shot.CR3", "photo.jxl", "shot.DNG", "shot.NEF", "shot.ARW", "shot.RAF"])
 def test_photos_that_are_not_read_are_called_photos(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
     done = CliRunner().invoke(main, ["run", str(tmp_path / name), "--strength", "0"])

@@ -37,10 +37,11 @@ def test_spherical_and_stereo_films_stay_so(tmp_path: Path, boxes: bytes, ending
     assert len(video_times(tmp_path / f"out.{ending}")) == 25
 
 
-def test_a_container_without_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["ts", "avi", "flv"])
+def test_a_container_without_is_named(tmp_path: Path, ending: str) -> None:
     source = ffmpeg(*PICTURES, *H264, tmp_path / "in.mp4")
     add_video_boxes(source, TOP_BOTTOM + SPHERE)
-    assert copy_through(source, tmp_path / "out.ts").losses == ["360-degree projection", "stereo 3D"]
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == ["360-degree projection", "stereo 3D"]
 
 
 def test_plain_films_and_other_files_have_none(tmp_path: Path) -> None:
