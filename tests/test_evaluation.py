@@ -388,10 +388,12 @@ def test_checkpoints_are_shown_widened_and_averaged(tmp_path: Path) -> None:
     for arguments, said in (
         (["show", paths[0]], "recipe: mine"),
         (["widen", paths[0], paths[1], "--width=8"], "width 8"),
-        (["average", paths[1], paths[1], paths[2]], "mean of 2"),
+        (["average", paths[1], paths[1], paths[2], "--share=3"], "give --share once for each of the 2 sources"),
+        (["average", paths[1], paths[1], paths[2], "--share=3", "--share=1"], "mean of 2"),
+        (["show", paths[2]], "average_of: 3 of wide.safetensors, 1 of wide.safetensors"),
         (["convert", paths[0], paths[3], "--half"], "width 4, with deconv"),
         (["card", paths[0]], "| recipe | mine |"),
     ):
         result = CliRunner().invoke(main, ["checkpoint", *arguments])
-        assert said in result.output, result.output
+        assert said in " ".join(result.output.replace("│", " ").split()), result.output
     assert Path(paths[3]).stat().st_size < Path(paths[0]).stat().st_size

@@ -65,5 +65,7 @@ def test_the_average_is_the_mean_of_every_weight(tmp_path: Path) -> None:
     mean = average_checkpoints([Checkpoint.of(net) for net in nets])
     expected = sum(net.up2[0].weight for net in nets) / 3
     torch.testing.assert_close(mean.up2[0].weight, expected)
+    most = average_checkpoints([Checkpoint.of(net) for net in nets[:2]], (3, 1))
+    torch.testing.assert_close(most.up2[0].weight, 0.75 * nets[0].up2[0].weight + 0.25 * nets[1].up2[0].weight)
     with pytest.raises(CheckpointError, match="of one width"):
         average_checkpoints([Checkpoint.of(nets[0]), Checkpoint.of(network(8))])

@@ -11,8 +11,12 @@ from streamdehaze.network import Checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 
 
-def average_checkpoints(checkpoints: Sequence[Checkpoint]) -> AECRNet:
+def average_checkpoints(checkpoints: Sequence[Checkpoint], shares: Sequence[float] = ()) -> AECRNet:
     """The network whose every weight is the mean of theirs.
+
+    Args:
+        checkpoints: at least one.
+        shares: how much of each counts, relative to the others; empty for all alike.
 
     Raises:
         CheckpointError: if they are of different widths, or not all have network deconvolution.
@@ -23,6 +27,8 @@ def average_checkpoints(checkpoints: Sequence[Checkpoint]) -> AECRNet:
             raise CheckpointError("only checkpoints of one width, all with or all without deconv, can be averaged")
     networks = [checkpoint.network() for checkpoint in checkpoints]
     states = [network.state_dict() for network in networks]
-    mean = {key: torch.stack([state[key] for state in states]).mean(dim=0) for key in states[0]}
+    weights = torch.tensor(shares or [1.0] * len(states))
+    weights = weights / weights.sum()
+    mean = {key: torch.tensordot(weights, torch.stack([state[key] for state in states]), 1) for key in states[0]}
     networks[0].load_state_dict(mean)
     return networks[0]

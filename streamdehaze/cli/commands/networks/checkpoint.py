@@ -84,17 +84,31 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool, overw
 @command.command()
 @click.argument("sources", nargs=-1, required=True, type=CHECKPOINT)
 @click.argument("target", type=_PATH)
+@click.option(
+    "--share",
+    "shares",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="How much of a source counts, relative to the others; once for each, in order.  [default: all alike]",
+)
 @_HALF
 @_OVERWRITE
-def average(sources: tuple[str, ...], target: Path, half: bool, overwrite: bool) -> None:
-    """Write the mean of the weights of SOURCES to TARGET."""
+def average(sources: tuple[str, ...], target: Path, shares: tuple[float, ...], half: bool, overwrite: bool) -> None:
+    """Write the mean of the weights of SOURCES to TARGET.
+
+    Networks of which one was trained on from the other can be better in the mean than each of them.
+    """
+    if shares and len(shares) != len(sources):
+        raise click.UsageError(f"give --share once for each of the {len(sources)} sources, not {len(shares)} times")
     _refuse_existing(target, overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.average import average_checkpoints
 
     paths = [find_checkpoint(source) for source in sources]
-    network = average_checkpoints([read_checkpoint(path) for path in paths])
-    write_checkpoint(target, network, {"average_of": ", ".join(path.name for path in paths)}, half=half)
+    network = average_checkpoints([read_checkpoint(path) for path in paths], shares)
+    names = [path.name for path in paths]
+    parts = [f"{share:g} of {name}" for share, name in zip(shares, names, strict=True)] if shares else names
+    write_checkpoint(target, network, {"average_of": ", ".join(parts)}, half=half)
     click.echo(f"{target}: mean of {len(paths)}")
 
 
