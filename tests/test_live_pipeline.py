@@ -177,7 +177,8 @@ def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
         wait_until(lambda: gate.status().counters.dropped.get("over_limit", 0) > 40, "most are left out")
         wait_until(lambda: gate.status().counters.frames_out > 5, "frames")
         frames = gate.status().counters.frames_out
-    assert frames <= 5 * (time.monotonic() - began) + 1
+    # A camera that was late by one frame's time may make up for it, so three frames can come at once.
+    assert frames <= 5 * (time.monotonic() - began) + 3
 
 
 def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:

@@ -171,10 +171,10 @@ def test_the_number_of_threads_is_in_the_environment_when_torch_is_imported(tmp_
         "from streamdehaze.cli import main\n"
         "main()\n"
     )
-    command = ["train", "smoke", "machine.threads=3", f"data.0.folder={tmp_path}", f"output={tmp_path}"]
+    command = ["train", "smoke", "machine.threads=3", "network.start=none.safetensors", f"output={tmp_path}"]
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     done = subprocess.run(
         [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False, env=environment
     )
     assert done.stdout.splitlines()[0] == "torch with 3"
-    assert done.returncode == 1, done.stderr  # the folder is empty
+    assert done.returncode == 1, done.stderr  # there is no such checkpoint
