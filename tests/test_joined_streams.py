@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from clips import copy_through, other_packets, video_times
 from public_tools import H264, ffmpeg
 from streamdehaze.video import FileSource, SegmentFileSink
+from waiting import PATIENCE_SECONDS
 
 PARTS = {
     "ts": ("-c:v", "libx264", "-g", "12", "-c:a", "aac"),
@@ -87,6 +91,20 @@ def test_a_window_is_taken_on_the_common_clock(tmp_path: Path, start: float, end
     source = joined(tmp_path, one, one, one)
     copy_through(source, tmp_path / "out.mkv", window={"start": start, "end": end})
     assert_in_step(tmp_path / "out.mkv", end - start)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in its file system")
+@pytest.mark.parametrize("kind", ["ts", "mpg", "hevc.ts"])
+def test_a_joined_stream_is_followed_through_a_pipe(tmp_path: Path, kind: str) -> None:
+    one = part(tmp_path / f"one.{kind}", PARTS[kind])
+    content, pipe = joined(tmp_path, one, one).read_bytes(), tmp_path / f"pipe.{kind}"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+    copy_through(pipe, tmp_path / "out.mkv")
+    writer.join(PATIENCE_SECONDS)
+    assert len(video_times(tmp_path / "out.mkv")) == 100
+    assert_in_step(tmp_path / "out.mkv", 4)
 
 
 def test_segments_of_a_joined_stream_join(tmp_path: Path) -> None:
