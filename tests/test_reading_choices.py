@@ -108,9 +108,12 @@ def test_dv_of_other_sizes_is_refused_in_its_own_words(tmp_path: Path) -> None:
         copy_through(source, tmp_path / "out.dv")
 
 
-def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pixels", "ending"), [("gbrp10le", "dpx"), ("rgb48le", "dpx"), ("rgba", "tiff"), ("bgr24", "bmp")]
+)
+def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path, pixels: str, ending: str) -> None:
     video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2")
-    source = ffmpeg(*video, "-pix_fmt", "gbrp10le", "-c:v", "dpx", "-f", "image2", tmp_path / "shot.%06d.dpx")
+    source = ffmpeg(*video, "-pix_fmt", pixels, "-c:v", ending, "-f", "image2", tmp_path / f"shot.%06d.{ending}")
     copy_through(source, tmp_path / "out.mov")
     (stream,) = streams(tmp_path / "out.mov")
     assert (stream["codec_name"], stream["codec_tag_string"]) == ("prores", "ap4h")
