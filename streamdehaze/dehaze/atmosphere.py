@@ -30,7 +30,7 @@ from streamdehaze.frame import FloatArray
 _FOLLOW = 0.1
 """Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
 _DENSITIES = (0.15, 0.3, 0.4, 0.7, 0.78)
-_SHARES = (0.75, 1.0, 1.05, 1.05, 1.0)
+_SHARES = (0.75, 1.0, 1.03, 1.03, 1.0)
 """Density of the haze, and the share of the network's change that is made at it. In clear air a good part of the change
 is a mistake; in haze the network falls a little short, as least squares do where they are not sure; and where there is
 nothing but haze, there is nothing to be sure of."""
