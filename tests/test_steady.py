@@ -282,16 +282,16 @@ def test_looking_ahead_is_steadier_on_a_drive_and_as_near_to_the_truth(every: in
     shown = [view.clear for view in views][::every]
     dehazer = plain_dehazer(engine=truthful_engine(shown), steady="low", every=every)
     behind = [dehazer.process([frame])[0].to_array() for frame in frames]
-    mended = ahead(frames, truthful_engine([*shown, views[-1].clear]), steady="low", every=every)  # the last one, too
+    redone = ahead(frames, truthful_engine([*shown, views[-1].clear]), steady="low", every=every)  # the last one, too
     errors = []
-    for video in (behind, mended):
+    for video in (behind, redone):
         meter = SteadinessMeter()
         for picture, truth in zip(video, true, strict=True):
             meter.add(picture, truth)
         assert meter.steadiness is not None
         errors.append(meter.steadiness.warped_error - meter.steadiness.warped_error_of_truth)
     assert errors[1] < 0.6 * errors[0]
-    quality = [np.mean([psnr(a, b) for a, b in zip(v, true, strict=True)]) for v in (behind, mended)]
+    quality = [np.mean([psnr(a, b) for a, b in zip(v, true, strict=True)]) for v in (behind, redone)]
     assert quality[1] > quality[0]
 
 

@@ -24,6 +24,7 @@ from gi.repository import GLib, GObject, Gst, GstVideo  # noqa: E402
 
 from streamdehaze.dehaze import Dehazer  # noqa: E402
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat  # noqa: E402
+from streamdehaze.network import DEFAULT_CHECKPOINT  # noqa: E402
 
 Gst.init(None)
 
@@ -51,7 +52,7 @@ class StreamDehaze(Gst.Element):  # type: ignore[misc]
         Gst.PadTemplate.new(name, direction, Gst.PadPresence.ALWAYS, _CAPS)
         for name, direction in (("sink", Gst.PadDirection.SINK), ("src", Gst.PadDirection.SRC))
     )
-    checkpoint = _property(str, "aecrnet-s", "Bundled checkpoint, or path of one")
+    checkpoint = _property(str, DEFAULT_CHECKPOINT, "Bundled checkpoint, or path of one")
     engine = _property(str, "auto", "auto, openvino, onnxruntime, tensorrt, torch")
     steady = _property(str, "off", "Smoothing over time: off, low, high")
     mode = _property(str, "on", "on, auto (by the measured haze), off")
