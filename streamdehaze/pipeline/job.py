@@ -283,10 +283,13 @@ def _each_stream(
     for each in passes(str(source), str(target), read, settings, overwrite=overwrite, resume=resume):
         if each.is_done:
             continue
-        report = dehaze_video(
-            each.source, each.target, dehazer=dehazer, read=each.read, encode=encode, run=run, on_frame=on_frame,
-            progress=progress, stop=stop,
-        )  # fmt: skip
+        with FileSource(
+            each.source, **each.read.applied_to(each.source), keep_clock=each.keep_clock, stop=stop
+        ) as opened:
+            report = dehaze_video(
+                opened, each.target, dehazer=dehazer, encode=encode, run=run, on_frame=on_frame, progress=progress,
+                stop=stop,
+            )  # fmt: skip
         if whole is None:
             whole = report
         else:

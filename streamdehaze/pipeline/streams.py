@@ -7,9 +7,11 @@ import glob
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from streamdehaze.video.writing.target import refuse_unwritable
 log = logging.getLogger("streamdehaze")
 
 _KEY_BYTES = 4
+_NANOSECONDS = 10**9
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Pass:
     read: ReadOptions
     is_done: bool = False
     """An earlier run did it."""
+    keep_clock: bool = False
+    """Whether times stay, as streams that wait for their turn are cut at their keyframes only."""
 
 
 def passes(
@@ -46,23 +51,18 @@ def passes(
 
     Args:
         source, target: files.
-        read: how the file is read, of which a window is cut by the first pass.
+        read: how the file is read; each pass cuts the video that it works on, and the last one moves all times.
         settings: all that decides what comes out, as plain values.
         overwrite: replace an existing target.
         resume: continue with what an earlier run wrote; otherwise that is removed.
 
     Raises:
-        ConfigError: if one of the two is a pipe, or the beginning is cut off.
+        ConfigError: if one of the two is a pipe.
         SinkError: if `target` cannot be written.
         SourceError: if `source` has no video.
     """
     if what_is(source) is not Kind.FILE or what_is(target) is not Kind.FILE:
         raise ConfigError("--video-stream all needs a video file to read, and one to write; a pipe is neither")
-    if read.start is not None:
-        raise ConfigError(
-            "--start cannot go with --video-stream all: streams that wait for their turn are copied, and could only "
-            "begin at a keyframe; give the number of one stream"
-        )
     count = len(video_numbers(source))
     last = Path(target)
     if count > 1:
@@ -71,9 +71,11 @@ def passes(
     for earlier in _written_for(last):
         if not (resume and f"-{key}." in earlier.name):
             earlier.unlink(missing_ok=True)
-    before = Path(source)
+    before, begin, shift = Path(source), Fraction(0), Fraction(0)
     for index in range(count):
-        numbers = video_numbers(str(before))
+        with FileSource(before) as opened:
+            numbers = [stream.index for stream in videos_of(opened.container)]
+            origin, is_free = opened.origin, opened.has_free_clock
         if index >= len(numbers):  # the container took fewer, and that was reported
             os.replace(before, last)
             return
@@ -81,9 +83,12 @@ def passes(
         after = last if is_last else last.with_name(f"{last.stem}.stream{index}-{key}.part{last.suffix}")
         log.info("%s: video stream %d of %d", source, index + 1, count)
         window = read if index == 0 else replace(read, end=None)
-        yield Pass(
-            str(before), str(after), replace(window, video_stream=numbers[index]), not is_last and after.exists()
-        )
+        if read.start is not None:  # the same instant in each file
+            begin = origin + Fraction(str(read.start)) if index == 0 else begin if is_free else begin - shift
+            shift = origin if is_free else Fraction(0)  # by which a file without a free clock will differ
+            window = replace(window, start=math.floor(max(begin - origin, Fraction(0)) * _NANOSECONDS) / _NANOSECONDS)
+        is_done = not is_last and after.exists()
+        yield Pass(str(before), str(after), replace(window, video_stream=numbers[index]), is_done, not is_last)
         if before != Path(source):
             with contextlib.suppress(OSError):
                 before.unlink()

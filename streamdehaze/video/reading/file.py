@@ -26,7 +26,7 @@ from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.lead import from_keyframe_before
-from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, what_is
+from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, videos_of, what_is
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
 from streamdehaze.video.reading.siting import chroma_location
@@ -65,6 +65,7 @@ class FileSource(Reader):
         deinterlace: Deinterlacing = False,
         on_damage: OnDamage = "keep",
         at: Fraction | None = None,
+        keep_clock: bool = False,
         stop: threading.Event | None = None,
         input_options: Mapping[str, str] | None = None,
         video_stream: int | None = None,
@@ -76,6 +77,7 @@ class FileSource(Reader):
             path: what to read.
             start, end, hwaccel, deinterlace, on_damage, input_options, video_stream, rate: see `ReadOptions`.
             at: begin with a picture at or before this instant of the file's own clock, in seconds; times stay.
+            keep_clock: times stay in a window, too, and other videos keep what they are decoded from at its start.
             stop: once set, waiting for standard input ends with `Cancelled`.
 
         Raises:
@@ -93,6 +95,8 @@ class FileSource(Reader):
             input_options = {"framerate": str(rate), **(input_options or {})}
         if video_stream is not None:
             self.options["video_stream"] = video_stream
+        if keep_clock:
+            self.options["keep_clock"] = True
         self._stop = stop
         self._at = at
         self._on_damage = on_damage
@@ -109,7 +113,7 @@ class FileSource(Reader):
                 raise ConfigError(f"'{self.name}' has times of its own; --rate is for image sequences and raw streams")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
-            self.window = Window.of(start, end, origin=self.origin, time_base=time_base)
+            self.window = Window.of(start, end, origin=self.origin, time_base=time_base, shifts=not keep_clock)
             self._notes = NoteReader.find(self.video, self.path, self.name)
         except Exception:
             self._media.close()
@@ -128,6 +132,8 @@ class FileSource(Reader):
         """Whether film grain is left to the players of the output."""
         self._keyframe_seen = False
         self._collected: frozenset[int] = frozenset()
+        self._led_in: frozenset[int] = frozenset()
+        """Of these, videos that begin with the keyframe before the window."""
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
         self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
         self._rate = frame_rate(self.video)
@@ -178,11 +184,13 @@ class FileSource(Reader):
     @property
     def begins(self) -> Fraction:
         """When the first of its streams begins on the clock of the frames, seconds."""
-        return Fraction(0) if self.window.start is not None else self.origin
+        return Fraction(0) if self.window.offset else self.origin
 
     def collect(self, streams: list[Stream]) -> None:
         """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
         self._collected = frozenset(stream.index for stream in streams)
+        if self.options.get("keep_clock"):
+            self._led_in = frozenset(each.index for each in videos_of(self.container)) & self._collected
 
     @cached_property
     def chroma_location(self) -> str | None:
@@ -258,7 +266,11 @@ class FileSource(Reader):
         if beginning is not None and self._continuity.applies:
             packets = from_keyframe_before(packets, self.video.index, beginning)
         elif beginning is not None:
-            seek(self.container, self.video, beginning, origin=self.origin, time_base=self._time_base)
+            others = [each for each in videos_of(self.container) if each.index in self._led_in]
+            seek(
+                self.container, self.video, beginning,
+                origin=self.origin, time_base=self._time_base, others=others,
+            )  # fmt: skip
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
@@ -390,7 +402,11 @@ class FileSource(Reader):
                 packet.pts, packet.duration = self.window.cut(packet.pts, packet.duration, time_base)
                 packet.dts = instant = packet.pts
             if self.window.before(instant, time_base):
-                return False
+                if packet.stream_index not in self._led_in:
+                    return False
+                if packet.is_keyframe:
+                    earlier = [each for each in self.packets if each.stream_index != packet.stream_index]
+                    self.packets = deque(earlier)
             if packet.pts is not None:
                 packet.pts = self.window.shift(packet.pts, time_base)
             if packet.dts is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.open import demux
 
 _BEFORE_SECONDS = 10
@@ -17,7 +18,13 @@ _BEFORE_SECONDS = 10
 
 
 def seek(
-    container: InputContainer, video: VideoStream, start: Fraction, *, origin: Fraction, time_base: Fraction
+    container: InputContainer,
+    video: VideoStream,
+    start: Fraction,
+    *,
+    origin: Fraction,
+    time_base: Fraction,
+    others: Sequence[VideoStream] = (),
 ) -> None:
     """Go to a place from which every picture from `start` on can be decoded, without knowing the format.
 
@@ -29,15 +36,18 @@ def seek(
         video: its stream to decode.
         start, origin: the instant and the first one of the file, seconds on the file's own clock.
         time_base: seconds per tick of the stream.
+        others: further streams of which every picture from `start` on can be decoded then.
     """
     for back in (0, 1, 3, 9, 27):
         target = start - back
         if target <= origin:
             break
         try:
-            container.seek(int(target // time_base), stream=video)
-            first = next(_instants(container, video, time_base), None)
-            if first is not None and first <= start:
+            firsts = []
+            for each in (video, *others):
+                container.seek(int(target // time_base), stream=video)
+                firsts.append(next(_instants(container, each), None))
+            if all(first is not None and first <= start for first in firsts):
                 container.seek(int(target // time_base), stream=video)
                 return
         except (av.error.FFmpegError, OSError):
@@ -50,10 +60,10 @@ def seek(
             return
 
 
-def _instants(container: InputContainer, video: VideoStream, time_base: Fraction) -> Iterator[Fraction]:
+def _instants(container: InputContainer, video: VideoStream) -> Iterator[Fraction]:
     for packet in demux(container, video):
         with contextlib.suppress(av.error.FFmpegError):
             for picture in packet.decode():
                 pts = picture.pts if picture.pts is not None else picture.dts
                 if pts is not None:
-                    yield pts * time_base
+                    yield pts * fraction(video.time_base)

@@ -22,8 +22,12 @@ class Window:
     """Taken off every time: a whole number of the video's ticks, so that its time stays exact."""
 
     @classmethod
-    def of(cls, start: float | None, end: float | None, *, origin: Fraction, time_base: Fraction) -> Window:
+    def of(
+        cls, start: float | None, end: float | None, *, origin: Fraction, time_base: Fraction, shifts: bool = True
+    ) -> Window:
         """The window from `start` to `end` seconds after `origin`, for a video whose ticks are `time_base`.
+
+        With `shifts`, the result begins at 0, or less than a tick after it; otherwise times stay.
 
         Raises:
             ConfigError: if it is negative or empty.
@@ -34,7 +38,7 @@ class Window:
             raise ConfigError(f"--end {end:g} must be later than --start {start or 0:g}")
         first = None if start is None else origin + Fraction(str(start))
         last = None if end is None else origin + Fraction(str(end))
-        offset = Fraction(0) if first is None else first // time_base * time_base
+        offset = first // time_base * time_base if shifts and first is not None else Fraction(0)
         return cls(first, last, offset)
 
     @property
