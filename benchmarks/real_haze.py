@@ -48,6 +48,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze import Dehazer, open_source
+from streamdehaze.control.color import Color
 from streamdehaze.datasets import Scene, find_layout
 from streamdehaze.datasets.haze import Haze, HazeConfig
 from streamdehaze.datasets.layouts import find_pictures, natural_order
@@ -336,7 +337,7 @@ def changed_in_bars(before: Frame, after: Frame, rows: int) -> int:
     return differing
 
 
-def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, float]]:
+def drawn(folder: Path, photo: Photo, natural: Photo, knowing: Callable[[Color], Photo]) -> Iterator[tuple[str, float]]:
     """Rows of drawn haze on clear photos with depth."""
     scenes: list[Scene] = evenly([scene for scene in find_layout(folder).scenes if is_clear(scene)], 24)
     means, changed = Means(), 0
@@ -348,6 +349,7 @@ def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, flo
             hazy = draw_haze(clear, depth, name, color, number)
             result = natural(hazy)
             means.add(name, gain_db(hazy, result, clear, no_sky))
+            means.add(f"{name}, colour given", gain_db(hazy, knowing(color)(hazy), clear, no_sky))
             if name != "grey fog":
                 continue
             for which, cover in covers(*hazy.shape[:2]).items():
@@ -360,6 +362,7 @@ def drawn(folder: Path, photo: Photo, natural: Photo) -> Iterator[tuple[str, flo
                 changed += int((out != shown)[cover.where].sum())
     for name in AIRLIGHTS:
         yield f"drawn {name}: gain, dB", means[name]
+        yield f"drawn {name}, its colour given: gain, dB", means[f"{name}, colour given"]
     yield from cover_rows("drawn fog", means, changed)
     yield "clear photos against themselves, dB", means["itself"]
 
@@ -414,11 +417,15 @@ def column(checkpoint: str, asked: argparse.Namespace, settings: dict[str, Any])
     def natural(picture: Bytes) -> Bytes:
         return np.asarray(natural_dehazer(picture), np.uint8)
 
+    def knowing(color: Color) -> Photo:
+        known = Dehazer(checkpoint, engine=engine, **{**settings, "brightness": "natural", "airlight_color": color})
+        return lambda picture: np.asarray(known(picture), np.uint8)
+
     parts = (
         traffic(asked.traffic, photo) if asked.traffic else (),
         smog(asked.smog, photo) if asked.smog else (),
         video(asked.video, dehazer) if asked.video else (),
-        drawn(asked.depth, photo, natural) if asked.depth else (),
+        drawn(asked.depth, photo, natural, knowing) if asked.depth else (),
         pairs(asked.pairs, photo, natural) if asked.pairs else (),
     )
     rows = dict(itertools.chain.from_iterable(parts))

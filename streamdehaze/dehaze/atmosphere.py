@@ -5,7 +5,8 @@ All of it happens on the small picture, before and after the network; the maps c
 1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
 2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
 3. the network's answer loses its halos (`streamdehaze.dehaze.refine`), as much of its change is made as the measured
-   haze lets expect, and the sky stays as it was seen (`streamdehaze.dehaze.sky`);
+   haze lets expect, physics replaces it where the haze is of a known colour that no network learns
+   (`streamdehaze.dehaze.boundary`), and the sky stays as it was seen (`streamdehaze.dehaze.sky`);
 4. the answer gets back what the balance took of the tint;
 5. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
+from streamdehaze.dehaze.boundary import clear_picture, unlike_fog
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.refine import without_halos
 from streamdehaze.dehaze.sky import keep_sky
@@ -40,8 +42,10 @@ nothing but haze, there is nothing to be sure of."""
 class Balanced:
     """A picture for the network, and what its answer needs."""
 
+    hazy: FloatArray
+    """RGB (3, rows, columns) in [0, 1]."""
     picture: FloatArray
-    """RGB (3, rows, columns) in [0, 1], haze grey."""
+    """The same with grey haze, in [0, 1]."""
     airlight: Airlight
     scene: npt.NDArray[np.bool_] | None
     """(rows, columns), False where the frame is covered; None if it is not."""
@@ -90,7 +94,7 @@ class Atmosphere:
             )
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
-        return Balanced(grey, found, scene, weight)
+        return Balanced(picture, grey, found, scene, weight)
 
     def finish(
         self, balanced: Balanced, answer: FloatArray, airlight: AirlightMode, brightness: BrightnessMode
@@ -102,18 +106,20 @@ class Atmosphere:
         clear = without_halos(balanced.picture, answer)
         share = np.float32(np.interp(balanced.airlight.density, _DENSITIES, _SHARES))
         clear = np.asarray(np.maximum(balanced.picture + share * (clear - balanced.picture), 0), np.float32)
+        if (unlike := unlike_fog(balanced.airlight)) > 0:
+            bounded = clear_picture(balanced.hazy, balanced.airlight) * balanced.airlight.balance[:, None, None]
+            clear += np.float32(unlike) * (bounded - clear)
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
         clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness)
         clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear
-        hazy = balanced.picture / balanced.airlight.balance[:, None, None]
-        found = exponent(hazy, clear, balanced.scene)
+        found = exponent(balanced.hazy, clear, balanced.scene)
         if balanced.weight < 1 and self._gamma is not None:
             found = self._gamma + balanced.weight * (found - self._gamma)
         self._gamma = found
-        return brighten(clear, hazy, found)
+        return brighten(clear, balanced.hazy, found)
 
     def state(self) -> npt.NDArray[np.float64]:
         """What is remembered: airlight, density, evidence, exponent and frames since; NaN for what is not."""
