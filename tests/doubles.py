@@ -56,6 +56,7 @@ class EngineDouble:
         return sum(shape[0] for shape in self.batches)
 
     def infer(self, hazy: FloatArray) -> FloatArray:
+        assert all(side % 4 == 0 and side >= 8 for side in hazy.shape[2:]), "see `Engine.infer`"
         self.batches.append(hazy.shape)
         self.before(self)
         time.sleep(self.seconds * len(hazy))

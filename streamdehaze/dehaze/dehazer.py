@@ -15,6 +15,7 @@ from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.mask import Mask
 from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Solution, Stream, apply
@@ -251,7 +252,7 @@ class Dehazer:
     def _infer(self, hazy: FloatArray) -> FloatArray:
         """The network's answer to pictures, (batch, 3, rows, columns) in [0, 1]; one without colour stays so."""
         began = time.perf_counter()
-        clear = self.engine.infer(hazy)
+        clear = infer_padded(self.engine, hazy, whole_shape(hazy.shape[3], hazy.shape[2]))
         self.network_seconds += time.perf_counter() - began
         if not np.isfinite(clear).all():
             raise EngineError(f"the engine '{self.engine.name}' gave values that are not finite numbers")

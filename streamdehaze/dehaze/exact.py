@@ -9,6 +9,7 @@ import numpy as np
 
 from streamdehaze.dehaze.affine import empty_planes, from_rgb, to_rgb
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.engine import Engine
 from streamdehaze.frame import FloatArray, Frame
 
 
@@ -23,6 +24,20 @@ def full_size_components(frame: Frame) -> FloatArray:
             samples = cv2.resize(samples, size, interpolation=cv2.INTER_LINEAR)
         components[index] = samples
     return components
+
+
+def whole_shape(width: int, height: int) -> tuple[int, int]:
+    """(rows, columns) of the network's picture of a whole frame: both sides a multiple of 4, at least 8."""
+    return max(8, -(-height // 4) * 4), max(8, -(-width // 4) * 4)
+
+
+def infer_padded(engine: Engine, hazy: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """The engine's answer to pictures (batch, 3, rows, columns) padded by reflection to `shape`, cropped again."""
+    rows, columns = hazy.shape[2:]
+    if shape == (rows, columns):
+        return engine.infer(hazy)
+    padded = np.pad(hazy, ((0, 0), (0, 0), (0, shape[0] - rows), (0, shape[1] - columns)), "reflect")
+    return np.ascontiguousarray(engine.infer(padded)[:, :, :rows, :columns])
 
 
 def component_samples(frame: Frame, index: int) -> Any:
@@ -46,14 +61,13 @@ def apply_difference(
         frame: the hazy frame.
         frame_format: its format.
         components: `full_size_components` of it.
-        clear_rgb: (3, ≥ height, ≥ width) in [0, 1]; what was padded is cropped.
+        clear_rgb: (3, height, width) in [0, 1].
         strength: 0 to 1.
     """
     if strength == 0:
         return frame
     layout = frame_format.pixel_format
-    clear = from_rgb(clear_rgb[:, : frame_format.height, : frame_format.width], frame_format)
-    difference = clear - from_rgb(to_rgb(components, frame_format), frame_format)
+    difference = from_rgb(clear_rgb, frame_format) - from_rgb(to_rgb(components, frame_format), frame_format)
     native = [plane.astype(plane.dtype.newbyteorder("="), copy=False) for plane in frame.planes]
     targets = empty_planes(frame, native)
     for index, (component, (width, height)) in enumerate(

@@ -25,7 +25,7 @@ class Engine(Protocol):
         ...
 
     def infer(self, hazy: FloatArray) -> FloatArray:
-        """(B, 3, H, W) float32 RGB in [0, 1] → the same shape, clamped to [0, 1]. H and W are multiples of 4."""
+        """(B, 3, H, W) float32 RGB in [0, 1] → the same, clamped to [0, 1]. H and W: multiples of 4, at least 8."""
         ...
 
     def split(self, hazy: FloatArray) -> dict[str, float]:

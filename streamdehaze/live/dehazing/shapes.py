@@ -8,8 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-import numpy as np
-
+from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.format import network_shape
 from streamdehaze.engine.protocol import CompilingEngine, Engine
 from streamdehaze.errors import EngineError
@@ -106,7 +105,7 @@ class Shapes:
         if self._engine is None:
             return
         if exact:
-            shapes = [whole_shape(frame)]
+            shapes = [whole_shape(frame.width, frame.height)]
         else:
             sizes = self._network_sizes
             shapes = [self._padded_shape(network_shape(frame.width, frame.height, size)) for size in sizes]
@@ -123,7 +122,7 @@ class Shapes:
             return network_size
         with self._changed:
             if exact:
-                return network_size if whole_shape(frame) in self._ready else None
+                return network_size if whole_shape(frame.width, frame.height) in self._ready else None
             if self._smallest(network_shape(frame.width, frame.height, network_size)) is not None:
                 return network_size
             for size in range(network_size // 4 * 4, _SMALLEST - 1, -4):
@@ -228,12 +227,7 @@ class FittedEngine:
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
         rows, columns = hazy.shape[2:]
-        shape = self._shapes.shape_for((rows, columns))
-        if shape == (rows, columns):
-            return self._engine.infer(hazy)
-        more = shape[0] - rows, shape[1] - columns
-        padded = np.pad(hazy, ((0, 0), (0, 0), (0, more[0]), (0, more[1])), "reflect")
-        return np.ascontiguousarray(self._engine.infer(padded)[:, :, :rows, :columns])
+        return infer_padded(self._engine, hazy, self._shapes.shape_for((rows, columns)))
 
     def split(self, hazy: FloatArray) -> dict[str, float]:
         """See `Engine.split`."""
@@ -264,8 +258,3 @@ class Settling:
             return False
         self._asked_at = now
         return True
-
-
-def whole_shape(frame: Frame) -> Shape:
-    """The network's picture where it runs on the whole frame: both sides a multiple of 4, at least 8."""
-    return max(8, -(-frame.height // 4) * 4), max(8, -(-frame.width // 4) * 4)
