@@ -248,6 +248,25 @@ def test_full_range_stays_full(tmp_path: Path) -> None:
     assert first.color.full_range is True
 
 
+@pytest.mark.parametrize(
+    ("pixels", "tags"),
+    [("yuv420p", ()), ("yuv420p", ("-color_range", "tv")), ("yuv420p", ("-color_range", "pc")), ("gbrp", ())],
+)
+@pytest.mark.parametrize("ending", ["avi", "mjpeg"])
+def test_motion_jpeg_is_of_full_range_and_looks_like_its_input(
+    tmp_path: Path, pixels: str, tags: tuple[str, ...], ending: str
+) -> None:
+    colours = ("-vf", f"scale=out_color_matrix=bt601,format={pixels}")
+    source = ffmpeg("-f", "lavfi", "-i", "color=0x6080b0:s=64x48:d=0.2", *colours, *tags, "-c:v", "ffv1",
+                    tmp_path / "in.mkv")  # fmt: skip
+    copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions("mjpeg"))
+    looks = []
+    for path in (source, tmp_path / f"out.{ending}"):
+        with av.open(str(path)) as container:
+            looks.append(next(container.decode(video=0)).to_ndarray(format="rgb24").mean((0, 1)))
+    assert looks[1] == pytest.approx(looks[0], abs=3)
+
+
 @pytest.mark.parametrize("matrix", [1, 6])
 def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: int) -> None:
     height = 720 if matrix == 1 else 240

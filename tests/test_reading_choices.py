@@ -45,6 +45,9 @@ def test_a_sequence_runs_at_the_rate_that_is_asked_for(tmp_path: Path, typed: st
         (H264, "h264"),
         (("-c:v", "libx265", "-x265-params", "log-level=none"), "hevc"),
         (("-c:v", "libsvtav1", "-preset", "12", "-s", "128x96"), "obu"),
+        (("-c:v", "mpeg2video", "-bf", "2"), "m2v"),
+        (("-c:v", "mpeg1video"), "m1v"),
+        (("-c:v", "mpeg4", "-f", "m4v"), "raw"),
         (("-c:v", "mjpeg"), "mjpeg"),
         (("-c:v", "mjpeg", "-s", "352x288"), "mjpg"),  # whose first picture is all that FFmpeg looks at
     ],
@@ -53,7 +56,13 @@ def test_a_raw_stream_runs_at_the_rate_that_is_asked_for(tmp_path: Path, coding:
     source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *coding, tmp_path / f"in.{ending}")
     copy_through(source, tmp_path / "out.mkv", window={"rate": Fraction(50)})
     times = video_times(tmp_path / "out.mkv")
-    assert float(times[-1] - times[0]) == pytest.approx(24 / 50, abs=0.01)
+    assert [float(time - times[0]) for time in times] == pytest.approx([n / 50 for n in range(25)], abs=0.001)
+
+
+def test_a_window_of_a_raw_stream_is_cut_at_the_rate_that_is_asked_for(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-c:v", "mpeg2video", tmp_path / "in.m2v")
+    copy_through(source, tmp_path / "out.mkv", window={"rate": Fraction(50), "start": 0.2, "end": 0.4})
+    assert len(video_times(tmp_path / "out.mkv")) == 10
 
 
 def test_a_rate_for_a_film_with_times_is_refused(tmp_path: Path) -> None:
@@ -109,14 +118,29 @@ def test_dv_of_other_sizes_is_refused_in_its_own_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pixels", "ending"), [("gbrp10le", "dpx"), ("rgb48le", "dpx"), ("rgba", "tiff"), ("bgr24", "bmp")]
+    ("pixels", "ending"),
+    [
+        ("gbrp10le", "dpx"),
+        ("rgb48le", "dpx"),
+        ("rgba", "tiff"),
+        ("bgr24", "bmp"),
+        ("rgb24", "png"),
+        ("rgba64be", "png"),
+    ],
 )
 def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path, pixels: str, ending: str) -> None:
     video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2")
     source = ffmpeg(*video, "-pix_fmt", pixels, "-c:v", ending, "-f", "image2", tmp_path / f"shot.%06d.{ending}")
-    copy_through(source, tmp_path / "out.mov")
+    with open_source(source) as pictures, open_sink(tmp_path / "out.mov", pictures) as sink:
+        for picture in pictures:
+            sink.write(picture)
     (stream,) = streams(tmp_path / "out.mov")
     assert (stream["codec_name"], stream["codec_tag_string"]) == ("prores", "ap4h")
+
+
+def test_a_film_of_png_pictures_stays_one(tmp_path: Path) -> None:
+    source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", "-c:v", "png", tmp_path / "in.mov")
+    assert copy_through(source, tmp_path / "out.mov").encoder == "png"
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67", "bt2020-10"])

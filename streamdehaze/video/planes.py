@@ -140,19 +140,25 @@ class PictureWriter:
             self._twin = _Twin(source)
         return self._twin.of(source)
 
-    def convert(self, picture: av.VideoFrame, width: int, height: int, name: str) -> av.VideoFrame:
-        """`picture` in another size and pixel format; between YUV and RGB by the matrix and range it is tagged with."""
-        if (picture.width, picture.height, picture.format.name) == (width, height, name):
-            return picture
+    def convert(
+        self, picture: av.VideoFrame, width: int, height: int, name: str, *, full_range: bool = False
+    ) -> av.VideoFrame:
+        """`picture` in another size and pixel format; between YUV and RGB by the matrix and range it is tagged with.
+
+        With `full_range`, YUV comes out in that, whatever it was.
+        """
         before, after = PixelFormat.parse(picture.format.name), name
         color = color_of(picture).resolved(before, picture.height)
-        full = color.full_range
+        widens = full_range and not color.full_range
+        if (picture.width, picture.height, picture.format.name) == (width, height, name) and not widens:
+            return picture
+        full = color.full_range or full_range
         matrix = color.matrix
         if before.family == "rgb":
-            full = _is_rgb(after)  # YUV made of RGB is narrow, as players assume
+            full = full_range or _is_rgb(after)  # YUV made of RGB is narrow, as players assume
             matrix = _BT2020_NCL if color.primaries == _BT2020 else 1 if height > 576 else 6
         elif before.family == "gray" and not after.startswith(("gray", "ya")):
-            full = _is_rgb(after)
+            full = full_range or _is_rgb(after)
         converted = self._reformatter.reformat(
             picture,
             width,
@@ -168,7 +174,7 @@ class PictureWriter:
         tags = color_of(picture)
         if (before.family == "rgb") != _is_rgb(after):
             tags = ColorSpec(tags.primaries, tags.transfer, 0 if _is_rgb(after) else matrix, full)
-        elif before.family == "gray" or before.name.startswith("yuvj"):
+        elif widens or before.family == "gray" or before.name.startswith("yuvj"):
             tags = ColorSpec(tags.primaries, tags.transfer, tags.matrix, full)
         _set_color(converted, tags)
         converted.pict_type = 0

@@ -42,8 +42,10 @@ _CHAPTER_TYPES = ("subtitle", "data")
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
-_RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2"})
-"""Formats that say nothing of time, as do pictures one after the other ("jpeg_pipe")."""
+_RATE_INSIDE = frozenset({"mpegvideo", "m4v"})
+"""Raw streams that FFmpeg times by a rate in their headers."""
+_RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2", *_RATE_INSIDE})
+"""Formats that say nothing of time else, as do pictures one after the other ("jpeg_pipe")."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -144,7 +146,8 @@ class FileSource(Reader):
         self._packet_count = 0
         self._begun = self._video_over = False
         self._continuity = Continuity(self.container, self._warn_once)
-        self._no_pts = _has_decoding_times_only(self.container.format.name, self.info.codec)
+        self._is_spaced = rate is not None and self.container.format.name in _RATE_INSIDE
+        self._no_pts = self._is_spaced or _has_decoding_times_only(self.container.format.name, self.info.codec)
 
     @property
     def info(self) -> VideoInfo:
@@ -262,6 +265,8 @@ class FileSource(Reader):
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
         beginning = self.window.start if self._at is None else self._at
+        if self._is_spaced:
+            beginning = None  # times are counted from the first packet on
         packets = self._demux()
         if beginning is not None and self._continuity.applies:
             packets = from_keyframe_before(packets, self.video.index, beginning)
@@ -336,6 +341,8 @@ class FileSource(Reader):
                 for packet in demux(self.container):
                     if packet.size:
                         failures = 0
+                        if self._is_spaced:
+                            self._space(packet)
                         self._continuity.place(packet)
                         self._note_progress(packet)
                         yield packet
@@ -351,6 +358,11 @@ class FileSource(Reader):
         packet.stream = self.video
         packet.time_base = self._time_base
         return packet
+
+    def _space(self, packet: av.Packet[Stream]) -> None:
+        """Give a packet of a raw stream the time that it has at the rate asked for."""
+        step = 1 / ((self._rate or 1) * self._time_base)
+        packet.pts, packet.dts, packet.duration = None, round(self._packet_count * step), round(step)
 
     def _note_progress(self, packet: av.Packet[Stream]) -> None:
         self._packet_count += packet.stream_index == self.video.index

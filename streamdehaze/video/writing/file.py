@@ -7,6 +7,7 @@ import os
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
+from streamdehaze.video.picture.sequence import SequenceSource
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked
@@ -147,7 +148,8 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
         if info.codec == "mpeg2video" and target.format in _FOR_BROADCAST:
             constant = ConstantRate.of(source.first_packet(source.video))
     rate = grid_rate(info.average_rate)
-    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate, constant)
+    stills = isinstance(source, SequenceSource)
+    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate, constant, stills)
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
 
 

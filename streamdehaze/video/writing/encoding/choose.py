@@ -15,6 +15,7 @@ import cv2
 from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
+from streamdehaze.video.planes import PictureWriter
 from streamdehaze.video.writing.containers import close_quietly, home_of, trial_container
 from streamdehaze.video.writing.encoding.codecs import (
     COMMON_NAMES,
@@ -114,6 +115,10 @@ class Encoding:
             context.global_quality = round(float(qscale))
         context.options.update(options)
 
+    def convert(self, writer: PictureWriter, picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+        """A picture as the encoder takes it."""
+        return writer.convert(picture, width, height, self.pixel_format, full_range=self.encoder.full_range)
+
     @property
     def container_options(self) -> dict[str, str]:
         """Options without which the container does not take this."""
@@ -133,6 +138,8 @@ class Pictures:
     rate: Fraction = Fraction(25)
     constant: ConstantRate | None = None
     """Of MPEG-2 that is delivered at one bit rate."""
+    are_stills: bool = False
+    """They come one file each, so that their codec is none of a film."""
 
 
 def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
@@ -146,11 +153,11 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
         raise SinkError(f"there is no pixel format '{wanted.pixel_format}'{near}")
     if wanted.codec != "auto":
         return _explicit(pictures, container, wanted)
-    family = FAMILIES.get(pictures.codec, ())
+    for_editors = container == "mov" and av.VideoFormat(pictures.pixel_format).is_rgb
+    family = () if for_editors and pictures.are_stills else FAMILIES.get(pictures.codec, ())
     found = _best(pictures, container, wanted, family, strict=True)
     if found is None:
-        is_rgb = av.VideoFormat(pictures.pixel_format).is_rgb
-        order = EDITED_RGB if container == "mov" and is_rgb else FALLBACK
+        order = EDITED_RGB if for_editors else FALLBACK
         fallback = tuple(name for name in order if name not in family)
         found = (
             _best(pictures, container, wanted, fallback, strict=True, first=True)

@@ -139,7 +139,7 @@ class StreamSetup:
             frame.width,
             frame.height,
             layout_of(frame),
-            color_of(writer.convert(picture, frame.width, frame.height, encoding.pixel_format)),
+            color_of(encoding.convert(writer, picture, frame.width, frame.height)),
             rate,
             tick,
             delay,
@@ -155,7 +155,7 @@ class StreamSetup:
         """The setup of a stream whose frames have times in `TICK`."""
         width, height = max(2, frame.width & ~1), max(2, frame.height & ~1)  # 4:2:0 has even sides
         writer = PictureWriter()
-        color = color_of(writer.convert(writer.picture(frame), width, height, encoding.pixel_format))
+        color = color_of(encoding.convert(writer, writer.picture(frame), width, height))
         return cls(
             "the stream", _LIVE_FORMAT, encoding, width, height, layout_of(frame), color, _LIVE_RATE, TICK,
             keyframe_seconds=keyframe_seconds,
@@ -331,7 +331,7 @@ class VideoEncoder:
                 "rescaled", "%s: pictures change from %dx%d %s to %dx%d %s and are scaled back",
                 setup.name, *before, *layout,
             )  # fmt: skip
-        picture = self._writer.convert(picture, setup.width, setup.height, self._encoding.pixel_format)
+        picture = self._encoding.convert(self._writer, picture, setup.width, setup.height)
         pts = self._place_in_time(picture)
         if self._units and isinstance(frame.opaque, av.VideoFrame):
             data, notes = user_data(frame.opaque), self._notes_of(frame.opaque)
