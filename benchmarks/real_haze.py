@@ -55,7 +55,7 @@ from streamdehaze.datasets.layouts import find_pictures, natural_order
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import SKY_DEPTH, read_picture, to_float
 from streamdehaze.datasets.teacher import clear_picture
-from streamdehaze.dehaze.airlight import estimate_airlight
+from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import HazeMap, appearance, map_haze, visibility
 from streamdehaze.evaluation.haze_map import LONG_SIDE, shrink

@@ -38,7 +38,7 @@ from reprojection import motion_from_depth
 from streamdehaze import Dehazer, open_source
 from streamdehaze.bench.watch import watch
 from streamdehaze.datasets.picture import read_picture, to_float
-from streamdehaze.dehaze.tone import BRIGHTNESS_MODES
+from streamdehaze.dehaze.atmosphere.tone import BRIGHTNESS_MODES
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter, psnr
 from streamdehaze.evaluation.temporal import MotionField, motion_to_previous

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from streamdehaze.cli import main
 from streamdehaze.control.color import parse_color, show_color
-from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, Airlight, estimate_airlight
 from streamdehaze.dehaze.atmosphere import Atmosphere
+from streamdehaze.dehaze.atmosphere.airlight import AIRLIGHT_MODES, Airlight, estimate_airlight
 from streamdehaze.dehaze.stream import Stream
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray

@@ -7,8 +7,8 @@ import pytest
 
 from doubles import EngineDouble, plain_dehazer
 from streamdehaze.control.color import Color
-from streamdehaze.dehaze.airlight import estimate_airlight, given_airlight
-from streamdehaze.dehaze.boundary import clear_picture, unlike_fog
+from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight, given_airlight
+from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 

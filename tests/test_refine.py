@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdehaze.dehaze.refine import without_halos
+from streamdehaze.dehaze.atmosphere.refine import without_halos
 
 ROWS, COLUMNS = 144, 256
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamdehaze.dehaze.sky import keep_sky, sky_of
+from streamdehaze.dehaze.atmosphere.sky import keep_sky, sky_of
 
 AIRLIGHT = 0.8
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamdehaze.datasets.teacher import clear_picture, transmission
-from streamdehaze.dehaze.sky import sky_of
+from streamdehaze.dehaze.atmosphere.sky import sky_of
 
 A = 0.75
 

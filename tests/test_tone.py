@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamdehaze.dehaze.tone import brighten, exponent
+from streamdehaze.dehaze.atmosphere.tone import brighten, exponent
 
 RNG = np.random.default_rng(1)
 CLEAR = RNG.uniform(0.02, 0.5, (3, 36, 64)).astype(np.float32)

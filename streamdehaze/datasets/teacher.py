@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.guided import guided_filter
-from streamdehaze.dehaze.sky import sky_of
 
 Picture = npt.NDArray[np.float32]
 """(H, W, 3) RGB in [0, 1]."""
@@ -40,7 +40,7 @@ def transmission(balanced: Picture, airlight: float) -> Map:
     """t, (H, W), of a picture of long side about 256 whose haze is grey; 1 in the sky.
 
     Args:
-        balanced: the hazy picture, balanced by its airlight (`streamdehaze.dehaze.airlight`).
+        balanced: the hazy picture, balanced by its airlight (`streamdehaze.dehaze.atmosphere.airlight`).
         airlight: its brightness.
     """
     luma = balanced.mean(axis=2)

@@ -14,12 +14,12 @@ from streamdehaze.control.color import Color
 from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.mask import Mask
-from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import Every, StateDict, Steady
 from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Solution, Stream, apply
-from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame

@@ -26,13 +26,13 @@ from streamdehaze.control.mask import Mask
 from streamdehaze.control.place import Place
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
-from streamdehaze.dehaze.airlight import AIRLIGHT_MODES, AirlightMode
 from streamdehaze.dehaze.atmosphere import Atmosphere, Balanced
+from streamdehaze.dehaze.atmosphere.airlight import AIRLIGHT_MODES, AirlightMode
+from streamdehaze.dehaze.atmosphere.tone import BRIGHTNESS_MODES, BrightnessMode
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import FrameMask, fill, restore
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import STEADY, Every, Held, LookAhead, StateDict, Steady, TemporalFilter
-from streamdehaze.dehaze.tone import BRIGHTNESS_MODES, BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter import density

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from streamdehaze.datasets.picture import to_float
 from streamdehaze.datasets.teacher import transmission
-from streamdehaze.dehaze.airlight import darkest, estimate_airlight
+from streamdehaze.dehaze.atmosphere.airlight import darkest, estimate_airlight
+from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.sky import sky_of
 
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
-from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
-from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig

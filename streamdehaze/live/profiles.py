@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streamdehaze.control.color import Color, check_airlight, parse_color
-from streamdehaze.dehaze.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
+from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
-from streamdehaze.dehaze.tone import BrightnessMode
 from streamdehaze.errors import ConfigError
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.reading import Reading

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from streamdehaze.control.color import Color
     from streamdehaze.control.curves import InputCurve
     from streamdehaze.control.keyframes import Keyframes
-    from streamdehaze.dehaze.airlight import AirlightMode
+    from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
+    from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
     from streamdehaze.dehaze.steady import Steady
-    from streamdehaze.dehaze.tone import BrightnessMode
     from streamdehaze.meter.auto import Mode
     from streamdehaze.video.reading.open import HardwareDecoding
     from streamdehaze.video.reading.options import OnDamage

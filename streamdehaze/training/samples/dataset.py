@@ -24,7 +24,7 @@ from streamdehaze.datasets.look import LookConfig, Picture, vary_look
 from streamdehaze.datasets.pairs import matching_clear, matching_depth
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
 from streamdehaze.datasets.teacher import clear_picture
-from streamdehaze.dehaze.airlight import estimate_airlight
+from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.samples.foreground import ForegroundConfig, cover
 from streamdehaze.training.samples.views import Augmentation, ViewConfig

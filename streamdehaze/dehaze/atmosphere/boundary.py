@@ -13,7 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamdehaze.dehaze.airlight import Airlight
+from streamdehaze.dehaze.atmosphere.airlight import Airlight
 from streamdehaze.dehaze.guided import guided_filter
 from streamdehaze.frame import FloatArray
 

@@ -1,17 +1,4 @@
-"""What the pipeline does about colour, brightness and foreign black, so that the network need only do haze.
-
-All of it happens on the small picture, before and after the network; the maps carry it to full size:
-
-1. what is not the scene is filled from its surroundings (`streamdehaze.dehaze.frame_mask`);
-2. the picture is balanced by the airlight (`streamdehaze.dehaze.airlight`);
-3. the network's answer loses its halos (`streamdehaze.dehaze.refine`), as much of its change is made as the measured
-   haze lets expect, physics replaces it where the haze is of a known colour that no network learns
-   (`streamdehaze.dehaze.boundary`), and the sky stays as it was seen (`streamdehaze.dehaze.sky`);
-4. the answer gets back what the balance took of the tint;
-5. and about the hazy picture's brightness (`streamdehaze.dehaze.tone`).
-
-Airlight and brightness follow the video slowly, so that nothing pumps; at a cut they start again.
-"""
+"""`Atmosphere`: one video's airlight and brightness, and what is done with them before and after the network."""
 
 from __future__ import annotations
 
@@ -21,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.color import Color
-from streamdehaze.dehaze.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
-from streamdehaze.dehaze.boundary import clear_picture, unlike_fog
+from streamdehaze.dehaze.atmosphere.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
+from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
+from streamdehaze.dehaze.atmosphere.refine import without_halos
+from streamdehaze.dehaze.atmosphere.sky import keep_sky
+from streamdehaze.dehaze.atmosphere.tone import BrightnessMode, brighten, exponent
 from streamdehaze.dehaze.frame_mask import between_bars
-from streamdehaze.dehaze.refine import without_halos
-from streamdehaze.dehaze.sky import keep_sky
-from streamdehaze.dehaze.tone import BrightnessMode, brighten, exponent
 from streamdehaze.frame import FloatArray
 
 _FOLLOW = 0.1
