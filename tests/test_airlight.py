@@ -100,6 +100,29 @@ def test_a_clear_picture_is_not_balanced_by_its_brightest_wall() -> None:
     np.testing.assert_allclose(estimate_airlight(rooms).balance, 1, atol=1e-6)
 
 
+def among_yellow_trees(A: list[float], *, sky: bool = True) -> FloatArray:
+    """Haze in front of nothing but yellow trees, with or without a sky above it; without, its colour is a wall's."""
+    rng = np.random.default_rng(4)
+    trees = np.kron(rng.uniform(0.1, 0.5, (12, 16, 1)), np.ones((8, 8, 1))) * np.array([1.0, 0.75, 0.2])
+    hazy = trees * 0.5 + 0.5 * np.array(A)
+    if sky:
+        hazy[:24] = A
+    else:
+        hazy[40:64, 30:90] = A
+    return np.ascontiguousarray(hazy.transpose(2, 0, 1).astype(np.float32))
+
+
+def test_the_sky_tells_the_tint_of_haze_where_everything_dark_is_yellow() -> None:
+    bluish = [0.74, 0.83, 0.86]
+    balance = estimate_airlight(among_yellow_trees(bluish)).balance
+    np.testing.assert_allclose(balance * bluish, np.mean(bluish), atol=0.01)
+    np.testing.assert_allclose(estimate_airlight(among_yellow_trees(bluish, sky=False)).balance, 1, atol=0.01)
+
+
+def test_a_blue_sky_does_not_tell_the_tint_of_haze() -> None:
+    np.testing.assert_allclose(estimate_airlight(among_yellow_trees([0.55, 0.7, 0.88])).balance, 1, atol=0.01)
+
+
 @pytest.mark.parametrize("mode", AIRLIGHT_MODES)
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_flat_pictures_stay_finite(mode: str, level: float) -> None:

@@ -7,12 +7,14 @@ back: all of it keeps the light of the scene, none of it makes the haze's colour
 
 The brightest surface of a room may be a warm wall in grey haze. So the rest of the picture is asked: haze tints
 everything, and dark things most plainly, by as much as itself; a wall tints only itself, and less the hazier it is.
+Where the brightest is the sky, it is no wall, and autumn's yellow trees do not count against it; only a strong tint may
+be that of a blue sky or of dusk behind grey haze.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.color import Color
+from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.dehaze.kernels import median
 from streamdehaze.frame import FloatArray
@@ -51,6 +54,10 @@ _UNTINTED, _TINTED = 0.7, 0.95
 """Tint of the least tinted sixth of them, over the airlight's: the haze is grey up to this, and tinted from this on."""
 _FADING, _FADED = 3.0, 2.0
 """Tint of their median, over the airlight's: from this on it fades towards the haze, which is grey; up to this not."""
+_NO_SKY, _SKY = 0.45, 0.7
+"""Share of the upper edge that is sky up to which it says nothing about the haze, and from which on it has its tint."""
+_HAZES, _SKYS_OWN = 0.1, 0.16
+"""Tint of the sky up to which it is the haze's, and from which on it is its own."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,8 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
     relative = darkest(rgb / color[:, None, None])
     density = median(relative if scene is None else relative[scene])
-    return Airlight(color, min(1.0, density), _evidence(rgb, color, scene))
+    found = Airlight(color, min(1.0, density), _evidence(rgb, color, scene))
+    return found if found.evidence == 1 else replace(found, evidence=max(found.evidence, _evidence_of_sky(rgb, found)))
 
 
 def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None = None) -> float:
@@ -166,6 +174,16 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
     lower, middle = np.percentile(tints, (100 / 6, 50))
     tinted = np.clip((lower - _UNTINTED) / (_TINTED - _UNTINTED), 0, 1)
     return float(tinted * np.clip((_FADING - middle) / (_FADING - _FADED), 0, 1))
+
+
+def _evidence_of_sky(rgb: FloatArray, airlight: Airlight) -> float:
+    """`Airlight.evidence`, from how much of the upper edge is sky."""
+    own = (airlight.tint - _HAZES) / (_SKYS_OWN - _HAZES)
+    if own >= 1:
+        return 0.0
+    sky = sky_of(rgb.mean(axis=0, dtype=np.float32), float(airlight.color.mean()))
+    edge = float(sky[: max(1, len(sky) // 24)].mean())
+    return float(np.clip((edge - _NO_SKY) / (_SKY - _NO_SKY), 0, 1) * np.clip(1 - own, 0, 1))
 
 
 def darkest(rgb: FloatArray) -> FloatArray:
