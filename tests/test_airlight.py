@@ -119,6 +119,15 @@ def test_the_sky_tells_the_tint_of_haze_where_everything_dark_is_yellow() -> Non
     np.testing.assert_allclose(estimate_airlight(among_yellow_trees(bluish, sky=False)).balance, 1, atol=0.01)
 
 
+def test_the_sky_tells_it_between_the_bars_of_a_letterbox() -> None:
+    bluish = [0.74, 0.83, 0.86]
+    barred, scene = among_yellow_trees(bluish), np.ones((96, 128), bool)
+    barred[:, :8] = barred[:, -8:] = barred[:, 40:48]
+    scene[:8] = scene[-8:] = False
+    balance = estimate_airlight(barred, scene).balance
+    np.testing.assert_allclose(balance * bluish, np.mean(bluish), atol=0.01)
+
+
 def test_a_blue_sky_does_not_tell_the_tint_of_haze() -> None:
     np.testing.assert_allclose(estimate_airlight(among_yellow_trees([0.55, 0.7, 0.88])).balance, 1, atol=0.01)
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.atmosphere.sky import sky_of
+from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.dehaze.kernels import median
 from streamdehaze.frame import FloatArray
@@ -40,8 +41,10 @@ _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
 """Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
 _UNSEEN_TINT, _SEEN_TINT = 0.02, 0.06
 """Tint up to which the haze counts as grey, within the error of the estimate, and from which on it is balanced."""
-_FULL, _CLIPPED = 0.95, 0.985
-"""Brightest channel of the airlight up to which its colour counts, and from which on it is overexposed: no colour."""
+_WHITE = 0.99
+"""Brightness of a channel from which on it may have been clipped."""
+_EXPOSED, _CLIPPED = 0.2, 0.6
+"""Share of such pixels in the airlight up to which its colour counts, and from which on it is overexposed."""
 _LEFT = 0.3
 """Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
 _NEAR, _FAR = 0.3, 0.75
@@ -54,7 +57,7 @@ _UNTINTED, _TINTED = 0.7, 0.95
 """Tint of the least tinted sixth of them, over the airlight's: the haze is grey up to this, and tinted from this on."""
 _FADING, _FADED = 3.0, 2.0
 """Tint of their median, over the airlight's: from this on it fades towards the haze, which is grey; up to this not."""
-_NO_SKY, _SKY = 0.45, 0.7
+_NO_SKY, _SKY = 0.4, 0.6
 """Share of the upper edge that is sky up to which it says nothing about the haze, and from which on it has its tint."""
 _HAZES, _SKYS_OWN = 0.1, 0.16
 """Tint of the sky up to which it is the haze's, and from which on it is its own."""
@@ -69,7 +72,7 @@ class Airlight:
     density: float
     """Median of the darkest channel over A's, 0 (clear) to 1 (nothing but haze)."""
     evidence: float = 1.0
-    """How far the rest of the picture agrees that A's tint is the haze's, 0 to 1."""
+    """How sure A's tint is the haze's: how far the rest of the picture agrees, and no channel is clipped; 0 to 1."""
     given: bool = False
     """Whether the user gave A: then it is balanced by, whatever the picture shows."""
 
@@ -85,7 +88,6 @@ class Airlight:
             return np.asarray(self.color.mean() / self.color, np.float32)
         trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
         trust *= self.evidence * np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
-        trust *= np.clip((_CLIPPED - self.color.max()) / (_CLIPPED - _FULL), 0, 1)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
@@ -147,8 +149,15 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
     relative = darkest(rgb / color[:, None, None])
     density = median(relative if scene is None else relative[scene])
-    found = Airlight(color, min(1.0, density), _evidence(rgb, color, scene))
-    return found if found.evidence == 1 else replace(found, evidence=max(found.evidence, _evidence_of_sky(rgb, found)))
+    found = Airlight(color, min(1.0, density))
+    clipped = float((rgb.reshape(3, -1)[:, haziest].max(axis=0) > _WHITE).mean())
+    if clipped >= _CLIPPED:
+        return replace(found, evidence=0.0)
+    evidence = _evidence(rgb, color, scene)
+    if evidence < 1:
+        rows, columns = between_bars(~scene) if scene is not None else (slice(None), slice(None))
+        evidence = max(evidence, _evidence_of_sky(rgb[:, rows, columns], found))
+    return replace(found, evidence=evidence * float(np.clip((_CLIPPED - clipped) / (_CLIPPED - _EXPOSED), 0, 1)))
 
 
 def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None = None) -> float:
