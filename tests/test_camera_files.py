@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from clips import copy_through
+from clips import Clip, copy_through, other_packets
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
 from streamdehaze.video.mp4 import index_of
 from streamdehaze.video.readback.boxes import camera_boxes
@@ -149,12 +149,25 @@ def test_flir_cameras_keep_their_time_code_and_g711(tmp_path: Path, codec: str) 
         "x264", "h264"), "pcm_mulaw"]  # fmt: skip
 
 
-def test_a_drone_keeps_klv_in_its_transport_stream(tmp_path: Path) -> None:
-    """MISB ST 0601: position and attitude, next to the pictures of FLIR and military cameras."""
-    local_set = bytes.fromhex("060e2b34020b01010e01030101000000") + bytes([10, 2, 8, *struct.pack(">Q", 10**15)])
-    (tmp_path / "klv.bin").write_bytes(local_set)
-    made = ffmpeg(*PICTURES, *H264, tmp_path / "in.ts")
-    assert copy_through(made, tmp_path / "out.ts").losses == []
+@pytest.mark.parametrize("in_step", [True, False], ids=["synchronous", "asynchronous"])
+def test_a_drone_keeps_klv_in_its_transport_stream(tmp_path: Path, in_step: bool) -> None:
+    """Position and attitude next to the pictures of military cameras, with times or without (MISB ST 1402)."""
+    source = Clip(time_base=Fraction(1, 90000), pts=range(0, 90000, 3600), data="klv", audio="aac")
+    path = source.write(tmp_path / "in.ts")
+    content = bytearray(path.read_bytes())
+    for at in range(0, 0 if in_step else len(content), 188):  # headers of private data lose their times
+        head = content.find(b"\0\0\1\xbd", at, at + 188)
+        if head >= 0:
+            content[head + 7] &= 0x3F
+            content[head + 9 : head + 9 + content[head + 8]] = b"\xff" * content[head + 8]
+    path.write_bytes(content)
+    assert copy_through(path, tmp_path / "out.ts").losses == []
+    was, now = (
+        {name: [each[2] for each in packets] for name, packets in other_packets(each).items()}
+        for each in (path, tmp_path / "out.ts")
+    )
+    assert was == now
+    assert sum("data" in name for name in now) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from clips import Clip, copy_through
-from public_tools import H264, PICTURES, SOUND, ffmpeg
+from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
 from streamdehaze.cli import main
-from streamdehaze.video import EncodeOptions
+from streamdehaze.video import EncodeOptions, FileSink, FileSource
 from streamdehaze.video.readback.compare import Asked, differences
 from streamdehaze.video.readback.facts import read_facts
 
@@ -128,6 +128,28 @@ def test_packets_first_times_and_fourccs_that_differ_are_found(tmp_path: Path) -
             assert differences(before, after, Asked(trimmed=True)) == []
     renamed = replace(before, brand="qt", streams=(replace(sound, fourcc=".mp3"), other))
     assert differences(before, renamed) == []  # MOV calls some codecs by other names
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts", "avi", "nut", "flv", "mp4"])
+def test_packets_that_are_not_in_the_output_are_named(tmp_path: Path, ending: str) -> None:
+    source = ffmpeg(*PICTURES, *SOUND, *H264, "-bf", "0", "-c:a", "aac", tmp_path / f"in.{ending}")
+    cut = ffmpeg("-i", source, "-c", "copy", "-t", "0.6", tmp_path / f"cut.{ending}")
+    whole, lacking = (counted(path) for path in (source, cut))
+    with FileSource(source) as reader:
+        sink = FileSink(tmp_path / f"out.{ending}", reader)
+        for frame in reader:
+            sink.write(frame)
+        sink.close()
+        assert sink.losses == []
+        assert sink._read_back is not None
+        sink._read_back.check(cut, 25)
+    video, sound = ((before - after, before) for before, after in zip(whole, lacking, strict=True))
+    assert f"{video[0]} of {video[1]} frames" in sink.losses
+    assert f"{sound[0]} of {sound[1]} packets of audio stream 1 (aac)" in sink.losses
+
+
+def counted(path: Path) -> list[int]:
+    return [int(each["nb_read_packets"]) for each in streams(path)]
 
 
 @pytest.mark.parametrize(

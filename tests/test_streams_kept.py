@@ -176,7 +176,7 @@ def test_pictures_go_on_where_the_container_refuses_sound_in_the_middle(
 
     def harmed(self: passthrough.Passthrough, packet: object, index: int, kind: str) -> None:
         repair(self, packet, index, kind)  # type: ignore[arg-type]
-        if self.copied.get(index, 0) == 10:
+        if self.written[index] == 10:
             packet.dts = -(10**9)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(passthrough.Passthrough, "_repair", harmed)

@@ -46,7 +46,7 @@ _UNREADABLE = (av.error.FFmpegError, OSError, ValueError)
 class ReadBack:
     """Finds out what of a file's input an output lacks, and warns of each thing once.
 
-    Reading back costs a header and the first pictures, whatever the length of the film.
+    Reading back costs a header, the first pictures, and in containers without an index of all packets a pass over them.
 
     Args:
         name: the output in words.
@@ -94,14 +94,16 @@ class ReadBack:
             after = replace(after, pictures=replace(after.pictures, kinds=held))
         self._compare(after, setup.undecoded, whole=False, accepted=accepted)
 
-    def check(self, path: Path) -> None:
-        """Read the finished file `path` back, and name what is lost."""
-        self.name(f"the end of {stream}" for stream in self.companions.cut_short)
+    def check(self, path: Path, frames: int) -> None:
+        """Read the finished file `path` of so many `frames` back, and name what is lost."""
+        self.name(self.companions.missing)
         try:
-            after = read_facts(f"file:{path}", video=self.companions.place)
+            after = read_facts(f"file:{path}", video=self.companions.place, count=True)
         except _UNREADABLE as error:
             log.debug("%s cannot be read back: %s", self._name, error)
             return
+        if 0 < after.video.samples < frames:
+            self.name([f"{frames - after.video.samples} of {frames} frames"])
         self._compare(after, (), whole=True)
 
     def name(self, lost: Iterable[str], *, silent: frozenset[str] = frozenset()) -> None:
@@ -118,6 +120,10 @@ class ReadBack:
         source = self._source
         pictures = self._pictures if self._seen else after.pictures  # nothing is known of frames from elsewhere
         before = FileFacts.of(source.container, source.video, pictures, source.companions)
+        if not after.format.startswith("mov"):  # which has an index to compare with that of the input
+            written = self.companions.written
+            streams = tuple(replace(each, packets=written[each.index]) for each in before.streams)
+            before = replace(before, streams=streams)
         before = replace(before, chroma_location=source.chroma_location)
         asked = replace(self._asked, shortened=True) if source.has_odd_length else self._asked
         asked = replace(asked, headless=source.headless > 0)

@@ -148,15 +148,16 @@ def _streams(
             continue
         converted = stream.kind == "audio" and asked.audio == "aac"
         yield from _stream_facts(stream, after, copy, recoded=converted)
-        if stream.kind not in ("audio", "video"):
+        is_played = stream.kind in ("audio", "video")
+        is_counted = copy.samples and (is_played or not after.format.startswith("mov")) and not converted
+        if whole and is_counted and copy.samples < stream.packets and not (asked.trimmed or asked.shortened):
+            yield Difference("packets", f"{stream.packets - copy.samples} of {stream.packets} packets of {stream}")
+        if not is_played:
             continue
         if same_names and stream.codec == copy.codec and copy.fourcc not in ("", stream.fourcc) and stream.fourcc:
             yield Difference("fourcc", f"fourcc {stream.fourcc} of {stream} (now {copy.fourcc})")
-        if whole and not asked.trimmed:
-            if copy.samples and copy.samples < stream.packets and not converted and not asked.shortened:
-                yield Difference("packets", f"{stream.packets - copy.samples} of {stream.packets} packets of {stream}")
-            if not asked.headless:
-                yield from _start(stream, before, copy, after)
+        if whole and not (asked.trimmed or asked.headless):
+            yield from _start(stream, before, copy, after)
 
 
 def _start(stream: StreamFacts, before: FileFacts, copy: StreamFacts, after: FileFacts) -> Iterator[Difference]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 from streamdehaze.frame import ColorSpec
 from streamdehaze.video.planes import color_of
 from streamdehaze.video.pyav import ANY_METADATA, fraction
-from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, has_parameters, videos_of
+from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, demux, has_parameters, videos_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
 
@@ -35,6 +36,8 @@ _OF_THE_FILE = frozenset(
         "material_package_name",
     }
 )  # fmt: skip
+_COUNTED = frozenset({"matroska,webm", "mpegts", "avi", "nut", "flv", "asf", "ogg"})
+"""Formats without an index of all packets that give them back as they were written."""
 _FIELDS = {1: "none", 2: "top", 3: "bottom"}
 """By FFmpeg's number of an order; those of fields that are stored in another order than shown are read differently."""
 _OF_LIBRARIES = ("Lavf", "Lavc")
@@ -105,7 +108,7 @@ class StreamFacts:
     packets: int = 0
     """Of MP4 and MOV files, as the edit list leaves them; 0 where the index does not say."""
     samples: int = 0
-    """Of MP4 and MOV files: how many are in the file, at least as many as there are packets; 0 for unsaid."""
+    """How many are in the file, of MP4 and MOV at least as many as there are packets; 0 for unknown."""
 
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
@@ -248,13 +251,16 @@ def has_film_grain(path: str) -> bool:
         return picture is not None and FILM_GRAIN in kinds_of(picture)
 
 
-def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = None) -> FileFacts:
-    """Read a file's header, and its first pictures; its other packets are not looked at.
+def read_facts(
+    file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = None, *, count: bool = False
+) -> FileFacts:
+    """Read a file's header, and its first pictures.
 
     Args:
         file: a name, or an open binary file.
         pictures: how many are decoded.
         video: which of its videos counts, from 0; None for the default one.
+        count: read its packets, too, where only that says how many there are.
 
     Raises:
         av.error.FFmpegError, OSError, ValueError: if it cannot be read back.
@@ -274,4 +280,12 @@ def read_facts(file: Any, pictures: int = SAMPLED_PICTURES, video: int | None = 
         with contextlib.suppress(av.error.FFmpegError):  # some formats cannot be read from their beginning again
             container.seek(0)
             found = replace(found, chroma_location=chroma_location(container, stream))
+        if count and found.format in _COUNTED:
+            with av.open(file, "r", **ANY_METADATA) as container:  # from its first packet on, which a seek may miss
+                packets = Counter(packet.stream_index for packet in demux(container) if packet.size)
+            found = replace(
+                found,
+                video=replace(found.video, samples=packets[found.video.index]),
+                streams=tuple(replace(each, samples=packets[each.index]) for each in found.streams),
+            )
         return found

@@ -128,6 +128,8 @@ class FileSource(Reader):
         self.chapters = self.window.chapters(self.container.chapters())
         self.packets: deque[av.Packet[Stream]] = deque()
         self._time_base = time_base
+        self.late = 0
+        """Packets so far of streams that were not there yet when the file was opened, which are lost."""
         self.headless = 0
         """Video packets so far before the first keyframe."""
         self.leaves_grain_out = False
@@ -338,7 +340,7 @@ class FileSource(Reader):
         failures = 0
         while failures < _READ_RETRIES:
             try:
-                for packet in demux(self.container):
+                for packet in demux(self.container, late=self._note_late):
                     if packet.size:
                         failures = 0
                         if self._is_spaced:
@@ -358,6 +360,9 @@ class FileSource(Reader):
         packet.stream = self.video
         packet.time_base = self._time_base
         return packet
+
+    def _note_late(self) -> None:
+        self.late += 1
 
     def _space(self, packet: av.Packet[Stream]) -> None:
         """Give a packet of a raw stream the time that it has at the rate asked for."""
@@ -405,9 +410,11 @@ class FileSource(Reader):
         instant = packet.pts if packet.pts is not None else packet.dts
         if Disposition.attached_pic in packet.stream.disposition:
             packet.pts = packet.dts = 0  # a cover belongs to the whole file
-        elif instant is None or not time_base:
+        elif not time_base:
             return False
         else:
+            if instant is None:  # of data that are not in step with anything, as MISB ST 1402 has it
+                instant = packet.pts = packet.dts = int((self._read_until or self.origin) / time_base)
             if self.window.after(instant, time_base):
                 return True
             if packet.stream.type == "subtitle" and packet.pts is not None and packet.duration:

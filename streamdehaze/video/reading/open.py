@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -119,17 +119,19 @@ def is_far_file(address: str) -> bool:
     return parts.scheme.startswith("http") and os.path.splitext(parts.path)[1].lower() in _FAR_FILES
 
 
-def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+def demux(
+    container: InputContainer, *streams: Stream, late: Callable[[], None] = lambda: None
+) -> Iterator[Packet[Any]]:
     """The packets of some streams, or of all that were there when the file was opened.
 
-    PyAV knows no others, and ends at the first packet of a stream that begins later.
+    PyAV knows no others, and ends at the first packet of a stream that begins later: `late` is called for each.
     """
     while True:
         try:
             yield from container.demux(*streams)
             return
         except IndexError:
-            log.debug("a packet of a stream that begins later")
+            late()
 
 
 def videos_of(container: InputContainer) -> list[VideoStream]:

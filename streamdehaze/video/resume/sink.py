@@ -286,7 +286,7 @@ class SegmentFileSink(Writer):
             muxer.close()
             hevc = self._encoding.encoder.units == "hevc"
             carry_boxes(self._source, joined, self._target.format, hevc=hevc)
-            self._read_back.check(joined)
+            self._read_back.check(joined, work.manifest.frames)
         except BaseException:
             muxer.give_up()
             raise

@@ -112,7 +112,7 @@ class FileSink(Writer):
             for partial in self._partials:
                 hevc = self._encoding.encoder.units == "hevc"
                 carry_boxes(self._source, partial, self._target.format, hevc=hevc)
-                self._read_back.check(partial)
+                self._read_back.check(partial, self.frames)
 
     def _release(self, *, published: bool) -> None:
         if self._muxer is not None and not published:

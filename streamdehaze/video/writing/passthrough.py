@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections import Counter
 from fractions import Fraction
 from typing import Any
 
@@ -82,7 +83,8 @@ class Passthrough:
         self.cut_short: list[str] = []
         """Streams of which the container refused a packet in the middle, in words."""
         self._is_mov = container_format in MOV_FAMILY
-        self._copied: dict[int, int] = {}
+        self.written: Counter[int] = Counter()
+        """Packets written so far of each stream, by its index in the source."""
         self._earliest_dts: dict[int, int] = {}
         self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
@@ -122,9 +124,13 @@ class Passthrough:
         )
 
     @property
-    def copied(self) -> dict[int, int]:
-        """Packets written so far of each stream, by its index in the source."""
-        return self._copied
+    def missing(self) -> list[str]:
+        """What was read of the source and could not be written, in words."""
+        late = self._source.late
+        return [
+            *(f"the end of {stream}" for stream in self.cut_short),
+            *([f"{late} packets of streams that begin too late to be found"] if late else []),
+        ]
 
     def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
         """Write all packets that wait, `delay` seconds later than in the input; at last, the ends of converted sound.
@@ -171,7 +177,7 @@ class Passthrough:
             )  # fmt: skip
             self.cut_short.append(str(StreamFacts.of(origin)))
             return
-        self._copied[index] = self._copied.get(index, 0) + 1
+        self.written[index] += 1
 
     def _written_by_muxer(self, packet: Packet[Any]) -> bool:
         """Whether a packet is an end of a subtitle, which MOV and MP4 writers add by themselves."""
