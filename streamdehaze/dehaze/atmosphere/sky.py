@@ -30,6 +30,8 @@ _UPPER_EDGE = 0.1, 0.4
 """Share of the upper edge up to which what was found is a wall, a lamp or a window, and from which on it is sky."""
 _LEAST = 0.85
 """Share of its brightness that the sky keeps whatever the network makes of it: nearly always all, at times a fifth."""
+_SOFT_RADIUS, _SOFT_EPSILON = 16, 4e-4
+"""Where a sky gets darker little by little, so does what counts as sky: a threshold would leave its contour in it."""
 _LONG_SIDE = 256
 """Pixels of the long side of the picture that these suit."""
 
@@ -87,7 +89,7 @@ def _whole_sky(luma: FloatArray, airlight: float) -> FloatArray:
     level = box_mean(sky * luma, _RADIUS) / np.maximum(around, 1e-3)
     alike = np.clip(1.5 - np.abs(luma - level) / _ALIKE, 0, 1)
     whole: FloatArray = np.maximum(sky, alike * _ramp(around, _NEXT)) * np.float32(_ramp(edge, _UPPER_EDGE))
-    return whole
+    return np.clip(guided_filter(luma, whole, _SOFT_RADIUS, _SOFT_EPSILON), 0, 1)
 
 
 def _ramp(x: FloatArray | float, ends: tuple[float, float]) -> FloatArray:
