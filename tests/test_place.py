@@ -106,7 +106,7 @@ def test_a_mask_that_is_video_applies_frame_by_frame(tmp_path: Path) -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1, 0.25, 0.5, 0.75, 1], abs=0.06)
     dehazer.reset()
     assert white_until(film(4)) == shares[:4]
-    assert dehazer.video.place.mask is not None
+    assert dehazer.video.mask is not None
     again = Mask.read(tmp_path / "mask.mkv")
     assert np.array_equal(again.at(6 / 25).weight, mask.at(6 / 25).weight)
     assert again == mask
@@ -162,4 +162,4 @@ def test_settings_with_another_mask_differ(left_half: Path) -> None:
     cv2.imwrite(str(left_half), np.full((24, 43), 255, np.uint8))
     other = plain_dehazer(mask=Mask.read(left_half))
     assert one.settings != other.settings
-    assert one.stream().place.mask is one.video.place.mask
+    assert one.stream().mask is one.video.mask

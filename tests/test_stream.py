@@ -15,14 +15,14 @@ from slow_film import slow_film
 from streamdehaze import open_source
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.exact import component_samples
-from streamdehaze.dehaze.stream import Settings
+from streamdehaze.dehaze.settings import SettingsKeywords
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.dehazing import adapt
 from waiting import wait_until
 
-SETTINGS: dict[str, Settings] = {
+SETTINGS: dict[str, SettingsKeywords] = {
     "each for itself": {},
     "half": {"strength": 0.5},
     "untouched": {"strength": 0},
@@ -53,7 +53,7 @@ def same(a: list[Frame], b: list[Frame]) -> bool:
     )
 
 
-def alone(frames: list[Frame], settings: Settings) -> list[Frame]:
+def alone(frames: list[Frame], settings: SettingsKeywords) -> list[Frame]:
     """As a file goes, one frame at a time."""
     dehazer = plain_dehazer(engine=nervous_engine(), **settings)
     return [clear for frame in frames for clear in dehazer.process([frame])] + dehazer.flush()
@@ -78,7 +78,15 @@ def test_streams_that_share_batches_get_the_bits_each_gets_alone(batch: int) -> 
 def test_pictures_of_one_shape_share_a_run_and_whole_frames_go_one_by_one() -> None:
     engine = nervous_engine()
     dehazer = plain_dehazer(engine=engine)
-    kinds: list[Settings] = [{}, {"network_size": 64}, {"strength": 0}, {}, {"exact": True}, {"exact": True}, {}]
+    kinds: list[SettingsKeywords] = [
+        {},
+        {"network_size": 64},
+        {"strength": 0},
+        {},
+        {"exact": True},
+        {"exact": True},
+        {},
+    ]
     frame = film(0, 1)[0]
     assert all(len(clear) == 1 for clear in dehazer.process_many([(Stream(**kind), frame) for kind in kinds]))
     assert sorted(engine.batches) == [(1, 3, 40, 64), (1, 3, 96, 160), (1, 3, 96, 160), (3, 3, 96, 160)]
@@ -87,7 +95,7 @@ def test_pictures_of_one_shape_share_a_run_and_whole_frames_go_one_by_one() -> N
 
 @pytest.mark.parametrize("settings", [{"steady": "low"}, {"every": 3}, {"steady": "low", "every": 2}])
 def test_a_file_and_a_live_camera_get_the_same_bits(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: SettingsKeywords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cameras play two files through a `LivePipeline`; each frame is what `Dehazer.process` makes of the file."""
     sizes = {"gate": (160, 120), "yard": (96, 64)}
@@ -167,7 +175,7 @@ def test_a_smaller_network_and_fewer_runs_take_effect_at_once() -> None:
     ("settings", "measured"), [({"steady": "low"}, 3), ({"steady": "low", "mode": "auto"}, 12), ({}, 12)]
 )
 def test_a_video_is_measured_five_times_a_second_unless_its_strength_depends_on_it(
-    settings: Settings, measured: int
+    settings: SettingsKeywords, measured: int
 ) -> None:
     dehazer = plain_dehazer(engine=nervous_engine())
     stream, readings = dehazer.stream(**settings), []
@@ -208,7 +216,7 @@ def test_a_barred_film_continues_with_the_mask_it_had() -> None:
             answers = [clear for one in dehazer.process_many([(stream, frame) for frame in part]) for clear in one]
         return [clear.planes[0].tobytes() for clear in answers + stream.flush()]
 
-    settings: Settings = {"steady": "low", "network_size": 64}
+    settings: SettingsKeywords = {"steady": "low", "network_size": 64}
     whole = Stream(**settings)
     expected = cleared(whole, frames)
     first, second = Stream(**settings), Stream(**settings)

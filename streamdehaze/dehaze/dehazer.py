@@ -10,20 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.control.color import Color
-from streamdehaze.control.curves import InputCurve
 from streamdehaze.control.keyframes import Keyframes
-from streamdehaze.control.mask import Mask
-from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
-from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.look import Look
-from streamdehaze.dehaze.steady import Every, StateDict, Steady
-from streamdehaze.dehaze.stream import DEFAULT_NETWORK_SIZE, Settings, Solution, Stream, apply
+from streamdehaze.dehaze.settings import SettingsKeywords
+from streamdehaze.dehaze.steady import StateDict
+from streamdehaze.dehaze.stream import Solution, Stream, apply
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.meter.auto import Mode
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
@@ -46,9 +41,9 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
-        strength, mode, airlight, airlight_color, brightness, network_size, exact, steady, every, look_ahead,
-            input_curve, mask, near, far: see `Stream`. With `look_ahead`, `process` returns frames later than it takes
-            them; `flush` returns the rest.
+        **settings: the fields of `Settings`: strength, mode, airlight, airlight_color, brightness, network_size, exact,
+            steady, every, look_ahead, input_curve, mask, near, far. With `look_ahead`, `process` returns frames later
+            than it takes them; `flush` returns the rest.
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
@@ -64,44 +59,18 @@ class Dehazer:
         *,
         engine: str | Engine = "auto",
         engine_wait: bool = False,
-        strength: float | Keyframes = 1.0,
-        mode: Mode = "on",
-        airlight: AirlightMode = "auto",
-        airlight_color: Color | None = None,
-        brightness: BrightnessMode = "keep",
-        network_size: int = DEFAULT_NETWORK_SIZE,
-        exact: bool = False,
-        steady: Steady = "off",
-        every: Every = 1,
-        look_ahead: bool = False,
-        input_curve: InputCurve = "auto",
-        mask: Mask | None = None,
-        near: float | None = None,
-        far: float | None = None,
+        **settings: Unpack[SettingsKeywords],
     ) -> None:
-        self.video = Stream(
-            strength=strength,
-            mode=mode,
-            airlight=airlight,
-            airlight_color=airlight_color,
-            brightness=brightness,
-            network_size=network_size,
-            exact=exact,
-            steady=steady,
-            every=every,
-            look_ahead=look_ahead,
-            input_curve=input_curve,
-            mask=mask,
-            near=near,
-            far=far,
-        )
+        self.video = Stream(**settings)
         """The stream of `process` and of calls with an array."""
         self.network_seconds = 0.0
         """Time spent in the engine so far."""
         self.checkpoint = os.fspath(checkpoint)
         self._engine_name = engine if isinstance(engine, str) else None
         self.engine: Engine = (
-            engine if not isinstance(engine, str) else open_engine(checkpoint, engine, wait=engine_wait, int8=not exact)
+            engine
+            if not isinstance(engine, str)
+            else open_engine(checkpoint, engine, wait=engine_wait, int8=not self.video.exact)
         )
 
     @property
@@ -154,9 +123,9 @@ class Dehazer:
         many = self.process_many([(self.video, frame) for frame in frames])
         return [clear for clear_frames in many for clear in clear_frames]
 
-    def stream(self, **settings: Unpack[Settings]) -> Stream:
+    def stream(self, **settings: Unpack[SettingsKeywords]) -> Stream:
         """Another video for `process_many`, with this dehazer's settings but for those given."""
-        merged: Settings = {**self.video.settings, **settings}
+        merged: SettingsKeywords = {**self.video.settings, **settings}
         return Stream(**merged)
 
     def process_many(self, pairs: Sequence[tuple[Stream, Frame]]) -> Iterator[list[Frame]]:
@@ -237,8 +206,8 @@ class Dehazer:
 
     def close(self) -> None:
         """Free the engine; may be called twice."""
-        if self.video.place.mask is not None:
-            self.video.place.mask.close()
+        if self.video.mask is not None:
+            self.video.mask.close()
         self.engine.close()
 
     def __enter__(self) -> Dehazer:

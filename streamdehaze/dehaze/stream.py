@@ -14,53 +14,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.control.color import Color, check_airlight
-from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
-from streamdehaze.control.keyframes import MOST_STRENGTH, Keyframes
-from streamdehaze.control.mask import Mask
+from streamdehaze.control.color import Color
+from streamdehaze.control.curves import InputCurve, curve_of, to_display, to_signal
+from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.place import Place
 from streamdehaze.dehaze import affine, exact
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.atmosphere import Atmosphere, Balanced
-from streamdehaze.dehaze.atmosphere.airlight import AIRLIGHT_MODES, AirlightMode
-from streamdehaze.dehaze.atmosphere.tone import BRIGHTNESS_MODES, BrightnessMode
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import FrameMask, fill, restore
 from streamdehaze.dehaze.look import Look
-from streamdehaze.dehaze.steady import STEADY, Every, Held, LookAhead, StateDict, Steady, TemporalFilter
+from streamdehaze.dehaze.settings import Settings
+from streamdehaze.dehaze.steady import Held, LookAhead, StateDict, TemporalFilter
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter import density
-from streamdehaze.meter.auto import MODES, AutoStrength, Mode
+from streamdehaze.meter.auto import AutoStrength
 from streamdehaze.meter.reading import Reading
 
-DEFAULT_NETWORK_SIZE = 256
 _MEASURED_SECONDS = 0.2
 """The haze is measured this often at most, unless the strength depends on it: it takes a tenth of a frame's time."""
-
-
-class Settings(TypedDict, total=False):
-    """The settings of a `Stream`, as plain values."""
-
-    strength: float | Keyframes
-    mode: Mode
-    airlight: AirlightMode
-    airlight_color: Color | None
-    brightness: BrightnessMode
-    network_size: int
-    exact: bool
-    steady: Steady
-    every: Every
-    look_ahead: bool
-    input_curve: InputCurve
-    mask: Mask | None
-    near: float | None
-    far: float | None
 
 
 @dataclass(frozen=True)
@@ -74,38 +52,11 @@ class Solution:
     """The haze that was last measured; None before the network first ran."""
 
 
-class Stream:
+class Stream(Settings):
     """One video: its settings, and what is remembered of its frames.
 
-    The settings are plain attributes and may change between frames; a wrong value is reported by the next `look`.
-    Frames come in order.
-
-    Args:
-        strength: 0 (unchanged, bit for bit) to 1 (all the haze the network sees removed), or up to 1.5 to exaggerate;
-            `Keyframes` for strength that changes over time.
-        mode: "on" removes haze throughout, "off" leaves every frame as it is, bit for bit; "auto" does what the
-            measured haze calls for (`streamdehaze.meter.auto`): clear air comes out bit for bit.
-        airlight: "keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps
-            weak tints, as of dusk, and draws to neutral what sand and smog have coloured.
-        airlight_color: the haze's colour as a display shows it, RGB in [0, 1], where it is known; None: estimated.
-        brightness: "keep" gives the clear picture about the brightness of the hazy one; "natural" leaves it as dark as
-            it is without the light that the haze scattered.
-        network_size: long side of the small picture in pixels, a multiple of 4; smaller is faster and coarser.
-        exact: run the network on the whole frame.
-        steady: "low" or "high" smooths the maps over time to reduce flicker. "off": each frame stands for itself.
-        every: the network runs on every k-th frame, and the maps are carried along the motion in between; "auto": as
-            often as the changes in the picture require, from every frame where the camera moves fast to every sixth
-            where nothing moves.
-        look_ahead: hold frames back (up to 36, or 96 MiB of them), so that their maps also come from the frames after
-            them: steadier while the camera moves, and interpolated where `every` leaves out the network. `answer` then
-            returns earlier frames; `flush` returns the rest.
-        input_curve: the transfer curve of log or HDR footage; "auto" goes by the tags of PQ, HLG and linear video and
-            takes everything else as it is.
-        mask: how much of the strength applies where.
-        near, far: leave alone what more than `near`, or less than `far`, of its light arrives from, 0 to 1.
-
-    Raises:
-        ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
+    The settings may change between frames; a wrong value is reported by the next `look`. Frames come in order. With
+    `look_ahead`, `answer` returns earlier frames, and `flush` the rest.
 
     Example:
         >>> stream = Stream(steady="low")
@@ -113,38 +64,9 @@ class Stream:
         >>> clear_frames = stream.answer(look, None if look.picture is None else network(look.picture))
     """
 
-    def __init__(
-        self,
-        *,
-        strength: float | Keyframes = 1.0,
-        mode: Mode = "on",
-        airlight: AirlightMode = "auto",
-        airlight_color: Color | None = None,
-        brightness: BrightnessMode = "keep",
-        network_size: int = DEFAULT_NETWORK_SIZE,
-        exact: bool = False,
-        steady: Steady = "off",
-        every: Every = 1,
-        look_ahead: bool = False,
-        input_curve: InputCurve = "auto",
-        mask: Mask | None = None,
-        near: float | None = None,
-        far: float | None = None,
-    ) -> None:
-        self.strength: float | Keyframes = strength
-        self.mode: Mode = mode
-        self.airlight: AirlightMode = airlight
-        self.airlight_color: Color | None = airlight_color
-        self.brightness: BrightnessMode = brightness
-        self.network_size = network_size
-        self.exact = exact
-        self.steady: Steady = steady
-        self.every: Every = every
-        self.look_ahead = look_ahead
-        self.input_curve: InputCurve = input_curve
-        self.place = Place(mask, near, far)
-        self.check()
-        self._temporal = TemporalFilter(steady, ahead=look_ahead)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._temporal = TemporalFilter(self.steady, ahead=self.look_ahead)
         self._held: LookAhead[tuple[Look, Reading | None]] = LookAhead()
         self._mask = FrameMask()
         self._atmosphere = Atmosphere()
@@ -154,61 +76,6 @@ class Stream:
         self._measured_at: float | None = None
         self.applied_strength = 0.0
         """Of the last frame solved."""
-
-    def check(self) -> None:
-        """Check the settings.
-
-        Raises:
-            ConfigError: for the first wrong one.
-        """
-        if not isinstance(self.strength, Keyframes) and not 0 <= self.strength <= MOST_STRENGTH:
-            raise ConfigError(f"strength must lie between 0 and {MOST_STRENGTH}, not {self.strength}")
-        for name, value, modes in (
-            ("mode", self.mode, MODES),
-            ("input curve", self.input_curve, INPUT_CURVES),
-            ("airlight", self.airlight, AIRLIGHT_MODES),
-            ("brightness", self.brightness, BRIGHTNESS_MODES),
-        ):
-            if value not in modes:
-                raise ConfigError(f"{name} must be one of {', '.join(modes)}, not '{value}'")
-        if self.airlight_color is not None:
-            check_airlight(self.airlight_color)
-        if self.network_size < 16 or self.network_size % 4:
-            raise ConfigError(f"network size must be a multiple of 4 and at least 16, not {self.network_size}")
-        if self.steady not in STEADY:
-            raise ConfigError(f"steady must be one of {', '.join(STEADY)}, not '{self.steady}'")
-        if self.every != "auto" and self.every < 1:
-            raise ConfigError(f"every must be 'auto' or at least 1, not {self.every}")
-        if self.exact and self.remembers:
-            raise ConfigError("exact works frame by frame; leave steady off and every at 1 with it")
-        self.place.check()
-        if self.exact and self.place != Place():
-            raise ConfigError("mask, near and far limit the maps, and exact has none; leave exact off with them")
-
-    @property
-    def remembers(self) -> bool:
-        """Whether frames depend on those before."""
-        return self.steady != "off" or self.every != 1
-
-    @property
-    def settings(self) -> Settings:
-        """All that decides what becomes of a frame but the network; two streams with the same give the same."""
-        return {
-            "strength": self.strength,
-            "mode": self.mode,
-            "airlight": self.airlight,
-            "airlight_color": self.airlight_color,
-            "brightness": self.brightness,
-            "network_size": self.network_size,
-            "exact": self.exact,
-            "steady": self.steady,
-            "every": self.every,
-            "look_ahead": self.look_ahead and self.remembers,
-            "input_curve": self.input_curve,
-            "mask": self.place.mask,
-            "near": self.place.near,
-            "far": self.place.far,
-        }
 
     def look(self, frame: Frame) -> Look:
         """Shrink the next frame and look for motion; `look.picture` is what the network must run on, if it must.
@@ -223,7 +90,8 @@ class Stream:
         if self.mode == "off":
             strength = 0.0
         frame_format = FrameFormat.of(frame, self.network_size)
-        place = self.place.at(frame) if self.place != Place() else None
+        place = self.place
+        limits = place.at(frame) if place != Place() else None
         if strength == 0:
             self._temporal.skip()
             return Look(frame, frame_format, strength)
@@ -261,7 +129,7 @@ class Stream:
             exact=self.exact,
             look_ahead=self.look_ahead and self.remembers,
             auto=self.mode == "auto",
-            place=place,
+            place=limits,
             curve=curve,
         )
 
@@ -361,8 +229,8 @@ class Stream:
 
     def reset(self) -> None:
         """Forget the frames so far: what comes is another video, or another place in this one."""
-        if self.place.mask is not None:
-            self.place.mask.close()
+        if self.mask is not None:
+            self.mask.close()
         self._temporal.reset()
         self._held.drop()
         self._mask = FrameMask()

@@ -36,7 +36,7 @@ with needed_for("the VapourSynth filter", "vapoursynth"):
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from streamdehaze.dehaze.stream import Settings
+    from streamdehaze.dehaze.settings import SettingsKeywords
 
 REACH = 16
 """Frames before the one asked for that smoothing starts with after a jump; more where VapourSynth has more threads."""
@@ -49,7 +49,7 @@ def dehaze(
     *,
     checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
     engine: str | Engine = "auto",
-    **settings: Unpack[Settings],
+    **settings: Unpack[SettingsKeywords],
 ) -> vs.VideoNode:
     """The clip without haze.
 
@@ -64,7 +64,7 @@ def dehaze(
         CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
     """
     pixel_format = _pixel_format(clip.format)
-    merged: Settings = {**settings, "look_ahead": False}
+    merged: SettingsKeywords = {**settings, "look_ahead": False}
     dehazer = Dehazer(checkpoint, engine=engine, engine_wait=True, **merged)
     if not dehazer.video.remembers and dehazer.video.mode != "auto":
         work = _InOrder(dehazer, pixel_format, clip.fps, reach=0)

@@ -159,8 +159,8 @@ def dehaze_video(
         try:
             worker.reset()  # another video than the one before
             try:
-                if worker.video.place.mask is not None:
-                    worker.video.place.mask.check_rate(opened.info)
+                if worker.video.mask is not None:
+                    worker.video.mask.check_rate(opened.info)
                 work, cutter = _begin(opened, worker, sink, run.batch_size)
                 pipeline = Pipeline(
                     work,
@@ -178,8 +178,8 @@ def dehaze_video(
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
             statistics = pipeline.run(progress)
         finally:
-            if worker.video.place.mask is not None:
-                worker.video.place.mask.close()
+            if worker.video.mask is not None:
+                worker.video.mask.close()
             if own_dehazer:
                 worker.close()
         damaged = work.damaged if isinstance(work, Reader) else 0

@@ -98,8 +98,8 @@ def plan_segments(
     assert source.path is not None  # a pipe can be read by one process only
     encode = encode or EncodeOptions()
     encode = replace(encode, options={"threads": str(ENCODER_THREADS), **encode.options})
-    if dehazer.video.place.mask is not None:
-        dehazer.video.place.mask.check_rate(source.info)
+    if dehazer.video.mask is not None:
+        dehazer.video.mask.check_rate(source.info)
     folder = part_folder(target)
     if not run.resume:
         shutil.rmtree(folder, ignore_errors=True)
