@@ -62,9 +62,9 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
         row, rows = layout.plane_size(index, width, height)
         planes.append(np.zeros((rows, row + 3), layout.dtype))
     for index, place in enumerate(layout.components):
-        # Inside the legal range of every matrix, so that RGB is not clipped.
+        # Inside the legal range of every matrix, so that RGB is not clipped; brightest below, so it is no sky.
         w, h = layout.component_size(index, width, height)
-        ramp = np.linspace(0.46, 0.54, w)[None, :] * np.ones((h, 1)) * layout.max_value
+        ramp = np.linspace(0.46, 0.54, h)[:, None] * np.ones((1, w)) * layout.max_value
         view = planes[place.plane][:h, place.offset :: place.step]
         view[:, :w] = ramp.astype(layout.dtype) << layout.shift
     frame = Frame(tuple(planes), width, height, layout, color)

@@ -30,6 +30,8 @@ _UPPER_EDGE = 0.1, 0.4
 """Share of the upper edge up to which what was found is a wall, a lamp or a window, and from which on it is sky."""
 _LEAST = 0.85
 """Share of its brightness that the sky keeps whatever the network makes of it: nearly always all, at times a fifth."""
+_ALL = 0.6, 0.8
+"""Share of sky up to which that holds, and from which on it is a picture with nothing in it, as of a fade."""
 _SOFT_RADIUS, _SOFT_EPSILON = 16, 4e-4
 """Where a sky gets darker little by little, so does what counts as sky: a threshold would leave its contour in it."""
 _LONG_SIDE = 256
@@ -76,7 +78,8 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     light = float((sky * luma).sum())
     if light == 0:
         return answer
-    ratio = max(_LEAST, float((sky * answer.mean(axis=0)).sum()) / light)
+    least = _LEAST * (1 - float(_ramp(float(sky.mean()), _ALL)))
+    ratio = max(least, float((sky * answer.mean(axis=0)).sum()) / light)
     kept: FloatArray = answer + sky * (np.float32(ratio) * hazy - answer)
     return kept
 
