@@ -5,14 +5,15 @@
 - Drawn even fog of 50 m to 1.6 km (5 %) on three streets, learned from four clear pictures, with the renderer's
   distances.
 - `--traffic`: a folder of pictures of one fixed camera with a `visibility.csv` (frame, metres), learned from its first
-  `--days` days and the meter's values on them: the median factor between estimate and meter below 3 km, on the other
-  days and on all; how many others are given as "at least". `--plot` draws estimate, meter and
-  the density of the haze over one day.
+  `--days` days and the meter's values on them: the factor between estimate and meter below 3 km, each of these days
+  read from what the others teach; how many others are given as "at least". `--plot` draws estimate, meter and the
+  density of the haze over one day.
 """
 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from streamdehaze import Dehazer
 from streamdehaze.datasets.picture import read_picture
 from streamdehaze.frame import Frame
 from streamdehaze.meter.distances import distances_of_meter
-from streamdehaze.meter.pictures import read_meter
+from streamdehaze.meter.pictures import read_meter, taken_at
 from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
 from streamdehaze.scene import StreetScene
 
@@ -57,32 +58,53 @@ def drawn() -> None:
     print(f"worst error {worst:.0%}")
 
 
+def learn(pictures: list[Contrast], times: list[datetime | None], metres: list[float]) -> Reference:
+    """As `streamdehaze visibility learn --meter`, with one clear view for all hours."""
+    view = ClearView.of(pictures)
+    return Reference((view,), distances_of_meter(pictures, metres, view.contrast)).calibrate(pictures, times, metres)
+
+
 def traffic(folder: Path, days: int, plot: Path | None, day: str) -> None:
     """Print the errors against a visibility meter."""
     rows = sorted(read_meter(folder / "visibility.csv").items())
     metres = np.array([value for _, value in rows])
-    dates = [name[:10] for name, _ in rows]
-    learned = np.isin(dates, sorted(set(dates))[:days])
+    times = [taken_at(name) for name, _ in rows]
+    dates = np.array([name[:10] for name, _ in rows])
+    first = sorted(set(dates))[:days]
     pictures = [Contrast.of(Frame.from_array(np.ascontiguousarray(read_picture(folder / name)))) for name, _ in rows]
-    training = [picture for picture, used in zip(pictures, learned, strict=True) if used]
-    view = ClearView.of(training)
-    reference = Reference((view,), distances_of_meter(training, list(metres[learned]), view.contrast))
+
+    def learn_from(chosen: list[str]) -> Reference:
+        mine = np.flatnonzero(np.isin(dates, chosen))
+        return learn([pictures[i] for i in mine], [times[i] for i in mine], [metres[i] for i in mine])
+
+    reference = learn_from(first)
     found = [reference.judge(picture) for picture in pictures]
-    estimate = np.array([np.nan if each.metres is None else each.metres for each in found])
-    told, near = np.isfinite(estimate), metres < NEAR
-    factor = np.exp(np.abs(np.log(estimate / metres)))
-    print(f"{reference.blocks} blocks follow the meter; range {reference.shown_range}")
-    for name, chosen in (("other days", near & ~learned), ("all days", near)):
-        inside = factor[chosen & told]
-        print(f"below 3 km, {name}: median factor {np.median(inside):.2f} of {len(inside)} frames")
-    above = metres >= NEAR
-    beyond = sum(each.least is not None and each.metres is None for each, far in zip(found, above, strict=True) if far)
-    print(f"above 3 km: {beyond} of {above.sum()} given as 'at least'")
+    others = list(found)
+    for left_out in first:
+        without = learn_from([each for each in first if each != left_out])
+        for i in np.flatnonzero(dates == left_out):
+            others[i] = without.judge(pictures[i])
+    learned, near = np.isin(dates, first), metres < NEAR
+    print(f"{reference.blocks} blocks follow the meter; range {reference.shown_range}; calibration", end=" ")
+    print("none" if reference.calibration is None else f"with a factor of {np.exp(reference.calibration.error):.2f}")
+    for name, results, chosen in (
+        ("none read from its own day", others, near),
+        ("those of the days learned from", others, near & learned),
+        ("those of other days", others, near & ~learned),
+        ("all, the days learned from included", found, near),
+    ):
+        estimate = np.array([np.nan if each.metres is None else each.metres for each in results])
+        inside = np.abs(np.log(estimate / metres))[chosen & np.isfinite(estimate)]
+        factors = np.exp((np.median(inside), np.sqrt(np.mean(inside**2))))
+        shown = f"median factor {factors[0]:.2f}, root mean square {factors[1]:.2f}"
+        print(f"below 3 km, {name}: {shown} ({len(inside)} of {chosen.sum()} frames)")
+    beyond = sum(each.least is not None and each.metres is None for each, far in zip(found, ~near, strict=True) if far)
+    print(f"above 3 km: {beyond} of {(~near).sum()} given as 'at least'")
     covered = [
         each.least is not None and each.least <= value and (each.most is None or value <= each.most)
-        for each, value in zip(found, metres, strict=True)
+        for each, value in zip(others, metres, strict=True)
     ]
-    print(f"the meter lies in the interval: {np.mean(np.array(covered)[~learned]):.0%} of the other days' frames")
+    print(f"the meter lies in the interval: {np.mean(covered):.0%}, below 3 km {np.mean(np.array(covered)[near]):.0%}")
     if plot is not None:
         draw(plot, folder, day, rows, found)
 

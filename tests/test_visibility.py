@@ -18,7 +18,7 @@ from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.meter.clear_days import ClearDays
-from streamdehaze.meter.distances import distances_of_ground, distances_of_marks
+from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, distances_of_meter
 from streamdehaze.meter.pictures import taken_at
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
@@ -95,6 +95,42 @@ def test_at_night_and_of_another_view_it_says_unknown(view: View, reference: Ref
     assert (
         reference.read(Frame.from_array(np.ascontiguousarray(clear[::-1]))).unknown == "the camera shows another view"
     )
+
+
+def lawless(clear: Contrast, metres: float, number: int) -> Contrast:
+    """Where contrast does not fall as the law of haze has it, but as the root of visibility."""
+    ripple = np.random.default_rng(number).uniform(0.8, 1.25, clear.blocks.shape).astype(np.float32)
+    return Contrast(clear.blocks * np.float32(min(1.0, (metres / 10000) ** 0.5)) * ripple, clear.noise, clear.airlight)
+
+
+def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_path: Path) -> None:
+    metres = [20000.0, 2400, 1900, 1500, 1200, 900, 700, 500, 400, 300, 20000, 2000, 1000] * 2
+    usual = Contrast.of(frame(view, CLEAR_METRES))
+    contrasts = [lawless(usual, each, number) for number, each in enumerate(metres)]
+    times = [datetime(2026, 11, 1 + number % 4, 9, number) for number in range(len(metres))]
+    clear = ClearView.of(contrasts).contrast
+    by_law = Reference.learn(contrasts, times, distances_of_meter(contrasts, metres, clear))
+    taught = by_law.calibrate(contrasts, times, metres)
+    taught.save(tmp_path / "gate.npz")
+    again = Reference.load(tmp_path / "gate.npz")
+    assert again.calibration is not None
+    new = lawless(usual, 800, 99)
+    found = again.judge(new)
+    assert found.metres == pytest.approx(800, rel=0.15)
+    assert found.least is not None
+    assert found.most is not None
+    assert found.least < 800 < found.most
+    law = by_law.judge(new).metres
+    assert law is not None
+    assert abs(np.log(law / 800)) > 2 * abs(np.log(found.metres / 800))
+
+
+def test_where_the_law_of_haze_holds_a_meter_changes_nothing(view: View, reference: Reference) -> None:
+    metres = [100 * 1.25**number for number in range(13)]
+    contrasts = [Contrast.of(frame(view, each, 40 + number)) for number, each in enumerate(metres)]
+    times = [datetime(2026, 11, 1 + number % 3, 9) for number in range(len(metres))]
+    assert reference.calibrate(contrasts, times, metres).calibration is None
+    assert reference.calibrate(contrasts[:3], times[:3], [50.0] * 3).calibration is None, "three pictures are too few"
 
 
 def lit(view: View, *, from_left: bool) -> View:

@@ -1,16 +1,21 @@
-"""What was measured as rows: one a frame, for CSV and JSON."""
+"""What was measured as rows, one a frame, for CSV and JSON; and the scenes, for keyframes of strength."""
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from statistics import fmean
 
 from streamdehaze.meter.measure import Measured
 from streamdehaze.meter.reading import HazeClass
+
+_SHORTEST_SECONDS = 0.5
+"""Of a scene, for a flash looks like two cuts."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +91,36 @@ def summary(rows: Sequence[FrameHaze]) -> dict[str, float | int | str]:
         "haze_class": HazeClass.of_density(mean).value,
         "dark_frames": sum(row.dark for row in rows),
     }
+
+
+class SceneCounter:
+    """Numbers the scenes of one video, from 1, as its frames come."""
+
+    def __init__(self) -> None:
+        self._scene, self._began = 0, -math.inf
+
+    def of(self, measured: Measured) -> int:
+        """The scene of the next frame."""
+        seconds = measured.frame.seconds or 0.0
+        if self._scene == 0 or (measured.starts and seconds - self._began >= _SHORTEST_SECONDS):
+            self._scene, self._began = self._scene + 1, seconds
+        return self._scene
+
+
+def to_keyframes(rows: Sequence[FrameHaze]) -> str:
+    """Keyframes of strength 1 in TOML, one a scene, with its density; to be edited and given to `run --strength`.
+
+    Args:
+        rows: of one video, in order.
+    """
+    lines = [
+        f"# The scenes of {rows[0].input}. Edit the strengths, and give this file to 'streamdehaze run --strength'.",
+        'interpolation = "hold"',
+    ]
+    for _, each in itertools.groupby(rows, key=lambda row: row.scene):
+        mine = list(each)
+        density = fmean(row.density for row in mine)
+        seconds = max(0.0, math.floor(1000 * (mine[0].seconds or 0.0)) / 1000)
+        shown = HazeClass.of_density(density).value
+        lines += ["", f"[[keyframe]]  # {shown}, density {density:.2f}", f"seconds = {seconds}", "strength = 1"]
+    return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import cv2
@@ -28,6 +29,7 @@ from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.durable import write_output
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.meter.calibration import Calibration
 from streamdehaze.meter.reading import HazeClass
 
 OPTICAL_RANGE = 3.0
@@ -114,6 +116,11 @@ class Contrast:
     noise: float
     airlight: float
 
+    @property
+    def seen(self) -> FloatArray:
+        """The blocks, at least as much as noise has."""
+        return np.asarray(np.maximum(self.blocks, np.float32(max(self.noise, 1e-6))))
+
     @classmethod
     def of(cls, frame: Frame) -> Contrast:
         """Look at a frame."""
@@ -181,6 +188,8 @@ class Reference:
     """The first holds at any time; the others, if there are any, around their hours."""
     distance: FloatArray
     """Metres, (rows, columns); NaN where nothing is known."""
+    calibration: Calibration | None = None
+    """By a visibility meter next to the camera; what it says goes before the law of haze."""
 
     @classmethod
     def learn(cls, contrasts: Sequence[Contrast], times: Sequence[datetime | None], distance: FloatArray) -> Reference:
@@ -210,15 +219,43 @@ class Reference:
                 views.append(replace(view, hour=(number + 0.5) * BIN_HOURS))
         return cls(tuple(views), distance)
 
+    def calibrate(
+        self, contrasts: Sequence[Contrast], times: Sequence[datetime | None], metres: Sequence[float]
+    ) -> Reference:
+        """The reference with a calibration, where that is closer to a visibility meter than the law of haze.
+
+        Args:
+            contrasts: of pictures in all weathers, those that `distance` was found from.
+            times: when each was taken; None where that is unknown.
+            metres: that the meter read at each.
+        """
+        hazy = [
+            (contrast, time, value)
+            for contrast, time, value in zip(contrasts, times, metres, strict=True)
+            if value < self.range_metres
+        ]
+        days = [None if time is None else time.date() for _, time, _ in hazy]
+        calibration = Calibration.learn([contrast.seen for contrast, *_ in hazy], [value for *_, value in hazy], days)
+        by_law = [(self.judge(contrast, time).metres, value) for contrast, time, value in hazy]
+        errors = [math.log(metres / value) for metres, value in by_law if metres is not None]
+        if calibration is None or not errors or calibration.error > math.sqrt(fmean(each * each for each in errors)):
+            return self
+        return replace(self, calibration=calibration)
+
     @property
     def blocks(self) -> int:
         """How many parts of the view have a distance."""
         return int(np.isfinite(self.distance).sum())
 
     @property
+    def range_metres(self) -> float:
+        """The farthest visibility that can be told."""
+        return OPTICAL_RANGE * float(np.nanpercentile(self.distance, 95)) / self.views[0].unsure
+
+    @property
     def shown_range(self) -> str:
-        """The farthest visibility that can be told, in words."""
-        return _shown(OPTICAL_RANGE * float(np.nanpercentile(self.distance, 95)) / self.views[0].unsure)
+        """The same in words."""
+        return _shown(self.range_metres)
 
     def read(self, frame: Frame, when: datetime | None = None, *, max_age_days: float | None = None) -> Visibility:
         """The visibility that a picture of the same view shows.
@@ -272,6 +309,9 @@ class Reference:
         farthest = float(np.percentile(distance, 95))
         if beta * farthest < view.unsure:
             return Visibility(None, round(OPTICAL_RANGE * farthest / view.unsure), None)
+        if self.calibration is not None:
+            metres, factor = self.calibration.metres(contrast.seen), math.exp(2 * self.calibration.error)
+            return Visibility(metres, metres / factor, metres * factor)
         error = 2 * error + view.unsure / farthest
         low, high = beta + error, beta - error
         most = OPTICAL_RANGE / high if high > 0 else None
@@ -289,6 +329,8 @@ class Reference:
             unsure=[view.unsure for view in self.views],
             hour=[np.nan if view.hour is None else view.hour for view in self.views],
             day=[0 if view.day is None else view.day.toordinal() for view in self.views],
+            weights=np.empty((0, 0)) if self.calibration is None else self.calibration.weights,
+            calibration=[] if self.calibration is None else [self.calibration.constant, self.calibration.error],
         )
         write_output(path, content)
 
@@ -312,13 +354,15 @@ class Reference:
                 )
                 for contrast, spread, hour, day in zip(*columns, strict=True)
             )
+            numbers = content.get("calibration", ())
+            calibration = Calibration(content["weights"], *map(float, numbers)) if len(numbers) else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"'{path}' is not a camera's reference; make one with 'streamdehaze visibility learn'"
             ) from error
         if not views or distance.ndim != 2 or any(view.contrast.shape != distance.shape for view in views):
             raise ConfigError(f"'{path}' is not a camera's reference: its maps differ in shape")
-        return cls(views, distance)
+        return cls(views, distance, calibration)
 
     def _is_hazy(self, view: ClearView) -> bool:
         """Whether a view was never clear: it lacks contrast, and the more the farther away; shade knows no distance."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -104,7 +105,8 @@ class VisibilityWatch:
         self._learned_at = now
         try:
             if self._days.span >= _TRUSTED:
-                self._learned = self._days.reference()
+                learned = self._days.reference()
+                self._learned = learned and replace(learned, calibration=self._reference.calibration)
             self._days.save(self._learned_path)
         except StreamDehazeError as error:
             self._say(error)

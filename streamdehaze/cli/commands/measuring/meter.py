@@ -108,7 +108,7 @@ def command(
 
         check_format(plot_path)
     from streamdehaze.dehaze import Dehazer
-    from streamdehaze.meter.table import summary, to_csv, to_json
+    from streamdehaze.meter.table import summary, to_csv, to_json, to_keyframes
     from streamdehaze.pipeline.inputs import expand_inputs
 
     found = expand_inputs(inputs, recursive=recursive)
@@ -143,8 +143,6 @@ def command(
         if json_path is not None:
             write_text(json_path, to_json(rows))
         if scenes_path is not None:
-            from streamdehaze.meter.scenes import to_keyframes
-
             write_text(scenes_path, to_keyframes(rows))
         if plot_path is not None:
             from streamdehaze.meter.plot import plot
@@ -167,8 +165,7 @@ def _measure(
     from streamdehaze.address import without_secrets
     from streamdehaze.meter.map import map_frame, open_map
     from streamdehaze.meter.measure import measure
-    from streamdehaze.meter.scenes import SceneCounter
-    from streamdehaze.meter.table import FrameHaze
+    from streamdehaze.meter.table import FrameHaze, SceneCounter
     from streamdehaze.pipeline import open_source
     from streamdehaze.video import Kind, ReadOptions, what_is
 

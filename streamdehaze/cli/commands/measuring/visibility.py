@@ -128,6 +128,8 @@ def learn(
             (clear.shape[0], clear.shape[1]), height_metres=height, horizon=horizon, view_degrees=view
         )
     reference = Reference.learn(contrasts, times, distance)
+    if values is not None:
+        reference = reference.calibrate(contrasts, times, metres)
     reference.save(output)
     known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
     hours = [f"{view.hour:g} h" for view in reference.views if view.hour is not None]
