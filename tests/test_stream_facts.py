@@ -16,7 +16,11 @@ from PIL import Image
 from clips import Clip, copy_through
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
+from streamdehaze.video.planes import frame_from_av
+from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, kinds_of, user_data
+from streamdehaze.video.writing.encoding.choose import Encoding
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
 
 STAMP = bytes.fromhex("086f3693b7b34f2c965321492feee5b8") + b"hello\0"
@@ -65,6 +69,21 @@ def test_a_variable_rate_is_not_called_fixed(tmp_path: Path) -> None:
     units, scale, fixed = clock(tmp_path / "out.mp4")
     assert fixed == 0
     assert Fraction(scale, units) < 200
+
+
+def test_a_camera_has_no_fixed_rate(tmp_path: Path) -> None:
+    """Its frames come when they like, and `max_fps` drops some."""
+    times = [0, 3600, 7200, 18000, 21600, 45000]
+    frames = [frame_from_av(av.VideoFrame(64, 48, "yuv420p"), pts=pts, time_base=TICK) for pts in times]
+    encoder = VideoEncoder(StreamSetup.live(frames[0], Encoding.for_viewers("libx264", "live")))
+    packets = [packet for frame in frames for packet in encoder.encode(frame)]
+    assert [packet.pts for packet in packets] == [packet.dts for packet in packets] == times  # each at once
+    (tmp_path / "out.h264").write_bytes(b"".join(map(bytes, packets)))
+    assert clock(tmp_path / "out.h264") == (1, 50, 0)
+    (tmp_path / "header.h264").write_bytes(encoder.header + bytes(packets[1]))
+    assert clock(tmp_path / "header.h264") == (1, 50, 0)
+    with av.open(str(tmp_path / "out.h264")) as container:
+        assert len(list(container.decode(video=0))) == 6
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])

@@ -10,7 +10,7 @@ import pytest
 from clips import copy_through, other_packets, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
 from streamdehaze.errors import SourceError
-from streamdehaze.video import FileSource
+from streamdehaze.video import FileSink, FileSource
 
 
 def counted(path: Path) -> list[tuple[str, str]]:
@@ -52,6 +52,16 @@ def test_sound_that_the_container_refuses_with_its_first_block_is_left_out(tmp_p
     kept = counted(tmp_path / "out.mov")
     assert kept[0] == ("h264", "25")
     assert [loss.partition(";")[0] for loss in losses] == [f"audio stream 1 ({codec})"] * (len(kept) == 1)
+
+
+@pytest.mark.parametrize("ending", ["mov", "mp4"])
+def test_sound_that_the_container_refuses_is_left_out_from_a_pipe_too(tmp_path: Path, ending: str) -> None:
+    source = ffmpeg(*PICTURES, *SOUND, "-c:v", "mjpeg", "-c:a", "adpcm_ms", tmp_path / "in.avi")
+    with open(source, "rb") as pipe, FileSource(pipe) as reader, FileSink(tmp_path / f"out.{ending}", reader) as sink:
+        for frame in reader:
+            sink.write(frame)
+    assert counted(tmp_path / f"out.{ending}") == [("mjpeg", "25")]
+    assert [loss.partition(";")[0] for loss in sink.losses] == ["audio stream 1 (adpcm_ms)"]
 
 
 @pytest.mark.parametrize("codec", ["adpcm_ima_wav", "adpcm_ms"])

@@ -354,15 +354,10 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
 
 
 def _takes_packet(stream: Stream, content: bytes, container_format: str) -> bool:
-    """Whether a container that takes the header of sound in blocks takes a block: MOV has no place for some kinds.
-
-    From a pipe, whose first packet is not known ahead, that is not found out.
-    """
-    if not content:
-        return True
+    """Whether a container that takes the header of sound in blocks takes a block: MOV has no place for some kinds."""
     output = trial_container(container_format)
     try:
-        packet: Packet[Any] = Packet(content)
+        packet: Packet[Any] = Packet(content or b"\0")  # of a pipe the first is not known ahead, nor does it matter
         packet.stream = copy_stream(stream, output)
         packet.pts = packet.dts = 0
         output.mux_one(packet)

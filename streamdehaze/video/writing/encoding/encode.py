@@ -35,7 +35,7 @@ from streamdehaze.video.writing.encoding.codecs import (
 )
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
-from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
+from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data, without_fixed_rate
 
 log = logging.getLogger("streamdehaze")
 
@@ -51,6 +51,8 @@ _LIVE_FORMAT = "matroska"
 """Encoders lay packets out for it; every container that streams are sent in takes these."""
 _LIVE_RATE = Fraction(25)
 """Encoders want one; the times of the pictures are what counts."""
+_LIVE_TICKS = 2 * int(_LIVE_RATE)
+"""A second, of the clock of H.264: one for each field."""
 _INTRA = 1
 """FFmpeg's picture type of a keyframe."""
 _ALPHA_MODE = "alpha_mode"
@@ -249,6 +251,8 @@ class VideoEncoder:
         # A stream's clock is that of its container only where frames cannot be counted: cameras send when they like.
         self._counts = self._encoding.encoder.counts_frames and not self._encoding.at_once
         self._units = self._encoding.encoder.units
+        self._is_fixed = self._encoding.at_once and self._units == "h264"
+        """Whether the encoder calls the rate fixed, though cameras send when they like."""
         self._user_data: dict[int, tuple[list[bytes], PictureNotes | None]] = {}
         name = self._encoding.encoder.name
         # PyAV gives the parameters of an encoder to muxers only as a container's stream.
@@ -264,6 +268,8 @@ class VideoEncoder:
         try:
             with opening_encoder():
                 self.stream.codec_context.open()
+            if self._is_fixed:
+                self.stream.codec_context.extradata = without_fixed_rate(self.header, _LIVE_TICKS)
             if not is_at_home:
                 holder.start_encoding()
             self.muxed: Any = self.stream if container is None or is_at_home else add_parameters(self.stream, container)
@@ -385,6 +391,9 @@ class VideoEncoder:
                 duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
             if duration:
                 packet.duration = duration
+            if self._is_fixed and packet.is_keyframe:
+                copy = EncodedPacket.of(packet)
+                packet = replace(copy, data=without_fixed_rate(copy.data, _LIVE_TICKS)).packet()
             if packet.pts in self._user_data:
                 packet = self._with_user_data(packet, *self._user_data.pop(packet.pts))
             timed.append(packet)

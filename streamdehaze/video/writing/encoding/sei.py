@@ -21,6 +21,8 @@ _HDR10_PLUS = bytes.fromhex("b5003c000104")
 """Country, provider and application of such data (SMPTE ST 2094-40)."""
 _SEI = {"h264": 6, "hevc": 39}
 _DOLBY_VISION = 62
+_SEQUENCE = 7
+"""Type of a unit of H.264 with the parameters of a sequence."""
 _H264_SEI = b"\x06"
 _HEVC_SEI = b"\x4e\x01"
 """Header of a prefix SEI unit, type 39 (ITU-T H.265, table 7-1)."""
@@ -89,6 +91,26 @@ def with_user_data(picture: bytes, codec: Units, data: Sequence[bytes], notes: P
     units = b"".join(b"\0" + _START + header + _escaped(_message(*each)) for each in messages)
     after = b"".join(b"\0" + _START + each for each in notes.dolby_vision)
     return picture[:place] + units + picture[place:] + after
+
+
+def without_fixed_rate(units: bytes, ticks_a_second: int) -> bytes:
+    """Units of H.264 whose sequence parameter sets do not call the rate fixed any more (ITU-T H.264, E.1.1).
+
+    x264 does with the tune zerolatency, and without its option for that it would hold a picture back; FFmpeg's filter
+    h264_metadata cannot take it back, since it expects another flag to follow.
+
+    Args:
+        units: each after a start code.
+        ticks_a_second: that they state, of one unit a tick.
+    """
+    timing = f"1{1:032b}{ticks_a_second:032b}"
+    parts = units.split(_START)
+    for index, part in enumerate(parts):
+        if part and _kind(part[0], "h264") == _SEQUENCE:
+            content = part.replace(b"\0\0\3", b"\0\0")
+            bits = f"{int.from_bytes(content, 'big'):0{8 * len(content)}b}".replace(f"{timing}1", f"{timing}0", 1)
+            parts[index] = _escaped(int(bits, 2).to_bytes(len(content), "big"))
+    return _START.join(parts)
 
 
 def _first_slice(picture: bytes, codec: str) -> int | None:
