@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from streamdehaze.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 PURPOSES = {
     "openvino": "the fastest engine on a CPU",
@@ -96,8 +100,29 @@ def require(module: str, what: str, extra: str) -> None:
 def install_command(extra: str) -> str:
     """The command that adds an extra to this installation, whether a checkout or from an index."""
     arguments, place, direct = _origin()
+    if direct and direct.startswith("file:"):  # a wheel, or a folder that is gone, as in an image
+        return pip_install(*(str(each) for each in requirements(extra)))
     wanted = f"{place}[{extra}] @ {direct}" if direct else f"{place}[{extra}]"
     return pip_install(*arguments, wanted)
+
+
+def requirements(extra: str = "") -> list[Requirement]:
+    """What the package itself needs on this system, or what an extra adds; extras inside an extra are followed."""
+    from packaging.requirements import Requirement  # late: 10 ms at each start
+    from packaging.utils import canonicalize_name
+
+    found: list[Requirement] = []
+    for line in metadata.requires("streamdehaze") or []:
+        each = Requirement(line)
+        of_extra = each.marker is not None and "extra ==" in str(each.marker)
+        if of_extra != bool(extra) or (each.marker is not None and not each.marker.evaluate({"extra": extra})):
+            continue
+        if canonicalize_name(each.name) == "streamdehaze":
+            found += (inner for name in sorted(each.extras) for inner in requirements(name))
+        else:
+            each.marker = None
+            found.append(each)
+    return found
 
 
 def reinstall_command() -> str:
@@ -132,7 +157,8 @@ def _origin() -> tuple[tuple[str, ...], str, str | None]:
     if url.startswith("file:"):
         from urllib.request import url2pathname  # late: with it come HTTP and TLS, 30 ms at each start
 
-        if (folder := Path(url2pathname(urlsplit(url).path))).is_dir():
+        folder = Path(url2pathname(urlsplit(url).path))
+        if (folder / "setup.cfg").is_file():
             return (), _shown(folder), None
     if "vcs_info" in direct:
         return (), "streamdehaze", f"{direct['vcs_info']['vcs']}+{url}"

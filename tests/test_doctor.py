@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from streamdehaze import extras
 from streamdehaze.diagnosis import Finding, advice, diagnose, is_healthy
-from streamdehaze.diagnosis.packages import module_of, requirements, user_extras
-from streamdehaze.extras import PURPOSES, install_command, pip_install
+from streamdehaze.diagnosis.packages import module_of, user_extras
+from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements
 
 
 def _doctor(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -68,6 +69,13 @@ def test_every_requirement_that_is_installed_has_a_module() -> None:
         for each in requirements(extra):
             if each.name not in ("tensorrt", "tensorrt-rtx"):  # for NVIDIA's GPUs
                 assert find_spec(module_of(each)) is not None, each
+
+
+def test_an_installation_whose_folder_is_gone_is_told_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_origin", lambda: ((), "streamdehaze", "file:///src"))
+    command = install_command("webrtc")
+    assert "aiortc" in command
+    assert "streamdehaze" not in command
 
 
 def test_advice_begins_with_what_nothing_works_without_and_what_this_machine_gains_by() -> None:

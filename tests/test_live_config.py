@@ -76,7 +76,11 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
         ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: Input should be less than"),
         ('[[camera]]\nname = "a"\nurl = "b"\n[[camera]]\nname = "a"\nurl = "c"', "two cameras are called 'a'"),
         ('[[camera]]\nname = "a/b"\nurl = "c"', "camera 'a/b', name: it begins with a letter or digit and has only"),
-        ("camera = 3", "camera: Input should be a valid"),
+        ("camera = 3", "camera: it is a list: write it in square brackets"),
+        (
+            '[[camera]]\nname = "a"\nurl = "b"\nto = "c.mkv"',
+            "camera 'a', to: it is a list: write it in square brackets",
+        ),
         ("adapt = maybe", "is not TOML"),
     ],
 )
@@ -230,6 +234,18 @@ def test_a_password_file_belongs_to_whoever_runs_the_program(tmp_path: Path, cap
         os.chown(secret, 12345, -1)
         with pytest.raises(ConfigError, match="belongs to another user"):
             read_secret(file=secret)
+
+
+def test_a_password_file_mounted_into_a_container_keeps_the_owner_it_has_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("hush\n")
+    secret.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 999)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == secret)
+    assert read_secret(file=secret) == "hush"
+    assert not caplog.records
 
 
 def test_addresses_that_cannot_be_read() -> None:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from streamdehaze.child import python_command
 from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
-from streamdehaze.extras import PURPOSES, install_command, pip_install
+from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-lean", "tensorrt-rtx")
 """Extras that bring an engine."""
@@ -71,22 +71,6 @@ def user_extras() -> list[str]:
     provided = metadata.metadata("streamdehaze").get_all("Provides-Extra") or []
     ordered = (*PURPOSES, *sorted({*provided} - {*PURPOSES}))
     return [extra for extra in ordered if extra in provided and extra not in _FOR_DEVELOPERS]
-
-
-def requirements(extra: str = "") -> list[Requirement]:
-    """What the package itself needs on this system, or what an extra adds; extras inside an extra are followed."""
-    found: list[Requirement] = []
-    for line in metadata.requires("streamdehaze") or []:
-        each = Requirement(line)
-        of_extra = each.marker is not None and "extra ==" in str(each.marker)
-        if of_extra != bool(extra) or (each.marker is not None and not each.marker.evaluate({"extra": extra})):
-            continue
-        if canonicalize_name(each.name) == "streamdehaze":
-            found += (inner for name in sorted(each.extras) for inner in requirements(name))
-        else:
-            each.marker = None
-            found.append(each)
-    return found
 
 
 def module_of(requirement: Requirement) -> str:
