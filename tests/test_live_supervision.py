@@ -176,9 +176,19 @@ def answering(answer: bytes, *, trickle: float = 0.0) -> Iterator[str]:
         listener.close()
 
 
-@pytest.mark.parametrize(("answer", "trickle"), [(b"", 0.0), (b"RTSP/1.0 200 OK\r\nCSeq: " + b"1" * 1000, 0.05)])
-def test_a_server_that_says_nothing_or_trickles_is_given_up_in_time(answer: bytes, trickle: float) -> None:
-    with answering(answer, trickle=trickle) as url, watching(url, open_seconds=1.0) as watch:
+@pytest.mark.parametrize(
+    ("answer", "trickle", "patience"),
+    [
+        (b"", 0.0, "open_seconds"),
+        (b"RTSP/1.0 200 OK\r\nCSeq: " + b"1" * 1000, 0.05, "open_seconds"),
+        (b"", 0.0, "stall_seconds"),
+    ],
+)
+def test_a_server_that_says_nothing_or_trickles_is_given_up_in_time(
+    answer: bytes, trickle: float, patience: str
+) -> None:
+    seconds = {"open_seconds": 60.0, patience: 1.0}
+    with answering(answer, trickle=trickle) as url, watching(url, **seconds) as watch:
         wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "it is given up")
         assert "did not answer within 1 s" in watch.seen(CameraState.BACKING_OFF)[0]
         watch.pipeline.stop()

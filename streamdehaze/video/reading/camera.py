@@ -203,13 +203,15 @@ class Connection:
         except NoVideoError as error:  # the pictures of a stream may begin after its sound
             self.fault = Fault("unsupported", str(error), permanent=not self._is_live)
         except Exception as error:
-            seconds = self._options.stall_seconds if self.is_open else self._options.open_seconds
-            interrupted = not self.is_open and time.monotonic() - self.last_sign >= seconds
-            # What FFmpeg calls an interruption depends on where it was.
+            # FFmpeg itself waits for stall_seconds; what it calls a silence, or an interruption, depends on where it was.
+            waited, seconds = time.monotonic() - self.last_sign, self._options.stall_seconds
+            silent = isinstance(error, av.error.InvalidDataError) and waited >= seconds
+            if waited >= self._options.open_seconds:
+                silent, seconds = isinstance(error, av.error.FFmpegError), self._options.open_seconds
             if self.is_open and self._is_live and isinstance(error, TimeoutError | av.error.ExitError):
-                self.fault = silence(self._address, seconds)
+                self.fault = silence(self._address, self._options.stall_seconds)
                 return
-            cause = TimeoutError() if interrupted and isinstance(error, av.error.FFmpegError) else error
+            cause = TimeoutError() if silent and not self.is_open else error
             self.fault = fault_of(cause, self._address, timeout=seconds)
         finally:
             with self.changed:
