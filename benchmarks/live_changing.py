@@ -42,16 +42,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, JpegCamera(sizes_that_change()) as changing:
         folder, steady = Path(name), RtspCamera(size="320x180", fps=15)
         config = folder / "cameras.toml"
-        first = f'engine = "{options.engine}"\n[[camera]]\nname = "steady"\nurl = "{steady.url}"\nto = "steady.mkv"\n'
+        first = f'engine = "{options.engine}"\n[[camera]]\nname = "steady"\nurl = "{steady.url}"\nto = ["steady.mkv"]\n'
         second = f'[[camera]]\nname = "changing"\nurl = "{changing.url}"\nmax_fps = '
         config.write_text(first, encoding="utf-8")
         program = str(Path(sys.executable).absolute().with_name("streamdehaze"))
-        command = [program, "live", "-q", "--config", str(config), "--serve", address]
+        command = [program, "live", "--quiet", "--config", str(config), "--serve", address]
         with subprocess.Popen(command, cwd=folder) as process:
             memory = psutil.Process(process.pid).memory_info
-            left = lambda number: sum(count(address).left[number:])  # noqa: E731
+
+            def left(number: int) -> int:
+                assert process.poll() is None, "it has ended"
+                cameras = count(address).left if list(folder.glob("steady-*.mkv")) else []
+                return cameras[number] if len(cameras) > number else 0
+
             try:
-                wait_until(lambda: list(folder.glob("steady-*.mkv")) and left(0) > 100, "the first camera runs")
+                wait_until(lambda: left(0) > 100, "the first camera runs")
                 for reloads in range(1 + options.seconds // _RELOAD_SECONDS):
                     config.write_text(f"{first}{second}{2 + reloads % 2}\n", encoding="utf-8")
                     process.send_signal(signal.SIGHUP)

@@ -203,7 +203,7 @@ class Connection:
         except NoVideoError as error:  # the pictures of a stream may begin after its sound
             self.fault = Fault("unsupported", str(error), permanent=not self._is_live)
         except Exception as error:
-            # FFmpeg itself waits for stall_seconds; what it calls a silence, or an interruption, depends on where it was.
+            # FFmpeg itself waits for stall_seconds; what it calls a silence or an interruption depends on where it was.
             waited, seconds = time.monotonic() - self.last_sign, self._options.stall_seconds
             silent = isinstance(error, av.error.InvalidDataError) and waited >= seconds
             if waited >= self._options.open_seconds:
