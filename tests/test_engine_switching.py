@@ -171,20 +171,28 @@ print(open_engine("aecrnet-s", "auto", device="cpu" if {engine!r} == "tensorrt" 
     assert name.startswith("torch")
 
 
-def test_openmp_may_sleep_under_the_command_line_before_torch_is_there_and_importing_sets_nothing() -> None:
-    program = """
+def test_no_thread_spins_under_the_command_line_and_importing_sets_nothing() -> None:
+    names = ("OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT", "OPENCV_FOR_THREADS_NUM")
+    program = f"""
 import os, sys
-import streamdehaze.engine, streamdehaze.dehaze
-print("OMP_WAIT_POLICY" in os.environ)
 from streamdehaze.cli import main
+main(["engine", "--help"], standalone_mode=False)
+early = [name in sys.modules for name in ("numpy", "cv2", "torch")]
 main(["engine", "list"], standalone_mode=False)
-print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+import cv2
+print(early, *[os.environ[name] for name in {names}], cv2.getNumThreads())
 """
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    imported = "import os, streamdehaze.engine, streamdehaze.dehaze; print([name for name in {} if name in os.environ])"
+    environment = {key: value for key, value in os.environ.items() if key not in names}
     environment["STREAMDEHAZE_ENGINES"] = os.devnull
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split()[0] == "False"
-    assert done.stdout.split()[-2:] == ["PASSIVE", "False"]
+
+    def last_line(text: str) -> str:
+        command = [sys.executable, "-c", text]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        return done.stdout.splitlines()[-1]
+
+    assert last_line(program) == "[False, False, False] PASSIVE 4 1 1"
+    assert last_line(imported.format(names)) == "[]"
 
 
 def test_pytorch_keeps_the_threads_of_the_process() -> None:

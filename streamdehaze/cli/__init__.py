@@ -75,10 +75,16 @@ def main() -> None:
     Completion of commands, options, files, checkpoints and engines: add this line to ~/.bashrc (or zsh_source to
     ~/.zshrc): eval "$(_STREAMDEHAZE_COMPLETE=bash_source streamdehaze)"
     """
-    # OpenMP's threads wait for each other by spinning. Where decoders and encoders want the same cores that is ruinous:
-    # on two busy cores AECR-Net took 4 times as long in PyTorch as with threads that sleep. OpenMP reads this once,
-    # when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of libraries wait for each other by spinning. Where decoders and encoders want the same cores that is
+    # ruinous: on two busy cores AECR-Net took 4 times as long in PyTorch as with OpenMP threads that sleep, and a
+    # thirtieth of a run's processor time was OpenBLAS and OpenCV waiting, whose pictures are too small to share out.
+    # Each reads its variable once, when it is imported.
+    for name, value in (
+        ("OMP_WAIT_POLICY", "PASSIVE"),
+        ("OPENBLAS_THREAD_TIMEOUT", "4"),
+        ("OPENCV_FOR_THREADS_NUM", "1"),
+    ):
+        os.environ.setdefault(name, value)
     collector.rest()
 
 
