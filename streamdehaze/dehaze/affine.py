@@ -16,7 +16,7 @@ import numpy as np
 
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.kernels import apply_affine, shrink
+from streamdehaze.dehaze.kernels import apply_affine, channel_mean, shrink
 from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
 RADIUS, EPSILON = 1, 5e-5
@@ -92,7 +92,7 @@ def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:
     """
     soft_hazy, soft_clear = ([_soften(plane) for plane in planes] for planes in (hazy, clear))
     luma_hazy, luma_clear = (
-        _soften(planes.mean(0)) if family == "rgb" else soft[0]
+        _soften(channel_mean(planes)) if family == "rgb" else soft[0]
         for planes, soft in ((hazy, soft_hazy), (clear, soft_clear))
     )
     # The gain of fog's own shading is not that of what stands in it: it would raise a codec's noise where nothing does.

@@ -157,7 +157,7 @@ def fill(components: FloatArray, covered: Mask) -> FloatArray:
     Bars mirror the scene, which looks to a network as if it went on there. Holes are filled smoothly from coarser and
     coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it, farther in the mean of more.
     """
-    planes = np.ascontiguousarray(components.transpose(1, 2, 0))
+    planes = np.asarray(cv2.merge([*components]), np.float32)
     filled = _pull_push(planes, (~covered).astype(np.float32))
     rows, columns = between_bars(covered)
     mirrored = np.asarray(

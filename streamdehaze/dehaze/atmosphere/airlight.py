@@ -25,7 +25,7 @@ from streamdehaze.control.color import Color
 from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.kernels import median
+from streamdehaze.dehaze.kernels import channel_mean, median
 from streamdehaze.frame import FloatArray
 
 AirlightMode = Literal["auto", "keep", "neutral"]
@@ -173,7 +173,7 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
     if np.abs(direction).max() < _UNSEEN_TINT:
         return 1.0
     least = np.stack([_least_around(channel)[::3, ::3] for channel in rgb])
-    level = least.mean(axis=0)
+    level = channel_mean(least)
     hazy = level > _HAZY * mean
     if scene is not None:
         hazy &= scene[::3, ::3]
@@ -190,7 +190,7 @@ def _evidence_of_sky(rgb: FloatArray, airlight: Airlight) -> float:
     own = (airlight.tint - _HAZES) / (_SKYS_OWN - _HAZES)
     if own >= 1:
         return 0.0
-    sky = sky_of(rgb.mean(axis=0, dtype=np.float32), float(airlight.color.mean()))
+    sky = sky_of(channel_mean(rgb), float(airlight.color.mean()))
     edge = float(sky[: max(1, len(sky) // 24)].mean())
     return float(np.clip((edge - _NO_SKY) / (_SKY - _NO_SKY), 0, 1) * np.clip(1 - own, 0, 1))
 

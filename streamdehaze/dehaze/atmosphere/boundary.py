@@ -15,6 +15,7 @@ import numpy as np
 
 from streamdehaze.dehaze.atmosphere.airlight import Airlight
 from streamdehaze.dehaze.guided import guided_filter
+from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import FloatArray
 
 _LEAST = 0.15
@@ -50,6 +51,6 @@ def clear_picture(hazy: FloatArray, airlight: Airlight) -> FloatArray:
     scale = max(bound.shape) / _LONG_SIDE
     side = 2 * round(_WINDOW * scale / 2) + 1
     most = cv2.dilate(np.clip(bound, 0, 1), np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT)
-    luma = hazy.mean(axis=0, dtype=np.float32)
+    luma = channel_mean(hazy)
     t = guided_filter(luma, np.asarray(most, np.float32), max(1, round(_RADIUS * scale)), _EPSILON)
     return np.asarray(np.maximum((hazy - A) / np.clip(t, _LEAST, 1) + A, 0), np.float32)

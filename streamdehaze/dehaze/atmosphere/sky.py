@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from streamdehaze.dehaze.guided import box_mean, guided_filter
+from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import FloatArray
 
 _LEVEL, _SURE_LEVEL = 0.7, 0.78
@@ -69,7 +70,7 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
         answer: the network's, of the same shape.
         airlight: brightness of the haze.
     """
-    luma = hazy.mean(axis=0, dtype=np.float32)
+    luma = channel_mean(hazy)
     scale = _LONG_SIDE / max(luma.shape)
     small = luma if scale >= 1 else cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     sky = _whole_sky(np.asarray(small, np.float32), airlight)
@@ -79,7 +80,7 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     if light == 0:
         return answer
     least = _LEAST * (1 - float(_ramp(float(sky.mean()), _ALL)))
-    ratio = max(least, float((sky * answer.mean(axis=0)).sum()) / light)
+    ratio = max(least, float((sky * channel_mean(answer)).sum()) / light)
     kept: FloatArray = answer + sky * (np.float32(ratio) * hazy - answer)
     return kept
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.guided import box_mean, guided_filter
-from streamdehaze.dehaze.kernels import median
+from streamdehaze.dehaze.kernels import channel_mean, median
 from streamdehaze.frame import FloatArray
 
 BrightnessMode = Literal["keep", "natural"]
@@ -52,7 +52,7 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     """
     logs = []
     for picture in (hazy, clear):
-        luma = np.maximum(picture.mean(axis=0), _DARKEST)
+        luma = np.maximum(channel_mean(picture), _DARKEST)
         log = np.log(luma if scene is None else luma[scene])
         logs.append(float((median(log) + log.mean()) / 2))
     before, after = logs
@@ -72,9 +72,9 @@ def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
         return clear
     clear = np.clip(clear, 0, 1)
     logs = _log(clear)
-    luma = clear.mean(axis=0, dtype=np.float32)
+    luma = channel_mean(clear)
     log_luma = _log(luma)
-    power = np.clip(_log(hazy.mean(axis=0) * _BRIGHTER) / log_luma, np.float32(gamma), np.float32(1))
+    power = np.clip(_log(channel_mean(hazy) * _BRIGHTER) / log_luma, np.float32(gamma), np.float32(1))
     power = box_mean(power, 1)
     base = guided_filter(luma, luma, max(luma.shape) // 32, _EDGE**2)
     detail = np.clip(log_luma - _log(base), -_DETAIL, _DETAIL)

@@ -5,7 +5,7 @@ rows to work in come from outside, because compiled loops allocate nothing (`str
 """
 
 from streamdehaze.dehaze.kernels.maps import blend, carry, correct, process_noise
-from streamdehaze.dehaze.kernels.median import median
 from streamdehaze.dehaze.kernels.planes import apply_affine, shrink
+from streamdehaze.dehaze.kernels.statistics import channel_mean, median
 
-__all__ = ["apply_affine", "blend", "carry", "correct", "median", "process_noise", "shrink"]
+__all__ = ["apply_affine", "blend", "carry", "channel_mean", "correct", "median", "process_noise", "shrink"]

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
-from streamdehaze.dehaze.kernels import blend, carry, process_noise
+from streamdehaze.dehaze.kernels import blend, carry, channel_mean, process_noise
 from streamdehaze.dehaze.steady.level import Level
 from streamdehaze.dehaze.steady.motion import Motion, find_motion, same_scene
 from streamdehaze.dehaze.steady.trend import Trend
@@ -167,7 +167,7 @@ class TemporalFilter:
                 the latest.
         """
         key = f"{key} {picture.shape}"
-        grey, motion = picture.mean(axis=0), None
+        grey, motion = channel_mean(picture), None
         if self._grey is not None and key == self._key and not self._jumps(seconds):
             motion = find_motion(grey, self._grey, self._noise)
             self._noise = motion.noise

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
+from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import Family, FloatArray
 
 _RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
@@ -42,12 +43,12 @@ class Level:
         n = len(components)
         bright = slice(0, 3) if family == "rgb" else slice(0, 1)
         gain, offset = planes[:n], planes[n:]
-        brightness: FloatArray = (gain[bright] * components[bright] + offset[bright]).mean(axis=0)
+        brightness: FloatArray = channel_mean(gain[bright] * components[bright] + offset[bright])
         if new_scene:
             self.held_back = 0.0
         else:
             change = 0.0
-            if still is not None and still.mean() > _SHARE:
+            if still is not None and np.count_nonzero(still) > _SHARE * still.size:
                 change = float((brightness - self.brightness)[still].mean())
             held = (self.held_back + change) * (1 - _RATE)
             self.held_back = min(max(held, -_MOST), _MOST)

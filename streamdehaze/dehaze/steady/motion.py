@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.kernels import carry
+from streamdehaze.dehaze.kernels import carry, median
 from streamdehaze.frame import FloatArray
 
 NOISE_FLOOR, NOISE_CEILING = 0.0005, 0.02
@@ -65,7 +66,7 @@ def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Moti
     difference = grey - grey_before
     floor = max(2.5 * noise, CHANGE_FLOOR)
     flow, length, cut = None, 0.0, False
-    if float((np.abs(difference) > floor).mean()) > _MOVING_SHARE:
+    if _share(np.abs(difference) > floor) > _MOVING_SHARE:
         moved = grey_before
         if min(grey.shape) >= _SMALLEST:
             flow = find_flow(grey, grey_before)
@@ -73,12 +74,12 @@ def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Moti
             carry(grey_before[None], flow, moved[None])
             length = float(np.abs(flow).mean())
         difference = grey - moved
-        light = abs(float(np.median(difference[::4, ::4])))
+        light = abs(median(difference[::4, ::4]))
         cut = light > _LIGHT_STEP or _correlation(grey, moved, noise) < _CUT_CORRELATION
     change = np.abs(difference)
-    changed = float((change > floor).mean())
+    changed = _share(change > floor)
     if not cut:
-        measured = 1.4826 / 2**0.5 * float(np.median(change[::4, ::4]))
+        measured = 1.4826 / 2**0.5 * median(change[::4, ::4])
         noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
     return Motion(flow, cut, length, changed + 0.02 * length, noise)
 
@@ -92,7 +93,11 @@ def find_flow(grey: FloatArray, other: FloatArray) -> FloatArray:
 def same_scene(picture: FloatArray, other: FloatArray, noise: float) -> bool:
     """Whether two pictures (n, rows, columns) differ only in what passes by."""
     difference = np.abs(picture - other).max(axis=0)
-    return float((difference > max(2.5 * noise, CHANGE_FLOOR)).mean()) < _MATCH_SHARE
+    return _share(difference > max(2.5 * noise, CHANGE_FLOOR)) < _MATCH_SHARE
+
+
+def _share(found: npt.NDArray[np.bool_]) -> float:
+    return np.count_nonzero(found) / found.size
 
 
 def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

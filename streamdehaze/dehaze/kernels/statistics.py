@@ -1,4 +1,4 @@
-"""The median of many values, in a tenth of the time that `np.median` takes."""
+"""What NumPy does as well, in a fraction of its time."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ def median(values: FloatArray) -> float:
     parted = np.partition(flat, middle)
     upper = parted[middle]
     return float(upper if flat.size % 2 else (parted[:middle].max() + upper) / 2)
+
+
+def channel_mean(picture: FloatArray) -> FloatArray:
+    """As ``picture.mean(axis=0)``, bit for bit, of few channels (n, rows, columns)."""
+    total = picture[0]
+    for channel in picture[1:]:
+        total = total + channel
+    return np.asarray(total / np.float32(len(picture)), np.float32)
