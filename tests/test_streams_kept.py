@@ -153,6 +153,39 @@ def test_encrypted_films_are_refused_as_what_they_are(tmp_path: Path, scheme: st
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.parametrize(
+    ("codec", "ending", "options"),
+    [
+        (("libx264",), "mp4", ("-movflags", "frag_keyframe+empty_moov")),
+        (("libx265", "-x265-params", "log-level=none"), "mp4", ()),
+        (("libx264",), "mov", ()),
+    ],
+    ids=["fragments", "hevc", "mov"],
+)
+def test_other_encrypted_films_are_refused_alike(
+    tmp_path: Path, codec: tuple[str, ...], ending: str, options: tuple[str, ...]
+) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+    plain = ffmpeg(*PICTURES, *SOUND, "-c:v", *codec, "-c:a", "aac", tmp_path / "in.mp4")
+    locking = ("-encryption_scheme", "cenc-aes-ctr", *key, *options)
+    locked = ffmpeg("-i", plain, "-c", "copy", *locking, tmp_path / f"locked.{ending}")
+    with pytest.raises(SourceError, match="is encrypted; decrypt it first"):
+        copy_through(locked, tmp_path / "out.mp4")
+
+
+def test_a_scrambled_transport_stream_is_refused_as_encrypted(tmp_path: Path) -> None:
+    source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / "in.ts")
+    content, random = bytearray(source.read_bytes()), np.random.default_rng(1)
+    for at in range(0, len(content), 188):
+        if (content[at + 1] & 31) << 8 | content[at + 2] in (256, 257):  # pictures and sound, not the tables
+            content[at + 3] |= 0x80
+            start = at + 4 + (content[at + 4] + 1 if content[at + 3] & 0x20 else 0)
+            content[start : at + 188] = random.bytes(at + 188 - start)
+    source.write_bytes(content)
+    with pytest.raises(SourceError, match="is encrypted; decrypt it first"):
+        copy_through(source, tmp_path / "out.mkv")
+
+
 def test_a_film_most_of_which_is_damaged_is_an_error(tmp_path: Path) -> None:
     video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4")
     source = ffmpeg(*video, *H264, "-g", "4", tmp_path / "in.ts")

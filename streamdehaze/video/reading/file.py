@@ -24,9 +24,19 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.deinterlace import Deinterlacer
+from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.lead import from_keyframe_before
-from streamdehaze.video.reading.open import HardwareDecoding, Kind, demux, open_media, videos_of, what_is
+from streamdehaze.video.reading.open import (
+    PROBED_SECONDS,
+    HardwareDecoding,
+    Kind,
+    demux,
+    has_parameters,
+    open_media,
+    videos_of,
+    what_is,
+)
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
 from streamdehaze.video.reading.siting import chroma_location
@@ -108,6 +118,12 @@ class FileSource(Reader):
         self.container, self.name = self._media.container, self._media.name
         try:
             self.video = self._media.main_video(video_stream)
+            if not has_parameters(self.video):
+                refuse_encrypted(self.name)
+                raise SourceError(
+                    f"'{self.name}': the size of its {self.video.codec_context.name} pictures was not found in the "
+                    f"first {PROBED_SECONDS} s; it is damaged, or cut before its first keyframe"
+                )
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
             is_raw = self.container.format.name in _RAW or self.container.format.name.endswith("_pipe")
@@ -281,7 +297,7 @@ class FileSource(Reader):
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
-                raise SourceError(f"'{self.name}' is encrypted; decrypt it first (no keys are taken here)")
+                raise encrypted(self.name)
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
@@ -435,6 +451,7 @@ class FileSource(Reader):
 
     def _conclude(self, decoded: int, yielded: int) -> None:
         if decoded == 0 and not self.window.trims:
+            refuse_encrypted(self.name)
             hint = ""
             if self.path is None and "mov" in self.container.format.name:
                 hint = "; its index is at its end, which a pipe cannot seek to; give the file name instead"

@@ -31,6 +31,7 @@ from streamdehaze.video.picture.heif import HEIF_SUFFIXES
 from streamdehaze.video.picture.pattern import is_sequence, numbered_files
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.reading.bytes import Pipe, StoredFile, is_named_pipe, named_pipe, standard_input
+from streamdehaze.video.reading.encryption import refuse_encrypted
 from streamdehaze.video.trust import Trust
 
 HardwareDecoding = Literal["none", "auto", "cuda"]
@@ -399,6 +400,7 @@ def _open(
                 f"'{name}' cannot be decoded with --hwaccel cuda on this machine; use --hwaccel auto or none"
             ) from error
         if isinstance(error, av.error.InvalidDataError):
+            refuse_encrypted(name)
             raise SourceError(f"'{name}' is not a video file, or is damaged beyond reading") from error
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"'{name}' cannot be opened as a video: {reason}") from error
