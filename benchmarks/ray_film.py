@@ -27,7 +27,7 @@ from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.sharing.ray import RayExecutor
 from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade
-from streamdehaze.video import part_folder
+from streamdehaze.video import SEGMENT_SECONDS, part_folder
 
 SETTINGS: dict[str, Any] = {"engine": "openvino", "steady": "low", "every": "auto", "look_ahead": True}
 """As `streamdehaze run` has them."""
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--segment-seconds", type=float, default=30)
+    parser.add_argument("--segment-seconds", type=float, default=SEGMENT_SECONDS)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument(
         "--ways", nargs="+", choices=("one", "two", "ray", "killed"), default=("one", "two", "ray", "killed")

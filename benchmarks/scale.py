@@ -3,7 +3,7 @@
     pip install simpy
     python benchmarks/scale.py [--cores 1000] [--store 5 10 20 40] [--cameras 10000] [--headroom 0.15]
 
-The archive is a petabyte of 720p in segments of 30 seconds; the cores read them from one store of `--store` Gbit/s and
+The archive is a petabyte of 720p in segments of a minute; the cores read them from one store of `--store` Gbit/s and
 write them there. The cameras are 1080p on nodes of 16 cores, shared out evenly; each node fails about once a month, its
 cameras move to the others after 10 seconds and back when it has started again.
 Frames a second are those of README's "Speed", measured on two cores; nothing else here is measured.
@@ -23,7 +23,7 @@ FPS, BITS = 25, 4e6
 """Of a camera's stream, and of what is written."""
 ARCHIVE_FPS, CAMERA_FPS = 108 / 2, 66 / 2
 """That one core clears: 720p, 1080p."""
-SEGMENT_SECONDS, WARM_UP = 30, 1.07
+SEGMENT_SECONDS, WARM_UP = 60, 1.04
 """Of each segment two more seconds are decoded and dehazed."""
 NODE_CORES = 16
 FAILS_EACH, REPAIR, TAKE_OVER = 30 * 86400.0, 600.0, 10.0

@@ -1,6 +1,6 @@
 """What working in segments costs: processor time, peak memory and file size against writing in one go, alternately.
 
-python benchmarks/segments.py VIDEO [--rounds 3] [--segment-seconds 30] [--engine torch] [--network-size 64]
+python benchmarks/segments.py VIDEO [--rounds 3] [--segment-seconds 60] [--engine torch] [--network-size 64]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--segment-seconds", default="30")
+    parser.add_argument("--segment-seconds", default="60")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--network-size", default="64")
     arguments = parser.parse_args()

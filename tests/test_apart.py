@@ -36,7 +36,7 @@ RUN = RunOptions(segment_seconds=SECONDS)
 def dehazer(**settings: Any) -> Dehazer:
     """The defaults of `run`, small."""
     usual: dict[str, Any] = {"engine": "openvino", "network_size": 32, "steady": "low", "every": "auto"}
-    return Dehazer(**{**usual, "look_ahead": True, **settings})
+    return Dehazer(**{**usual, "look_ahead": True, **settings}, engine_wait=True)
 
 
 def contents(path: Path) -> tuple[list[Any], list[Any]]:
@@ -80,14 +80,17 @@ def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Pat
     assert sum(row["strength"] > 0 for row in report.as_dict()["haze"]["by_second"]) == 4
 
 
-def test_within_the_warm_up_shares_give_every_sample_of_one_run(film: Path, tmp_path: Path) -> None:
-    """What came before each seam is all warm-up here, and frames before a seam look past it."""
+@pytest.mark.parametrize("settings", [{}, {"look_ahead": False}, {"steady": "off", "every": 1}])
+def test_shares_give_every_sample_of_one_run(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     lossless = EncodeOptions("libx264", crf=0)
-    one, shares = tmp_path / "one.mp4", tmp_path / "shares.mp4"
-    dehaze_video(film, one, dehazer=dehazer(), encode=lossless)
+    one, shares, whole = (tmp_path / f"{name}.mp4" for name in ("one", "shares", "whole"))
+    for target, run in ((one, RUN), (whole, RunOptions())):
+        dehaze_video(film, target, dehazer=dehazer(**settings), encode=lossless, run=run)
     with ThreadPoolExecutor(2) as two:
-        dehaze_video(film, shares, dehazer=dehazer(), encode=lossless, executor=two, run=RUN)
+        dehaze_video(film, shares, dehazer=dehazer(**settings), encode=lossless, executor=two, run=RUN)
     assert contents(shares) == contents(one)
+    differ = [a != b for a, b in zip(contents(one)[0], contents(whole)[0], strict=True)]
+    assert any(differ) == (settings.get("steady") != "off")  # else there is no memory that a seam could show in
 
 
 def test_shares_of_an_array_job_are_joined_in_any_order(film: Path, truth: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def packet_of(data: bytes) -> EncodedPacket:
 
 
 def cuts(cutter: Cutter, shown: list[Frame]) -> list[Cut]:
-    return [cut for frame in shown if (cut := cutter.before(frame))]
+    return [mark for frame in shown for mark in cutter.before(frame) if isinstance(mark, Cut)]
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)

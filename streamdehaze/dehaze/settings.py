@@ -97,6 +97,11 @@ class Settings:
         return self.steady != "off" or self.every != 1
 
     @property
+    def has_memory(self) -> bool:
+        """Whether anything of the frames before counts, and be it for how much of the haze is removed."""
+        return self.remembers or self.mode == "auto"
+
+    @property
     def settings(self) -> SettingsKeywords:
         """All of them, as plain values; two streams with the same give the same."""
         values = {each.name: getattr(self, each.name) for each in fields(Settings)}

@@ -28,6 +28,7 @@ from streamdehaze.video import (
     Kind,
     PictureSource,
     ReadOptions,
+    SegmentFileSink,
     SequenceSource,
     Writer,
     part_folder,
@@ -36,6 +37,7 @@ from streamdehaze.video import (
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cutter
 from streamdehaze.video.resume.source import Continued
+from streamdehaze.video.resume.spans import SpanCutter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -110,8 +112,7 @@ def dehaze_video(
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
         executor: makes the segments of a video file side by side, on processes or machines that see the same files:
-            a `concurrent.futures.Executor` or anything like it. The result is the same for any number of workers, and
-            differs from that without one by how smoothing over time begins in each segment.
+            a `concurrent.futures.Executor` or anything like it. The frames are those that come without one.
         options: the fields of `RunOptions`, which win over those of `run`.
 
     Raises:
@@ -323,14 +324,18 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
         if not isinstance(source, FileSource | SequenceSource):
             raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
         cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
+        if isinstance(sink, SegmentFileSink):
+            cutter: Cutter = SpanCutter(sink.spans, remembers=dehazer.video.has_memory, begin=cut)
+        else:
+            cutter = Cutter(sink.length, cut)
         if cut is None:
-            return source, Cutter(sink.length)
+            return source, cutter
         if cut.state:
             dehazer.load_state_dict(cut.state)
         if isinstance(source, SequenceSource):
             source.skip(cut.frames)
-            return source, Cutter(sink.length, cut)
-        return Continued(source, cut, ended=sink.ended), Cutter(sink.length, cut)
+            return source, cutter
+        return Continued(source, cut, ended=sink.ended), cutter
     except BaseException:
         sink.abort()
         raise

@@ -13,12 +13,12 @@ from streamdehaze.dehaze.stream import Solution, apply
 from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.meter.track import Track
-from streamdehaze.pipeline.batch import Batch
+from streamdehaze.pipeline.lanes import Lanes
 from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
-from streamdehaze.video.resume.cut import Cut, Cutter
+from streamdehaze.video.resume.cut import Cut, Cutter, WarmUp
 
 QUEUE_BYTES = 8 << 20
 """Bound of the queues before and after the dehaze thread; one frame always fits."""
@@ -43,8 +43,8 @@ class Pipeline:
     3. The apply thread does it.
     4. The encode thread writes the clear frames and closes the sink, which gives the output its final name.
 
-    With a `cutter`, the work is cut into segments: no batch and no look-ahead reaches over a cut, and the sink is told
-    of it together with what the dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
+    With a `cutter`, the work is cut into segments, see `Lanes`; the sink is told of each cut together with what the
+    dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
     the work ends before the system would end the process.
 
     The queues are bounded in bytes. All waits watch one stop event; the first exception sets it, ends every stage,
@@ -76,7 +76,7 @@ class Pipeline:
         self._batch_size = batch_size
         self._cancel = stop or threading.Event()
         self._stop = threading.Event()
-        self._hazy: ByteQueue[Frame | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._hazy: ByteQueue[Frame | WarmUp | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._solved: ByteQueue[Solution | Cut | None] = ByteQueue(queue_bytes, self._stop)
         self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(min(queue_bytes, _CLEAR_BYTES), self._stop)
         self._cutter = cutter
@@ -171,11 +171,12 @@ class Pipeline:
                 frame = next(frames, None)
             if frame is not None and self._cutter is not None:
                 with statistics.busy():
-                    cut = self._cutter.before(frame)
-                if cut is not None:
-                    damaged = self._source.damaged if isinstance(self._source, Reader) else 0
+                    marks = self._cutter.before(frame)
+                for mark in marks:
+                    if isinstance(mark, Cut):
+                        mark = replace(mark, damaged=self._source.damaged if isinstance(self._source, Reader) else 0)
                     with statistics.waiting():
-                        self._hazy.put(replace(cut, damaged=damaged), 0)
+                        self._hazy.put(mark, 0)
             with statistics.waiting():
                 self._hazy.put(frame, frame.nbytes if frame else 0)
             if frame is None:
@@ -183,32 +184,21 @@ class Pipeline:
             statistics.frames += 1
 
     def _dehaze(self, statistics: StageStatistics) -> None:
-        video, batch = self._dehazer.video, Batch(self._batch_size)
-        item: Frame | Cut | None = None
+        lanes = Lanes(self._dehazer, self._batch_size)
+        item: Frame | WarmUp | Cut | None = None
         ended = False
         while not ended:
             with statistics.waiting():
                 item = self._hazy.get()
             ended = item is None
             with statistics.busy():
-                solutions: list[Solution] = []
-                if isinstance(item, Frame):
-                    batch.add(video.look(item))
-                if batch.is_full or not isinstance(item, Frame):
-                    looks = batch.take()
-                    for look, answer in zip(looks, self._dehazer.infer(looks), strict=True):
-                        solutions += video.solve(look, answer)
-                if not isinstance(item, Frame):
-                    solutions += self._dehazer.solve_rest()
-            solutions.reverse()
-            while solutions:  # none is kept here: with look-ahead there are dozens, each with its frame
-                solution = solutions.pop()
+                passed = lanes.take(item)
+            passed.reverse()
+            while passed:  # none is kept here: with look-ahead there are dozens, each with its frame
+                one = passed.pop()
                 with statistics.waiting():
-                    self._solved.put(solution, solution.look.frame.nbytes)
-                statistics.frames += 1
-            if isinstance(item, Cut):
-                with statistics.waiting():
-                    self._solved.put(replace(item, state=video.state_dict()), 0)
+                    self._solved.put(one, one.look.frame.nbytes if isinstance(one, Solution) else 0)
+                statistics.frames += isinstance(one, Solution)
         with statistics.waiting():
             self._solved.put(None, 0)
 

@@ -249,7 +249,7 @@ _LEAVE_SECONDS = 60.0
     "--segment-seconds",
     panel="Long files",
     type=click.FloatRange(min=0),
-    default=30.0,
+    default=60.0,
     show_default=True,
     help="Process longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import pickle
 import queue
@@ -24,7 +23,8 @@ from streamdehaze.pipeline.pipeline import Pipeline, Progress
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
 from streamdehaze.video.resume.apart import SegmentApart, SpanSource
-from streamdehaze.video.resume.plan import Plan, finished, make_plan, span_of, take_plan, whole_work
+from streamdehaze.video.resume.plan import Plan, finished, make_plan, take_plan, whole_work
+from streamdehaze.video.resume.spans import SpanCutter, Spans
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -125,28 +125,29 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
     with FileSource(job.source, **job.plan.read, stop=stop) as source:
         dehazer = _dehazer(job.dehazer)
         dehazer.reset()
-        span = span_of(source, number, job.plan.count, job.plan.seconds)
-        spans = SpanSource(source, span, LOOK_AHEAD_FRAMES if dehazer.video.settings["look_ahead"] else 0)
+        spans, remembers = Spans.of(source, job.plan.seconds), dehazer.video.has_memory
+        ahead = LOOK_AHEAD_FRAMES if dehazer.video.settings["look_ahead"] else 0
+        frames = SpanSource(source, spans, number, remembers=remembers, ahead=ahead)
         sink = SegmentApart(
-            job.target, source, spans, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
+            job.target, source, frames, number, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
         )
         with sink:
             if dehazer.settings != {name: job.settings[name] for name in dehazer.settings}:
                 raise ConfigError("this machine has another checkpoint of that name than the one where work began")
             pipeline = Pipeline(
-                spans,
+                frames,
                 dehazer,
                 sink,
                 batch_size=job.run.batch_size,
                 stop=stop,
+                cutter=SpanCutter(spans, remembers=remembers, only=number),
                 memory_limit=job.run.memory_limit,
             )
             statistics = pipeline.run(progress)
-    statistics.encode.frames = sink.frames  # what surrounds the segment does not count
-    haze, offset = Track(), source.window.offset
-    since = 0 if span.begin is None else int(span.begin - offset)
-    haze.extend(pipeline.haze, since=since, until=None if span.end is None else math.ceil(span.end - offset))
-    return SegmentMade(number, sink.frames, dehazer.engine.name, spans.damaged, tuple(sink.losses), statistics, haze)
+    statistics.decode.frames = sink.frames  # what surrounds the segment does not count
+    return SegmentMade(
+        number, sink.frames, dehazer.engine.name, frames.damaged, tuple(sink.losses), statistics, pipeline.haze
+    )
 
 
 def share_out(

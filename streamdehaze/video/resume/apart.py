@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from fractions import Fraction
 
 from filelock import FileLock, Timeout
 
@@ -17,24 +16,29 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.packets import PacketFile
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.resume.cut import Cut
 from streamdehaze.video.resume.manifest import segment_file
-from streamdehaze.video.resume.plan import Plan, Record, Span, record_file
+from streamdehaze.video.resume.plan import Plan, Record, record_file
 from streamdehaze.video.resume.sink import OpenSegment, SegmentFileSink
+from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.resume.unfinished import part_folder
 from streamdehaze.video.writing.encoding.encode import VideoEncoder
 
 
 class SpanSource(Reader):
-    """The frames of a span, before them those of its warm-up, and after them those that it is corrected by.
+    """The frames of a segment, before them those of its warm-up, and after them those that it is corrected by.
 
     Args:
         source: the file; it stays unread itself, and its owner closes it.
-        span: the part wanted.
+        spans: the segments.
+        number: of the segment wanted.
+        remembers: whether there is a warm-up.
         ahead: how many frames follow.
     """
 
-    def __init__(self, source: FileSource, span: Span, ahead: int = 0) -> None:
-        self._source, self.span, self._ahead = source, span, ahead
+    def __init__(self, source: FileSource, spans: Spans, number: int, *, remembers: bool, ahead: int) -> None:
+        self._source, self._spans, self._number, self._ahead = source, spans, number, ahead
+        self._since = None if number == 0 else spans.begin(number) - (spans.warm_up if remembers else 0)
 
     @property
     def info(self) -> VideoInfo:
@@ -43,15 +47,15 @@ class SpanSource(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order, once."""
-        span, before, after = self.span, 0, 0
-        with closing(self._source.reopen(at=span.warm_up)) as again:
+        spans, before, after = self._spans, 0, 0
+        with closing(self._source.reopen(at=self._since)) as again:
             for frame in again:
-                instant = self.instant(frame)
-                if span.warm_up is not None and instant < span.warm_up:
+                if self._since is not None and spans.instant(frame) < self._since:
                     continue
-                if span.begin is not None and instant < span.begin:
+                number = spans.number(frame)
+                if number < self._number:
                     before = again.damaged
-                elif self._is_over(instant):
+                elif number > self._number:
                     if after == self._ahead:
                         break
                     after += 1
@@ -59,31 +63,17 @@ class SpanSource(Reader):
                 if not after:
                     self.damaged = again.damaged - before
 
-    def instant(self, frame: Frame) -> Fraction:
-        """When a frame is shown, on the file's own clock in seconds."""
-        return (frame.pts or 0) * frame.time_base + self._source.window.offset
-
-    def is_warm_up(self, frame: Frame) -> bool:
-        """Whether a frame comes before the span."""
-        return self.span.begin is not None and self.instant(frame) < self.span.begin
-
-    def is_over(self, frame: Frame) -> bool:
-        """Whether a frame comes after the span."""
-        return self._is_over(self.instant(frame))
-
-    def _is_over(self, instant: Fraction) -> bool:
-        return self.span.end is not None and instant >= self.span.end
-
     def close(self) -> None:
         """Nothing is left open after the last frame."""
 
 
 class SegmentApart(SegmentFileSink):
-    """Encodes one segment of a long video into the folder NAME.part; frames outside of it are dropped.
+    """Encodes one segment of a long video into the folder NAME.part.
 
     Args:
         path, source, overwrite, stop: as for `SegmentFileSink`.
-        spans: the part of the video that is written, and what surrounds it.
+        frames_of: the segment's frames, and what surrounds them.
+        number: of the segment.
         plan: how the work is divided.
         engine: that dehazes it.
 
@@ -95,7 +85,8 @@ class SegmentApart(SegmentFileSink):
         self,
         path: str | os.PathLike[str],
         source: FileSource,
-        spans: SpanSource,
+        frames_of: SpanSource,
+        number: int,
         plan: Plan,
         engine: str,
         *,
@@ -103,10 +94,9 @@ class SegmentApart(SegmentFileSink):
         stop: threading.Event | None = None,
     ) -> None:
         super().__init__(path, source, encode=plan.encode, overwrite=overwrite, container=plan.container, stop=stop)
-        number = spans.span.number
-        self._plan, self.spans, self._number, self._engine = plan, spans, number, engine
+        self._plan, self._frames_of, self._number, self._engine = plan, frames_of, number, engine
         self._folder = part_folder(path)
-        self._before: Frame | None = None
+        self._last_pts: int | None = None
         self._lock = FileLock(self._folder / f"{number:05d}.lock", thread_local=False)
         with contextlib.suppress(NotImplementedError):  # a file system without locks
             try:
@@ -119,21 +109,20 @@ class SegmentApart(SegmentFileSink):
         """Frames written so far."""
         return 0 if self._segment is None else self._segment.frames
 
+    def cut(self, cut: Cut) -> None:
+        """Remember where the segment begins."""
+        if self._segment is None:
+            self._last_pts = cut.last_pts
+
     def _write(self, frame: Frame) -> None:
-        if self.spans.is_over(frame):
-            return
-        if self.spans.is_warm_up(frame):
-            self._before = frame
-            return
         if self._segment is None:
             self._segment = self._open()
         self._segment.write(frame)
 
     def _open(self) -> OpenSegment:
-        setup, before = self._setup, self._before
-        last = None
-        if before is not None and before.pts is not None:
-            last = round(before.pts * before.time_base / setup.tick) + setup.delay
+        setup, last = self._setup, self._last_pts
+        if last is not None:
+            last = round(last * self._source.info.time_base / setup.tick) + setup.delay
         return OpenSegment(VideoEncoder(setup, last_pts=last), PacketFile(segment_file(self._folder, self._number)))
 
     def _finish(self) -> None:
@@ -142,7 +131,7 @@ class SegmentApart(SegmentFileSink):
             work=self._plan.work.hash,
             segment=segment.finish(0),
             engine=self._engine,
-            damaged=self.spans.damaged,
+            damaged=self._frames_of.damaged,
             losses=tuple(self.losses),
         )
         write_whole(record_file(self._folder, self._number), record.model_dump_json(indent=1).encode() + b"\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -29,8 +29,18 @@ class Cut:
     """Of the hazy pixels of that frame."""
     damaged: int = 0
     """Damaged places of the input met so far."""
+    in_span: bool = False
+    """Whether the segments are those of `Spans`, which need nothing of each other."""
     state: State = field(default_factory=dict, compare=False, repr=False)
     """What the dehazer remembers of the frames before, for the first frame after."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The place where the frames begin that the next segment's memory is warmed up with."""
+
+    only: bool
+    """Whether nobody wants these frames for themselves."""
 
 
 class Cutter:
@@ -51,17 +61,23 @@ class Cutter:
         self._count = 0
         self._last: Frame | None = None
 
-    def before(self, frame: Frame) -> Cut | None:
-        """The cut before this frame, if there is one; every frame is to be shown once, in order."""
-        cut = None
-        due = self._count >= 2 * self._length or (self._count >= self._length and is_keyframe(frame))
-        if due and self._last is not None:
-            cut = Cut(self.frames, self._last.pts, frame_hash(self._last))
-            self._count = 0
+    def before(self, frame: Frame) -> Sequence[WarmUp | Cut]:
+        """What is before this frame, if anything; every frame is to be shown once, in order."""
+        marks = self._marks(frame)
         self._count += 1
         self.frames += 1
         self._last = frame
-        return cut
+        return marks
+
+    def _marks(self, frame: Frame) -> Sequence[WarmUp | Cut]:
+        due = self._count >= 2 * self._length or (self._count >= self._length and is_keyframe(frame))
+        return [self._cut()] if due and self._last is not None else []
+
+    def _cut(self, *, in_span: bool = False) -> Cut:
+        last, self._count = self._last, 0
+        if last is None:
+            return Cut(self.frames, None, "", in_span=in_span)
+        return Cut(self.frames, last.pts, frame_hash(last), in_span=in_span)
 
 
 def segment_length(seconds: float, rate: Fraction | None) -> int:

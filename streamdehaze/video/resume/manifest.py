@@ -204,7 +204,7 @@ def read_cut(folder: Path, number: int, place: CutRecord) -> Cut:
         OSError, ValueError: if the state cannot be read.
     """
     state = {} if place.state_hash is None else read_arrays(state_file(folder, number))
-    return Cut(place.frames, place.last_pts, place.last_hash, place.damaged, state)
+    return Cut(place.frames, place.last_pts, place.last_hash, place.damaged, state=state)
 
 
 def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:

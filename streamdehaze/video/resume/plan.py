@@ -1,10 +1,4 @@
-"""A long video in segments that need nothing of each other, made by any processes on any machines, and joined.
-
-Segment j holds the frames from j to j + 1 times the length of a segment. What smoothing over time remembers does not
-come from the segment before but from a warm-up: the frames of the last seconds before the segment are dehazed and
-dropped. So are those after it that its last frames are corrected by. So a segment depends on the input and the settings
-alone, and is the same wherever and whenever it is made; and where it meets the next one, hardly anything differs from
-what one pass over the whole video gives.
+"""A long video in segments (`Spans`) made by any processes on any machines, and joined.
 
 In the folder NAME.part lie `plan.json`, and of each finished segment its packets and a record; they are written whole
 or not at all, and nothing else is shared, so that a folder on any network file system will do.
@@ -13,10 +7,7 @@ or not at all, and nothing else is shared, so that a folder on any network file 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,11 +27,8 @@ from streamdehaze.video.resume.manifest import (
     segment_file,
 )
 from streamdehaze.video.resume.sink import SegmentFileSink
+from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.writing.encoding.choose import AudioCodec, EncodeOptions
-
-WARM_UP_SECONDS = 4.0
-"""Of video before a segment. What is remembered fades within one or two seconds, but where the camera moves slowly half
-of this could still be seen."""
 
 
 class Plan(BaseModel):
@@ -87,22 +75,6 @@ class Record(BaseModel):
     losses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Span:
-    """The part of a video that a segment holds, on the file's own clock in seconds."""
-
-    number: int
-    begin: Fraction | None
-    """First instant; None for the beginning of the video."""
-    end: Fraction | None
-    """First instant no longer in it; None for the end of the video."""
-
-    @property
-    def warm_up(self) -> Fraction | None:
-        """Where the warm-up begins."""
-        return None if self.begin is None else self.begin - Fraction(str(WARM_UP_SECONDS))
-
-
 def count_segments(source: FileSource, seconds: float) -> int:
     """How many segments a video has.
 
@@ -112,21 +84,10 @@ def count_segments(source: FileSource, seconds: float) -> int:
     """
     if seconds <= 0:
         raise ConfigError("work is shared in segments; give --segment-seconds more than 0")
-    duration = source.info.duration_seconds
-    if duration is None:
+    count = Spans.of(source, seconds).count
+    if count is None:
         raise SourceError(f"'{source.name}' does not tell how long it is, so it cannot be shared out in segments")
-    return max(1, math.ceil(duration / seconds - 1e-3))  # a last frame alone is no segment
-
-
-def span_of(source: FileSource, number: int, count: int, seconds: float) -> Span:
-    """Where segment `number` of `count` begins and ends."""
-    origin = source.origin if source.window.start is None else source.window.start
-    length = Fraction(str(seconds))
-    return Span(
-        number,
-        None if number == 0 else origin + number * length,
-        None if number == count - 1 else origin + (number + 1) * length,
-    )
+    return count
 
 
 def record_file(folder: Path, number: int) -> Path:
@@ -155,7 +116,7 @@ def make_plan(
         ConfigError, SourceError: as `count_segments`.
     """
     return Plan(
-        work=sink.describe({**settings, "segment_seconds": seconds, "warm_up_seconds": WARM_UP_SECONDS}).sealed(),
+        work=sink.describe({**settings, "segment_seconds": seconds}).sealed(),
         seconds=seconds,
         count=count_segments(source, seconds),
         read=source.options,

@@ -30,6 +30,7 @@ from streamdehaze.video.resume.manifest import (
     write_manifest,
     write_state,
 )
+from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
@@ -40,7 +41,7 @@ from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
-SEGMENT_SECONDS = 30.0
+SEGMENT_SECONDS = 60.0
 """Of video, at least; a file that is not longer is written in one go."""
 
 
@@ -101,6 +102,7 @@ class SegmentFileSink(Writer):
         self._encoding = encoding_for(source, self._target, encode)
         leave_grain_out(source, self._encoding)
         self._length = segment_length(seconds, source.info.average_rate)
+        self.spans = Spans.of(source, seconds)
         self._resume = resume
         self._stop = stop or threading.Event()
         self._unread = source.reopen()
@@ -138,7 +140,7 @@ class SegmentFileSink(Writer):
                 other settings.
         """
         with self._working():
-            fresh = self.describe({**settings, "segment_frames": self._length})
+            fresh = self.describe({**settings, "segment_seconds": float(self.spans.seconds)})
             self._work = work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
             return work.reached()
 

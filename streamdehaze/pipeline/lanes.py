@@ -1,0 +1,141 @@
+"""Frames on their way through a dehazer's memory, which begins afresh at each seam between segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.steady import LOOK_AHEAD_FRAMES
+from streamdehaze.dehaze.stream import Solution, Stream
+from streamdehaze.frame import Frame
+from streamdehaze.pipeline.batch import Batch
+from streamdehaze.video.resume.cut import Cut, WarmUp
+
+Passed = Solution | Cut
+
+
+class Lanes:
+    """Solves frames and keeps the seams between segments exact, for one process and for many.
+
+    A segment's frames depend on the frames of its warm-up and on those that its last ones are corrected by, and on no
+    others. Around a seam two memories therefore run side by side: one warms up for the segment that begins, and the
+    other looks on past the end of its own. Who makes all segments in one go and who makes one of them do the same, bit
+    for bit.
+
+    Args:
+        dehazer: its own stream is the first memory.
+        batch_size: pictures for one run of the network, see `Batch`.
+    """
+
+    def __init__(self, dehazer: Dehazer, batch_size: int | None) -> None:
+        self._dehazer, self._batch_size = dehazer, batch_size
+        self._now: _Lane | None = self._lane(dehazer.video)
+        self._next: _Lane | None = None
+        self._before: _Ending | None = None
+
+    def take(self, item: Frame | WarmUp | Cut | None) -> list[Passed]:
+        """What the next item lets pass, in order; None is the end of the video."""
+        if isinstance(item, WarmUp):
+            self._next = self._lane(self._dehazer.stream())
+            if item.only:
+                self._now = None
+            return []
+        if isinstance(item, Frame):
+            return self._take_frame(item)
+        if item is not None and item.in_span:
+            return self._cross(item)
+        passed = self._end_before()
+        if self._now is not None:
+            passed += self._now.end()
+        if item is not None:
+            passed.append(replace(item, state=self._dehazer.video.state_dict()))
+        return passed
+
+    def _lane(self, stream: Stream) -> _Lane:
+        return _Lane(self._dehazer, stream, Batch(self._batch_size))
+
+    def _take_frame(self, frame: Frame) -> list[Passed]:
+        passed = list[Passed]()
+        if self._next is not None:
+            self._next.take(frame)
+        before = self._before
+        solved: Sequence[Solution] = [] if self._now is None else self._now.take(frame)
+        if before is None:
+            return [*passed, *solved]
+        before.after += solved
+        before.ahead -= 1
+        passed += before.wanted(before.lane.take(frame))
+        if before.ahead == 0 or not before.missing:
+            passed += self._end_before()
+        return passed
+
+    def _cross(self, cut: Cut) -> list[Passed]:
+        """Go from one segment to the next, whose memory has been warmed up."""
+        passed = self._end_before()
+        lane, self._now, self._next = self._now, self._next, None
+        if self._now is not None:
+            self._now.end()
+            cut = replace(cut, state=self._now.stream.state_dict())
+        if lane is None:  # only the segment that begins is wanted
+            return [*passed, cut]
+        ahead = LOOK_AHEAD_FRAMES if lane.stream.settings["look_ahead"] else 0
+        self._before = _Ending(lane, cut, ahead, lane.inside)
+        return passed if ahead else [*passed, *self._end_before()]
+
+    def _end_before(self) -> list[Passed]:
+        """The rest of the segment before, and what has come after it meanwhile."""
+        before, self._before = self._before, None
+        if before is None:
+            return []
+        rest = before.wanted(before.lane.end()) if before.missing else []
+        return [*rest, before.cut, *before.after]
+
+
+class _Lane:
+    """One memory, with the frames that wait for the network."""
+
+    def __init__(self, dehazer: Dehazer, stream: Stream, batch: Batch) -> None:
+        self._dehazer, self.stream, self._batch = dehazer, stream, batch
+        self.inside = 0
+        """Frames taken and not yet solved."""
+
+    def take(self, frame: Frame) -> list[Solution]:
+        """The solutions that the next frame gives."""
+        self.stream.strength = self._dehazer.strength  # which may be set at any time
+        self._batch.add(self.stream.look(frame))
+        self.inside += 1
+        return self._counted(self._solve() if self._batch.is_full else [])
+
+    def end(self) -> list[Solution]:
+        """All that is left; the memory holds no frame then."""
+        return self._counted([*self._solve(), *self._dehazer.solve_rest(self.stream)])
+
+    def _solve(self) -> list[Solution]:
+        looks = self._batch.take()
+        answers = self._dehazer.infer(looks)
+        return [each for look, answer in zip(looks, answers, strict=True) for each in self.stream.solve(look, answer)]
+
+    def _counted(self, solutions: list[Solution]) -> list[Solution]:
+        self.inside -= len(solutions)
+        return solutions
+
+
+@dataclass
+class _Ending:
+    """A segment whose last frames wait for those after it."""
+
+    lane: _Lane
+    cut: Cut
+    ahead: int
+    """Frames that it may still look at."""
+    missing: int
+    """Its own frames that are not solved."""
+    after: list[Passed] = field(default_factory=list)
+    """What follows the cut."""
+
+    def wanted(self, solutions: list[Solution]) -> list[Solution]:
+        """Those of the segment's own frames."""
+        own = solutions[: self.missing]
+        self.missing -= len(own)
+        return own
