@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,11 +19,13 @@ from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_d
 from streamdehaze.errors import ConfigError
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import ColorSpec
+from streamdehaze.pipeline import open_source
 from streamdehaze.scene import Fog, StreetScene
 
 CURVES = [curve for curve in INPUT_CURVES if curve not in ("auto", "sdr")]
 MIDDLE_GREY = {
     "slog3": 420 / 1023, "logc3": 0.391, "logc4": 0.2784, "vlog": 0.423, "dlog": 0.3987, "clog3": 0.343, "pq": 0.4109,
+    "applelog": 0.4883,
 }  # fmt: skip
 """The signal of a grey card of 18 % as each maker publishes it; of PQ for 36.5 cd/m²."""
 SHOWN = 1.099 * 0.18**0.45 - 0.099
@@ -38,7 +42,7 @@ def test_a_grey_card_is_shown_as_bt709_shows_it(curve: InputCurve) -> None:
 
 @pytest.mark.parametrize("curve", CURVES)
 def test_curves_rise_and_lead_back(curve: InputCurve) -> None:
-    signal = np.linspace(0.13, 1, 200, dtype=np.float32).reshape(1, 1, -1).repeat(3, axis=0)
+    signal = np.linspace(0.16, 1, 200, dtype=np.float32).reshape(1, 1, -1).repeat(3, axis=0)
     shown = to_display(signal, curve)
     assert (np.diff(shown[0, 0]) > 0).all()
     assert shown.max() == pytest.approx(1, abs=1e-6)
@@ -49,6 +53,57 @@ def test_tags_name_the_curve_unless_one_is_asked_for() -> None:
     assert [curve_of("auto", ColorSpec(transfer=t)) for t in (1, 2, 16, 18)] == ["sdr", "sdr", "pq", "hlg"]
     assert curve_of("slog3", ColorSpec(transfer=16)) == "slog3"
     assert curve_of("sdr", ColorSpec(transfer=18)) == "sdr"
+
+
+def film(path: Path, **notes: str) -> Path:
+    """A frame with notes in its container."""
+    with av.open(path, "w", options={"movflags": "use_metadata_tags"}) as container:
+        container.metadata.update(notes)
+        stream = container.add_stream("mpeg4", 25)
+        stream.width, stream.height = 32, 32
+        for picture in (av.VideoFrame(32, 32), None):
+            container.mux(stream.encode(picture))
+    return path
+
+
+PANASONIC = "<ClipMain><UserArea><p:Gamma><CaptureGamma>{}</CaptureGamma></p:Gamma></UserArea></ClipMain>"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "curve"),
+    [
+        ("com.arri.camera.ColorGammaSxS", "LOG-C", "logc3"),
+        ("com.arri.camera.ColorGammaSxS", "REC 709", "sdr"),
+        ("com.dji.camera.ColorGammaSxS", "D-Log", "dlog"),
+        ("com.dji.camera.ColorGammaSxS", "D-Log2", "sdr"),
+        ("com.atomos.hdr.gamma", "VLog", "vlog"),
+        ("com.apple.proapps.customgamma", "com.apple.rec2020.apple-log", "applelog"),
+        ("com.panasonic.Semi-Pro.metadata.xml", PANASONIC.format("V-LogL"), "vlog"),
+        ("com.panasonic.Semi-Pro.metadata.xml", PANASONIC.format("CINELIKE_V"), "sdr"),
+    ],
+)
+def test_a_cameras_note_of_its_log_curve_is_read_from_the_file(
+    tmp_path: Path, key: str, value: str, curve: InputCurve
+) -> None:
+    path = film(tmp_path / "clip.mov", **{key: value})
+    assert noted(path) == curve
+
+
+@pytest.mark.parametrize(("value", "curve"), [("s-log3-cine", "slog3"), ("rec709-xvycc", "sdr"), (None, "sdr")])
+def test_sonys_note_next_to_a_clip_is_read(tmp_path: Path, value: str | None, curve: InputCurve) -> None:
+    path = film(tmp_path / "C0001.mp4")
+    if value is not None:
+        item = f'<Item name="CaptureGammaEquation" value="{value}"/>'
+        (tmp_path / "C0001M01.XML").write_text(f"<NonRealTimeMeta>{item}</NonRealTimeMeta>")
+    assert noted(path) == curve
+
+
+def noted(path: Path) -> InputCurve:
+    """The curve that `auto` takes for a file, the same for all of it."""
+    with open_source(str(path)) as source:
+        (found,) = {curve_of("auto", color) for color in (source.info.color, *(frame.color for frame in source))}
+    assert curve_of("slog3", source.info.color) == "slog3", "what is asked for wins"
+    return found
 
 
 @functools.cache

@@ -12,7 +12,9 @@ network, as they do on a display without a conversion.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,12 +23,25 @@ import numpy.typing as npt
 from streamdehaze.frame import ColorSpec, FloatArray
 
 Floats = npt.NDArray[np.float64]
-InputCurve = Literal["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "pq", "hlg", "linear"]
+InputCurve = Literal[
+    "auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear"
+]
 INPUT_CURVES: tuple[InputCurve, ...] = (
-    "auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "pq", "hlg", "linear",
+    "auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear",
 )  # fmt: skip
 _BY_TRANSFER: dict[int, InputCurve] = {8: "linear", 16: "pq", 18: "hlg"}
 """By transfer characteristics, ITU-T H.273 table 3."""
+
+_KEYS = (
+    "com.arri.camera.ColorGammaSxS", "com.dji.camera.ColorGammaSxS", "com.atomos.hdr.gamma",
+    "com.apple.proapps.customgamma",
+)  # fmt: skip
+"""Metadata of QuickTime files in which cameras and recorders name their curve."""
+_NAMES: dict[str, InputCurve] = {
+    "slog3": "slog3", "slog3cine": "slog3", "logc": "logc3", "logc3": "logc3", "logc4": "logc4", "vlog": "vlog",
+    "vlogl": "vlog", "dlog": "dlog", "clog3": "clog3", "canonlog3": "clog3", "applelog": "applelog",
+}  # fmt: skip
+"""Curves by the makers' names for them, without punctuation."""
 
 _STEPS = 4096
 _KNEE = 0.7
@@ -70,6 +85,12 @@ def _clog3(s: Floats) -> Floats:
     return 0.9 * np.where(s < 0.097465473, low, np.where(s <= 0.15277891, (s - 0.12512219) / 1.9754798, high))
 
 
+def _applelog(s: Floats) -> Floats:
+    """Apple, "Apple Log Profile White Paper" (2023)."""
+    black, knee = -0.05641088, 47.28711236 * (0.01 + 0.05641088) ** 2
+    return np.where(s >= knee, 2 ** ((s - 0.69336945) / 0.08550479) - 0.00964052, np.sqrt(s / 47.28711236) + black)
+
+
 def _pq(s: Floats) -> Floats:
     """SMPTE ST 2084; 203 cd/m², HDR reference white (ITU-R BT.2408), is 1."""
     power = s ** (1 / 78.84375)
@@ -84,8 +105,8 @@ def _hlg(s: Floats) -> Floats:
 
 
 _DECODE: dict[str, Callable[[Floats], Floats]] = {
-    "slog3": _slog3, "logc3": _logc3, "logc4": _logc4, "vlog": _vlog, "dlog": _dlog, "clog3": _clog3, "pq": _pq,
-    "hlg": _hlg, "linear": lambda s: s,
+    "slog3": _slog3, "logc3": _logc3, "logc4": _logc4, "vlog": _vlog, "dlog": _dlog, "clog3": _clog3,
+    "applelog": _applelog, "pq": _pq, "hlg": _hlg, "linear": lambda s: s,
 }  # fmt: skip
 """Scene light for a signal in [0, 1] of the video's range; 1 is diffuse white."""
 
@@ -96,8 +117,37 @@ def light_of(signal: Floats, curve: InputCurve) -> Floats:
 
 
 def curve_of(wanted: InputCurve, color: ColorSpec) -> InputCurve:
-    """The curve of a video: the one wanted, or for "auto" the one its tags name (PQ, HLG, linear), else "sdr"."""
-    return _BY_TRANSFER.get(color.transfer, "sdr") if wanted == "auto" else wanted
+    """The curve of a video: the one wanted, or for "auto" the one its tags or its camera name, else "sdr"."""
+    if wanted != "auto":
+        return wanted
+    noted: InputCurve = next((curve for curve in INPUT_CURVES if curve == color.log), "sdr")
+    return _BY_TRANSFER.get(color.transfer, noted)
+
+
+def curve_of_tags(tags: Mapping[str, str]) -> str:
+    """The log curve that a file's metadata names, "" if none does.
+
+    ARRI and DJI cameras, Atomos recorders and iPhones name it in a key of its own, Panasonic's in an XML document.
+    """
+    named = [tags.get(key, "") for key in _KEYS]
+    named += re.findall(r"<(?:\w+:)?CaptureGamma>([^<]*)<", tags.get("com.panasonic.Semi-Pro.metadata.xml", ""))
+    return next((curve for name in named if (curve := _by_name(name))), "")
+
+
+def curve_of_sidecar(path: Path) -> str:
+    """The log curve in the XML file that Sony's cameras write next to a clip (C0001.MP4, C0001M01.XML), "" if none."""
+    try:
+        text = path.with_name(f"{path.stem}M01.XML").read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
+    named = re.search(r'name="CaptureGammaEquation"\s+value="([^"]*)"', text)
+    return _by_name(named[1]) if named else ""
+
+
+def _by_name(name: str) -> str:
+    """The curve of a maker's name for it: "S-Log3", "s-log3-cine", "LOG-C", "com.apple.rec2020.apple-log"."""
+    letters = re.sub("[^a-z0-9]", "", name.rpartition(".")[2].lower())
+    return _NAMES.get(letters, "")
 
 
 def to_display(rgb: FloatArray, curve: InputCurve) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -74,10 +75,10 @@ def color_of(tagged: Any) -> ColorSpec:
     return ColorSpec(int(tagged.color_primaries), int(tagged.color_trc), int(tagged.colorspace), full)
 
 
-def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fraction) -> Frame:
+def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fraction, log: str = "") -> Frame:
     """A frame whose planes are views on those of `picture`, which stays alive as long as the frame.
 
-    The decoder may still refer to these pixels: read them, never write to them.
+    The decoder may still refer to these pixels: read them, never write to them. `log` is the curve of `ColorSpec`.
 
     Raises:
         UnsupportedFormatError: if the picture's format has no near one to work on.
@@ -94,7 +95,7 @@ def frame_from_av(picture: av.VideoFrame, *, pts: int | None, time_base: Fractio
         picture.width,
         picture.height,
         pixel_format,
-        color_of(picture),
+        replace(color_of(picture), log=log),
         pts=pts,
         time_base=time_base,
         duration=picture.duration or 0,

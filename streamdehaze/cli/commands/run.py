@@ -151,11 +151,13 @@ _LEAVE_SECONDS = 60.0
 @click.option(
     "--input-curve",
     panel="Dehazing",
-    type=click.Choice(["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "pq", "hlg", "linear"]),
+    type=click.Choice(
+        ["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear"]
+    ),
     default="auto",
     show_default=True,
     help="Transfer curve of log or HDR footage, so that the network sees what a display would show; auto goes by the "
-    "tags of PQ and HLG.",
+    "tags of PQ and HLG, and by a camera's note of its log curve.",
 )
 @click.option(
     "--mask",

@@ -8,8 +8,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import IO, Any
 
 import av
@@ -17,6 +19,7 @@ import av.error
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
+from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
@@ -132,6 +135,7 @@ class FileSource(Reader):
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
             self.window = Window.of(start, end, origin=self.origin, time_base=time_base, shifts=not keep_clock)
+            self._log = self._find_log()
             self._notes = NoteReader.find(self.video, self.path, self.name)
         except Exception:
             self._media.close()
@@ -263,7 +267,7 @@ class FileSource(Reader):
                 if not self.window.before(pts, self._frame_tick):
                     yielded += 1
                     shifted = self.window.shift(pts, self._frame_tick)
-                    yield frame_from_av(picture, pts=shifted, time_base=self._frame_tick)
+                    yield frame_from_av(picture, pts=shifted, time_base=self._frame_tick, log=self._log)
         self._conclude(decoded, yielded)
 
     def read_beside(self) -> Iterator[Fraction]:
@@ -325,6 +329,11 @@ class FileSource(Reader):
         has_chapters = stream.discard == Discard.all and stream.type in _CHAPTER_TYPES and self.container.chapters()
         return not has_chapters
 
+    def _find_log(self) -> str:
+        """The log curve that the camera noted in the file, or next to it."""
+        named = curve_of_tags({**self.video.metadata, **self.container.metadata})
+        return named or ("" if self.path is None else curve_of_sidecar(Path(self.path)))
+
     def _describe(self) -> VideoInfo:
         context = self.video.codec_context
         software = context.sw_format if context.is_hwaccel else context.format
@@ -343,7 +352,7 @@ class FileSource(Reader):
             frame_count=None if self.window.trims else self.video.frames * doubled or None,
             duration_seconds=None if seconds is None else float(seconds),
             codec=context.codec.canonical_name,
-            color=color_of(context),
+            color=replace(color_of(context), log=self._log),
         )
 
     def _duration(self) -> Fraction | None:
