@@ -67,13 +67,21 @@ def play_through(camera: Camera) -> None:
     wait_until(lambda: camera.idle, "the film's end")
 
 
-def test_a_file_played_as_fast_as_it_goes_loses_no_frame(tmp_path: Path) -> None:
-    with sending(str(film(tmp_path)), [tmp_path / "clear.mkv"]) as camera:
+def test_a_file_played_as_fast_as_it_goes_loses_no_frame_and_no_sound(tmp_path: Path) -> None:
+    heard = []
+    path = Clip(pts=tuple(512 * n for n in range(50)), audio="pcm_s16le").write(tmp_path / "film.mkv")
+    with sending(str(path), [tmp_path / "clear.mkv"]) as camera:
         play_through(camera)
     (clear,) = tmp_path.glob("clear-*.mkv")
     times = pictures(clear)
     assert [round(time * 25) for time in times] == list(range(50))
     assert camera.status().counters.dropped == {}
+    for each in (path, clear):
+        with av.open(str(each)) as container:
+            heard.append(
+                [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(audio=0) if packet.size]
+            )
+    assert heard[0] == heard[1]
 
 
 def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ class Camera:
             config,
             self.counters,
             on_frame=self._take,
-            on_sound=self._broadcast.put_sound,
+            on_sound=partial(self._broadcast.put_sound, wait=self._patient),
             on_format=self._broadcast.hears,
         )
         self._sub: Camera | None = None

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from streamdehaze.errors import StreamDehazeError
@@ -46,6 +46,7 @@ class Broadcast:
         self._config, self._counters, self._on_room = config, counters, on_room
         self._changed = threading.Condition()
         self._frames: deque[tuple[Frame, float, bool]] = deque()
+        self._waiting_sound: deque[EncodedPacket] = deque()
         self._finishing = False
         self._sound: SoundFormat | None = None
         self._encoding = Encoding.for_viewers(config.codec, "live", config.bitrate)
@@ -151,9 +152,12 @@ class Broadcast:
             self._frames.append((frame, arrival, wait))
             self._changed.notify_all()
 
-    def put_sound(self, packet: EncodedPacket) -> None:
-        """Send a packet of sound, its times already those of the clear stream."""
-        self._offer([packet])
+    def put_sound(self, packet: EncodedPacket, *, wait: bool = False) -> None:
+        """Send a packet of sound, its times already those of the clear stream; with `wait`, after its picture."""
+        if wait:
+            self._waiting_sound.append(packet)
+        else:
+            self._offer([packet])
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
@@ -166,7 +170,9 @@ class Broadcast:
                 continue
             self._counters.observe("encode", time.monotonic() - began)
             self._offer(packets, wait=wait)
+            self._offer(self._sound_until(frame.pts), wait=True)
         self._offer(self._flushed())
+        self._offer(self._sound_until(None), wait=True)
 
     def _take(self) -> tuple[Frame, float, bool] | None:
         """The next frame; None when all are encoded and the end is wanted."""
@@ -192,6 +198,12 @@ class Broadcast:
             frame = self._size.fit(frame, encoder.setup.width, encoder.setup.height)
         return held + [EncodedPacket.of(packet, encoder, arrival) for packet in encoder.encode(frame, keyframe=wanted)]
 
+    def _sound_until(self, pts: int | None) -> Iterator[EncodedPacket]:
+        """Sound that has waited for the picture of this time; all of it for None."""
+        waiting = self._waiting_sound
+        while waiting and (pts is None or (waiting[0].pts or 0) <= pts):
+            yield waiting.popleft()
+
     def _flushed(self) -> list[EncodedPacket]:
         """What an encoder with a look-ahead still holds; it is not used afterwards."""
         encoder, self._encoder = self._encoder, None
@@ -201,7 +213,7 @@ class Broadcast:
             self._failed(error)
             return []
 
-    def _offer(self, packets: list[EncodedPacket], *, wait: bool = False) -> None:
+    def _offer(self, packets: Iterable[EncodedPacket], *, wait: bool = False) -> None:
         for packet in packets:
             for sink in self._sinks:
                 sink.offer(packet, wait=wait)

@@ -232,19 +232,20 @@ class Connection:
             while not self.abandoned:
                 arrival = time.monotonic()
                 frame = next(frames, None)
-                while source.packets:
-                    self._receiver.sound(self, source.packets.popleft())
                 for _ in range(source.damaged - damaged):
                     self._receiver.skipped(self, "damaged")
                 for _ in range(source.headless - headless):
                     self._receiver.skipped(self, "waiting_for_keyframe")
                 damaged, headless = source.damaged, source.headless
+                if frame is not None:
+                    if pace is not None:
+                        pace.wait(frame)
+                        arrival = time.monotonic()
+                    self._show(frame, arrival)
+                while source.packets:  # after the first picture, whose time theirs are told by
+                    self._receiver.sound(self, source.packets.popleft())
                 if frame is None:
                     return
-                if pace is not None:
-                    pace.wait(frame)
-                    arrival = time.monotonic()
-                self._show(frame, arrival)
 
     def _read_live(self) -> None:
         while True:
