@@ -13,6 +13,7 @@ from PIL import Image
 
 from changing_camera import JpegCamera, jpeg
 from doubles import quick_dehazer
+from rtsp_camera import RtspCamera, needs_rtsp_server
 from streamdehaze.frame import Frame, PixelFormat
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.writing.size import StreamSize
@@ -44,6 +45,24 @@ def test_a_camera_that_alternates_between_sizes_is_recorded_in_one_file(
         luma = pictures[15].to_ndarray()[:240]
         assert luma[:20].max() < 30, "black above the wider picture"
         assert luma[60:180].mean() > luma[:20].mean() + 20, "which is in the middle"
+
+
+@needs_rtsp_server
+def test_a_server_gets_a_camera_that_alternates_between_sizes_in_one_connection(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.mkv"
+
+    def sizes() -> list[tuple[int, int]]:
+        with av.open(str(taken)) as container:
+            return [(picture.width, picture.height) for picture in container.decode(video=0)]
+
+    made = [jpeg((320, 240)), jpeg((320, 180))]
+    with RtspCamera(record=taken) as server, JpegCamera(lambda number: made[number // 5 % 2], seconds=0.05) as camera:
+        config = CameraConfig(name="gate", url=camera.url, to=(server.url,))
+        with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
+            wait_until(lambda: pipeline.cameras["gate"].status().sinks[0].packets > 30, "some changes were sent")
+            wait_until(lambda: len(sizes()) > 20, "and taken")
+            assert pipeline.cameras["gate"].status().sinks[0].reconnects == 0
+    assert set(sizes()) == {(320, 240)}
 
 
 def test_a_size_that_lasts_becomes_the_streams() -> None:
