@@ -319,7 +319,7 @@ def test_an_output_without_a_folder_is_said_before_the_work(tmp_path: Path, opti
     folder = make_pairs(tmp_path / "data")
     result = CliRunner().invoke(main, ["evaluate", str(folder), f"--{option}={tmp_path / 'nowhere' / 'x.png'}"])
     assert result.exit_code == 1
-    assert "cannot be written: there is no folder" in result.stderr
+    assert "does not exist; create it first" in result.stderr
     assert "pictures" not in result.stdout
 
 

@@ -61,7 +61,7 @@ class _Commands(Group):
             ctx.exit(1)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="streamdehaze")
 def main() -> None:
     """Make hazy, foggy or smoky video clear: files, photos and live cameras.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,6 +14,11 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 5.0
 """Between two lines of progress where there is no terminal to redraw."""
+
+
+def say(console: Console, text: str) -> None:
+    """Print a text as it is: a terminal breaks no path in it, and brackets are no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _ConsoleHandler(logging.Handler):
@@ -28,7 +32,7 @@ class _ConsoleHandler(logging.Handler):
         text = self.format(record)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text)
 
 
 def standard_error(*, quiet: bool, verbose: bool) -> Console:
@@ -64,9 +68,7 @@ class RunProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
     def update(self, statistics: Statistics) -> None:

@@ -7,6 +7,29 @@ from pathlib import Path
 import click
 
 from streamdehaze.durable import write_output
+from streamdehaze.errors import ConfigError, SinkError
+
+
+def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
+    """Refuse to write where there is something, before the work begins.
+
+    Raises:
+        SinkError: for the first path that exists, unless `overwrite`.
+    """
+    for path in paths:
+        if path is not None and path.exists() and not overwrite:
+            raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
+
+
+def require_folders(*paths: Path | None) -> None:
+    """Refuse to write into folders that are missing, before the work begins.
+
+    Raises:
+        ConfigError: for the first one.
+    """
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
 
 
 def write_text(path: Path, text: str) -> None:

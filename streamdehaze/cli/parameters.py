@@ -76,6 +76,10 @@ def _presets() -> Iterable[str]:
     return preset_names()
 
 
+PATH = click.Path(path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+TEXT_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+"""A file to write, or "-" for standard output."""
 INPUT = Name("path")
 """A file, or what stands for one: an address, a pattern, "-"."""
 CHECKPOINT = Name("checkpoint", _checkpoints)
@@ -216,6 +220,22 @@ def every(text: str) -> int | Literal["auto"]:
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
+Option = Callable[[Any], Any]
+"""What `click.option` returns."""
+
+
+def panel(title: str, *options: Option) -> Callable[[_Command], _Command]:
+    """Options that the help shows together, under a title and in this order."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            option(command)
+            vars(command)["__click_params__"][-1].panel = title
+        return command
+
+    return decorate
+
+
 @dataclass(frozen=True)
 class Shared:
     """An option that several commands take: one name, type, default and help."""
@@ -224,26 +244,21 @@ class Shared:
     help: str
     type: click.ParamType[Any] | Callable[[str], object] | None = None
     default: str | int | None = None
-    panel: str = "Dehazing"
     metavar: str | None = None
 
     def __call__(self, command: _Command) -> _Command:
         """Decorate a command with the option."""
         return self.option()(command)
 
-    def option(
-        self, *, panel: str | None = None, default: str | None = None, help: str | None = None
-    ) -> Callable[[_Command], _Command]:
-        """The option where a command shows it elsewhere, or with another default or help."""
-        return click.option(
-            self.name, panel=panel or self.panel, type=self.type, metavar=self.metavar, help=help or self.help,
-            default=self.default if default is None else default, show_default=True,
-        )  # fmt: skip
+    def option(self, *, default: str | None = None, help: str | None = None) -> Callable[[_Command], _Command]:
+        """The option with another default or help."""
+        return click.option(self.name, type=self.type, metavar=self.metavar, help=help or self.help,
+            default=self.default if default is None else default)  # fmt: skip
 
     def unless_given(self, *, default: str | None = None, help: str | None = None) -> Callable[[_Command], _Command]:
         """The option as None where it is not given, for something else to decide; the help has the `default`."""
         text = f"{help or self.help}  [default: {default or self.default}]"
-        return click.option(self.name, panel=self.panel, type=self.type, metavar=self.metavar, help=text)
+        return click.option(self.name, type=self.type, metavar=self.metavar, help=text)
 
 
 STEADY = Shared(
@@ -282,11 +297,10 @@ EVERY = Shared(
     "Run the network on every K-th frame, or as often as needed (auto), and blend its maps in between.",
     every,
     metavar="K",
-    panel="Speed",
 )
-RUNTIME = Shared(
-    "--engine", "auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).", ENGINE, "auto", panel="Speed"
-)
-BATCH_SIZE = Shared("--batch-size", "Frames per run of the network.", click.IntRange(min=1), panel="Speed")
-START = Shared("--start", "Start here (90, 1.5s, 0:01:30).", seconds, metavar="TIME", panel="Input")
-END = Shared("--end", "End here.", seconds, metavar="TIME", panel="Input")
+RUNTIME = Shared("--engine", "auto, torch, openvino, onnxruntime, tensorrt, or a recipe (.toml).", ENGINE, "auto")
+BATCH_SIZE = Shared("--batch-size", "Frames per run of the network.", click.IntRange(min=1))
+START = Shared("--start", "Start here (90, 1.5s, 0:01:30).", seconds, metavar="TIME")
+END = Shared("--end", "End here.", seconds, metavar="TIME")
+RECURSIVE = click.option("--recursive", is_flag=True, help="Include folders inside folders.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamdehaze.cli.console import RunProgress
-from streamdehaze.errors import Cancelled, ConfigError, SinkError, SourceError, StreamDehazeError
+from streamdehaze.cli.console import RunProgress, say
+from streamdehaze.cli.outputs import refuse_existing
+from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +67,7 @@ class Work:
                 stop=self.stop,
             )
         except (StreamDehazeError, OSError) as error:
-            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            say(self.console, f"streamdehaze: {error}")
             return {"input": job.shown, "error": str(error)}
         click.echo(str(preview))
         return preview.as_dict()
@@ -78,8 +79,7 @@ class Work:
         if "-" in (job.input, job.output):
             raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
         path = Path(job.output).with_suffix(".preview.jpg")
-        if path.exists() and not self.options.overwrite:
-            raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+        refuse_existing(path, overwrite=self.options.overwrite)
         self.pick(job, dehazer)
         contact_sheet(job.input, moments, dehazer, path, read=self.read)
         click.echo(f"{path}: {len(moments)} moments, hazy and clear")
@@ -101,9 +101,9 @@ class Work:
             rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
             raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
         except (StreamDehazeError, OSError) as error:
-            self.console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+            say(self.console, f"streamdehaze: {error}")
             if kept := self._kept(job):
-                self.console.print(kept, markup=False, soft_wrap=True)
+                say(self.console, kept)
             if self.verbose:
                 self.console.print_exception()
             return {"input": job.shown, "error": str(error)}
@@ -115,11 +115,10 @@ class Work:
             if statistics.earlier_frames:
                 frames += f" after {statistics.earlier_frames} of earlier runs"
             engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
-            self.console.print(
+            say(
+                self.console,
                 f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
                 f"({engine}; bottleneck: {statistics.bottleneck})",
-                markup=False,
-                soft_wrap=True,
             )
         return report.as_dict()
 
@@ -147,11 +146,10 @@ class Work:
                 made = [make_segment(each, self.stop, None if self.quiet else shown.update) for each in segments]
         frames = sum(each.frames for each in made)
         if not self.quiet:
-            self.console.print(
+            say(
+                self.console,
                 f"share {number} of {count}: {frames} frames in {len(made)} segments are in '{folder}'; once all are, "
                 f"streamdehaze join {folder}",
-                markup=False,
-                soft_wrap=True,
             )
         return {"input": job.shown, "output": str(folder), "frames_out": frames}
 

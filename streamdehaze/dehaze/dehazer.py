@@ -22,8 +22,6 @@ from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Unpack
 
 _COLOURLESS = 2 / 255
@@ -213,9 +211,7 @@ class Dehazer:
     def __enter__(self) -> Dehazer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _infer(self, hazy: FloatArray) -> FloatArray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, INPUT, NETWORK, RUNTIME, every
+from streamdehaze.cli.console import say
+from streamdehaze.cli.outputs import require_folders
+from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, FILE, INPUT, NETWORK, PATH, RUNTIME, Option, every, panel
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 
@@ -32,111 +34,62 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     return sizes
 
 
+def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> Option:
+    """An option that may be repeated; every combination is measured."""
+    return click.option(name, plural, type=type, multiple=True, default=default, help=f"{help}; may be repeated.")
+
+
 @click.command(name="bench")
 @click.argument("video", required=False, type=INPUT)
-@click.option(
-    "--size",
-    "sizes",
-    panel="Clip",
-    multiple=True,
-    callback=_sizes,
-    metavar="WxH|720p",
-    help="Draw a clip of this size.",
+@panel(
+    "Clip",
+    click.option(
+        "--size", "sizes", multiple=True, callback=_sizes, metavar="WxH|720p", help="Draw a clip of this size."
+    ),
+    click.option(
+        "--frames",
+        type=click.IntRange(min=8),
+        help="Frames of the clip.  [default: 100; fewer above 720p without --thorough]",
+    ),
 )
-@click.option(
-    "--frames",
-    panel="Clip",
-    type=click.IntRange(min=8),
-    help="Frames of the clip.  [default: 100; fewer above 720p without --thorough]",
+@panel(
+    "Combinations",
+    _each("--network-size", "network_sizes", int, [192, 256], "Long side of the small picture, pixels"),
+    _each("--batch", "batches", click.IntRange(min=1), [4], "Frames per run of the network"),
+    _each("--checkpoint", "checkpoints", CHECKPOINT, [NETWORK.default], NETWORK.help.removesuffix(".")),
+    _each("--engine", "engines", ENGINE, ["auto"], RUNTIME.help.removesuffix(".")),
+    click.option(
+        "--every",
+        "everies",
+        type=every,
+        multiple=True,
+        metavar="K",
+        help="A steady pipeline for each besides `run`'s default (auto); may be repeated.",
+    ),
 )
-@click.option(
-    "--network-size",
-    "network_sizes",
-    panel="Combinations",
-    type=int,
-    multiple=True,
-    default=[192, 256],
-    show_default=True,
-    help="Long side of the small picture, pixels; may be repeated.",
+@panel(
+    "Measuring",
+    click.option("--thorough", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes."),
+    click.option(
+        "--limit",
+        type=click.FloatRange(min=0),
+        help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
+    ),
 )
-@click.option(
-    "--batch",
-    "batches",
-    panel="Combinations",
-    type=click.IntRange(min=1),
-    multiple=True,
-    default=[4],
-    show_default=True,
-    help="Frames per run of the network; may be repeated.",
-)
-@click.option(
-    "--checkpoint",
-    "checkpoints",
-    panel="Combinations",
-    type=CHECKPOINT,
-    multiple=True,
-    default=[NETWORK.default],
-    show_default=True,
-    help=f"{NETWORK.help.removesuffix('.')}; may be repeated.",
-)
-@click.option(
-    "--engine",
-    "engines",
-    panel="Combinations",
-    type=ENGINE,
-    multiple=True,
-    default=["auto"],
-    show_default=True,
-    help=f"{RUNTIME.help.removesuffix('.')}; may be repeated.",
-)
-@click.option(
-    "--every",
-    "everies",
-    panel="Combinations",
-    type=every,
-    multiple=True,
-    metavar="K",
-    help="A steady pipeline for each besides `run`'s default (auto); may be repeated.",
-)
-@click.option(
-    "--thorough", panel="Measuring", is_flag=True, help="Repeat whole pipelines until they settle; takes minutes."
-)
-@click.option(
-    "--limit",
-    panel="Measuring",
-    type=click.FloatRange(min=0),
-    help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
-)
-@click.option(
-    "--json",
-    "json_file",
-    panel="Output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write everything as JSON.",
-)
-@click.option(
-    "--csv", "csv_file", panel="Output", type=click.Path(dir_okay=False, path_type=Path), help="Write a line per row."
-)
-@click.option(
-    "--markdown",
-    "markdown_file",
-    panel="Output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the tables.",
-)
-@click.option(
-    "--plot", "plot_file", panel="Output", type=click.Path(dir_okay=False, path_type=Path), help="Draw a picture (PNG)."
-)
-@click.option(
-    "--quality",
-    "quality_files",
-    panel="Output",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Results of `evaluate --json`, for the picture; may be repeated.",
-)
-@click.option(
-    "--against", panel="Output", type=click.Path(path_type=Path), help="An earlier --json, to print ratios to."
+@panel(
+    "Output",
+    click.option("--json", "json_file", type=FILE, help="Write everything as JSON."),
+    click.option("--csv", "csv_file", type=FILE, help="Write a line per row."),
+    click.option("--markdown", "markdown_file", type=FILE, help="Write the tables."),
+    click.option("--plot", "plot_file", type=FILE, help="Draw a picture (PNG)."),
+    click.option(
+        "--quality",
+        "quality_files",
+        type=PATH,
+        multiple=True,
+        help="Results of `evaluate --json`, for the picture; may be repeated.",
+    ),
+    click.option("--against", type=PATH, help="An earlier --json, to print ratios to."),
 )
 def command(
     video: str | None,
@@ -180,9 +133,7 @@ def command(
     # What is wrong or missing is reported before the minutes of measuring.
     earlier = read_report(against) if against else None
     qualities = [read_quality(path) for path in quality_files]
-    for path in (json_file, csv_file, markdown_file, plot_file):
-        if path and not path.parent.is_dir():
-            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
+    require_folders(json_file, csv_file, markdown_file, plot_file)
     if plot_file:
         require("matplotlib", "--plot", "plot")
     plan = BenchPlan(
@@ -238,12 +189,12 @@ class _Progress:
         if self._console.is_terminal:
             self._status.update(what)
         elif ": " not in what:
-            self._console.print(what, markup=False, soft_wrap=True)
+            say(self._console, what)
 
     def measured(self, row: Measurement) -> None:
         """Print a row."""
         doubt = "" if row.timing.settled else f" ±{row.timing.spread:.0%}"
-        self._console.print(f"{row.group}: {row.name}: {row.timing.fps:.1f} fps{doubt}", markup=False, soft_wrap=True)
+        say(self._console, f"{row.group}: {row.name}: {row.timing.fps:.1f} fps{doubt}")
 
 
 def _print(report: BenchReport, console: Console) -> None:
@@ -271,16 +222,16 @@ def _print(report: BenchReport, console: Console) -> None:
             _print_more(row, console)
     console.print("ms: of one call; CPU ms: of all threads, a frame; ±: did not settle in time", style="dim")
     for sentence in report.verdicts:
-        console.print(sentence, markup=False, soft_wrap=True)
+        say(console, sentence)
 
 
 def _print_more(row: Measurement, console: Console) -> None:
     if row.part == "frame":
         latencies = ", ".join(f"{name} {value:.2f}" for name, value in row.timing.latency_ms.items())
-        console.print(f"one frame, host to host: {latencies} ms", highlight=False, soft_wrap=True)
+        say(console, f"one frame, host to host: {latencies} ms")
     if row.device_ms:
         split = ", ".join(f"{name} {value:.2f} ms" for name, value in row.device_ms.items())
-        console.print(f"engine, batch {row.batch}, on the GPU: {split}", highlight=False, soft_wrap=True)
+        say(console, f"engine, batch {row.batch}, on the GPU: {split}")
     if row.part == "pipeline" and row.timing.gpu:
         gpu = row.timing.gpu
         facts = (
@@ -291,18 +242,18 @@ def _print_more(row: Measurement, console: Console) -> None:
             (gpu.power_watts, "W"),
         )
         values = ", ".join(f"{value:.0f} {unit}" for value, unit in facts if value is not None)
-        console.print(f"GPU during the pipeline: {values}", highlight=False, soft_wrap=True)
+        say(console, f"GPU during the pipeline: {values}")
 
 
 def _print_against(report: BenchReport, earlier: BenchReport, console: Console) -> None:
     from streamdehaze.bench import compare, differences
 
     for difference in differences(report, earlier):
-        console.print(f"not the same: {difference}", markup=False, soft_wrap=True)
+        say(console, f"not the same: {difference}")
     changes = compare(report, earlier)
     for change in changes:
         doubt = "" if change.sure else " (within the spread of its rounds)"
         what = f"{change.row.name}: {change.row.group}"
-        console.print(f"{change.ratio:6.2f} × {what}{doubt}", markup=False, soft_wrap=True)
+        say(console, f"{change.ratio:6.2f} × {what}{doubt}")
     if not changes:
-        console.print("the earlier report has none of these measurements", markup=False, soft_wrap=True)
+        say(console, "the earlier report has none of these measurements")

@@ -7,6 +7,8 @@ from typing import Literal
 
 import rich_click as click
 
+from streamdehaze.cli.parameters import PATH, QUIET
+
 
 def divider_place(text: str) -> float | None:
     """A fraction of the width, or None for "moving"."""
@@ -25,29 +27,20 @@ def two_labels(text: str) -> tuple[str, str]:
 
 
 @click.command(name="compare")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The comparison: a video, or a picture."
-)
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The comparison: a video, or a picture.")
 @click.option(
     "--mode",
     type=click.Choice(["split", "side-by-side"]),
     default="split",
-    show_default=True,
     help="One picture with a divider, or two next to each other.",
 )
-@click.option(
-    "--divider",
-    type=divider_place,
-    default="0.5",
-    show_default=True,
-    help="Its place as a share of the width, or `moving`.",
-)
+@click.option("--divider", type=divider_place, default="0.5", help="Its place as a share of the width, or `moving`.")
 @click.option("--labels", type=two_labels, help="Captions, e.g. `hazy,clear`; `''` for none.  [default: file names]")
 @click.option("--at", type=float, help="For a picture: seconds from the start.  [default: the middle]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@QUIET
 def command(
     first: Path,
     second: Path,
@@ -69,7 +62,7 @@ def command(
       streamdehaze compare foggy.mp4 foggy.clear.mp4 -o both.mp4 --divider moving
       streamdehaze compare foggy.mp4 foggy.clear.mp4 -o both.png --mode side-by-side --at 12.5
     """
-    from streamdehaze.cli.console import standard_error
+    from streamdehaze.cli.console import say, standard_error
     from streamdehaze.compare import compare
 
     console = standard_error(quiet=quiet, verbose=False)
@@ -85,4 +78,4 @@ def command(
     )
     if not quiet:
         count = "1 frame" if frames == 1 else f"{frames} frames"
-        console.print(f"{output}: {count}", markup=False, soft_wrap=True)
+        say(console, f"{output}: {count}")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
+from streamdehaze.cli.parameters import PATH
 from streamdehaze.errors import SourceError
 
 if TYPE_CHECKING:
     from streamdehaze.datasets.rendered.scenes import Kind
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.group(name="data", cls=Group)
@@ -23,9 +22,9 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("folder", type=_PATH)
-@click.option("--clear", type=_PATH, help="Folder of the clear pictures, if FOLDER has only the hazy ones.")
-@click.option("--sheet", type=_PATH, help="Contact sheet.  [default: FOLDER-contact.jpg]")
+@click.argument("folder", type=PATH)
+@click.option("--clear", type=PATH, help="Folder of the clear pictures, if FOLDER has only the hazy ones.")
+@click.option("--sheet", type=PATH, help="Contact sheet.  [default: FOLDER-contact.jpg]")
 @click.option("--all", "read_all", is_flag=True, help="Also open every file; the exit code is 1 if one cannot be read.")
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
     """Show what FOLDER is recognised as and what has no partner, and write a contact sheet."""
@@ -55,10 +54,10 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
 
 def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first scene."),
-        click.option("--count", type=click.IntRange(min=1), default=1200, show_default=True, help="Number of scenes."),
-        click.option("--textures", type=_PATH, help="Folder of photos for the surfaces.  [default: drawn ones]"),
-        click.argument("folder", type=_PATH),
+        click.option("--seed", type=int, default=0, help="Seed of the first scene."),
+        click.option("--count", type=click.IntRange(min=1), default=1200, help="Number of scenes."),
+        click.option("--textures", type=PATH, help="Folder of photos for the surfaces.  [default: drawn ones]"),
+        click.argument("folder", type=PATH),
     ):
         call = option(call)
     return call

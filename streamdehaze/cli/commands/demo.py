@@ -10,14 +10,10 @@ from streamdehaze.cli.parameters import NETWORK
 
 
 @click.command(name="demo")
-@click.option(
-    "-o", "--output", default="demo", show_default=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Output folder; files of an earlier demo are replaced.",
-)  # fmt: skip
-@click.option(
-    "--seconds", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the clip."
-)
-@NETWORK.option(panel="Options")
+@click.option("-o", "--output", default="demo", type=click.Path(file_okay=False, path_type=Path),
+    help="Output folder; files of an earlier demo are replaced.")  # fmt: skip
+@click.option("--seconds", default=5.0, type=click.FloatRange(0, min_open=True), help="Length of the clip.")
+@NETWORK
 def command(output: Path, seconds: float, checkpoint: str) -> None:
     """Render a drive through fog, clear it, and measure the result.
 
@@ -26,7 +22,7 @@ def command(output: Path, seconds: float, checkpoint: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streamdehaze.cli.console import standard_error
+    from streamdehaze.cli.console import say, standard_error
     from streamdehaze.demo import run_demo
 
     progress = standard_error(quiet=False, verbose=False)
@@ -44,9 +40,8 @@ def command(output: Path, seconds: float, checkpoint: str) -> None:
     console = Console(highlight=False)
     console.print(table)
     statistics = result.report.statistics
-    console.print(
+    say(
+        console,
         f"dehazed {statistics.encode.frames} frames at {statistics.fps:.1f} fps ({result.report.engine}); "
         f"look at {result.picture} and {result.comparison}",
-        markup=False,
-        soft_wrap=True,
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.cli.console import say
+
 if TYPE_CHECKING:
     from streamdehaze.diagnosis import Finding
 
@@ -51,7 +53,7 @@ def command(as_json: bool) -> None:
             console.print(f"\n{title}:")
             for finding in group:
                 why = f" ({finding.detail.partition(':')[0]})" if finding.state == "missing" else ""
-                console.print(f"  {finding.name}{why}\n    {finding.fix}", markup=False, soft_wrap=True)
+                say(console, f"  {finding.name}{why}\n    {finding.fix}")
     if not healthy:
         raise SystemExit(1)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK, picture_size
+from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK, PATH, picture_size
 
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
@@ -28,7 +28,7 @@ def command() -> None:
 
 
 @command.command()
-@NETWORK.option(panel="Options")
+@NETWORK
 @click.option(
     "--engine", type=click.Choice(["openvino", "onnxruntime", "tensorrt"]), help="Build with the default recipe."
 )
@@ -157,7 +157,7 @@ def show(name: str) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, type=KEPT_ENGINE)
-@click.option("--picture", type=click.Path(path_type=Path), help="Compare on this hazy photo.")
+@click.option("--picture", type=PATH, help="Compare on this hazy photo.")
 def verify(names: tuple[str, ...], picture: Path | None) -> None:
     """Compare engines with PyTorch in float32 again: those named, or all."""
     from streamdehaze.engine import EngineCache

@@ -4,77 +4,69 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import AIRLIGHT, BRIGHTNESS, EVERY, NETWORK, NETWORK_SIZE, RUNTIME, STEADY
+from streamdehaze.cli.outputs import require_folders
+from streamdehaze.cli.parameters import (
+    AIRLIGHT,
+    BRIGHTNESS,
+    EVERY,
+    NETWORK,
+    NETWORK_SIZE,
+    PATH,
+    RUNTIME,
+    STEADY,
+    panel,
+)  # fmt: skip
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from streamdehaze.dehaze.settings import SettingsKeywords
     from streamdehaze.evaluation import EvaluationReport
 
 
 @click.command(name="evaluate")
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "--clear",
-    panel="Data",
-    type=click.Path(path_type=Path),
-    help="Folder of the truth, if DATA has only hazy pictures.",
+@click.argument("data", type=PATH)
+@panel(
+    "Data",
+    click.option("--clear", type=PATH, help="Folder of the truth, if DATA has only hazy pictures."),
+    click.option("--take", type=click.IntRange(min=1), default=1, metavar="K", help="Every K-th picture."),
+    click.option("--limit", type=click.IntRange(min=1), help="At most this many pictures, from the first."),
 )
-@click.option(
-    "--take",
-    panel="Data",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="Every K-th picture.",
+@panel(
+    "Dehazing",
+    NETWORK,
+    RUNTIME,
+    AIRLIGHT,
+    BRIGHTNESS,
+    NETWORK_SIZE,
+    click.option("--exact", is_flag=True, help="Run the network on whole pictures: the paper's procedure."),
+    STEADY.option(default="off", help="For videos, as in `run`."),
+    EVERY.option(default="1", help="For videos, as in `run`."),
 )
-@click.option("--limit", panel="Data", type=click.IntRange(min=1), help="At most this many pictures, from the first.")
-@NETWORK
-@RUNTIME.option(panel="Dehazing")
-@AIRLIGHT
-@BRIGHTNESS
-@NETWORK_SIZE
-@click.option(
-    "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole pictures: the paper's procedure."
+@panel(
+    "Measures",
+    click.option("--text", is_flag=True, help="Also read text before and after; takes seconds for each picture."),
+    click.option("--detector", type=PATH, help="Score this ONNX detector before and after; needs --boxes."),
+    click.option("--boxes", type=PATH, help="What there is to detect, as a COCO file."),
 )
-@STEADY.option(default="off", help="For videos, as in `run`.")
-@EVERY.option(default="1", panel="Dehazing", help="For videos, as in `run`.")
-@click.option(
-    "--text", panel="Measures", is_flag=True, help="Also read text before and after; takes seconds for each picture."
-)
-@click.option(
-    "--detector",
-    panel="Measures",
-    type=click.Path(path_type=Path),
-    help="Score this ONNX detector before and after; needs --boxes.",
-)
-@click.option(
-    "--boxes", panel="Measures", type=click.Path(path_type=Path), help="What there is to detect, as a COCO file."
-)
-@click.option("--csv", "csv_file", panel="Output", type=click.Path(path_type=Path), help="Write a row per picture.")
-@click.option("--json", "json_file", panel="Output", type=click.Path(path_type=Path), help="Write everything as JSON.")
-@click.option(
-    "--trace", panel="Output", type=click.Path(path_type=Path), help="Plot the steadiness of each video over time."
-)
-@click.option(
-    "--grid", panel="Output", type=click.Path(path_type=Path), help="Draw the best and the worst pictures side by side."
+@panel(
+    "Output",
+    click.option("--csv", "csv_file", type=PATH, help="Write a row per picture."),
+    click.option("--json", "json_file", type=PATH, help="Write everything as JSON."),
+    click.option("--trace", type=PATH, help="Plot the steadiness of each video over time."),
+    click.option("--grid", type=PATH, help="Draw the best and the worst pictures side by side."),
 )
 def command(
     data: Path,
     clear: Path | None,
     checkpoint: str,
     engine: str,
-    airlight: Literal["auto", "keep", "neutral"],
-    brightness: Literal["keep", "natural"],
-    network_size: int,
-    exact: bool,
-    steady: Literal["off", "low", "high"],
-    every: int | Literal["auto"],
     take: int,
     limit: int | None,
     text: bool,
@@ -84,6 +76,7 @@ def command(
     json_file: Path | None,
     trace: Path | None,
     grid: Path | None,
+    **settings: Unpack[SettingsKeywords],
 ) -> None:
     """Score a checkpoint on a data set.
 
@@ -111,25 +104,14 @@ def command(
     from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_trace
 
-    for output in (csv_file, json_file, trace, grid):  # said before the work, not after it
-        if output is not None and not output.absolute().parent.is_dir():
-            raise SinkError(f"{output} cannot be written: there is no folder {output.parent}")
+    require_folders(csv_file, json_file, trace, grid)
     if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes, reader = Extremes(), open_reader() if text else None
     detection = DetectionMeter(Detector(detector), read_boxes(boxes)) if detector and boxes else None
+    settings["look_ahead"] = True
     with (
-        Dehazer(
-            checkpoint,
-            engine=engine,
-            airlight=airlight,
-            brightness=brightness,
-            network_size=network_size,
-            exact=exact,
-            steady=steady,
-            every=every,
-            look_ahead=True,
-        ) as dehazer,
+        Dehazer(checkpoint, engine=engine, **settings) as dehazer,
         Console(stderr=True).status("dehazing") as status,
     ):
         report = evaluate(
@@ -143,15 +125,15 @@ def command(
             detection=detection,
             progress=lambda name: status.update(f"dehazing {name}"),
         )
-        mode = "exact" if exact else f"fast, network size {network_size}"
+        used = dehazer.video
         facts = {
             **report.facts,
             "checkpoint": checkpoint,
-            "mode": mode,
+            "mode": "exact" if used.exact else f"fast, network size {used.network_size}",
             "engine": dehazer.engine.name,
-            "airlight": airlight,
-            "brightness": brightness,
-            "steady": steady,
+            "airlight": used.airlight,
+            "brightness": used.brightness,
+            "steady": used.steady,
         }
     report = replace(report, facts=facts)
     _print(report)

@@ -13,6 +13,7 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import standard_error
+from streamdehaze.cli.outputs import require_folders
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     AIRLIGHT_COLOR,
@@ -21,16 +22,20 @@ from streamdehaze.cli.parameters import (
     ENCODER,
     END,
     EVERY,
+    FILE,
     INPUT,
     MODE,
     NETWORK,
     NETWORK_SIZE,
     PRESET,
+    QUIET,
+    RECURSIVE,
     RUNTIME,
     START,
     STEADY,
     frames_a_second,
     key_value,
+    panel,
     part_of,
     point,
     size_bytes,
@@ -45,13 +50,7 @@ from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamdehaze.control.color import Color
-    from streamdehaze.control.curves import InputCurve
-    from streamdehaze.control.keyframes import Keyframes
-    from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
-    from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
-    from streamdehaze.dehaze.steady import Steady
-    from streamdehaze.meter.auto import Mode
+    from streamdehaze.dehaze.steady import Every, Steady
     from streamdehaze.video.reading.open import HardwareDecoding
     from streamdehaze.video.reading.options import OnDamage
     from streamdehaze.video.writing.encoding.choose import AudioCodec
@@ -62,239 +61,204 @@ _LEAVE_SECONDS = 60.0
 
 @click.command(name="run")
 @click.argument("inputs", nargs=-1, required=True, type=INPUT)
-@click.option(
-    "-o",
-    "--output",
-    panel="Output",
-    type=INPUT,
-    help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.",
-)
-@click.option("--overwrite", panel="Output", is_flag=True, help="Replace existing outputs.")
-@click.option(
-    "--codec",
-    panel="Output",
-    type=ENCODER,
-    default="auto",
-    show_default=True,
-    help="FFmpeg's encoder; auto stays with the input's codec.",
-)
-@click.option(
-    "--crf", panel="Output", type=float, help="Constant quality.  [default: 18 for x264, equivalent for other encoders]"
-)
-@click.option("--preset", panel="Output", help="The encoder's speed preset.")
-@click.option(
-    "--encoder-option",
-    panel="Output",
-    type=key_value,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any other option of the encoder; may be repeated.",
-)
-@click.option("--pixel-format", panel="Output", help="FFmpeg's name.  [default: the input's]")
-@click.option(
-    "--audio-codec",
-    panel="Output",
-    type=click.Choice(["copy", "aac", "none"]),
-    default="copy",
-    show_default=True,
-    help="Sound as it is, converted to AAC for a container that cannot hold it, or none.",
-)
-@click.option(
-    "--container", panel="Output", help="FFmpeg's name, if the file extension does not tell; pipes default to matroska."
-)
-@click.option(
-    "--report",
-    panel="Output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write frames, losses, speed, engine, versions and haze by the second as JSON.",
-)
-@click.option("--keep-times", panel="Output", is_flag=True, help="Give outputs the modification times of their inputs.")
-@click.option(
-    "--strict",
-    panel="Output",
-    is_flag=True,
-    help="Exit with code 3 if an output lacks anything of its input without having been asked to.",
-)
-@click.option(
-    "--dry-run",
-    panel="Output",
-    is_flag=True,
-    help="Only print encoder, copied streams and losses for each input; write nothing.",
-)
-@click.option(
-    "--preview",
-    "moments",
-    panel="Output",
-    type=times,
-    metavar="T,T,…",
-    help="Only write NAME.clear.preview.jpg: these moments, hazy and clear, with the settings given.",
-)
-@click.option(
-    "--preset-file",
-    panel="Dehazing",
-    type=PRESET,
-    is_eager=True,
-    expose_value=False,
-    callback=take_preset,
-    help="natural, operator, aerial, or a TOML file with options of this group; those on the command line win.",
-)
-@click.option(
-    "--strength",
-    panel="Dehazing",
-    type=strength,
-    default="1",
-    show_default=True,
-    metavar="S",
-    help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or TOML "
-    "file of them.",
-)
-@click.option(
-    "--input-curve",
-    panel="Dehazing",
-    type=click.Choice(
-        ["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear"]
+@panel(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=INPUT,
+        help="File, folder, or pattern such as `out/{stem}.clear{suffix}`; `-` for a pipe.",
     ),
-    default="auto",
-    show_default=True,
-    help="Transfer curve of log or HDR footage, so that the network sees what a display would show; auto goes by the "
-    "tags of PQ and HLG, and by a camera's note of its log curve.",
+    click.option("--overwrite", is_flag=True, help="Replace existing outputs."),
+    click.option("--codec", type=ENCODER, default="auto", help="FFmpeg's encoder; auto stays with the input's codec."),
+    click.option("--crf", type=float, help="Constant quality.  [default: 18 for x264, equivalent for other encoders]"),
+    click.option("--preset", help="The encoder's speed preset."),
+    click.option(
+        "--encoder-option",
+        type=key_value,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any other option of the encoder; may be repeated.",
+    ),
+    click.option("--pixel-format", help="FFmpeg's name.  [default: the input's]"),
+    click.option(
+        "--audio-codec",
+        type=click.Choice(["copy", "aac", "none"]),
+        default="copy",
+        help="Sound as it is, converted to AAC for a container that cannot hold it, or none.",
+    ),
+    click.option("--container", help="FFmpeg's name, if the file extension does not tell; pipes default to matroska."),
+    click.option(
+        "--report", type=FILE, help="Write frames, losses, speed, engine, versions and haze by the second as JSON."
+    ),
+    click.option("--keep-times", is_flag=True, help="Give outputs the modification times of their inputs."),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit with code 3 if an output lacks anything of its input without having been asked to.",
+    ),
+    click.option(
+        "--dry-run", is_flag=True, help="Only print encoder, copied streams and losses for each input; write nothing."
+    ),
+    click.option(
+        "--preview",
+        "moments",
+        type=times,
+        metavar="T,T,…",
+        help="Only write NAME.clear.preview.jpg: these moments, hazy and clear, with the settings given.",
+    ),
 )
-@click.option(
-    "--mask",
-    panel="Dehazing",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A picture, or a video of the same rate, that says how much of the strength applies where: white all, black "
-    "none (unchanged, bit for bit).",
+@panel(
+    "Dehazing",
+    click.option(
+        "--preset-file",
+        type=PRESET,
+        is_eager=True,
+        expose_value=False,
+        callback=take_preset,
+        help="natural, operator, aerial, or a TOML file with options of this group; those on the command line win.",
+    ),
+    click.option(
+        "--strength",
+        type=strength,
+        default="1",
+        metavar="S",
+        help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate; keyframes (`0:1,12.5:0.4`), or a CSV or "
+        "TOML file of them.",
+    ),
+    click.option(
+        "--input-curve",
+        type=click.Choice(
+            ["auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear"]
+        ),
+        default="auto",
+        help="Transfer curve of log or HDR footage, so that the network sees what a display would show; auto goes by "
+        "the tags of PQ and HLG, and by a camera's note of its log curve.",
+    ),
+    click.option(
+        "--mask",
+        type=FILE,
+        help="A picture, or a video of the same rate, that says how much of the strength applies where: white all, "
+        "black none (unchanged, bit for bit).",
+    ),
+    click.option(
+        "--near",
+        type=click.FloatRange(0, 1),
+        metavar="T",
+        help="Leave what more than this share of its light arrives from, e.g. 0.9: the foreground.",
+    ),
+    click.option(
+        "--far",
+        type=click.FloatRange(0, 1),
+        metavar="T",
+        help="Leave what less than this share of its light arrives from, e.g. 0.2: the farthest.",
+    ),
+    STEADY.unless_given(
+        default="low",
+        help=f"{STEADY.help[:-1]}; ignored for photos. Without it (off) files become about twice as large and take "
+        "longer.",
+    ),
+    NETWORK,
+    MODE,
+    AIRLIGHT,
+    AIRLIGHT_COLOR,
+    click.option(
+        "--airlight-at",
+        type=point,
+        metavar="X,Y[,TIME]",
+        help="Take the haze's colour from this pixel of each input (of its frame at TIME, as in 320,40,12.5).",
+    ),
+    BRIGHTNESS,
+    NETWORK_SIZE,
+    click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."),
 )
-@click.option(
-    "--near",
-    panel="Dehazing",
-    type=click.FloatRange(0, 1),
-    metavar="T",
-    help="Leave what more than this share of its light arrives from, e.g. 0.9: the foreground.",
+@panel(
+    "Input",
+    START.option(help=f"{START.help[:-1]}; all streams are cut at the same time."),
+    END,
+    RECURSIVE,
+    click.option("--deinterlace", is_flag=True, help="Turn interlaced video into progressive video."),
+    click.option(
+        "--bob", is_flag=True, help="Deinterlace with a frame for each field: 25i becomes 50p, 29.97i 59.94p."
+    ),
+    click.option(
+        "--rate",
+        type=frames_a_second,
+        metavar="FPS",
+        help="Frame rate of image sequences and raw streams (24, 29.97, 30000/1001).  [default: 25, or what a stream "
+        "says]",
+    ),
+    click.option(
+        "--video-stream",
+        type=stream_number,
+        metavar="N|all",
+        help="Number of the video stream to work on, of several in a file, or all, one after the other.  [default: the "
+        "file's default]",
+    ),
+    click.option(
+        "--on-damage",
+        type=click.Choice(["keep", "skip", "stop"]),
+        default="keep",
+        help="What to do with frames that FFmpeg reports as damaged.",
+    ),
+    click.option("--hwaccel", type=click.Choice(["none", "auto", "cuda"]), default="none", help="Decode on the GPU."),
 )
-@click.option(
-    "--far",
-    panel="Dehazing",
-    type=click.FloatRange(0, 1),
-    metavar="T",
-    help="Leave what less than this share of its light arrives from, e.g. 0.2: the farthest.",
+@panel(
+    "Long files",
+    click.option(
+        "--resume/--no-resume",
+        default=None,
+        help="Unfinished work is continued anyway; --resume also skips finished outputs; --no-resume starts over.",
+    ),
+    click.option(
+        "--segment-seconds",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        help="Process longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
+    ),
+    click.option(
+        "--memory-limit",
+        type=size_bytes,
+        metavar="SIZE",
+        help="Stop when the process uses more memory than this, e.g. 1.5G.",
+    ),
 )
-@STEADY.unless_given(
-    default="low",
-    help=f"{STEADY.help[:-1]}; ignored for photos. Without it (off) files become about twice as large and take longer.",
+@panel(
+    "Many processes and machines",
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Make the segments of long files in N processes. The result is the same for any N.",
+    ),
+    click.option(
+        "--segment",
+        "share",
+        type=part_of,
+        metavar="K/N",
+        help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder that all machines share; "
+        "`streamdehaze join` makes the file of them.",
+    ),
+    click.option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Make segments on a Ray cluster that shares the folders: auto, local, host:6379 or ray://host:10001.",
+    ),
 )
-@NETWORK
-@MODE
-@AIRLIGHT
-@AIRLIGHT_COLOR
-@click.option(
-    "--airlight-at",
-    panel="Dehazing",
-    type=point,
-    metavar="X,Y[,TIME]",
-    help="Take the haze's colour from this pixel of each input (of its frame at TIME, as in 320,40,12.5).",
+@panel(
+    "Speed",
+    RUNTIME,
+    click.option(
+        "--engine-wait", is_flag=True, help="Wait until the engine is built; PyTorch serves meanwhile otherwise."
+    ),
+    EVERY.unless_given(default="auto; 1 with --exact, --steady off, or standard input"),
+    BATCH_SIZE.unless_given(default="4, fewer of large ones"),
 )
-@BRIGHTNESS
-@NETWORK_SIZE
-@click.option(
-    "--exact", panel="Dehazing", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."
+@panel(
+    "Messages",
+    QUIET,
+    click.option("-v", "--verbose", is_flag=True, help="Print more, and where errors come from."),
 )
-@START.option(help=f"{START.help[:-1]}; all streams are cut at the same time.")
-@END
-@click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
-@click.option("--deinterlace", panel="Input", is_flag=True, help="Turn interlaced video into progressive video.")
-@click.option(
-    "--bob",
-    panel="Input",
-    is_flag=True,
-    help="Deinterlace with a frame for each field: 25i becomes 50p, 29.97i 59.94p.",
-)
-@click.option(
-    "--rate",
-    panel="Input",
-    type=frames_a_second,
-    metavar="FPS",
-    help="Frame rate of image sequences and raw streams (24, 29.97, 30000/1001).  [default: 25, or what a stream says]",
-)
-@click.option(
-    "--video-stream",
-    panel="Input",
-    type=stream_number,
-    metavar="N|all",
-    help="Number of the video stream to work on, of several in a file, or all, one after the other.  [default: the "
-    "file's default]",
-)
-@click.option(
-    "--on-damage",
-    panel="Input",
-    type=click.Choice(["keep", "skip", "stop"]),
-    default="keep",
-    show_default=True,
-    help="What to do with frames that FFmpeg reports as damaged.",
-)
-@click.option(
-    "--hwaccel",
-    panel="Input",
-    type=click.Choice(["none", "auto", "cuda"]),
-    default="none",
-    show_default=True,
-    help="Decode on the GPU.",
-)
-@click.option(
-    "--resume/--no-resume",
-    panel="Long files",
-    default=None,
-    help="Unfinished work is continued anyway; --resume also skips finished outputs; --no-resume starts over.",
-)
-@click.option(
-    "--segment-seconds",
-    panel="Long files",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    help="Process longer files in segments of this length, kept in `NAME.part` until the end; 0 for none.",
-)
-@click.option(
-    "--workers",
-    panel="Many processes and machines",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Make the segments of long files in N processes. The result is the same for any N.",
-)
-@click.option(
-    "--segment",
-    "share",
-    panel="Many processes and machines",
-    type=part_of,
-    metavar="K/N",
-    help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder that all machines share; "
-    "`streamdehaze join` makes the file of them.",
-)
-@click.option(
-    "--ray",
-    panel="Many processes and machines",
-    metavar="ADDRESS",
-    help="Make segments on a Ray cluster that shares the folders: auto, local, host:6379 or ray://host:10001.",
-)
-@click.option(
-    "--memory-limit",
-    panel="Long files",
-    type=size_bytes,
-    metavar="SIZE",
-    help="Stop when the process uses more memory than this, e.g. 1.5G.",
-)
-@RUNTIME
-@click.option(
-    "--engine-wait",
-    panel="Speed",
-    is_flag=True,
-    help="Wait until the engine is built; PyTorch serves meanwhile otherwise.",
-)
-@EVERY.unless_given(default="auto; 1 with --exact, --steady off, or standard input")
-@BATCH_SIZE.unless_given(default="4, fewer of large ones")
-@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
-@click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more, and where errors come from.")
 def command(
     inputs: tuple[str, ...],
     output: str | None,
@@ -311,20 +275,10 @@ def command(
     strict: bool,
     dry_run: bool,
     moments: tuple[float, ...] | None,
-    strength: float | Keyframes,
     steady: Steady | None,
     checkpoint: str,
-    mode: Mode,
-    input_curve: InputCurve,
     mask: Path | None,
-    near: float | None,
-    far: float | None,
-    airlight: AirlightMode,
-    airlight_color: Color | None,
     airlight_at: tuple[float, float, float] | None,
-    brightness: BrightnessMode,
-    network_size: int,
-    exact: bool,
     start: float | None,
     end: float | None,
     recursive: bool,
@@ -342,10 +296,11 @@ def command(
     memory_limit: int | None,
     engine: str,
     engine_wait: bool,
-    every: int | Literal["auto"] | None,
+    every: Every | None,
     batch_size: int | None,
     quiet: bool,
     verbose: bool,
+    **settings: Any,
 ) -> None:
     """Make hazy videos and photos clear.
 
@@ -364,7 +319,7 @@ def command(
     console = standard_error(quiet=quiet, verbose=verbose)
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other")
-    if airlight_color is not None and airlight_at is not None:
+    if settings["airlight_color"] is not None and airlight_at is not None:
         raise click.UsageError("--airlight-color and --airlight-at contradict each other")
     if sum(each is not None for each in (workers, share, ray)) > 1:
         raise click.UsageError("choose one of --workers, --segment and --ray")
@@ -375,8 +330,7 @@ def command(
     from streamdehaze.pipeline.inputs import plan_jobs
     from streamdehaze.video import EncodeOptions, ReadOptions
 
-    if report and not report.parent.is_dir():
-        raise ConfigError(f"the folder '{report.parent}' for --report does not exist; create it first")
+    require_folders(report)
     jobs = plan_jobs(inputs, output, recursive=recursive)
     work = Work(
         ReadOptions(
@@ -406,26 +360,17 @@ def command(
             _write_report(report, outcomes)
         _exit(outcomes, strict=strict)
         return
-    steady = steady or ("off" if exact else "low")
     look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
+    steady = steady or ("off" if settings["exact"] else "low")
     with Dehazer(
         checkpoint,
         engine=engine,
         engine_wait=engine_wait,
-        strength=strength,
-        mode=mode,
-        input_curve=input_curve,
         mask=None if mask is None else Mask.read(mask),
-        near=near,
-        far=far,
-        airlight=airlight,
-        airlight_color=airlight_color,
-        brightness=brightness,
-        network_size=network_size,
-        exact=exact,
         steady=steady,
         every=every or ("auto" if look_ahead and steady != "off" else 1),
         look_ahead=look_ahead,
+        **settings,
     ) as dehazer:
         collector.resume()
         if moments is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import TRAINING
+from streamdehaze.cli.parameters import PATH, TRAINING
 from streamdehaze.extras import needed_for
 
 
@@ -16,7 +16,7 @@ from streamdehaze.extras import needed_for
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--features",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="VGG19's weights for the contrastive loss (.safetensors); downloaded by torchvision if not given.",
 )
 @click.option("--restart", is_flag=True, help="Start over instead of continuing the run of that name.")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
+from streamdehaze.cli.parameters import PATH
 from streamdehaze.errors import SourceError
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.command(name="discover")
 @click.argument("hosts", nargs=-1, metavar="[HOST[:PORT]]...")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="Wait for answers.")
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3, help="Wait for answers.")
 @click.option("--username", help="Of the cameras; without it, only what they list without a login.")
 @click.option("--password-env", metavar="NAME", help="Environment variable with the password.")
-@click.option("--password-file", type=click.Path(path_type=Path), help="File whose first line is the password.")
+@click.option("--password-file", type=PATH, help="File whose first line is the password.")
 @click.option("--toml", is_flag=True, help="Print [[camera]] tables for cameras.toml.")
 def command(
     hosts: tuple[str, ...],

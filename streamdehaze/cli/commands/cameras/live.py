@@ -22,13 +22,16 @@ from streamdehaze.cli.parameters import (
     MODE,
     NETWORK,
     NETWORK_SIZE,
+    PATH,
+    QUIET,
     RUNTIME,
     STEADY,
     key_value,
+    panel,
     part_of,
     seconds,
     toml_value,
-)  # fmt: skip
+)
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import needed_for
@@ -48,151 +51,136 @@ _STOP_SECONDS = 4.0
 
 @click.command(name="live")
 @click.argument("urls", nargs=-1, metavar="[URL]...", type=INPUT)
-@click.option(
-    "--config",
-    panel="Cameras",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Cameras and settings (cameras.toml); read again on SIGHUP.",
+@panel(
+    "Cameras",
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Cameras and settings (cameras.toml); read again on SIGHUP.",
+    ),
+    click.option(
+        "--shard",
+        type=part_of,
+        metavar="K/N",
+        help="Serve a share of the cameras: start N processes with the same --config, 1/N to N/N, on as many machines.",
+    ),
+    click.option(
+        "--shards-folder",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="A folder that the shards share: each takes over cameras of those that give no sign of life for 5 s.",
+    ),
+    click.option("--username", help="Instead of the one in the URL."),
+    click.option("--password-env", metavar="NAME", help="Environment variable with the password."),
+    click.option("--password-file", type=PATH, help="File whose first line is the password."),
+    click.option(
+        "--transport",
+        type=click.Choice(["tcp", "udp", "http"]),
+        help="Transport of RTSP; http tunnels it.  [default: tcp]",
+    ),
+    click.option(
+        "--hwaccel",
+        type=click.Choice(["none", "auto", "cuda"]),
+        help="Where to decode: in software, on an NVIDIA GPU, or there if possible.  [default: none]",
+    ),
+    click.option(
+        "--stall-seconds", type=float, help="Reconnect after this many seconds without a frame.  [default: 5]"
+    ),
+    click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed."),
+    click.option("--loop", is_flag=True, default=None, help="Play files again when they end."),
+    click.option(
+        "--set",
+        "others",
+        type=key_value,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any other key of a [[camera]] in cameras.toml, e.g. buffer_frames=4; may be repeated.",
+    ),
 )
-@click.option(
-    "--shard",
-    panel="Cameras",
-    type=part_of,
-    metavar="K/N",
-    help="Serve a share of the cameras: start N processes with the same --config, 1/N to N/N, on as many machines.",
+@panel(
+    "Output",
+    click.option(
+        "--to",
+        multiple=True,
+        metavar="TARGET",
+        type=INPUT,
+        help="rtsp://, rtmp://, srt://, udp://, a folder (HLS), or a file; may be repeated.",
+    ),
+    click.option(
+        "--virtual-camera",
+        is_flag=False,
+        flag_value="",
+        metavar="[DEVICE]",
+        help="Be a camera of this computer, for OBS and meetings: the first free device, or e.g. /dev/video2.",
+    ),
+    click.option("--codec", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]"),
+    click.option("--bitrate", type=int, help="Bits per second.  [default: constant quality]"),
+    click.option("--segment-seconds", type=float, help="Start a new file after this long.  [default: 600]"),
+    click.option("--segment-bytes", type=int, help="Start a new file at this size."),
 )
-@click.option(
-    "--shards-folder",
-    panel="Cameras",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder that the shards share: each takes over cameras of those that give no sign of life for 5 s.",
+@panel(
+    "Web page",
+    click.option(
+        "--serve",
+        is_flag=False,
+        flag_value="127.0.0.1:8080",
+        metavar="[HOST:PORT]",
+        help="Serve a web page with pictures, controls, API and metrics.",
+    ),
+    click.option(
+        "--token-env",
+        metavar="NAME",
+        help="Environment variable with the page's token, which any address but loopback needs.",
+    ),
+    click.option("--token-file", type=PATH, help="File with the page's token."),
+    click.option("--viewer-token-env", metavar="NAME", help="Variable with a token to look, not change."),
+    click.option("--viewer-token-file", type=PATH, help="File with the viewers' token."),
+    click.option("--tls-cert", type=PATH, help="Serve over HTTPS: the certificate, PEM."),
+    click.option("--tls-key", type=PATH, help="The certificate's key, PEM."),
+    click.option(
+        "--host-name",
+        multiple=True,
+        metavar="NAME",
+        help="Another name the page is visited by, e.g. behind a proxy; may be repeated.",
+    ),
 )
-@click.option("--username", panel="Cameras", help="Instead of the one in the URL.")
-@click.option("--password-env", panel="Cameras", metavar="NAME", help="Environment variable with the password.")
-@click.option(
-    "--password-file", panel="Cameras", type=click.Path(path_type=Path), help="File whose first line is the password."
+@panel(
+    "Dehazing",
+    click.option(
+        "--strength", type=click.FloatRange(0, 1), help="How much haze to remove: 0 (none) to 1.  [default: 1]"
+    ),
+    STEADY.unless_given(default="low"),
+    NETWORK.unless_given(),
+    MODE.unless_given(),
+    AIRLIGHT.unless_given(),
+    AIRLIGHT_COLOR,
+    BRIGHTNESS.unless_given(),
+    NETWORK_SIZE.unless_given(),
+    click.option("--exact", is_flag=True, default=None, help="Run the network on whole frames: slow."),
 )
-@click.option(
-    "--transport",
-    panel="Cameras",
-    type=click.Choice(["tcp", "udp", "http"]),
-    help="Transport of RTSP; http tunnels it.  [default: tcp]",
+@panel(
+    "Speed",
+    click.option(
+        "--latency-budget",
+        type=seconds,
+        metavar="TIME",
+        help="Drop frames older than this (0.2, 200ms) for newer ones.  [default: 200ms]",
+    ),
+    click.option("--adapt/--no-adapt", default=None, help="Reduce quality before dropping frames.  [default: adapt]"),
+    click.option("--max-fps", type=float, help="Process at most this many frames per second per camera."),
+    RUNTIME.unless_given(),
+    BATCH_SIZE.unless_given(default="4"),
 )
-@click.option(
-    "--hwaccel",
-    panel="Cameras",
-    type=click.Choice(["none", "auto", "cuda"]),
-    help="Where to decode: in software, on an NVIDIA GPU, or there if possible.  [default: none]",
+@panel(
+    "Messages",
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="One line or one JSON object per event.",
+    ),
+    QUIET,
+    click.option("-v", "--verbose", is_flag=True, help="Print more."),
 )
-@click.option(
-    "--stall-seconds",
-    panel="Cameras",
-    type=float,
-    help="Reconnect after this many seconds without a frame.  [default: 5]",
-)
-@click.option("--realtime", panel="Cameras", is_flag=True, default=None, help="Play files at their own speed.")
-@click.option("--loop", panel="Cameras", is_flag=True, default=None, help="Play files again when they end.")
-@click.option(
-    "--set",
-    "others",
-    panel="Cameras",
-    type=key_value,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any other key of a [[camera]] in cameras.toml, e.g. buffer_frames=4; may be repeated.",
-)
-@click.option(
-    "--to",
-    panel="Output",
-    multiple=True,
-    metavar="TARGET",
-    type=INPUT,
-    help="rtsp://, rtmp://, srt://, udp://, a folder (HLS), or a file; may be repeated.",
-)
-@click.option(
-    "--virtual-camera",
-    panel="Output",
-    is_flag=False,
-    flag_value="",
-    metavar="[DEVICE]",
-    help="Be a camera of this computer, for OBS and meetings: the first free device, or e.g. /dev/video2.",
-)
-@click.option("--codec", panel="Output", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]")
-@click.option("--bitrate", panel="Output", type=int, help="Bits per second.  [default: constant quality]")
-@click.option("--segment-seconds", panel="Output", type=float, help="Start a new file after this long.  [default: 600]")
-@click.option("--segment-bytes", panel="Output", type=int, help="Start a new file at this size.")
-@click.option(
-    "--serve",
-    panel="Web page",
-    is_flag=False,
-    flag_value="127.0.0.1:8080",
-    metavar="[HOST:PORT]",
-    help="Serve a web page with pictures, controls, API and metrics.",
-)
-@click.option(
-    "--token-env",
-    panel="Web page",
-    metavar="NAME",
-    help="Environment variable with the page's token, which any address but loopback needs.",
-)
-@click.option("--token-file", panel="Web page", type=click.Path(path_type=Path), help="File with the page's token.")
-@click.option(
-    "--viewer-token-env",
-    panel="Web page",
-    metavar="NAME",
-    help="Variable with a token to look, not change.",
-)
-@click.option(
-    "--viewer-token-file", panel="Web page", type=click.Path(path_type=Path), help="File with the viewers' token."
-)
-@click.option(
-    "--tls-cert", panel="Web page", type=click.Path(path_type=Path), help="Serve over HTTPS: the certificate, PEM."
-)
-@click.option("--tls-key", panel="Web page", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
-@click.option(
-    "--host-name",
-    panel="Web page",
-    multiple=True,
-    metavar="NAME",
-    help="Another name the page is visited by, e.g. behind a proxy; may be repeated.",
-)
-@click.option(
-    "--strength",
-    panel="Dehazing",
-    type=click.FloatRange(0, 1),
-    help="How much haze to remove: 0 (none) to 1.  [default: 1]",
-)
-@STEADY.unless_given(default="low")
-@NETWORK.unless_given()
-@MODE.unless_given()
-@AIRLIGHT.unless_given()
-@AIRLIGHT_COLOR
-@BRIGHTNESS.unless_given()
-@NETWORK_SIZE.unless_given()
-@click.option("--exact", panel="Dehazing", is_flag=True, default=None, help="Run the network on whole frames: slow.")
-@click.option(
-    "--latency-budget",
-    panel="Speed",
-    type=seconds,
-    metavar="TIME",
-    help="Drop frames older than this (0.2, 200ms) for newer ones.  [default: 200ms]",
-)
-@click.option(
-    "--adapt/--no-adapt", panel="Speed", default=None, help="Reduce quality before dropping frames.  [default: adapt]"
-)
-@click.option("--max-fps", panel="Speed", type=float, help="Process at most this many frames per second per camera.")
-@RUNTIME.unless_given()
-@BATCH_SIZE.unless_given(default="4")
-@click.option(
-    "--log-format",
-    panel="Messages",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="One line or one JSON object per event.",
-)
-@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
-@click.option("-v", "--verbose", panel="Messages", is_flag=True, help="Print more.")
 def command(
     urls: tuple[str, ...],
     config: Path | None,

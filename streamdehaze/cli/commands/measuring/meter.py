@@ -8,60 +8,63 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from streamdehaze.cli.console import standard_error
-from streamdehaze.cli.outputs import write_text
-from streamdehaze.cli.parameters import END, INPUT, NETWORK, NETWORK_SIZE, RUNTIME, START
-from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
+from streamdehaze.cli.console import say, standard_error
+from streamdehaze.cli.outputs import refuse_existing, require_folders, write_text
+from streamdehaze.cli.parameters import (
+    END,
+    FILE,
+    INPUT,
+    NETWORK,
+    NETWORK_SIZE,
+    QUIET,
+    RECURSIVE,
+    RUNTIME,
+    START,
+    TEXT_FILE,
+    panel,
+)  # fmt: skip
+from streamdehaze.errors import ConfigError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.meter.table import FrameHaze
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
 
 @click.command(name="meter")
 @click.argument("inputs", nargs=-1, required=True, type=INPUT)
-@click.option(
-    "--csv",
-    "csv_path",
-    panel="Output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write a line per frame; - for standard output.",
+@panel(
+    "Output",
+    click.option("--csv", "csv_path", type=TEXT_FILE, help="Write a line per frame; - for standard output."),
+    click.option(
+        "--json",
+        "json_path",
+        type=TEXT_FILE,
+        help="Write a summary per input and a row per frame; - for standard output.",
+    ),
+    click.option("--plot", "plot_path", type=FILE, help="Draw density over time (.png, .svg, .pdf)."),
+    click.option(
+        "--map",
+        "map_path",
+        type=FILE,
+        help="Write the transmission of one video, 16-bit gray in FFV1 with the times of the source (.mkv).",
+    ),
+    click.option(
+        "--scenes",
+        "scenes_path",
+        type=FILE,
+        help="Write a keyframe for each scene of one video (.toml), to edit and give to run --strength.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace existing outputs."),
 )
-@click.option(
-    "--json",
-    "json_path",
-    panel="Output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write a summary per input and a row per frame; - for standard output.",
+@panel(
+    "Measuring",
+    click.option("--every", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."),
+    NETWORK.option(help=f"{NETWORK.help[:-1]}; densities of two differ a little."),
+    RUNTIME,
+    NETWORK_SIZE,
 )
-@click.option("--plot", "plot_path", panel="Output", type=_FILE, help="Draw density over time (.png, .svg, .pdf).")
-@click.option(
-    "--map",
-    "map_path",
-    panel="Output",
-    type=_FILE,
-    help="Write the transmission of one video, 16-bit gray in FFV1 with the times of the source (.mkv).",
-)
-@click.option(
-    "--scenes",
-    "scenes_path",
-    panel="Output",
-    type=_FILE,
-    help="Write a keyframe for each scene of one video (.toml), to edit and give to run --strength.",
-)
-@click.option("--overwrite", panel="Output", is_flag=True, help="Replace existing outputs.")
-@click.option(
-    "--every", panel="Measuring", type=click.IntRange(min=1), default=1, metavar="K", help="Measure every K-th frame."
-)
-@NETWORK.option(panel="Measuring", help=f"{NETWORK.help[:-1]}; densities of two differ a little.")
-@RUNTIME.option(panel="Measuring")
-@NETWORK_SIZE
-@START
-@END
-@click.option("--recursive", panel="Input", is_flag=True, help="Include folders inside folders.")
-@click.option("-q", "--quiet", panel="Messages", is_flag=True, help="Print only errors.")
+@panel("Input", START, END, RECURSIVE)
+@panel("Messages", QUIET)
 def command(
     inputs: tuple[str, ...],
     csv_path: Path | None,
@@ -94,12 +97,8 @@ def command(
     """
     console = standard_error(quiet=quiet, verbose=False)
     named = (csv_path, json_path, plot_path, map_path, scenes_path)
-    outputs = [path for path in named if path is not None and str(path) != "-"]
-    for path in outputs:
-        if path.exists() and not overwrite:
-            raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
-        if not path.parent.is_dir():
-            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
+    refuse_existing(*named, overwrite=overwrite)
+    require_folders(*named)
     if plot_path is not None:
         from streamdehaze.extras import require
 
@@ -123,7 +122,7 @@ def command(
             try:
                 mine = _measure(each.path, dehazer, map_path, every=every, start=start, end=end, overwrite=overwrite)
             except StreamDehazeError as error:
-                console.print(f"streamdehaze: {error}", markup=False, soft_wrap=True)
+                say(console, f"streamdehaze: {error}")
                 failed = True
                 continue
             rows += mine
@@ -132,10 +131,9 @@ def command(
                 frames = "1 picture" if numbers["frames"] == 1 else f"{numbers['frames']} frames"
                 span = "" if numbers["frames"] == 1 else f" ({numbers['least']:.2f} to {numbers['most']:.2f})"
                 dark = " too dark to be trusted;" if numbers["dark_frames"] == numbers["frames"] else ""
-                console.print(
+                say(
+                    console,
                     f"{each.path}: {numbers['haze_class']}, density {numbers['density']:.2f}{span};{dark} {frames}",
-                    markup=False,
-                    soft_wrap=True,
                 )
     if rows:
         if csv_path is not None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.outputs import write_text
-from streamdehaze.cli.parameters import INPUT
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.cli.outputs import refuse_existing, write_text
+from streamdehaze.cli.parameters import FILE, INPUT, RECURSIVE, TEXT_FILE
+from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from streamdehaze.frame import FloatArray
     from streamdehaze.meter.visibility import Contrast
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_OUT = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
-_EVERY = click.option(
-    "--every", type=click.IntRange(min=1), default=25, show_default=True, help="Take every K-th frame of videos."
-)
+_EVERY = click.option("--every", type=click.IntRange(min=1), default=25, help="Take every K-th frame of videos.")
 
 
 def mark(text: str) -> tuple[float, float, float]:
@@ -54,7 +50,7 @@ def command() -> None:
 
 @command.command(name="learn")
 @click.argument("inputs", nargs=-1, required=True, type=INPUT)
-@click.option("-o", "--output", required=True, type=_FILE, help="The camera's reference (.npz).")
+@click.option("-o", "--output", required=True, type=FILE, help="The camera's reference (.npz).")
 @click.option(
     "--mark",
     "marks",
@@ -66,9 +62,9 @@ def command() -> None:
 @click.option("--height", type=float, help="Metres of the camera above flat ground; with --horizon and --view.")
 @click.option("--horizon", type=float, help="The horizon's line as a share of the height, from above; may be hidden.")
 @click.option("--view", type=float, help="Vertical angle of view, degrees.")
-@click.option("--meter", type=_FILE, help="CSV with the columns frame and metres, of a visibility meter at the camera.")
+@click.option("--meter", type=FILE, help="CSV with the columns frame and metres, of a visibility meter at the camera.")
 @_EVERY
-@click.option("--recursive", is_flag=True, help="Include folders inside folders.")
+@RECURSIVE
 @click.option("--overwrite", is_flag=True, help="Replace an existing reference.")
 def learn(
     inputs: tuple[str, ...],
@@ -94,8 +90,7 @@ def learn(
         raise click.UsageError("give distances in one way: two --mark, --height with --horizon and --view, or --meter")
     if any(value is not None for value in ground) and None in ground:
         raise click.UsageError("--height, --horizon and --view belong together")
-    if output.exists() and not overwrite:
-        raise SinkError(f"'{output}' exists already; choose another name or add --overwrite")
+    refuse_existing(output, overwrite=overwrite)
     from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, distances_of_meter
     from streamdehaze.meter.pictures import pictures, read_meter
     from streamdehaze.meter.visibility import ClearView, Contrast, Reference
@@ -140,18 +135,17 @@ def learn(
 @command.command(name="read")
 @click.argument("reference", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=INPUT)
-@click.option("--csv", "csv_path", type=_OUT, help="Write a line per picture; - for standard output.")
-@click.option("--json", "json_path", type=_OUT, help="Write a list of pictures; - for standard output.")
+@click.option("--csv", "csv_path", type=TEXT_FILE, help="Write a line per picture; - for standard output.")
+@click.option("--json", "json_path", type=TEXT_FILE, help="Write a list of pictures; - for standard output.")
 @_EVERY
 @click.option(
     "--max-age",
     type=click.FloatRange(min=0),
     default=30.0,
-    show_default=True,
     metavar="DAYS",
     help="Say unknown where the clear pictures of REFERENCE are this far away in time; needs pictures with dates.",
 )
-@click.option("--recursive", is_flag=True, help="Include folders inside folders.")
+@RECURSIVE
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 def read(
     reference: Path,
@@ -164,9 +158,7 @@ def read(
     overwrite: bool,
 ) -> None:
     """Read the visibility in pictures of the camera that REFERENCE was learned from."""
-    for path in (csv_path, json_path):
-        if path is not None and path.exists() and not overwrite:
-            raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
+    refuse_existing(csv_path, json_path, overwrite=overwrite)
     from streamdehaze.meter.pictures import pictures
     from streamdehaze.meter.visibility import Reference
 

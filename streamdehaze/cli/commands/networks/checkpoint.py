@@ -7,17 +7,11 @@ from pathlib import Path
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.parameters import CHECKPOINT
-from streamdehaze.errors import SinkError
+from streamdehaze.cli.outputs import refuse_existing, write_text
+from streamdehaze.cli.parameters import CHECKPOINT, PATH
 
-_PATH = click.Path(path_type=Path)
 _HALF = click.option("--half", is_flag=True, help="Store 16-bit floats: half the size.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace TARGET if it exists.")
-
-
-def _refuse_existing(target: Path, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists already; use --overwrite to replace it")
 
 
 @click.group(name="checkpoint", cls=Group)
@@ -41,12 +35,12 @@ def show(checkpoint: str) -> None:
 
 @command.command()
 @click.argument("source", type=CHECKPOINT)
-@click.argument("target", type=_PATH)
+@click.argument("target", type=PATH)
 @_HALF
 @_OVERWRITE
 def convert(source: str, target: Path, half: bool, overwrite: bool) -> None:
     """Write SOURCE as safetensors to TARGET; the authors' files (.pk, .pth) are read without unpickling code."""
-    _refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite=overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
 
     checkpoint = read_checkpoint(find_checkpoint(source))
@@ -56,22 +50,18 @@ def convert(source: str, target: Path, half: bool, overwrite: bool) -> None:
 
 @command.command()
 @click.argument("source", type=CHECKPOINT)
-@click.argument("target", type=_PATH)
+@click.argument("target", type=PATH)
 @click.option(
     "--width", type=click.IntRange(min=2), required=True, help="Width of the wide one, a multiple of SOURCE's."
 )
 @click.option(
-    "--noise",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Relative noise that breaks the symmetry, e.g. 0.01.",
+    "--noise", type=click.FloatRange(min=0), default=0.0, help="Relative noise that breaks the symmetry, e.g. 0.01."
 )
 @_HALF
 @_OVERWRITE
 def widen(source: str, target: Path, width: int, noise: float, half: bool, overwrite: bool) -> None:
     """Write a wider network that computes the same as SOURCE, to continue training from."""
-    _refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite=overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.widen import widen as widened
 
@@ -83,7 +73,7 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool, overw
 
 @command.command()
 @click.argument("sources", nargs=-1, required=True, type=CHECKPOINT)
-@click.argument("target", type=_PATH)
+@click.argument("target", type=PATH)
 @click.option(
     "--share",
     "shares",
@@ -100,7 +90,7 @@ def average(sources: tuple[str, ...], target: Path, shares: tuple[float, ...], h
     """
     if shares and len(shares) != len(sources):
         raise click.UsageError(f"give --share once for each of the {len(sources)} sources, not {len(shares)} times")
-    _refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite=overwrite)
     from streamdehaze.network import find_checkpoint, read_checkpoint, write_checkpoint
     from streamdehaze.training.average import average_checkpoints
 
@@ -115,9 +105,9 @@ def average(sources: tuple[str, ...], target: Path, shares: tuple[float, ...], h
 @command.command()
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.option(
-    "--evaluation", "evaluations", type=_PATH, multiple=True, help="JSON of `streamdehaze evaluate`; may be repeated."
+    "--evaluation", "evaluations", type=PATH, multiple=True, help="JSON of `streamdehaze evaluate`; may be repeated."
 )
-@click.option("-o", "--output", type=_PATH, help="Markdown file.  [default: printed]")
+@click.option("-o", "--output", type=PATH, help="Markdown file.  [default: printed]")
 def card(checkpoint: str, evaluations: tuple[Path, ...], output: Path | None) -> None:
     """Write a model card from CHECKPOINT's metadata and evaluations."""
     from streamdehaze.network import find_checkpoint, read_checkpoint
@@ -125,10 +115,4 @@ def card(checkpoint: str, evaluations: tuple[Path, ...], output: Path | None) ->
 
     path = find_checkpoint(checkpoint)
     text = write_card(path.stem, read_checkpoint(path), [read_evaluation(file) for file in evaluations])
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"{output} cannot be written ({error.strerror})") from error
+    write_text(output or Path("-"), text)

@@ -7,27 +7,25 @@ from typing import Literal
 
 import rich_click as click
 
-from streamdehaze.cli.parameters import CHECKPOINT, picture_size
-from streamdehaze.errors import SinkError
+from streamdehaze.cli.outputs import refuse_existing
+from streamdehaze.cli.parameters import CHECKPOINT, FILE, picture_size
 
 
 @click.command(name="export")
 @click.argument("checkpoint", type=CHECKPOINT, default="aecrnet-s")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="[default: CHECKPOINT.onnx]")
+@click.option("-o", "--output", type=FILE, help="[default: CHECKPOINT.onnx]")
 @click.option("--size", type=picture_size, metavar="WxH", help="Only take pictures of this size; any size if left out.")
 @click.option("--batch", type=click.IntRange(min=1), help="Only take this many at once; any number if left out.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16"]),
     default="float32",
-    show_default=True,
     help="Of the computation; input and output are float32 in either. float16 needs PyTorch and the extra onnx.",
 )
 @click.option(
     "--deformable",
     type=click.Choice(["grid", "native"]),
     default="grid",
-    show_default=True,
     help="Deformable convolution, where the checkpoint has one, as GridSample and Conv, which every runtime has, or as "
     "DeformConv, which is faster where there is one (ONNX Runtime on a CPU, TensorRT from 10.1).",
 )
@@ -57,8 +55,7 @@ def command(
     from streamdehaze.network import find_checkpoint
 
     path = output or Path(f"{find_checkpoint(checkpoint).stem}.onnx")
-    if path.exists() and not overwrite:
-        raise SinkError(f"'{path}' exists already; choose another name with -o or add --overwrite")
+    refuse_existing(path, overwrite=overwrite)
     facts = export_checkpoint(
         checkpoint, path, size=size, batch=batch, precision=precision, native_deform=deformable == "native"
     )
