@@ -38,6 +38,7 @@ def test_what_cannot_be_shown_is_one_sentence(film: Path, tmp_path: Path) -> Non
     assert run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "soon").exit_code == 2
     done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0,90")
     assert done.exit_code == 1
+    assert done.output.endswith("film.mp4' has no frame at 90 seconds or later\n")
     assert done.output.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out.preview.jpg").write_bytes(b"mine")

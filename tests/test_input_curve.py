@@ -152,6 +152,21 @@ def test_an_unknown_curve_is_refused_with_those_there_are() -> None:
     assert "'slog3'" in done.output
 
 
+@pytest.mark.parametrize(("curve", "bits"), [("logc4", 8), ("pq", 8), ("slog3", 8), ("pq", 16)])
+def test_a_curve_that_eight_bits_are_too_few_for_is_refused(tmp_path: Path, curve: InputCurve, bits: int) -> None:
+    picture = np.full((16, 16, 3), 100 << (bits - 8), np.uint8 if bits == 8 else np.uint16)
+    dehazer = Dehazer(engine=EngineDouble(), network_size=64, input_curve=curve)
+    if bits > 8 or curve == "slog3":
+        assert dehazer(picture).shape == picture.shape
+        return
+    with pytest.raises(ConfigError, match=f"{curve} footage has 10 bits a sample or more, and this has 8"):
+        dehazer(picture)
+    out = tmp_path / "out.mp4"
+    done = CliRunner().invoke(main, ["run", str(film(tmp_path / "film.mp4")), "-o", str(out), "--input-curve", curve])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("curve", ["sdr", "slog3", "logc3"])
 def test_black_bars_are_kept_to_the_pixel_in_log_footage_too(curve: InputCurve) -> None:
     shown = np.random.default_rng(0).uniform(0.3, 0.8, (144, 256, 3)).astype(np.float32)

@@ -70,6 +70,7 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, sentence: str) -> None
         ("a.csv", "time,strength\n0,1\n", "keyframe 1 must have 'seconds' and 'strength'"),
         ("a.csv", "seconds,strength\n", "has no keyframes"),
         ("a.csv", "seconds,strength\n0\n", "where a number belongs"),
+        ("a.csv", "seconds,strength\n0,1\nx,1\n", "a.csv', keyframe 2: 'x' is not a time"),
         ("a.toml", "[[keyframe]\n", "is not TOML"),
         ("a.toml", 'interpolation = "cubic"\n[[keyframe]]\nseconds = 0\nstrength = 1\n', "choose linear or hold"),
         ("a.toml", "strength = 1\n", "has 'strength'; it may have"),

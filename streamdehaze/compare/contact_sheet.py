@@ -59,7 +59,7 @@ def contact_sheet(
 
 def _row(path: str, moment: float, dehazer: Dehazer, read: ReadOptions) -> RgbArray:
     with open_source(path, replace(read, start=moment, end=None)) as source:
-        frame = next(iter(source), None)
+        frame = None if source.info.duration_seconds == 0 else next(iter(source), None)
         if frame is None:
             raise ConfigError(f"'{path}' has no frame at {moment:g} seconds or later")
         # The source counts from the cut; strength over time counts from the beginning.

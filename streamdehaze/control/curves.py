@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.errors import ConfigError
 from streamdehaze.frame import ColorSpec, FloatArray
 
 Floats = npt.NDArray[np.float64]
@@ -42,6 +43,9 @@ _NAMES: dict[str, InputCurve] = {
     "vlogl": "vlog", "dlog": "dlog", "clog3": "clog3", "canonlog3": "clog3", "applelog": "applelog",
 }  # fmt: skip
 """Curves by the makers' names for them, without punctuation."""
+
+_DEEP = ("logc3", "logc4", "applelog", "pq", "linear")
+"""Curves that 8 bits are too few for; S-Log3, V-Log L, D-Log, Canon Log 3 and HLG are recorded in 8, too."""
 
 _STEPS = 4096
 _KNEE = 0.7
@@ -122,6 +126,19 @@ def curve_of(wanted: InputCurve, color: ColorSpec) -> InputCurve:
         return wanted
     noted: InputCurve = next((curve for curve in INPUT_CURVES if curve == color.log), "sdr")
     return _BY_TRANSFER.get(color.transfer, noted)
+
+
+def check_depth(curve: InputCurve, bits: int) -> None:
+    """Check that a curve that was asked for can be that of footage with so many bits a sample.
+
+    Raises:
+        ConfigError: if cameras record it with more bits only.
+    """
+    if curve in _DEEP and bits < 10:
+        raise ConfigError(
+            f"{curve} footage has 10 bits a sample or more, and this has {bits}: it has another curve; "
+            "choose that one, or auto"
+        )
 
 
 def curve_of_tags(tags: Mapping[str, str]) -> str:

@@ -129,7 +129,7 @@ def read_keyframes(path: Path) -> Keyframes:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict) or set(row) != {"seconds", "strength"}:
             raise ConfigError(f"{source}: keyframe {number} must have 'seconds' and 'strength', and nothing else")
-        where = f"{source}, keyframe {number}:"
+        where = f"{source}, keyframe {number}"
         points.append((_seconds(str(row["seconds"]), where), _number(str(row["strength"]), where)))
     return Keyframes.checked(points, interpolation, source=source)
 

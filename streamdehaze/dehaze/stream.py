@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.color import Color
-from streamdehaze.control.curves import InputCurve, curve_of, to_display, to_signal
+from streamdehaze.control.curves import InputCurve, check_depth, curve_of, to_display, to_signal
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.control.place import Place
 from streamdehaze.dehaze import affine, exact
@@ -98,6 +98,7 @@ class Stream(Settings):
         if not self.remembers:
             self._temporal.skip()
             self._mask = FrameMask()
+        check_depth(self.input_curve, frame.pixel_format.depth)
         components = exact.full_size_components(frame) if self.exact else affine.shrink_components(frame, frame_format)
         curve = curve_of(self.input_curve, frame.color)
         picture = to_display(affine.to_rgb(components, frame_format), curve)
