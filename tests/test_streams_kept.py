@@ -86,7 +86,7 @@ def test_sound_that_begins_late_in_a_transport_stream_is_copied(tmp_path: Path, 
     assert counted(tmp_path / f"out.{ending}")[1] == counted(source)[1] != ("aac", "0")
 
 
-@pytest.mark.parametrize("ending", ["mkv", "ts", "avi"])
+@pytest.mark.parametrize("ending", ["mkv", "ts", "avi", "flv", "nut"])
 def test_what_an_edit_list_cut_away_stays_away_where_there_are_none(tmp_path: Path, ending: str) -> None:
     whole = ffmpeg(
         "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=4", "-f", "lavfi", "-i", "sine=d=4:r=48000", *H264, "-g", "100",
@@ -99,6 +99,17 @@ def test_what_an_edit_list_cut_away_stays_away_where_there_are_none(tmp_path: Pa
     copy_through(trimmed, tmp_path / f"out.{ending}")
     (_, (_, sound)) = counted(tmp_path / f"out.{ending}")
     assert abs(int(sound) - len(shown)) <= 1
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts"])
+def test_second_pictures_that_an_edit_list_cut_away_stay_away_too(tmp_path: Path, ending: str) -> None:
+    rear = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2")
+    both = ("-map", "0:v", "-map", "1:v", *H264, "-bf", "0", "-g", "30")
+    whole = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", *rear, *both, tmp_path / "whole.mp4")
+    trimmed = ffmpeg("-ss", "1", "-i", whole, "-map", "0", "-c", "copy", tmp_path / "trimmed.mp4")
+    sink = copy_through(trimmed, tmp_path / f"out.{ending}")
+    assert counted(tmp_path / f"out.{ending}") == [("h264", "25"), ("h264", "25")]
+    assert sink.losses == ["the first 5 pictures of video stream 1 (h264), which need some that are cut away"]
 
 
 def two_cameras(folder: Path) -> Path:

@@ -89,6 +89,10 @@ class Passthrough:
         self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
         self._repaired = False
+        self._headless: dict[int, int] = {}
+        """Of streams whose beginning was left out: pictures so far without the keyframe they need."""
+        self._whole: set[int] = set()
+        """Those of them that have come to a keyframe."""
 
     def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
         """Add the streams that come before the video in the input, or after it, so that their order stays."""
@@ -129,6 +133,11 @@ class Passthrough:
         late = self._source.late
         return [
             *(f"the end of {stream}" for stream in self.cut_short),
+            *(
+                f"the first {count} pictures of {stream}, which need some that are cut away"
+                for stream in map(StreamFacts.of, self.accepted)
+                if (count := self._headless.get(stream.index))
+            ),
             *([f"{late} packets of streams that begin too late to be found"] if late else []),
         ]
 
@@ -147,7 +156,9 @@ class Passthrough:
                 begins = (packet.pts or packet.dts or 0) * fraction(packet.time_base)
                 for converted in sound.convert(packet, begins):
                     self._mux(output, converted.packet(), packet.stream, delay)
-            elif not self._written_by_muxer(packet) and (self._is_mov or not packet.is_discard):  # see its edit lists
+            elif packet.is_discard and not self._is_mov:  # only MOV has edit lists
+                self._headless[packet.stream_index] = 0
+            elif not self._written_by_muxer(packet):
                 self._mux(output, packet, packet.stream, delay)
         for stream in self.accepted if last else ():
             if stream.index in self._sounds:
@@ -162,6 +173,9 @@ class Passthrough:
             return
         if packet.time_base:
             _rescale(packet, delay, fraction(target.time_base))
+        if index in self._headless and origin.type == "video" and index not in self._whole:
+            self._whole |= {index} if packet.is_keyframe else set()
+            self._headless[index] += not packet.is_keyframe
         packet.stream = target
         self._repair(packet, index, origin.type)
         try:
