@@ -1,5 +1,7 @@
 """What every container and codec keeps of a file, measured by the comparer that `run` uses; writes docs/kept.md.
 
+A second table does the same for what pictures and files carry besides: HDR, film grain, fields, rotation, covers.
+
 For each pair, FFmpeg makes a small film with sound in two languages, chapters, tags, a sample aspect ratio and colour
 tags; what the container takes of that is the input. It goes through FileSource and FileSink, and both that and
 FFmpeg's own `-c copy` are compared with the input.
@@ -56,6 +58,35 @@ CONTAINERS = {
     "dv": ("pcm_s16le", "dvvideo"),
     "nut": ("aac", "h264 ffv1 rawvideo"),
 }
+_X265 = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-preset", "ultrafast", "-x265-params")
+_DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+_HDR = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc")
+_FIELDS = ("-vf", "tinterlace=interleave_top,setfield=tff", "-flags", "+ildct+ilme")
+CARRIED = {
+    "film grain of AV1": ("mkv", ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "film-grain=30")),
+    "HDR10 in HEVC": ("mp4", (*_X265, f"log-level=none:hdr10=1:master-display={_DISPLAY}:max-cll=1000,400", *_HDR)),
+    "HDR10 in HEVC, Matroska": (
+        "mkv", (*_X265, f"log-level=none:hdr10=1:master-display={_DISPLAY}:max-cll=1000,400", *_HDR)
+    ),
+    "HLG in HEVC": ("mp4", (*_X265, "log-level=none", *_HDR[:2], "-color_trc", "arib-std-b67", *_HDR[4:])),
+    "fields of H.264": ("mp4", ("-c:v", "libx264", *_FIELDS)),
+    "fields of MPEG-2": ("ts", ("-c:v", "mpeg2video", *_FIELDS)),
+    "fields of ProRes": ("mov", ("-c:v", "prores_ks", *_FIELDS)),
+    "chroma location": ("mkv", ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-chroma_sample_location", "topleft")),
+    "full range": ("mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-color_range", "pc")),
+    "user data (SEI)": (
+        "mp4",
+        ("-c:v", "libx264", "-bsf:v", "h264_metadata=sei_user_data='086f3693-b7b3-4f2c-9653-21492feee5b8+fog'"),
+    ),
+    "time code track": ("mov", ("-c:v", "libx264", "-timecode", "01:02:03:04")),
+    "place and camera (mdta)": (
+        "mov",
+        ("-c:v", "libx264", "-movflags", "use_metadata_tags", "-metadata", "com.apple.quicktime.model=iPhone",
+         "-metadata", "com.apple.quicktime.location.ISO6709=+48.1000+011.5000/"),
+    ),
+    "transparency": ("mov", ("-vf", "format=yuva444p10le", "-c:v", "prores_ks", "-profile:v", "4444")),
+    "transparency of VP9": ("webm", ("-vf", "format=yuva420p", "-c:v", "libvpx-vp9", "-deadline", "realtime")),
+}  # fmt: skip
 CHAPTERS = ";FFMETADATA1\ntitle=Fog\ncomment=cold\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=into\n" \
     "[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=1000\ntitle=out\n"  # fmt: skip
 
@@ -86,6 +117,24 @@ def make(folder: Path, container: str, codec: str, sound: str) -> Path | None:
     return path if done.returncode == 0 else None
 
 
+def made_with(folder: Path, container: str, options: tuple[str, ...]) -> Path | None:
+    """A film of a second whose pictures carry something; None if this FFmpeg cannot make it."""
+    path = folder / f"in.{container}"
+    pictures = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1")
+    done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *pictures, *options, path], check=False)
+    return path if done.returncode == 0 else None
+
+
+def measured(folder: Path, source: Path) -> list[str]:
+    """The encoder taken, what it lacks, and what FFmpeg's copy lacks."""
+    try:
+        encoder, losses = through(source, folder / f"out{source.suffix}")
+    except StreamDehazeError as error:
+        encoder, losses = "", [f"refused: {error}"]
+    reference = copied(source, folder / f"copy{source.suffix}")
+    return [encoder, "; ".join(losses) or "nothing", "; ".join(reference) or "nothing"]
+
+
 def through(source: Path, target: Path) -> tuple[str, list[str]]:
     """Encoder and losses of every frame of `source` written into `target`."""
     with FileSource(source) as frames, FileSink(target, frames, overwrite=True) as sink:
@@ -109,7 +158,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/kept.md"))
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    rows = []
+    rows, carried = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for container, (sound, codecs) in CONTAINERS.items():
@@ -117,14 +166,13 @@ def main() -> None:
                 source = make(folder, container, codec, sound)
                 if source is None:
                     continue
-                try:
-                    encoder, losses = through(source, folder / f"out.{container}")
-                except StreamDehazeError as error:
-                    encoder, losses = "", [f"refused: {error}"]
-                reference = copied(source, folder / f"copy.{container}")
-                rows.append([f".{container}", codec, encoder, "; ".join(losses) or "nothing",
-                             "; ".join(reference) or "nothing"])  # fmt: skip
+                rows.append([f".{container}", codec, *measured(folder, source)])
                 print(" | ".join(rows[-1]), flush=True)
+        for what, (container, options) in CARRIED.items():
+            source = made_with(folder, container, options)
+            if source is not None:
+                carried.append([what, f".{container}", *measured(folder, source)])
+                print(" | ".join(carried[-1]), flush=True)
     said = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
     version = said.split(" Copy")[0]
     lines = [
@@ -138,9 +186,19 @@ def main() -> None:
         "",
         "| container | codec | written by | lacks, and says so | `ffmpeg -map 0 -dn -c copy` lacks |",
         "|---|---|---|---|---|",
-        *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows),
+        *map(_line, rows),
+        "",
+        "## What pictures and files carry besides",
+        "",
+        "| what | container | written by | lacks, and says so | `ffmpeg -map 0 -dn -c copy` lacks |",
+        "|---|---|---|---|---|",
+        *map(_line, carried),
     ]
     arguments.out.write_text("\n".join(lines) + "\n")
+
+
+def _line(row: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in row) + " |"
 
 
 if __name__ == "__main__":

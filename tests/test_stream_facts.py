@@ -298,3 +298,6 @@ def test_film_grain_of_av1_is_named(tmp_path: Path) -> None:
     assert copy_through(plain, tmp_path / "a.mkv", encode=ffv1).losses == []
     lost = ["film grain parameters (the grain itself is in the pictures now)"]
     assert copy_through(source, tmp_path / "b.mkv", encode=ffv1).losses == lost
+    assert copy_through(source, tmp_path / "c.mkv").losses == lost
+    estimated = EncodeOptions(preset="12", options={"svtav1-params": "film-grain=30"})
+    assert copy_through(source, tmp_path / "d.mkv", encode=estimated).losses == []

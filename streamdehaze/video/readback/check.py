@@ -18,13 +18,12 @@ from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.video.pyav import ANY_METADATA, fraction
 from streamdehaze.video.readback.boxes import camera_boxes
-from streamdehaze.video.readback.compare import KIND_NAMES, Asked, Difference, differences
+from streamdehaze.video.readback.compare import Asked, Difference, differences
 from streamdehaze.video.readback.facts import (
     FILM_GRAIN,
     SAMPLED_PICTURES,
     FileFacts,
     PictureFacts,
-    has_film_grain,
     read_facts,
 )
 from streamdehaze.video.reading.file import FileSource
@@ -63,7 +62,7 @@ class ReadBack:
         self.companions = companions
         """The streams that go along."""
         self._sound_remedy = _sound_remedy(asked, container_format)
-        self._pictures = PictureFacts()
+        self._pictures = PictureFacts(kinds=_hidden_kinds(source))
         self._seen = 0
         self._unread = _unread(source)
         self.losses: list[str] = []
@@ -146,12 +145,17 @@ def _unread(source: FileSource) -> list[str]:
         lost = camera_boxes(path)
     except OSError as error:
         raise SourceError(f"'{source.name}' cannot be read ({error.strerror})") from error
-    if source.info.codec == "av1":
+    return lost
+
+
+def _hidden_kinds(source: FileSource) -> frozenset[str]:
+    """The kinds of data of pictures that a decoder uses up: how grain is to be drawn, in AV1."""
+    if source.info.codec == "av1" and source.path is not None and os.path.isfile(source.path):
         try:
-            lost += [KIND_NAMES[FILM_GRAIN]] if has_film_grain(path) else []
+            return read_facts(f"file:{source.path}", 1).pictures.kinds & {FILM_GRAIN}
         except _UNREADABLE as error:
             log.debug("%s: %s", source.name, error)
-    return lost
+    return frozenset()
 
 
 class _Headers:

@@ -181,10 +181,8 @@ class PictureFacts:
 
     def and_of(self, picture: av.VideoFrame, aspect: Fraction) -> PictureFacts:
         """The same with what is attached to a later picture; of nothing yet, what the first is like."""
-        if not self.width:
-            return PictureFacts.of(picture, aspect)
-        kinds = self.kinds | kinds_of(picture)
-        return self if kinds == self.kinds else replace(self, kinds=kinds)
+        known = self if self.width else PictureFacts.of(picture, aspect)
+        return replace(known, kinds=self.kinds | kinds_of(picture))
 
 
 @dataclass(frozen=True)
@@ -236,19 +234,6 @@ class FileFacts:
             str(container.metadata.get("major_brand", "")).strip(),
             seconds,
         )
-
-
-def has_film_grain(path: str) -> bool:
-    """Whether an AV1 film says how its grain is to be drawn; a decoder draws it, and says nothing of it.
-
-    Raises:
-        av.error.FFmpegError, OSError, ValueError: if it cannot be read.
-    """
-    with av.open(f"file:{path}", "r", **ANY_METADATA) as container:
-        stream = default_of(videos_of(container))
-        stream.codec_context.options = {"export_side_data": "film_grain"}
-        picture = next(container.decode(stream), None)
-        return picture is not None and FILM_GRAIN in kinds_of(picture)
 
 
 def read_facts(
