@@ -100,8 +100,9 @@ def find_covered(rgb: FloatArray) -> Mask:
 def _bars(black: Mask) -> Mask:
     """Rows and columns at the edges that are black as a whole."""
     bars = np.zeros(black.shape, bool)
-    for view, lines in ((bars, black.mean(axis=1)), (bars.T, black.mean(axis=0))):
-        scene = np.flatnonzero(lines < _WHOLE)
+    for view, axis in ((bars, 1), (bars.T, 0)):
+        lines = cv2.reduce(black.view(np.uint8), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        scene = np.flatnonzero(lines < _WHOLE * black.shape[axis])
         if scene.size:
             view[: scene[0]] = True
             view[scene[-1] + 1 :] = True
@@ -137,10 +138,12 @@ def _boxes(black: Mask) -> Mask:
     boxes = np.zeros(black.shape, bool)
     if np.count_nonzero(closed) < _BOX_AREA * black.size:
         return boxes
-    count, _, statistics, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
-    for label in range(1, count):
-        left, top, width, height, area = (int(x) for x in statistics[label])
-        if area >= _BOX_AREA * black.size and area >= _BOX_FILLED * width * height and min(width, height) >= 3:
+    _, labels = cv2.connectedComponents(closed, connectivity=4)
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0  # what is in no region
+    for label in np.flatnonzero(areas >= _BOX_AREA * black.size):
+        left, top, width, height = cv2.boundingRect((labels == label).view(np.uint8))
+        if areas[label] >= _BOX_FILLED * width * height and min(width, height) >= 3:
             boxes[top : top + height, left : left + width] = True
     return boxes
 
