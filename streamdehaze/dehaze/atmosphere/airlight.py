@@ -190,8 +190,9 @@ def _evidence_of_sky(rgb: FloatArray, airlight: Airlight) -> float:
     own = (airlight.tint - _HAZES) / (_SKYS_OWN - _HAZES)
     if own >= 1:
         return 0.0
-    sky = sky_of(channel_mean(rgb), float(airlight.color.mean()))
-    edge = float(sky[: max(1, len(sky) // 24)].mean())
+    rows = rgb.shape[1]
+    sky = sky_of(channel_mean(rgb[:, : max(1, rows // 3)]), float(airlight.color.mean()))  # the rest is not asked
+    edge = float(sky[: max(1, rows // 24)].mean())
     return float(np.clip((edge - _NO_SKY) / (_SKY - _NO_SKY), 0, 1) * np.clip(1 - own, 0, 1))
 
 
