@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from pathlib import Path
 
+import av
 import numpy as np
-import psutil
 import pytest
 
-from changing_camera import JpegCamera, jpeg, sizes_that_change
+from changing_camera import JpegCamera, jpeg
 from clips import Clip
 from doubles import CompilingDouble, EngineDouble, halve, plain_dehazer, quick_dehazer
-from streamdehaze import Dehazer
 from streamdehaze.frame import Frame, PixelFormat
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
 from streamdehaze.live.dehazing.shapes import FittedEngine, Shapes
@@ -39,7 +36,7 @@ def test_a_camera_of_a_new_size_stops_no_other(tmp_path: Path) -> None:
         before = len(frames)
         wait_until(lambda: over.is_set() or len(frames) > before + 2, "the first camera runs meanwhile")
 
-    steady = looping(tmp_path, "steady")
+    steady = looping(tmp_path, "steady", to=(str(tmp_path / "clear.mkv"),))
     engine, square = CompilingDouble(compiling), jpeg((320, 240))
     with (
         JpegCamera(lambda number: square) as other,
@@ -52,6 +49,12 @@ def test_a_camera_of_a_new_size_stops_no_other(tmp_path: Path) -> None:
         wait_until(lambda: camera.stream.network_size == 256, "and used")
         over.set()
     assert engine.unprepared == []
+    dropped = pipeline.cameras["steady"].status().counters.dropped
+    (recording,) = tmp_path.glob("clear-*.mkv")
+    with av.open(str(recording)) as container:
+        recorded = sum(1 for packet in container.demux(video=0) if packet.size)
+    lost = sum(count for reason, count in dropped.items() if reason.startswith("sink"))
+    assert recorded == len(frames) - lost, "each clear frame is in its recording"
 
 
 def test_a_size_that_is_not_ready_is_fitted_into_one_that_is() -> None:
@@ -173,34 +176,3 @@ def test_frames_that_wait_are_bounded_in_bytes() -> None:
     for _ in range(4):
         intake.put(lane, LiveFrame(huge, 0.0, 0.0))
     assert (lane.waiting, dropped) == (2, ["buffer_full"] * 2)
-
-
-@pytest.mark.skipif(os.environ.get("STREAMDEHAZE_LONG") is None, reason="two minutes; set STREAMDEHAZE_LONG=1")
-def test_two_minutes_next_to_a_camera_that_changes_size_every_second(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    times: list[float] = []
-
-    def seen(camera: Camera, hazy: Frame, clear: Frame) -> None:
-        if camera.name == "steady":
-            times.append(time.monotonic())
-
-    steady = looping(tmp_path, "steady", to=(str(tmp_path / "out" / "a.mkv"),))
-    with (
-        JpegCamera(sizes_that_change()) as changing,
-        Dehazer("aecrnet-s", engine="openvino", engine_wait=True) as dehazer,
-        LivePipeline([steady], dehazer=dehazer, on_frame=seen) as pipeline,
-    ):
-        wait_until(lambda: len(times) > 250, "the first camera runs")
-        other = CameraConfig(name="other", url=changing.url, max_fps=2)
-        pipeline.reload([steady, other])
-        wait_until(lambda: pipeline.cameras["other"].status().counters.frames_out > 20, "both run")
-        memory = psutil.Process().memory_info().rss
-        began, reloads = time.monotonic(), 0
-        while time.monotonic() < began + 120:
-            time.sleep(10)
-            reloads += 1
-            pipeline.reload([steady, other.model_copy(update={"max_fps": 2 + reloads % 2})])
-        grown = psutil.Process().memory_info().rss - memory
-    recent = [moment for moment in times if moment > began - 10]
-    assert max(np.diff(recent)) < 0.5
-    assert grown < 50 << 20
