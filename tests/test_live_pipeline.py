@@ -101,6 +101,8 @@ def test_strength_and_off_act_from_the_next_frame(tmp_path: Path) -> None:
         assert full < 0.7
         gate.set_strength(0.5)
         assert ratio(gate) == pytest.approx((1 + full) / 2, abs=0.05)
+        gate.set_strength(1.5)
+        assert ratio(gate) == pytest.approx(1 + 1.5 * (full - 1), abs=0.05)
         gate.set_enabled(False)
         assert ratio(gate) == 1.0
         gate.set_enabled(True)

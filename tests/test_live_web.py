@@ -147,7 +147,7 @@ def test_changes_act_and_nonsense_is_refused(client: Any, pipeline: RenderedPipe
     for change in ({"mode": "auto", "every": 3}, {"every": "auto"}):
         assert client.patch("/api/cameras/south", json=change).json()["every"] == change["every"]
     assert pipeline.cameras["south"].mode == "auto"
-    for body in ({"strength": 1.5}, {"strength": "1"}, {"enabled": 1}, {"name": "x"}, {"every": 0}, {"mode": "of"}, []):
+    for body in ({"strength": 1.6}, {"strength": "1"}, {"enabled": 1}, {"name": "x"}, {"every": 0}, {"mode": "of"}, []):
         refusal = client.patch("/api/cameras/south", json=body)
         assert refusal.status_code == 422, body
         assert refusal.json()["error"]

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import ConfigError
@@ -132,7 +133,7 @@ class Camera:
 
     @property
     def strength(self) -> float:
-        """Share of the haze that is removed, 0 to 1; what `set_strength` said last."""
+        """Share of the haze that is removed, 0 to 1, or up to 1.5 to exaggerate; what `set_strength` said last."""
         return self._strength
 
     @property
@@ -144,10 +145,10 @@ class Camera:
         """Remove this share of the haze from the next frame on.
 
         Raises:
-            ConfigError: if it does not lie between 0 and 1.
+            ConfigError: if it does not lie between 0 and 1.5.
         """
-        if not 0 <= strength <= 1:
-            raise ConfigError(f"strength must lie between 0 and 1, not {strength}")
+        if not 0 <= strength <= MOST_STRENGTH:
+            raise ConfigError(f"strength must lie between 0 and {MOST_STRENGTH}, not {strength}")
         self._strength = float(strength)
         self._apply_strength()
         if self._sub is not None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
+from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
@@ -33,7 +34,7 @@ class CameraConfig(CameraOptions):
     """The address of its low stream, which viewers see instead; `url` is recorded, and gives snapshots."""
     to: tuple[str, ...] = Field(default=(), repr=False)
     """Where the clear stream goes."""
-    strength: float = Field(default=1.0, ge=0, le=1)
+    strength: float = Field(default=1.0, ge=0, le=MOST_STRENGTH)
     mode: Mode = "on"
     """"auto" removes haze while there is some, and leaves clear air alone bit for bit."""
     enabled: bool = True

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streamdehaze.control.color import Color, check_airlight, parse_color
+from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
@@ -43,7 +44,7 @@ class ProfileConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    strength: float | None = Field(default=None, ge=0, le=1)
+    strength: float | None = Field(default=None, ge=0, le=MOST_STRENGTH)
     enabled: bool | None = None
     mode: Mode | None = None
     airlight: AirlightMode | None = None

@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from streamdehaze import __version__
+from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig
 from streamdehaze.live.announcing.events import Event
@@ -58,7 +59,7 @@ class MqttPublisher:
     """Publishes cameras, takes changes of strength, on/off and profile, and reconnects by itself.
 
     Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
-    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1), `ID/enabled/set` ("ON", "OFF"),
+    `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1.5), `ID/enabled/set` ("ON", "OFF"),
     `ID/mode/set` ("on", "auto", "off"), `ID/every/set` (a number of frames, "auto") and `ID/profile/set` (a profile's
     name, "auto", "none").
 
@@ -212,7 +213,7 @@ class MqttPublisher:
                 **({} if status.visibility is None else {"visibility": visibility}),
                 "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration"),
                 "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps"),
-                "strength": part("number", "strength", "Strength", min=0, max=1, step=0.01,
+                "strength": part("number", "strength", "Strength", min=0, max=MOST_STRENGTH, step=0.01,
                                  command_topic=self._topic(identity, "strength", "set")),
                 "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
                                 command_topic=self._topic(identity, "enabled", "set")),

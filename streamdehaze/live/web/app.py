@@ -22,6 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.haze.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
@@ -60,7 +61,7 @@ class CameraChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    strength: float | None = Field(default=None, ge=0, le=MOST_STRENGTH, allow_inf_nan=False)
     enabled: bool | None = None
     mode: Mode | None = None
     every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None

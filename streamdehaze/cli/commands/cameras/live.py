@@ -146,7 +146,9 @@ _STOP_SECONDS = 4.0
 @panel(
     "Dehazing",
     click.option(
-        "--strength", type=click.FloatRange(0, 1), help="How much haze to remove: 0 (none) to 1.  [default: 1]"
+        "--strength",
+        type=click.FloatRange(0, 1.5),
+        help="How much haze to remove: 0 (none) to 1, to 1.5 to exaggerate.  [default: 1]",
     ),
     STEADY.unless_given(default="low"),
     NETWORK.unless_given(),

@@ -65,7 +65,7 @@ export function census(cameras) {
 export function remarks(camera) {
   const said = [];
   if (!camera.enabled) said.push(["plain", "Haze kept"]);
-  else if (camera.strength < 1) said.push(["plain", `Strength ${percent(camera.strength)}`]);
+  else if (camera.strength !== 1) said.push(["plain", `Strength ${percent(camera.strength)}`]);
   if (camera.state === "running" && camera.sinks.some((sink) => !sink.connected)) said.push(["wait", "Output down"]);
   return said;
 }
