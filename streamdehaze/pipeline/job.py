@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "onnxruntime", "av", "numpy", "opencv-python-headless")
+_NOT_SHARED = "only a video file that becomes a file can be shared out in segments"
 
 
 @dataclass(frozen=True)
@@ -124,43 +127,45 @@ def dehaze_video(
         >>> dehaze_video("foggy.mp4", "clear.mkv", encode=EncodeOptions(codec="libx265", crf=20), overwrite=True)
         >>> dehaze_video("foggy.mp4", on_frame=lambda hazy, clear: print(clear.seconds))
     """
+    target = output_path(_file_of(source)) if target is None else target
     run = replace(run or RunOptions(), **options)
+    task = _Task(source, target, dehazer, read, encode, run, on_frame, progress, stop)
     if read is not None and read.video_stream == "all" and isinstance(source, str | os.PathLike):
         if executor is not None:
             raise ConfigError("video_stream='all' is done by one process; name one stream to share the work out")
-        return _each_stream(source, target, dehazer, read, encode, run, on_frame, progress, stop)
+        return task.for_each_stream()
     if executor is not None:
         if on_frame is not None:
             raise ConfigError("on_frame is called in this process only; leave it or the executor out")
-        return _shared_out(source, target, dehazer, read, encode, run, progress, stop, executor)
-    own_dehazer = not isinstance(dehazer, Dehazer)
-    opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
-    try:
-        if target is None:
-            target = output_path(_file_of(source))
-        sink = (
-            target
-            if isinstance(target, Sink)
-            else open_sink(
-                target,
-                opened,
-                encode=encode,
-                container=run.container,
-                overwrite=run.overwrite,
-                segment_seconds=run.segment_seconds,
-                resume=run.resume,
-                stop=stop,
-            )
-        )
-        try:
-            worker = _worker(dehazer)
-        except BaseException:
-            sink.abort()
-            raise
-        try:
-            worker.reset()  # another video than the one before
+        return task.share_out(executor)
+    return task.do()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What `dehaze_video` was asked for."""
+
+    source: str | os.PathLike[str] | Source
+    target: str | os.PathLike[str] | Sink
+    dehazer: Dehazer | str | os.PathLike[str] | None
+    read: ReadOptions | None
+    encode: EncodeOptions | None
+    run: RunOptions
+    on_frame: FrameCallback | None
+    progress: Progress | None
+    stop: threading.Event | None
+
+    def do(self) -> Report:
+        """Do it in this process."""
+        run = self.run
+        with contextlib.ExitStack() as stack:
+            opened = stack.enter_context(self._opened())
+            sink = self._opened_sink(opened)
             try:
+                worker = stack.enter_context(self._worker())
+                worker.reset()  # another video than the one before
                 if worker.video.mask is not None:
+                    stack.callback(worker.video.mask.close)
                     worker.video.mask.check_rate(opened.info)
                 work, cutter = _begin(opened, worker, sink, run.batch_size)
                 pipeline = Pipeline(
@@ -168,78 +173,110 @@ def dehaze_video(
                     worker,
                     sink,
                     batch_size=run.batch_size,
-                    stop=stop,
+                    stop=self.stop,
                     cutter=cutter,
                     memory_limit=run.memory_limit,
-                    on_frame=on_frame,
+                    on_frame=self.on_frame,
                 )
             except BaseException:
                 sink.abort()
                 raise
             pipeline.statistics.earlier_frames = cutter.frames if cutter is not None else 0
-            statistics = pipeline.run(progress)
-        finally:
-            if worker.video.mask is not None:
-                worker.video.mask.close()
-            if own_dehazer:
-                worker.close()
-        damaged = work.damaged if isinstance(work, Reader) else 0
-        return Report(
-            _name(source),
-            _name(target),
-            statistics,
-            worker.engine.name,
-            worker.checkpoint,
-            damaged,
-            pipeline.haze,
-            tuple(sink.losses) if isinstance(sink, Writer) else (),
-        )
-    finally:
-        if opened is not source:
-            opened.close()
+            statistics = pipeline.run(self.progress)
+            return Report(
+                _name(self.source),
+                _name(self.target),
+                statistics,
+                worker.engine.name,
+                worker.checkpoint,
+                work.damaged if isinstance(work, Reader) else 0,
+                pipeline.haze,
+                tuple(sink.losses) if isinstance(sink, Writer) else (),
+            )
 
-
-def _shared_out(
-    source: str | os.PathLike[str] | Source,
-    target: str | os.PathLike[str] | Sink | None,
-    dehazer: Dehazer | str | os.PathLike[str] | None,
-    read: ReadOptions | None,
-    encode: EncodeOptions | None,
-    run: RunOptions,
-    progress: Progress | None,
-    stop: threading.Event | None,
-    executor: TakesWork,
-) -> Report:
-    """Have an executor make the segments of a file, and join them."""
-    began = time.perf_counter()
-    target = output_path(_file_of(source)) if target is None else target
-    opened = source if isinstance(source, Source) else open_source(source, read, stop=stop)
-    try:
-        if isinstance(target, Sink):
-            raise ConfigError("only a video file that becomes a file can be shared out in segments")
-        worker = _worker(dehazer)
-        try:
-            jobs = plan_shares(opened, target, worker, encode, run)
+    def share_out(self, executor: TakesWork) -> Report:
+        """Have an executor make the segments of a file, and join them."""
+        began = time.perf_counter()
+        if isinstance(self.target, Sink):
+            raise ConfigError(_NOT_SHARED)
+        with self._opened() as opened, self._worker() as worker:
+            jobs = plan_shares(opened, self.target, worker, self.encode, self.run)
             checkpoint = worker.checkpoint
-        finally:
-            if worker is not dehazer:
-                worker.close()
-    finally:
-        if opened is not source:
-            opened.close()
-    made = share_out(jobs, executor, progress, stop)
-    joined = join(part_folder(target), overwrite=run.overwrite, stop=stop, made=made)
-    joined.statistics.seconds = time.perf_counter() - began
-    return Report(
-        _name(source),
-        _name(target),
-        joined.statistics,
-        joined.engine,
-        checkpoint,
-        joined.damaged,
-        joined.haze,
-        joined.losses,
-    )
+        made = share_out(jobs, executor, self.progress, self.stop)
+        joined = join(part_folder(self.target), overwrite=self.run.overwrite, stop=self.stop, made=made)
+        joined.statistics.seconds = time.perf_counter() - began
+        return Report(
+            _name(self.source),
+            _name(self.target),
+            joined.statistics,
+            joined.engine,
+            checkpoint,
+            joined.damaged,
+            joined.haze,
+            joined.losses,
+        )
+
+    def for_each_stream(self) -> Report:
+        """Make every video stream of a file clear, and report on all together; the haze is that of the first."""
+        if isinstance(self.target, Sink):
+            raise ConfigError("every video stream (video_stream='all') needs the path of a file to write")
+        assert self.read is not None
+        source, target, run = _name(self.source), os.fspath(self.target), self.run
+        settings = {
+            "encode": str(self.encode),
+            "container": run.container,
+            "versions": _versions(),
+            "dehazer": str(self.dehazer.settings if isinstance(self.dehazer, Dehazer) else self.dehazer),
+        }
+        whole: Report | None = None
+        for each in passes(source, target, self.read, settings, overwrite=run.overwrite, resume=run.resume):
+            if each.is_done:
+                continue
+            read = each.read.applied_to(each.source)
+            with FileSource(each.source, **read, keep_clock=each.keep_clock, stop=self.stop) as opened:
+                report = replace(self, source=opened, target=each.target).do()
+            if whole is None:
+                whole = report
+            else:
+                whole.statistics.add(report.statistics)
+                losses = dict.fromkeys((*whole.losses, *report.losses))
+                whole = replace(whole, damaged=whole.damaged + report.damaged, losses=tuple(losses))
+        assert whole is not None  # the last pass is never done before
+        return replace(whole, input=source, output=target)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Source]:
+        """The source; one of the caller's own stays open."""
+        if isinstance(self.source, Source):
+            yield self.source
+        else:
+            with open_source(self.source, self.read, stop=self.stop) as opened:
+                yield opened
+
+    def _opened_sink(self, source: Source) -> Sink:
+        run = self.run
+        if isinstance(self.target, Sink):
+            return self.target
+        return open_sink(
+            self.target,
+            source,
+            encode=self.encode,
+            container=run.container,
+            overwrite=run.overwrite,
+            segment_seconds=run.segment_seconds,
+            resume=run.resume,
+            stop=self.stop,
+        )
+
+    @contextlib.contextmanager
+    def _worker(self) -> Iterator[Dehazer]:
+        """The dehazer; one of the caller's own stays open."""
+        if isinstance(self.dehazer, Dehazer):
+            yield self.dehazer
+        else:
+            named = [self.dehazer] if self.dehazer else []
+            with Dehazer(*named, steady="low", every="auto", look_ahead=True) as own:
+                yield own
 
 
 def plan_shares(
@@ -251,54 +288,8 @@ def plan_shares(
         ConfigError: also if one of the two ends is no video file.
     """
     if not isinstance(source, FileSource) or source.path is None or what_is(target) is not Kind.FILE:
-        raise ConfigError("only a video file that becomes a file can be shared out in segments")
+        raise ConfigError(_NOT_SHARED)
     return plan_segments(source, target, dehazer, encode, run, _versions())
-
-
-def _worker(dehazer: Dehazer | str | os.PathLike[str] | None) -> Dehazer:
-    if isinstance(dehazer, Dehazer):
-        return dehazer
-    return Dehazer(*([dehazer] if dehazer else []), steady="low", every="auto", look_ahead=True)
-
-
-def _each_stream(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str] | Sink | None,
-    dehazer: Dehazer | str | os.PathLike[str] | None,
-    read: ReadOptions,
-    encode: EncodeOptions | None,
-    run: RunOptions,
-    on_frame: FrameCallback | None,
-    progress: Progress | None,
-    stop: threading.Event | None,
-) -> Report:
-    """Make every video stream of a file clear, and report on all together; the haze is that of the first."""
-    target = output_path(source) if target is None else target
-    if isinstance(target, Sink):
-        raise ConfigError("every video stream (video_stream='all') needs the path of a file to write")
-    settings = {"encode": str(encode), "container": run.container, "versions": _versions(), "dehazer": str(dehazer)}
-    if isinstance(dehazer, Dehazer):
-        settings["dehazer"] = str(dehazer.settings)
-    whole: Report | None = None
-    resume, overwrite = run.resume, run.overwrite
-    for each in passes(str(source), str(target), read, settings, overwrite=overwrite, resume=resume):
-        if each.is_done:
-            continue
-        with FileSource(
-            each.source, **each.read.applied_to(each.source), keep_clock=each.keep_clock, stop=stop
-        ) as opened:
-            report = dehaze_video(
-                opened, each.target, dehazer=dehazer, encode=encode, run=run, on_frame=on_frame, progress=progress,
-                stop=stop,
-            )  # fmt: skip
-        if whole is None:
-            whole = report
-        else:
-            whole.statistics.add(report.statistics)
-            losses = dict.fromkeys((*whole.losses, *report.losses))
-            whole = replace(whole, damaged=whole.damaged + report.damaged, losses=tuple(losses))
-    assert whole is not None  # the last pass is never done before
-    return replace(whole, input=os.fspath(source), output=os.fspath(target))
 
 
 def dehaze_image(
@@ -320,25 +311,21 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
     """What to read and where to cut it; after the segments of an earlier run, if the sink has any."""
     if not isinstance(sink, SegmentSink):
         return source, None
-    try:
-        if not isinstance(source, FileSource | SequenceSource):
-            raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
-        cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
-        if isinstance(sink, SegmentFileSink):
-            cutter: Cutter = SpanCutter(sink.spans, remembers=dehazer.video.has_memory, begin=cut)
-        else:
-            cutter = Cutter(sink.length, cut)
-        if cut is None:
-            return source, cutter
-        if cut.state:
-            dehazer.load_state_dict(cut.state)
-        if isinstance(source, SequenceSource):
-            source.skip(cut.frames)
-            return source, cutter
-        return Continued(source, cut, ended=sink.ended), cutter
-    except BaseException:
-        sink.abort()
-        raise
+    if not isinstance(source, FileSource | SequenceSource):
+        raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
+    cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
+    if isinstance(sink, SegmentFileSink):
+        cutter: Cutter = SpanCutter(sink.spans, remembers=dehazer.video.has_memory, begin=cut)
+    else:
+        cutter = Cutter(sink.length, cut)
+    if cut is None:
+        return source, cutter
+    if cut.state:
+        dehazer.load_state_dict(cut.state)
+    if isinstance(source, SequenceSource):
+        source.skip(cut.frames)
+        return source, cutter
+    return Continued(source, cut, ended=sink.ended), cutter
 
 
 def _file_of(source: str | os.PathLike[str] | Source) -> str:

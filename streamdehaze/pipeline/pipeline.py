@@ -111,12 +111,11 @@ class Pipeline:
                 thread.start()
             while encode.is_alive() and not self._stop.is_set():
                 encode.join(_PROGRESS_SECONDS)
-                if self._cancel.is_set():
-                    self._fail(Cancelled("stopped before the end"))
-                self._watch_memory()
+                self._check_cancelled()
+                self._check_memory()
                 if progress:
                     progress(self.statistics)
-        except BaseException as error:  # KeyboardInterrupt, or a progress callback that failed
+        except BaseException as error:  # also KeyboardInterrupt, or a progress callback that failed
             self._fail(error)
         for thread, seconds in ((dehaze, None), (apply_maps, None), (encode, None), (decode, _ABANDON_SECONDS)):
             if thread.ident is not None:  # the system may have refused to start it
@@ -153,15 +152,17 @@ class Pipeline:
                 self._first_error = error
             self._stop.set()
 
-    def _watch_memory(self) -> None:
+    def _check_cancelled(self) -> None:
+        if self._cancel.is_set():
+            raise Cancelled("stopped before the end")
+
+    def _check_memory(self) -> None:
         if self._memory_limit is not None and (held := resident_bytes()) > self._memory_limit:
             mebibytes = 1 << 20
-            self._fail(
-                ResourceError(
-                    f"the process uses {held // mebibytes} MiB, above --memory-limit "
-                    f"({self._memory_limit // mebibytes} MiB); raise the limit, or choose a smaller --batch-size or a "
-                    "faster --preset"
-                )
+            raise ResourceError(
+                f"the process uses {held // mebibytes} MiB, above --memory-limit "
+                f"({self._memory_limit // mebibytes} MiB); raise the limit, or choose a smaller --batch-size or a "
+                "faster --preset"
             )
 
     def _decode(self, statistics: StageStatistics) -> None:
@@ -229,8 +230,7 @@ class Pipeline:
         while True:
             with statistics.waiting():
                 item = self._clear.get()
-            if self._cancel.is_set():  # not left to the caller's thread: all would be written before it looks
-                raise Cancelled("stopped before the end")
+            self._check_cancelled()  # not left to the caller's thread: all would be written before it looks
             with statistics.busy():
                 if item is None:
                     self._sink.close()
