@@ -12,35 +12,25 @@ from streamdehaze.cli.group import Group
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
 _PANELS = {
-    "Make things clear": ("run", "live", "discover", "join", "compare", "demo", "parts"),
-    "Measure haze": ("meter", "visibility"),
+    "Make things clear": ("run", "cameras.live", "cameras.discover", "join", "compare", "demo", "parts"),
+    "Measure haze": ("measuring.meter", "measuring.visibility"),
     "This machine": ("doctor", "bench", "engine"),
-    "Networks": ("train", "evaluate", "data", "checkpoint", "export"),
+    "Networks": ("train", "evaluate", "data", "networks.checkpoint", "networks.export"),
 }
-
-
-_FOLDERS = {
-    "meter": "commands.measuring",
-    "visibility": "commands.measuring",
-    "checkpoint": "commands.networks",
-    "export": "commands.networks",
-    "live": "commands.cameras",
-    "discover": "commands.cameras",
-}
-"""Where commands are that are not in `commands` itself."""
+"""The modules below `commands`; a command is called as the last part of its module's name."""
+_MODULES = {module.rpartition(".")[2]: module for modules in _PANELS.values() for module in modules}
 
 
 class _Commands(Group):
     """Imports a command's file when it is needed, and prints this package's errors as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for names in _PANELS.values() for name in names]
+        return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in _MODULES:
             return None
-        place = f"{_FOLDERS.get(cmd_name, 'commands')}.{cmd_name}"
-        command: click.Command = importlib.import_module(f"streamdehaze.cli.{place}").command
+        command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{_MODULES[cmd_name]}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:
@@ -88,5 +78,5 @@ def main() -> None:
     collector.rest()
 
 
-for _title, _names in _PANELS.items():
-    main = click.command_panel(_title, commands=[*_names])(main)
+for _title, _modules in _PANELS.items():
+    main = click.command_panel(_title, commands=[module.rpartition(".")[2] for module in _modules])(main)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from streamdehaze.cli.log import send_log_to
+
 if TYPE_CHECKING:
     from streamdehaze.pipeline import Statistics
 
@@ -38,10 +40,7 @@ class _ConsoleHandler(logging.Handler):
 def standard_error(*, quiet: bool, verbose: bool) -> Console:
     """A console on standard error, with the package's log going to it at the level asked for."""
     console = Console(stderr=True, highlight=False)
-    log = logging.getLogger("streamdehaze")
-    log.handlers = [_ConsoleHandler(console)]
-    log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-    log.propagate = False
+    send_log_to(_ConsoleHandler(console), quiet=quiet, verbose=verbose, usual=logging.WARNING)
     return console
 
 

@@ -39,6 +39,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(_redacted(line), ensure_ascii=False, default=str)
 
 
+def send_log_to(handler: logging.Handler, *, quiet: bool, verbose: bool, usual: int) -> None:
+    """Send the package's log to one place: from errors on if quiet, all of it if verbose, else from `usual` on."""
+    package = logging.getLogger("streamdehaze")
+    package.handlers = [handler]
+    package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else usual)
+    package.propagate = False
+
+
 def _redacted(value: Any) -> Any:
     """Every string inside without credentials; what is not JSON as text, so that nothing is hidden in it."""
     if isinstance(value, dict):

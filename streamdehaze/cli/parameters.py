@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from streamdehaze.control.keyframes import Keyframes
 
 
+_Value = TypeVar("_Value")
+
+
 class Name(StringParamType):
     """A text that the shell completes to known names, and to files.
 
@@ -94,12 +97,16 @@ TRAINING = Name("config", _recipes)
 """A training recipe's name, or a file."""
 
 
-def seconds(text: str) -> float:
-    """Seconds of "90", "1.5", "0.2s", "200ms", "1:30" or "0:01:30.5"."""
+def _parsed(parse: Callable[[str], _Value], text: str) -> _Value:
     try:
-        return parse_seconds(text)
+        return parse(text)
     except ConfigError as error:
         raise click.BadParameter(f"{error}.") from error
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "1.5", "0.2s", "200ms", "1:30" or "0:01:30.5"."""
+    return _parsed(parse_seconds, text)
 
 
 PRESET = Name("preset", _presets)
@@ -118,20 +125,14 @@ def strength(text: str) -> float | Keyframes:
     """A strength, keyframes of it, or what a file of keyframes holds."""
     from streamdehaze.control.keyframes import parse_strength
 
-    try:
-        return parse_strength(text)
-    except ConfigError as error:
-        raise click.BadParameter(f"{error}.") from error
+    return _parsed(parse_strength, text)
 
 
 def color(text: str) -> Color:
     """A colour."""
     from streamdehaze.control.color import parse_color
 
-    try:
-        return parse_color(text)
-    except ConfigError as error:
-        raise click.BadParameter(f"{error}.") from error
+    return _parsed(parse_color, text)
 
 
 def point(text: str) -> tuple[float, float, float]:

@@ -9,7 +9,19 @@ import rich_click as click
 
 from streamdehaze.cli.console import say
 from streamdehaze.cli.outputs import require_folders
-from streamdehaze.cli.parameters import CHECKPOINT, ENGINE, FILE, INPUT, NETWORK, PATH, RUNTIME, Option, every, panel
+from streamdehaze.cli.parameters import (
+    CHECKPOINT,
+    ENGINE,
+    FILE,
+    INPUT,
+    NETWORK,
+    PATH,
+    RUNTIME,
+    Option,
+    every,
+    panel,
+    picture_size,
+)
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 
@@ -21,17 +33,12 @@ if TYPE_CHECKING:
 _NAMES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 
 
-def _sizes(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[tuple[int, int]]:
-    sizes = []
-    for text in value:
-        width, _, height = text.lower().partition("x")
-        if text.lower() in _NAMES:
-            sizes.append(_NAMES[text.lower()])
-        elif width.isdigit() and height.isdigit():
-            sizes.append((int(width), int(height)))
-        else:
-            raise click.BadParameter(f"'{text}' is neither WIDTHxHEIGHT nor one of {', '.join(_NAMES)}")
-    return sizes
+def _size(text: str) -> tuple[int, int]:
+    """Width and height, or a name for them."""
+    try:
+        return _NAMES.get(text.lower()) or picture_size(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is neither WIDTHxHEIGHT nor one of {', '.join(_NAMES)}") from None
 
 
 def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> Option:
@@ -43,9 +50,7 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
 @click.argument("video", required=False, type=INPUT)
 @panel(
     "Clip",
-    click.option(
-        "--size", "sizes", multiple=True, callback=_sizes, metavar="WxH|720p", help="Draw a clip of this size."
-    ),
+    click.option("--size", "sizes", multiple=True, type=_size, metavar="WxH|720p", help="Draw a clip of this size."),
     click.option(
         "--frames",
         type=click.IntRange(min=8),
@@ -93,7 +98,7 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
 )
 def command(
     video: str | None,
-    sizes: list[tuple[int, int]],
+    sizes: tuple[tuple[int, int], ...],
     network_sizes: tuple[int, ...],
     batches: tuple[int, ...],
     checkpoints: tuple[str, ...],

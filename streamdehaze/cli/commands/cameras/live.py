@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from streamdehaze.live.announcing.mqtt import MqttPublisher
     from streamdehaze.live.announcing.webhook import Webhook
     from streamdehaze.live.shards import Shards
-    from streamdehaze.live.web import ListenAddress, WebServer
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -245,14 +243,20 @@ def command(
         if (tls_cert is None) != (tls_key is None):
             raise click.UsageError("--tls-cert and --tls-key go together")
         with needed_for("--serve", "live"):
-            from streamdehaze.live.web import ListenAddress
-        page = _Page(
-            ListenAddress.parse(serve),
-            read_secret(env=token_env, file=token_file),
-            read_secret(env=viewer_token_env, file=viewer_token_file),
-            None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
-            host_name,
-            quiet=quiet,
+            from streamdehaze.live.web import ListenAddress, WebServer
+        address, token = ListenAddress.parse(serve), read_secret(env=token_env, file=token_file)
+        if token is None and not address.is_loopback:
+            raise click.UsageError(
+                f"--serve {address} can be reached from other machines and so needs --token-env or --token-file; "
+                "'openssl rand -hex 16' makes a token"
+            )
+        page = functools.partial(
+            WebServer,
+            address=address,
+            token=token,
+            viewer_token=read_secret(env=viewer_token_env, file=viewer_token_file),
+            tls=None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
+            host_names=host_name,
         )
     elif virtual_camera is None and not any(camera.to for camera in checked.camera):
         log.warning("the clear frames go nowhere: give a target with --to, or --serve to look at them")
@@ -266,7 +270,11 @@ def command(
                 adapt=checked.adapt,
                 profiles=checked.profile,
             )
-            server = None if page is None else page.serve(pipeline, shutdown.told)
+            server = None if page is None else page(pipeline, stop=shutdown.told)
+            if server is not None:
+                server.start()
+                if not quiet:
+                    click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
             announcers = _announcers(pipeline, checked)
             if virtual_camera is not None:
                 announcers.append(VirtualCamera(lambda: _only(pipeline).full_view, virtual_camera or None))
@@ -389,50 +397,9 @@ def _refuse_clashes(cameras: Sequence[CameraConfig]) -> None:
             taken[target] = camera.name
 
 
-@dataclass(frozen=True)
-class _Page:
-    """The web page as it is asked for."""
-
-    address: ListenAddress
-    token: str | None
-    viewer_token: str | None
-    tls: tuple[Path, Path] | None
-    """Certificate and key."""
-    host_names: tuple[str, ...]
-    quiet: bool
-
-    def __post_init__(self) -> None:
-        if self.token is None and not self.address.is_loopback:
-            raise click.UsageError(
-                f"--serve {self.address} can be reached from other machines and so needs --token-env or --token-file; "
-                "'openssl rand -hex 16' makes a token"
-            )
-
-    def serve(self, pipeline: LivePipeline, stop: threading.Event) -> WebServer:
-        """Start it."""
-        from streamdehaze.live.web import WebServer
-
-        server = WebServer(
-            pipeline,
-            self.address,
-            token=self.token,
-            viewer_token=self.viewer_token,
-            tls=self.tls,
-            host_names=self.host_names,
-            stop=stop,
-        )
-        server.start()
-        if not self.quiet:
-            click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
-        return server
-
-
 def _log_to_standard_error(form: str, *, quiet: bool, verbose: bool) -> None:
-    from streamdehaze.cli.log import JsonFormatter, RedactingFormatter
+    from streamdehaze.cli.log import JsonFormatter, RedactingFormatter, send_log_to
 
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter("%(asctime)s %(message)s"))
-    package = logging.getLogger("streamdehaze")
-    package.handlers = [handler]
-    package.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    package.propagate = False
+    send_log_to(handler, quiet=quiet, verbose=verbose, usual=logging.INFO)
