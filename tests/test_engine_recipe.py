@@ -36,7 +36,7 @@ def test_every_recipe_in_the_repository_is_valid_and_says_what_it_is_for(path: P
             "max_shape = { width = 32, height = 64 }",
             "larger than max_shape in its width",
         ),
-        ("engine = ", "cannot be read"),
+        ("engine = ", "is not TOML"),
         ("", "'engine'.*required"),
     ],
 )

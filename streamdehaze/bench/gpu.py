@@ -6,7 +6,6 @@ import shutil
 import statistics
 import subprocess
 from dataclasses import dataclass
-from types import TracebackType
 
 _FIELDS = "memory.used,clocks.sm,clocks.mem,utilization.gpu,power.draw"
 _EVERY_MILLISECONDS = 200
@@ -47,9 +46,7 @@ class GpuWatch:
             )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._process is not None:
             self._process.terminate()
             report, _ = self._process.communicate()

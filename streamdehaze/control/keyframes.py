@@ -109,8 +109,7 @@ def read_keyframes(path: Path) -> Keyframes:
     interpolation: Interpolation = "linear"
     try:
         if path.suffix.lower() == ".toml":
-            with open(path, "rb") as binary:
-                content = toml.load(binary)
+            content = toml.read_toml(path, source)
             interpolation = content.pop("interpolation", "linear")
             rows = content.pop("keyframe", [])
             if content or not isinstance(rows, list):
@@ -119,8 +118,6 @@ def read_keyframes(path: Path) -> Keyframes:
         else:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-    except toml.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not TOML: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source} is not text") from error
     except OSError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from streamdehaze import toml
 from streamdehaze.errors import ConfigError
+from streamdehaze.toml import read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 """Those that ship with the package."""
@@ -34,16 +34,9 @@ def read_preset(name: str) -> dict[str, Any]:
         ConfigError: if there is none, or it sets what is not about dehazing.
     """
     path = PRESETS / f"{name}.toml" if name in preset_names() else Path(name)
-    try:
-        with open(path, "rb") as file:
-            content = toml.load(file)
-    except toml.TOMLDecodeError as error:
-        raise ConfigError(f"the preset '{path}' is not TOML: {error}") from error
-    except OSError as error:
-        known = ", ".join(preset_names())
-        raise ConfigError(
-            f"the preset '{name}' cannot be read: {error.strerror or error}; known are {known}"
-        ) from error
+    if not path.exists():
+        raise ConfigError(f"there is no preset '{name}'; known are {', '.join(preset_names())}")
+    content = read_toml(path, f"the preset '{path}'")
     for key, value in content.items():
         if key not in OPTIONS:
             raise ConfigError(f"the preset '{path}' sets '{key}'; it may set {', '.join(sorted(OPTIONS))}")

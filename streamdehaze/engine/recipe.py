@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from streamdehaze import toml
 from streamdehaze.errors import ConfigError
+from streamdehaze.toml import read_toml
 
 Side = Annotated[int, Field(ge=8, multiple_of=4)]
 Batch = Annotated[int, Field(ge=1, le=256)]
@@ -150,14 +150,10 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         ConfigError: if the file is missing, is no TOML, or a key or value in it is wrong; the key is named.
     """
     path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"there is no recipe {path}")
     try:
-        content: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"there is no recipe {path}") from None
-    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"the recipe {path} cannot be read: {error}") from error
-    try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(read_toml(path, f"the recipe {path}"))
     except ValidationError as error:
         raise ConfigError(f"the recipe {path} is wrong: {_in_words(error)}") from error
 

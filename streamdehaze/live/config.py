@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from streamdehaze import toml
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
@@ -20,6 +19,7 @@ from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
+from streamdehaze.toml import read_toml
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -163,13 +163,7 @@ def read_config(path: Path) -> LiveConfig:
     Raises:
         ConfigError: if it is missing, not TOML, or has a wrong value; the place and the reason are named.
     """
-    try:
-        with path.open("rb") as file:
-            values = toml.load(file)
-    except OSError as error:
-        raise ConfigError(f"the configuration '{path}' cannot be read: {error.strerror}") from error
-    except (toml.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"the configuration '{path}' is not TOML: {without_secrets(str(error))}") from error
+    values = read_toml(path, f"the configuration '{path}'")
     cameras = values.get("camera")
     entries = [*(cameras if isinstance(cameras, list) else ()), values.get("mqtt"), values.get("webhook")]
     for table in (each for each in entries if isinstance(each, dict)):

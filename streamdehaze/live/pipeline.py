@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 
 from streamdehaze.dehaze import DEFAULT_NETWORK_SIZE, Dehazer
 from streamdehaze.errors import ConfigError
@@ -201,9 +201,7 @@ class LivePipeline:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def _follow_profiles(self) -> None:

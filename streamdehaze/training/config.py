@@ -230,10 +230,7 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig
             names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
             raise ConfigError(f"there is no configuration {path}; recipes that come with the package: {names}")
         file = bundled
-    try:
-        content: dict[str, Any] = toml.loads(file.read_text(encoding="utf-8"))
-    except (toml.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from error
+    content = toml.read_toml(file, str(file))
     for change in changes:
         _apply(content, change)
     try:
