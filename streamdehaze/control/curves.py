@@ -129,7 +129,7 @@ def curve_of(wanted: InputCurve, color: ColorSpec) -> InputCurve:
 
 
 def check_depth(curve: InputCurve, bits: int) -> None:
-    """Check that a curve that was asked for can be that of footage with so many bits a sample.
+    """Check that a curve that was asked for can be that of footage with this many bits a sample.
 
     Raises:
         ConfigError: if cameras record it with more bits only.

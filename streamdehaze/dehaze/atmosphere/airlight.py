@@ -34,7 +34,7 @@ AIRLIGHT_MODES: tuple[AirlightMode, ...] = ("auto", "keep", "neutral")
 _HAZIEST = 0.03
 """Share of the pixels whose mean colour is the airlight."""
 _REACH = 85
-"""The darkest channel is taken over a window of one part in so many of the long side: lamps and letters are smaller."""
+"""The long side, in units of the window over which the darkest channel is taken: lamps and letters are smaller."""
 _DARKEST = 0.15
 """No airlight is taken for darker than this: black has no colour to balance by."""
 _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12

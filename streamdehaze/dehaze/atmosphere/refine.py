@@ -15,7 +15,7 @@ from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.frame import FloatArray
 
 _RADIUS = 16
-"""Half of the wide window's side is one part in so many of the picture's long side."""
+"""The picture's long side, in units of half the wide window's side."""
 _EPSILON = 1e-4
 """Variance in the wide window below which the answer becomes even."""
 _TEXTURE = 1e-4

@@ -94,7 +94,7 @@ class ReadBack:
         self._compare(after, setup.undecoded, whole=False, accepted=accepted)
 
     def check(self, path: Path, frames: int) -> None:
-        """Read the finished file `path` of so many `frames` back, and name what is lost."""
+        """Read the finished file `path` of `frames` frames back, and name what is lost."""
         self.name(self.companions.missing)
         try:
             after = read_facts(f"file:{path}", video=self.companions.place, count=True)

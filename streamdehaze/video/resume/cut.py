@@ -40,7 +40,7 @@ class WarmUp:
     """The place where the frames begin that the next segment's memory is warmed up with."""
 
     only: bool
-    """Whether nobody wants these frames for themselves."""
+    """Whether these frames are wanted for the warm-up only."""
 
 
 class Cutter:

@@ -32,7 +32,7 @@ _BITS_A_SAMPLE = 3
 """Of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""The order of so many channels where nothing says another."""
+"""The usual order of each number of channels, where nothing says another."""
 _LAYOUTS = frozenset({"mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"})
 """What AAC holds."""
 _LONGEST_GAP_SECONDS = 0.2

@@ -115,7 +115,7 @@ class Timeline:
 
 _WINDOW_SECONDS = 0.75
 _WINDOWS = 2
-"""So many windows in a row must agree before a clock is taken to run at another speed altogether."""
+"""This many windows in a row must agree before a clock is taken to run at another speed altogether."""
 _AGREEMENT = 1.3
 _WRONG_SPEED = 1.25
 _BURST = 0.4
