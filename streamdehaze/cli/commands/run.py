@@ -13,7 +13,7 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import standard_error
-from streamdehaze.cli.outputs import require_folders
+from streamdehaze.cli.outputs import require_folders, write_text
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     AIRLIGHT_COLOR,
@@ -46,8 +46,6 @@ from streamdehaze.cli.parameters import (
 )
 from streamdehaze.cli.shutdown import ShutdownHandler
 from streamdehaze.cli.work import Work
-from streamdehaze.durable import write_whole
-from streamdehaze.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze.steady import Every, Steady
@@ -356,8 +354,7 @@ def command(
     outcomes: list[dict[str, Any]] = []
     if dry_run:
         outcomes = [work.preview(job) for job in jobs]
-        if report:
-            _write_report(report, outcomes)
+        _write_report(report, outcomes)
         _exit(outcomes, strict=strict)
         return
     look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
@@ -382,8 +379,7 @@ def command(
                 for job in jobs:
                     outcomes.append(work.run(job, dehazer, executor))
         finally:
-            if report:
-                _write_report(report, outcomes)
+            _write_report(report, outcomes)
     _exit(outcomes, strict=strict)
 
 
@@ -408,8 +404,6 @@ def _stop_on_signals() -> threading.Event:
     return context.with_resource(handler).told
 
 
-def _write_report(path: Path, outcomes: list[dict[str, Any]]) -> None:
-    try:
-        write_whole(path, (json.dumps({"jobs": outcomes}, indent=2) + "\n").encode())
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written to '{path}': {error.strerror}") from error
+def _write_report(path: Path | None, outcomes: list[dict[str, Any]]) -> None:
+    if path is not None:
+        write_text(path, json.dumps({"jobs": outcomes}, indent=2) + "\n")
