@@ -30,17 +30,11 @@ _NAMES = {  # pixel format by (channels, bytes a sample)
     (1, 1): "gray", (2, 1): "ya8", (3, 1): "rgb24", (4, 1): "rgba",
     (1, 2): "gray16le", (2, 2): "ya16le", (3, 2): "rgb48le", (4, 2): "rgba64le",
 }  # fmt: skip
-_KEPT_MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
-_WIDENED_MODES = {
-    "1": "L",
-    "P": "RGB",
-    "PA": "RGBA",
-    "RGBX": "RGB",
-    "YCbCr": "RGB",
-    "La": "LA",
-    "RGBa": "RGBA",
-}
-"""Pillow's modes that another mode holds without loss."""
+_MODES = {
+    "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA",
+    "1": "L", "P": "RGB", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "La": "LA", "RGBa": "RGBA",
+}  # fmt: skip
+"""Pillow's modes, and the ones that hold them without loss."""
 _opening = threading.Lock()
 
 
@@ -143,7 +137,7 @@ class PictureSource(Reader):
             raise SourceError(f"'{path}' is animated; {how}")
         if image.format == "AVIF" and _avif_is_deep(path):
             raise SourceError(f"'{path}' has more than 8 bits a sample; convert it to a 16-bit PNG first")
-        if not self._deep and image.mode not in _KEPT_MODES | _WIDENED_MODES:
+        if not self._deep and image.mode not in _MODES:
             what = {"F": "floating-point", "I": "32-bit"}.get(image.mode, image.mode)
             raise SourceError(f"'{path}' is a {what} picture; convert it to RGB or gray of 8 or 16 bits first")
         return chunks
@@ -166,7 +160,7 @@ class PictureSource(Reader):
 
     def _mode(self) -> str:
         """Pillow's mode that holds the picture, a PNG's transparent colour turned into alpha."""
-        mode = (_KEPT_MODES | _WIDENED_MODES)[self._image.mode]
+        mode = _MODES[self._image.mode]
         if "transparency" in self._image.info:
             mode = {"L": "LA", "RGB": "RGBA"}.get(mode, mode)
         return mode
