@@ -41,10 +41,10 @@ _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
 """Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
 _UNSEEN_TINT, _SEEN_TINT = 0.02, 0.06
 """Tint up to which the haze counts as grey, within the error of the estimate, and from which on it is balanced."""
-_WHITE = 0.99
-"""Brightness of a channel from which on it may have been clipped."""
-_EXPOSED, _CLIPPED = 0.2, 0.6
-"""Share of such pixels in the airlight up to which its colour counts, and from which on it is overexposed."""
+_FULL, _CLIPPED = 0.95, 0.985
+"""Brightest channel of the airlight up to which its colour counts, and from which on it is overexposed: no colour."""
+_FULL_SKY, _CLIPPED_SKY = 0.99, 0.999
+"""The same where it is the sky's, which is even: its mean is near white only where all of it is."""
 _LEFT = 0.3
 """Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
 _NEAR, _FAR = 0.3, 0.75
@@ -57,7 +57,7 @@ _UNTINTED, _TINTED = 0.7, 0.95
 """Tint of the least tinted sixth of them, over the airlight's: the haze is grey up to this, and tinted from this on."""
 _FADING, _FADED = 3.0, 2.0
 """Tint of their median, over the airlight's: from this on it fades towards the haze, which is grey; up to this not."""
-_NO_SKY, _SKY = 0.4, 0.6
+_NO_SKY, _SKY = 0.38, 0.55
 """Share of the upper edge that is sky up to which it says nothing about the haze, and from which on it has its tint."""
 _HAZES, _SKYS_OWN = 0.1, 0.16
 """Tint of the sky up to which it is the haze's, and from which on it is its own."""
@@ -86,8 +86,7 @@ class Airlight:
         """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
         if self.given:
             return np.asarray(self.color.mean() / self.color, np.float32)
-        trust = np.clip((self.density - _THIN) / (_THICK - _THIN), 0, 1)
-        trust *= self.evidence * np.clip((self.tint - _UNSEEN_TINT) / (_SEEN_TINT - _UNSEEN_TINT), 0, 1)
+        trust = _ramp(self.density, _THIN, _THICK) * self.evidence * _ramp(self.tint, _UNSEEN_TINT, _SEEN_TINT)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
@@ -108,7 +107,7 @@ class Airlight:
             mode: one of `AIRLIGHT_MODES`.
         """
         back = (1 / self.balance)[:, None, None]
-        strong = self.evidence * float(np.clip((self.tint - _KEPT_TINT) / (_NEUTRAL_TINT - _KEPT_TINT), 0, 1))
+        strong = self.evidence * _ramp(self.tint, _KEPT_TINT, _NEUTRAL_TINT)
         if mode == "keep" or (mode == "auto" and strong == 0):
             return np.broadcast_to(back, balanced.shape).astype(np.float32)
         if mode == "neutral":
@@ -150,14 +149,13 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     relative = darkest(rgb / color[:, None, None])
     density = median(relative if scene is None else relative[scene])
     found = Airlight(color, min(1.0, density))
-    clipped = float((rgb.reshape(3, -1)[:, haziest].max(axis=0) > _WHITE).mean())
-    if clipped >= _CLIPPED:
-        return replace(found, evidence=0.0)
-    evidence = _evidence(rgb, color, scene)
+    brightest = float(color.max())
+    evidence = _evidence(rgb, color, scene) * _ramp(brightest, _CLIPPED, _FULL)
     if evidence < 1:
         rows, columns = between_bars(~scene) if scene is not None else (slice(None), slice(None))
-        evidence = max(evidence, _evidence_of_sky(rgb[:, rows, columns], found))
-    return replace(found, evidence=evidence * float(np.clip((_CLIPPED - clipped) / (_CLIPPED - _EXPOSED), 0, 1)))
+        of_sky = _evidence_of_sky(rgb[:, rows, columns], found) * _ramp(brightest, _CLIPPED_SKY, _FULL_SKY)
+        evidence = max(evidence, of_sky)
+    return replace(found, evidence=evidence)
 
 
 def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None = None) -> float:
@@ -181,19 +179,18 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
         return 0.0
     tints = np.tensordot(direction, np.log(np.maximum(least[:, hazy], 1e-3) / level[hazy]), 1) / (direction**2).sum()
     lower, middle = np.percentile(tints, (100 / 6, 50))
-    tinted = np.clip((lower - _UNTINTED) / (_TINTED - _UNTINTED), 0, 1)
-    return float(tinted * np.clip((_FADING - middle) / (_FADING - _FADED), 0, 1))
+    return _ramp(float(lower), _UNTINTED, _TINTED) * _ramp(float(middle), _FADING, _FADED)
 
 
 def _evidence_of_sky(rgb: FloatArray, airlight: Airlight) -> float:
     """`Airlight.evidence`, from how much of the upper edge is sky."""
-    own = (airlight.tint - _HAZES) / (_SKYS_OWN - _HAZES)
-    if own >= 1:
+    hazes = _ramp(airlight.tint, _SKYS_OWN, _HAZES)
+    if hazes == 0:
         return 0.0
     rows = rgb.shape[1]
     sky = sky_of(channel_mean(rgb[:, : max(1, rows // 3)]), float(airlight.color.mean()))  # the rest is not asked
     edge = float(sky[: max(1, rows // 24)].mean())
-    return float(np.clip((edge - _NO_SKY) / (_SKY - _NO_SKY), 0, 1) * np.clip(1 - own, 0, 1))
+    return hazes * _ramp(edge, _NO_SKY, _SKY)
 
 
 def darkest(rgb: FloatArray) -> FloatArray:
@@ -205,3 +202,8 @@ def _least_around(x: FloatArray) -> FloatArray:
     """The least of (rows, columns) in a window around each pixel."""
     side = 2 * max(1, round(max(x.shape) / _REACH)) + 1
     return np.asarray(cv2.erode(x, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _ramp(x: float, none: float, full: float) -> float:
+    """0 at `none` and beyond, 1 at `full` and beyond."""
+    return min(1.0, max(0.0, (x - none) / (full - none)))
