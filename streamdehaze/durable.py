@@ -1,8 +1,9 @@
-"""Files that are either complete or absent, even after a power cut."""
+"""Files that are either complete or absent, even after a power cut; and what tells that one has changed."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def sync_file(path: Path) -> None:
     """Wait until a closed file is on the disk."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ from streamdehaze.cli import main
 from streamdehaze.engine import TorchEngine
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.recipe import Shape
-from streamdehaze.engine.tensorrt.cuda import TorchCuda
+from streamdehaze.engine.tensorrt.cuda import Cuda
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
@@ -64,7 +64,7 @@ def test_compiled_with_cuda_graphs(network: AECRNet) -> None:
         assert psnr(engine.infer(hazy), plain.infer(hazy), peak=1.0) >= 45
 
 
-class CountingCuda(TorchCuda):
+class CountingCuda(Cuda):
     """The device, and what was asked of it."""
 
     def __init__(self) -> None:

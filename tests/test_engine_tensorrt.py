@@ -179,8 +179,9 @@ def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
 def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
     rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from streamdehaze.durable import file_sha256
     from streamdehaze.engine import opening
-    from streamdehaze.engine.build.cache import Record, engine_key, file_hash
+    from streamdehaze.engine.build.cache import Record, engine_key
     from streamdehaze.engine.build.verify import Verification
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
 
@@ -209,7 +210,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
             recipe=recipe,
             shape=order.shape,
             file=file.name,
-            sha256=file_hash(file),
+            sha256=file_sha256(file),
             size_bytes=6,
             created="2026",
             build_seconds=1.0,

@@ -16,10 +16,11 @@ from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.settings import SettingsKeywords
 from streamdehaze.dehaze.steady import StateDict
 from streamdehaze.dehaze.stream import Solution, Stream, apply
+from streamdehaze.durable import file_sha256
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint
+from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -100,7 +101,7 @@ class Dehazer:
     def settings(self) -> dict[str, Any]:
         """All that decides what becomes of a frame, as plain values; two dehazers with the same give the same."""
         return {
-            "checkpoint": checkpoint_hash(find_checkpoint(self.checkpoint)) if self._engine_name is not None else "",
+            "checkpoint": file_sha256(find_checkpoint(self.checkpoint)) if self._engine_name is not None else "",
             "engine": self._engine_name or self.engine.name,
             **self.video.settings,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from streamdehaze.durable import file_sha256
 from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build.build import out_of_date
 from streamdehaze.engine.build.cache import EngineCache
@@ -18,7 +19,7 @@ from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError, MissingPackageError
 from streamdehaze.extras import has_torch, require_torch, torch_command
-from streamdehaze.network import DEFAULT_CHECKPOINT, checkpoint_hash, find_checkpoint, load_network
+from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint, load_network
 
 ENGINES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
 
@@ -160,7 +161,7 @@ def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:
 
     One below the usual floor is left to those who name its recipe, and one for a range of sizes too: it is the slower.
     """
-    sha256, floor_db = checkpoint_hash(find_checkpoint(checkpoint)), Recipe(engine="tensorrt").floor_db
+    sha256, floor_db = file_sha256(find_checkpoint(checkpoint)), Recipe(engine="tensorrt").floor_db
     kept = [
         (found.speedup or 0.0, record)
         for record in cache.records()

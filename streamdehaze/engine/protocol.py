@@ -1,18 +1,23 @@
-"""The interface of an inference engine."""
+"""The interfaces of an inference engine, and of what compiles one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from streamdehaze.engine.recipe import Shape
 from streamdehaze.frame import FloatArray
+
+if TYPE_CHECKING:
+    from streamdehaze.network import Checkpoint
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and the share done, 0 to 1, where it is known."""
 
 
 class Engine(Protocol):
-    """Runs the network: a clear picture for each hazy one."""
+    """Runs the network: a clear picture for each hazy one; engines that inherit from it may leave some of this out."""
 
     @property
     def name(self) -> str:
@@ -22,7 +27,7 @@ class Engine(Protocol):
     @property
     def note(self) -> str | None:
         """Why no faster engine serves, if there is a reason to tell: "the openvino engine is being built"."""
-        ...
+        return None
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """(B, 3, H, W) float32 RGB in [0, 1] → the same, clamped to [0, 1]. H and W: multiples of 4, at least 8."""
@@ -30,11 +35,11 @@ class Engine(Protocol):
 
     def split(self, hazy: FloatArray) -> dict[str, float]:
         """Milliseconds of one run's parts on a device of its own; empty for an engine that has none."""
-        ...
+        return {}
 
     def close(self) -> None:
         """Free what the engine holds; may be called twice."""
-        ...
+        return
 
 
 @runtime_checkable
@@ -51,4 +56,31 @@ class CompilingEngine(Engine, Protocol):
 
     def release(self, height: int, width: int) -> None:
         """Free what `compile_for` made for this size."""
+        ...
+
+
+class Backend(Protocol):
+    """One compiler of engines, for one recipe."""
+
+    suffix: str = ".onnx"
+    """Of engine files: ".onnx", ".engine"."""
+    runs_here: bool = True
+    """Whether the device it compiles for is at hand, so that the engine can be verified and used."""
+
+    def identity(self, shape: Shape) -> dict[str, Any]:
+        """Plain values for all the engine depends on but the checkpoint: runtime, device, shapes, options."""
+        ...
+
+    def covers(self, shape: Shape, height: int, width: int) -> bool:
+        """Whether an engine built for `shape` serves pictures of this size; any engine serves any batch."""
+        return True
+
+    def compile(
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+    ) -> None:
+        """Write the engine file."""
+        ...
+
+    def open(self, file: Path, work_folder: Path, shape: Shape) -> Engine:
+        """The engine in a file that was built for `shape`; what is compiled further may be kept in `work_folder`."""
         ...

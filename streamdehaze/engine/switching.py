@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streamdehaze.engine.backend import Backend
 from streamdehaze.engine.build.build import open_built, time_again
 from streamdehaze.engine.build.cache import EngineCache, Identity, Record
 from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import needs_timing, prefers_pytorch
-from streamdehaze.engine.protocol import CompilingEngine, Engine
+from streamdehaze.engine.protocol import Backend, CompilingEngine, Engine
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray

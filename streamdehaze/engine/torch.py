@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """`AECRNet` in PyTorch, channels-last, on the CPU or a CUDA device.
 
     A program that decodes or encodes as well runs faster with `OMP_WAIT_POLICY=PASSIVE` in its environment before
@@ -63,8 +64,7 @@ class TorchEngine:
             self._network = network.folded().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise EngineError(f"PyTorch cannot use the device '{device}': {str(error).splitlines()[0]}") from error
-        self.note = note
-        """See `Engine.note`."""
+        self._note = note
         cuda = self._device.type == "cuda"
         self._threads = None if cuda else threads or usable_cores()
         self.precision = ("float16" if cuda else "float32") if precision == "auto" else precision
@@ -79,6 +79,11 @@ class TorchEngine:
         """Such as "torch cpu float32"."""
         return f"torch {self._device} {self.precision}{'' if self._compiled_shapes is None else ' compiled'}"
 
+    @property
+    def note(self) -> str | None:
+        """See `Engine.note`."""
+        return self._note
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
         import torch
@@ -88,13 +93,6 @@ class TorchEngine:
             self._compile_for(x)
         array: FloatArray = self._run(x).float().clamp(0, 1).contiguous().cpu().numpy()
         return array
-
-    def split(self, hazy: FloatArray) -> dict[str, float]:
-        """See `Engine.split`; PyTorch's kernels are not timed one by one."""
-        return {}
-
-    def close(self) -> None:
-        """Nothing to free beyond what garbage collection does."""
 
     def _run(self, x: Tensor) -> Tensor:
         import torch

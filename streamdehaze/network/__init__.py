@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streamdehaze.network.checkpoint import Checkpoint, checkpoint_hash, read_checkpoint, write_checkpoint
+from streamdehaze.network.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from streamdehaze.network.zoo import (
     DEFAULT_CHECKPOINT,
     find_checkpoint,
@@ -19,7 +19,6 @@ __all__ = [
     "DEFAULT_CHECKPOINT",
     "AECRNet",
     "Checkpoint",
-    "checkpoint_hash",
     "find_checkpoint",
     "list_checkpoints",
     "load_network",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import write_output
 from streamdehaze.errors import CheckpointError, SinkError
 from streamdehaze.extras import require_torch
 
@@ -236,12 +235,4 @@ def write_checkpoint(
         "input": "RGB in [0,1], NCHW, multiples of 4",
         **metadata,
     }
-    try:
-        write_whole(path, save(state, facts))  # and not `save_file`, whose files none but their owner may read
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written ({error.strerror or error})") from error
-
-
-def checkpoint_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the file's bytes, hexadecimal: the identity engines and reports record."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    write_output(path, save(state, facts))  # and not `save_file`, whose files none but their owner may read

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import file_sha256, write_output
 from streamdehaze.engine.build.picture import hazy_pictures
-from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
-from streamdehaze.network import checkpoint_hash, find_checkpoint, load_network
+from streamdehaze.network import find_checkpoint, load_network
 
 SHAPE = (1, 144, 256)
 """(pictures, height, width) that was answered: the default network size for 16:9."""
@@ -35,7 +34,7 @@ def kept_answer(checkpoint: str | os.PathLike[str]) -> FloatArray | None:
     path = find_checkpoint(checkpoint)
     try:
         with Image.open(_file(path)) as picture:
-            if picture.info.get(_HASH) != checkpoint_hash(path) or picture.size != SHAPE[:0:-1]:
+            if picture.info.get(_HASH) != file_sha256(path) or picture.size != SHAPE[:0:-1]:
                 return None
             pixels = np.asarray(picture.convert("RGB"), np.float32)
     except OSError:  # none there, or not a whole picture
@@ -50,22 +49,19 @@ def write_answer(checkpoint: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: if the checkpoint cannot be had.
         MissingPackageError: without PyTorch.
-        EngineError: if the file cannot be written.
+        SinkError: if the file cannot be written.
     """
     from streamdehaze.engine.torch import TorchEngine
 
     path = find_checkpoint(checkpoint)
     clear = TorchEngine(load_network(checkpoint), "cpu", precision="float32").infer(hazy_pictures(*SHAPE))[0]
     facts = PngImagePlugin.PngInfo()
-    facts.add_text(_HASH, checkpoint_hash(path))
+    facts.add_text(_HASH, file_sha256(path))
     content = io.BytesIO()
     Image.fromarray(np.rint(clear.transpose(1, 2, 0) * 255).astype(np.uint8)).save(
         content, "PNG", optimize=True, pnginfo=facts
     )
-    try:
-        write_whole(_file(path), content.getvalue())
-    except OSError as error:
-        raise EngineError(f"{_file(path)} cannot be written ({error.strerror or error})") from error
+    write_output(_file(path), content.getvalue())
     return _file(path)
 
 

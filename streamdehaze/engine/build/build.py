@@ -7,15 +7,16 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from streamdehaze.engine.backend import Backend, find_backend
+from streamdehaze.durable import file_sha256
+from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build.answer import SHAPE as ANSWERED
 from streamdehaze.engine.build.answer import kept_answer
-from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key, file_hash
+from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import time_alternately
 from streamdehaze.engine.build.verify import Verification, verify
-from streamdehaze.engine.protocol import Engine, Progress
+from streamdehaze.engine.protocol import Backend, Engine, Progress
 from streamdehaze.engine.recipe import Recipe
 from streamdehaze.errors import EngineError, MissingPackageError, StreamDehazeError
 from streamdehaze.extras import has_torch, torch_command
@@ -82,7 +83,7 @@ def build_engine(
             recipe=request.recipe,
             shape=request.shape,
             file=f"{request.stem}-{engine_key(identity)}{backend.suffix}",
-            sha256=file_hash(file),
+            sha256=file_sha256(file),
             size_bytes=file.stat().st_size,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             build_seconds=round(seconds, 2),

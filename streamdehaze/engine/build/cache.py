@@ -19,7 +19,7 @@ from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.engine.build.verify import Verification
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
@@ -120,7 +120,7 @@ class EngineCache:
         """Whether the engine file is there with the bytes of its record."""
         path = self.path(record)
         try:
-            return path.stat().st_size == record.size_bytes and file_hash(path) == record.sha256
+            return path.stat().st_size == record.size_bytes and file_sha256(path) == record.sha256
         except OSError:
             return False
 
@@ -241,15 +241,6 @@ class EngineCache:
         for path in (sidecar, sidecar.with_suffix(".engine"), sidecar.with_suffix(".onnx")):
             path.unlink(missing_ok=True)
         shutil.rmtree(sidecar.with_suffix(".compiled"), ignore_errors=True)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _refuse_open_to_others(folder: Path) -> None:

@@ -10,8 +10,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from streamdehaze.durable import write_whole
-from streamdehaze.engine.build.cache import file_hash
+from streamdehaze.durable import file_sha256, write_whole
 
 
 def keep(file: Path, content: bytes) -> None:
@@ -28,7 +27,7 @@ def write_hashes(files: Iterable[Path]) -> None:
     for file in files:
         with contextlib.suppress(OSError):
             if not _hash_file(file).exists():
-                write_whole(_hash_file(file), file_hash(file).encode("ascii"))
+                write_whole(_hash_file(file), file_sha256(file).encode("ascii"))
 
 
 def drop_altered(files: Iterable[Path]) -> None:
@@ -39,7 +38,7 @@ def drop_altered(files: Iterable[Path]) -> None:
     """
     for file in list(files):
         known = _hash_file(file)
-        if not known.is_file() or known.read_text(encoding="ascii", errors="replace") != file_hash(file):
+        if not known.is_file() or known.read_text(encoding="ascii", errors="replace") != file_sha256(file):
             file.unlink(missing_ok=True)
             known.unlink(missing_ok=True)
 

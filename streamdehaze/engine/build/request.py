@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streamdehaze.engine.backend import Backend
+from streamdehaze.durable import file_sha256
+from streamdehaze.engine.protocol import Backend
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import ConfigError
-from streamdehaze.network import checkpoint_hash, find_checkpoint, list_checkpoints
+from streamdehaze.network import find_checkpoint, list_checkpoints
 
 DEFAULT_SHAPE = Shape(width=256, height=144, batch=2)
 """What engines that serve every size are verified on, and what a build without a size is for."""
@@ -33,7 +34,7 @@ class BuildRequest:
         """All the engine depends on, as plain values."""
         return {
             "engine": self.recipe.engine,
-            "checkpoint_sha256": checkpoint_hash(find_checkpoint(self.checkpoint)),
+            "checkpoint_sha256": file_sha256(find_checkpoint(self.checkpoint)),
             "streamdehaze": version("streamdehaze"),
             "graph": _graph_hash(),
             "floor_db": self.recipe.floor_db,

@@ -7,10 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from streamdehaze.durable import file_sha256
 from streamdehaze.engine.onnx.template import GraphShape, write_filled
 from streamdehaze.errors import SinkError
 from streamdehaze.extras import require_torch
-from streamdehaze.network import checkpoint_hash, find_checkpoint, read_checkpoint
+from streamdehaze.network import find_checkpoint, read_checkpoint
 
 
 def export_checkpoint(
@@ -43,7 +44,7 @@ def export_checkpoint(
     shape = GraphShape(batch, height, width)
     facts = {
         "checkpoint": found.stem,
-        "checkpoint_sha256": checkpoint_hash(found),
+        "checkpoint_sha256": file_sha256(found),
         "streamdehaze": version("streamdehaze"),
     }
     read = read_checkpoint(found)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamdehaze.engine.protocol import Backend, Engine, Progress
+from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command, require_torch
 from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
-    from streamdehaze.engine.protocol import Progress
-    from streamdehaze.engine.recipe import Recipe, Shape
     from streamdehaze.network import Checkpoint
 
 _CPU = "CPUExecutionProvider"
@@ -29,7 +29,7 @@ _PREFERRED = (
 """What "auto" takes the first of. TensorRT is not among them: it has an engine of its own here."""
 
 
-class ONNXRuntimeEngine:
+class ONNXRuntimeEngine(Engine):
     """A graph from `write_filled` or `export_onnx` with free dimensions, run by ONNX Runtime.
 
     Args:
@@ -66,11 +66,6 @@ class ONNXRuntimeEngine:
         """Such as "onnxruntime cpu float32"."""
         return f"onnxruntime {self._provider.removesuffix('ExecutionProvider').lower()} {self._precision}"
 
-    @property
-    def note(self) -> None:
-        """See `Engine.note`."""
-        return None
-
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
 
@@ -83,20 +78,13 @@ class ONNXRuntimeEngine:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return clear
 
-    def split(self, hazy: FloatArray) -> dict[str, float]:
-        """See `Engine.split`: nothing, for ONNX Runtime tells no parts of a run."""
-        return {}
-
     def close(self) -> None:
         """Free the session."""
         self._session = None
 
 
-class ONNXRuntimeBackend:
+class ONNXRuntimeBackend(Backend):
     """Makes the ONNX file that an `ONNXRuntimeEngine` opens."""
-
-    suffix = ".onnx"
-    runs_here = True
 
     def __init__(self, recipe: Recipe) -> None:
         runtime = import_onnxruntime()
@@ -119,10 +107,6 @@ class ONNXRuntimeBackend:
             "precision": self._precision,
             "deformable": "native" if self._native_deform else "grid",
         }
-
-    def covers(self, shape: Shape, height: int, width: int) -> bool:
-        """See `Backend.covers`: the graph's dimensions are free."""
-        return True
 
     def compile(
         self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from streamdehaze.engine.build.cache import file_hash
+from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.checked_cache import drop_altered, write_hashes
 from streamdehaze.engine.openvino.graph import read_deform_conv
 from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
 from streamdehaze.engine.processor import has_bfloat16
+from streamdehaze.engine.protocol import Backend, CompilingEngine, Progress
+from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
@@ -26,8 +28,6 @@ from streamdehaze.telemetry import import_quietly
 if TYPE_CHECKING:
     import openvino
 
-    from streamdehaze.engine.protocol import Progress
-    from streamdehaze.engine.recipe import Recipe, Shape
     from streamdehaze.network import Checkpoint
 
 Precision = Literal["auto", "float32", "float16", "bfloat16", "int8"]
@@ -54,7 +54,7 @@ class _Compiled:
     requests: list[openvino.InferRequest]
 
 
-class OpenVINOEngine:
+class OpenVINOEngine(CompilingEngine):
     """A graph from `export_onnx` with free dimensions, compiled by OpenVINO for each frame size it meets.
 
     Pictures of a batch run as asynchronous requests of one picture each, so that one compiled model serves batches of
@@ -117,11 +117,6 @@ class OpenVINOEngine:
         """Such as "openvino cpu float16"."""
         return f"openvino {self._device.lower()} {self.precision}"
 
-    @property
-    def note(self) -> None:
-        """See `Engine.note`."""
-        return None
-
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
 
@@ -148,10 +143,6 @@ class OpenVINOEngine:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
         return clear
-
-    def split(self, hazy: FloatArray) -> dict[str, float]:
-        """See `Engine.split`: nothing, for OpenVINO computes where it is called."""
-        return {}
 
     def compile_for(self, height: int, width: int, batch: int) -> None:
         """See `CompilingEngine.compile_for`.
@@ -240,11 +231,8 @@ class OpenVINOEngine:
             ) from error
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(Backend):
     """Makes the ONNX file an `OpenVINOEngine` compiles at start, which takes a fraction of a second."""
-
-    suffix = ".onnx"
-    runs_here = True
 
     def __init__(self, recipe: Recipe, checkpoint: str) -> None:
         self._checkpoint, self._options = checkpoint, recipe.openvino
@@ -267,12 +255,8 @@ class OpenVINOBackend:
         }
         if self._precision == "int8":
             graph = quantized_graph(self._checkpoint)
-            identity["quantized"] = file_hash(graph) if graph is not None else "here"
+            identity["quantized"] = file_sha256(graph) if graph is not None else "here"
         return identity
-
-    def covers(self, shape: Shape, height: int, width: int) -> bool:
-        """See `Backend.covers`: the graph's dimensions are free."""
-        return True
 
     def compile(
         self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress

@@ -19,12 +19,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Progress
 from streamdehaze.errors import EngineError, SourceError
 from streamdehaze.extras import needed_for
 from streamdehaze.frame import FloatArray
-from streamdehaze.network import checkpoint_hash, find_checkpoint, read_checkpoint
+from streamdehaze.network import find_checkpoint, read_checkpoint
 from streamdehaze.telemetry import import_quietly
 
 PICTURES = 128
@@ -47,7 +48,7 @@ def quantized_graph(checkpoint: str | os.PathLike[str]) -> Path | None:
     path = find_checkpoint(checkpoint)
     graph = path.with_suffix(".int8.onnx")
     # The hash is in the graph's metadata; to find it there takes no package that reads graphs.
-    return graph if graph.is_file() and checkpoint_hash(path).encode() in graph.read_bytes() else None
+    return graph if graph.is_file() and file_sha256(path).encode() in graph.read_bytes() else None
 
 
 def quantize(
@@ -113,7 +114,7 @@ def quantize(
             )
     except Exception as error:  # NNCF's errors and ONNX Runtime's share no base
         raise EngineError(f"NNCF cannot quantise {found.name}: {str(error).strip().splitlines()[0]}") from error
-    facts = {"checkpoint": found.stem, "checkpoint_sha256": checkpoint_hash(found), "calibration": _in_words(pictures)}
+    facts = {"checkpoint": found.stem, "checkpoint_sha256": file_sha256(found), "calibration": _in_words(pictures)}
     try:
         write_graph(quantized, path, read.width, "int8", facts)
     except OSError as error:

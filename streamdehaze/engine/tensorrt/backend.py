@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamdehaze.engine.build.cache import default_folder
-from streamdehaze.engine.protocol import Progress
+from streamdehaze.engine.protocol import Backend, Progress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
 from streamdehaze.errors import EngineError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamdehaze.network import Checkpoint
 
 
-class TensorRTBackend:
+class TensorRTBackend(Backend):
     """Builds plans for the GPU at hand, or with TensorRT-RTX ahead of time for those the recipe names."""
 
     suffix = ".engine"

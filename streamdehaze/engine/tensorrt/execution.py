@@ -6,20 +6,18 @@ import contextlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from streamdehaze.engine.build.checked_cache import drop_altered, keep
 from streamdehaze.engine.onnx.export import INPUT, OUTPUT
+from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape
-from streamdehaze.engine.tensorrt.cuda import Cuda, TorchCuda
+from streamdehaze.engine.tensorrt.cuda import Cuda
 from streamdehaze.engine.tensorrt.runtime import logger
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Lane:
@@ -66,7 +64,7 @@ class _Lane:
         return array
 
 
-class TensorRTEngine:
+class TensorRTEngine(Engine):
     """A plan on the GPU.
 
     A batch is cut into pieces of the plan's batch (the last one filled up with what lies there), which go to the
@@ -108,7 +106,7 @@ class TensorRTEngine:
             )
         self._label = f"{module.__name__} {module.__version__}"
         self._batch, self._size = shape.batch, (shape.height, shape.width)
-        self._module, self._cuda = module, cuda or TorchCuda()
+        self._module, self._cuda = module, cuda or Cuda()
         self._count, self._graph = contexts, cuda_graph
         self._config, self._cache = self._runtime_config(kernels)
         self._lanes: dict[tuple[int, int], list[_Lane]] = {}
@@ -120,11 +118,6 @@ class TensorRTEngine:
     def name(self) -> str:
         """Such as "tensorrt 11.4.0 256×144"."""
         return f"{self._label} {self._size[1]}×{self._size[0]}"
-
-    @property
-    def note(self) -> None:
-        """See `Engine.note`."""
-        return None
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
