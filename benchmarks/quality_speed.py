@@ -22,7 +22,7 @@ from calm import timed
 from streamdehaze import Dehazer
 from streamdehaze.engine import open_engine
 from streamdehaze.network import list_checkpoints
-from streamdehaze.plotting import open_pyplot
+from streamdehaze.plotting import new_figure, save_figure
 from streamdehaze.video import FileSource
 
 SIZES, ENGINES, ROUNDS = (128, 192, 256, 384, 512), ("openvino", "torch"), 6
@@ -80,8 +80,8 @@ def main() -> None:
 
 
 def draw(path: Path, psnr: dict[tuple[str, str, str], float], milliseconds: dict[tuple[str, str, str], float]) -> None:
-    pyplot = open_pyplot("--plot")
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure = new_figure("--plot", 8, 5)
+    axes = figure.subplots()
     for checkpoint, engine in dict.fromkeys(key[:2] for key in psnr):
         keys = [key for key in psnr if key[:2] == (checkpoint, engine)]
         x, y = [milliseconds[key] for key in keys], [psnr[key] for key in keys]
@@ -93,7 +93,7 @@ def draw(path: Path, psnr: dict[tuple[str, str, str], float], milliseconds: dict
     axes.set_ylabel("PSNR on SOTS-indoor pictures, dB")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 import av
 import psutil
 
-from streamdehaze.plotting import open_pyplot
+from streamdehaze.plotting import new_figure, save_figure
 from streamdehaze.video import unfinished_work
 
 SAMPLE_SECONDS = 1.0
@@ -70,8 +70,8 @@ def growth(samples: list[tuple[float, int, int, int]]) -> list[float]:
 
 def plot(samples: list[tuple[float, int, int, int]], path: Path) -> None:
     """The three curves over minutes."""
-    pyplot = open_pyplot("--plot")
-    figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(8, 6))
+    figure = new_figure("--plot", 8, 6)
+    axes = figure.subplots(3, 1, sharex=True)
     minutes = [moment / 60 for moment, *_ in samples]
     curves = ([rss / 2**20 for _, rss, _, _ in samples], [s[2] for s in samples], [s[3] for s in samples])
     for axis, values, name in zip(axes, curves, ("resident MiB", "threads", "descriptors"), strict=True):
@@ -79,7 +79,7 @@ def plot(samples: list[tuple[float, int, int, int]], path: Path) -> None:
         axis.set_ylabel(name)
         axis.set_ylim(bottom=0)
     axes[-1].set_xlabel("minutes")
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def main() -> None:

@@ -111,11 +111,12 @@ def traffic(folder: Path, days: int, plot: Path | None, day: str) -> None:
 
 def draw(path: Path, folder: Path, day: str, rows: list[tuple[str, float]], found: list[Visibility]) -> None:
     """Meter and estimate of one day, picture by picture, and the density of the haze below."""
-    from streamdehaze.plotting import open_pyplot, save_figure
+    from streamdehaze.plotting import new_figure, save_figure
 
     mine = [number for number, (name, _) in enumerate(rows) if name.startswith(day)]
     hours = [int(rows[number][0][11:13]) + int(rows[number][0][14:16]) / 60 for number in mine]
-    figure, (above, below) = open_pyplot("--plot").subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
+    figure = new_figure("--plot", 8, 5)
+    above, below = figure.subplots(2, 1, sharex=True)
     above.semilogy(hours, [rows[number][1] for number in mine], color="black", label="visibility meter")
     for hour, visibility in zip(hours, (found[number] for number in mine), strict=True):
         if visibility.metres is not None:

@@ -14,7 +14,7 @@ pytest.importorskip("pydantic")
 from reprojection import motion_from_depth
 from streamdehaze.datasets.picture import read_depth
 from streamdehaze.evaluation import SteadinessMeter, StillnessMeter
-from streamdehaze.evaluation.trace import plot_trace
+from streamdehaze.evaluation.trace import plot_traces
 
 
 def texture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -98,5 +98,5 @@ def test_known_motion_is_used_and_each_frame_is_kept() -> None:
 
 def test_a_trace_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    plot_trace(tmp_path / "trace.png", {"per frame": [1.0, 2.0], "low": [0.5, 0.4]}, "levels")
+    plot_traces(tmp_path / "trace.png", {"levels": {"per frame": [1.0, 2.0], "low": [0.5, 0.4]}})
     assert cv2.imread(str(tmp_path / "trace.png")) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamdehaze.bench.quality import Quality
 from streamdehaze.bench.report import BenchReport, Measurement
-from streamdehaze.plotting import open_pyplot, save_figure
+from streamdehaze.plotting import new_figure, save_figure
 
 _BINS = 50
 
@@ -19,22 +19,22 @@ def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> 
 
     Args:
         report: what was measured.
-        path: of the PNG.
+        path: of the picture.
         qualities: scores of the checkpoints and network sizes that were measured; others are passed over.
 
     Raises:
         MissingPackageError: if matplotlib is not installed.
+        ConfigError, SinkError: as `streamdehaze.plotting.save_figure`.
     """
-    pyplot = open_pyplot("--plot")
     panels = 3 if qualities else 2
-    figure, axes = pyplot.subplots(1, panels, figsize=(6.5 * panels, 5), layout="constrained")
+    figure = new_figure("--plot", 6.5 * panels, 5)
+    axes = figure.subplots(1, panels)
     _throughput(axes[0], [row for row in report.rows if row.part == "pipeline"])
     _latency(axes[1], [row for row in report.rows if row.part == "frame"])
     if qualities:
         _quality(axes[2], [row for row in report.rows if row.part == "pipeline"], qualities)
     figure.suptitle(report.place(), fontsize=9)
     save_figure(figure, path)
-    pyplot.close(figure)
 
 
 def _throughput(axes: Any, rows: list[Measurement]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.errors import ConfigError
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.table import FrameHaze
-from streamdehaze.plotting import open_pyplot, save_figure
+from streamdehaze.plotting import new_figure, save_figure
 
 FORMATS = (".png", ".svg", ".pdf")
 _STEPS = 1000
@@ -37,8 +37,8 @@ def plot(rows: Sequence[FrameHaze], path: Path) -> None:
         SinkError: if it cannot be written.
     """
     check_format(path)
-    pyplot = open_pyplot("--plot")
-    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
+    figure = new_figure("--plot", 9, 4)
+    axes = figure.subplots()
     names = list(dict.fromkeys(row.input for row in rows))
     photos = all(row.seconds is None for row in rows)
     for name in [""] if photos else names:
@@ -60,9 +60,4 @@ def plot(rows: Sequence[FrameHaze], path: Path) -> None:
     axes.set_xlabel("picture" if photos else "seconds")
     if len(names) > 1 and not photos:
         axes.legend(fontsize=7)
-    try:
-        save_figure(figure, path, path.suffix[1:].lower())
-    except OSError as error:
-        raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
-    finally:
-        pyplot.close(figure)
+    save_figure(figure, path)

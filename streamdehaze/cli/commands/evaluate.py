@@ -102,7 +102,7 @@ def command(
     from streamdehaze.evaluation import Extremes, evaluate
     from streamdehaze.evaluation.detection import DetectionMeter, Detector, read_boxes
     from streamdehaze.evaluation.text import open_reader
-    from streamdehaze.evaluation.trace import plot_trace
+    from streamdehaze.evaluation.trace import plot_traces
 
     require_folders(csv_file, json_file, trace, grid)
     if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
@@ -144,7 +144,7 @@ def command(
     if trace:
         if not report.traces:
             raise ConfigError("--trace needs the frames of a video with their truth; DATA holds single pictures")
-        plot_trace(trace, report.traces, "error along the motion, levels")
+        plot_traces(trace, {"error along the motion, levels": report.traces})
     if grid:
         extremes.write(grid)
 
