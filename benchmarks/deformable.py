@@ -28,7 +28,7 @@ from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.onnx.export import NativeDeformConv
 from streamdehaze.engine.onnx.template import write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
-from streamdehaze.engine.threads import usable_cores
+from streamdehaze.engine.processor import usable_cores
 from streamdehaze.network import Checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 

@@ -36,7 +36,7 @@ from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.onnx.export import export_onnx
 from streamdehaze.engine.onnx.template import GraphShape, write_filled
 from streamdehaze.engine.openvino.backend import OpenVINOEngine
-from streamdehaze.engine.threads import usable_cores
+from streamdehaze.engine.processor import usable_cores
 from streamdehaze.network import Checkpoint, load_network
 from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.telemetry import import_quietly

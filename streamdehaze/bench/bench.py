@@ -8,7 +8,6 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from streamdehaze.bench.clip import draw_clip, first_frames
 from streamdehaze.bench.environment import describe_environment
-from streamdehaze.bench.plan import DEFAULT_FRAMES, BenchPlan, Listener, Silent
+from streamdehaze.bench.plan import DEFAULT_FRAMES, BenchPlan
 from streamdehaze.bench.report import BenchReport, Measurement
 from streamdehaze.bench.timing import measure
 from streamdehaze.bench.verdict import calmed, changes, verdict
@@ -41,32 +40,36 @@ _STILL_FRAMES = 25
 _ROUNDS, _THOROUGH_ROUNDS = 2, 3
 
 
-def run_bench(plan: BenchPlan, listener: Listener | None = None) -> BenchReport:
+def run_bench(
+    plan: BenchPlan,
+    begins: Callable[[str], None] = lambda what: None,
+    measured: Callable[[Measurement], None] = lambda row: None,
+) -> BenchReport:
     """Measure what a plan asks for.
 
     Engines are opened as with `--engine-wait`: what serves is the engine asked for, not PyTorch in its place.
 
     Args:
         plan: what to measure.
-        listener: called before and after each row is measured.
+        begins: called with what is done next, in words.
+        measured: called with each row when it is complete.
 
     Raises:
         StreamDehazeError: if the video, a checkpoint or an engine cannot be had.
     """
-    listener = Silent() if listener is None else listener
     for network_size in plan.network_sizes:
         Stream(network_size=network_size)
     for checkpoint, engine_name in itertools.product(plan.checkpoints, plan.engines):
         # What is missing is reported before the minutes of measuring, and what must be built is built.
-        listener.begins(f"opening {checkpoint} with engine {engine_name}")
+        begins(f"opening {checkpoint} with engine {engine_name}")
         open_engine(checkpoint, engine_name, wait=True).close()
     environment = describe_environment()
     rows: list[Measurement] = []
     findings: list[tuple[Measurement, str]] = []
     flicker: list[str] = []
     with tempfile.TemporaryDirectory(prefix="streamdehaze-bench-") as folder:
-        for clip in _clips(plan, Path(folder), listener):
-            bench = _ClipBench(plan, clip, listener)
+        for clip in _clips(plan, Path(folder), begins):
+            bench = _ClipBench(plan, clip, begins, measured)
             rows += [bench.row("decode", bench.decode, warm_up=1), bench.row("encode", bench.encode, warm_up=1)]
             applied = {size: _Application(bench, size).rows() for size in plan.network_sizes}
             for found in applied.values():
@@ -104,18 +107,18 @@ class _Clip:
         return f"{self.frames[0].width}×{self.frames[0].height}"
 
 
-def _clips(plan: BenchPlan, folder: Path, listener: Listener) -> Iterator[_Clip]:
+def _clips(plan: BenchPlan, folder: Path, begins: Callable[[str], None]) -> Iterator[_Clip]:
     if plan.video is not None:
         path = Path(plan.video)
         if what_is(plan.video) is Kind.STREAM:
-            listener.begins("receiving the stream")
+            begins("receiving the stream")
             path = folder / "received.mkv"
             record(os.fspath(plan.video), path, plan.frames or DEFAULT_FRAMES)
         frames = first_frames(path, _FRAMES_IN_MEMORY)
         yield _Clip(path, frames, plan.frames_of(frames[0].width, frames[0].height), folder / "result.mp4")
         return
     for width, height in plan.sizes:
-        listener.begins(f"drawing a clip of {width}×{height}")
+        begins(f"drawing a clip of {width}×{height}")
         path, count = folder / f"{width}x{height}.mp4", plan.frames_of(width, height)
         draw_clip(path, width, height, count)
         yield _Clip(path, first_frames(path, _FRAMES_IN_MEMORY), count, folder / "result.mp4")
@@ -124,8 +127,10 @@ def _clips(plan: BenchPlan, folder: Path, listener: Listener) -> Iterator[_Clip]
 class _ClipBench:
     """Measures rows on one clip, and decoding and encoding of it alone."""
 
-    def __init__(self, plan: BenchPlan, clip: _Clip, listener: Listener) -> None:
-        self.plan, self.clip, self._listener = plan, clip, listener
+    def __init__(
+        self, plan: BenchPlan, clip: _Clip, begins: Callable[[str], None], measured: Callable[[Measurement], None]
+    ) -> None:
+        self.plan, self.clip, self._begins, self._measured = plan, clip, begins, measured
 
     def row(
         self,
@@ -141,29 +146,22 @@ class _ClipBench:
     ) -> Measurement:
         """Measure a part."""
         facts = (self.clip.size, network_size and f"network size {network_size}", engine)
-        self._listener.begins(f"{', '.join(str(fact) for fact in facts if fact)}: {part}")
+        self._begins(f"{', '.join(str(fact) for fact in facts if fact)}: {part}")
         timing = measure(work, limit_seconds=self.plan.limit, warm_up=warm_up, rounds=rounds)
         row = Measurement(part, self.clip.size, network_size, batch, checkpoint, engine, timing)
-        self._listener.measured(row)
+        self._measured(row)
         return row
 
     def decode(self) -> int:
-        source = FileSource(self.clip.path)
-        try:
+        with FileSource(self.clip.path) as source:
             return sum(1 for _ in itertools.islice(source, self.clip.count))
-        finally:
-            source.close()
 
     def encode(self) -> int:
         frames = self.clip.frames
-        source = FileSource(self.clip.path)
-        try:
-            with FileSink(self.clip.result, source, overwrite=True) as sink:
-                step = frames[0].duration or 1
-                for index in range(self.clip.count):
-                    sink.write(replace(frames[index % len(frames)], pts=index * step, opaque=None))
-        finally:
-            source.close()
+        with FileSource(self.clip.path) as source, FileSink(self.clip.result, source, overwrite=True) as sink:
+            step = frames[0].duration or 1
+            for index in range(self.clip.count):
+                sink.write(replace(frames[index % len(frames)], pts=index * step, opaque=None))
         return self.clip.count
 
 
@@ -233,13 +231,10 @@ class _Case:
         runs: list[Statistics] = []
 
         def run(worker: Dehazer) -> int:
-            source = FileSource(clip.path, end=self._end(clip.count))
-            try:
+            with FileSource(clip.path, end=self._end(clip.count)) as source:
                 worker.reset()
                 sink = FileSink(clip.result, source, overwrite=True)
                 runs.append(Pipeline(source, worker, sink, batch_size=self._batch).run())
-            finally:
-                source.close()
             return runs[-1].encode.frames
 
         def pipeline(part: str, worker: Dehazer) -> Measurement:
@@ -273,7 +268,7 @@ class _Case:
     def _stillness(self, dehazer: Dehazer) -> dict[str, float | None] | None:
         """What a pipeline adds to a picture that stands still, over the first frames it was measured on."""
         count = self._bench.clip.count
-        with closing(FileSource(self._bench.clip.path, end=self._end(count))) as source:
+        with FileSource(self._bench.clip.path, end=self._end(count)) as source:
             frames = source if self._bench.plan.thorough else itertools.islice(source, _STILL_FRAMES)
             stillness = watch(frames, dehazer).stillness
         return None if stillness is None else asdict(stillness)
@@ -286,11 +281,8 @@ class _Case:
 
     def _end(self, frames: int) -> float | None:
         # A file longer than the frames to measure is cut by time.
-        source = FileSource(self._bench.clip.path)
-        try:
+        with FileSource(self._bench.clip.path) as source:
             count, rate = source.info.frame_count, source.info.average_rate
-        finally:
-            source.close()
         if (count is not None and count <= frames) or not rate:
             return None
         return frames / float(rate)

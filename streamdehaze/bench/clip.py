@@ -83,11 +83,8 @@ def first_frames(path: Path, count: int) -> list[Frame]:
     Raises:
         SourceError: if it has none.
     """
-    source = FileSource(path)
-    try:
+    with FileSource(path) as source:
         frames = list(itertools.islice(source, count))
-    finally:
-        source.close()
     if not frames:
         raise SourceError(f"'{path}' has no frames to measure on")
     return frames

@@ -6,10 +6,9 @@ import os
 import platform
 from datetime import datetime, timezone
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from streamdehaze.engine.threads import usable_cores
+from streamdehaze.engine.processor import processor_name, usable_cores
 
 _PACKAGES = (
     "streamdehaze", "torch", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "onnx", "numpy", "numba",
@@ -27,7 +26,7 @@ def describe_environment() -> dict[str, Any]:
             continue
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": usable_cores(),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "gpu": _gpu(),
@@ -35,16 +34,6 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _gpu() -> str | None:

@@ -1,38 +1,16 @@
-"""What a benchmark measures, and who follows it."""
+"""What a benchmark measures."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from streamdehaze.bench.report import Measurement
 from streamdehaze.dehaze.steady import Every
 
 DEFAULT_FRAMES, _PIXELS, _FEWEST = 100, 1280 * 720, 30
 """Frames of a clip of up to this many pixels; and fewest of a larger one, still more than look-ahead holds back."""
 _LIMIT_SECONDS, _THOROUGH_SECONDS = 2.5, 10.0
-
-
-class Listener(Protocol):
-    """Follows a benchmark."""
-
-    def begins(self, what: str) -> None:
-        """What is done next, in words."""
-
-    def measured(self, row: Measurement) -> None:
-        """A row is complete."""
-
-
-class Silent:
-    """A `Listener` that does not listen."""
-
-    def begins(self, what: str) -> None:
-        """Nothing."""
-
-    def measured(self, row: Measurement) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)

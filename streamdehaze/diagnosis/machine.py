@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import platform
 import shutil
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamdehaze.diagnosis.finding import Finding
-from streamdehaze.extras import pip_install
+from streamdehaze.engine.processor import processor_name, usable_cores
+from streamdehaze.extras import has_torch, pip_install
 
 _ENCODERS = {
     "libx264": ("yuv420p", "H.264"),
@@ -63,16 +63,15 @@ def encoders() -> Iterator[Finding]:
 
 def processors() -> Iterator[Finding]:
     """The CPU, and NVIDIA's GPUs with what their driver and PyTorch say."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads, gpu = f"{usable} threads usable", nvidia_gpu()
-    if importlib.util.find_spec("torch") is None:
-        yield Finding("cpu", _cpu_name(), "ok", threads)
+    threads, gpu = f"{usable_cores()} threads usable", nvidia_gpu()
+    if not has_torch():
+        yield Finding("cpu", processor_name(), "ok", threads)
         if gpu is not None:
             yield Finding("gpu", gpu.name, "ok", f"driver {gpu.driver}; PyTorch is not installed")
     else:
         import torch
 
-        yield Finding("cpu", _cpu_name(), "ok", f"{threads}, vectors: {torch.backends.cpu.get_cpu_capability()}")
+        yield Finding("cpu", processor_name(), "ok", f"{threads}, vectors: {torch.backends.cpu.get_cpu_capability()}")
         for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
             facts = torch.cuda.get_device_properties(index)
             detail = f"compute capability {facts.major}.{facts.minor}, {facts.total_memory / 2**30:.0f} GiB"
@@ -107,16 +106,6 @@ def folders() -> Iterator[Finding]:
             yield Finding("folders", name, "broken", f"{detail}: nearly full", "make room on that disk", core)
         else:
             yield Finding("folders", name, "ok", detail, core=core)
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 class NvidiaGpu(NamedTuple):

@@ -1,8 +1,39 @@
-"""What this machine's processor computes fast."""
+"""This machine's processor: its name, how much of it this process may use, and what it computes fast."""
 
 from __future__ import annotations
 
 import functools
+import math
+import os
+import platform
+from pathlib import Path
+
+
+def processor_name() -> str:
+    """Such as "AMD EPYC 9B14"."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores left to this process by its affinity, its container's CPU quota and `OMP_NUM_THREADS`; 1 at least.
+
+    The last is how Ray, Slurm and others tell a task how many of a machine's cores are its own.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no control group, or its quota is "max"
+    if (asked := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        cores = min(cores, int(asked))
+    return max(1, cores)
 
 
 def has_bfloat16() -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from streamdehaze.engine.processor import usable_cores
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray
 

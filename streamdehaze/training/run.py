@@ -19,8 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
-from streamdehaze.engine.processor import has_bfloat16
-from streamdehaze.engine.threads import usable_cores
+from streamdehaze.engine.processor import has_bfloat16, usable_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, WeightedSet

@@ -154,7 +154,7 @@ def command(
         frames=frames,
     )
     with _Progress() as progress:
-        report = run_bench(plan, progress)
+        report = run_bench(plan, progress.begins, progress.measured)
     console = Console()
     _print(report, console)
     if earlier:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamdehaze.engine.processor import usable_cores
 from streamdehaze.engine.protocol import Backend, Engine, Progress
 from streamdehaze.engine.recipe import Recipe, Shape
-from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command, require_torch
 from streamdehaze.frame import FloatArray

@@ -16,10 +16,9 @@ from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.checked_cache import drop_altered, write_hashes
 from streamdehaze.engine.openvino.graph import read_deform_conv
 from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
-from streamdehaze.engine.processor import has_bfloat16
+from streamdehaze.engine.processor import has_bfloat16, usable_cores
 from streamdehaze.engine.protocol import Backend, CompilingEngine, Progress
 from streamdehaze.engine.recipe import Recipe, Shape
-from streamdehaze.engine.threads import usable_cores
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.frame import FloatArray
