@@ -163,7 +163,7 @@ def loop_fps(video: str, folder: Path) -> float:
     import supervision
     import torch
 
-    from streamdehaze.network import AECRNet
+    from streamdehaze.network.aecrnet import AECRNet
 
     network = AECRNet(width=64).eval()
 

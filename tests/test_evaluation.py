@@ -30,7 +30,8 @@ from streamdehaze.evaluation.report import TILE_HEIGHT
 from streamdehaze.evaluation.temporal import motion_to_previous
 from streamdehaze.evaluation.text import share_read
 from streamdehaze.evaluation.visibility import visible_edges
-from streamdehaze.network import AECRNet, Checkpoint, write_checkpoint
+from streamdehaze.network import Checkpoint, write_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.training.card import write_card
 from training_data import depth, make_pairs, make_scenes, picture, write_picture
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torchvision
 
-from streamdehaze.network import AECRNet, list_checkpoints, load_network
+from streamdehaze.network import list_checkpoints, load_network
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deconvolution import NetworkDeconvolution, inverse_square_root
 from streamdehaze.network.deformable import ModulatedDeformConv, deform_conv2d
 

@@ -175,7 +175,8 @@ def test_hazy_pictures_and_clear_ones_get_the_same_columns(tmp_path: Path) -> No
 
 
 def test_the_benchmark_prints_every_row_it_has_pictures_for(tmp_path: Path) -> None:
-    from streamdehaze.network import AECRNet, write_checkpoint
+    from streamdehaze.network import write_checkpoint
+    from streamdehaze.network.aecrnet import AECRNet
 
     write_checkpoint(tmp_path / "mine.safetensors", AECRNet(4, deconv=False), {})
     for i in range(4):

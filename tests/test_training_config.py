@@ -11,7 +11,8 @@ pytest.importorskip("pydantic")
 import torch
 
 from streamdehaze.errors import CheckpointError, ConfigError
-from streamdehaze.network import AECRNet, write_checkpoint
+from streamdehaze.network import write_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.training.config import RECIPES, OptimizerConfig, read_config
 from training_data import configuration, make_scenes
 

@@ -16,7 +16,8 @@ pytest.importorskip("lightning")
 import torch
 
 from streamdehaze.errors import CheckpointError, ConfigError, TrainingError
-from streamdehaze.network import AECRNet, read_checkpoint
+from streamdehaze.network import read_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.checkpoint import Weights
 from streamdehaze.training.config import TrainingConfig, read_config
 from streamdehaze.training.run import train

@@ -11,7 +11,8 @@ pytest.importorskip("pydantic")
 import torch
 
 from streamdehaze.errors import CheckpointError
-from streamdehaze.network import AECRNet, Checkpoint
+from streamdehaze.network import Checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.training.average import average_checkpoints
 from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
 from streamdehaze.training.widen import widen

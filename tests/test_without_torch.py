@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from clips import Clip, frames_of
-from streamdehaze.network import AECRNet, write_checkpoint
+from streamdehaze.network import write_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnx")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.datasets.layouts import Layout, Pair, Scene
+from streamdehaze.datasets.layouts import Layout, Pair, Scene, evenly_picked
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.sheet import contact_row, write_sheet
 from streamdehaze.errors import SourceError
@@ -25,9 +25,7 @@ def write_contact_sheet(layout: Layout, path: Path, count: int = 8) -> None:
         SinkError: if the sheet cannot be written.
     """
     rows, labels = [], []
-    items: list[Pair | Scene] = [*layout.pairs, *layout.scenes]
-    chosen = [items[i * len(items) // count] for i in range(count)] if len(items) > count else items
-    for item in chosen:
+    for item in evenly_picked(layout.items, count):
         try:
             pictures, label = _pictures(item), item.clear.name
         except SourceError as error:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from streamdehaze.datasets.picture import PICTURE_SUFFIXES
 from streamdehaze.errors import SourceError
@@ -34,6 +35,9 @@ _PARTS = re.compile(r"^(part_?\d+|OTS|clear_images)$", re.IGNORECASE)
 _ENDINGS = re.compile(r"^(?P<key>.*?)[_.-](?P<role>hazy|haze|gt|clear|clean)$", re.IGNORECASE)
 _DEPTH = re.compile(r"^(?P<key>.+)\.depth$", re.IGNORECASE)
 _COLOUR = re.compile(r"^(?P<key>.+)\.colou?r$", re.IGNORECASE)
+
+
+_Item = TypeVar("_Item")
 
 
 class NoTruthError(SourceError):
@@ -77,11 +81,15 @@ class Layout:
     """Pictures left without a partner."""
 
     @property
+    def items(self) -> list[Pair | Scene]:
+        """The pairs or scenes."""
+        return [*self.pairs, *self.scenes]
+
+    @property
     def sequences(self) -> dict[str, list[Pair | Scene]]:
-        """The pairs or scenes that are frames of videos, by the video's name and in order."""
+        """Those of them that are frames of videos, by the video's name and in order."""
         found: dict[str, list[Pair | Scene]] = {}
-        frames: list[Pair | Scene] = [*self.pairs, *self.scenes]
-        for frame in frames:
+        for frame in self.items:
             if frame.sequence is not None:
                 found.setdefault(frame.sequence, []).append(frame)
         return found
@@ -146,6 +154,13 @@ def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
     """A sort key by which frame 10 comes after frame 9."""
     parts = re.split(r"(\d+)", path.as_posix())
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+
+
+def evenly_picked(items: Sequence[_Item], count: int | None) -> Sequence[_Item]:
+    """At most `count` of them, evenly spread from the first on; all for None."""
+    if count is None or count >= len(items):
+        return items
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def find_pictures(folder: Path) -> Iterator[Path]:
@@ -251,18 +266,12 @@ def _tells_the_role(folder: str) -> bool:
 
 def _scenes(folder: Path, files: list[Path]) -> Layout:
     depths = {path.with_name(match["key"]): path for path in files if (match := _DEPTH.match(path.stem))}
-    scenes, missing = [], []
+    scenes = []
     for path in sorted(set(files) - set(depths.values()), key=natural_order):
         colour = _COLOUR.match(path.stem)
         depth = depths.pop(path.with_name(colour["key"] if colour else path.stem), None)
-        if depth is None:
-            missing.append(path)
-        else:
-            sequence = path.parent.name if colour else None
-            scenes.append(Scene(path, depth, sequence))
-    if missing:
-        raise SourceError(f"no depth map for {_names(missing)}; expected next to it as NAME.depth.png")
-    return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(depths.values())))
+        scenes.append((path, depth, path.parent.name if colour else None))
+    return _with_depth(folder, scenes, depths.values(), "expected next to it as NAME.depth.png")
 
 
 def _depth_folder(path: Path) -> Path | None:
@@ -274,24 +283,24 @@ def _depth_folder(path: Path) -> Path | None:
 
 
 def _scenes_in_folders(folder: Path, files: list[Path]) -> Layout:
-    scenes, missing, used = [], [], set[Path]()
+    scenes = []
     maps: dict[Path, dict[str, Path]] = {}
     for path in sorted(files, key=natural_order):
         depth_folder = _depth_folder(path)
         if depth_folder is not None and depth_folder not in maps:
             maps[depth_folder] = {depth.stem: depth for depth in find_pictures(depth_folder)}
-        depth = maps[depth_folder].get(path.stem) if depth_folder is not None else None
-        if depth is None:
-            missing.append(path)
-            continue
-        used.add(depth)
-        scenes.append(Scene(path, depth, path.parent.parent.name if path.stem.isdigit() else None))
+        depth = maps[depth_folder].pop(path.stem, None) if depth_folder is not None else None
+        scenes.append((path, depth, path.parent.parent.name if path.stem.isdigit() else None))
+    rest = [depth for found in maps.values() for depth in found.values()]
+    return _with_depth(folder, scenes, rest, "expected as depth/NAME.png next to its folder")
+
+
+def _with_depth(
+    folder: Path, scenes: list[tuple[Path, Path | None, str | None]], unmatched: Iterable[Path], expected: str
+) -> Layout:
+    missing = [str(path) for path, depth, _ in scenes if depth is None]
     if missing:
-        raise SourceError(f"no depth map for {_names(missing)}; expected as depth/NAME.png next to its folder")
-    unmatched = [depth for found in maps.values() for depth in found.values() if depth not in used]
-    return Layout(folder, "pictures with depth", scenes=tuple(scenes), unmatched=tuple(sorted(unmatched)))
-
-
-def _names(paths: list[Path]) -> str:
-    shown = ", ".join(str(path) for path in paths[:3])
-    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise SourceError(f"no depth map for {', '.join(missing[:3])}{more}; {expected}")
+    found = tuple(Scene(path, depth, sequence) for path, depth, sequence in scenes if depth is not None)
+    return Layout(folder, "pictures with depth", scenes=found, unmatched=tuple(sorted(unmatched)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.datasets.layouts import Pair, Scene
+from streamdehaze.datasets.layouts import Layout, Pair, Scene
 from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import SourceError
 
@@ -70,3 +71,12 @@ def matching_depth(scene: Scene, depth: npt.NDArray[Number], clear: npt.NDArray[
         )
     resized = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, depth.dtype)
+
+
+def unreadable(layout: Layout) -> Iterator[str]:
+    """One sentence for each file that is damaged, or whose size or shape differs from its partner's."""
+    for item in layout.items:
+        try:
+            read_pair(item) if isinstance(item, Pair) else read_scene(item)
+        except SourceError as error:
+            yield str(error)

@@ -60,12 +60,15 @@ class ModulatedDeformConv(nn.Module):
         """The plain convolution this layer equals as long as it has learnt no offsets and no masks; else itself."""
         predictor = self.conv_offset_mask
         assert predictor.bias is not None
-        if any(part.any() for part in (predictor.weight, predictor.bias[:18])):
-            return self
+        return self if predictor.weight.any() or predictor.bias[:18].any() else self.plain()
+
+    def plain(self) -> nn.Conv2d:
+        """A plain convolution of the same weights and the mean mask, without the offsets."""
         channels = len(self.weight)
         plain = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
-            plain.weight.copy_(self.weight * torch.sigmoid(predictor.bias[18:]).view(1, 1, 3, 3))
+            mask = torch.sigmoid(self.conv_offset_mask.bias[18:]).view(1, 1, 3, 3)  # type: ignore[index]
+            plain.weight.copy_(self.weight * mask)
             plain.bias.copy_(self.bias)  # type: ignore[union-attr]
         return plain
 

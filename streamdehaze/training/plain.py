@@ -14,15 +14,8 @@ from streamdehaze.network.deformable import ModulatedDeformConv
 def with_plain_convolution(network: AECRNet) -> AECRNet:
     """A copy to train faster; learnt offsets are lost, the learnt mean mask is kept."""
     clone = copy.deepcopy(network)
-    deformable = clone.dcn_block.dcn
-    if isinstance(deformable, ModulatedDeformConv):
-        channels = deformable.weight.shape[0]
-        plain = nn.Conv2d(channels, channels, 3, padding=1)
-        with torch.no_grad():
-            mask = torch.sigmoid(deformable.conv_offset_mask.bias[18:]).view(1, 1, 3, 3)  # type: ignore[index]
-            plain.weight.copy_(deformable.weight * mask)
-            plain.bias.copy_(deformable.bias)  # type: ignore[union-attr]
-        clone.dcn_block.dcn = plain  # type: ignore[assignment]
+    if isinstance(clone.dcn_block.dcn, ModulatedDeformConv):
+        clone.dcn_block.dcn = clone.dcn_block.dcn.plain()  # type: ignore[assignment]
     return clone
 
 

@@ -196,12 +196,6 @@ class DehazingTask(lightning.LightningModule):
                 f"cannot resume: {self.config.folder} was trained by {before} processes (devices x nodes), not {now}; "
                 "set machine.devices and machine.nodes as they were, or give the run another name"
             )
-        if "average" in checkpoint:  # begun when the average was not yet a part of the task's own state
-            average = checkpoint["average"]
-            checkpoint["state_dict"].update(
-                {f"average.module.{key}": value for key, value in average["average"].items()}
-            )
-            checkpoint["state_dict"]["average.n_averaged"] = torch.tensor(average["updates"])
 
 
 FREE_TO_CHANGE = ("output", "name", "machine", "validation", "save_every_steps", "in_memory", "damaged")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.callbacks import Callback
 
-from streamdehaze.datasets.layouts import Layout, Pair
+from streamdehaze.datasets.layouts import Layout, evenly_picked
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine.torch import TorchEngine
@@ -40,7 +40,7 @@ class Validation(Callback):
         self, config: ValidationConfig, layouts: Mapping[str, Layout], writer: CheckpointWriter, folder: Path
     ) -> None:
         self._config, self._writer, self._folder = config, writer, folder
-        self._pairs = {name: _limited(layout.pairs, config.limit) for name, layout in layouts.items()}
+        self._pairs = {name: evenly_picked(layout.pairs, config.limit) for name, layout in layouts.items()}
         self._done_step = -1
         self._best = -1.0
 
@@ -101,9 +101,3 @@ class Validation(Callback):
                 add = getattr(getattr(logger, "experiment", None), "add_image", None)
                 if add is not None:  # TensorBoard; CSV files hold no pictures
                     add(f"{name}/{i}", row, step, dataformats="HWC")
-
-
-def _limited(pairs: tuple[Pair, ...], limit: int | None) -> list[Pair]:
-    if limit is None or limit >= len(pairs):
-        return list(pairs)
-    return [pairs[i * len(pairs) // limit] for i in range(limit)]

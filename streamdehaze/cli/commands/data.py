@@ -29,8 +29,8 @@ def command() -> None:
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
     """Show what FOLDER is recognised as and what has no partner, and write a contact sheet."""
     from streamdehaze.datasets.contact import write_contact_sheet
-    from streamdehaze.datasets.inspection import unreadable
     from streamdehaze.datasets.layouts import find_layout, pair_folders
+    from streamdehaze.datasets.pairs import unreadable
 
     layout = pair_folders(folder, clear) if clear else find_layout(folder)
     pairs = f"{len(layout.pairs)} pairs, matched by {layout.rule}"
