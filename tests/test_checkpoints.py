@@ -16,13 +16,13 @@ from streamdehaze.engine.build.answer import SHAPE, kept_answer
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.errors import CheckpointError, SinkError
 from streamdehaze.network import (
-    AECRNet,
     find_checkpoint,
     list_checkpoints,
     load_network,
     read_checkpoint,
     write_checkpoint,
 )
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.checkpoint import tensor_shapes
 
 

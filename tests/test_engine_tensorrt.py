@@ -221,7 +221,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
         return recipe
 
     def chosen() -> list[Recipe]:
-        return opening._recipes("auto", "auto", None, "aecrnet-s", True, cache)
+        return opening._recipes("auto", "auto", "aecrnet-s", True, cache)
 
     usual = Recipe(engine="tensorrt")
     assert chosen() == [usual]

@@ -9,11 +9,11 @@ from streamdehaze.durable import file_sha256
 from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build.build import out_of_date
 from streamdehaze.engine.build.cache import EngineCache
-from streamdehaze.engine.build.request import BuildRequest, choose_shape
+from streamdehaze.engine.build.request import DEFAULT_SHAPE, BuildRequest
 from streamdehaze.engine.openvino.int8 import quantized_graph
 from streamdehaze.engine.processor import has_int8_dot_products
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import OnnxRuntimeOptions, OpenVINOOptions, Recipe, read_recipe
+from streamdehaze.engine.recipe import Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
@@ -30,10 +30,7 @@ def open_engine(
     checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
     engine: str = "auto",
     *,
-    size: tuple[int, int] | None = None,
-    batch: int | None = None,
     device: str = "auto",
-    threads: int | None = None,
     wait: bool = False,
     int8: bool = True,
     cache: EngineCache | None = None,
@@ -49,10 +46,7 @@ def open_engine(
             TensorRT on an NVIDIA GPU (by the recipe of the fastest engine that has been built there, if any); on a CPU
             OpenVINO, or ONNX Runtime without it, where installed and not twice measured slower than PyTorch; else
             PyTorch.
-        size: (width, height) of the pictures to come, where known; only TensorRT asks.
-        batch: pictures a batch, where known.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        threads: CPU threads; None for all cores this process may use.
         wait: return only when the compiled engine serves; its failure is then an error.
         int8: let OpenVINO compute in int8 by default where the processor is made for it, the checkpoint has an int8
             graph and that passes its comparison; `$STREAMDEHAZE_INT8=0` in the environment forbids it, too.
@@ -72,19 +66,18 @@ def open_engine(
     find_checkpoint(checkpoint)  # a wrong name is reported before anything else
 
     def open_torch(note: str | None = None) -> Engine:
-        return TorchEngine(load_network(checkpoint), device, threads=threads, note=note)
+        return TorchEngine(load_network(checkpoint), device, note=note)
 
     alone = not has_torch()
     """Without PyTorch: a compiled engine must serve from the first picture."""
     cache, note = cache or EngineCache(), None
-    for recipe in _recipes(engine, device, threads, checkpoint, int8, cache):
+    for recipe in _recipes(engine, device, checkpoint, int8, cache):
         if recipe.engine == "torch":
             options = recipe.torch
-            threads = threads or options.threads
             require_torch("the engine 'torch'")
             network, precision = load_network(checkpoint), recipe.precision
             assert precision != "int8"  # no recipe for PyTorch says so
-            return TorchEngine(network, device, precision=precision, threads=threads, compiled=options.compiled)
+            return TorchEngine(network, device, precision=precision, threads=options.threads, compiled=options.compiled)
         try:
             backend = find_backend(recipe, checkpoint)
         except EngineError as error:
@@ -93,7 +86,7 @@ def open_engine(
             _log.debug("no engine %s: %s", recipe.engine, error)
             note = str(error)
             continue
-        request = BuildRequest(checkpoint, recipe, choose_shape(recipe, size, batch))
+        request = BuildRequest(checkpoint, recipe, recipe.shape or DEFAULT_SHAPE)
         if recipe.precision == "int8" and not engine.endswith(".toml"):
             record = cache.find(request.identity(backend))
             if record is not None and record.state == "rejected":
@@ -101,7 +94,7 @@ def open_engine(
         fallback = None if alone else open_torch
         switching = SwitchingEngine(request, backend, cache, fallback, wait=wait, only_if_faster=engine == "auto")
         try:
-            if size is not None or recipe.shape is not None or recipe.engine in ("openvino", "onnxruntime"):
+            if recipe.shape is not None or recipe.engine in ("openvino", "onnxruntime"):
                 switching.prepare(request.shape.width, request.shape.height, request.shape.batch)
         except EngineError as error:
             if not alone or engine != "auto":
@@ -117,43 +110,35 @@ def open_engine(
     return open_torch(note)
 
 
-def default_recipes(engine: str, checkpoint: str, *, threads: int | None = None, int8: bool = True) -> list[Recipe]:
+def default_recipes(engine: str, checkpoint: str, *, int8: bool = True) -> list[Recipe]:
     """What the name of an engine stands for, in the order in which to try it.
 
     Args:
         engine: "openvino", "onnxruntime" or "tensorrt".
         checkpoint: name of a bundled checkpoint or path of one.
-        threads: CPU threads; None for all cores this process may use.
         int8: as for `open_engine`.
     """
-    if engine == "tensorrt":
-        return [Recipe(engine="tensorrt")]
-    if engine == "onnxruntime":
-        return [Recipe(engine="onnxruntime", onnxruntime=OnnxRuntimeOptions(threads=threads))]
-    options = OpenVINOOptions(threads=threads)
-    recipes = [Recipe(engine="openvino", openvino=options)]
-    allowed = int8 and os.environ.get("STREAMDEHAZE_INT8", "1") != "0"
+    recipes = [Recipe.model_validate({"engine": engine})]
+    allowed = engine == "openvino" and int8 and os.environ.get("STREAMDEHAZE_INT8", "1") != "0"
     if allowed and has_int8_dot_products() and quantized_graph(checkpoint) is not None:
-        recipes.insert(0, Recipe(engine="openvino", precision="int8", openvino=options))
+        recipes.insert(0, Recipe(engine="openvino", precision="int8"))
     return recipes
 
 
-def _recipes(
-    engine: str, device: str, threads: int | None, checkpoint: str, int8: bool, cache: EngineCache
-) -> list[Recipe]:
+def _recipes(engine: str, device: str, checkpoint: str, int8: bool, cache: EngineCache) -> list[Recipe]:
     """What to try, in order; nothing stands for PyTorch."""
     if engine == "auto":
         if device == "cuda" or (device == "auto" and find_gpu() is not None):
             return [*_fastest_kept(checkpoint, cache), *default_recipes("tensorrt", checkpoint)]
         names = ("openvino", "onnxruntime") if device in ("auto", "cpu") else ()
-        return [each for name in names for each in default_recipes(name, checkpoint, threads=threads, int8=int8)]
+        return [each for name in names for each in default_recipes(name, checkpoint, int8=int8)]
     if engine.endswith(".toml"):
         return [read_recipe(engine)]
     if engine not in ENGINES:
         raise EngineError(f"there is no engine '{engine}'; choose {', '.join(ENGINES)} or the path of a recipe")
     if engine == "tensorrt" and device not in ("auto", "cuda"):
         raise EngineError(f"TensorRT does not run on '{device}'; it takes the first GPU $CUDA_VISIBLE_DEVICES names")
-    return [] if engine == "torch" else default_recipes(engine, checkpoint, threads=threads, int8=int8)
+    return [] if engine == "torch" else default_recipes(engine, checkpoint, int8=int8)
 
 
 def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:

@@ -11,6 +11,8 @@ from streamdehaze.scene.geometry import Records, View
 
 _Floats = npt.NDArray[np.float64]
 _NEAR_METRES = 0.05
+METRES_PER_SECOND = 8.0
+"""Of the car."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,6 @@ class DashCamera:
 
     width: int
     height: int
-    metres_per_second: float = 8.0
-    sway: float = 1.0
-    """Factor on the car's pitching, rolling and weaving; 0 for a ride on rails."""
 
     @property
     def focal(self) -> float:
@@ -30,15 +29,15 @@ class DashCamera:
 
     def position(self, seconds: float) -> _Floats:
         """(3,) metres."""
-        x = 1.75 + self.sway * (0.12 * np.sin(0.9 * seconds) + 0.05 * np.sin(2.3 * seconds + 1))
-        y = 1.38 + self.sway * (0.018 * np.sin(7.1 * seconds) + 0.012 * np.sin(11.3 * seconds + 2))
-        return np.array([x, y, self.metres_per_second * seconds])
+        x = 1.75 + (0.12 * np.sin(0.9 * seconds) + 0.05 * np.sin(2.3 * seconds + 1))
+        y = 1.38 + (0.018 * np.sin(7.1 * seconds) + 0.012 * np.sin(11.3 * seconds + 2))
+        return np.array([x, y, METRES_PER_SECOND * seconds])
 
     def rotation(self, seconds: float) -> _Floats:
         """(3, 3) camera axes (right, up, forward) to world."""
-        yaw = self.sway * (0.014 * np.sin(0.7 * seconds + 0.4) + 0.004 * np.sin(3.1 * seconds)) - 0.01
-        pitch = self.sway * (0.005 * np.sin(6.3 * seconds) + 0.003 * np.sin(9.7 * seconds + 1)) + 0.012
-        roll = self.sway * 0.006 * np.sin(1.7 * seconds + 2)
+        yaw = 0.014 * np.sin(0.7 * seconds + 0.4) + 0.004 * np.sin(3.1 * seconds) - 0.01
+        pitch = 0.005 * np.sin(6.3 * seconds) + 0.003 * np.sin(9.7 * seconds + 1) + 0.012
+        roll = 0.006 * np.sin(1.7 * seconds + 2)
         cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
         about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
         about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])

@@ -20,7 +20,6 @@ def write_clip(
     scene: StreetScene,
     fog: Fog | None = None,
     *,
-    lossless: bool = False,
     overwrite: bool = False,
     each: Callable[[SceneFrame], object] | None = None,
 ) -> None:
@@ -30,7 +29,6 @@ def write_clip(
         path: its ending chooses the container.
         scene: what to film.
         fog: what it is filmed through; None for the clear truth.
-        lossless: FFV1 and FLAC for .mkv instead of H.264 and AAC.
         overwrite: replace an existing file.
         each: called with every frame once it is written.
 
@@ -47,7 +45,7 @@ def write_clip(
                 each(frame)
 
     size, sound = (scene.width, scene.height), engine_sound(seconds)
-    clip = Clip(pictures(), size, scene.frame_rate, lossless=lossless, sound=sound, chapters=chapters)
+    clip = Clip(pictures(), size, scene.frame_rate, sound=sound, chapters=chapters)
     write(path, clip, overwrite=overwrite)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.frame import FloatArray
-from streamdehaze.scene.camera import DashCamera
+from streamdehaze.scene.camera import METRES_PER_SECOND, DashCamera
 from streamdehaze.scene.street import build_street
 
 
@@ -65,7 +65,7 @@ class StreetScene:
         self.frame_rate = Fraction(frame_rate)
         self._camera = DashCamera(width, height)
         seconds = float(frames / self.frame_rate)
-        self._street = build_street(seed, seconds, self._camera.metres_per_second)
+        self._street = build_street(seed, seconds, METRES_PER_SECOND)
 
     def __len__(self) -> int:
         return self.frames

@@ -37,7 +37,6 @@ class Clip(Reader):
         pictures: (height, width, 3) uint8 RGB each.
         size: their width and height, pixels.
         frame_rate: pictures a second.
-        lossless: pictures stay RGB and sound becomes FLAC; YUV and AAC otherwise.
         sound: (samples,) mono at `SAMPLE_RATE`, −1 to 1.
         chapters: (seconds, title) of each chapter's start, rising; the last one ends with the sound.
     """
@@ -48,7 +47,6 @@ class Clip(Reader):
         size: tuple[int, int],
         frame_rate: Fraction,
         *,
-        lossless: bool = False,
         sound: FloatArray | None = None,
         chapters: Sequence[tuple[float, str]] = (),
     ) -> None:
@@ -60,13 +58,12 @@ class Clip(Reader):
         self._output: Any = None
         if sound is not None:
             holder = holding_container(self, "matroska")
-            self._encoder = holder.add_stream("flac" if lossless else "aac", rate=SAMPLE_RATE, layout="mono")
+            self._encoder = holder.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
             holder.start_encoding()
         halves = not (size[0] | size[1]) & 1
-        name = "bgr0" if lossless else "yuv420p" if halves else "yuv444p"
-        self.encode = EncodeOptions("ffv1") if lossless else EncodeOptions("h264", crf=14)
-        """Settings that suit it."""
-        self._info = VideoInfo(*size, name, 1 / self._tick, self._tick, None, None, "rawvideo")
+        self._info = VideoInfo(
+            *size, "yuv420p" if halves else "yuv444p", 1 / self._tick, self._tick, None, None, "rawvideo"
+        )
 
     @property
     def info(self) -> VideoInfo:
@@ -119,12 +116,17 @@ class Clip(Reader):
         return len(block)
 
 
-def write_clip(path: str | os.PathLike[str], clip: Clip, *, overwrite: bool = False) -> None:
+_VISUALLY_LOSSLESS = EncodeOptions("h264", crf=14)
+
+
+def write_clip(
+    path: str | os.PathLike[str], clip: Clip, *, encode: EncodeOptions = _VISUALLY_LOSSLESS, overwrite: bool = False
+) -> None:
     """Write a clip into a file.
 
     Raises:
         SinkError: if the file cannot be written there.
     """
-    with FileSink(path, clip, encode=clip.encode, overwrite=overwrite) as sink:
+    with FileSink(path, clip, encode=encode, overwrite=overwrite) as sink:
         for frame in clip:
             sink.write(frame)

@@ -133,18 +133,16 @@ class EngineCache:
         return self.folder / f"{Path(record.file).stem}.compiled"
 
     @contextlib.contextmanager
-    def lock(self, identity: Identity, timeout_seconds: float = -1) -> Iterator[None]:
+    def lock(self, identity: Identity) -> Iterator[None]:
         """Hold the right to build this engine; other processes wait. The system frees it when a process dies.
 
         Raises:
-            EngineError: if the folder cannot be written, or after `timeout_seconds` (−1: never).
+            EngineError: if the folder cannot be written.
         """
-        self._make_folder()
         try:
-            with FileLock(self.folder / f".{engine_key(identity)}.lock", timeout=timeout_seconds):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f".{engine_key(identity)}.lock"):
                 yield
-        except LockTimeout:
-            raise EngineError("another process is building this engine and has not finished in time") from None
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -229,12 +227,6 @@ class EngineCache:
                     path.unlink()
         except OSError as error:
             raise self._unwritable(error, "nothing can be removed from") from error
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def _remove_files(self, sidecar: Path) -> None:
         # The record goes first: an engine file without one is never used.

@@ -85,14 +85,14 @@ def prefers_pytorch(timings: Sequence[PairedTiming]) -> bool:
     return len(timings) >= 2 and all(timing.calm and timing.slower for timing in timings[-2:])
 
 
-def needs_timing(timings: Sequence[PairedTiming], now: datetime | None = None) -> bool:
+def needs_timing(timings: Sequence[PairedTiming]) -> bool:
     """Whether to measure again before an engine is used: where the last measurement prefers PyTorch, and is not final.
 
     Measurements that nothing hangs on are not repeated.
     """
     if not timings or not (last := timings[-1]).slower:
         return False
-    now = now or datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     if prefers_pytorch(timings):
         return now - last.taken > _VALID
     return last.calm or len(timings) == 1 or now - last.taken > _PAUSE
