@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("pydantic")
 
-from streamdehaze.datasets.haze import HazeConfig
 from streamdehaze.datasets.layouts import find_layout, pair_folders
-from streamdehaze.datasets.look import LookConfig
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, WeightedSet
-from streamdehaze.training.samples.views import ViewConfig
-from training_data import make_pairs, make_scenes, picture, write_picture
+from training_data import configuration, make_pairs, make_scenes, picture, write_picture
 
 LAYOUTS = {
     "RESIDE ITS": (["hazy/1_1_0.90179.png", "hazy/1_2_0.97842.png"], ["clear/1.png"]),
@@ -174,9 +172,8 @@ def test_resides_white_frame_is_cut_off(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_pair(pair)[1], clear)
 
 
-def samples(folder: Path, **options: bool) -> HazeSamples:
-    source = WeightedSet(find_layout(folder))
-    return HazeSamples([source], view=ViewConfig(), look=LookConfig(), haze=HazeConfig(), seed=1, **options)
+def samples(folder: Path, **options: Any) -> HazeSamples:
+    return HazeSamples([WeightedSet(find_layout(folder))], configuration(folder, folder, seed=1, **options))
 
 
 def test_a_sample_is_the_same_whoever_asks(tmp_path: Path) -> None:
@@ -215,7 +212,7 @@ def test_a_damaged_file_stops_or_is_skipped(tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:40])
     with pytest.raises(SourceError, match=r"1_1_0\.9\.png is damaged or no picture"):
         draw_30(samples(tmp_path))
-    draw_30(samples(tmp_path, skip_damaged=True))
+    draw_30(samples(tmp_path, damaged="skip"))
 
 
 def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path) -> None:
@@ -223,14 +220,11 @@ def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path
     for path in (tmp_path / "hazy").iterdir():
         path.write_bytes(b"")
     with pytest.raises(SourceError, match="is damaged or no picture"):
-        samples(tmp_path, skip_damaged=True)[Position(0, 32, 32)]
+        samples(tmp_path, damaged="skip")[Position(0, 32, 32)]
 
 
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
-    layout = find_layout(make_pairs(tmp_path))
-    data = HazeSamples(
-        [WeightedSet(layout)], view=ViewConfig(kind="crop"), look=LookConfig(), haze=HazeConfig(), seed=1
-    )
+    data = samples(make_pairs(tmp_path), view={"kind": "crop"})
     with pytest.raises(ConfigError, match=r"hazy/\d_1_0\.9\.png: a crop of 240x240 does not fit a picture of 64x48"):
         data[Position(0, 240, 240)]
 

@@ -170,16 +170,16 @@ class TrainingConfig(_Part):
     haze: HazeConfig = HazeConfig()
     foreground: ForegroundConfig = ForegroundConfig()
     balance: bool = False
-    """Whether pictures are balanced by their airlight first, as they are at run time."""
+    """Whether pictures are balanced by the airlight of the hazy one first, as at run time; needed with `data.real`."""
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
     validation: ValidationConfig = ValidationConfig()
     save_every_steps: Positive = 500
     in_memory: bool = False
-    """Keep the pictures in memory as bytes."""
+    """Read each file once and keep its picture in memory, 3 or 4 bytes a pixel."""
     damaged: Literal["stop", "skip"] = "stop"
-    """What a damaged file does, in the middle of it all."""
+    """What a damaged file does in the middle of it all; "skip" names it in the log and takes another."""
 
     @field_validator("name")
     @classmethod

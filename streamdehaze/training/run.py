@@ -48,17 +48,7 @@ class SampleData(lightning.LightningDataModule):
         super().__init__()
         self._config = config
         sources = [WeightedSet(layout_of(data, config.folder), data.weight) for data in config.data]
-        self.samples = HazeSamples(
-            sources,
-            view=config.view,
-            look=config.look,
-            haze=config.haze,
-            foreground=config.foreground,
-            balance=config.balance,
-            seed=config.seed,
-            in_memory=config.in_memory,
-            skip_damaged=config.damaged == "skip",
-        )
+        self.samples = HazeSamples(sources, config)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches from the trainer's present step on."""

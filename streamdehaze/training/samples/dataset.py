@@ -18,19 +18,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from streamdehaze.datasets.haze import Haze, HazeConfig, leave_unseen
+from streamdehaze.datasets.haze import Haze, leave_unseen
 from streamdehaze.datasets.layouts import Layout, Pair, Scene
-from streamdehaze.datasets.look import LookConfig, Picture, vary_look
+from streamdehaze.datasets.look import Picture, vary_look
 from streamdehaze.datasets.pairs import matching_clear, matching_depth
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, read_depth, read_picture, to_float
 from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight
 from streamdehaze.errors import ConfigError, SourceError
-from streamdehaze.training.samples.foreground import ForegroundConfig, cover
-from streamdehaze.training.samples.views import Augmentation, ViewConfig
+from streamdehaze.training.samples.foreground import cover
+from streamdehaze.training.samples.views import Augmentation
 
 if TYPE_CHECKING:
-    from streamdehaze.training.config import StageConfig
+    from streamdehaze.training.config import StageConfig, TrainingConfig
 
 log = logging.getLogger(__name__)
 
@@ -67,29 +67,13 @@ class HazeSamples(Dataset[Sample]):
 
     Args:
         sources: where the pictures come from.
-        view, look, haze, foreground: what varies.
-        balance: balance both pictures by the hazy one's airlight; needed where there is real haze without a truth.
-        seed: of everything random.
-        in_memory: read each file once and keep it as bytes; 3 or 4 bytes a pixel.
-        skip_damaged: name a damaged file in the log and take another, instead of stopping.
+        config: what varies (`view`, `look`, `haze`, `foreground`), and `balance`, `seed`, `in_memory` and `damaged`.
 
     Raises:
         SourceError: from `__getitem__`, naming the file that is damaged or whose size differs from its partner's.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[WeightedSet],
-        *,
-        view: ViewConfig,
-        look: LookConfig,
-        haze: HazeConfig,
-        foreground: ForegroundConfig | None = None,
-        balance: bool = False,
-        seed: int,
-        in_memory: bool = True,
-        skip_damaged: bool = False,
-    ) -> None:
+    def __init__(self, sources: Sequence[WeightedSet], config: TrainingConfig) -> None:
         self._items: list[_Item] = []
         weights: list[float] = []
         for source in sources:
@@ -97,10 +81,8 @@ class HazeSamples(Dataset[Sample]):
             self._items += items
             weights += [source.weight] * len(items)
         self._cumulative = np.cumsum(weights) / np.sum(weights)
-        self._view, self._look, self._haze = view, look, haze
-        self._foreground, self._balance = foreground or ForegroundConfig(), balance
-        self._seed, self._skip_damaged = seed, skip_damaged
-        self._memory: dict[Path, npt.NDArray[np.uint8]] | None = {} if in_memory else None
+        self._config = config
+        self._memory: dict[Path, npt.NDArray[np.uint8]] | None = {} if config.in_memory else None
         self._damaged: set[Path] = set()
 
     def __len__(self) -> int:
@@ -115,7 +97,7 @@ class HazeSamples(Dataset[Sample]):
                 self._report(item, error)
 
     def __getitem__(self, position: Position) -> Sample:
-        rng = np.random.default_rng((self._seed, position.number))
+        rng = np.random.default_rng((self._config.seed, position.number))
         while True:
             index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
             item = self._items[min(index, len(self._items) - 1)]
@@ -130,7 +112,7 @@ class HazeSamples(Dataset[Sample]):
 
     def _report(self, item: _Item, error: SourceError) -> None:
         self._damaged.add(_own_file(item))
-        if not self._skip_damaged or len(self._damaged) == len(self._items):
+        if self._config.damaged == "stop" or len(self._damaged) == len(self._items):
             raise error
         log.warning("skipped: %s", error)
 
@@ -143,7 +125,7 @@ class HazeSamples(Dataset[Sample]):
         rng: np.random.Generator,
     ) -> Sample:
         try:
-            view = Augmentation.draw(self._view, clear.shape[:2], (position.height, position.width), rng)
+            view = Augmentation.draw(self._config.view, clear.shape[:2], (position.height, position.width), rng)
         except ConfigError as error:
             raise ConfigError(f"{_own_file(item)}: {error}") from error
         if isinstance(item, Path):
@@ -151,20 +133,20 @@ class HazeSamples(Dataset[Sample]):
         J = to_float(view.of(clear))
         if isinstance(item, Pair):
             return self._finished(to_float(view.of(first)), J, rng)
-        weather = Haze.draw(self._haze, rng)
+        weather = Haze.draw(self._config.haze, rng)
         # Half of the pictures without haze stay as they were taken: such a one is to be left alone, veil and all.
         if weather.scattering > 0 or rng.random() < 0.5:
-            J = vary_look(J, self._look, rng)
+            J = vary_look(J, self._config.look, rng)
         depth = view.of(first).astype(np.float32) * np.float32(RELATIVE_DEPTH_SCALE)
         t = weather.transmission(depth)
         hazy = weather.through_air(J, t)
-        wanted = leave_unseen(J, hazy, depth, t, self._haze.unseen)
+        wanted = leave_unseen(J, hazy, depth, t, self._config.haze.unseen)
         return self._finished(weather.photograph(hazy, rng), wanted, rng)
 
     def _finished(self, hazy: Picture, clear: Picture, rng: np.random.Generator) -> Sample:
         """A pair behind its foreground, balanced."""
-        hazy, clear = cover(hazy, clear, self._foreground, rng)
-        if not self._balance:
+        hazy, clear = cover(hazy, clear, self._config.foreground, rng)
+        if not self._config.balance:
             return Sample(_tensor(hazy), _tensor(clear))
         balance = estimate_airlight(np.ascontiguousarray(hazy.transpose(2, 0, 1))).balance
         return Sample(_tensor(np.clip(hazy * balance, 0, 1)), _tensor(np.clip(clear * balance, 0, 1)))
@@ -174,7 +156,7 @@ class HazeSamples(Dataset[Sample]):
         airlight = estimate_airlight(np.ascontiguousarray(hazy.transpose(2, 0, 1)))
         balanced = np.clip(hazy * airlight.balance, 0, 1)
         clear = clear_picture(balanced, airlight.brightness)
-        hazy, clear = cover(balanced, clear, self._foreground, rng)
+        hazy, clear = cover(balanced, clear, self._config.foreground, rng)
         return Sample(_tensor(hazy), _tensor(clear))
 
     def _read(self, item: _Item) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
