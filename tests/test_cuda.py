@@ -21,7 +21,7 @@ from clips import Clip, frames_of
 from streamdehaze.cli import main
 from streamdehaze.engine import TorchEngine
 from streamdehaze.engine.build.picture import hazy_pictures
-from streamdehaze.engine.recipe import Shape
+from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.cuda import Cuda
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine
 from streamdehaze.fidelity import psnr
@@ -132,7 +132,8 @@ class TorchInPlaceOfTensorRT:
 def on_the_device(network: AECRNet) -> Callable[..., tuple[TensorRTEngine, CountingCuda]]:
     def make(**options: Any) -> tuple[TensorRTEngine, CountingCuda]:
         cuda = CountingCuda()
-        return TensorRTEngine(TorchInPlaceOfTensorRT(network, cuda), b"", SHAPE, cuda=cuda, **options), cuda
+        module = TorchInPlaceOfTensorRT(network, cuda)
+        return TensorRTEngine(module, b"", SHAPE, TensorRTOptions(**options), cuda=cuda), cuda
 
     return make
 

@@ -259,7 +259,8 @@ def on_the_double(plan: bytes, **options: Any) -> tuple[TensorRTEngine, Any, Any
 
     cuda = DoubleCuda()
     module = DoubleTensorRT(cuda)
-    return TensorRTEngine(module, plan, Shape(width=64, height=48, batch=2), cuda=cuda, **options), module, cuda  # type: ignore[arg-type]
+    shape = Shape(width=64, height=48, batch=2)
+    return TensorRTEngine(module, plan, shape, TensorRTOptions(**options), cuda=cuda), module, cuda  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("contexts", [1, 2, 3])
@@ -323,7 +324,7 @@ def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:
 
 def test_a_plan_brings_code_for_the_host_only_where_its_recipe_says_so(plan: bytes) -> None:
     for allowed in (False, True):
-        _, module, _ = on_the_double(plan, host_code=allowed)
+        _, module, _ = on_the_double(plan, version_compatible=allowed)
         assert module.runtime.engine_host_code_allowed is allowed
 
 

@@ -116,12 +116,5 @@ class TensorRTBackend(Backend):
         """See `Backend.open`."""
         from streamdehaze.engine.tensorrt.execution import TensorRTEngine
 
-        return TensorRTEngine(
-            self._module,
-            file.read_bytes(),
-            shape,
-            contexts=self._options.contexts,
-            cuda_graph=self._options.cuda_graph,
-            kernels=work_folder / "kernels",
-            host_code=self._options.version_compatible,
-        )
+        kernels = work_folder / "kernels"
+        return TensorRTEngine(self._module, file.read_bytes(), shape, self._options, kernels=kernels)

@@ -13,7 +13,7 @@ import numpy as np
 from streamdehaze.engine.build.checked_cache import drop_altered, keep
 from streamdehaze.engine.onnx.export import INPUT, OUTPUT
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import Shape
+from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.cuda import Cuda
 from streamdehaze.engine.tensorrt.runtime import logger
 from streamdehaze.errors import EngineError
@@ -74,9 +74,7 @@ class TensorRTEngine(Engine):
         module: `tensorrt` or `tensorrt_rtx`.
         plan: the engine file's bytes.
         shape: pictures the plan was built for.
-        contexts: execution contexts.
-        cuda_graph: replay each context's launches as one CUDA graph.
-        host_code: let the plan bring code for the host, as version-compatible ones do.
+        options: of its recipe.
         kernels: where TensorRT-RTX keeps the kernels it compiles on first use, so that the next start has them.
         cuda: the device's streams and memory.
 
@@ -89,16 +87,15 @@ class TensorRTEngine(Engine):
         module: Any,
         plan: bytes,
         shape: Shape,
+        options: TensorRTOptions = TensorRTOptions(),  # noqa: B008 - frozen
         *,
-        contexts: int = 2,
-        cuda_graph: bool = True,
-        host_code: bool = False,
         kernels: Path | None = None,
         cuda: Cuda | None = None,
     ) -> None:
         log = logger(module)
         self._runtime = module.Runtime(log)
-        self._runtime.engine_host_code_allowed = host_code
+        # Version-compatible plans bring code for the host.
+        self._runtime.engine_host_code_allowed = options.version_compatible
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(
@@ -107,7 +104,7 @@ class TensorRTEngine(Engine):
         self._label = f"{module.__name__} {module.__version__}"
         self._batch, self._size = shape.batch, (shape.height, shape.width)
         self._module, self._cuda = module, cuda or Cuda()
-        self._count, self._graph = contexts, cuda_graph
+        self._options = options
         self._config, self._cache = self._runtime_config(kernels)
         self._lanes: dict[tuple[int, int], list[_Lane]] = {}
         self._lanes_for(*self._size)
@@ -163,7 +160,8 @@ class TensorRTEngine(Engine):
             shape = (self._batch, 3, height, width)
             try:
                 self._lanes[height, width] = [
-                    _Lane(self._context(), self._cuda, shape, self._graph) for _ in range(self._count)
+                    _Lane(self._context(), self._cuda, shape, self._options.cuda_graph)
+                    for _ in range(self._options.contexts)
                 ]
             except RuntimeError as error:  # torch's, of memory that is used up, say
                 raise EngineError(f"the GPU cannot take up the engine: {str(error).splitlines()[0]}") from error
