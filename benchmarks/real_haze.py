@@ -53,12 +53,12 @@ from streamdehaze.datasets import Scene, find_layout
 from streamdehaze.datasets.haze import Haze, HazeConfig
 from streamdehaze.datasets.layouts import find_pictures, natural_order
 from streamdehaze.datasets.pairs import read_pair, read_scene
-from streamdehaze.datasets.picture import SKY_DEPTH, read_picture, to_float
+from streamdehaze.datasets.picture import SKY_DEPTH, read_picture, shrink, to_float
 from streamdehaze.datasets.teacher import clear_picture
 from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.evaluation import HazeMap, appearance, map_haze, visibility
-from streamdehaze.evaluation.haze_map import LONG_SIDE, shrink
+from streamdehaze.evaluation.haze_map import LONG_SIDE
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame
 from streamdehaze.meter.pictures import read_meter
@@ -369,7 +369,7 @@ def drawn(folder: Path, photo: Photo, natural: Photo, knowing: Callable[[Color],
 
 def is_clear(scene: Scene) -> bool:
     """Whether a photo has next to no haze of its own, as far as its darkest channel tells."""
-    small = shrink(read_scene(scene)[0], LONG_SIDE)
+    small = to_float(shrink(read_scene(scene)[0], LONG_SIDE))
     return estimate_airlight(np.ascontiguousarray(small.transpose(2, 0, 1))).density < 0.3
 
 

@@ -1,4 +1,4 @@
-"""Reading pictures and depth maps of data sets, whatever their bit depth and channels."""
+"""Reading pictures and depth maps of data sets, whatever their bit depth and channels, and plain conversions."""
 
 from __future__ import annotations
 
@@ -65,6 +65,18 @@ def to_float(picture: npt.NDArray[np.uint8]) -> Picture:
     scaled = picture.astype(np.float32)
     scaled /= 255
     return scaled
+
+
+def shrink(picture: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
+    """A picture of at most this long side in pixels, (H, W) or (H, W, 3)."""
+    scale = min(1.0, long_side / max(picture.shape[:2]))
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def grey_of(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The luma of an (H, W, 3) RGB picture, (H, W)."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _decode(path: Path, flags: int) -> npt.NDArray[Any]:

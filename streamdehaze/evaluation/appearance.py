@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.picture import grey_of, shrink, to_float
 from streamdehaze.evaluation.halo import halo
-from streamdehaze.evaluation.haze_map import LONG_SIDE, HazeMap, Mask, shrink
+from streamdehaze.evaluation.haze_map import LONG_SIDE, HazeMap, Mask
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ def appearance(hazy: Bytes, result: Bytes, haze: HazeMap) -> Appearance:
         hazy, result: the two.
         haze: of the hazy picture.
     """
-    before, after = (np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), np.float32) for p in (hazy, result))
+    before, after = (grey_of(p).astype(np.float32) for p in (hazy, result))
     sky = None
     if haze.sky.mean() >= _FEWEST:
         sky = float(after[haze.sky].std()) / max(float(before[haze.sky].std()), _LEAST_SPREAD)
@@ -64,7 +65,7 @@ def appearance(hazy: Bytes, result: Bytes, haze: HazeMap) -> Appearance:
 
 def chroma(picture: Bytes, where: Mask) -> float:
     """Mean CIELAB chroma √(a² + b²) of some pixels of an (H, W, 3) sRGB picture, shrunk first: noise has no colour."""
-    small = shrink(picture, LONG_SIDE)
+    small = to_float(shrink(picture, LONG_SIDE))
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     size = (small.shape[1], small.shape[0])
     share = cv2.resize(where.astype(np.float32), size, interpolation=cv2.INTER_AREA)

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.picture import grey_of, shrink
+
 Bytes = npt.NDArray[np.uint8]
 Luma = npt.NDArray[np.float32]
 
@@ -34,7 +36,7 @@ def halo(hazy: Bytes, result: Bytes) -> float | None:
     Args:
         hazy, result: (H, W, 3) RGB.
     """
-    before, after = _luma(hazy), _luma(result)
+    before, after = (shrink(grey_of(picture), _LONG_SIDE).astype(np.float32) for picture in (hazy, result))
     height, width = before.shape
     blurred = cv2.GaussianBlur(before, (0, 0), 1.5)
     across, down = cv2.Scharr(blurred, cv2.CV_32F, 1, 0), cv2.Scharr(blurred, cv2.CV_32F, 0, 1)
@@ -68,10 +70,3 @@ def _sides(luma: Luma, points: Luma, normals: Luma) -> tuple[Luma, Luma, Luma, L
         return np.asarray(np.mean(values, axis=0), np.float32)
 
     return mean(_NEAR, 1), mean(_FAR, 1), mean(_NEAR, -1), mean(_FAR, -1)
-
-
-def _luma(picture: Bytes) -> Luma:
-    scale = min(1.0, _LONG_SIDE / max(picture.shape[:2]))
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.datasets.picture import to_float
+from streamdehaze.datasets.picture import shrink, to_float
 from streamdehaze.datasets.teacher import transmission
 from streamdehaze.dehaze.atmosphere.airlight import darkest, estimate_airlight
 from streamdehaze.dehaze.atmosphere.sky import sky_of
@@ -42,7 +42,7 @@ class HazeMap:
 def map_haze(hazy: Bytes) -> HazeMap:
     """The parts of a hazy picture, (H, W, 3) RGB, by `streamdehaze.datasets.teacher` on a shrunken copy."""
     height, width = hazy.shape[:2]
-    small = shrink(hazy, LONG_SIDE)
+    small = to_float(shrink(hazy, LONG_SIDE))
     rgb = np.ascontiguousarray(small.transpose(2, 0, 1))
     airlight = estimate_airlight(rgb)
     balanced = np.clip(small * airlight.balance, 0, 1)
@@ -60,10 +60,3 @@ def map_haze(hazy: Bytes) -> HazeMap:
     is_sky = enlarged(sky)
     far = (large_t >= FAR_BAND[0]) & (large_t <= FAR_BAND[1]) & (is_sky < 1 - _SKY)
     return HazeMap(far, enlarged(haziest.reshape(t.shape)) > 0.5, is_sky > _SKY)
-
-
-def shrink(picture: Bytes, long_side: int) -> npt.NDArray[np.float32]:
-    """(H, W, 3) RGB in [0, 1], of at most this long side in pixels."""
-    scale = min(1.0, long_side / max(picture.shape[:2]))
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    return to_float(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8))

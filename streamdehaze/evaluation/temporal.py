@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.picture import grey_of
+
 Bytes = npt.NDArray[np.uint8]
 MotionField = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 """Where each pixel was in the previous frame, (H, W, 2) in pixels (right, down), and whether it was seen there."""
@@ -82,7 +84,7 @@ class SteadinessMeter:
 def motion_to_previous(frame: Bytes, previous: Bytes) -> MotionField:
     """Where each pixel of `frame` was in `previous`, (H, W, 2) in pixels, and whether it was seen there."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    now, before = _grey(frame), _grey(previous)
+    now, before = grey_of(frame), grey_of(previous)
     back = np.asarray(search.calc(now, before, None), np.float32)  # type: ignore[call-overload]
     forth = np.asarray(search.calc(before, now, None), np.float32)  # type: ignore[call-overload]
     returned = back + _moved(forth, back)
@@ -92,10 +94,6 @@ def motion_to_previous(frame: Bytes, previous: Bytes) -> MotionField:
     inside = (x + back[..., 0] >= 0) & (x + back[..., 0] <= width - 1)
     inside &= (y + back[..., 1] >= 0) & (y + back[..., 1] <= height - 1)
     return back, inside & ((returned**2).sum(axis=2) < 0.01 * length + 0.5)
-
-
-def _grey(frame: Bytes) -> Bytes:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _moved(pixels: npt.NDArray[np.generic], motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

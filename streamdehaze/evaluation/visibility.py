@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from streamdehaze.datasets.picture import grey_of
+
 WINDOW, STRIDE = 7, 4
 VISIBLE_CONTRAST = 0.05
 FEWEST_FAR = 0.01
@@ -46,7 +48,7 @@ def visibility(
         hazy, result: the two.
         far: (H, W), where the hazy picture is far (`HazeMap.far`); None leaves `far_gradients` out.
     """
-    before, after = _grey(hazy), _grey(result)
+    before, after = grey_of(hazy), grey_of(result)
     seen_before, seen_after = visible_edges(before), visible_edges(after)
     count_before, count_after = int(seen_before.sum()), int(seen_after.sum())
     e = (count_after - count_before) / max(count_before, 1)
@@ -63,10 +65,6 @@ def visibility(
 def visible_edges(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Where (H, W) grey levels have an edge of at least 5 % contrast."""
     return _visible_edges(np.ascontiguousarray(grey), WINDOW, STRIDE, VISIBLE_CONTRAST)  # type: ignore[no-any-return]
-
-
-def _grey(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _gradient(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
