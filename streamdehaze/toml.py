@@ -12,7 +12,7 @@ if sys.version_info >= (3, 11):
 else:
     from tomli import TOMLDecodeError, load, loads
 
-__all__ = ["TOMLDecodeError", "loads", "read_toml"]
+__all__ = ["TOMLDecodeError", "read_toml", "value"]
 
 
 def read_toml(path: Path, named: str) -> dict[str, Any]:
@@ -33,3 +33,11 @@ def read_toml(path: Path, named: str) -> dict[str, Any]:
     except (TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{named} is not TOML: {without_secrets(str(error))}") from error
     return content
+
+
+def value(text: str) -> Any:
+    """A number, true or false, or a list as TOML writes it; anything else is the text itself."""
+    try:
+        return loads(f"value = {text}")["value"]
+    except TOMLDecodeError:
+        return text

@@ -13,8 +13,9 @@ import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
+from streamdehaze import toml
 from streamdehaze.cli import main
-from streamdehaze.cli.parameters import seconds, toml_value
+from streamdehaze.cli.parameters import seconds
 from streamdehaze.live import CameraConfig, LiveConfig
 
 
@@ -153,10 +154,10 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_other_keys_of_a_camera_are_typed_as_in_toml() -> None:
-    assert toml_value("4") == 4
-    assert toml_value("false") is False
-    assert toml_value("0.5") == 0.5
-    assert toml_value("libx265") == "libx265"
+    assert toml.value("4") == 4
+    assert toml.value("false") is False
+    assert toml.value("0.5") == 0.5
+    assert toml.value("libx265") == "libx265"
     result = CliRunner().invoke(main, ["live", "gone.mp4", "--set", "buffer_frame=4"])
     assert result.exit_code == 1
     assert "buffer_frame" in result.output

@@ -13,7 +13,6 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
-from streamdehaze import toml
 from streamdehaze.control.times import parse_seconds
 from streamdehaze.errors import ConfigError
 
@@ -162,14 +161,6 @@ def key_value(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise click.BadParameter(f"'{text}' is not KEY=VALUE.")
     return key, value
-
-
-def toml_value(text: str) -> Any:
-    """A number, true or false, or a list as TOML writes it; anything else is the text itself."""
-    try:
-        return toml.loads(f"value = {text}")["value"]
-    except toml.TOMLDecodeError:
-        return text
 
 
 def picture_size(text: str) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from typing import Annotated
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from streamdehaze.datasets.look import Picture, Range, Share, Shares, in_order
+from streamdehaze.datasets.look import ConfigPart, Picture, Range, Share, Shares, in_order
 from streamdehaze.datasets.picture import SKY_DEPTH
 
 Depth = npt.NDArray[np.float32]
@@ -19,10 +19,8 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 """Of JPEG."""
 
 
-class HazeConfig(BaseModel):
+class HazeConfig(ConfigPart):
     """How haze varies from picture to picture."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clear: Share = 0.08
     """Share left without haze, so that the network learns to leave clear pictures alone."""

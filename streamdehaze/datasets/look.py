@@ -35,10 +35,14 @@ _Percents = Annotated[tuple[_Percent, _Percent], AfterValidator(in_order)]
 _Positives = Annotated[tuple[_Positive, _Positive], AfterValidator(in_order)]
 
 
-class LookConfig(BaseModel):
-    """How the tone of clear pictures varies."""
+class ConfigPart(BaseModel):
+    """Part of a training configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LookConfig(ConfigPart):
+    """How the tone of clear pictures varies."""
 
     black_point: Share = 0.9
     """Share whose darkest channel is stretched until `black_percentile` of it is black."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from streamdehaze import toml
 from streamdehaze.datasets.haze import HazeConfig
-from streamdehaze.datasets.look import LookConfig
+from streamdehaze.datasets.look import ConfigPart, LookConfig
 from streamdehaze.errors import ConfigError
 from streamdehaze.training.samples.foreground import ForegroundConfig
 from streamdehaze.training.samples.views import ViewConfig
@@ -24,11 +24,7 @@ Positive = Annotated[int, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Part):
+class DataConfig(ConfigPart):
     """One data set: a folder of a known layout, two folders, a folder of real haze without a truth, or drawn rooms."""
 
     folder: Path | None = None
@@ -52,7 +48,7 @@ class DataConfig(_Part):
         return self
 
 
-class StageConfig(_Part):
+class StageConfig(ConfigPart):
     """Some steps at one size."""
 
     size: tuple[Positive, Positive]
@@ -72,7 +68,7 @@ class StageConfig(_Part):
         return size
 
 
-class NetworkConfig(_Part):
+class NetworkConfig(ConfigPart):
     """The network and where its weights start."""
 
     width: Annotated[int, Field(ge=2, multiple_of=2)] = 64
@@ -88,7 +84,7 @@ class NetworkConfig(_Part):
     """Relative noise that breaks the symmetry of widened channels."""
 
 
-class LossConfig(_Part):
+class LossConfig(ConfigPart):
     """``L1 + square · MSE + coarse · L1 of the shrunken error + contrast · CR``."""
 
     square: Annotated[float, Field(ge=0)] = 0.0
@@ -106,7 +102,7 @@ class LossConfig(_Part):
     """Normalise VGG's input as ImageNet's; the published code does not."""
 
 
-class OptimizerConfig(_Part):
+class OptimizerConfig(ConfigPart):
     """Adam or Muon under a cosine."""
 
     method: Literal["adam", "muon"] = "adam"
@@ -125,7 +121,7 @@ class OptimizerConfig(_Part):
     """Decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights."""
 
 
-class MachineConfig(_Part):
+class MachineConfig(ConfigPart):
     """Where and how it is computed."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -140,7 +136,7 @@ class MachineConfig(_Part):
     it is imported; a program that calls `train` itself has to set it before that."""
 
 
-class ValidationConfig(_Part):
+class ValidationConfig(ConfigPart):
     """What is scored, and how often."""
 
     sets: dict[str, DataConfig] = Field(default_factory=dict)
@@ -154,7 +150,7 @@ class ValidationConfig(_Part):
     """Score the network on whole pictures instead, the published way."""
 
 
-class TrainingConfig(_Part):
+class TrainingConfig(ConfigPart):
     """A training run."""
 
     name: str
@@ -243,10 +239,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{change}' is not KEY=VALUE, such as optimizer.rate=2e-4")
-    try:
-        value = toml.loads(f"value = {text}")["value"]
-    except toml.TOMLDecodeError:
-        value = text
+    value = toml.value(text)
     *folders, last = key.strip().split(".")
     place: Any = content
     for name in folders:

@@ -11,18 +11,16 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from streamdehaze.datasets.look import Picture, Share
+from streamdehaze.datasets.look import ConfigPart, Picture, Share
 
 _SHIFT = 3
 """Fractional bits of coordinates, for OpenCV's drawing."""
 
 
-class ForegroundConfig(BaseModel):
+class ForegroundConfig(ConfigPart):
     """How often something without haze covers a part of the picture."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: Share = 0.0
     """Share of the pictures that are covered."""

@@ -9,16 +9,14 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from streamdehaze.datasets.look import Share, Shares
+from streamdehaze.datasets.look import ConfigPart, Share, Shares
 from streamdehaze.errors import ConfigError
 
 
-class ViewConfig(BaseModel):
+class ViewConfig(ConfigPart):
     """How views are cut from pictures."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["crop", "whole"] = "whole"
     """"crop" cuts pixels as they are, the published way; "whole" shrinks most of the picture, as the runtime does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import rich_click as click
 
+from streamdehaze import toml
 from streamdehaze.cli import collector
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
@@ -29,7 +30,6 @@ from streamdehaze.cli.parameters import (
     panel,
     part_of,
     seconds,
-    toml_value,
 )
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.errors import ConfigError
@@ -232,7 +232,7 @@ def command(
     shards = Shards(*(shard or (1, 1)), shards_folder)
 
     def read() -> LiveConfig:
-        whole = _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})
+        whole = _configuration(urls, config, settings, {key: toml.value(value) for key, value in others})
         return whole.model_copy(update={"camera": tuple(shards.mine(whole.camera))})
 
     checked = read()
