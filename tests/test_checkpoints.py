@@ -110,7 +110,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, network: AECRNe
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path: Path, network: AECRNet) -> None:
-    with pytest.raises(SinkError, match=r"x\.safetensors cannot be written"):
+    with pytest.raises(SinkError, match=r"x\.safetensors' cannot be written"):
         write_checkpoint(tmp_path / "nowhere" / "x.safetensors", network, {})
     theirs = authors_file(tmp_path / "theirs.pk", network)
     before = theirs.read_bytes()

@@ -35,17 +35,12 @@ class Trajectory:
 STILL = Trajectory()
 
 
-@dataclass(frozen=True)
-class _Shape:
-    kind: int
-    centre: Vector
-    half: Vector
-    material: int
-    tint: Vector
-    motion: Trajectory
-    storeys: int
-    planes: _Floats
-    plane_materials: Sequence[int]
+def record(**values: npt.ArrayLike) -> Records:
+    """A SHAPE record; what is not given is 0."""
+    shape = np.zeros((), SHAPE)
+    for name, value in values.items():
+        shape[name] = value
+    return shape
 
 
 class ShapeList:
@@ -53,10 +48,9 @@ class ShapeList:
 
     def __init__(self, materials: Mapping[str, int]) -> None:
         self._materials = materials
-        self._shapes: list[_Shape] = []
-
-    def __len__(self) -> int:
-        return len(self._shapes)
+        self._shapes: list[Records] = []
+        self._planes: list[Records] = []
+        self._motions: list[Trajectory] = []
 
     def box(
         self, centre: Vector, half: Vector, material: str, *, top: str | None = None, tint: Vector = (1.0, 1.0, 1.0),
@@ -130,41 +124,40 @@ class ShapeList:
 
     def _append(
         self, kind: int, centre: Vector, half: Vector, material: int, tint: Vector, motion: Trajectory,
-        storeys: int = 0, planes: _Floats | None = None, plane_materials: Sequence[int] = (),
+        storeys: int = 0, planes: _Floats | None = None, faces: Sequence[int] = (),
     ) -> None:  # fmt: skip
-        if planes is None:
-            planes = np.empty((0, 4))
-        self._shapes.append(_Shape(kind, centre, half, material, tint, motion, storeys, planes, plane_materials))
+        first = len(self._planes)
+        if planes is not None:
+            self._planes += [
+                np.array((plane[:3], plane[3], face), PLANE) for plane, face in zip(planes, faces, strict=True)
+            ]
+        shape = record(kind=kind, centre=centre, half=half, turn=(1, 0), material=material, tint=tint, storeys=storeys)
+        shape["first_plane"], shape["last_plane"] = first, len(self._planes)
+        self._shapes.append(shape)
+        self._motions.append(motion)
 
     def build(self, layers: Sequence[int]) -> World:
         """All shapes collected so far; `layers` is each material's texture."""
-        return World(self._shapes, layers)
+        shapes = np.stack(self._shapes)
+        shapes["layer"] = np.asarray(layers)[shapes["material"]]
+        return World(shapes, np.stack(self._planes), self._motions)
 
 
 class World:
     """The shapes of a scene, at any time.
 
-    Attributes:
-        planes: PLANE records of all convex shapes.
+    Args:
+        shapes: SHAPE records where they start.
+        planes: PLANE records of all convex ones.
+        motions: where each of the shapes goes.
     """
 
-    def __init__(self, shapes: Sequence[_Shape], layers: Sequence[int]) -> None:
-        self._velocity = np.array([shape.motion.velocity for shape in shapes], np.float64)
-        self._swing = np.array([shape.motion.swing for shape in shapes], np.float64)
-        self._rate = np.array([2 * np.pi / shape.motion.period_seconds for shape in shapes])
-        self._phase = np.array([shape.motion.phase for shape in shapes])
-        count = np.array([len(shape.planes) for shape in shapes])
-        self._shapes = records = np.zeros(len(shapes), SHAPE)
-        for name in ("kind", "centre", "half", "material", "tint", "storeys"):
-            records[name] = [getattr(shape, name) for shape in shapes]
-        records["turn"] = 1, 0
-        records["layer"] = [layers[shape.material] for shape in shapes]
-        records["last_plane"] = np.cumsum(count)
-        records["first_plane"] = records["last_plane"] - count
-        self.planes: Records = np.zeros(int(count.sum()), PLANE)
-        planes = np.concatenate([shape.planes for shape in shapes])
-        self.planes["normal"], self.planes["distance"] = planes[:, :3], planes[:, 3]
-        self.planes["material"] = [m for shape in shapes for m in shape.plane_materials]
+    def __init__(self, shapes: Records, planes: Records, motions: Sequence[Trajectory]) -> None:
+        self._shapes, self.planes = shapes, planes
+        self._velocity = np.array([motion.velocity for motion in motions], np.float64)
+        self._swing = np.array([motion.swing for motion in motions], np.float64)
+        self._rate = np.array([2 * np.pi / motion.period_seconds for motion in motions])
+        self._phase = np.array([motion.phase for motion in motions])
 
     def centres(self, seconds: float) -> _Floats:
         """(N, 3) world positions, metres."""

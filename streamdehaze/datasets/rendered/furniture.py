@@ -15,11 +15,10 @@ from streamdehaze.scene.geometry import (
     PAINTED,
     PICTURE,
     PLANE,
-    SHAPE,
     TINTED,
     Records,
 )
-from streamdehaze.scene.shapes import BOX
+from streamdehaze.scene.shapes import BOX, record
 
 
 class Furniture:
@@ -47,10 +46,12 @@ class Furniture:
         if around is not None:
             c, s = math.cos(yaw), math.sin(yaw)
             x, z = around[0] + c * x + s * z, around[1] - s * x + c * z
-        shape = np.zeros((), SHAPE)
-        shape["kind"], shape["centre"], shape["half"] = ELLIPSOID if rounded else CONVEX, (x, y, z), half
-        shape["turn"], shape["tint"], shape["glow"] = (math.cos(yaw), math.sin(yaw)), colour, glow
-        shape["finish"], shape["layer"], shape["repeats"] = finish, texture, repeats
+        turn = math.cos(yaw), math.sin(yaw)
+        kind = ELLIPSOID if rounded else CONVEX
+        shape = record(
+            kind=kind, centre=(x, y, z), half=half, turn=turn, tint=colour, glow=glow, finish=finish, layer=texture,
+            repeats=repeats,
+        )  # fmt: skip
         self._shapes.append(shape)
 
     def build(self) -> tuple[Records, Records]:
