@@ -20,11 +20,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdehaze.datasets.look import Picture
 from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.guided import guided_filter
 
-Picture = npt.NDArray[np.float32]
-"""(H, W, 3) RGB in [0, 1]."""
 Map = npt.NDArray[np.float32]
 """(H, W)."""
 

@@ -22,9 +22,15 @@ from streamdehaze.scene.shapes import BOX, record
 
 
 class Furniture:
-    """What stands in a room: boxes and ellipsoids, for the ray caster."""
+    """What stands in a room: boxes and ellipsoids, for the ray caster.
 
-    def __init__(self) -> None:
+    Args:
+        rng: draws where things stand, how large they are and of what.
+        textures: how many there are.
+    """
+
+    def __init__(self, rng: np.random.Generator, textures: int) -> None:
+        self._rng, self._textures = rng, textures
         self._shapes: list[Records] = []
 
     def add(
@@ -68,6 +74,10 @@ class Furniture:
         """Add a person made of two ellipsoids."""
         self.add((x, 0.8, z), (0.25, 0.85, 0.2), clothes, rounded=True)
         self.add((x, 1.7, z), (0.11, 0.14, 0.12), np.array([0.55, 0.38, 0.28]), rounded=True)
+
+    def texture(self) -> int:
+        """The number of a texture, drawn."""
+        return int(self._rng.integers(self._textures))
 
 
 def draw_colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float64]:
@@ -125,15 +135,14 @@ def furnish(
         decorator.lay_a_carpet()
     for _ in range(rng.integers(0, 3)):
         decorator.place_a_lamp_or_a_person()
-    return decorator.things.build()
+    return decorator.build()
 
 
-class _Decorator:
-    """Draws where things stand, how large they are and of what."""
+class _Decorator(Furniture):
+    """Furnishes a room."""
 
     def __init__(self, rng: np.random.Generator, room: npt.NDArray[np.float64], textures: int) -> None:
-        self.things = Furniture()
-        self._rng, self._textures = rng, textures
+        super().__init__(rng, textures)
         self._hx, self._height, self._hz = room
 
     def put_up_a_partition(self, colour: npt.NDArray[np.float64]) -> None:
@@ -144,9 +153,9 @@ class _Decorator:
         for left, right in ((-hx, middle - gap), (middle + gap, hx)):
             if right > left:
                 half = ((right - left) / 2, height / 2, 0.07)
-                self.things.add(((left + right) / 2, height / 2, z), half, colour)
+                self.add(((left + right) / 2, height / 2, z), half, colour)
         if top < height:
-            self.things.add((middle, (top + height) / 2, z), (gap, (height - top) / 2, 0.07), colour)
+            self.add((middle, (top + height) / 2, z), (gap, (height - top) / 2, 0.07), colour)
 
     def hang_on_a_wall(self) -> None:
         """A painting, a window or a door."""
@@ -161,13 +170,13 @@ class _Decorator:
         centre = ((along * hx, y, hz), (-hx, y, along * hz), (hx, y, along * hz))[side]
         half = (w, h, 0.03) if side == 0 else (0.03, h, w)
         frame = (w + 0.05, h + 0.05, 0.02) if side == 0 else (0.02, h + 0.05, w + 0.05)
-        self.things.add(centre, frame, self._wood())
+        self.add(centre, frame, self._wood())
         plain = 0.3 <= kind < 0.45 or (glow > 0 and rng.random() < 0.6)
         colour = np.ones(3) if glow else draw_colour(rng, 0.05, 0.95, 0.8)
         finish = PAINTED if plain else PICTURE
         if glow and rng.random() < 0.4:
             finish, repeats = BLINDS, rng.uniform(10, 30)
-        self.things.add(centre, half, colour, glow=glow, finish=finish, texture=self._texture(), repeats=repeats)
+        self.add(centre, half, colour, glow=glow, finish=finish, texture=self.texture(), repeats=repeats)
 
     def set_a_table(self) -> None:
         """A table, chairs around it, and what lies on it."""
@@ -175,8 +184,8 @@ class _Decorator:
         x, z = rng.uniform(-0.75, 0.75) * self._hx, rng.uniform(-0.6, 0.85) * self._hz
         yaw, w, d, h = rng.uniform(0, 3.1), rng.uniform(0.3, 1.1), rng.uniform(0.3, 0.7), rng.uniform(0.4, 0.8)
         colour = self._wood() if rng.random() < 0.65 else draw_colour(rng, 0.6, 0.95, 0.2)
-        finish, texture = TINTED if rng.random() < 0.5 else PAINTED, self._texture()
-        self.things.add((0, h, 0), (w, 0.025, d), colour, yaw=yaw, around=(x, z), finish=finish, texture=texture)
+        finish, texture = TINTED if rng.random() < 0.5 else PAINTED, self.texture()
+        self.add((0, h, 0), (w, 0.025, d), colour, yaw=yaw, around=(x, z), finish=finish, texture=texture)
         self._legs((w - 0.06, d - 0.06), h, 0.03, colour, yaw, (x, z))
         self._clutter((x, h + 0.02, z), min(w, d) * 0.8, int(rng.integers(0, 6)))
         cloth = self._wood() if rng.random() < 0.6 else draw_colour(rng, 0.02, 0.8, 1.0)
@@ -184,8 +193,8 @@ class _Decorator:
             side = rng.choice([-1, 1])
             cx, cz, turn = rng.uniform(-1.3, 1.3) * w, side * (d + 0.25), yaw + rng.normal(0, 0.3)
             place = (x + math.cos(yaw) * cx + math.sin(yaw) * cz, z - math.sin(yaw) * cx + math.cos(yaw) * cz)
-            self.things.add((0, 0.45, 0), (0.22, 0.03, 0.22), cloth, yaw=turn, around=place)
-            self.things.add((0, 0.72, 0.2 * side), (0.22, 0.26, 0.02), cloth, yaw=turn, around=place)
+            self.add((0, 0.45, 0), (0.22, 0.03, 0.22), cloth, yaw=turn, around=place)
+            self.add((0, 0.72, 0.2 * side), (0.22, 0.26, 0.02), cloth, yaw=turn, around=place)
             self._legs((0.18, 0.18), 0.44, 0.018, cloth, turn, place)
 
     def place_a_block(self) -> None:
@@ -200,10 +209,10 @@ class _Decorator:
             x, yaw = (self._hx - d) * (1 if side == 1 else -1), math.pi / 2
         finish = (PAINTED, TINTED, BOOKS, PICTURE)[rng.choice(4, p=(0.45, 0.25, 0.2, 0.1))]
         colour = self._wood() if rng.random() < 0.6 else draw_colour(rng, 0.05, 0.9, 0.9)
-        texture, repeats = self._texture(), rng.uniform(0.5, 1.5)
-        self.things.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
+        texture, repeats = self.texture(), rng.uniform(0.5, 1.5)
+        self.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
         if rng.random() < 0.3 and finish != BOOKS:  # the back of a sofa
-            self.things.add((0, h * 1.5, d * 0.8), (w, h, 0.1), colour, yaw=yaw, around=(x, z))
+            self.add((0, h * 1.5, d * 0.8), (w, h, 0.1), colour, yaw=yaw, around=(x, z))
         self._clutter((x, 2 * h, z), min(w, d) * 0.8, int(rng.integers(0, 4)))
 
     def lay_a_carpet(self) -> None:
@@ -211,8 +220,8 @@ class _Decorator:
         rng = self._rng
         place = (rng.uniform(-0.5, 0.5) * self._hx, 0.005, rng.uniform(-0.5, 0.7) * self._hz)
         size = (rng.uniform(0.5, 1.5), 0.006, rng.uniform(0.4, 1.2))
-        yaw, texture = rng.uniform(0, 3.1), self._texture()
-        self.things.add(place, size, draw_colour(rng, 0.1, 0.9, 0.8), yaw=yaw, finish=PICTURE, texture=texture)
+        yaw, texture = rng.uniform(0, 3.1), self.texture()
+        self.add(place, size, draw_colour(rng, 0.1, 0.9, 0.8), yaw=yaw, finish=PICTURE, texture=texture)
 
     def place_a_lamp_or_a_person(self) -> None:
         """A hanging lamp, or a person."""
@@ -220,9 +229,9 @@ class _Decorator:
         x, z = rng.uniform(-0.8, 0.8) * self._hx, rng.uniform(-0.4, 0.9) * self._hz
         if rng.random() < 0.7:
             size, y = rng.uniform(0.08, 0.2), self._height - rng.uniform(0.1, 0.8)
-            self.things.add((x, y, z), (size, size * 0.7, size), np.ones(3), rounded=True, glow=4.0)
+            self.add((x, y, z), (size, size * 0.7, size), np.ones(3), rounded=True, glow=4.0)
         else:
-            self.things.add_person(x, z, draw_colour(rng, 0.03, 0.8, 0.9))
+            self.add_person(x, z, draw_colour(rng, 0.03, 0.8, 0.9))
 
     def _legs(
         self,
@@ -236,25 +245,22 @@ class _Decorator:
         for x in (-apart[0], apart[0]):
             for z in (-apart[1], apart[1]):
                 half = (thickness, height / 2, thickness)
-                self.things.add((x, height / 2, z), half, colour, yaw=yaw, around=around)
+                self.add((x, height / 2, z), half, colour, yaw=yaw, around=around)
 
     def _clutter(self, place: tuple[float, float, float], spread: float, count: int) -> None:
         rng, (x, y, z) = self._rng, place
         for _ in range(count):
             size = rng.uniform(0.03, 0.16, 3)
             dx, dz = rng.uniform(-spread, spread, 2)
-            self.things.add(
+            self.add(
                 (x + dx, y + size[1], z + dz),
                 (size[0], size[1], size[2]),
                 draw_colour(rng, 0.02, 0.95, 1.0),
                 yaw=rng.uniform(0, 3.1),
                 rounded=rng.random() < 0.3,
                 finish=PICTURE if rng.random() < 0.4 else PAINTED,
-                texture=self._texture(),
+                texture=self.texture(),
             )
-
-    def _texture(self) -> int:
-        return int(self._rng.integers(self._textures))
 
     def _wood(self) -> npt.NDArray[np.float64]:
         rng = self._rng

@@ -51,8 +51,7 @@ def render_room(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     away = rng.uniform(0.55, 0.97)
     eye = np.array([rng.uniform(-0.8, 0.8) * room[0], rng.uniform(1.1, 1.9), -away * room[2]])
     yaw, pitch = rng.normal(0, 0.45) - 0.4 * eye[0] / room[0], rng.normal(-0.12, 0.14)
-    focal = width / 2 / math.tan(math.radians(rng.uniform(52, 78)) / 2)
-    view = _look(width, height, focal, eye, yaw, pitch)
+    view = _look(width, height, rng.uniform(52, 78), eye, yaw, pitch)
     light, depth = _trace(view, room, walls, furniture, lights, textures)
     return _photograph(light, rng), (depth / depth.max()).astype(np.float32)
 
@@ -67,8 +66,7 @@ def render_town(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     things, lights = build_town(rng, len(textures)), draw_daylight(rng)
     eye = np.array([rng.uniform(-5, 5), np.exp(rng.uniform(np.log(1.3), np.log(18))), 0.0])
     yaw, pitch = rng.normal(0, 0.25), rng.normal(-0.02, 0.06) - 0.012 * eye[1]
-    focal = width / 2 / math.tan(math.radians(rng.uniform(35, 75)) / 2)
-    view = _look(width, height, focal, eye, yaw, pitch)
+    view = _look(width, height, rng.uniform(35, 75), eye, yaw, pitch)
     light, depth = _trace(view, EXTENT, walls, things, lights, textures)
     sky = depth == 0
     # The last bit of ground before the horizon is as far as one likes: the far end is where things stand.
@@ -77,10 +75,11 @@ def render_town(seed: int, textures: Bytes, height: int = 240, width: int = 320)
     return _photograph(light, rng), np.where(sky, SKY_DEPTH, relative).astype(np.float32)
 
 
-def _look(width: int, height: int, focal: float, eye: _Doubles, yaw: float, pitch: float) -> View:
-    """A camera that looks along +z, turned to the right by `yaw` and up by `pitch` radians."""
+def _look(width: int, height: int, degrees: float, eye: _Doubles, yaw: float, pitch: float) -> View:
+    """A camera of a field of view in degrees that looks along +z, turned right by `yaw` and up by `pitch` radians."""
     cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
     rotation = np.array([[cy, -sy * sp, sy * cp], [0.0, cp, sp], [-sy, -cy * sp, cy * cp]])
+    focal = width / 2 / math.tan(math.radians(degrees) / 2)
     no_tiles = np.zeros(1, np.int64), np.zeros(0, CANDIDATE)  # a room has few things
     return View(eye, rotation, focal, width, height, *no_tiles)
 

@@ -58,26 +58,25 @@ def build_town(rng: np.random.Generator, textures: int) -> tuple[Records, Record
     for _ in range(rng.integers(0, 5)):
         builder.place_a_person()
     builder.add_a_stone()
-    return builder.things.build()
+    return builder.build()
 
 
-class _Builder:
-    """Draws where things stand, how large they are and of what; the camera stands near z = 0 and looks along +z."""
+class _Builder(Furniture):
+    """Builds a town; the camera stands near z = 0 and looks along +z."""
 
     def __init__(self, rng: np.random.Generator, textures: int) -> None:
-        self.things = Furniture()
-        self._rng, self._textures = rng, textures
+        super().__init__(rng, textures)
         self._length = np.exp(rng.uniform(np.log(40), np.log(350)))
         self._road = rng.uniform(2.5, 9)
 
     def lay_a_road(self) -> None:
         """A strip of asphalt with a broken line in its middle."""
         rng = self._rng
-        asphalt, texture = draw_colour(rng, 0.03, 0.25, 0.1), self._texture()
+        asphalt, texture = draw_colour(rng, 0.03, 0.25, 0.1), self.texture()
         half = (self._road, 0.01, 1000.0)
-        self.things.add((0, 0.01, 900), half, asphalt, finish=TINTED, texture=texture, repeats=400)
+        self.add((0, 0.01, 900), half, asphalt, finish=TINTED, texture=texture, repeats=400)
         for i in range(rng.integers(0, 6)):
-            self.things.add((0, 0.015, 6.0 + 9 * i), (0.08, 0.012, 1.5), np.full(3, 0.8))
+            self.add((0, 0.015, 6.0 + 9 * i), (0.08, 0.012, 1.5), np.full(3, 0.8))
 
     def raise_a_hill(self) -> None:
         """Far away, woods or rock."""
@@ -85,8 +84,8 @@ class _Builder:
         z = self._length * rng.uniform(0.8, 2.0)
         size = (z * rng.uniform(0.2, 0.8), z * rng.uniform(0.05, 0.3), z * 0.3)
         place = (rng.uniform(-1, 1) * z, -0.1 * size[1], z + size[2])
-        self.things.add(
-            place, size, self._leaves(), rounded=True, finish=TINTED, texture=self._texture(), repeats=rng.uniform(2, 9)
+        self.add(
+            place, size, self._leaves(), rounded=True, finish=TINTED, texture=self.texture(), repeats=rng.uniform(2, 9)
         )
 
     def build_a_house(self) -> None:
@@ -100,23 +99,23 @@ class _Builder:
             x, z = rng.uniform(-1, 1) * self._road, self._length * rng.uniform(0.8, 1.1)
         colour = draw_colour(rng, 0.06, 0.75, 0.5)
         finish = (WINDOWS, TINTED, PAINTED, PICTURE)[rng.choice(4, p=(0.5, 0.25, 0.15, 0.1))]
-        yaw, texture, repeats = rng.normal(0, 0.1), self._texture(), rng.uniform(2, 9)
-        self.things.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
+        yaw, texture, repeats = rng.normal(0, 0.1), self.texture(), rng.uniform(2, 9)
+        self.add((x, h, z), (w, h, d), colour, yaw=yaw, finish=finish, texture=texture, repeats=repeats)
         if rng.random() < 0.5:  # a roof
             roof = draw_colour(rng, 0.03, 0.35, 0.6)
-            self.things.add((0, 2 * h + 0.3, 0), (w + 0.4, 0.3, d + 0.4), roof, yaw=yaw, around=(x, z))
+            self.add((0, 2 * h + 0.3, 0), (w + 0.4, 0.3, d + 0.4), roof, yaw=yaw, around=(x, z))
 
     def plant_a_tree(self) -> None:
         """A trunk and some balls of leaves."""
         rng = self._rng
         x, z = self._beside(rng.uniform(0.3, 14)), self._away()
-        h, leaves, texture = rng.uniform(1.5, 5), self._leaves(), self._texture()
-        self.things.add((x, h / 2, z), (0.06 * h, h / 2, 0.06 * h), np.array([0.1, 0.07, 0.05]))
+        h, leaves, texture = rng.uniform(1.5, 5), self._leaves(), self.texture()
+        self.add((x, h / 2, z), (0.06 * h, h / 2, 0.06 * h), np.array([0.1, 0.07, 0.05]))
         for _ in range(rng.integers(1, 4)):
             size = h * rng.uniform(0.25, 0.6, 3)
             place = (x + rng.normal(0, 0.2) * h, h * rng.uniform(0.9, 1.5), z + rng.normal(0, 0.2) * h)
             half = (size[0], size[1], size[2])
-            self.things.add(place, half, leaves, rounded=True, finish=TINTED, texture=texture, repeats=3)
+            self.add(place, half, leaves, rounded=True, finish=TINTED, texture=texture, repeats=3)
 
     def park_a_car(self) -> None:
         """A body, a cabin and wheels, sometimes with lights on."""
@@ -124,33 +123,31 @@ class _Builder:
         x, z = rng.uniform(-0.8, 0.8) * self._road, 4 + self._away(0.5)
         paint, yaw = draw_colour(rng, 0.02, 0.8, 0.9), rng.normal(0, 0.1)
         h = rng.uniform(0.9, 2.8) if rng.random() < 0.2 else 0.38  # a lorry, or a car
-        self.things.add((0, 0.35 + h, 0), (0.9, h, 2.1), paint, yaw=yaw, around=(x, z))
-        self.things.add((0, 0.7 + 2 * h, -0.2), (0.75, 0.3, 1.1), np.full(3, 0.03), yaw=yaw, around=(x, z))
+        self.add((0, 0.35 + h, 0), (0.9, h, 2.1), paint, yaw=yaw, around=(x, z))
+        self.add((0, 0.7 + 2 * h, -0.2), (0.75, 0.3, 1.1), np.full(3, 0.03), yaw=yaw, around=(x, z))
         for side in (-0.75, 0.75):
-            self.things.add((side, 0.3, 0), (0.12, 0.3, 1.8), np.full(3, 0.02), yaw=yaw, around=(x, z))
+            self.add((side, 0.3, 0), (0.12, 0.3, 1.8), np.full(3, 0.02), yaw=yaw, around=(x, z))
             if rng.random() < 0.3:
                 lamp = np.array([1.0, 0.9, 0.7]) if rng.random() < 0.5 else np.array([1.0, 0.1, 0.05])
-                self.things.add((side, 0.6, -2.1), (0.12, 0.1, 0.05), lamp, yaw=yaw, around=(x, z), glow=4.0)
+                self.add((side, 0.6, -2.1), (0.12, 0.1, 0.05), lamp, yaw=yaw, around=(x, z), glow=4.0)
 
     def put_up_a_pole(self) -> None:
         """A lamp post, or a sign."""
         rng = self._rng
         x, z, h = self._beside(rng.uniform(0.2, 3)), self._away(0.6), rng.uniform(2, 9)
-        self.things.add((x, h / 2, z), (0.07, h / 2, 0.07), draw_colour(rng, 0.03, 0.6, 0.2))
+        self.add((x, h / 2, z), (0.07, h / 2, 0.07), draw_colour(rng, 0.03, 0.6, 0.2))
         if rng.random() < 0.5:
             half = (rng.uniform(0.3, 1.2), rng.uniform(0.2, 0.9), 0.04)
-            self.things.add((x, h, z - 0.1), half, np.ones(3), finish=PICTURE, texture=self._texture())
+            self.add((x, h, z - 0.1), half, np.ones(3), finish=PICTURE, texture=self.texture())
 
     def place_a_person(self) -> None:
         """On the road or next to it."""
         x, z = self._beside(self._rng.uniform(-4, 4)), self._away(0.4)
-        self.things.add_person(x, z, draw_colour(self._rng, 0.02, 0.8, 0.9))
+        self.add_person(x, z, draw_colour(self._rng, 0.02, 0.8, 0.9))
 
     def add_a_stone(self) -> None:
         """So that no town is empty."""
-        self.things.add(
-            (self._beside(1.0), 0.2, 8.0), (0.4, 0.3, 0.3), draw_colour(self._rng, 0.1, 0.5, 0.2), rounded=True
-        )
+        self.add((self._beside(1.0), 0.2, 8.0), (0.4, 0.3, 0.3), draw_colour(self._rng, 0.1, 0.5, 0.2), rounded=True)
 
     def _beside(self, distance: float) -> float:
         """x at a distance in metres from the road's edge, on either side."""
@@ -164,6 +161,3 @@ class _Builder:
         rng = self._rng
         green: _Floats = rng.uniform(0.03, 0.3) * np.array([rng.uniform(0.4, 1.3), 1.0, rng.uniform(0.1, 0.6)])
         return green
-
-    def _texture(self) -> int:
-        return int(self._rng.integers(self._textures))
