@@ -12,11 +12,6 @@ _HEADINGS = ("part", "fps", *(f"{name} ms" for name in _LATENCIES), "CPU ms a fr
 
 def write_markdown(report: BenchReport, path: Path) -> None:
     """A table for each combination, then the verdicts."""
-    path.write_text(markdown(report), encoding="utf-8")
-
-
-def markdown(report: BenchReport) -> str:
-    """The same, as text."""
     versions = ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())
     blocks = [f"{report.place()}; Python {report.environment['python']}, {versions}."]
     for title, rows in report.groups():
@@ -25,7 +20,7 @@ def markdown(report: BenchReport) -> str:
         blocks.append(f"**{title}**\n\n" + "\n".join(lines))
     blocks.append("ms: of one call; ±: the last three rounds did not agree within 2 % in time.")
     blocks.append("\n".join(f"- {sentence}" for sentence in report.verdicts))
-    return "\n\n".join(blocks) + "\n"
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
 
 
 def _cells(row: Measurement) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 State = Literal["ok", "missing", "broken"]
 
@@ -23,10 +23,6 @@ class Finding:
     """Whether nothing works without it."""
     useful: bool = False
     """Whether this very machine would gain by what is missing."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def one_line(error: BaseException) -> str:

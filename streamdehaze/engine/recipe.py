@@ -15,11 +15,13 @@ Side = Annotated[int, Field(ge=8, multiple_of=4)]
 Batch = Annotated[int, Field(ge=1, le=256)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """Plain values of a file, as they are in it: unknown ones are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Shape(_Table):
+class Shape(Table):
     """Pictures an engine is compiled for."""
 
     width: Side
@@ -30,7 +32,7 @@ class Shape(_Table):
     """Pictures a run; a smaller batch is filled up, a larger one is cut."""
 
 
-class OpenVINOOptions(_Table):
+class OpenVINOOptions(Table):
     """What only OpenVINO is asked."""
 
     device: str = "CPU"
@@ -41,7 +43,7 @@ class OpenVINOOptions(_Table):
     """CPU threads; all cores this process may use if left out."""
 
 
-class OnnxRuntimeOptions(_Table):
+class OnnxRuntimeOptions(Table):
     """What only ONNX Runtime is asked."""
 
     provider: str = "auto"
@@ -51,7 +53,7 @@ class OnnxRuntimeOptions(_Table):
     """CPU threads; all cores this process may use if left out."""
 
 
-class TensorRTOptions(_Table):
+class TensorRTOptions(Table):
     """What only TensorRT and TensorRT-RTX are asked. Leave everything out first: then raise `optimization_level`."""
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "lean"] = "auto"
@@ -92,7 +94,7 @@ class TensorRTOptions(_Table):
         return self
 
 
-class TorchOptions(_Table):
+class TorchOptions(Table):
     """What only PyTorch is asked."""
 
     compiled: bool = False
@@ -101,7 +103,7 @@ class TorchOptions(_Table):
     """CPU threads; all cores this process may use if left out."""
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """How an engine is compiled and which result is accepted."""
 
     engine: Literal["openvino", "onnxruntime", "tensorrt", "torch"]

@@ -21,13 +21,14 @@ def command(as_json: bool) -> None:
     The most useful comes first. The exit code is 1 only if files cannot be dehazed here.
     """
     import json
+    from dataclasses import asdict
 
     from streamdehaze.diagnosis import advice, diagnose, is_healthy
 
     findings = diagnose()
     healthy = is_healthy(findings)
     if as_json:
-        click.echo(json.dumps({"healthy": healthy, "findings": [finding.as_dict() for finding in findings]}, indent=2))
+        click.echo(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         from rich.console import Console
         from rich.table import Table

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import platformdirs
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.engine.build.verify import Verification
-from streamdehaze.engine.recipe import Recipe, Shape
+from streamdehaze.engine.recipe import Recipe, Shape, Table
 from streamdehaze.errors import EngineError
 
 Identity = Mapping[str, Any]
@@ -33,10 +33,8 @@ State = Literal["verified", "rejected", "unverified"]
 _OURS = re.compile(r"(?:.+-)?(?P<key>[0-9a-f]{16})\.(?:part|engine|onnx|compiled|json|json\.part)")
 
 
-class Record(BaseModel):
+class Record(Table):
     """The sidecar file of an engine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     identity: dict[str, Any]
     checkpoint: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,11 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from streamdehaze.child import python_command
 from streamdehaze.engine.build.build import build_engine
 from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.build.request import BuildRequest
-from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 
 
@@ -30,14 +30,10 @@ def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threadi
         EngineError: if the build fails, with the child's own sentence.
         Cancelled: if `stop` was set.
     """
-    message = {
-        "checkpoint": os.fspath(request.checkpoint),
-        "recipe": request.recipe.model_dump(exclude_unset=True),
-        "shape": request.shape.model_dump(),
-        "folder": os.fspath(cache.folder),
-    }
+    statement = f"from {__name__} import main; sys.exit(main(*sys.argv[1:]))"
+    message = TypeAdapter(BuildRequest).dump_json(request, exclude_unset=True).decode()
     child = subprocess.Popen(
-        [*python_command(f"from {__name__} import main; sys.exit(main(sys.argv[1]))"), json.dumps(message)],
+        [*python_command(statement), message, os.fspath(cache.folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -72,15 +68,12 @@ def _end(child: subprocess.Popen[str]) -> None:
         child.communicate()
 
 
-def main(message: str) -> int:
+def main(message: str, folder: str) -> int:
     """Serve one request of `build_in_subprocess`; the last line of standard error is the reason of a failure."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    asked = json.loads(message)
-    request = BuildRequest(
-        asked["checkpoint"], Recipe.model_validate(asked["recipe"]), Shape.model_validate(asked["shape"])
-    )
+    request = TypeAdapter(BuildRequest).validate_json(message)
     try:
-        build_engine(request, EngineCache(Path(asked["folder"])))
+        build_engine(request, EngineCache(Path(folder)))
     except StreamDehazeError as error:
         print(error, file=sys.stderr)
         return 1

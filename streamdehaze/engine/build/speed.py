@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.recipe import Table
 from streamdehaze.frame import FloatArray
 
 MARGIN = 0.1
@@ -23,10 +22,8 @@ _PAUSE = timedelta(days=1)
 """How long a measurement that decided nothing keeps the next one off."""
 
 
-class PairedTiming(BaseModel):
+class PairedTiming(Table):
     """An engine and PyTorch timed alternately; the least of several rounds counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     taken: datetime
     """UTC."""

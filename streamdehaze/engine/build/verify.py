@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.speed import PairedTiming, time_alternately
 from streamdehaze.engine.protocol import Engine
+from streamdehaze.engine.recipe import Table
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
 
 
-class Verification(BaseModel):
+class Verification(Table):
     """What a comparison with PyTorch in float32 found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     passed: bool
     reason: str
