@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -225,7 +226,9 @@ class SwitchingEngine:
             if engine is not None:
                 self._compile_wanted(slot.request.shape, engine)  # what was asked for meanwhile
         except Cancelled:
-            pass
+            # A compiler deep in its own code had to be killed, and its folder is still there.
+            with contextlib.suppress(EngineError):
+                self._cache.remove_leftover(self._cache.workshop_folder(slot.identity))
         except StreamDehazeError as error:
             _log.warning("no %s engine, PyTorch continues: %s", slot.request.recipe.engine, error)
             self._note = f"no {slot.request.recipe.engine} engine: {error}"

@@ -144,10 +144,14 @@ class EngineCache:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def workshop_folder(self, identity: Identity) -> Path:
+        """Where an engine is built."""
+        return self.folder / f"{engine_key(identity)}.part"
+
     @contextlib.contextmanager
     def workshop(self, identity: Identity) -> Iterator[Path]:
         """A folder for the files of a build, gone afterwards; take the lock first."""
-        folder = self.folder / f"{engine_key(identity)}.part"
+        folder = self.workshop_folder(identity)
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(parents=True)
