@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from streamdehaze.errors import ConfigError
 
@@ -153,7 +152,11 @@ def _check_owner_and_mode(file: Path) -> None:
 def _local_path(url: str) -> str:
     """The path of a "file:" address of this machine, everything else as it is."""
     parts = urlsplit(url) if scheme_of(url) == "file" else None
-    return url2pathname(parts.path) if parts is not None and parts.netloc in ("", "localhost") else url
+    if parts is None or parts.netloc not in ("", "localhost"):
+        return url
+    from urllib.request import url2pathname  # imports TLS
+
+    return url2pathname(parts.path)
 
 
 def _refuse_stray_at(url: str) -> None:

@@ -64,9 +64,11 @@ def boxes(path: Path) -> Path:
 
 
 def pictures(folder: Path) -> Path:
-    """A pair, 128×64; the hazy one has a tenth of the contrast."""
+    """A pair, 128×64, striped lest it passes for sky; the hazy one has a tenth of the contrast."""
     clear = np.full((64, 128, 3), 40, np.uint8)
     clear[:, 32:96] = 200
+    stripes = np.arange(128) // 8 % 2 == 0
+    clear = np.where(stripes[:, None], clear - 40, clear + 40).astype(np.uint8)
     write_picture(folder / "clear" / "a.png", clear)
     write_picture(folder / "hazy" / "a.png", (180 + (clear.astype(float) - 180) * 0.1).astype(np.uint8))
     return folder

@@ -61,7 +61,7 @@ def test_a_wall_that_hardly_reaches_the_upper_edge_is_no_sky() -> None:
 def test_the_sky_stays_light_where_a_network_puts_it_out() -> None:
     hazy = scene()
     kept = keep_sky(hazy, hazy * np.float32(0.2), AIRLIGHT)
-    assert kept[:, :28].mean() > 0.55 * AIRLIGHT
+    assert kept[:, :28].mean() > 0.45 * AIRLIGHT
     np.testing.assert_allclose(kept[:, 72:], hazy[:, 72:] * 0.2, atol=0.03)
 
 

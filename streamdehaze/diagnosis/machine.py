@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamdehaze.diagnosis.finding import Finding
-from streamdehaze.engine.processor import processor_name, usable_cores
 from streamdehaze.extras import has_torch, pip_install
 
 _ENCODERS = {
@@ -63,6 +62,8 @@ def encoders() -> Iterator[Finding]:
 
 def processors() -> Iterator[Finding]:
     """The CPU, and NVIDIA's GPUs with what their driver and PyTorch say."""
+    from streamdehaze.engine.processor import processor_name, usable_cores  # fails where OpenCV is broken
+
     threads, gpu = f"{usable_cores()} threads usable", nvidia_gpu()
     if not has_torch():
         yield Finding("cpu", processor_name(), "ok", threads)

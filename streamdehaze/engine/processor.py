@@ -20,20 +20,24 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_cores() -> int:
-    """Cores left to this process by its affinity, its container's CPU quota and `OMP_NUM_THREADS`; 1 at least.
-
-    The last is how Ray, Slurm and others tell a task how many of a machine's cores are its own.
-    """
+def process_cores() -> int:
+    """Cores left to this process and its children by its affinity and its container's CPU quota; 1 at least."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):
         pass  # no control group, or its quota is "max"
-    if (asked := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
-        cores = min(cores, int(asked))
     return max(1, cores)
+
+
+def usable_cores() -> int:
+    """Cores for the threads of this process: `process_cores`, and no more than `OMP_NUM_THREADS`.
+
+    The last is how Ray, Slurm and others tell a task how many of a machine's cores are its own.
+    """
+    cores, asked = process_cores(), os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(asked))) if asked.isdecimal() else cores
 
 
 def has_bfloat16() -> bool:

@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
-from streamdehaze.engine.processor import has_bfloat16, usable_cores
+from streamdehaze.engine.processor import has_bfloat16, process_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, WeightedSet
@@ -163,10 +163,10 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
     machine, folder = config.machine, config.folder
     on_cpu = machine.accelerator == "cpu" or (machine.accelerator == "auto" and not torch.cuda.is_available())
     precision = _precision(config, on_cpu)
-    if on_cpu and machine.devices != "auto" and machine.devices > usable_cores():
+    if on_cpu and machine.devices != "auto" and machine.devices > process_cores():
         raise ConfigError(
             f"machine.devices = {machine.devices} on a CPU are as many processes, but this machine has "
-            f"{usable_cores()} cores; use machine.threads for more than one in a process"
+            f"{process_cores()} cores; use machine.threads for more than one in a process"
         )
     loggers: list[Logger] = [CSVLogger(folder, name="log")]
     if importlib.util.find_spec("tensorboard") is not None:

@@ -18,6 +18,8 @@ from streamdehaze.frame import FloatArray
 
 _FOLLOW = 0.1
 """Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
+_FOLLOW_EVIDENCE = 0.02
+"""The same of how far the tint is the haze's: it is of the scene, but an exposure that shifts may change it at once."""
 _DENSITIES = (0.15, 0.3, 0.4, 0.7, 0.78)
 _SHARES = (0.75, 1.0, 1.03, 1.03, 1.0)
 """Density of the haze, and the share of the network's change that is made at it. In clear air a good part of the change
@@ -71,12 +73,12 @@ class Atmosphere:
         found = estimate_airlight(picture, scene) if color is None else given_airlight(color, picture, scene)
         before, weight = self._airlight, 1.0
         if before is not None and not starts:
-            weight = 1 - (1 - _FOLLOW) ** (self._frames + 1)
+            weight, slow_weight = (1 - (1 - each) ** (self._frames + 1) for each in (_FOLLOW, _FOLLOW_EVIDENCE))
             color_weight = 1 if found.given else weight  # what the user changes counts at once
             found = Airlight(
                 (before.color + color_weight * (found.color - before.color)).astype(np.float32),
                 before.density + weight * (found.density - before.density),
-                before.evidence + weight * (found.evidence - before.evidence),
+                before.evidence + slow_weight * (found.evidence - before.evidence),
                 found.given,
             )
         self._airlight, self._frames = found, 0

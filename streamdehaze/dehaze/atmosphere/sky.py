@@ -29,7 +29,7 @@ _NEXT = 0.1, 0.3
 """Share of sky in the window around a pixel up to which it is not next to the sky, and from which on it is."""
 _UPPER_EDGE = 0.1, 0.4
 """Share of the upper edge up to which what was found is a wall, a lamp or a window, and from which on it is sky."""
-_LEAST = 0.6
+_LEAST = 0.5
 """Share of its brightness that the sky keeps at least; networks mostly leave it nearly all, but at times a fifth."""
 _ALL = 0.6, 0.8
 """Share of sky up to which that holds, and from which on it is a picture with nothing in it, as of a fade."""
