@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.control.color import Color
+from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.guided import box_mean
@@ -86,7 +87,7 @@ class Airlight:
         """(3,) factors that make the haze grey; nearer to 1 where too little haze or tint tells its colour."""
         if self.given:
             return np.asarray(self.color.mean() / self.color, np.float32)
-        trust = _ramp(self.density, _THIN, _THICK) * self.evidence * _ramp(self.tint, _UNSEEN_TINT, _SEEN_TINT)
+        trust = ramp(self.density, _THIN, _THICK) * self.evidence * ramp(self.tint, _UNSEEN_TINT, _SEEN_TINT)
         factors: npt.NDArray[np.float32] = ((self.color.mean() / self.color) ** trust).astype(np.float32)
         return factors
 
@@ -107,14 +108,14 @@ class Airlight:
             mode: one of `AIRLIGHT_MODES`.
         """
         back = (1 / self.balance)[:, None, None]
-        strong = self.evidence * _ramp(self.tint, _KEPT_TINT, _NEUTRAL_TINT)
+        strong = self.evidence * ramp(self.tint, _KEPT_TINT, _NEUTRAL_TINT)
         if mode == "keep" or (mode == "auto" and strong == 0):
             return np.broadcast_to(back, balanced.shape).astype(np.float32)
         if mode == "neutral":
             return np.ones_like(balanced)
         haze = darkest(balanced) / self.brightness
         haze = box_mean(haze, max(haze.shape) // 32)
-        left = 1 - strong * (1 - _LEFT) * np.clip((haze - _NEAR) / (_FAR - _NEAR), 0, 1)
+        left = 1 - strong * (1 - _LEFT) * ramp(haze, _NEAR, _FAR)
         return np.asarray(back**left, np.float32)
 
 
@@ -150,10 +151,10 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     density = median(relative if scene is None else relative[scene])
     found = Airlight(color, min(1.0, density))
     brightest = float(color.max())
-    evidence = _evidence(rgb, color, scene) * _ramp(brightest, _CLIPPED, _FULL)
+    evidence = _evidence(rgb, color, scene) * ramp(brightest, _CLIPPED, _FULL)
     if evidence < 1:
         rows, columns = between_bars(~scene) if scene is not None else (slice(None), slice(None))
-        of_sky = _evidence_of_sky(rgb[:, rows, columns], found) * _ramp(brightest, _CLIPPED_SKY, _FULL_SKY)
+        of_sky = _evidence_of_sky(rgb[:, rows, columns], found) * ramp(brightest, _CLIPPED_SKY, _FULL_SKY)
         evidence = max(evidence, of_sky)
     return replace(found, evidence=evidence)
 
@@ -179,18 +180,18 @@ def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArra
         return 0.0
     tints = np.tensordot(direction, np.log(np.maximum(least[:, hazy], 1e-3) / level[hazy]), 1) / (direction**2).sum()
     lower, middle = np.percentile(tints, (100 / 6, 50))
-    return _ramp(float(lower), _UNTINTED, _TINTED) * _ramp(float(middle), _FADING, _FADED)
+    return ramp(float(lower), _UNTINTED, _TINTED) * ramp(float(middle), _FADING, _FADED)
 
 
 def _evidence_of_sky(rgb: FloatArray, airlight: Airlight) -> float:
     """`Airlight.evidence`, from how much of the upper edge is sky."""
-    hazes = _ramp(airlight.tint, _SKYS_OWN, _HAZES)
+    hazes = ramp(airlight.tint, _SKYS_OWN, _HAZES)
     if hazes == 0:
         return 0.0
     rows = rgb.shape[1]
     sky = sky_of(channel_mean(rgb[:, : max(1, rows // 3)]), float(airlight.color.mean()))  # the rest is not asked
     edge = float(sky[: max(1, rows // 24)].mean())
-    return hazes * _ramp(edge, _NO_SKY, _SKY)
+    return hazes * ramp(edge, _NO_SKY, _SKY)
 
 
 def darkest(rgb: FloatArray) -> FloatArray:
@@ -202,8 +203,3 @@ def _least_around(x: FloatArray) -> FloatArray:
     """The least of (rows, columns) in a window around each pixel."""
     side = 2 * max(1, round(max(x.shape) / _REACH)) + 1
     return np.asarray(cv2.erode(x, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-def _ramp(x: float, none: float, full: float) -> float:
-    """0 at `none` and beyond, 1 at `full` and beyond."""
-    return min(1.0, max(0.0, (x - none) / (full - none)))

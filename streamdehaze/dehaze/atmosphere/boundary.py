@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from streamdehaze.dehaze.atmosphere.airlight import Airlight
+from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.guided import guided_filter
 from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import FloatArray
@@ -33,9 +34,9 @@ _GREY, _TINTED = 0.05, 0.15
 
 def unlike_fog(airlight: Airlight) -> float:
     """How little haze of a known colour has in common with what networks learn from, 0 (bright and grey) to 1."""
-    dark = (_BRIGHT - float(airlight.color.mean())) / (_BRIGHT - _DARK)
-    tinted = (airlight.tint - _GREY) / (_TINTED - _GREY)
-    return float(np.clip(max(dark, tinted), 0, 1)) if airlight.given else 0.0
+    if not airlight.given:
+        return 0.0
+    return max(ramp(float(airlight.color.mean()), _BRIGHT, _DARK), ramp(airlight.tint, _GREY, _TINTED))
 
 
 def clear_picture(hazy: FloatArray, airlight: Airlight) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.guided import box_mean, guided_filter
 from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import FloatArray
@@ -79,7 +80,7 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     light = float((sky * luma).sum())
     if light == 0:
         return answer
-    least = _LEAST * (1 - float(_ramp(float(sky.mean()), _ALL)))
+    least = _LEAST * (1 - ramp(float(sky.mean()), *_ALL))
     ratio = max(least, float((sky * channel_mean(answer)).sum()) / light)
     kept: FloatArray = answer + sky * (np.float32(ratio) * hazy - answer)
     return kept
@@ -92,9 +93,5 @@ def _whole_sky(luma: FloatArray, airlight: float) -> FloatArray:
     around = box_mean(sky, _RADIUS)
     level = box_mean(sky * luma, _RADIUS) / np.maximum(around, 1e-3)
     alike = np.clip(1.5 - np.abs(luma - level) / _ALIKE, 0, 1)
-    whole: FloatArray = np.maximum(sky, alike * _ramp(around, _NEXT)) * np.float32(_ramp(edge, _UPPER_EDGE))
+    whole: FloatArray = np.maximum(sky, alike * ramp(around, *_NEXT)) * np.float32(ramp(edge, *_UPPER_EDGE))
     return np.clip(guided_filter(luma, whole, _SOFT_RADIUS, _SOFT_EPSILON), 0, 1)
-
-
-def _ramp(x: FloatArray | float, ends: tuple[float, float]) -> FloatArray:
-    return np.asarray(np.clip((x - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)
