@@ -86,7 +86,7 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
     click.option("--json", "json_file", type=FILE, help="Write everything as JSON."),
     click.option("--csv", "csv_file", type=FILE, help="Write a line per row."),
     click.option("--markdown", "markdown_file", type=FILE, help="Write the tables."),
-    click.option("--plot", "plot_file", type=FILE, help="Draw a picture (PNG)."),
+    click.option("--plot", "plot_file", type=FILE, help="Draw a picture (.png, .svg, .pdf)."),
     click.option(
         "--quality",
         "quality_files",
