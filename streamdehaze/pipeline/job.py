@@ -30,7 +30,6 @@ from streamdehaze.video import (
     Kind,
     PictureSource,
     ReadOptions,
-    SegmentFileSink,
     SequenceSource,
     Writer,
     part_folder,
@@ -39,7 +38,6 @@ from streamdehaze.video import (
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cutter
 from streamdehaze.video.resume.source import Continued
-from streamdehaze.video.resume.spans import SpanCutter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -314,10 +312,7 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
     if not isinstance(source, FileSource | SequenceSource):
         raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
     cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
-    if isinstance(sink, SegmentFileSink):
-        cutter: Cutter = SpanCutter(sink.spans, remembers=dehazer.video.has_memory, begin=cut)
-    else:
-        cutter = Cutter(sink.length, cut)
+    cutter = sink.cutter(cut, remembers=dehazer.video.has_memory)
     if cut is None:
         return source, cutter
     if cut.state:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.video.resume.cut import Cut
+from streamdehaze.video.resume.cut import Cut, Cutter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,17 +65,16 @@ class SegmentSink(Sink, Protocol):
     """A sink that keeps what is finished: after a cut, all that came before it is safe."""
 
     @property
-    def length(self) -> int:
-        """Frames of a segment, at least."""
-        ...
-
-    @property
     def ended(self) -> bool:
         """Whether no frame is left to write, and `close` alone finishes the output."""
         ...
 
     def take_up(self, settings: Mapping[str, object]) -> Cut | None:
         """Begin, or continue earlier work of the same `settings`: the cut after which the next frame is wanted."""
+        ...
+
+    def cutter(self, begin: Cut | None, *, remembers: bool) -> Cutter:
+        """What decides where segments end, from `begin` on; `remembers` is whether frames depend on those before."""
         ...
 
     def cut(self, cut: Cut) -> None:

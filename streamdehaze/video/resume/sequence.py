@@ -14,7 +14,7 @@ from streamdehaze.frame import Frame
 from streamdehaze.video.packets import file_hash
 from streamdehaze.video.picture.sequence import SequenceSink, SequenceSource
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.resume.cut import Cut, segment_length
+from streamdehaze.video.resume.cut import Cut, Cutter, segment_length
 from streamdehaze.video.resume.manifest import (
     Identity,
     Manifest,
@@ -64,11 +64,6 @@ class ResumedSequenceSink(SequenceSink):
         self._new: list[Path] = []
 
     @property
-    def length(self) -> int:
-        """Frames of a segment, at least."""
-        return self._length
-
-    @property
     def ended(self) -> bool:
         """Never: after the last picture nothing is left to do."""
         return False
@@ -96,6 +91,10 @@ class ResumedSequenceSink(SequenceSink):
                 work.manifest = work.manifest.model_copy(update={"segments": segments})
             self._next = work.manifest.frames + 1
             return work.reached()
+
+    def cutter(self, begin: Cut | None, *, remembers: bool) -> Cutter:
+        """See `SegmentSink.cutter`: the memory is kept at each cut, so that nothing needs a warm-up."""
+        return Cutter(self._length, begin)
 
     def cut(self, cut: Cut) -> None:
         """Note that the pictures so far are finished.

@@ -20,7 +20,7 @@ from streamdehaze.video.packets import EncodedPacket, PacketFile, read_packets
 from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.facts import SAMPLED_PICTURES
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.resume.cut import Cut, segment_length
+from streamdehaze.video.resume.cut import Cut, Cutter
 from streamdehaze.video.resume.manifest import (
     Identity,
     Manifest,
@@ -30,7 +30,7 @@ from streamdehaze.video.resume.manifest import (
     write_manifest,
     write_state,
 )
-from streamdehaze.video.resume.spans import Spans
+from streamdehaze.video.resume.spans import SpanCutter, Spans
 from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
 from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
@@ -101,8 +101,7 @@ class SegmentFileSink(Writer):
         self._source = source
         self._encoding = encoding_for(source, self._target, encode)
         leave_grain_out(source, self._encoding)
-        self._length = segment_length(seconds, source.info.average_rate)
-        self.spans = Spans.of(source, seconds)
+        self._spans = Spans.of(source, seconds)
         self._resume = resume
         self._stop = stop or threading.Event()
         self._unread = source.reopen()
@@ -112,11 +111,6 @@ class SegmentFileSink(Writer):
         self.losses = self._read_back.losses
         self._work: WorkFolder | None = None
         self._segment: OpenSegment | None = None
-
-    @property
-    def length(self) -> int:
-        """Frames of a segment, at least."""
-        return self._length
 
     @property
     def frames(self) -> int:
@@ -140,9 +134,13 @@ class SegmentFileSink(Writer):
                 other settings.
         """
         with self._working():
-            fresh = self.describe({**settings, "segment_seconds": float(self.spans.seconds)})
+            fresh = self.describe({**settings, "segment_seconds": float(self._spans.seconds)})
             self._work = work = WorkFolder(part_folder(self._path), self._name, fresh, resume=self._resume)
             return work.reached()
+
+    def cutter(self, begin: Cut | None, *, remembers: bool) -> Cutter:
+        """See `SegmentSink.cutter`."""
+        return SpanCutter(self._spans, remembers=remembers, begin=begin)
 
     def describe(self, settings: Mapping[str, object]) -> Manifest:
         """What segments are made of, without any.
