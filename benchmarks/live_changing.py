@@ -62,7 +62,7 @@ def main() -> None:
                     process.send_signal(signal.SIGHUP)
                     if not reloads:
                         wait_until(lambda: left(1) > 20, "both run")
-                        before = memory().rss
+                        before, joined = memory().rss, time.time()
                     else:
                         time.sleep(_RELOAD_SECONDS)
                 grown, counted = memory().rss - before, count(address)
@@ -72,12 +72,13 @@ def main() -> None:
                 steady.kill()
         (recording,) = folder.glob("steady-*.mkv")
         times = frame_times(recording)
-    holes = sorted(b - a for a, b in itertools.pairwise(times))
+    holes = sorted((b - a, a - joined) for a, b in itertools.pairwise(times))
+    longest = ", ".join(f"{length:.2f} s ({since:+.0f} s)" for length, since in holes[-5:])
     print(
-        f"{len(times)} frames in {times[-1] - times[0]:.0f} s, the longest holes {holes[-3:]} s; memory "
+        f"{len(times)} frames in {times[-1] - times[0]:.0f} s; the longest holes, since both run: {longest}; memory "
         f"{before / 2**20:.0f} MiB and {grown / 2**20:+.0f}; {counted.text}"
     )
-    if holes[-1] > _HOLE_SECONDS or grown >= _GROWTH_BYTES:
+    if holes[-1][0] > _HOLE_SECONDS or grown >= _GROWTH_BYTES:
         raise SystemExit("a hole too long, or memory that grows")
 
 
