@@ -104,6 +104,7 @@ def test_a_signal_while_an_engine_is_being_opened_is_heard_at_once(tmp_path: Pat
         live(film(tmp_path), "--engine", "openvino", **environment) as it,
     ):
         wait_until(lambda: it.says("opening"), "it opens the engine")
+        assert it.says("the clear frames go nowhere: give a target with --to, or --serve to look at them")
         assert it.ends(signal.SIGTERM) == 0
 
 
