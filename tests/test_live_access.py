@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -189,10 +190,19 @@ def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tu
             page.click(".tile:has-text('north')")
             page.wait_for_selector(".camera:not(.blank)")
             page.wait_for_function(
-                f"() => document.querySelector('[data-slot=enabled]').disabled === {str(disabled).lower()}"
+                """disabled => { const control = document.querySelector('[data-slot=enabled]');
+                                 return control.disabled === disabled
+                                     && (getComputedStyle(control).opacity < 1) === disabled; }""",
+                arg=disabled,
             )
             page.click("#logout button")
             page.wait_for_url("**/login")
+            page.goto(server.url)
+            assert page.url.endswith("/login")
+            basic = b64encode(f"any:{token}".encode()).decode()
+            context.set_extra_http_headers({"Authorization": f"Basic {basic}"})
+            page.goto(server.url)
+            page.wait_for_selector(".tile:has-text('north')")
             context.close()
 
 

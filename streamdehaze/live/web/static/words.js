@@ -86,7 +86,7 @@ export function profileOptions(camera) {
 // How fast a camera is or, if it does not run, how long ago it did.
 export function figures(camera) {
   if (camera.state === "running") {
-    const haze = camera.haze && !camera.haze.dark ? ` · haze ${percent(camera.haze.density)}` : "";
+    const haze = camera.haze && !camera.haze.dark ? ` · haze ${percent(camera.haze.density)}`.replace(/ (?=[\d%])/g, "\u00a0") : "";
     return `${camera.fps_out.toFixed(1)} fps · ${milliseconds(camera.latency_p50_seconds)}${haze}`;
   }
   if (camera.state === "unclear") return `${camera.fps_in.toFixed(1)} fps arrive`;
