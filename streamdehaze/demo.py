@@ -46,10 +46,7 @@ def run_demo(
     folder: str | os.PathLike[str],
     *,
     seconds: float = 5.0,
-    width: int = 640,
-    height: int = 360,
     checkpoint: str = DEFAULT_CHECKPOINT,
-    fog: Fog = DEMO_FOG,
     say: Callable[[str], object] = lambda text: None,
 ) -> DemoResult:
     """Render `foggy.mp4`, clear it, and compare both with the truth; files from an earlier demo are replaced.
@@ -57,9 +54,7 @@ def run_demo(
     Args:
         folder: made if it is missing.
         seconds: length of the clip at 25 frames a second.
-        width, height: its size in pixels.
         checkpoint: what dehazes it.
-        fog: what the street is seen through.
         say: called with a line of text as each step begins.
 
     Raises:
@@ -74,7 +69,7 @@ def run_demo(
         raise SinkError(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
     hazy, clear = folder / "foggy.mp4", folder / "foggy.clear.mp4"
     comparison, picture = folder / "compare.mp4", folder / "split.png"
-    scene = StreetScene(width, height, frames=max(1, round(seconds * 25)))
+    scene = StreetScene(640, 360, frames=max(1, round(seconds * 25)))
     truth: dict[int, RgbArray] = {}
 
     def keep(frame: SceneFrame) -> None:
@@ -82,7 +77,7 @@ def run_demo(
             truth[frame.index] = to_bytes(frame.clear)
 
     say(f"rendering {scene.frames} frames of a foggy street (the first run compiles the renderer) …")
-    write_clip(hazy, scene, fog, overwrite=True, each=keep)
+    write_clip(hazy, scene, DEMO_FOG, overwrite=True, each=keep)
     say(f"clearing {hazy.name} with {checkpoint} …")
     # The truth is as dark as the street is without the light that the fog scatters.
     with Dehazer(checkpoint, steady="low", look_ahead=True, brightness="natural") as dehazer:
@@ -92,16 +87,8 @@ def run_demo(
     compare(hazy, clear, comparison, divider=None, labels=("hazy", "clear"), overwrite=True)
     middle = sorted(truth)[len(truth) // 2]
     _write_picture(picture, hazy_frames[middle], clear_frames[middle], truth[middle])
-    return DemoResult(
-        hazy,
-        clear,
-        comparison,
-        picture,
-        mean_psnr(hazy_frames, truth),
-        mean_psnr(clear_frames, truth),
-        len(truth),
-        report,
-    )
+    before, after = mean_psnr(hazy_frames, truth), mean_psnr(clear_frames, truth)
+    return DemoResult(hazy, clear, comparison, picture, before, after, len(truth), report)
 
 
 def mean_psnr(frames: dict[int, RgbArray], truth: dict[int, RgbArray]) -> float:
@@ -111,12 +98,9 @@ def mean_psnr(frames: dict[int, RgbArray], truth: dict[int, RgbArray]) -> float:
 
 def _frames(path: Path, wanted: dict[int, RgbArray]) -> dict[int, RgbArray]:
     """The frames of a video that have these indices."""
-    source = open_source(path)
     convert = RgbConverter()
-    try:
+    with open_source(path) as source:
         return {index: convert(frame) for index, frame in enumerate(source) if index in wanted}
-    finally:
-        source.close()
 
 
 def _write_picture(path: Path, hazy: RgbArray, clear: RgbArray, truth: RgbArray) -> None:

@@ -14,10 +14,10 @@ from typing import Literal
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.compare.upright import upright
 from streamdehaze.errors import ConfigError, SinkError, SourceError
-from streamdehaze.frame import ColorSpec, Frame, VideoInfo
+from streamdehaze.frame import ColorSpec, Frame
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.video.picture import PictureSink, is_picture
-from streamdehaze.video.protocols import Sink, Source
+from streamdehaze.video.protocols import Reader, Sink, Source
 from streamdehaze.video.rgb import RgbConverter
 
 log = logging.getLogger("streamdehaze")
@@ -33,8 +33,8 @@ _SAME_SHAPE = 0.01
 """Relative difference in aspect ratio up to which the second video is scaled to the first one's size."""
 
 
-class Comparison:
-    """A `Source` of RGB frames that show two sources at once, timed like the first.
+class Comparison(Reader):
+    """A source of RGB frames that show two sources at once, timed like the first.
 
     Each frame of the first is shown with the frame of the second that is on screen at that time, so different
     frame rates and dropped frames stay in step. Time counts from each one's first frame, for containers start their
@@ -77,11 +77,6 @@ class Comparison:
         count = 1 if at is not None else a.frame_count
         self._info = replace(a, width=width, pixel_format="rgb24", frame_count=count)
 
-    @property
-    def info(self) -> VideoInfo:
-        """The first one's, with the width of a montage of pictures that need no turning."""
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
         """Montages in presentation order, once."""
         size = self._first.info.width, self._first.info.height
@@ -103,9 +98,6 @@ class Comparison:
                 time_base=frame.time_base,
                 duration=frame.duration,
             )
-
-    def close(self) -> None:
-        """Nothing of its own to close."""
 
     def _color(self, frame: Frame, other: Frame) -> ColorSpec:
         """Primaries and transfer of the montage: those of both; the first one's, with a word, where they differ."""

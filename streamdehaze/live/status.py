@@ -49,22 +49,21 @@ class HistogramSnapshot:
 class Histogram:
     """Counts durations in buckets; safe to use from several threads."""
 
-    def __init__(self, bounds: tuple[float, ...] = LATENCY_BOUNDS) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+    def __init__(self) -> None:
+        self._counts = [0] * (len(LATENCY_BOUNDS) + 1)
         self._sum = 0.0
         self._lock = threading.Lock()
 
     def observe(self, seconds: float) -> None:
         """Add one."""
         with self._lock:
-            self._counts[bisect.bisect_left(self._bounds, seconds)] += 1
+            self._counts[bisect.bisect_left(LATENCY_BOUNDS, seconds)] += 1
             self._sum += seconds
 
     def snapshot(self) -> HistogramSnapshot:
         """A consistent copy."""
         with self._lock:
-            return HistogramSnapshot(self._bounds, tuple(self._counts), self._sum)
+            return HistogramSnapshot(LATENCY_BOUNDS, tuple(self._counts), self._sum)
 
 
 @dataclass(frozen=True)

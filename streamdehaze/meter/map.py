@@ -34,15 +34,8 @@ class _Maps(Reader):
     def __init__(self, info: VideoInfo) -> None:
         self._info = info
 
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
         return iter(())
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def open_map(path: str | os.PathLike[str], source: Source, *, overwrite: bool = False) -> FileSink:

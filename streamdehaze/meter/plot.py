@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.meter.reading import HazeClass
+from streamdehaze.meter.reading import MOST_DENSITY, HazeClass
 from streamdehaze.meter.table import FrameHaze
 from streamdehaze.plotting import new_figure, save_figure
 
 FORMATS = (".png", ".svg", ".pdf")
-_STEPS = 1000
 
 
 def check_format(path: Path) -> None:
@@ -45,16 +45,10 @@ def plot(rows: Sequence[FrameHaze], path: Path) -> None:
         mine = [row for row in rows if photos or row.input == name]
         times = [float(number) if row.seconds is None else row.seconds for number, row in enumerate(mine)]
         axes.plot(times, [row.density for row in mine], marker="." if len(mine) < 200 else None, label=name or None)
-    for shade, kind in enumerate(HazeClass):
-        inside = [step / _STEPS for step in range(_STEPS + 1) if HazeClass.of_density(step / _STEPS) is kind]
-        axes.axhspan(
-            inside[0],
-            min(1.0, inside[-1] + 1 / _STEPS),
-            color="grey",
-            alpha=0.05 + 0.07 * shade,
-            lw=0,
-        )
-        axes.text(1.005, (inside[0] + inside[-1]) / 2, kind.value, transform=axes.get_yaxis_transform(), va="center")
+    edges = [0.0, *(most for _, most in MOST_DENSITY), 1.0]
+    for shade, (kind, (low, high)) in enumerate(zip(HazeClass, itertools.pairwise(edges), strict=True)):
+        axes.axhspan(low, high, color="grey", alpha=0.05 + 0.07 * shade, lw=0)
+        axes.text(1.005, (low + high) / 2, kind.value, transform=axes.get_yaxis_transform(), va="center")
     axes.set_ylim(0, 1)
     axes.set_ylabel("haze density")
     axes.set_xlabel("picture" if photos else "seconds")

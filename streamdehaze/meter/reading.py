@@ -21,7 +21,7 @@ class HazeClass(Enum):
     @classmethod
     def of_density(cls, density: float) -> HazeClass:
         """The class of a density, 0 to 1, where no distances are known."""
-        return next((kind for kind, most in _MOST_DENSITY if density < most), cls.DENSE_FOG)
+        return next((kind for kind, most in MOST_DENSITY if density < most), cls.DENSE_FOG)
 
     @classmethod
     def of_metres(cls, metres: float) -> HazeClass:
@@ -33,7 +33,7 @@ class HazeClass(Enum):
         return next((kind for kind, least in _LEAST_METRES if metres >= least), cls.DENSE_FOG)
 
 
-_MOST_DENSITY = ((HazeClass.CLEAR, 0.2), (HazeClass.HAZE, 0.3), (HazeClass.MIST, 0.45), (HazeClass.FOG, 0.6))
+MOST_DENSITY = ((HazeClass.CLEAR, 0.2), (HazeClass.HAZE, 0.3), (HazeClass.MIST, 0.45), (HazeClass.FOG, 0.6))
 _LEAST_METRES = (
     (HazeClass.CLEAR, 10_000.0),
     (HazeClass.HAZE, 5_000.0),

@@ -39,11 +39,9 @@ class Track:
             entry.density += reading.density
             entry.measured += 1
 
-    def extend(self, other: Track, *, since: int = 0, until: int | None = None) -> None:
-        """Take the frames of another part of the same video, from second `since` on and before second `until`."""
+    def extend(self, other: Track) -> None:
+        """Take the frames of another part of the same video."""
         for second, more in other._seconds.items():
-            if second < since or (until is not None and second >= until):
-                continue
             entry = self._seconds.setdefault(second, _Second())
             entry.frames += more.frames
             entry.density += more.density

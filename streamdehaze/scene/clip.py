@@ -55,9 +55,9 @@ def to_bytes(picture: FloatArray) -> RgbArray:
     return rounded
 
 
-def engine_sound(seconds: float, seed: int = 0) -> FloatArray:
+def engine_sound(seconds: float) -> FloatArray:
     """(samples,) of a car heard from inside: a humming engine and the tyres' rush, quiet, −1 to 1."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     turns = 2 * np.pi * (52 * t - 1.5 * np.cos(0.8 * t))
     hum = sum(np.sin(order * turns) / order**1.3 for order in (1, 2, 3, 4, 6))

@@ -65,11 +65,6 @@ class Clip(Reader):
             *size, "yuv420p" if halves else "yuv444p", 1 / self._tick, self._tick, None, None, "rawvideo"
         )
 
-    @property
-    def info(self) -> VideoInfo:
-        """Size, format and rate of the pictures."""
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
         """The pictures; the sound up to each waits for the sink by then."""
         writer, samples = PictureWriter(), 0
@@ -81,9 +76,6 @@ class Clip(Reader):
             yield frame_from_av(converted, pts=number, time_base=self._tick)
         if self._encoder is not None:
             self._packets.extend(self._encoder.encode(None))
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
         """Add the sound's stream and the chapters to a container."""

@@ -35,6 +35,15 @@ class Reader(Source):
 
     damaged: int = 0
     """Places so far that could not be read, or whose damage the decoder concealed."""
+    _info: VideoInfo
+
+    @property
+    def info(self) -> VideoInfo:
+        """The facts known before the first frame."""
+        return self._info
+
+    def close(self) -> None:
+        """Nothing is open, unless a subclass has something."""
 
     def __enter__(self) -> Self:
         return self

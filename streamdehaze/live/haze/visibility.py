@@ -35,22 +35,14 @@ class VisibilityWatch:
             kept in a file next to it, where that can be written.
         view: of its frames.
         camera: its name.
-        interval_seconds: between two readings.
         now: the local time; a test may bring its own.
 
     Raises:
         ConfigError: if there is no reference in `path`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        view: LatestPair,
-        camera: str,
-        interval_seconds: float = _INTERVAL_SECONDS,
-        now: Callable[[], datetime] = datetime.now,
-    ) -> None:
-        self._view, self._camera, self._interval, self._now = view, camera, interval_seconds, now
+    def __init__(self, path: Path, view: LatestPair, camera: str, now: Callable[[], datetime] = datetime.now) -> None:
+        self._view, self._camera, self._now = view, camera, now
         self._reference = Reference.load(path)
         self._learned_path = path.with_suffix(".learned.npz")
         self._days = ClearDays(self._reference.distance)
@@ -117,7 +109,7 @@ class VisibilityWatch:
             log.error("%s: visibility: %s", self._camera, error, extra={"camera": self._camera})
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval):
+        while not self._stop.wait(_INTERVAL_SECONDS):
             self.read()
 
 

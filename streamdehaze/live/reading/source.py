@@ -60,11 +60,6 @@ class LiveSource(Reader):
             first.color,
         )
 
-    @property
-    def info(self) -> VideoInfo:
-        """Size, format and colour of the first frame; codec and rate as the camera announces them."""
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, with times that only grow, until `close` is called or the stop event is set."""
         while not self._stop.is_set():

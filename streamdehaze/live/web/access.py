@@ -17,6 +17,12 @@ MINIMUM_TOKEN_LENGTH = 16
 SESSION_SECONDS = 30 * 24 * 3600
 """How long a login lasts: a wall display must not be logged out at night."""
 _MOST_ENDED = 65536
+_BURST = 5
+"""Wrong tokens before a client has to wait."""
+_REFILL_SECONDS = 12.0
+"""Until one more may be tried."""
+_MOST_CLIENTS = 4096
+"""Clients that are remembered; the longest unseen are forgotten first."""
 
 
 Role = Literal["viewer", "operator"]
@@ -102,32 +108,26 @@ class Attempts:
     """Counts wrong tokens per client: a few at once, then a few per minute.
 
     IPv6 clients are distinguished by their /64 network, which is what one household or attacker has.
-
-    Args:
-        burst: wrong tokens before a client has to wait.
-        refill_seconds: until one more may be tried.
-        clients: remembered at most; the longest unseen are forgotten first.
     """
 
-    def __init__(self, burst: int = 5, refill_seconds: float = 12.0, clients: int = 4096) -> None:
-        self._burst, self._refill_seconds, self._clients = burst, refill_seconds, clients
+    def __init__(self) -> None:
         self._failures: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def seconds_to_wait(self, client: str) -> float:
         """How long this client has to wait before it is heard; 0 if it need not."""
-        return max(0.0, (self._count(client) - self._burst + 1) * self._refill_seconds)
+        return max(0.0, (self._count(client) - _BURST + 1) * _REFILL_SECONDS)
 
     def fail(self, client: str) -> None:
         """Note a wrong token."""
         key = _network(client)
         self._failures[key] = (self._count(client) + 1, time.monotonic())
         self._failures.move_to_end(key)
-        if len(self._failures) > self._clients:
+        if len(self._failures) > _MOST_CLIENTS:
             self._failures.popitem(last=False)
 
     def _count(self, client: str) -> float:
         count, when = self._failures.get(_network(client), (0.0, 0.0))
-        return max(0.0, count - (time.monotonic() - when) / self._refill_seconds)
+        return max(0.0, count - (time.monotonic() - when) / _REFILL_SECONDS)
 
 
 def _digest(text: str) -> bytes:

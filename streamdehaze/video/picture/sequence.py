@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import SinkError, SourceError
-from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.frame import Frame
 from streamdehaze.video.picture.encoding import encode_picture, picture_format
 from streamdehaze.video.picture.metadata import PictureMetadata
 from streamdehaze.video.picture.pattern import numbered, numbered_files
@@ -38,7 +38,8 @@ class _Origin:
 class SequenceSource(Reader):
     """The pictures of an image sequence such as "frames/%05d.png", in the order of their numbers.
 
-    Missing numbers are no end: the frames after them follow on, and keep their numbers in a `SequenceSink`.
+    Missing numbers are no end: the frames after them follow on, and keep their numbers in a `SequenceSink`. Size and
+    pixel format in `info` are those of the first picture.
 
     Args:
         path: the pattern.
@@ -81,11 +82,6 @@ class SequenceSource(Reader):
             )
 
     @property
-    def info(self) -> VideoInfo:
-        """Size and pixel format are those of the first picture."""
-        return self._info
-
-    @property
     def files(self) -> list[Path]:
         """The pictures, in order."""
         return [file for _, _, file in self._files]
@@ -105,9 +101,6 @@ class SequenceSource(Reader):
                 for frame in picture:
                     origin = _Origin(number, picture.metadata)
                     yield replace(frame, pts=index, time_base=1 / self._rate, duration=1, opaque=origin)
-
-    def close(self) -> None:
-        """Nothing is left open between frames."""
 
 
 class SequenceSink(Writer):

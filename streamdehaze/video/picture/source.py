@@ -82,11 +82,6 @@ class PictureSource(Reader):
             codec=_codec(self._image),
         )
 
-    @property
-    def info(self) -> VideoInfo:
-        """Size and pixel format; a picture has no rate and no duration."""
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
         """The one frame, its PTS 0; once, as the pixels are not kept.
 

@@ -171,11 +171,6 @@ class FileSource(Reader):
         self._is_spaced = rate is not None and self.container.format.name in _RATE_INSIDE
         self._no_pts = self._is_spaced or _has_decoding_times_only(self.container.format.name, self.info.codec)
 
-    @property
-    def info(self) -> VideoInfo:
-        """The container's facts about the video."""
-        return self._info
-
     def reopen(self, *, at: Fraction | None = None) -> FileSource:
         """The same file once more, from its beginning or from a picture `at` or before an instant of its own clock.
 
