@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from clips import Clip
 from doubles import quick_dehazer
 from live_feed import RenderedPipeline, web_page
-from public_tools import ffprobe
+from public_tools import ffmpeg, ffprobe, streams
+from rtsp_camera import free_port
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.web import WebServer
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 VIEWER = "staple-of-the-viewers"
 TOKENS = {"token": "correct-horse-battery", "viewer_token": VIEWER}
@@ -49,6 +55,52 @@ def test_a_player_with_the_viewers_token_plays_the_playlist_and_reaches_no_other
         frames = ffprobe(player, "-read_intervals", "%+#20", "-show_entries", "stream=codec_name:frame=pts_time")
         assert frames["streams"][0]["codec_name"] == "h264"
         assert len(frames["frames"]) >= 20
+
+
+def listens(port: int) -> bool:
+    return any(each.status == "LISTEN" and each.laddr.port == port for each in psutil.net_connections("tcp"))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the program ffmpeg")
+def test_the_command_that_go2rtc_makes_of_its_recipe_sends_picture_and_sound_on(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "operators.md").read_text("utf-8")
+    recipe = re.search(r'/hls/index\.m3u8#video=(\w+)#audio=(\w+)"', page)
+    assert recipe is not None
+    codecs = ("-c:v", recipe[1], "-c:a", recipe[2])
+    film = Clip(pts=tuple(512 * n for n in range(50)), audio="aac").write(tmp_path / "film.mp4")
+    gate = CameraConfig(name="gate", url=str(film), realtime=True, loop=True, to=(f"{tmp_path}/hls/",))
+    port, taken = free_port(), tmp_path / "taken.mkv"
+    to = f"rtsp://127.0.0.1:{port}/gate"
+    with LivePipeline([gate], dehazer=quick_dehazer()) as pipeline, web_page(pipeline, **TOKENS) as server:
+        wait_until((tmp_path / "hls" / "index.m3u8").exists, "the playlist")
+        playlist = f"{server.url.replace('//', f'//any:{VIEWER}@')}cameras/gate/hls/index.m3u8"
+        # FFmpeg takes the stream in, in go2rtc's place.
+        with subprocess.Popen(
+            ["ffmpeg", "-v", "error", "-nostdin", "-rtsp_flags", "listen", "-i", to, "-c", "copy", taken]
+        ) as go2rtc:
+            try:
+                wait_until(lambda: listens(port), "something to send to")
+                ffmpeg(
+                    "-fflags",
+                    "nobuffer",
+                    "-flags",
+                    "low_delay",
+                    "-i",
+                    playlist,
+                    *codecs,
+                    "-t",
+                    "2",
+                    "-rtsp_transport",
+                    "tcp",
+                    "-f",
+                    "rtsp",
+                    to,
+                )
+                assert go2rtc.wait(PATIENCE_SECONDS) == 0
+            finally:
+                go2rtc.kill()
+    kinds = {(each["codec_type"], each["codec_name"]) for each in streams(taken) if int(each["nb_read_packets"])}
+    assert kinds == {("video", "h264"), ("audio", "aac")}
 
 
 @pytest.fixture(scope="module")
