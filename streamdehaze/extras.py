@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +123,15 @@ def requirements(extra: str = "") -> list[Requirement]:
         else:
             each.marker = None
             found.append(each)
+    return found
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those that are installed; "python" is Python's own."""
+    found = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError, OSError):
+            found[package] = platform.python_version() if package == "python" else metadata.version(package)
     return found
 
 

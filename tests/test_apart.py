@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def truth(film: Path) -> Path:
 
 def jobs(film: Path, target: Path, **settings: Any) -> list[SegmentJob]:
     with FileSource(film) as source, dehazer(**settings) as worker:
-        return plan_segments(source, target, worker, EncodeOptions(), RUN, {"av": "1"})
+        return plan_segments(source, target, worker, EncodeOptions(), RUN, ["av"])
 
 
 def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Path) -> None:
@@ -161,19 +162,65 @@ def test_a_damaged_segment_is_made_again(film: Path, truth: Path, tmp_path: Path
     assert contents(target) == contents(truth)
 
 
-def test_machines_with_other_settings_versions_or_input_are_told(film: Path, tmp_path: Path) -> None:
+def test_machines_with_other_settings_versions_or_input_are_told(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, own = tmp_path / "clear.mp4", tmp_path / "film.mp4"
     shutil.copy(film, own)
     jobs(own, target)
     with pytest.raises(SinkError, match=r"network size was 32, now 48.*with the same versions"):
         jobs(own, target, network_size=48)
-    with FileSource(own) as source, dehazer() as worker, pytest.raises(SinkError, match=r'versions was .*"1".*"2"'):
-        plan_segments(source, target, worker, EncodeOptions(), RUN, {"av": "2"})
+    with monkeypatch.context() as changed:
+        changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: {"av": "0"})
+        with pytest.raises(SinkError, match=r'versions was \{"av": ".*, now \{"av": "0"\}'):
+            jobs(own, target)
     os.utime(own, (1, 1))
     jobs(own, target)  # a copy of another date is the same input
     own.write_bytes(own.read_bytes() + b"\0" * 8)
     with pytest.raises(SinkError, match="the input changed"):
         jobs(own, target)
+
+
+def test_a_worker_unlike_the_machine_where_work_began_is_refused(
+    film: Path, truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, own = tmp_path / "clear.mp4", tmp_path / "film.mp4"
+    shutil.copy(film, own)
+    first, *_ = work = jobs(own, target)
+    with pytest.raises(SinkError, match="encoder 'libnothing'"):
+        make_segment(replace(first, plan=first.plan.model_copy(update={"codec": "libnothing"})))
+    with monkeypatch.context() as changed:
+        changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: {"av": "0"})
+        with pytest.raises(ConfigError, match=r'this machine differs .*now \{"av": "0"\}'):
+            make_segment(first)
+    good = own.read_bytes()
+    own.write_bytes(good + b"\0" * 8)
+    with pytest.raises(ConfigError, match=r"this machine differs .*: the input changed"):
+        make_segment(first)
+    own.write_bytes(good)
+    for job in work:
+        make_segment(job)
+    for path in part_folder(target).iterdir():
+        os.utime(path, (4e9, 4e9))  # by a clock that is far ahead
+    join(part_folder(target))
+    assert contents(target) == contents(truth)
+
+
+def test_a_share_that_is_read_only_on_one_machine_is_one_sentence(film: Path, truth: Path, tmp_path: Path) -> None:
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("a folder can only be made read-only for one process by root on Linux")
+    target = tmp_path / "out" / "clear.mp4"
+    target.parent.mkdir()
+    options = ["--segment-seconds", str(SECONDS), "--network-size", "32", "--engine", "openvino", "--segment", "1/1"]
+    run = [sys.executable, "-m", "streamdehaze", "run", str(film), "-o", str(target), *options]
+    folder = str(target.parent)
+    only_read = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", only_read, folder, *run], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"streamdehaze: the folder '{folder}' may not be written to\n"
+    assert CliRunner().invoke(main, run[3:]).exit_code == 0
+    join(part_folder(target))
+    assert contents(target) == contents(truth)
 
 
 def test_frames_before_and_after_a_gap_longer_than_a_segment_stay_where_they_are(tmp_path: Path) -> None:

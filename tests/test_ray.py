@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 
 from clips import Clip
 from streamdehaze import Dehazer, dehaze_video
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.errors import SinkError, StreamDehazeError
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.sharing.ray import RayExecutor
 from streamdehaze.video import part_folder
@@ -60,6 +61,26 @@ def test_a_node_killed_on_the_way_costs_a_segment_and_no_bit(cluster: Any, tmp_p
     assert target.read_bytes() == truth.read_bytes()
 
 
-def test_an_address_without_a_cluster_is_one_sentence() -> None:
-    with pytest.raises(StreamDehazeError, match=r"there is no Ray cluster at '127.0.0.1:1': Connection refused"):
-        RayExecutor("127.0.0.1:1")
+def test_a_node_that_cannot_make_a_segment_is_named(cluster: Any, tmp_path: Path) -> None:
+    def fail(job: object) -> Any:
+        raise SinkError("the folder may not be written to")
+
+    with RayExecutor(cluster.address) as executor:
+        done = executor.submit(fail, None)  # type: ignore[arg-type]
+        with pytest.raises(SinkError, match=f"on the machine {socket.gethostname()}: the folder may not be written to"):
+            done.result()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "there is no Ray cluster at '127.0.0.1:1': Connection refused"),
+        (
+            "http://127.0.0.1/",
+            "'http://127.0.0.1/' is no Ray cluster: write auto, local, host:6379, or ray://host:10001",
+        ),
+    ],
+)
+def test_an_address_without_a_cluster_is_one_sentence(address: str, said: str) -> None:
+    with pytest.raises(StreamDehazeError, match=f"^{said}$"):
+        RayExecutor(address)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from datetime import datetime, timezone
-from importlib import metadata
 from typing import Any
 
 from streamdehaze.engine.processor import processor_name, usable_cores
+from streamdehaze.extras import versions
 
 _PACKAGES = (
     "streamdehaze", "torch", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "onnx", "numpy", "numba",
@@ -18,12 +18,6 @@ _PACKAGES = (
 
 def describe_environment() -> dict[str, Any]:
     """Processor, cores, load, GPU, system and versions, as plain values."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "processor": processor_name(),
@@ -32,7 +26,7 @@ def describe_environment() -> dict[str, Any]:
         "gpu": _gpu(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(_PACKAGES),
     }
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.extras import versions
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
@@ -42,7 +40,9 @@ from streamdehaze.video.resume.source import Continued
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_RECORDED_PACKAGES = ("streamdehaze", "torch", "openvino", "onnxruntime", "av", "numpy", "opencv-python-headless")
+_RECORDED_PACKAGES = (
+    "python", "streamdehaze", "torch", "openvino", "onnxruntime", "av", "numpy", "opencv-python-headless",
+)  # fmt: skip
 _NOT_SHARED = "only a video file that becomes a file can be shared out in segments"
 
 
@@ -80,7 +80,7 @@ class Report:
             "engine": self.engine,
             "checkpoint": self.checkpoint,
             "haze": self.haze.as_dict(),
-            "versions": _versions(),
+            "versions": versions(_RECORDED_PACKAGES),
         }
 
 
@@ -223,7 +223,7 @@ class _Task:
         settings = {
             "encode": str(self.encode),
             "container": run.container,
-            "versions": _versions(),
+            "versions": versions(_RECORDED_PACKAGES),
             "dehazer": str(self.dehazer.settings if isinstance(self.dehazer, Dehazer) else self.dehazer),
         }
         whole: Report | None = None
@@ -287,7 +287,7 @@ def plan_shares(
     """
     if not isinstance(source, FileSource) or source.path is None or what_is(target) is not Kind.FILE:
         raise ConfigError(_NOT_SHARED)
-    return plan_segments(source, target, dehazer, encode, run, _versions())
+    return plan_segments(source, target, dehazer, encode, run, _RECORDED_PACKAGES)
 
 
 def dehaze_image(
@@ -311,7 +311,7 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
         return source, None
     if not isinstance(source, FileSource | SequenceSource):
         raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
-    cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": _versions()})
+    cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": versions(_RECORDED_PACKAGES)})
     cutter = sink.cutter(cut, remembers=dehazer.video.has_memory)
     if cut is None:
         return source, cutter
@@ -335,14 +335,3 @@ def _name(end: str | os.PathLike[str] | Source | Sink) -> str:
     if isinstance(end, str | os.PathLike):
         return os.fspath(end)
     return str(getattr(end, "path", None) or getattr(end, "name", type(end).__name__))
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _RECORDED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except (metadata.PackageNotFoundError, OSError):
-            continue
-    return versions

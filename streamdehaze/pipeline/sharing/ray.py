@@ -51,6 +51,8 @@ class RayExecutor:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                if address == "auto":
+                    raise StreamDehazeError("no Ray cluster runs on this machine; give the address of one") from error
                 raise StreamDehazeError(f"there is no Ray cluster at '{address}': {_first_line(error)}") from error
             finally:
                 if handler is not None and threading.current_thread() is threading.main_thread():
@@ -60,7 +62,7 @@ class RayExecutor:
 
     def submit(self, work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, /) -> Future[SegmentMade]:
         """See `concurrent.futures.Executor.submit`."""
-        task = self._ray.remote(**self._options)(work).remote(job)
+        task = self._ray.remote(**self._options)(_naming_the_machine).remote(work, job)
         future: Future[SegmentMade] = Future()
         future.set_running_or_notify_cancel()
         self._tasks[future] = task
@@ -89,11 +91,20 @@ class RayExecutor:
             future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {_first_line(error)}"))
 
 
+def _naming_the_machine(work: Callable[[SegmentJob], SegmentMade], job: SegmentJob) -> SegmentMade:
+    try:
+        return work(job)
+    except StreamDehazeError as error:
+        raise type(error)(f"on the machine {socket.gethostname()}: {error}") from error
+
+
 def _check_reachable(address: str) -> None:
-    """Try the port of an address, on which Ray itself would wait for minutes."""
+    """Refuse what is no address, and try its port, on which Ray itself would wait for minutes."""
+    if address in ("auto", "local"):
+        return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        return
+        raise StreamDehazeError(f"'{address}' is no Ray cluster: write auto, local, host:6379, or ray://host:10001")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.steady import LOOK_AHEAD_FRAMES
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
+from streamdehaze.extras import versions
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
@@ -56,7 +57,7 @@ class SegmentJob:
     plan: Plan
     dehazer: Mapping[str, Any]
     """Arguments of `Dehazer`."""
-    settings: Mapping[str, object]
+    settings: Mapping[str, Any]
     run: RunOptions
 
 
@@ -87,7 +88,7 @@ class Joined:
 
 def plan_segments(
     source: FileSource, target: str | os.PathLike[str], dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions,
-    versions: Mapping[str, str],
+    packages: Sequence[str],
 ) -> list[SegmentJob]:  # fmt: skip
     """The jobs that make the segments of a file, all of which a folder TARGET.part then waits for.
 
@@ -104,7 +105,7 @@ def plan_segments(
     folder = part_folder(target)
     if not run.resume:
         shutil.rmtree(folder, ignore_errors=True)
-    settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": dict(versions)}
+    settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": versions(packages)}
     sink = SegmentFileSink(target, source, encode=encode, container=run.container, overwrite=run.overwrite)
     try:
         plan = take_plan(folder, make_plan(sink, source, settings, run.segment_seconds, encode, run.container))
@@ -133,8 +134,7 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
             job.target, source, frames, number, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
         )
         with sink:
-            if dehazer.settings != {name: job.settings[name] for name in dehazer.settings}:
-                raise ConfigError("this machine has another checkpoint of that name than the one where work began")
+            _check_alike(job, dehazer, sink)
             pipeline = Pipeline(
                 frames,
                 dehazer,
@@ -149,6 +149,14 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
     return SegmentMade(
         number, sink.frames, dehazer.engine.name, frames.damaged, tuple(sink.losses), statistics, pipeline.haze
     )
+
+
+def _check_alike(job: SegmentJob, dehazer: Dehazer, sink: SegmentFileSink) -> None:
+    """Refuse a machine whose segment would differ: by its input, checkpoint, packages, or encoder."""
+    here = {**job.settings, **dehazer.settings, "versions": versions(job.settings["versions"])}
+    made = sink.describe({**here, "segment_seconds": job.plan.seconds})
+    if differences := job.plan.work.differences(made, dated=False):
+        raise ConfigError(f"this machine differs from the one where the work began: {'; '.join(differences)}")
 
 
 def share_out(
@@ -186,7 +194,8 @@ def share_out(
             future.cancel()
         if isinstance(error, StreamDehazeError | KeyboardInterrupt):
             raise
-        raise StreamDehazeError(f"a worker failed: {type(error).__name__}: {error}") from error
+        what = str(error).partition("\n")[0]
+        raise StreamDehazeError(f"a worker failed: {type(error).__name__}: {what}") from error
     return made
 
 

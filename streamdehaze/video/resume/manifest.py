@@ -122,15 +122,24 @@ class Manifest(_Facts):
         """Whether every frame is in a segment, and only the joining is left."""
         return bool(self.segments) and self.segments[-1].end is None
 
-    def differences(self, other: Manifest) -> list[str]:
-        """Why work described by `other` cannot continue here, in words; empty if it can."""
+    def differences(self, other: Manifest, *, dated: bool = True) -> list[str]:
+        """Why work described by `other` cannot continue here, in words; empty if it can.
+
+        Args:
+            other: the work wanted.
+            dated: whether the input's date counts.
+        """
         found = []
-        if self.identity != other.identity:
-            same = self.identity.same_content(other.identity)
-            found.append("the input's date changed" if same else "the input changed")
+        if not self.identity.same_content(other.identity):
+            found.append("the input changed")
+        elif dated and self.identity != other.identity:
+            found.append("the input's date changed")
         for name in sorted(self.settings.keys() | other.settings.keys()):
             before, now = self.settings.get(name), other.settings.get(name)
             if before != now:
+                if isinstance(before, dict) and isinstance(now, dict):
+                    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+                    before, now = ({key: one[key] for key in keys if key in one} for one in (before, now))
                 found.append(f"{name.replace('_', ' ')} was {_shown(before)}, now {_shown(now)}")
         return found
 

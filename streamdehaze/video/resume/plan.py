@@ -149,8 +149,8 @@ def take_plan(folder: Path, plan: Plan) -> Plan:
     except OSError as error:
         raise SinkError(f"'{folder}' cannot be written: {error.strerror or error}") from error
     found = read_plan(folder)
-    differences = [each for each in found.work.differences(plan.work) if each != "the input's date changed"]
-    if found.work.identity.same_content(plan.work.identity) and not differences and found.count == plan.count:
+    differences = found.work.differences(plan.work, dated=False)
+    if not differences and found.count == plan.count:
         return found
     raise SinkError(
         f"'{folder}' holds segments of other work; {'; '.join(differences) or 'it is divided otherwise'}: run all parts"
