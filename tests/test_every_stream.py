@@ -121,3 +121,30 @@ def test_a_dry_run_says_what_becomes_of_every_stream(two: Path, tmp_path: Path) 
     plain = ["--strength", "0", "--steady", "off", "-q"]
     assert CliRunner().invoke(main, [*command, str(tmp_path / "run.json"), *plain]).exit_code == 0
     assert json.loads((tmp_path / "run.json").read_text())["jobs"][0]["frames_out"] == 35
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two videos, the second with a keyframe every half a second."""
+    rear = ("-f", "lavfi", "-i", "color=gray:s=48x64:r=10:d=1")
+    order = ("-map", "0:v", "-map", "1:v", "-g:v:1", "5", "-bf:v", "0")
+    return ffmpeg(*PICTURES, *rear, *order, *H264, tmp_path_factory.mktemp("apart") / "two.mp4")
+
+
+@pytest.mark.parametrize("after", ["mp4", "ts", "mkv"])
+def test_a_video_that_is_copied_begins_with_its_keyframe_or_it_is_named(
+    apart: Path, after: str, tmp_path: Path
+) -> None:
+    out = tmp_path / f"out.{after}"
+    with quick_dehazer() as dehazer:
+        report = dehaze_video(apart, out, dehazer=dehazer, read=ReadOptions(video_stream=0, start=0.72))
+    with av.open(str(out)) as container:
+        rear = container.streams.video[1]
+        shown = [float(picture.time) for picture in container.decode(rear)]  # type: ignore[arg-type]
+    begins = times(out, 0)[0]
+    if after == "mkv":  # which can neither hide pictures nor begin before 0
+        assert report.losses == ("the first 2 pictures of video stream 1 (h264), which need some that are cut away",)
+        return
+    assert report.losses == ()
+    within = 0.1 if after == "mp4" else 0.001  # FFmpeg moves a picture to where its edit begins, players only cut it
+    assert [time - begins for time in shown if time >= begins] == pytest.approx([0.08, 0.18], abs=within)

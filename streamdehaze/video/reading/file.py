@@ -206,10 +206,13 @@ class FileSource(Reader):
         """When the first of its streams begins on the clock of the frames, seconds."""
         return Fraction(0) if self.window.offset else self.origin
 
-    def collect(self, streams: list[Stream]) -> None:
-        """Keep the packets of `streams` in `packets` from now on; the others are dropped."""
+    def collect(self, streams: list[Stream], *, lead_in: bool = False) -> None:
+        """Keep the packets of `streams` in `packets` from now on; the others are dropped.
+
+        With `lead_in`, videos in them begin with what their first picture in the window is decoded from.
+        """
         self._collected = frozenset(stream.index for stream in streams)
-        if self.options.get("keep_clock"):
+        if self.window.start is not None and (lead_in or self.options.get("keep_clock")):
             self._led_in = frozenset(each.index for each in videos_of(self.container)) & self._collected
 
     @cached_property

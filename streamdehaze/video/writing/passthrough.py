@@ -28,6 +28,8 @@ from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
 log = logging.getLogger("streamdehaze")
 
 _COVERS_IN_HEADER = frozenset({"matroska"})
+_HIDING_LEAD_INS = MOV_FAMILY | {"mpegts"}
+"""Containers in which pictures may lie before the beginning, for those that follow: by an edit list, or on any clock."""
 _MOST_REORDERED = 16
 """Pictures a decoder of H.264 or HEVC waits for at most before it shows the first."""
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EROFS, errno.EFBIG, errno.ENOMEM})
@@ -68,7 +70,7 @@ class Passthrough:
                 takes = _takes([stream], container_format) and (
                     not others or _takes([*others, stream], container_format)
                 )
-                if takes and container_format in MOV_FAMILY and codec_name(stream).startswith("adpcm"):
+                if takes and _judges_packets(container_format, stream):
                     takes = _takes_packet(stream, source.first_packet(stream), container_format)
             if takes:
                 self.accepted.append(stream)
@@ -78,7 +80,8 @@ class Passthrough:
                     "%s: video stream %d is copied as it is; --video-stream %d works on it instead, all on every one",
                     source.name, stream.index, stream.index,
                 )  # fmt: skip
-        source.collect(self.accepted)
+        hides = container_format in _HIDING_LEAD_INS
+        source.collect(self.accepted, lead_in=hides)
         self._outputs: dict[int, Stream] = {}
         self.cut_short: list[str] = []
         """Streams of which the container refused a packet in the middle, in words."""
@@ -89,7 +92,8 @@ class Passthrough:
         self._undated: dict[int, tuple[int, int]] = {}
         self._least_step = 0 if _may_stand_still(container_format) else 1
         self._repaired = False
-        self._headless: dict[int, int] = {}
+        cut = source.window.start is not None and not hides and not source.options.get("keep_clock")
+        self._headless = {each.index: 0 for each in self.accepted if each.type == "video" and cut}
         """Of streams whose beginning was left out: pictures so far without the keyframe they need."""
         self._whole: set[int] = set()
         """Those of them that have come to a keyframe."""
@@ -367,8 +371,18 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
     return True
 
 
+def _judges_packets(container_format: str, stream: Stream) -> bool:
+    """Whether a container that takes the header of such a stream may still refuse its packets.
+
+    MOV has no place for some kinds of ADPCM, AVI none for H.264 as MP4 and Matroska lay it out.
+    """
+    if container_format in MOV_FAMILY:
+        return codec_name(stream).startswith("adpcm")
+    return container_format == "avi" and codec_name(stream) == "h264"
+
+
 def _takes_packet(stream: Stream, content: bytes, container_format: str) -> bool:
-    """Whether a container that takes the header of sound in blocks takes a block: MOV has no place for some kinds."""
+    """Whether a container that takes a stream's header takes its first packet, too."""
     output = trial_container(container_format)
     try:
         packet: Packet[Any] = Packet(content or b"\0")  # of a pipe the first is not known ahead, nor does it matter
