@@ -17,6 +17,8 @@ ANY_METADATA: Mapping[str, Any] = (
 
 _FASTEST = 1000
 """Pictures a second that a camera takes at most."""
+_RAW_TICK = Fraction(1, 1_200_000)
+"""Seconds a unit of FFmpeg's readers of raw streams, whose average is 25 whatever rate the headers in it say."""
 
 
 def fraction(rational: Any) -> Fraction:
@@ -30,6 +32,8 @@ def fraction(rational: Any) -> Fraction:
 def frame_rate(video: VideoStream) -> Fraction | None:
     """Pictures a second on average, or as FFmpeg guesses; None if it cannot."""
     average = fraction(video.average_rate)
+    if fraction(video.time_base) == _RAW_TICK:
+        average = Fraction(0)
     if average > _FASTEST:  # a tick for each picture, as of DV files; no rate
         average = Fraction(0)
     return average or fraction(video.guessed_rate) or None

@@ -29,8 +29,8 @@ from streamdehaze.video.readback.facts import (
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.choose import Encoding
-from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY
-from streamdehaze.video.writing.encoding.encode import StreamSetup
+from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, WITHOUT_TIMES
+from streamdehaze.video.writing.encoding.encode import UNEVEN, StreamSetup
 from streamdehaze.video.writing.encoding.sei import PictureNotes
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough, takes_aac
@@ -61,6 +61,8 @@ class ReadBack:
         self._name, self._source, self._asked = name, source, asked
         self.companions = companions
         """The streams that go along."""
+        self._keeps_times = container_format not in WITHOUT_TIMES
+        self._noted: set[str] = set()
         self._sound_remedy = _sound_remedy(asked, container_format)
         self._pictures = PictureFacts(kinds=_hidden_kinds(source))
         self._seen = 0
@@ -80,6 +82,7 @@ class ReadBack:
 
     def rehearse(self, setup: StreamSetup, frame: Frame) -> None:
         """Write header and first picture into memory, and name what is lost by that, before the work begins."""
+        self._noted = setup.warned
         try:
             quick = replace(setup, encoding=_quickest(setup.encoding))
             after = _rehearsed(quick, frame, self.companions, self.companions.place)
@@ -103,7 +106,8 @@ class ReadBack:
             return
         if 0 < after.video.samples < frames:
             self.name([f"{frames - after.video.samples} of {frames} frames"])
-        self._compare(after, (), whole=True)
+        uneven = ["the times of frames that come unevenly"] * (UNEVEN in self._noted)
+        self._compare(after, uneven, whole=True)
 
     def name(self, lost: Iterable[str], *, silent: frozenset[str] = frozenset()) -> None:
         """Warn of things that are lost, and note them; each once."""
@@ -123,7 +127,8 @@ class ReadBack:
             written = self.companions.written
             streams = tuple(replace(each, packets=written[each.index]) for each in before.streams)
             before = replace(before, streams=streams)
-        before = replace(before, chroma_location=source.chroma_location)
+        rate = None if self._keeps_times else source.info.average_rate
+        before = replace(before, rate=rate, chroma_location=source.chroma_location)
         asked = replace(self._asked, shortened=True) if source.has_odd_length else self._asked
         asked = replace(asked, headless=source.headless > 0)
         found: list[Difference] = differences(before, after, asked, whole=whole, accepted=accepted,

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
+from streamdehaze.video.reading.file import takes_rate
 from streamdehaze.video.writing.encoding.choose import AudioCodec
 
 _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)
 """Seconds that sound may begin earlier or later, next to the video, than before: a packet of sound, and rounding."""
 _LENGTH_SLACK = Fraction(1, 2)
+_RATE_SLACK = Fraction(1, 10_000)
+"""Share by which frame rates may differ: 29.97 is 0.1 % less than 30."""
 _KEEPING_TIMES = ("mov", "matroska")
 """Beginnings of the names of formats that can begin at any time."""
 _LEFT = ("unspecified", "left")
@@ -108,6 +111,7 @@ def differences(
         *_stream_facts(before.video, after, after.video, is_video=True, recoded=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
     ]
+    found += _rate(before.rate, after)
     if not asked.deinterlaced:
         found += _stated_fields(before, after)
     if before.pictures.pixel_format == after.pictures.pixel_format and not asked.pixel_format:
@@ -233,6 +237,13 @@ def _stated_fields(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
     if first == after.pictures.first_field and first is not None and stated not in (first, None):
         now = "progressive" if stated == "none" else f"{stated} field first"
         yield Difference("fields", f"field order as the container states it ({first} field first; now {now})")
+
+
+def _rate(before: Fraction | None, after: FileFacts) -> Iterator[Difference]:
+    """Where the header alone says how fast frames come, and some have no place for it."""
+    if before is not None and after.rate is not None and abs(before - after.rate) > before * _RATE_SLACK:
+        remedy = f"; --rate {before} reads it right" if takes_rate(after.format) else ""
+        yield Difference("rate", f"frame rate {float(before):.5g} (now {float(after.rate):.5g}{remedy})")
 
 
 def _chroma_location(before: str | None, after: str | None) -> Iterator[Difference]:

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from streamdehaze.frame import ColorSpec
 from streamdehaze.video.planes import color_of
-from streamdehaze.video.pyav import ANY_METADATA, fraction
+from streamdehaze.video.pyav import ANY_METADATA, fraction, frame_rate
 from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, demux, has_parameters, videos_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
@@ -201,6 +201,8 @@ class FileFacts:
     """Of MP4 and MOV files, which call some codecs by other names: "qt", "isom"; "" for unsaid, as of old MOV files."""
     seconds: Fraction | None = None
     """How long the video is; None if the container does not say."""
+    rate: Fraction | None = None
+    """Frames a second on average; None for unknown, or where the times of the frames say it."""
     chroma_location: str | None = None
     """FFmpeg's name of where chroma samples lie; None if that cannot be found out."""
 
@@ -233,6 +235,7 @@ class FileFacts:
             pictures,
             str(container.metadata.get("major_brand", "")).strip(),
             seconds,
+            frame_rate(video),
         )
 
 

@@ -55,9 +55,9 @@ _CHAPTER_TYPES = ("subtitle", "data")
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
-_RATE_INSIDE = frozenset({"mpegvideo", "m4v"})
+_RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
 """Raw streams that FFmpeg times by a rate in their headers."""
-_RAW = frozenset({"h264", "hevc", "vvc", "mjpeg", "obu", "image2", *_RATE_INSIDE})
+_RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
 """Formats that say nothing of time else, as do pictures one after the other ("jpeg_pipe")."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
@@ -129,8 +129,7 @@ class FileSource(Reader):
                 )
             if hwaccel == "cuda" and not self.video.codec_context.is_hwaccel:
                 raise SourceError(f"'{self.name}': CUDA has no decoder for {self.video.codec_context.name}")
-            is_raw = self.container.format.name in _RAW or self.container.format.name.endswith("_pipe")
-            if rate is not None and not is_raw:
+            if rate is not None and not takes_rate(self.container.format.name):
                 raise ConfigError(f"'{self.name}' has times of its own; --rate is for image sequences and raw streams")
             time_base = fraction(self.video.time_base) or Fraction(1, 1000)
             self.origin = _origin(self.container)
@@ -160,7 +159,7 @@ class FileSource(Reader):
         """Of these, videos that begin with the keyframe before the window."""
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
         self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
-        self._rate = frame_rate(self.video)
+        self._rate = frame_rate(self.video) if rate is None else Fraction(rate)
         self._warned = {"spaced"} if rate is not None else set()
         self._clock = Clock(time_base, self._rate, self._warn_once)
         self._info = self._describe()
@@ -490,6 +489,11 @@ def _has_decoding_times_only(container_format: str, codec: str) -> bool:
     if container_format in NO_PRESENTATION_TIMES or container_format == "asf":
         return True
     return container_format == "mxf" and codec in ("h264", "hevc")
+
+
+def takes_rate(container_format: str) -> bool:
+    """Whether files of a format, by the name of FFmpeg's reader, are read at the rate that the user asks for."""
+    return container_format in _RAW or container_format.endswith("_pipe")
 
 
 def _path_of(media: str | os.PathLike[str] | IO[bytes]) -> str | None:

@@ -26,8 +26,10 @@ from streamdehaze.video.writing.encoding.codecs import (
     FALLBACK,
     FAMILIES,
     LARGE_PIXELS,
+    MPEG_RATES,
     PLAIN_Y4M,
     PRORES_PROFILES,
+    WITHOUT_TIMES,
     Encoder,
 )
 from streamdehaze.video.writing.encoding.constant import ConstantRate
@@ -43,6 +45,8 @@ _PROBE_SIZE = (1920, 1080)
 _TINY_PIXELS = 4
 """For fewer than these SVT-AV1 4.2 opens, and then never finishes."""
 _NO_REGULAR_KEYFRAMES = 100_000
+_RATE_SLACK = Fraction(1, 100)
+"""Share by which a film may become slower or faster where a bitstream knows few rates; the comparison names it."""
 
 
 AudioCodec = Literal["copy", "aac", "none"]
@@ -170,6 +174,8 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
                     f"DV is written for 720x576 pictures at 25 a second and 720x480 at 29.97 only, not for "
                     f"{pictures.width}x{pictures.height}; write to .mov or .mkv"
                 )
+            for name in family + fallback:
+                _refuse_unknown_rate(name, container, pictures.rate)
             raise SinkError(
                 f"no encoder keeps {pictures.width}x{pictures.height} {pictures.pixel_format} pictures in a "
                 f"{container} file; write to .mkv, or choose --codec and --pixel-format"
@@ -243,6 +249,7 @@ def _openable(
             continue
         encoder = ENCODERS.get(name, Encoder(name))
         try:
+            _refuse_unknown_rate(name, container, pictures.rate)
             for pixel_format in _pixel_formats(pictures, encoder, codec, wanted):
                 options = _options(pictures, encoder, pixel_format, wanted)
                 encoding = Encoding(encoder, pixel_format, options)
@@ -355,6 +362,25 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
     finally:
         close_quietly(output)
     return True
+
+
+def _refuse_unknown_rate(name: str, container: str, rate: Fraction) -> None:
+    """Check that the film is played at its own speed where only the header says at which.
+
+    Raises:
+        SinkError: if the encoder, or MXF, knows no such rate.
+    """
+    known = ENCODERS[name].rates if name in ENCODERS else ()
+    if container.startswith("mxf"):
+        known = known or MPEG_RATES
+    if container not in WITHOUT_TIMES or not known or not _container_takes(container, name):
+        return
+    if min(abs(each - rate) for each in known) > _RATE_SLACK * rate:
+        rates = ", ".join(f"{float(each):.5g}" for each in known)
+        raise SinkError(
+            f"a {container} file is played at one of {rates} frames a second, none of which is the {float(rate):.5g} "
+            f"of the input; write to .mkv or .mp4"
+        )
 
 
 def grid_rate(rate: Fraction | None) -> Fraction:

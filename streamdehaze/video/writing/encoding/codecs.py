@@ -64,7 +64,7 @@ class Encoder:
         return options
 
 
-_MPEG_RATES = tuple(
+MPEG_RATES = tuple(
     Fraction(*rate)
     for rate in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
 )  # ISO/IEC 13818-2 table 6-4
@@ -120,8 +120,8 @@ _SOFTWARE = (
         "cfhd", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "jpeg2000", "png", "apng", "gif", "qtrle",
     )),
     Encoder("mjpeg", "qscale", file=Tuning(2), full_range=True),
-    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES),
-    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=_MPEG_RATES,
+    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=MPEG_RATES),
+    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=MPEG_RATES,
             interlaces=True),
     Encoder("mpeg4", "qscale", file=Tuning(2), counts_frames=True, interlaces=True),
     Encoder("msmpeg4", "qscale", file=Tuning(2), counts_frames=True),
@@ -221,6 +221,11 @@ MOV_TAGS = frozenset(
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 FREE_CLOCKS = frozenset({"mpegts", "mpeg", "vob", "dvd", "svcd", "vcd", "hls"})
 """Containers whose times count from any instant; others begin at 0."""
+WITHOUT_TIMES = frozenset(
+    {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "m4v", "mjpeg", "obu", "yuv4mpegpipe", "mxf", "mxf_opatom",
+     "mxf_d10", "dv"}
+)  # fmt: skip
+"""Containers that keep no times: frames are played at one rate, the header's if it has one."""
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""
 ONE_ENCODER_RUN = frozenset({"gif", "apng", "yuv4mpegpipe"})

@@ -32,6 +32,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     NO_PRESENTATION_TIMES,
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
+    WITHOUT_TIMES,
 )
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
@@ -57,6 +58,9 @@ _INTRA = 1
 """FFmpeg's picture type of a keyframe."""
 _ALPHA_MODE = "alpha_mode"
 """Tag of WebM video whose transparency is stored separately, as a second picture in each block."""
+
+UNEVEN = "uneven"
+"""Noted of frames that are not as far apart as their rate says, where the container keeps no times."""
 
 _PROGRESSIVE = 1
 _FIELD_ORDERS = {"top": (2, 4), "bottom": (3, 5)}
@@ -104,7 +108,7 @@ class StreamSetup:
     keyframe_seconds: float | None = None
     """Longest time from keyframe to keyframe; None where the encoder decides."""
     warned: set[str] = field(default_factory=set, repr=False)
-    """Warnings that were given; each is given once."""
+    """Warnings that were given, each once; and what is noted for the comparison at the end."""
 
     @classmethod
     def of(
@@ -117,7 +121,7 @@ class StreamSetup:
         source: FileSource | None,
     ) -> StreamSetup:
         """The setup of a file's video with this first `frame`."""
-        if frame.pts is None or container_format in NO_PRESENTATION_TIMES:
+        if frame.pts is None or container_format in (*NO_PRESENTATION_TIMES, "yuv4mpegpipe"):  # whose tick is its rate
             tick = 1 / (_slots_rate(container_format, source) or rate)
         else:
             tick = frame.time_base
@@ -360,6 +364,9 @@ class VideoEncoder:
         else:
             pts = round(picture.pts * fraction(picture.time_base) / setup.tick)
         pts += setup.delay
+        expected = pts if self._count == 0 else self.first_pts + self._count / (setup.rate * setup.tick)
+        if setup.format in WITHOUT_TIMES and abs(pts - expected) > setup.step:
+            setup.warned.add(UNEVEN)
         if self._previous is not None and pts <= self._previous:
             setup.warn_once("moved", "%s: pictures of the same or an earlier time were moved forward", setup.name)
             pts = self._previous + 1
