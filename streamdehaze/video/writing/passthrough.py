@@ -29,7 +29,7 @@ log = logging.getLogger("streamdehaze")
 
 _COVERS_IN_HEADER = frozenset({"matroska"})
 _HIDING_LEAD_INS = MOV_FAMILY | {"mpegts"}
-"""Containers in which pictures may lie before the beginning, for those that follow: by an edit list, or on any clock."""
+"""Containers in which pictures may lie before the beginning: by an edit list, or on a clock that starts anywhere."""
 _MOST_REORDERED = 16
 """Pictures a decoder of H.264 or HEVC waits for at most before it shows the first."""
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EROFS, errno.EFBIG, errno.ENOMEM})

@@ -364,8 +364,8 @@ class VideoEncoder:
         else:
             pts = round(picture.pts * fraction(picture.time_base) / setup.tick)
         pts += setup.delay
-        expected = pts if self._count == 0 else self.first_pts + self._count / (setup.rate * setup.tick)
-        if setup.format in WITHOUT_TIMES and abs(pts - expected) > setup.step:
+        expected = self._count / (setup.rate * setup.tick)
+        if setup.format in WITHOUT_TIMES and self._count and abs(pts - self.first_pts - expected) > setup.step:
             setup.warned.add(UNEVEN)
         if self._previous is not None and pts <= self._previous:
             setup.warn_once("moved", "%s: pictures of the same or an earlier time were moved forward", setup.name)
