@@ -373,16 +373,19 @@ def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("codec", "not_in"),
+    ("codec", "ending", "not_in"),
     [
-        ("pcm_alaw", {"mp4", "mpegts", "hls", "flv"}),
-        ("pcm_mulaw", {"mp4", "mpegts", "hls", "flv"}),
-        ("libopus", {"flv"}),
-        ("aac", set()),
+        ("pcm_alaw", "nut", {"mp4", "mpegts", "hls", "flv"}),
+        ("pcm_mulaw", "nut", {"mp4", "mpegts", "hls", "flv"}),
+        ("libopus", "nut", {"flv"}),
+        ("aac", "nut", set()),
+        ("aac", "ts", {"mp4", "rtsp", "hls"}),
     ],
 )
-def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str, not_in: set[str]) -> None:
-    clip = Clip(pts=tuple(512 * n for n in range(25)), audio=codec).write(tmp_path / "film.nut")
+def test_sound_of_cameras_goes_into_matroska_as_it_is(
+    tmp_path: Path, codec: str, ending: str, not_in: set[str]
+) -> None:
+    clip = Clip(pts=tuple(512 * n for n in range(25)), audio=codec).write(tmp_path / f"film.{ending}")
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8), pts=0, time_base=TICK)
     encoder = live_encoder("libx264", frame)
     (encoded,) = encoder.encode(frame, keyframe=True)
@@ -399,7 +402,21 @@ def test_sound_of_cameras_goes_into_matroska_as_it_is(tmp_path: Path, codec: str
     muxer.close()
     with av.open(str(tmp_path / "clear.mkv")) as container:
         assert container.streams.audio[0].codec_context.codec.canonical_name == sound.codec
-        assert [bytes(each) for each in container.demux(audio=0) if each.size] == [each.data for each in packets]
+        head = 7 if ending == "ts" else 0  # the parameters
+        assert [bytes(each) for each in container.demux(audio=0) if each.size] == [each.data[head:] for each in packets]
+
+
+@pytest.mark.parametrize("to", ["clear.mp4", "hls/"])
+def test_aac_of_a_transport_stream_is_recorded_in_mp4_with_its_pictures(tmp_path: Path, to: str) -> None:
+    clip = Clip(pts=tuple(512 * n for n in range(75)), audio="aac").write(tmp_path / "film.ts")
+    with sending(str(clip), [f"{tmp_path}/{to}"], codec="libx265") as camera:
+        play_through(camera)
+        assert camera.status().sinks[0].reconnects == 0
+    (clear,) = [*tmp_path.glob("clear-*.mp4"), *tmp_path.glob("hls/*.m3u8")]
+    with av.open(str(clear)) as container:
+        seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert len(pictures(clear)) == 75
+    assert seconds == pytest.approx(3, abs=0.2)
 
 
 @needs_rtsp_server

@@ -241,7 +241,7 @@ class LiveSink:
             self._opened_before = True
             log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
             if opened.sound is not None and opened.sound.aac is not None:
-                text = "%s: what is sent to %s has its sound as AAC instead of %s"
+                text = "%s: what is sent to %s has its sound encoded again, as AAC; the camera sends %s"
                 log.info(
                     text, self._camera, self._target.name, opened.sound.format.codec, extra={"camera": self._camera}
                 )

@@ -28,6 +28,8 @@ _SOUND_CODECS = {
 """What receivers and players understand in a format, where FFmpeg writes more."""
 _UNLISTED = {"matroska": frozenset({"pcm_alaw", "pcm_mulaw"})}
 """What FFmpeg writes into a format although its list of the format's codecs, which PyAV asks, does not have it."""
+_NEED_PARAMETERS = frozenset({"mp4", "rtsp", "hls"})
+"""Formats whose head holds the parameters of AAC (playlists: that of fragments), which MPEG-TS has in each packet."""
 _BITS_A_SAMPLE = 3
 """Of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -53,6 +55,11 @@ class SoundFormat:
         self._rate, self._layout = context.sample_rate, context.layout.name
         self._extradata = bytes(context.extradata or b"")
         self._facts = (self.codec, self._rate, self._layout, self._extradata)
+
+    @property
+    def tells_its_parameters(self) -> bool:
+        """Whether it is AAC whose parameters come with each packet (ADTS)."""
+        return self.codec == "aac" and not self._extradata
 
     def decoder(self) -> Any:
         """A new decoder for it."""
@@ -102,6 +109,8 @@ class CameraSound:
 
 
 def _holds(container_format: str, sound: SoundFormat) -> bool:
+    if sound.tells_its_parameters and container_format in _NEED_PARAMETERS:
+        return False
     if sound.codec not in _SOUND_CODECS.get(container_format, {sound.codec}):
         return False
     if sound.codec in _UNLISTED.get(container_format, ()):
