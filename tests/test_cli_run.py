@@ -183,7 +183,7 @@ def test_a_stop_signal_leaves_no_partial_file(tmp_path: Path, signal_number: sig
     _wait_for(tmp_path, "*.part.mp4")
     process.send_signal(signal_number)
     _, errors = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == 128 + signal_number  # 130 or 143, which batch systems take for a job they ended
     assert b"nothing was kept" in errors
     assert b"Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]

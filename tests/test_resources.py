@@ -148,7 +148,7 @@ def test_a_named_pipe_that_stalls_can_be_stopped(foggy: Path, tmp_path: Path, be
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     try:
-        assert process.wait(timeout=PATIENCE_SECONDS) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 143
     finally:
         process.kill()
         process.communicate()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 
 import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.group import Group
+from streamdehaze.cli.shutdown import SHUTDOWN
 from streamdehaze.errors import Cancelled, StreamDehazeError
 
 _PANELS = {
@@ -38,7 +40,8 @@ class _Commands(Group):
             return super().invoke(ctx)
         except Cancelled as error:
             click.echo(f"streamdehaze: {error}", err=True)
-            ctx.exit(130)
+            handler = ctx.meta.get(SHUTDOWN)
+            ctx.exit(128 + (signal.SIGINT if handler is None else handler.signal))  # as shells have it
         except StreamDehazeError as error:
             click.echo(f"streamdehaze: {error}", err=True)
             ctx.exit(1)

@@ -13,6 +13,8 @@ from typing import Any
 
 log = logging.getLogger("streamdehaze.live")
 
+SHUTDOWN = "streamdehaze.shutdown"
+"""Key of a command's handler in `click.Context.meta`."""
 LEAVE_SECONDS = 4.6
 """From the signal to the end of the process at the latest; five are promised."""
 ONE_SIGNAL_SECONDS = 0.5
@@ -46,6 +48,8 @@ class ShutdownHandler:
         self.has_work = False
         """Whether files and streams have to be finished; until it is set, the process exits on the first signal."""
         self._deadline: float | None = None
+        self.signal = signal.SIGINT.value
+        """The number of the first one."""
         self._told_at = 0.0
         self._before: dict[int, Any] = {}
         self._wakeup = -1
@@ -86,7 +90,7 @@ class ShutdownHandler:
                         if time.monotonic() - self._told_at > ONE_SIGNAL_SECONDS:
                             os._exit(128 + number)
                         continue
-                    self._told_at = time.monotonic()
+                    self._told_at, self.signal = time.monotonic(), number
                     self.told.set()
                     if not self.has_work:
                         os._exit(0)

@@ -44,7 +44,7 @@ from streamdehaze.cli.parameters import (
     take_preset,
     times,
 )
-from streamdehaze.cli.shutdown import ShutdownHandler
+from streamdehaze.cli.shutdown import SHUTDOWN, ShutdownHandler
 from streamdehaze.cli.work import Work
 
 if TYPE_CHECKING:
@@ -401,6 +401,7 @@ def _stop_on_signals() -> threading.Event:
     handler.has_work = True
     context = click.get_current_context()
     assert context is not None  # rich-click's stubs allow for none
+    context.meta[SHUTDOWN] = handler
     return context.with_resource(handler).told
 
 
