@@ -1,8 +1,11 @@
-"""TOML by the standard library, or before Python 3.11 by tomli, which it was taken from."""
+"""TOML by the standard library, or before Python 3.11 by tomli, and what checks the tables of such files."""
 
+import difflib
 import sys
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError
@@ -12,7 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     from tomli import TOMLDecodeError, load, loads
 
-__all__ = ["TOMLDecodeError", "read_toml", "value"]
+__all__ = ["TOMLDecodeError", "Table", "explain", "read_toml", "value"]
 
 
 def read_toml(path: Path, named: str) -> dict[str, Any]:
@@ -41,3 +44,44 @@ def value(text: str) -> Any:
         return loads(f"value = {text}")["value"]
     except TOMLDecodeError:
         return text
+
+
+class Table(BaseModel):
+    """Plain values of a file or a request, checked: unknown keys are refused, and errors show no secrets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first fault, with the nearest right key for an unknown one, which may be why another is missing."""
+    fault = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+        return f"unknown key '{where}'; {hint}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault["input"]
+    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
+        message += f", not {given!r}"
+    return f"{where}: {message}" if where else message
+
+
+def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        if isinstance(part, int) or not hasattr(model, "model_fields"):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        model = _model_in(field.annotation)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model class inside ``list[Model]``, ``dict[str, Model]`` or ``Model``; None if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)

@@ -15,7 +15,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,7 @@ Floats = npt.NDArray[np.float64]
 InputCurve = Literal[
     "auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear"
 ]
-INPUT_CURVES: tuple[InputCurve, ...] = (
-    "auto", "sdr", "slog3", "logc3", "logc4", "vlog", "dlog", "clog3", "applelog", "pq", "hlg", "linear",
-)  # fmt: skip
+INPUT_CURVES: tuple[InputCurve, ...] = get_args(InputCurve)
 _BY_TRANSFER: dict[int, InputCurve] = {8: "linear", 16: "pq", 18: "hlg"}
 """By transfer characteristics, ITU-T H.273 table 3."""
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field
 
-from streamdehaze.datasets.look import ConfigPart, Picture, Range, Share, Shares, in_order
+from streamdehaze.datasets.look import Picture, Range, Share, Shares, in_order
 from streamdehaze.datasets.picture import SKY_DEPTH
+from streamdehaze.toml import Table
 
 Depth = npt.NDArray[np.float32]
 """(H, W) distance relative to the far end of the scene, which is at 1."""
@@ -19,7 +20,7 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 """Of JPEG."""
 
 
-class HazeConfig(ConfigPart):
+class HazeConfig(Table):
     """How haze varies from picture to picture."""
 
     clear: Share = 0.08

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from streamdehaze.toml import Table
 
 Picture = npt.NDArray[np.float32]
 """(H, W, 3) RGB in [0, 1]."""
@@ -35,13 +37,7 @@ _Percents = Annotated[tuple[_Percent, _Percent], AfterValidator(in_order)]
 _Positives = Annotated[tuple[_Positive, _Positive], AfterValidator(in_order)]
 
 
-class ConfigPart(BaseModel):
-    """Part of a training configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LookConfig(ConfigPart):
+class LookConfig(Table):
     """How the tone of clear pictures varies."""
 
     black_point: Share = 0.9

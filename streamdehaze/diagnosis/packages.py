@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from streamdehaze.child import python_command
 from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
-from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements
+from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements, versions
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-lean", "tensorrt-rtx")
 """Extras that bring an engine."""
@@ -79,10 +79,7 @@ def module_of(requirement: Requirement) -> str:
 
 
 def _version(requirement: Requirement) -> str | None:
-    try:
-        return metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return None
+    return versions([requirement.name]).get(requirement.name)
 
 
 def _is_there(requirement: Requirement) -> bool:

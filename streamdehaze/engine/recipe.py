@@ -6,19 +6,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from streamdehaze.errors import ConfigError
-from streamdehaze.toml import read_toml
+from streamdehaze.toml import Table, explain, read_toml
 
 Side = Annotated[int, Field(ge=8, multiple_of=4)]
 Batch = Annotated[int, Field(ge=1, le=256)]
-
-
-class Table(BaseModel):
-    """Plain values of a file, as they are in it: unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Shape(Table):
@@ -157,16 +151,4 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     try:
         return Recipe.model_validate(read_toml(path, f"the recipe {path}"))
     except ValidationError as error:
-        raise ConfigError(f"the recipe {path} is wrong: {_in_words(error)}") from error
-
-
-def _in_words(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            faults.append(f"there is no key '{where}'")
-        else:
-            reason = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"'{where}': {reason}" if where else reason)
-    return "; ".join(faults)
+        raise ConfigError(f"the recipe {path} is wrong: {explain(error, Recipe)}") from error

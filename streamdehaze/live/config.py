@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from streamdehaze.address import Address, without_secrets
 from streamdehaze.control.keyframes import MOST_STRENGTH
@@ -19,7 +19,7 @@ from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
-from streamdehaze.toml import read_toml
+from streamdehaze.toml import Table, read_toml
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -115,10 +115,8 @@ class CameraConfig(CameraOptions):
         return values
 
 
-class LiveConfig(BaseModel):
+class LiveConfig(Table):
     """All of `cameras.toml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     camera: tuple[CameraConfig, ...] = ()
     checkpoint: str = "aecrnet-s"

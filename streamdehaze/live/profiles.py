@@ -8,7 +8,7 @@ from datetime import datetime
 from datetime import time as TimeOfDay
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from streamdehaze.control.color import Color, check_airlight, parse_color
 from streamdehaze.control.keyframes import MOST_STRENGTH
@@ -18,6 +18,7 @@ from streamdehaze.dehaze.steady.filter import Steady
 from streamdehaze.errors import ConfigError
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.reading import Reading
+from streamdehaze.toml import Table
 
 AUTOMATIC, NONE = "auto", "none"
 """What may be chosen besides a profile: the one whose condition holds, and the camera's own settings."""
@@ -39,10 +40,8 @@ AirlightColor = Annotated[Color, BeforeValidator(_airlight_color)]
 """As `parse_color` reads it."""
 
 
-class ProfileConfig(BaseModel):
+class ProfileConfig(Table):
     """What a camera is set to, and when by itself. What is not given stays as the camera's own table says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     strength: float | None = Field(default=None, ge=0, le=MOST_STRENGTH)
     enabled: bool | None = None

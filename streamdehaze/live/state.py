@@ -32,16 +32,11 @@ class CameraState(Enum):
     """Over: the file has ended, or the camera was stopped. Nothing follows."""
 
 
+_LOST = frozenset({CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED})
 TRANSITIONS: Mapping[CameraState, frozenset[CameraState]] = {
-    CameraState.CONNECTING: frozenset(
-        {CameraState.RUNNING, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
-    ),
-    CameraState.RUNNING: frozenset(
-        {CameraState.UNCLEAR, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
-    ),
-    CameraState.UNCLEAR: frozenset(
-        {CameraState.RUNNING, CameraState.STALLED, CameraState.BACKING_OFF, CameraState.FAILED, CameraState.ENDED}
-    ),
+    CameraState.CONNECTING: _LOST | {CameraState.RUNNING},
+    CameraState.RUNNING: _LOST | {CameraState.UNCLEAR},
+    CameraState.UNCLEAR: _LOST | {CameraState.RUNNING},
     CameraState.STALLED: frozenset({CameraState.BACKING_OFF, CameraState.ENDED}),
     CameraState.BACKING_OFF: frozenset({CameraState.CONNECTING, CameraState.ENDED}),
     CameraState.FAILED: frozenset({CameraState.CONNECTING, CameraState.ENDED}),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from streamdehaze import toml
 from streamdehaze.datasets.haze import HazeConfig
-from streamdehaze.datasets.look import ConfigPart, LookConfig
+from streamdehaze.datasets.look import LookConfig
 from streamdehaze.errors import ConfigError
 from streamdehaze.training.samples.foreground import ForegroundConfig
 from streamdehaze.training.samples.views import ViewConfig
@@ -24,7 +23,7 @@ Positive = Annotated[int, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class DataConfig(ConfigPart):
+class DataConfig(toml.Table):
     """One data set: a folder of a known layout, two folders, a folder of real haze without a truth, or drawn rooms."""
 
     folder: Path | None = None
@@ -48,7 +47,7 @@ class DataConfig(ConfigPart):
         return self
 
 
-class StageConfig(ConfigPart):
+class StageConfig(toml.Table):
     """Some steps at one size."""
 
     size: tuple[Positive, Positive]
@@ -68,7 +67,7 @@ class StageConfig(ConfigPart):
         return size
 
 
-class NetworkConfig(ConfigPart):
+class NetworkConfig(toml.Table):
     """The network and where its weights start."""
 
     width: Annotated[int, Field(ge=2, multiple_of=2)] = 64
@@ -84,7 +83,7 @@ class NetworkConfig(ConfigPart):
     """Relative noise that breaks the symmetry of widened channels."""
 
 
-class LossConfig(ConfigPart):
+class LossConfig(toml.Table):
     """``L1 + square · MSE + coarse · L1 of the shrunken error + contrast · CR``."""
 
     square: Annotated[float, Field(ge=0)] = 0.0
@@ -102,7 +101,7 @@ class LossConfig(ConfigPart):
     """Normalise VGG's input as ImageNet's; the published code does not."""
 
 
-class OptimizerConfig(ConfigPart):
+class OptimizerConfig(toml.Table):
     """Adam or Muon under a cosine."""
 
     method: Literal["adam", "muon"] = "adam"
@@ -121,7 +120,7 @@ class OptimizerConfig(ConfigPart):
     """Decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights."""
 
 
-class MachineConfig(ConfigPart):
+class MachineConfig(toml.Table):
     """Where and how it is computed."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -136,7 +135,7 @@ class MachineConfig(ConfigPart):
     it is imported; a program that calls `train` itself has to set it before that."""
 
 
-class ValidationConfig(ConfigPart):
+class ValidationConfig(toml.Table):
     """What is scored, and how often."""
 
     sets: dict[str, DataConfig] = Field(default_factory=dict)
@@ -150,7 +149,7 @@ class ValidationConfig(ConfigPart):
     """Score the network on whole pictures instead, the published way."""
 
 
-class TrainingConfig(ConfigPart):
+class TrainingConfig(toml.Table):
     """A training run."""
 
     name: str
@@ -232,7 +231,7 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> TrainingConfig
     try:
         return TrainingConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{file}: {_explain(error)}") from error
+        raise ConfigError(f"{file}: {toml.explain(error, TrainingConfig)}") from error
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
@@ -261,38 +260,3 @@ def _index(place: list[Any], name: str, key: str) -> int:
     if not name.isdigit() or int(name) >= len(place):
         raise ConfigError(f"'{key}' cannot be set: there are entries 0 to {len(place) - 1}, not '{name}'")
     return int(name)
-
-
-def _explain(error: ValidationError) -> str:
-    """The first fault, with the nearest right key for an unknown one, which may be why another is missing."""
-    fault = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(_known_keys(fault['loc'][:-1]))}"
-        return f"unknown key '{where}'{hint}"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    given = fault["input"]
-    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
-        message += f", not {given!r}"
-    return f"{where}: {message}" if where else message
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = TrainingConfig
-    for part in location:
-        if isinstance(part, int) or not hasattr(model, "model_fields"):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            continue
-        model = _model_in(field.annotation)
-    return list(getattr(model, "model_fields", {}))
-
-
-def _model_in(annotation: Any) -> Any:
-    """The model class inside ``list[Model]``, ``dict[str, Model]`` or ``Model``; None if there is none."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model is not None), None)

@@ -21,8 +21,9 @@ from pydantic import ValidationError, model_validator
 
 from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.engine.build.verify import Verification
-from streamdehaze.engine.recipe import Recipe, Shape, Table
+from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
+from streamdehaze.toml import Table
 
 Identity = Mapping[str, Any]
 """All an engine depends on: plain values, so that two processes and two days agree on its JSON."""

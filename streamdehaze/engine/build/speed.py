@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import Table
 from streamdehaze.frame import FloatArray
+from streamdehaze.toml import Table
 
 MARGIN = 0.1
 """An engine counts as slower only if it takes this much more of both wall and processor time."""

@@ -7,9 +7,9 @@ import numpy as np
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.speed import PairedTiming, time_alternately
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.engine.recipe import Table
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import FloatArray
+from streamdehaze.toml import Table
 
 
 class Verification(Table):

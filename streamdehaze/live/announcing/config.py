@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from streamdehaze.address import read_secret
+from streamdehaze.toml import Table
 
 
-class MqttConfig(BaseModel):
+class MqttConfig(Table):
     """A broker, and the topics used there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     host: str = Field(min_length=1)
     port: int = Field(default=0, ge=0, le=65535)
@@ -47,10 +46,8 @@ class MqttConfig(BaseModel):
         return read_secret(env=self.password_env, file=self.password_file)
 
 
-class WebhookConfig(BaseModel):
+class WebhookConfig(Table):
     """An address that events are posted to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: str = Field(pattern=r"^https?://", repr=False)
     """``${NAME}`` in it is an environment variable."""

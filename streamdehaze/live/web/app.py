@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import parse_qs
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -38,6 +38,7 @@ from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
 from streamdehaze.meter.auto import Mode
+from streamdehaze.toml import Table
 from streamdehaze.video.writing.target import INIT_FILE
 
 WALL_INTERVAL_SECONDS = 0.1
@@ -56,10 +57,8 @@ MOST_CLIPS = 100
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class CameraChange(BaseModel):
+class CameraChange(Table, strict=True):
     """What the page may change of a camera."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     strength: float | None = Field(default=None, ge=0, le=MOST_STRENGTH, allow_inf_nan=False)
     enabled: bool | None = None
@@ -68,10 +67,8 @@ class CameraChange(BaseModel):
     profile: str | None = None
 
 
-class ClipRequest(BaseModel):
+class ClipRequest(Table, strict=True):
     """Which seconds a clip should have."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     before_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     after_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)

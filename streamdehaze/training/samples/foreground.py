@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from streamdehaze.datasets.look import ConfigPart, Picture, Share
+from streamdehaze.datasets.look import Picture, Share
+from streamdehaze.toml import Table
 
 _SHIFT = 3
 """Fractional bits of coordinates, for OpenCV's drawing."""
 
 
-class ForegroundConfig(ConfigPart):
+class ForegroundConfig(Table):
     """How often something without haze covers a part of the picture."""
 
     share: Share = 0.0

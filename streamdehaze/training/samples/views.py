@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from streamdehaze.datasets.look import ConfigPart, Share, Shares
+from streamdehaze.datasets.look import Share, Shares
 from streamdehaze.errors import ConfigError
+from streamdehaze.toml import Table
 
 
-class ViewConfig(ConfigPart):
+class ViewConfig(Table):
     """How views are cut from pictures."""
 
     kind: Literal["crop", "whole"] = "whole"

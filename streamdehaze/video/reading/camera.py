@@ -15,11 +15,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from streamdehaze.address import Address, read_secret, scheme_of
 from streamdehaze.errors import ConfigError, UnsupportedFormatError
 from streamdehaze.frame import Frame
+from streamdehaze.toml import Table
 from streamdehaze.video.fault import Fault, fault_of, silence
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
@@ -37,10 +38,8 @@ _MOST_REFUSED = 10
 """Packets in a row that the decoder refuses before the camera is given up."""
 
 
-class CameraOptions(BaseModel):
+class CameraOptions(Table):
     """How a camera is reached and read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w .,:()+-]*$")
     """Unique; in pages, metrics and logs."""

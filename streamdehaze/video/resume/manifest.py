@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from streamdehaze.arrays import pack_arrays, read_arrays
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError
+from streamdehaze.toml import Table
 from streamdehaze.video.packets import file_hash
 from streamdehaze.video.resume.cut import Cut
 
@@ -29,11 +30,7 @@ _EDGE_BYTES = 1 << 20
 """Of each end of the input that its identity covers."""
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Identity(_Facts):
+class Identity(Table, strict=True):
     """Which file it is, without reading all of it."""
 
     size_bytes: int
@@ -60,7 +57,7 @@ class Identity(_Facts):
         return (self.size_bytes, self.hash) == (other.size_bytes, other.hash)
 
 
-class CutRecord(_Facts):
+class CutRecord(Table, strict=True):
     """A cut, as it is written down; see `Cut` for the fields."""
 
     frames: int = Field(ge=0)
@@ -71,7 +68,7 @@ class CutRecord(_Facts):
     """Of the file that holds the dehazer's state; None if there was nothing to remember."""
 
 
-class Segment(_Facts):
+class Segment(Table, strict=True):
     """A finished segment."""
 
     first_frame: int = Field(ge=0)
@@ -87,7 +84,7 @@ class Segment(_Facts):
     """The cut it ends with; None for the last segment of the video."""
 
 
-class Manifest(_Facts):
+class Manifest(Table, strict=True):
     """The content of `manifest.json`."""
 
     version: Literal[2] = 2

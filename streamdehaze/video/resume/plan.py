@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import ConfigError, SinkError, SourceError
+from streamdehaze.toml import Table
 from streamdehaze.video.packets import file_hash
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.manifest import (
@@ -31,10 +30,8 @@ from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.writing.encoding.choose import AudioCodec, EncodeOptions
 
 
-class Plan(BaseModel):
+class Plan(Table, strict=True):
     """The content of `plan.json`: how the work is divided, and all it takes to join it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
     work: Manifest
@@ -59,10 +56,8 @@ class Plan(BaseModel):
         return EncodeOptions(self.codec, self.crf, self.preset, self.encoder_options, self.pixel_format, self.audio)
 
 
-class Record(BaseModel):
+class Record(Table, strict=True):
     """What is noted of a finished segment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     work: str
     """Hash of the work it belongs to."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import rich_click as click
 
-from streamdehaze import toml
 from streamdehaze.cli import collector
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
@@ -225,6 +224,7 @@ def command(
     from streamdehaze.live import LivePipeline
     from streamdehaze.live.allocator import limit_arenas
     from streamdehaze.live.shards import Shards
+    from streamdehaze.toml import value as toml_value
 
     if virtual_camera is not None:
         from streamdehaze.integrations.virtual_camera import VirtualCamera
@@ -232,7 +232,7 @@ def command(
     shards = Shards(*(shard or (1, 1)), shards_folder)
 
     def read() -> LiveConfig:
-        whole = _configuration(urls, config, settings, {key: toml.value(value) for key, value in others})
+        whole = _configuration(urls, config, settings, {key: toml_value(value) for key, value in others})
         return whole.model_copy(update={"camera": tuple(shards.mine(whole.camera))})
 
     checked = read()

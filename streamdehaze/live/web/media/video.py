@@ -17,12 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from streamdehaze.frame import Frame
 from streamdehaze.live.view import FramePair
 from streamdehaze.live.web.media.picture import PairScaler, Side, width_of
 from streamdehaze.live.web.protocols import WatchedPipeline
+from streamdehaze.toml import Table
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.encoding.choose import Encoding
@@ -137,10 +136,8 @@ class VideoQueue:
         return await self._packets.get()
 
 
-class Offer(BaseModel):
+class Offer(Table, strict=True):
     """A session description, RFC 8866."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     sdp: str
     type: str
