@@ -7,10 +7,10 @@ of them.
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from streamdehaze.extras import needed_for
+from streamdehaze.live.background import Background
 from streamdehaze.video.rgb import RgbConverter
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _RATE = 30
 _RETRY_SECONDS, _POLL_SECONDS = 5.0, 0.1
 
 
-class VirtualCamera:
+class VirtualCamera(Background):
     """Shows the newest clear frames of a camera in a thread of its own; a slow device misses frames and delays no one.
 
     A device that is missing or taken is waited for, and reported once.
@@ -46,42 +46,37 @@ class VirtualCamera:
     def __init__(self, view: Callable[[], LatestPair], device: str | None = None) -> None:
         with needed_for("a virtual camera", "virtual-camera"):
             import pyvirtualcam
+        super().__init__("virtual-camera")
         self._library = pyvirtualcam
         self._view, self._wanted = view, device
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="virtual-camera", daemon=True)
         self.device: str | None = None
         """What is written to; None until a frame was."""
 
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
-
     def stop(self) -> None:
         """End and free the device."""
-        self._stopping.set()
-        self._thread.join(_RETRY_SECONDS)
+        super().stop()
+        self.join(_RETRY_SECONDS)
 
     def _run(self) -> None:
         reported = ""
-        while not self._stopping.is_set():
+        while not self._stop.is_set():
             try:
                 self._show()
             except (RuntimeError, OSError, ValueError) as error:  # as pyvirtualcam reports a device
                 if str(error) != reported:
                     reported = str(error)
                     log.warning("the virtual camera cannot be used (%s); it is tried again", reported)
-                self._stopping.wait(_RETRY_SECONDS)
+                self._stop.wait(_RETRY_SECONDS)
 
     def _show(self) -> None:
         """Show frames until the end."""
         rgb, before = RgbConverter(), None
         device: Any = None
         try:
-            while not self._stopping.is_set():
+            while not self._stop.is_set():
                 pair = self._view().wait(0 if before is None else before.number, timeout=_POLL_SECONDS)
                 if pair is None:
-                    self._stopping.wait(_POLL_SECONDS)  # a view that is closed does not wait
+                    self._stop.wait(_POLL_SECONDS)  # a view that is closed does not wait
                     continue
                 before, picture = pair, rgb(pair.clear)
                 size = picture.shape[1], picture.shape[0]

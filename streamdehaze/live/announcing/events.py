@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from streamdehaze.live.background import Background
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.meter.reading import HazeClass
@@ -80,7 +80,7 @@ def _haze_class(status: CameraStatus) -> HazeClass | None:
     return status.haze.haze_class
 
 
-class EventWatch:
+class EventWatch(Background):
     """Looks at all cameras twice a second, in a thread of its own.
 
     Args:
@@ -95,20 +95,14 @@ class EventWatch:
         listeners: Sequence[Callable[[Event], None]],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__("events")
         self._cameras, self._listeners, self._clock = cameras, listeners, clock
         self._watched: dict[str, _Watched] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(2 * _POLL_SECONDS)
+        super().stop()
+        self.join(2 * _POLL_SECONDS)
 
     def look(self) -> list[Event]:
         """What has happened since the last look."""

@@ -17,6 +17,7 @@ from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig
 from streamdehaze.live.announcing.events import Event
+from streamdehaze.live.background import Background
 from streamdehaze.live.profiles import AUTOMATIC, NONE
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
@@ -55,7 +56,7 @@ _SETTERS: Mapping[str, Callable[[WatchedCamera, str], None]] = {
 """What may be set of a camera, by the topic."""
 
 
-class MqttPublisher:
+class MqttPublisher(Background):
     """Publishes cameras, takes changes of strength, on/off and profile, and reconnects by itself.
 
     Topics, below the configured one: `status` ("online", "offline" also where the process dies), and for each camera
@@ -72,6 +73,7 @@ class MqttPublisher:
     """
 
     def __init__(self, config: MqttConfig, cameras: Callable[[], Mapping[str, WatchedCamera]]) -> None:
+        super().__init__("mqtt")
         self._config, self._cameras = config, cameras
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="")
         if config.username is not None:
@@ -85,19 +87,18 @@ class MqttPublisher:
         self._client.on_message = self._received
         self._published: dict[str, dict[str, Any]] = {}
         self._announced: dict[str, str] = {}
-        self._stop, self._again = threading.Event(), threading.Event()
+        self._again = threading.Event()
         self._was_refused = ""
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
         """Begin; whether the broker is there does not matter yet."""
         self._client.connect_async(self._config.host, self._config.port or (8883 if self._config.tls else 1883))
         self._client.loop_start()
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Publish the cameras once more, as they are now, and "offline", and leave."""
-        self._stop.set()
+        super().stop()
         if self._thread.ident is None:
             return
         self._thread.join(_LEAVE_SECONDS)

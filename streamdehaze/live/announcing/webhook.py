@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import threading
 import urllib.request
 
 from streamdehaze.address import Address
 from streamdehaze.live.announcing.config import WebhookConfig
 from streamdehaze.live.announcing.events import Event
+from streamdehaze.live.background import Background
 from streamdehaze.video.trust import client_context
 
 log = logging.getLogger("streamdehaze.live")
@@ -19,8 +19,9 @@ _TRIES, _PAUSE_SECONDS, _PATIENCE_SECONDS = 4, 5.0, 5.0
 _WAITING = 256
 
 
-class Webhook:
-    """Posts events in a thread of its own; those that an address does not take after four tries are logged and dropped.
+class Webhook(Background):
+    """Posts events in a thread of its own; those that an address does not take after four tries are logged and dropped,
+    and those that wait at `stop` are dropped, too.
 
     Args:
         config: where to.
@@ -30,19 +31,10 @@ class Webhook:
     """
 
     def __init__(self, config: WebhookConfig) -> None:
+        super().__init__("webhook")
         self._address = Address.of(config.url)
         self._context = client_context(config.ca_file)
         self._events: queue.Queue[Event] = queue.Queue(_WAITING)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; what waits is dropped."""
-        self._stop.set()
 
     def tell(self, event: Event) -> None:
         """Post an event as soon as possible; returns at once."""

@@ -13,6 +13,7 @@ from streamdehaze.dehaze.format import network_shape
 from streamdehaze.engine.protocol import CompilingEngine, Engine
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
+from streamdehaze.live.background import Background
 
 log = logging.getLogger("streamdehaze.live")
 
@@ -34,7 +35,7 @@ _KEPT_FAILURES = 64
 _POLL_SECONDS = 0.2
 
 
-class Shapes:
+class Shapes(Background):
     """Prepares an engine for picture sizes in a thread of its own, and tells how a picture fits into what is ready.
 
     An engine that compiles for each size would stop all cameras while it does so for one of them. Here a picture is
@@ -51,6 +52,7 @@ class Shapes:
     def __init__(
         self, engine: Engine, network_sizes: Iterable[int], *, batch_size: int = 1, limit: int = KEPT_SHAPES
     ) -> None:
+        super().__init__("engine-shapes")
         self._engine = engine if isinstance(engine, CompilingEngine) else None
         self._network_sizes, self._limit = tuple(network_sizes), limit
         self._batches = (1,) if batch_size == 1 else (1, 2)
@@ -63,29 +65,17 @@ class Shapes:
         """Shapes that are ready for whole frames only; smaller pictures are not padded into them."""
         self._first: Shape | None = None
         """The one that is never given up, so that every camera has one to fit into."""
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, name="engine-shapes", daemon=True)
 
     def start(self) -> None:
         """Begin to prepare what is wanted."""
         if self._engine is not None:
-            self._thread.start()
+            super().start()
 
     def stop(self) -> None:
         """End after the shape in progress."""
         with self._changed:
-            self._stop = True
+            super().stop()
             self._changed.notify_all()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the end, or `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the engine may be compiling."""
-        return self._thread.is_alive()
 
     def prepare(self, shape: Shape) -> None:
         """Make the engine ready for a shape now; for the time before there are cameras.
@@ -171,7 +161,7 @@ class Shapes:
                         if whole and shape not in self._ready:
                             self._whole.add(shape)
                         self._ready.setdefault(shape, time.monotonic())
-                    if self._stop:
+                    if self._stop.is_set():
                         return
             except EngineError as error:
                 log.warning("pictures of %d×%d are dehazed in another size: %s", shape[1], shape[0], error)
@@ -180,7 +170,7 @@ class Shapes:
     def _next(self) -> tuple[Shape, bool] | None:
         """The next shape to prepare, once there is room for it, and whether it is a whole frame's; None at the end."""
         with self._changed:
-            while not self._stop:
+            while not self._stop.is_set():
                 if self._wanted:
                     shape, whole = self._wanted.popitem(last=False)
                     if shape in self._ready or self._make_room():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import StreamDehazeError
+from streamdehaze.live.background import Background
 from streamdehaze.live.dehazing.adapt import Adapt
 from streamdehaze.live.dehazing.batch import BatchDehazer
 from streamdehaze.live.dehazing.intake import Intake
@@ -21,7 +21,7 @@ _SHARE = 0.5
 """Of the tightest latency budget, the most that one batch may take: the first frame waits for the last."""
 
 
-class Worker:
+class Worker(Background):
     """Takes frames from the intake and has them made clear, as many at once as their latency budget allows.
 
     Args:
@@ -43,29 +43,23 @@ class Worker:
         ready: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
+        super().__init__("dehaze")
         self._intake, self._adapt = intake, adapt
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
-        self._stop = threading.Event()
         self._frame_seconds = 0.0
         self._beat = time.monotonic()
         self._shapes = Shapes(dehazer.engine, adapt.network_sizes, batch_size=batch_size)
         self._dehazer = BatchDehazer(dehazer, self._shapes, adapt)
-        self._thread = threading.Thread(target=self._run, name="dehaze", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End after the current batch."""
-        self._stop.set()
+        super().stop()
         self._shapes.stop()
 
     def join(self, timeout: float) -> None:
         """Wait for the end, or `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+        super().join(timeout)
         self._shapes.join(max(0.0, deadline - time.monotonic()))
 
     @property
@@ -76,7 +70,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether a batch may be in progress, or the engine may be compiling."""
-        return self._thread.is_alive() or self._shapes.alive
+        return super().alive or self._shapes.alive
 
     def _run(self) -> None:
         try:

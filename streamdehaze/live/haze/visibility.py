@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError, StreamDehazeError
+from streamdehaze.live.background import Background
 from streamdehaze.live.view import LatestPair
 from streamdehaze.meter.clear_days import ClearDays
 from streamdehaze.meter.visibility import Contrast, Reference, Visibility
@@ -27,7 +27,7 @@ _MOST_DAYS = 90.0
 """A reference older than this is not relied on."""
 
 
-class VisibilityWatch:
+class VisibilityWatch(Background):
     """Reads a camera's newest hazy frame in a thread of its own, and learns how its view looks on clear days.
 
     Args:
@@ -42,6 +42,7 @@ class VisibilityWatch:
     """
 
     def __init__(self, path: Path, view: LatestPair, camera: str, now: Callable[[], datetime] = datetime.now) -> None:
+        super().__init__(f"visibility-{camera}")
         self._view, self._camera, self._now = view, camera, now
         self._reference = Reference.load(path)
         self._learned_path = path.with_suffix(".learned.npz")
@@ -55,16 +56,6 @@ class VisibilityWatch:
         self._learned_at = datetime.min
         self._readings: deque[Visibility] = deque(maxlen=_READINGS)
         self._said: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"visibility-{camera}", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stop.set()
 
     @property
     def visibility(self) -> Visibility | None:

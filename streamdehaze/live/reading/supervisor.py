@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live import allocator
+from streamdehaze.live.background import Background
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.state import CameraState, StateMachine
@@ -30,7 +30,7 @@ _JOIN_SECONDS = 1.0
 _ARRIVING = (CameraState.RUNNING, CameraState.UNCLEAR)
 
 
-class Supervisor:
+class Supervisor(Background):
     """The thread that holds the truth about a camera; connections come and go under it.
 
     Args:
@@ -49,35 +49,24 @@ class Supervisor:
         counters: CameraCounters,
         unclear: Callable[[], str] = lambda: "",
     ) -> None:
+        super().__init__(f"supervisor-{config.name}")
         self._unclear = unclear
         self._config, self._receiver, self._is_live = config, receiver, config.is_live
         self._machine, self._counters = machine, counters
-        self._stop = threading.Event()
         self._connection: Connection | None = None
         self._abandoned: list[Connection] = []
         quick = (_FIRST_RETRY_SECONDS, config.retry_seconds)
         slow = (_FIRST_SLOW_RETRY_SECONDS, config.slow_retry_seconds)
         self._retry = Retry(config.name, quick, slow, config.name)
         self._has_run = False
-        # A daemon in name only: `stop` joins it, and nothing it waits for takes longer than a second to notice.
-        self._thread = threading.Thread(target=self._run, name=f"supervisor-{config.name}", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Release the camera; `join` waits for that."""
-        self._stop.set()
+        super().stop()
         if (connection := self._connection) is not None:
             connection.abandon()
             with connection.changed:
                 connection.changed.notify_all()
-
-    def join(self, timeout: float) -> None:
-        """Wait until the camera is released, or `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
 
     def _run(self) -> None:
         try:

@@ -67,7 +67,6 @@ class _CameraCollector(Collector):
         yield from _counts(statuses)
         yield from _histograms(statuses)
         yield from _gauges(statuses)
-        yield from _ages(statuses)
         yield from _sinks(statuses)
 
     def describe(self) -> list[Metric]:
@@ -154,6 +153,7 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
         "fps_in": ("Frames that arrive per second.", lambda status: status.counters.fps_in),
         "fps_out": ("Clear frames per second.", lambda status: status.counters.fps_out),
         "down_seconds": ("Time since the camera last ran; 0 while it does.", lambda status: status.down_seconds),
+        "frame_age_seconds": ("Time since the newest clear frame, or since the start.", _age),
         "state_duration_seconds": ("Time spent in the current state.", lambda status: status.state_seconds),
     }
     for name, (text, read) in gauges.items():
@@ -170,14 +170,9 @@ def visibility_metres(visibility: Visibility | None) -> float:
     return math.inf if visibility.metres is None else visibility.metres
 
 
-def _ages(statuses: list[CameraStatus]) -> Iterator[Metric]:
-    ages = GaugeMetricFamily(
-        "streamdehaze_frame_age_seconds", "Time since the newest clear frame, or since the start.", labels=["camera"]
-    )
-    for status in statuses:
-        age = status.counters.frame_age_seconds
-        ages.add_metric([status.name], time.time() - status.started_at if age is None else age)
-    yield ages
+def _age(status: CameraStatus) -> float:
+    age = status.counters.frame_age_seconds
+    return time.time() - status.started_at if age is None else age
 
 
 def _sinks(statuses: list[CameraStatus]) -> Iterator[Metric]:

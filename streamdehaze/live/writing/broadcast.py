@@ -118,7 +118,7 @@ class Broadcast:
         if self._thread.ident is not None:
             self._thread.join(timeout / 2)
         for sink in self._sinks:
-            sink.finish()
+            sink.stop()
         if self.clips is not None:
             self.clips.finish()
         for sink in self._sinks:

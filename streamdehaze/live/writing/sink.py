@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from streamdehaze.live.background import Background
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.writing.retention import Retention
@@ -30,7 +31,7 @@ _SETTLED_SECONDS = 2.0
 """A sink that has taken pictures this long is back; a full disk takes some, too, before it refuses."""
 
 
-class LiveSink:
+class LiveSink(Background):
     """Writes packets to a target in a thread of its own.
 
     Args:
@@ -55,6 +56,7 @@ class LiveSink:
         drop: Callable[[str, int], None],
         written: Callable[[LiveSink, float, float], None],
     ) -> None:
+        super().__init__(f"sink-{camera}")
         self._target, self._camera = target, camera
         self._segment_seconds, self._segment_bytes = segment_seconds, segment_bytes
         self._sound_of, self._drop, self._written = sound, drop, written
@@ -65,7 +67,6 @@ class LiveSink:
         self._changed = threading.Condition()
         self._queue: deque[EncodedPacket] = deque()
         self._bytes = 0
-        self._finishing = threading.Event()
         self._retry = Retry(camera, _RETRY_SECONDS, _SLOW_RETRY_SECONDS, target.name)
         self.wants_keyframe = True
         """Nothing can be written before a keyframe, and one would be written."""
@@ -73,32 +74,17 @@ class LiveSink:
         self.connected = False
         self._packets = self._reconnects = 0
         self._opened_before = False
-        self._thread = threading.Thread(target=self._run, name=f"sink-{camera}", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def finish(self) -> None:
+    def stop(self) -> None:
         """Write what is queued and end the file or stream; `join` waits for that."""
         with self._changed:
-            self._finishing.set()
+            super().stop()
             self._changed.notify_all()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the end, or `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
 
     @property
     def playlist(self) -> Path | None:
         """The HLS playlist it writes, if its target is one."""
         return Path(self._target.address.full) if self._target.format == "hls" else None
-
-    @property
-    def alive(self) -> bool:
-        """Whether something may still be written."""
-        return self._thread.is_alive()
 
     def status(self) -> SinkStatus:
         """How it is going."""
@@ -113,7 +99,7 @@ class LiveSink:
         """Take a packet, or drop it if there is no room; with `wait`, a connected sink is waited for instead."""
         is_picture = packet.is_picture
         with self._changed:
-            if self._finishing.is_set():
+            if self._stop.is_set():
                 return
             if self._resting:
                 if is_picture:
@@ -125,7 +111,7 @@ class LiveSink:
                         self._drop("sink_down", 1)
                     return
                 self.wants_keyframe = False
-            while wait and self.connected and self._is_full(packet) and not self._finishing.is_set():
+            while wait and self.connected and self._is_full(packet) and not self._stop.is_set():
                 self._changed.wait(_POLL_SECONDS)
             if self._is_full(packet):
                 self._forget("sink_full")
@@ -153,7 +139,7 @@ class LiveSink:
         """The next packet; None when all is written and the end is wanted."""
         with self._changed:
             while not self._queue:
-                if self._finishing.is_set():
+                if self._stop.is_set():
                     return None
                 self._changed.wait(_POLL_SECONDS)
             packet = self._queue.popleft()
@@ -162,7 +148,7 @@ class LiveSink:
             return packet
 
     def _run(self) -> None:
-        while not self._finishing.is_set():
+        while not self._stop.is_set():
             opened: PacketMuxer | None = None
             first = self._next()
             try:
@@ -252,6 +238,6 @@ class LiveSink:
         with self._changed:
             self._forget("sink_down")
             self._resting, self.wants_keyframe = True, False
-        self._finishing.wait(seconds)
+        self._stop.wait(seconds)
         with self._changed:
             self._resting, self.wants_keyframe = False, True

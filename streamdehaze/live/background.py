@@ -1,0 +1,41 @@
+"""Work in threads of its own, as cameras need several."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Background:
+    """Works in a thread of its own from `start` to `stop`.
+
+    Subclasses implement `_run`, which ends soon after `_stop` is set. The thread is a daemon in name only: whoever
+    stops it joins it, where its end matters.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; `join` waits for that."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, or `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still be at work."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        raise NotImplementedError
