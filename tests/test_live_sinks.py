@@ -29,6 +29,7 @@ from streamdehaze.live import Camera, CameraConfig, LivePipeline
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
+from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.mux import PacketMuxer
@@ -303,7 +304,7 @@ def test_every_frame_comes_out_of_the_encoder_at_once(codec: str) -> None:
 def test_what_could_not_be_finished_in_time_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PacketMuxer, "close", lambda self: time.sleep(3))  # a disk that hangs
+    monkeypatch.setattr(Output, "close", lambda self: time.sleep(3))  # a disk that hangs
     config = CameraConfig(name="gate", url=str(film(tmp_path)), realtime=True, loop=True, to=(f"{tmp_path}/clear.mkv",))
     pipeline = LivePipeline([config], dehazer=quick_dehazer())
     pipeline.start()
@@ -399,7 +400,7 @@ def test_sound_of_cameras_goes_into_matroska_as_it_is(
     muxer = PacketMuxer(output, picture, CameraSound(sound, "matroska"))
     for each in (picture, *packets):
         muxer.send(each)
-    muxer.close()
+    output.close()
     with av.open(str(tmp_path / "clear.mkv")) as container:
         assert container.streams.audio[0].codec_context.codec.canonical_name == sound.codec
         head = 7 if ending == "ts" else 0  # the parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamdehaze.durable import file_sha256
 from streamdehaze.errors import ConfigError, StreamDehazeError
 from streamdehaze.frame import FloatArray, Frame, VideoInfo
 
@@ -47,13 +47,10 @@ class Mask(str):
             ConfigError: if it cannot be read.
         """
         try:
-            with open(path, "rb") as file:
-                content = hashlib.blake2b(digest_size=8)
-                while chunk := file.read(1 << 20):
-                    content.update(chunk)
+            content = file_sha256(path)[:16]
         except OSError as error:
             raise ConfigError(f"the mask '{path}' cannot be read: {error.strerror or error}") from error
-        text = f"{path.name} {content.hexdigest()}"
+        text = f"{path.name} {content}"
         from streamdehaze.video import Kind, what_is
 
         return MovingMask(text, path.absolute()) if what_is(path) is Kind.FILE else cls._of_picture(text, path)

@@ -239,14 +239,11 @@ class Camera:
     def _take_on(self, settings: Mapping[str, Any], changed: Set[str]) -> None:
         """Set what has changed to the profile's values, or those of the configuration."""
         values = {key: settings.get(key, getattr(self.config, key)) for key in changed if key != "profile"}
-        if "strength" in values:
-            self.set_strength(values["strength"])
-        if "enabled" in values:
-            self.set_enabled(values["enabled"])
-        if "every" in values:
-            self.set_every(values["every"])
-        for key in values.keys() & set(_OF_STREAM):
-            self._set_of_stream(key, values[key])
+        for key, value in values.items():
+            if key in _OF_STREAM:
+                self._set_of_stream(key, value)
+            else:
+                getattr(self, f"set_{key}")(value)
 
     def _set_of_stream(self, key: str, value: object) -> None:
         for stream in (self.stream, *(() if self._sub is None else (self._sub.stream,))):

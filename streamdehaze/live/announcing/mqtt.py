@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -39,11 +39,9 @@ _NEWS = ("state", "strength", "enabled", "mode", "every", "profile", "profile_ch
 
 
 def _mode(text: str) -> Mode:
-    for mode in MODES:
-        if mode == text.lower():
-            known: Mode = mode
-            return known
-    raise ConfigError(f"mode is one of {', '.join(MODES)}")
+    if text.lower() not in MODES:
+        raise ConfigError(f"mode is one of {', '.join(MODES)}")
+    return cast(Mode, text.lower())
 
 
 _SETTERS: Mapping[str, Callable[[WatchedCamera, str], None]] = {

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from email.utils import formatdate
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field, ValidationError
@@ -58,13 +58,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class CameraChange(Table, strict=True):
-    """What the page may change of a camera."""
+    """What the page may change of a camera, in this order: what it may refuse comes first."""
 
+    profile: str | None = None
+    every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    mode: Mode | None = None
     strength: float | None = Field(default=None, ge=0, le=MOST_STRENGTH, allow_inf_nan=False)
     enabled: bool | None = None
-    mode: Mode | None = None
-    every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    profile: str | None = None
 
 
 class ClipRequest(Table, strict=True):
@@ -205,22 +205,11 @@ class Page:
     async def _change(self, request: Request) -> Response:
         camera = self._camera(request)
         change = await _body(request, CameraChange)
-        if change.profile is not None:
+        for key, value in change.model_dump(exclude_none=True).items():
             try:
-                await run_in_threadpool(camera.set_profile, change.profile)
+                await run_in_threadpool(getattr(camera, f"set_{key}"), value)
             except ConfigError as error:
-                return refuse(422, f"profile: {error}")
-        if change.every is not None:
-            try:
-                await run_in_threadpool(camera.set_every, change.every)
-            except ConfigError as error:
-                return refuse(422, str(error))
-        if change.mode is not None:
-            await run_in_threadpool(camera.set_mode, change.mode)
-        if change.strength is not None:
-            await run_in_threadpool(camera.set_strength, change.strength)
-        if change.enabled is not None:
-            await run_in_threadpool(camera.set_enabled, change.enabled)
+                return refuse(422, f"{key}: {error}")
         return JSONResponse(describe(await run_in_threadpool(camera.status)))
 
     async def _clips(self, request: Request) -> Response:
@@ -388,11 +377,9 @@ async def _body(request: Request, model: type[_Model]) -> _Model:
 
 def _side(request: Request) -> Side:
     asked = request.query_params.get("side", "clear")
-    for side in get_args(Side):
-        if side == asked:
-            known: Side = side
-            return known
-    raise HTTPException(422, "side is both, clear or hazy")
+    if asked not in get_args(Side):
+        raise HTTPException(422, "side is both, clear or hazy")
+    return cast(Side, asked)
 
 
 def _width(request: Request, default: int) -> int:

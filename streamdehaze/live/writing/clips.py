@@ -136,9 +136,9 @@ class EventClip:
                 if packet.is_picture or packet.format == self._sound:
                     opened.send(packet)
                 packet = self._next()
-            opened.close()
+            opened.output.close()
         except BaseException:
-            opened.give_up()
+            opened.output.give_up()
             raise
 
     def _next(self) -> EncodedPacket | None:

@@ -156,11 +156,11 @@ class LiveSink(Background):
                     opened = None
                     opened = self._open(first)
                     first = self._write(opened, first)  # None, or the packet that needs another file
-                    opened.close()
+                    opened.output.close()
                 return
             except Exception as error:
                 if opened is not None:
-                    opened.give_up()
+                    opened.output.give_up()
                 self.connected = False
                 self._rest(self._retry.after(fault_of(error, self._target.address, timeout=5)))
 

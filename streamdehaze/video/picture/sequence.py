@@ -111,7 +111,6 @@ class SequenceSink(Writer):
     Args:
         path: the pattern.
         source: where the frames come from.
-        quality: as in `PictureSink`.
         overwrite: replace files of such names.
 
     Raises:
@@ -123,7 +122,6 @@ class SequenceSink(Writer):
         path: str | os.PathLike[str],
         source: Source,
         *,
-        quality: int | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -136,7 +134,6 @@ class SequenceSink(Writer):
         if there and not overwrite:
             first = next(iter(there.values()))
             raise SinkError(f"'{first}' exists already; use --overwrite to replace it")
-        self._quality = quality
         self._next = 1
         self.frames = 0
         """Pictures written so far."""
@@ -144,7 +141,7 @@ class SequenceSink(Writer):
     def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
         metadata = frame.opaque.metadata if isinstance(frame.opaque, _Origin) else PictureMetadata()
-        _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, self._quality)
+        _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, None)
         return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
@@ -155,7 +152,7 @@ class SequenceSink(Writer):
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
         self._next = origin.number + 1
         file = numbered(self.path, origin.number)
-        data, lost = encode_picture(file, frame, origin.metadata, self._quality)
+        data, lost = encode_picture(file, frame, origin.metadata, None)
         partial = self._partial(file)
         partial.write_bytes(data)
         sync_file(partial)

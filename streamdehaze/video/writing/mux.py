@@ -129,7 +129,7 @@ class PacketMuxer:
                 output.container.metadata["creation_time"] = _iso(began)
             output.container.start_encoding()
         except BaseException:
-            self.give_up()
+            output.give_up()
             raise
 
     def _add_video(self, setup: StreamSetup) -> Any:
@@ -138,14 +138,6 @@ class PacketMuxer:
         if setup.encoding.encoder.units == "hevc" and self.output.container.format.name in ("hls", "mp4"):
             stream.codec_context.codec_tag = APPLE_TAG
         return stream
-
-    def close(self) -> None:
-        """Finish the output properly."""
-        self.output.close()
-
-    def give_up(self) -> None:
-        """Release the output, whatever state it is in."""
-        self.output.give_up()
 
     def seconds_at(self, packet: EncodedPacket) -> float:
         """How long the output is when `packet` begins."""
