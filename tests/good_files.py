@@ -164,7 +164,7 @@ def dehaze(path: Path) -> None:
     if target.suffix in (".png", ".jpg", ".tiff", ".bmp", ".webp"):
         assert target.stat().st_size
         return
-    given = "mpegts" if target.suffix == ".ts" else None  # FFmpeg does not recognise one of less than ten packets
+    given = "mpegts" if target.suffix == ".ts" else None  # FFmpeg takes some of few packets for something else
     with av.open(str(target), format=given, **ANY_METADATA) as container:
         found = sum(1 for _ in container.decode(video=0))
     # A GIF has no two pictures at a time, and a raw stream no frame of its own for each.

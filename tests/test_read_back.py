@@ -14,8 +14,10 @@ from clips import Clip, copy_through
 from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
 from streamdehaze.cli import main
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked, differences
 from streamdehaze.video.readback.facts import read_facts
+from streamdehaze.video.writing.passthrough import Passthrough
 
 PLAIN = ["--strength", "0", "--steady", "off"]
 
@@ -179,3 +181,11 @@ def test_a_recording_that_begins_between_keyframes_is_in_step(tmp_path: Path, en
     whole = ffmpeg(*video, *long, *H264, "-g", "40", "-sc_threshold", "0", "-c:a", "aac", tmp_path / "whole.ts")
     (tmp_path / "in.ts").write_bytes(whole.read_bytes()[188 * 60 :])
     assert copy_through(tmp_path / "in.ts", tmp_path / f"out.{ending}").losses == []
+
+
+def test_an_output_that_cannot_be_read_back_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out.ts").write_bytes(b"no transport stream")
+    with FileSource(Clip().write(tmp_path / "in.mp4")) as source:
+        read_back = ReadBack("'out.ts'", source, Asked(), "mpegts", Passthrough(source, "mpegts"))
+        read_back.check(tmp_path / "out.ts", 24)
+    assert ["what FFmpeg could read back" in loss for loss in read_back.losses] == [True]

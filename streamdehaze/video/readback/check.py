@@ -102,7 +102,7 @@ class ReadBack:
         try:
             after = read_facts(f"file:{path}", video=self.companions.place, count=True)
         except _UNREADABLE as error:
-            log.debug("%s cannot be read back: %s", self._name, error)
+            self.name([f"what FFmpeg could read back ({getattr(error, 'strerror', None) or error})"])
             return
         if 0 < after.video.samples < frames:
             self.name([f"{frames - after.video.samples} of {frames} frames"])
