@@ -23,10 +23,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from streamdehaze import Dehazer, dehaze_video
+from streamdehaze import dehaze_video
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.sharing.ray import RayExecutor
-from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade
+from streamdehaze.pipeline.sharing.segments import DeferredDehazer, SegmentJob, SegmentMade
 from streamdehaze.video import SEGMENT_SECONDS, part_folder
 
 SETTINGS: dict[str, Any] = {"engine": "openvino", "steady": "low", "every": "auto", "look_ahead": True}
@@ -79,7 +79,9 @@ def on_ray(film: Path, target: Path, kills: int, seconds: float) -> tuple[float,
     try:
         with Counting(cluster.address, started) as executor, ThreadPoolExecutor(1) as aside:
             began = time.monotonic()
-            work = aside.submit(dehaze_video, film, target, dehazer=Dehazer(**SETTINGS), executor=executor, run=run)
+            work = aside.submit(
+                dehaze_video, film, target, dehazer=DeferredDehazer(**SETTINGS), executor=executor, run=run
+            )
             while not work.done():  # here, because Ray sets signal handlers where a node is added
                 time.sleep(0.2)
                 made = len(list(part_folder(target).glob("*.record")))

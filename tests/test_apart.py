@@ -24,7 +24,14 @@ from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
 from streamdehaze.pipeline.options import RunOptions
-from streamdehaze.pipeline.sharing.segments import SegmentJob, SegmentMade, join, make_segment, plan_segments
+from streamdehaze.pipeline.sharing.segments import (
+    DeferredDehazer,
+    SegmentJob,
+    SegmentMade,
+    join,
+    make_segment,
+    plan_segments,
+)
 from streamdehaze.video import EncodeOptions, FileSource, part_folder, unfinished_work
 from waiting import PATIENCE_SECONDS, wait_until
 
@@ -221,6 +228,21 @@ def test_a_share_that_is_read_only_on_one_machine_is_one_sentence(film: Path, tr
     assert CliRunner().invoke(main, run[3:]).exit_code == 0
     join(part_folder(target))
     assert contents(target) == contents(truth)
+
+
+def test_a_loss_is_told_once_and_no_engine_is_opened_where_others_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = Clip(pts=[512 * n for n in range(50)], aspect=Fraction(4, 3)).write(tmp_path / "film.mp4")
+    settings = dehazer().arguments
+    with ThreadPoolExecutor(1) as pool, DeferredDehazer(**settings) as worker:
+        report = dehaze_video(
+            film, tmp_path / "clear.avi", dehazer=worker, encode=EncodeOptions("ffv1"), executor=pool, run=RUN
+        )
+        assert "engine" not in vars(worker)
+    assert "sample aspect ratio 4:3" in report.losses
+    told = [record.message for record in caplog.records if "sample aspect ratio 4:3" in record.message]
+    assert len(told) == 1
 
 
 def test_frames_before_and_after_a_gap_longer_than_a_segment_stay_where_they_are(tmp_path: Path) -> None:

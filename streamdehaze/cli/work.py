@@ -114,7 +114,7 @@ class Work:
             frames = "1 picture" if statistics.encode.frames == 1 else f"{statistics.encode.frames} frames"
             if statistics.earlier_frames:
                 frames += f" after {statistics.earlier_frames} of earlier runs"
-            engine = "; ".join(filter(None, (dehazer.engine.name, dehazer.engine.note)))
+            engine = "; ".join(filter(None, (report.engine, dehazer.engine.note if executor is None else None)))
             say(
                 self.console,
                 f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "

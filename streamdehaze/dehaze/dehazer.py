@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,8 @@ class Dehazer:
         >>> clear = Dehazer("aecrnet-s")(hazy)  # (height, width, 3) uint8 or uint16 RGB
     """
 
+    _opens_engine_late: ClassVar[bool] = False
+
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
@@ -66,11 +69,20 @@ class Dehazer:
         """Time spent in the engine so far."""
         self.checkpoint = os.fspath(checkpoint)
         self._engine_name = engine if isinstance(engine, str) else None
-        self.engine: Engine = (
-            engine
-            if not isinstance(engine, str)
-            else open_engine(checkpoint, engine, wait=engine_wait, int8=not self.video.exact)
-        )
+        self._engine_wait = engine_wait
+        if not isinstance(engine, str):
+            self.engine = engine
+        elif not self._opens_engine_late:
+            self.engine = self._open_engine(engine)
+
+    def _open_engine(self, name: str) -> Engine:
+        return open_engine(self.checkpoint, name, wait=self._engine_wait, int8=not self.video.exact)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the network."""
+        assert self._engine_name is not None
+        return self._open_engine(self._engine_name)
 
     @property
     def strength(self) -> float | Keyframes:
@@ -207,7 +219,8 @@ class Dehazer:
         """Free the engine; may be called twice."""
         if self.video.mask is not None:
             self.video.mask.close()
-        self.engine.close()
+        if "engine" in vars(self):
+            self.engine.close()
 
     def __enter__(self) -> Dehazer:
         return self

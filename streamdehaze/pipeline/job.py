@@ -19,7 +19,14 @@ from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.options import RunKeywords, RunOptions
 from streamdehaze.pipeline.pipeline import FrameCallback, Pipeline, Progress
-from streamdehaze.pipeline.sharing.segments import SegmentJob, TakesWork, join, plan_segments, share_out
+from streamdehaze.pipeline.sharing.segments import (
+    DeferredDehazer,
+    SegmentJob,
+    TakesWork,
+    join,
+    plan_segments,
+    share_out,
+)
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
@@ -197,7 +204,7 @@ class _Task:
         began = time.perf_counter()
         if isinstance(self.target, Sink):
             raise ConfigError(_NOT_SHARED)
-        with self._opened() as opened, self._worker() as worker:
+        with self._opened() as opened, self._worker(DeferredDehazer) as worker:
             jobs = plan_shares(opened, self.target, worker, self.encode, self.run)
             checkpoint = worker.checkpoint
         made = share_out(jobs, executor, self.progress, self.stop)
@@ -267,13 +274,13 @@ class _Task:
         )
 
     @contextlib.contextmanager
-    def _worker(self) -> Iterator[Dehazer]:
+    def _worker(self, kind: type[Dehazer] = Dehazer) -> Iterator[Dehazer]:
         """The dehazer; one of the caller's own stays open."""
         if isinstance(self.dehazer, Dehazer):
             yield self.dehazer
         else:
             named = [self.dehazer] if self.dehazer else []
-            with Dehazer(*named, steady="low", every="auto", look_ahead=True) as own:
+            with kind(*named, steady="low", every="auto", look_ahead=True) as own:
                 yield own
 
 

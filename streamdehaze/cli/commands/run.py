@@ -319,13 +319,14 @@ def command(
         raise click.UsageError("--quiet and --verbose contradict each other")
     if settings["airlight_color"] is not None and airlight_at is not None:
         raise click.UsageError("--airlight-color and --airlight-at contradict each other")
-    if sum(each is not None for each in (workers, share, ray)) > 1:
+    if (ways := sum(each is not None for each in (workers, share, ray))) > 1:
         raise click.UsageError("choose one of --workers, --segment and --ray")
     from streamdehaze.cli.workers import open_workers
     from streamdehaze.control.mask import Mask
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.pipeline import RunOptions
     from streamdehaze.pipeline.inputs import plan_jobs
+    from streamdehaze.pipeline.sharing.segments import DeferredDehazer
     from streamdehaze.video import EncodeOptions, ReadOptions
 
     require_folders(report)
@@ -359,7 +360,7 @@ def command(
         return
     look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
     steady = steady or ("off" if settings["exact"] else "low")
-    with Dehazer(
+    with (DeferredDehazer if ways else Dehazer)(
         checkpoint,
         engine=engine,
         engine_wait=engine_wait,

@@ -39,6 +39,12 @@ must therefore not be each machine's own."""
 _PATIENCE_SECONDS = 0.1
 
 
+class DeferredDehazer(Dehazer):
+    """A dehazer that opens its engine when it is first used, which is never where workers do all the work."""
+
+    _opens_engine_late = True
+
+
 class TakesWork(Protocol):
     """What work is handed to, as `concurrent.futures.Executor`; those of Dask and Ray are alike."""
 

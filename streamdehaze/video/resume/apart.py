@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cached_property
 
 from filelock import FileLock, Timeout
 
@@ -22,7 +24,7 @@ from streamdehaze.video.resume.plan import Plan, Record, record_file
 from streamdehaze.video.resume.sink import OpenSegment, SegmentFileSink
 from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.resume.unfinished import part_folder
-from streamdehaze.video.writing.encoding.encode import VideoEncoder
+from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 
 
 class SpanSource(Reader):
@@ -118,6 +120,13 @@ class SegmentApart(SegmentFileSink):
         if self._segment is None:
             self._segment = self._open()
         self._segment.write(frame)
+
+    @cached_property
+    def _setup(self) -> StreamSetup:
+        """As it is for all; what is lost by it is told when the segments are joined."""
+        with closing(self._source.reopen()) as again:
+            (first,) = itertools.islice(again, 1)
+        return self._setup_for(first)
 
     def _open(self) -> OpenSegment:
         setup, last = self._setup, self._last_pts

@@ -229,13 +229,16 @@ class SegmentFileSink(Writer):
         """What the video's first picture decides for all segments, whichever of them is written here."""
         with closing(self._source.reopen()) as again:
             first, *more = itertools.islice(again, SAMPLED_PICTURES)
-        rate = grid_rate(self._source.info.average_rate)
-        setup = StreamSetup.of(self._name, self._target.format, first, self._encoding, rate, self._source)
+        setup = self._setup_for(first)
         self._read_back.see(first)
         self._read_back.rehearse(setup, first)
         for frame in more:
             self._read_back.see(frame)
         return setup
+
+    def _setup_for(self, first: Frame) -> StreamSetup:
+        rate = grid_rate(self._source.info.average_rate)
+        return StreamSetup.of(self._name, self._target.format, first, self._encoding, rate, self._source)
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written; nothing is."""
