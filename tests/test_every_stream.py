@@ -148,3 +148,11 @@ def test_a_video_that_is_copied_begins_with_its_keyframe_or_it_is_named(
     assert report.losses == ()
     within = 0.1 if after == "mp4" else 0.001  # FFmpeg moves a picture to where its edit begins, players only cut it
     assert [time - begins for time in shown if time >= begins] == pytest.approx([0.08, 0.18], abs=within)
+
+
+def test_a_video_that_avi_does_not_take_as_mp4_lays_it_out_does_not_end_the_job(apart: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.avi"
+    with quick_dehazer() as dehazer:
+        report = dehaze_video(apart, out, dehazer=dehazer, read=ReadOptions(video_stream=0))
+    assert report.losses == ("video stream 1 (h264)",)
+    assert [each["nb_read_packets"] for each in streams(out)] == ["25"]
