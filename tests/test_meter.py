@@ -63,6 +63,14 @@ def test_bars_and_a_clock_do_not_move_it(dehazer: Dehazer) -> None:
     assert measure(dehazer, covered).density == pytest.approx(measure(dehazer, picture).density, abs=0.05)
 
 
+@pytest.mark.parametrize("metres", [10_000, 100])
+def test_an_overexposed_background_does_not_move_it(dehazer: Dehazer, metres: float) -> None:
+    picture = street(metres)
+    studio = picture.copy()
+    studio[:, :60] = studio[:, -60:] = 255
+    assert measure(dehazer, studio).density == pytest.approx(measure(dehazer, picture).density, abs=0.06)
+
+
 def test_a_clear_night_is_dark_rather_than_foggy(dehazer: Dehazer) -> None:
     night = (street(10_000) / 255.0) ** 1.5 * 0.12
     night[40:46, 100:104] = night[60:64, 160:166] = 0.9  # lamps

@@ -7,9 +7,10 @@ Haze brightens what is dark, the more the farther away, and takes contrast and c
 - local contrast from fine to coarse, over the airlight's brightness and over the place's own;
 - chroma and saturation.
 
-All are ratios, so the camera's exposure cancels out; covered parts of the frame are left out. A weighted sum of them is
-the logarithm of an optical thickness. The weights are a ridge regression over haze drawn over photos, streets and rooms
-of known depth, with exposure, noise and JPEG drawn at random: benchmarks/fit_meter.py computes them.
+All are ratios, so the camera's exposure cancels out; covered and overexposed parts of the frame are left out. A
+weighted sum of them is the logarithm of an optical thickness. The weights are a ridge regression over haze drawn over
+photos, streets and rooms of known depth, with exposure, noise and JPEG drawn at random: benchmarks/fit_meter.py
+computes them.
 
 To it comes, with a smaller weight, the thickness that the answer implies, ``t = (A − I) / (A − J)``: its tenth
 percentile, because dark things may stand near in a fog that hides the rest. It knows scenes: a white wall from fog.
@@ -61,6 +62,9 @@ _BRIGHTEST = 1.5
 """Times A: lamps and reflections brighter than this count as this bright."""
 _TRUST, _SCALE = 0.3, 0.75
 """Weight of the thickness that the answer implies, and what makes of the sum the mean thickness of the scene."""
+_FREE, _TIMES = 0.3, 2.0
+"""The answer is believed this much by itself, and this many times what the picture shows: networks also find fog in a
+white wall."""
 _FAR = 10
 """Percentile of the transmissions: of what is far, or deep in the haze."""
 _TELLING = 0.08
@@ -68,6 +72,10 @@ _TELLING = 0.08
 _LEAST_TRANSMISSION = 0.02
 _DARK = 0.2
 """Brightness of the airlight below which the frame is too dark."""
+_OVEREXPOSED = 0.98
+"""Darkest channel from which on a pixel is white whatever is there: a studio's background as well as fog."""
+_LEAST_TELLING = 0.1
+"""Share of the frame that must not be, or all of it counts."""
 _UNCOVERED = 0.99
 """Share of a cell that must be scene for the cell to count."""
 _MOST_THICKNESS = 5.0
@@ -83,7 +91,8 @@ def read(balanced: Balanced, answer: FloatArray) -> Reading:
     found = terms(balanced)
     logarithm = sum(weight * found[name] for name, weight in WEIGHTS.items())
     seen = min(_MOST_THICKNESS, max(0.0, math.exp(min(logarithm, 5.0)) - LEAST_THICKNESS))
-    thickness = _SCALE * (seen + _TRUST * _implied(balanced, answer))
+    implied = min(_implied(balanced, answer), _FREE + _TIMES * seen)
+    thickness = _SCALE * (seen + _TRUST * implied)
     color = balanced.airlight.color
     airlight = float(color[0]), float(color[1]), float(color[2])
     return Reading(float(1 - np.exp(-thickness)), airlight, dark=float(color.mean()) < _DARK)
@@ -104,9 +113,9 @@ def terms(balanced: Balanced) -> dict[str, float]:
 
     mean, square = _grid(luma, _CELLS), _grid(luma * luma, _CELLS)
     scene = np.ones(mean.shape, bool)
-    if balanced.scene is not None:
-        uncovered = _grid(balanced.scene.astype(np.float32), _CELLS) > _UNCOVERED
-        scene = uncovered if uncovered.any() else scene
+    if (told := _telling(balanced)) is not None:
+        telling = _grid(told.astype(np.float32), _CELLS) > _UNCOVERED
+        scene = telling if telling.any() else scene
     dark = _grid(_least_around(least, 3), _CELLS)
     darker, darkest = _least_around(dark, 3), _least_around(dark, 9)
     chroma = _grid(most - least, _CELLS)
@@ -157,6 +166,15 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
     products, squares = (cv2.blur(x, (side, side)) for x in ((1 - hazy) * contrast, contrast * contrast))
     t: FloatArray = np.clip(np.asarray(products) / (np.asarray(squares) + np.float32(1e-4)), _LEAST_TRANSMISSION, 1)
     return t
+
+
+def _telling(balanced: Balanced) -> npt.NDArray[np.bool_] | None:
+    """Where the picture tells of haze, (rows, columns): it shows the scene, and is not overexposed; None: all."""
+    red, green, blue = balanced.hazy
+    exposed: npt.NDArray[np.bool_] = cv2.min(cv2.min(red, green), blue) < _OVEREXPOSED
+    if balanced.scene is not None:
+        exposed &= balanced.scene
+    return exposed if np.count_nonzero(exposed) > _LEAST_TELLING * exposed.size else balanced.scene
 
 
 def _implied(balanced: Balanced, answer: FloatArray) -> float:
