@@ -200,7 +200,7 @@ def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions, place: 
         muxer.write([*muxer.encoder.encode(frame), *muxer.encoder.flush()])
         muxer.close()
     except BaseException:
-        muxer.give_up()
+        muxer.output.give_up()
         raise
     memory.seek(0)
     return read_facts(memory, pictures=1, video=place)

@@ -291,7 +291,7 @@ class SegmentFileSink(Writer):
             carry_boxes(self._source, joined, self._target.format, hevc=hevc)
             self._read_back.check(joined, work.manifest.frames)
         except BaseException:
-            muxer.give_up()
+            muxer.output.give_up()
             raise
 
 

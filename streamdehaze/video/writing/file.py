@@ -116,7 +116,7 @@ class FileSink(Writer):
 
     def _release(self, *, published: bool) -> None:
         if self._muxer is not None and not published:
-            self._muxer.give_up()
+            self._muxer.output.give_up()
 
     def _setup_for(self, frame: Frame) -> StreamSetup:
         target = self._target

@@ -63,7 +63,7 @@ class Muxer:
             if setup.source is not None:
                 self._label(setup, setup.source)
         except BaseException:
-            self.give_up()
+            output.give_up()
             raise
 
     def _label(self, setup: StreamSetup, source: FileSource) -> None:
@@ -86,10 +86,6 @@ class Muxer:
         if self._companions is not None:
             self._companions.drain(self.output.container, self._delay, last=True)
         self.output.close()
-
-    def give_up(self) -> None:
-        """Release the output, whatever state it is in."""
-        self.output.give_up()
 
 
 def _iso(moment: float) -> str:
