@@ -45,7 +45,7 @@ sbom: wheel
 	rm -rf .venv/light-only
 	$(PYTHON) -m venv .venv/light-only
 	.venv/light-only/bin/python -m pip --disable-pip-version-check install --requirement requirements/light-live.txt
-	.venv/light-only/bin/python -m pip --disable-pip-version-check install --no-deps dist/*.whl
+	.venv/light-only/bin/python -m pip --disable-pip-version-check install --no-index --find-links dist --pre --no-deps streamdehaze
 	$(BIN)/cyclonedx-py environment .venv/light-only --output-reproducible --output-file dist/sbom.cdx.json
 	rm -rf .venv/light-only
 
