@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+_PATIENCE_MILLISECONDS = 120_000
+"""What is waited for in a page may take this long on a busy machine; Playwright's own patience is a quarter of it."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -23,6 +25,14 @@ def chromium() -> Iterator[Any]:
     root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's sandbox refuses to run as root
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
+        new_context = browser.new_context
+
+        def patient(**options: Any) -> Any:
+            context = new_context(**options)
+            context.set_default_timeout(_PATIENCE_MILLISECONDS)
+            return context
+
+        browser.new_context = patient  # type: ignore[method-assign]
         try:
             yield browser
         finally:

@@ -58,7 +58,6 @@ def page(browser: Any, server: WebServer) -> Iterator[Any]:
     """The wall, with everything the browser complains of collected in `page.problems`."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     opened = context.new_page()
-    opened.set_default_timeout(15_000)
     opened.problems = []
     opened.on("pageerror", lambda error: opened.problems.append(str(error)))
     opened.on("console", lambda said: opened.problems.append(said.text) if said.type == "error" else None)
@@ -226,7 +225,7 @@ def test_video_takes_over_where_bandwidth_is_to_be_saved(page: Any, server: WebS
         }"""
     )
     page.locator(".switch:has-text('Save bandwidth') input").check()
-    page.wait_for_function("() => window.drawn.video > 10", timeout=30_000)
+    page.wait_for_function("() => window.drawn.video > 10")
     wait_for_pixels(page, 0.5, HAZY_BRIGHT, DARK)
     before = page.evaluate("() => window.drawn.jpeg")
     page.wait_for_timeout(500)
@@ -352,7 +351,7 @@ def test_a_clip_is_asked_for_and_downloaded(browser: Any, tmp_path: Path) -> Non
         page.click("button:has-text('Save a clip')")
         page.wait_for_selector(".clips li:has-text('being recorded')")
         with page.expect_download() as download:
-            page.click(".clips a", timeout=60_000)
+            page.click(".clips a")
         assert Path(download.value.path()).read_bytes() == pipeline.cameras["gate"].clips[0].path.read_bytes()
 
 
