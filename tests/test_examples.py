@@ -27,6 +27,14 @@ def foggy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnx")
+    path = tmp_path_factory.mktemp("graph") / "s.onnx"
+    export_checkpoint("aecrnet-s", path)
+    return path
+
+
 def _run(name: str, *arguments: str | Path) -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -37,7 +45,7 @@ def _run(name: str, *arguments: str | Path) -> str:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "dehaze_a_file.py", "numpy_frames.py", "own_source_to_own_sink.py", "photos_in_a_folder.py",
-        "onnx_in_onnxruntime.py", "onnx_in_openvino.py", "onnx_in_tensorrt.py",
+        "onnx_in_onnxruntime.py", "onnx_in_openvino.py", "onnx_in_tensorrt.py", "own_network.py",
     }  # fmt: skip
 
 
@@ -67,11 +75,9 @@ def test_photos_in_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_an_exported_file_in_a_runtime_without_streamdehaze(runtime: str, tmp_path: Path) -> None:
+def test_an_exported_file_in_a_runtime_without_streamdehaze(runtime: str, graph: Path, tmp_path: Path) -> None:
     pytest.importorskip(runtime)
-    pytest.importorskip("onnx")
-    graph, photo, clear = tmp_path / "s.onnx", tmp_path / "hazy.png", tmp_path / "clear.png"
-    export_checkpoint("aecrnet-s", graph)
+    photo, clear = tmp_path / "hazy.png", tmp_path / "clear.png"
     frame = StreetScene(162, 90, frames=1).render(0)
     hazy = np.rint(FOG.apply(frame.clear, frame.depth_metres) * 255).astype(np.uint8)
     cv2.imwrite(str(photo), hazy[..., ::-1])
@@ -88,6 +94,13 @@ def test_an_exported_file_becomes_an_engine_of_tensorrt(tmp_path: Path) -> None:
     export_checkpoint("aecrnet-s", graph, size=(64, 48), batch=2)
     assert "shape (2, 3, 48, 64)" in _run("onnx_in_tensorrt.py", graph, engine, "SM89")
     assert engine.stat().st_size > 100_000
+
+
+def test_own_network(foggy: Path, graph: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    clear = tmp_path / "clear.mp4"
+    assert _run("own_network.py", graph, foggy, clear) == "12 frames by my network\n"
+    assert cv2.VideoCapture(str(clear)).get(cv2.CAP_PROP_FRAME_COUNT) == 12
 
 
 def test_own_source_to_own_sink() -> None:
