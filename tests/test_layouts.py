@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from streamdehaze.datasets.layouts import find_layout, pair_folders
+from streamdehaze.datasets.layouts import Pair, find_layout, pair_folders
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.datasets.picture import read_depth, read_picture
 from streamdehaze.errors import ConfigError, SourceError
@@ -237,3 +237,23 @@ def test_ranks_share_a_batch_and_a_resumed_run_skips_what_is_done() -> None:
     numbers = sorted(position.number for batches in ranks for batch in batches for position in batch)
     assert numbers == list(range(2 * (2 * 2 + 2 * 3)))
     assert list(PositionBatches(stages, start_step=3, rank=1, world_size=2)) == ranks[1][3:]
+
+
+def test_a_file_may_list_the_pairs(tmp_path: Path) -> None:
+    for name in ("foggy day.png", "sub/sunny.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    listed = tmp_path / "mine.csv"
+    listed.write_text("hazy,clear\nfoggy day.png,sub/sunny.png\n")
+    assert find_layout(listed).pairs == (Pair(tmp_path / "foggy day.png", tmp_path / "sub/sunny.png"),)
+    for content, said in (
+        ("hazy,clear\nfoggy day.png,gone.png\n", r"mine\.csv lists .*gone\.png, which is missing"),
+        ("hazy,truth\na,b\n", "must have the columns 'hazy' and 'clear'"),
+        ("hazy,clear\na\n", "a pair of pictures in each row"),
+        ("", "must have the columns"),
+    ):
+        listed.write_text(content)
+        with pytest.raises(SourceError, match=said):
+            find_layout(listed)
+    with pytest.raises(SourceError, match=r"none\.csv cannot be read: No such file"):
+        find_layout(tmp_path / "none.csv")

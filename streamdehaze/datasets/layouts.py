@@ -9,6 +9,7 @@ next to its folder (`rgb/NAME.png`, `depth/NAME.png`). Never by position: a file
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,12 +99,17 @@ class Layout:
 def find_layout(folder: str | os.PathLike[str]) -> Layout:
     """Recognise a data set: hazy and clear pairs, or clear pictures with depth.
 
+    Args:
+        folder: where they are; or a CSV file with the columns `hazy` and `clear`, paths from where the file is.
+
     Raises:
         NoTruthError: if no picture is clear by its name and none has depth.
         SourceError: if the folder is missing, holds no pictures, mixes both kinds, matches none, has two clear pictures
             for one key, or lacks a depth map.
     """
     folder = Path(folder)
+    if folder.suffix.lower() == ".csv":
+        return _listed(folder)
     files = list(find_pictures(folder))
     if not files:
         raise SourceError(f"no pictures in {folder}; known are {', '.join(PICTURE_SUFFIXES)}")
@@ -116,6 +122,21 @@ def find_layout(folder: str | os.PathLike[str]) -> Layout:
     if not any(roles.values()) and any(_depth_folder(path) for path in files):
         return _scenes_in_folders(folder, files)
     return _pairs(folder, list(roles.items()))
+
+
+def _listed(file: Path) -> Layout:
+    """The pairs that a CSV file lists."""
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SourceError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not rows or not all(row.get(role) for row in rows for role in (HAZY, CLEAR)):
+        raise SourceError(f"{file} must have the columns '{HAZY}' and '{CLEAR}', and a pair of pictures in each row")
+    pairs = tuple(Pair(file.parent / row[HAZY], file.parent / row[CLEAR]) for row in rows)
+    if gone := [path for pair in pairs for path in (pair.hazy, pair.clear) if not path.is_file()]:
+        raise SourceError(f"{file} lists {gone[0]}, which is missing")
+    return Layout(file.parent, "its rows", pairs)
 
 
 def pair_folders(hazy: str | os.PathLike[str], clear: str | os.PathLike[str]) -> Layout:

@@ -155,7 +155,7 @@ def _pictures(folder: Path, clear: str | os.PathLike[str] | None, chosen: slice)
 def _from_pairs(layout: Layout, chosen: slice) -> Iterator[Picture]:
     for pair in layout.pairs[chosen]:
         hazy, clear = read_pair(pair)
-        yield pair.hazy.relative_to(layout.folder).as_posix(), pair.sequence, hazy, clear
+        yield Path(os.path.relpath(pair.hazy, layout.folder)).as_posix(), pair.sequence, hazy, clear
 
 
 def _from_scenes(layout: Layout, chosen: slice) -> Iterator[Picture]:

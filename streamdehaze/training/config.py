@@ -27,6 +27,7 @@ class DataConfig(toml.Table):
     """One data set: a folder of a known layout, two folders, a folder of real haze without a truth, or drawn rooms."""
 
     folder: Path | None = None
+    """Or a CSV file with the columns `hazy` and `clear`."""
     hazy: Path | None = None
     clear: Path | None = None
     real: Path | None = None

@@ -27,7 +27,7 @@ def command() -> None:
 @click.option("--sheet", type=PATH, help="Contact sheet.  [default: FOLDER-contact.jpg]")
 @click.option("--all", "read_all", is_flag=True, help="Also open every file; the exit code is 1 if one cannot be read.")
 def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) -> None:
-    """Show what FOLDER is recognised as and what has no partner, and write a contact sheet."""
+    """Show what FOLDER, or a CSV file, is recognised as and what has no partner, and write a contact sheet."""
     from streamdehaze.datasets.contact import write_contact_sheet
     from streamdehaze.datasets.layouts import find_layout, pair_folders
     from streamdehaze.datasets.pairs import unreadable
