@@ -53,17 +53,20 @@ class Table(BaseModel):
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault, with the nearest right key for an unknown one, which may be why another is missing."""
-    fault = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(model, fault["loc"][:-1])
-        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+    """All faults, unknown keys first, each with the nearest right one: it may be why another is missing."""
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    return "; ".join(_explain_one(fault["type"], fault["loc"], fault["msg"], fault["input"], model) for fault in faults)
+
+
+def _explain_one(kind: str, place: tuple[int | str, ...], message: str, given: object, model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in place)
+    if kind == "extra_forbidden":
+        known = _known_keys(model, place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return f"unknown key '{where}'; {hint}"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    given = fault["input"]
-    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
+    message = message.removeprefix("Value error, ")
+    if isinstance(given, (str, int, float)) and kind != "value_error":
         message += f", not {given!r}"
     return f"{where}: {message}" if where else message
 

@@ -23,6 +23,10 @@ def test_every_recipe_in_the_repository_is_valid_and_says_what_it_is_for(path: P
     [
         ('engine = "openvino"\nshape = { width = 250, height = 144 }', "shape.width: .*multiple of 4"),
         ('engine = "openvino"\nprecission = "float16"', "unknown key 'precission'; did you mean 'precision'"),
+        (
+            'enginee = "openvino"\nprecision = "int7"',
+            "unknown key 'enginee'; did you mean 'engine'.*; engine: .*required; precision: .*not 'int7'",
+        ),
         ('engine = "openvino"\n[openvino]\nstreams = 2', "unknown key 'openvino.streams'"),
         ('engine = "tensorflow"', "engine: "),
         ('engine = "onnxruntime"\nprecision = "int8"', "not int8"),
