@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
             context.set_default_timeout(_PATIENCE_MILLISECONDS)
             return context
 
-        browser.new_context = patient  # type: ignore[method-assign]
+        browser.new_context = patient
         try:
             yield browser
         finally:
