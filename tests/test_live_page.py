@@ -309,6 +309,15 @@ def test_the_page_comes_back_when_the_server_does(browser: Any, pipeline: Render
         page.goto(server.url)
         page.wait_for_selector(".tile")
     page.wait_for_selector("#notice:has-text('No contact')")
+    page.evaluate(
+        """() => { const notice = document.getElementById('notice');
+                   window.blinks = 0;
+                   const seen = new MutationObserver(() => { if (notice.hidden) window.blinks++; });
+                   seen.observe(notice, { attributes: true }); }"""
+    )
+    for path in ("/wall", "/api/cameras", "/wall", "/api/cameras"):
+        page.wait_for_event("requestfailed", lambda request: path in request.url)  # noqa: B023
+    assert page.evaluate("window.blinks") == 0
     again = WebServer(pipeline, server.address)
     again.start()
     page.wait_for_selector("#notice", state="hidden")

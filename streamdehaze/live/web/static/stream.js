@@ -14,7 +14,7 @@ export async function watch(url, signal, show, tell) {
       await read(answer.body.getReader(), signal, show);
     } catch (error) {
       if (signal.aborted) return;
-      tell(error instanceof TypeError ? "" : error.message); // a TypeError is the network's; the status page says so
+      if (!(error instanceof TypeError)) tell(error.message); // a TypeError is the network's; the poll of the page says so
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
