@@ -1,9 +1,11 @@
 """TOML by the standard library, or before Python 3.11 by tomli, and what checks the tables of such files."""
 
+from __future__ import annotations
+
 import difflib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,6 +16,9 @@ if sys.version_info >= (3, 11):
     from tomllib import TOMLDecodeError, load, loads
 else:
     from tomli import TOMLDecodeError, load, loads
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["TOMLDecodeError", "Table", "explain", "read_toml", "value"]
 
@@ -55,18 +60,18 @@ class Table(BaseModel):
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """All faults, unknown keys first, each with the nearest right one: it may be why another is missing."""
     faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    return "; ".join(_explain_one(fault["type"], fault["loc"], fault["msg"], fault["input"], model) for fault in faults)
+    return "; ".join(_explain_one(fault, model) for fault in faults)
 
 
-def _explain_one(kind: str, place: tuple[int | str, ...], message: str, given: object, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in place)
-    if kind == "extra_forbidden":
-        known = _known_keys(model, place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+def _explain_one(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return f"unknown key '{where}'; {hint}"
-    message = message.removeprefix("Value error, ")
-    if isinstance(given, (str, int, float)) and kind != "value_error":
+    message, given = fault["msg"].removeprefix("Value error, "), fault["input"]
+    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
         message += f", not {given!r}"
     return f"{where}: {message}" if where else message
 

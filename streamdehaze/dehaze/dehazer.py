@@ -73,16 +73,13 @@ class Dehazer:
         if not isinstance(engine, str):
             self.engine = engine
         elif not self._opens_engine_late:
-            self.engine = self._open_engine(engine)
-
-    def _open_engine(self, name: str) -> Engine:
-        return open_engine(self.checkpoint, name, wait=self._engine_wait, int8=not self.video.exact)
+            _ = self.engine  # so that what is wrong with it is reported here
 
     @cached_property
     def engine(self) -> Engine:
         """What runs the network."""
         assert self._engine_name is not None
-        return self._open_engine(self._engine_name)
+        return open_engine(self.checkpoint, self._engine_name, wait=self._engine_wait, int8=not self.video.exact)
 
     @property
     def strength(self) -> float | Keyframes:

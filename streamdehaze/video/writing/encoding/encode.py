@@ -364,9 +364,10 @@ class VideoEncoder:
         else:
             pts = round(picture.pts * fraction(picture.time_base) / setup.tick)
         pts += setup.delay
-        expected = self._count / (setup.rate * setup.tick)
-        if setup.format in WITHOUT_TIMES and self._count and abs(pts - self.first_pts - expected) > setup.step:
-            setup.warned.add(UNEVEN)
+        if setup.format in WITHOUT_TIMES and self._count:
+            expected = self._count / (setup.rate * setup.tick)
+            if abs(pts - self.first_pts - expected) > setup.step:
+                setup.warned.add(UNEVEN)
         if self._previous is not None and pts <= self._previous:
             setup.warn_once("moved", "%s: pictures of the same or an earlier time were moved forward", setup.name)
             pts = self._previous + 1
