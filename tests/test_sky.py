@@ -71,3 +71,19 @@ def test_no_contour_shows_in_a_sky_that_gets_darker_little_by_little() -> None:
     answer = np.maximum(AIRLIGHT - 3 * (AIRLIGHT - hazy), 0)  # the darker, the more the network takes away
     kept = keep_sky(hazy, answer, AIRLIGHT)[0, 40]
     assert np.abs(np.diff(kept)).max() < 4 * np.abs(np.diff(answer[0, 40])).max()
+
+
+def test_a_bright_sky_seen_through_smoke_of_a_known_colour_is_not_the_smoke() -> None:
+    smoke = 0.3
+    hazy = scene()
+    hazy[:, :48, :128] = 0.6  # the sky, and next to it nothing but smoke
+    hazy[:, :48, 128:] = smoke
+    answer = hazy * np.float32(0.5)
+    answer[0, :48, :128] = 0.1  # it is blue
+    kept = keep_sky(hazy, answer, smoke, 1.0)
+    np.testing.assert_allclose(kept[:, 8:40, 8:100], answer[:, 8:40, 8:100], atol=1e-3)
+    assert np.abs(kept - keep_sky(hazy, answer, smoke))[:, 8:40, 8:100].max() > 0.02
+    grain = hazy[:, 8:40, 156:250] + np.float32(0.004) * np.sin(np.arange(94, dtype=np.float32))
+    hazy[:, 8:40, 156:250] = grain
+    answer = np.where(hazy == 0.6, answer, smoke + 5 * (hazy - smoke))
+    assert keep_sky(hazy, answer, smoke, 1.0)[:, 8:40, 160:246].std() < 0.5 * answer[:, 8:40, 160:246].std()

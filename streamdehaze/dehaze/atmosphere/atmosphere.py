@@ -100,7 +100,7 @@ class Atmosphere:
             clear += np.float32(unlike) * (bounded - clear)
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
-        clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness)
+        clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness, unlike)
         clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
         if brightness == "natural":
             return clear

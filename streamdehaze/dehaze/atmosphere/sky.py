@@ -32,6 +32,8 @@ _UPPER_EDGE = 0.1, 0.4
 """Share of the upper edge up to which what was found is a wall, a lamp or a window, and from which on it is sky."""
 _LEAST = 0.5
 """Share of its brightness that the sky keeps at least; networks mostly leave it nearly all, but at times a fifth."""
+_UNLIKE, _ALIKE_HAZE = 0.2, 0.1
+"""Largest relative difference of a channel from the haze's, where that is known: from the first on nothing is sky."""
 _ALL = 0.6, 0.8
 """Share of sky up to which that holds, and from which on it is a picture with nothing in it, as of a fade."""
 _SOFT_RADIUS, _SOFT_EPSILON = 16, 4e-4
@@ -63,13 +65,15 @@ def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL, spread_rang
     return np.clip(guided_filter(luma, found, _RADIUS, _EPSILON), 0, 1)
 
 
-def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArray:
+def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float = 0.0) -> FloatArray:
     """The network's answer, but the sky as it was seen, at the brightness that the answer gives it on average.
 
     Args:
         hazy: the picture that the network saw, (3, rows, columns) in [0, 1], its haze grey.
         answer: the network's, of the same shape.
         airlight: brightness of the haze.
+        known: how sure the haze's colour is, 0 to 1: where 1, what is brighter or of another colour is no sky, as a
+            bright one behind dark smoke.
     """
     luma = channel_mean(hazy)
     scale = _LONG_SIDE / max(luma.shape)
@@ -77,6 +81,9 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float) -> FloatArra
     sky = _whole_sky(np.asarray(small, np.float32), airlight)
     if scale < 1:
         sky = np.asarray(cv2.resize(sky, luma.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    if known > 0:
+        differs = np.asarray(np.abs(hazy / np.float32(airlight) - 1).max(axis=0), np.float32)
+        sky = sky * (1 - np.float32(known) * (1 - ramp(differs, _UNLIKE, _ALIKE_HAZE)))
     light = float((sky * luma).sum())
     if light == 0:
         return answer
