@@ -125,7 +125,7 @@ def parts(video: str, folder: Path, engine: str) -> None:
         clear: list[Frame] = []
         for index, frame in enumerate(frames):
             begun = time.process_time()
-            looks.append(stream.look(frame))
+            looks.append(stream.look(frame, dehazer.gpu))
             time_of("look (shrink, motion, airlight)", begun)
             if sum(look.picture is not None for look in looks) < 4 and index + 1 < len(frames):
                 continue

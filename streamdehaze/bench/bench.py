@@ -23,6 +23,7 @@ from streamdehaze.bench.verdict import calmed, changes, verdict
 from streamdehaze.bench.watch import watch
 from streamdehaze.dehaze import Dehazer, Stream
 from streamdehaze.dehaze.format import network_shape
+from streamdehaze.dehaze.gpu import Gpu
 from streamdehaze.dehaze.stream import apply
 from streamdehaze.engine import Engine, open_engine
 from streamdehaze.engine.build.picture import hazy_pictures
@@ -59,10 +60,13 @@ def run_bench(
     """
     for network_size in plan.network_sizes:
         Stream(network_size=network_size)
+    devices = set[str | None]()
     for checkpoint, engine_name in itertools.product(plan.checkpoints, plan.engines):
         # What is missing is reported before the minutes of measuring, and what must be built is built.
         begins(f"opening {checkpoint} with engine {engine_name}")
-        open_engine(checkpoint, engine_name, wait=True).close()
+        engine = open_engine(checkpoint, engine_name, wait=True)
+        devices.add(engine.device)
+        engine.close()
     environment = describe_environment()
     rows: list[Measurement] = []
     findings: list[tuple[Measurement, str]] = []
@@ -71,7 +75,10 @@ def run_bench(
         for clip in _clips(plan, Path(folder), begins):
             bench = _ClipBench(plan, clip, begins, measured)
             rows += [bench.row("decode", bench.decode, warm_up=1), bench.row("encode", bench.encode, warm_up=1)]
-            applied = {size: _Application(bench, size).rows() for size in plan.network_sizes}
+            applied = {
+                (size, device): _Application(bench, size, device).rows()
+                for size, device in itertools.product(plan.network_sizes, devices)
+            }
             for found in applied.values():
                 rows += found
             cases = itertools.product(plan.checkpoints, plan.network_sizes, plan.engines, plan.batches)
@@ -85,7 +92,7 @@ def run_bench(
                 pipeline = next(row for row in found if row.part == "pipeline")
                 rows += found
                 label = f"{clip.size}, network size {network_size}, {checkpoint}, batch {batch}, {case.engine_name}"
-                bottleneck = verdict([*applied[network_size], *found], _loads(run), environment["cores"])
+                bottleneck = verdict([*applied[network_size, engine.device], *found], _loads(run), environment["cores"])
                 findings.append((pipeline, f"{label}: {bottleneck}"))
                 steady_row = next(row for row in found if row.part == "steady pipeline")
                 flicker.append(calmed(label, pipeline, steady_row))
@@ -170,15 +177,16 @@ def _loads(run: Statistics) -> dict[str, float]:
 
 
 class _Application:
-    """What is done to a frame before and after the network, each step alone."""
+    """What is done to a frame before and after the network, each step alone, on an engine's device or the CPU."""
 
-    def __init__(self, bench: _ClipBench, network_size: int) -> None:
-        self._bench, self._network_size = bench, network_size
+    def __init__(self, bench: _ClipBench, network_size: int, device: str | None) -> None:
+        self._bench, self._network_size, self._device = bench, network_size, device
+        self._gpu = None if device is None else Gpu(device)
 
     def rows(self) -> list[Measurement]:
         frame = self._bench.clip.frames[0]
         single = Stream(network_size=self._network_size)
-        look = single.look(frame)
+        look = single.look(frame, self._gpu)
         assert look.picture is not None
         # A plausible clear picture: what the maps hold does not change what fitting and applying them costs.
         clear = np.clip(look.picture * 1.3 - 0.2, 0, 1)
@@ -187,7 +195,7 @@ class _Application:
         film = self._film()
 
         def shrink() -> int:
-            single.look(frame)
+            single.look(frame, self._gpu)
             return 1
 
         def fit() -> int:
@@ -200,11 +208,11 @@ class _Application:
 
         def steady_maps() -> int:
             for each in itertools.islice(film, _FRAMES_IN_MEMORY):
-                steady.solve(steady.look(each), clear)
+                steady.solve(steady.look(each, self._gpu), clear)
             return _FRAMES_IN_MEMORY
 
         parts = {"shrink": shrink, "fit": fit, "apply": apply_maps, "steady maps": steady_maps}
-        return [self._bench.row(part, work, self._network_size) for part, work in parts.items()]
+        return [self._bench.row(part, work, self._network_size, engine=self._device) for part, work in parts.items()]
 
     def _film(self) -> Iterator[Frame]:
         """The frames in memory, forwards and backwards without end, as one video without a cut."""

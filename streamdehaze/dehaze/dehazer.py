@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.keyframes import Keyframes
 from streamdehaze.dehaze.exact import infer_padded, whole_shape
+from streamdehaze.dehaze.gpu import Gpu
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.settings import SettingsKeywords
 from streamdehaze.dehaze.steady import StateDict
@@ -80,6 +81,11 @@ class Dehazer:
         """What runs the network."""
         assert self._engine_name is not None
         return open_engine(self.checkpoint, self._engine_name, wait=self._engine_wait, int8=not self.video.exact)
+
+    @cached_property
+    def gpu(self) -> Gpu | None:
+        """What shrinks frames and applies maps where the engine runs on a GPU; None for the CPU."""
+        return None if self.engine.device is None else Gpu(self.engine.device)
 
     @property
     def strength(self) -> float | Keyframes:
@@ -149,7 +155,7 @@ class Dehazer:
         Raises:
             EngineError: if the engine fails, or returns values that are not finite.
         """
-        looks = [None if stream.exact else stream.look(frame) for stream, frame in pairs]
+        looks = [None if stream.exact else stream.look(frame, self.gpu) for stream, frame in pairs]
         answers = iter(self.infer([look for look in looks if look is not None]))
         for (stream, frame), look in zip(pairs, looks, strict=True):
             if look is not None:

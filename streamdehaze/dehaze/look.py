@@ -9,6 +9,7 @@ from streamdehaze.control.place import Place
 from streamdehaze.dehaze.atmosphere import Balanced
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import Mask
+from streamdehaze.dehaze.gpu import Surface
 from streamdehaze.dehaze.steady import Observation
 from streamdehaze.frame import FloatArray, Frame
 
@@ -40,6 +41,8 @@ class Look:
     """The frame's transfer curve."""
     place: Place | None = None
     """Where in the frame the maps apply; None: everywhere."""
+    surface: Surface | None = None
+    """The frame on a GPU, which applies the maps; None: the CPU does."""
 
     @property
     def picture(self) -> FloatArray | None:

@@ -28,6 +28,7 @@ from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.atmosphere import Atmosphere, Balanced
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.frame_mask import FrameMask, fill, restore
+from streamdehaze.dehaze.gpu import Gpu, Surface
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.settings import Settings
 from streamdehaze.dehaze.steady import Held, LookAhead, StateDict, TemporalFilter
@@ -77,10 +78,14 @@ class Stream(Settings):
         self.applied_strength = 0.0
         """Of the last frame solved."""
 
-    def look(self, frame: Frame) -> Look:
+    def look(self, frame: Frame, gpu: Gpu | None = None) -> Look:
         """Shrink the next frame and look for motion; `look.picture` is what the network must run on, if it must.
 
         Looks may run ahead of answers, as for a batch; both come in the order of the frames.
+
+        Args:
+            frame: the next one.
+            gpu: what shrinks it and applies its maps; None for the CPU.
 
         Raises:
             ConfigError: if a setting was changed to a wrong value.
@@ -99,7 +104,13 @@ class Stream(Settings):
             self._temporal.skip()
             self._mask = FrameMask()
         check_depth(self.input_curve, frame.pixel_format.depth)
-        components = exact.full_size_components(frame) if self.exact else affine.shrink_components(frame, frame_format)
+        surface: Surface | None = None
+        if self.exact:
+            components = exact.full_size_components(frame)
+        elif gpu is not None:
+            components, surface = gpu.shrink(frame, frame_format)
+        else:
+            components = affine.shrink_components(frame, frame_format)
         curve = curve_of(self.input_curve, frame.color)
         picture = to_display(affine.to_rgb(components, frame_format), curve)
         scene = None
@@ -132,6 +143,7 @@ class Stream(Settings):
             auto=self.mode == "auto",
             place=limits,
             curve=curve,
+            surface=surface,
         )
 
     def color_at(self, frame: Frame, x: float, y: float) -> Color:
@@ -312,7 +324,10 @@ def apply(solution: Solution) -> Frame:
     if isinstance(change, AffineMaps):
         if look.place is not None:
             change = look.place.limit(change, look.frame_format.pixel_format.family)
-        clear = affine.apply(look.frame, look.frame_format, change, look.strength)
+        if look.surface is not None:
+            clear = look.surface.apply(change, look.strength)
+        else:
+            clear = affine.apply(look.frame, look.frame_format, change, look.strength)
     else:
         clear = exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
     if look.keep is not None:

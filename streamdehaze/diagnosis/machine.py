@@ -77,6 +77,7 @@ def processors() -> Iterator[Finding]:
             facts = torch.cuda.get_device_properties(index)
             detail = f"compute capability {facts.major}.{facts.minor}, {facts.total_memory / 2**30:.0f} GiB"
             detail += f", CUDA {torch.version.cuda}" + (f", driver {gpu.driver}" if gpu else "")
+            detail += "; frames are shrunk and changed on it where PyTorch or TensorRT serves"
             yield Finding("gpu", facts.name, "ok", detail)
         if gpu is not None and not torch.cuda.is_available():
             detail = f"driver {gpu.driver} is there, but PyTorch {torch.__version__} does not use it"

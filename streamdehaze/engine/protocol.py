@@ -29,6 +29,11 @@ class Engine(Protocol):
         """Why no faster engine serves, if there is a reason to tell: "the openvino engine is being built"."""
         return None
 
+    @property
+    def device(self) -> str | None:
+        """PyTorch's name of the GPU it runs on, which then shrinks frames and applies maps too; None for the CPU."""
+        return None
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """(B, 3, H, W) float32 RGB in [0, 1] → the same, clamped to [0, 1]. H and W: multiples of 4, at least 8."""
         ...

@@ -118,6 +118,11 @@ class SwitchingEngine:
             return f"the {self._request.recipe.engine} engine is being built"
         return f"too little work to build the {self._request.recipe.engine} engine"
 
+    @property
+    def device(self) -> str | None:
+        """See `Engine.device`: that of the engine wanted, on which PyTorch serves until then."""
+        return "cuda" if self._request.recipe.engine == "tensorrt" else None
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`; call it from one thread at a time."""
         slot = self._slot(hazy.shape)

@@ -84,6 +84,11 @@ class TorchEngine(Engine):
         """See `Engine.note`."""
         return self._note
 
+    @property
+    def device(self) -> str | None:
+        """See `Engine.device`."""
+        return str(self._device) if self._device.type == "cuda" else None
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
         import torch

@@ -56,7 +56,7 @@ def measure(source: Iterable[Frame], dehazer: Dehazer, *, every: int = 1) -> Ite
     waiting: list[tuple[int, Look]] = []
     for index, frame in enumerate(source):
         if index % every == 0:
-            waiting.append((index, stream.look(frame)))
+            waiting.append((index, stream.look(frame, dehazer.gpu)))
         if len(waiting) == _BATCH:
             yield from _read(dehazer, waiting)
             waiting = []

@@ -103,7 +103,7 @@ class _Lane:
     def take(self, frame: Frame) -> list[Solution]:
         """The solutions that the next frame gives."""
         self.stream.strength = self._dehazer.strength  # which may be set at any time
-        self._batch.add(self.stream.look(frame))
+        self._batch.add(self.stream.look(frame, self._dehazer.gpu))
         self.inside += 1
         return self._counted(self._solve() if self._batch.is_full else [])
 

@@ -28,9 +28,12 @@ class Cuda:
         return torch.zeros(shape, device="cuda")
 
     def capture(self, stream: torch.cuda.Stream, launch: Callable[[], None]) -> Callable[[], None]:
-        """Record what `launch` puts into the stream as one graph; the result replays it."""
+        """Record what `launch` puts into the stream as one graph; the result replays it.
+
+        Other threads may allocate memory meanwhile, as those that change frames do.
+        """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             launch()
         return graph.replay
 

@@ -116,6 +116,11 @@ class TensorRTEngine(Engine):
         """Such as "tensorrt 11.4.0 256×144"."""
         return f"{self._label} {self._size[1]}×{self._size[0]}"
 
+    @property
+    def device(self) -> str | None:
+        """See `Engine.device`."""
+        return "cuda"
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`.
 

@@ -214,6 +214,11 @@ class FittedEngine:
         """See `Engine.note`."""
         return self._engine.note
 
+    @property
+    def device(self) -> str | None:
+        """See `Engine.device`."""
+        return self._engine.device
+
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
         rows, columns = hazy.shape[2:]
