@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -23,7 +22,7 @@ from haze_meter import read
 from streamdehaze import Dehazer
 from streamdehaze.datasets.picture import read_picture
 from streamdehaze.frame import Frame
-from streamdehaze.meter.distances import distances_of_meter
+from streamdehaze.meter.distances import learn_from_meter
 from streamdehaze.meter.pictures import read_meter, taken_at
 from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
 from streamdehaze.scene import StreetScene
@@ -58,12 +57,6 @@ def drawn() -> None:
     print(f"worst error {worst:.0%}")
 
 
-def learn(pictures: list[Contrast], times: list[datetime | None], metres: list[float]) -> Reference:
-    """As `streamdehaze visibility learn --meter`, with one clear view for all hours."""
-    view = ClearView.of(pictures)
-    return Reference((view,), distances_of_meter(pictures, metres, view.contrast)).calibrate(pictures, times, metres)
-
-
 def traffic(folder: Path, days: int, plot: Path | None, day: str) -> None:
     """Print the errors against a visibility meter."""
     rows = sorted(read_meter(folder / "visibility.csv").items())
@@ -75,15 +68,15 @@ def traffic(folder: Path, days: int, plot: Path | None, day: str) -> None:
 
     def learn_from(chosen: list[str]) -> Reference:
         mine = np.flatnonzero(np.isin(dates, chosen))
-        return learn([pictures[i] for i in mine], [times[i] for i in mine], [metres[i] for i in mine])
+        return learn_from_meter([pictures[i] for i in mine], [times[i] for i in mine], [metres[i] for i in mine])
 
     reference = learn_from(first)
-    found = [reference.judge(picture) for picture in pictures]
+    found = [reference.judge(*each) for each in zip(pictures, times, strict=True)]
     others = list(found)
     for left_out in first:
         without = learn_from([each for each in first if each != left_out])
         for i in np.flatnonzero(dates == left_out):
-            others[i] = without.judge(pictures[i])
+            others[i] = without.judge(pictures[i], times[i])
     learned, near = np.isin(dates, first), metres < NEAR
     print(f"{reference.blocks} blocks follow the meter; range {reference.shown_range}; calibration", end=" ")
     print("none" if reference.calibration is None else f"with a factor of {np.exp(reference.calibration.error):.2f}")

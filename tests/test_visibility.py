@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.meter.clear_days import ClearDays
-from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, distances_of_meter
+from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, learn_from_meter
 from streamdehaze.meter.pictures import taken_at
 from streamdehaze.meter.reading import HazeClass
 from streamdehaze.meter.visibility import ClearView, Contrast, Reference, Visibility
@@ -100,7 +101,9 @@ def test_at_night_and_of_another_view_it_says_unknown(view: View, reference: Ref
 def lawless(clear: Contrast, metres: float, number: int) -> Contrast:
     """Where contrast does not fall as the law of haze has it, but as the root of visibility."""
     ripple = np.random.default_rng(number).uniform(0.8, 1.25, clear.blocks.shape).astype(np.float32)
-    return Contrast(clear.blocks * np.float32(min(1.0, (metres / 10000) ** 0.5)) * ripple, clear.noise, clear.airlight)
+    left = np.float32(min(1.0, (metres / 10000) ** 0.5)) * ripple
+    assert clear.broad is not None
+    return Contrast(clear.blocks * left, clear.noise, clear.airlight, clear.broad * left)
 
 
 def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_path: Path) -> None:
@@ -108,10 +111,7 @@ def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_pa
     usual = Contrast.of(frame(view, CLEAR_METRES))
     contrasts = [lawless(usual, each, number) for number, each in enumerate(metres)]
     times = [datetime(2026, 11, 1 + number % 4, 9, number) for number in range(len(metres))]
-    clear = ClearView.of(contrasts).contrast
-    by_law = Reference.learn(contrasts, times, distances_of_meter(contrasts, metres, clear))
-    taught = by_law.calibrate(contrasts, times, metres)
-    taught.save(tmp_path / "gate.npz")
+    learn_from_meter(contrasts, times, metres).save(tmp_path / "gate.npz")
     again = Reference.load(tmp_path / "gate.npz")
     assert again.calibration is not None
     new = lawless(usual, 800, 99)
@@ -120,17 +120,26 @@ def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_pa
     assert found.least is not None
     assert found.most is not None
     assert found.least < 800 < found.most
-    law = by_law.judge(new).metres
+    law = replace(again, calibration=None).judge(new).metres
     assert law is not None
     assert abs(np.log(law / 800)) > 2 * abs(np.log(found.metres / 800))
+    evening = datetime(2026, 11, 2, 20)
+    assert again.judge(new, evening).metres == found.metres, "the meter need not have seen clear air at every hour"
+    assert replace(again, calibration=None).judge(new, evening).unknown is not None
 
 
-def test_where_the_law_of_haze_holds_a_meter_changes_nothing(view: View, reference: Reference) -> None:
-    metres = [100 * 1.25**number for number in range(13)]
+def test_where_the_law_of_haze_holds_the_meter_only_tells_distances(view: View) -> None:
+    metres = [CLEAR_METRES, *(100 * 1.25**number for number in range(13)), CLEAR_METRES] * 2
     contrasts = [Contrast.of(frame(view, each, 40 + number)) for number, each in enumerate(metres)]
-    times = [datetime(2026, 11, 1 + number % 3, 9) for number in range(len(metres))]
-    assert reference.calibrate(contrasts, times, metres).calibration is None
-    assert reference.calibrate(contrasts[:3], times[:3], [50.0] * 3).calibration is None, "three pictures are too few"
+    times = [datetime(2026, 11, 1 + number // 15, 9, number) for number in range(len(metres))]
+    assert learn_from_meter(contrasts, times, metres).calibration is None
+
+
+def test_a_few_pictures_teach_no_metres(view: View) -> None:
+    usual = Contrast.of(frame(view, CLEAR_METRES))
+    metres = [20000.0, 1900, 900, 400, 20000, 700]
+    contrasts = [lawless(usual, each, number) for number, each in enumerate(metres)]
+    assert learn_from_meter(contrasts, [None] * len(metres), metres).calibration is None
 
 
 def lit(view: View, *, from_left: bool) -> View:

@@ -1,15 +1,25 @@
-"""How far the parts of a fixed camera's view are: from marks, from flat ground, or from a visibility meter."""
+"""How far the parts of a fixed camera's view are: from marks, from flat ground, or from a visibility meter.
+
+A meter teaches more than distances: see `learn_from_meter`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from statistics import fmean
 
 import numpy as np
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray
-from streamdehaze.meter.visibility import FEWEST, OPTICAL_RANGE, TELLING, Contrast
+from streamdehaze.meter.calibration import Calibration
+from streamdehaze.meter.visibility import FEWEST, OPTICAL_RANGE, TELLING, ClearView, Contrast, Reference
+
+_PARTS = 10
+"""Pictures of unknown days are left out by this many runs of neighbours."""
 
 
 def distances_of_marks(shape: tuple[int, int], marks: Iterable[tuple[float, float, float]]) -> FloatArray:
@@ -88,3 +98,56 @@ def distances_of_meter(contrasts: Sequence[Contrast], metres: Sequence[float], c
         raise ConfigError("no part of the picture follows the meter; give pictures of clear and of foggy hours")
     found: FloatArray = np.where(usable, distance, np.nan).astype(np.float32)
     return found
+
+
+def learn_from_meter(
+    contrasts: Sequence[Contrast], times: Sequence[datetime | None], metres: Sequence[float]
+) -> Reference:
+    """A reference that agrees with a visibility meter next to the camera.
+
+    The distances are the meter's. With a dozen hazy pictures the metres themselves are learned, too; which of the two
+    reads days left out with the smaller error is used.
+
+    Args:
+        contrasts: of pictures in all weathers, with `Contrast.broad`.
+        times: when each was taken; None where that is unknown.
+        metres: that the meter read at each.
+
+    Raises:
+        ConfigError: if too few blocks follow the meter.
+    """
+
+    def by_law(chosen: Sequence[int]) -> Reference:
+        mine = [contrasts[index] for index in chosen]
+        distance = distances_of_meter(mine, [metres[index] for index in chosen], ClearView.of(mine).contrast)
+        return Reference.learn(mine, [times[index] for index in chosen], distance)
+
+    everything = range(len(contrasts))
+    reference, days = by_law(everything), _days(times)
+    hazy = [index for index in everything if metres[index] < reference.range_metres]
+    broad = [(index, found) for index in hazy if (found := contrasts[index].broad) is not None]
+    calibration = Calibration.learn(
+        [found for _, found in broad], [metres[index] for index, _ in broad], [days[index] for index, _ in broad]
+    )
+    if calibration is None:
+        return reference
+    errors = []
+    for left_out in {days[index] for index in hazy}:
+        try:
+            law = by_law([index for index in everything if days[index] != left_out])
+        except ConfigError:  # the other days are too few
+            continue
+        for index in hazy:
+            if days[index] == left_out and (told := law.judge(contrasts[index], times[index]).metres) is not None:
+                errors.append(math.log(told / metres[index]))
+    if errors and math.sqrt(fmean(error * error for error in errors)) < calibration.error:
+        return reference
+    return replace(reference, calibration=calibration)
+
+
+def _days(times: Sequence[datetime | None]) -> list[int]:
+    """The day of each picture; where days are unknown or all the same, parts of the sequence."""
+    known = [time.toordinal() for time in times if time is not None]
+    if len(known) == len(times) and len(set(known)) > 1:
+        return known
+    return [index * _PARTS // len(times) for index in range(len(times))]

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import cv2
@@ -42,8 +41,13 @@ _CLEAREST = 90
 """Percentile of the pictures' contrasts that is the clear day's."""
 _AS_CLEAR = 0.8
 """Mean contrast over the clear day's from which on a picture counts as one of a clear day."""
+_BROAD = 2.0, 12.0
+"""Standard deviations of two Gaussians; their difference is broad contrast, which noise, drops on the lens and JPEG
+blur less."""
 _FLATTEST = 2
 """Percentile of the blocks' contrasts that is noise."""
+_LEAST_CONTRAST = 1e-4
+"""Below it counts as nothing."""
 _AIRLIGHT = 98
 """Percentile of luma that is the airlight."""
 TELLING = 2.0
@@ -109,17 +113,15 @@ def _shown(metres: float) -> str:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Fine contrast of one picture."""
+    """Contrast of one picture."""
 
     blocks: FloatArray
-    """(rows, columns), over the airlight, noise taken off."""
+    """Fine contrast, (rows, columns), over the airlight, noise taken off."""
     noise: float
     airlight: float
-
-    @property
-    def seen(self) -> FloatArray:
-        """The blocks, at least as much as noise has."""
-        return np.asarray(np.maximum(self.blocks, np.float32(max(self.noise, 1e-6))))
+    broad: FloatArray | None = None
+    """Broad contrast of the same blocks, at least as much as noise has, for a `Calibration`; None if only the fine one
+    was kept."""
 
     @classmethod
     def of(cls, frame: Frame) -> Contrast:
@@ -127,13 +129,14 @@ class Contrast:
         frame_format = FrameFormat.of(frame, _LONG_SIDE)
         luma = affine.to_rgb(affine.shrink_components(frame, frame_format), frame_format).mean(axis=0)
         airlight = max(1e-3, float(np.percentile(luma, _AIRLIGHT)))
-        detail = luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), _DETAIL, borderType=cv2.BORDER_REFLECT))
-        scale = _BLOCKS / max(luma.shape)
-        size = max(4, round(luma.shape[1] * scale)), max(4, round(luma.shape[0] * scale))
-        squares = np.asarray(cv2.resize(detail * detail, size, interpolation=cv2.INTER_AREA))
-        noise = float(np.percentile(squares, _FLATTEST))
-        blocks = np.sqrt(np.maximum(squares - noise, 0)) / airlight
-        return cls(blocks.astype(np.float32), math.sqrt(noise) / airlight, airlight)
+        fine, noise = _contrast(luma - _blurred(luma, _DETAIL))
+        broad, broad_noise = _contrast(_blurred(luma, _BROAD[0]) - _blurred(luma, _BROAD[1]))
+        return cls(
+            fine / np.float32(airlight),
+            noise / airlight,
+            airlight,
+            np.maximum(broad, np.float32(max(broad_noise, _LEAST_CONTRAST))) / np.float32(airlight),
+        )
 
 
 @dataclass(frozen=True)
@@ -219,29 +222,6 @@ class Reference:
                 views.append(replace(view, hour=(number + 0.5) * BIN_HOURS))
         return cls(tuple(views), distance)
 
-    def calibrate(
-        self, contrasts: Sequence[Contrast], times: Sequence[datetime | None], metres: Sequence[float]
-    ) -> Reference:
-        """The reference with a calibration, where that is closer to a visibility meter than the law of haze.
-
-        Args:
-            contrasts: of pictures in all weathers, those that `distance` was found from.
-            times: when each was taken; None where that is unknown.
-            metres: that the meter read at each.
-        """
-        hazy = [
-            (contrast, time, value)
-            for contrast, time, value in zip(contrasts, times, metres, strict=True)
-            if value < self.range_metres
-        ]
-        days = [None if time is None else time.date() for _, time, _ in hazy]
-        calibration = Calibration.learn([contrast.seen for contrast, *_ in hazy], [value for *_, value in hazy], days)
-        by_law = [(self.judge(contrast, time).metres, value) for contrast, time, value in hazy]
-        errors = [math.log(metres / value) for metres, value in by_law if metres is not None]
-        if calibration is None or not errors or calibration.error > math.sqrt(fmean(each * each for each in errors)):
-            return self
-        return replace(self, calibration=calibration)
-
     @property
     def blocks(self) -> int:
         """How many parts of the view have a distance."""
@@ -274,7 +254,7 @@ class Reference:
         self, contrast: Contrast, when: datetime | None = None, *, max_age_days: float | None = None
     ) -> Visibility:
         """The visibility of a picture that has been looked at; see `read`."""
-        view = self._view(when)
+        view = self._view(when) if self.calibration is None else self.views[0]  # it was taught at all hours
         if view is None:
             return Visibility(None, None, None, "no clear picture of this time of day is known")
         if when is not None and view.day is not None and max_age_days is not None:
@@ -309,9 +289,11 @@ class Reference:
         farthest = float(np.percentile(distance, 95))
         if beta * farthest < view.unsure:
             return Visibility(None, round(OPTICAL_RANGE * farthest / view.unsure), None)
-        if self.calibration is not None:
-            metres, factor = self.calibration.metres(contrast.seen), math.exp(2 * self.calibration.error)
-            return Visibility(metres, metres / factor, metres * factor)
+        if self.calibration is not None and contrast.broad is not None:
+            metres, factor = self.calibration.metres(contrast.broad), math.exp(2 * self.calibration.error)
+            # Only pictures within the range were learned from, so what is farther looks nearer.
+            beyond = metres * factor > self.range_metres
+            return Visibility(metres, metres / factor, None if beyond else metres * factor)
         error = 2 * error + view.unsure / farthest
         low, high = beta + error, beta - error
         most = OPTICAL_RANGE / high if high > 0 else None
@@ -329,7 +311,7 @@ class Reference:
             unsure=[view.unsure for view in self.views],
             hour=[np.nan if view.hour is None else view.hour for view in self.views],
             day=[0 if view.day is None else view.day.toordinal() for view in self.views],
-            weights=np.empty((0, 0)) if self.calibration is None else self.calibration.weights,
+            broad_weights=np.empty((0, 0)) if self.calibration is None else self.calibration.weights,
             calibration=[] if self.calibration is None else [self.calibration.constant, self.calibration.error],
         )
         write_output(path, content)
@@ -355,7 +337,7 @@ class Reference:
                 for contrast, spread, hour, day in zip(*columns, strict=True)
             )
             numbers = content.get("calibration", ())
-            calibration = Calibration(content["weights"], *map(float, numbers)) if len(numbers) else None
+            calibration = Calibration(content["broad_weights"], *map(float, numbers)) if len(numbers) else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"'{path}' is not a camera's reference; make one with 'streamdehaze visibility learn'"
@@ -386,6 +368,19 @@ class Reference:
 
         nearest = min(by_hour, key=apart)
         return nearest if apart(nearest) <= BIN_HOURS else None
+
+
+def _blurred(luma: FloatArray, deviation: float) -> FloatArray:
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), deviation, borderType=cv2.BORDER_REFLECT))
+
+
+def _contrast(detail: FloatArray) -> tuple[FloatArray, float]:
+    """Root mean square of the blocks, (rows, columns), without the noise; and the noise."""
+    scale = _BLOCKS / max(detail.shape)
+    size = max(4, round(detail.shape[1] * scale)), max(4, round(detail.shape[0] * scale))
+    squares = np.asarray(cv2.resize(detail * detail, size, interpolation=cv2.INTER_AREA))
+    noise = float(np.percentile(squares, _FLATTEST))
+    return np.sqrt(np.maximum(squares - np.float32(noise), 0)), math.sqrt(noise)
 
 
 def _fit(d: npt.NDArray[Any], thickness: npt.NDArray[Any]) -> tuple[float, float]:

@@ -18,7 +18,6 @@ from streamdehaze.errors import ConfigError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from streamdehaze.frame import FloatArray
     from streamdehaze.meter.visibility import Contrast
 
 _EVERY = click.option("--every", type=click.IntRange(min=1), default=25, help="Take every K-th frame of videos.")
@@ -91,7 +90,7 @@ def learn(
     if any(value is not None for value in ground) and None in ground:
         raise click.UsageError("--height, --horizon and --view belong together")
     refuse_existing(output, overwrite=overwrite)
-    from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, distances_of_meter
+    from streamdehaze.meter.distances import distances_of_ground, distances_of_marks, learn_from_meter
     from streamdehaze.meter.pictures import pictures, read_meter
     from streamdehaze.meter.visibility import ClearView, Contrast, Reference
 
@@ -109,22 +108,17 @@ def learn(
         times.append(picture.taken)
     if values is not None and not contrasts:
         raise ConfigError(f"'{meter}' has no value for any of the pictures; its column 'frame' has their file names")
-    clear = ClearView.of(contrasts).contrast
-    distance: FloatArray
-    if marks:
-        distance = distances_of_marks((clear.shape[0], clear.shape[1]), marks)
-    elif values is not None:
-        distance = distances_of_meter(contrasts, metres, clear)
-    else:
-        assert height is not None
-        assert horizon is not None
-        assert view is not None
-        distance = distances_of_ground(
-            (clear.shape[0], clear.shape[1]), height_metres=height, horizon=horizon, view_degrees=view
-        )
-    reference = Reference.learn(contrasts, times, distance)
     if values is not None:
-        reference = reference.calibrate(contrasts, times, metres)
+        reference = learn_from_meter(contrasts, times, metres)
+    else:
+        shape = ClearView.of(contrasts).contrast.shape
+        if height is None or horizon is None or view is None:
+            distance = distances_of_marks((shape[0], shape[1]), marks)
+        else:
+            distance = distances_of_ground(
+                (shape[0], shape[1]), height_metres=height, horizon=horizon, view_degrees=view
+            )
+        reference = Reference.learn(contrasts, times, distance)
     reference.save(output)
     known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
     hours = [f"{view.hour:g} h" for view in reference.views if view.hour is not None]
