@@ -33,6 +33,7 @@ PURPOSES = {
     "mqtt": "cameras on an MQTT broker, as Home Assistant discovers them",
     "onvif": "finding cameras in the network, and their streams",
     "ray": "long files on the machines of a Ray cluster",
+    "cloud": "inputs and outputs in S3 and Google Cloud Storage",
     "heif": "HEIC photos, as iPhones take them",
     "vapoursynth": "a filter for VapourSynth scripts",
     "virtual-camera": "the clear picture as a camera of this computer, for OBS and meetings",

@@ -32,6 +32,7 @@ from streamdehaze.pipeline.sharing.segments import (
     make_segment,
     plan_segments,
 )
+from streamdehaze.pipeline.sharing.staging import Staging
 from streamdehaze.video import EncodeOptions, FileSource, part_folder, unfinished_work
 from waiting import PATIENCE_SECONDS, wait_until
 
@@ -73,7 +74,7 @@ def truth(film: Path) -> Path:
 
 def jobs(film: Path, target: Path, **settings: Any) -> list[SegmentJob]:
     with FileSource(film) as source, dehazer(**settings) as worker:
-        return plan_segments(source, target, worker, EncodeOptions(), RUN, ["av"])
+        return plan_segments(source, Staging(film, target), worker, EncodeOptions(), RUN, ["av"])
 
 
 def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ NEEDS = {
     "run foggy.mp4 -o rt.mp4 --engine tensorrt": "tensorrt",
     "run foggy.mp4 -o ort.mp4 --engine onnxruntime": "onnxruntime",
     "run foggy.mp4 -o ray.mp4 --ray local": "ray",
+    "run s3://films/foggy.mp4": "cloud",
     "discover": "onvif",
     "train smoke": "train",
     "evaluate pairs --engine torch": "train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streamdehaze.pipeline import Report, RunOptions
     from streamdehaze.pipeline.inputs import Job
     from streamdehaze.pipeline.sharing.segments import TakesWork
+    from streamdehaze.pipeline.sharing.staging import Staging
     from streamdehaze.video import EncodeOptions, ReadOptions
 
 log = logging.getLogger("streamdehaze")
@@ -46,26 +47,28 @@ class Work:
     share: tuple[int, int] | None = None
     """Which of how many shares of the segments to make, and no more than that."""
 
-    def pick(self, job: Job, dehazer: Dehazer) -> None:
+    def pick(self, path: str, dehazer: Dehazer) -> None:
         """Take the haze's colour from the input, if that is wanted."""
         if self.airlight_at is not None:
             from streamdehaze.pipeline.pick import Point, pick_airlight
 
-            dehazer.video.airlight_color = pick_airlight(job.input, Point(*self.airlight_at), dehazer.video, self.read)
+            dehazer.video.airlight_color = pick_airlight(path, Point(*self.airlight_at), dehazer.video, self.read)
 
     def preview(self, job: Job) -> dict[str, Any]:
         """Print what would be done for one job."""
         from streamdehaze.pipeline.preview import preview_video
 
         try:
-            preview = preview_video(
-                job.input,
-                job.output,
-                read=self.read,
-                encode=self.encode,
-                run=self.options,
-                stop=self.stop,
-            )
+            with self._near(job) as ends:
+                preview = preview_video(
+                    ends.source,
+                    ends.target,
+                    read=self.read,
+                    encode=self.encode,
+                    run=self.options,
+                    stop=self.stop,
+                )
+            preview = replace(preview, input=job.shown, output=job.output)
         except (StreamDehazeError, OSError) as error:
             say(self.console, f"streamdehaze: {error}")
             return {"input": job.shown, "error": str(error)}
@@ -78,21 +81,20 @@ class Work:
 
         if "-" in (job.input, job.output):
             raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
-        path = Path(job.output).with_suffix(".preview.jpg")
-        refuse_existing(path, overwrite=self.options.overwrite)
-        self.pick(job, dehazer)
-        contact_sheet(job.input, moments, dehazer, path, read=self.read)
+        with self._near(job) as ends:
+            path = Path(Path(job.output).name if ends.is_needed else job.output).with_suffix(".preview.jpg")
+            refuse_existing(path, overwrite=self.options.overwrite)
+            self.pick(ends.source, dehazer)
+            contact_sheet(ends.source, moments, dehazer, path, read=self.read)
         click.echo(f"{path}: {len(moments)} moments, hazy and clear")
 
     def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
         """Do one job; a failure is printed and does not keep the others from being done."""
         log.info("'%s' becomes '%s'", job.shown, job.output)
-        from streamdehaze.video import is_finished
-
-        if self.leave_finished and is_finished(job.output):
-            log.warning("'%s' exists already and is left unchanged", job.output)
-            return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
         try:
+            if self.leave_finished and self._is_finished(job):
+                log.warning("'%s' exists already and is left unchanged", job.output)
+                return {"input": job.shown, "output": job.output, "frames_out": 0, "skipped": True}
             if self.share is not None:
                 return self._make_share(job, dehazer, *self.share)
             report = self._dehaze(job, dehazer, executor)
@@ -122,13 +124,27 @@ class Work:
             )
         return report.as_dict()
 
+    def _near(self, job: Job, *, keep: bool = False) -> Staging:
+        from streamdehaze.pipeline.sharing.staging import Staging
+
+        return Staging(job.input, job.output, self.stop, keep=keep)
+
+    def _is_finished(self, job: Job) -> bool:
+        from streamdehaze.pipeline.sharing.staging import exists, in_store
+        from streamdehaze.video import is_finished
+
+        return exists(job.output) if in_store(job.output) else is_finished(job.output)
+
     def _kept(self, job: Job) -> str:
         """What is left of unfinished work on a job, in words; "" for nothing."""
         from streamdehaze.pipeline.streams import kept_of_passes
         from streamdehaze.video import unfinished_work
 
-        passes = kept_of_passes(job.output) if self.read.video_stream == "all" else []
-        segments = unfinished_work(job.output)
+        ends = self._near(job)
+        if kept := ends.kept_segments:
+            return f"finished segments are kept in '{kept}'"
+        passes = kept_of_passes(ends.target) if self.read.video_stream == "all" else []
+        segments = unfinished_work(ends.target)
         return " and ".join([*passes, *([str(segments)] if segments else [])])
 
     def _make_share(self, job: Job, dehazer: Dehazer, number: int, count: int) -> dict[str, Any]:
@@ -136,12 +152,12 @@ class Work:
         from streamdehaze.pipeline import open_source
         from streamdehaze.pipeline.job import plan_shares
         from streamdehaze.pipeline.sharing.segments import make_segment
-        from streamdehaze.video import part_folder
 
-        folder = part_folder(job.output)
-        self.pick(job, dehazer)
-        with open_source(job.input, self.read, stop=self.stop) as source:
-            segments = plan_shares(source, job.output, dehazer, self.encode, self.options)[number - 1 :: count]
+        folder = f"{job.output}.part"
+        with self._near(job, keep=True) as ends, open_source(ends.source, self.read, stop=self.stop) as source:
+            ends.check_target(overwrite=self.options.overwrite)
+            self.pick(ends.source, dehazer)
+            segments = plan_shares(source, ends, dehazer, self.encode, self.options)[number - 1 :: count]
             with RunProgress(self.console, job.shown, None, quiet=self.quiet) as shown:
                 made = [make_segment(each, self.stop, None if self.quiet else shown.update) for each in segments]
         frames = sum(each.frames for each in made)
@@ -151,20 +167,21 @@ class Work:
                 f"share {number} of {count}: {frames} frames in {len(made)} segments are in '{folder}'; once all are, "
                 f"streamdehaze join {folder}",
             )
-        return {"input": job.shown, "output": str(folder), "frames_out": frames}
+        return {"input": job.shown, "output": folder, "frames_out": frames}
 
     def _dehaze(self, job: Job, dehazer: Dehazer, executor: TakesWork | None) -> Report:
         from streamdehaze.pipeline import dehaze_video, open_source
         from streamdehaze.video import FileSource, Kind, what_is
 
-        if what_is(job.input).is_live:
+        near = self._near(job)
+        if not near.is_needed and what_is(job.input).is_live:
             raise SourceError(f"{job.shown} is a live stream, which has no end; use 'streamdehaze live'")
-        self.pick(job, dehazer)
-        with open_source(job.input, self.read, stop=self.stop) as source:
+        with near, open_source(near.source, self.read, stop=self.stop) as source:
+            self.pick(near.source, dehazer)
             shown = RunProgress(self.console, job.shown, source.info.frame_count, quiet=self.quiet)
             with shown:
                 return dehaze_video(
-                    job.input if self.read.video_stream == "all" else source,
+                    job.input if near.is_needed or self.read.video_stream == "all" else source,
                     job.output,
                     dehazer=dehazer,
                     read=self.read,
@@ -172,7 +189,7 @@ class Work:
                     run=self.options,
                     progress=None if self.quiet else shown.update,
                     stop=self.stop,
-                    executor=executor if isinstance(source, FileSource) and what_is(job.output) is Kind.FILE else None,
+                    executor=executor if isinstance(source, FileSource) and what_is(near.target) is Kind.FILE else None,
                 )
 
 

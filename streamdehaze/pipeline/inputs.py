@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError, SinkError, SourceError
+from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
 from streamdehaze.video.picture.pattern import is_sequence
 from streamdehaze.video.reading.open import Kind, what_is
@@ -88,7 +89,8 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
     _refuse_clashes(jobs)
     if output is not None and not _is_one_file(output):
         for job in jobs:
-            _make_folder(Path(job.output).parent)
+            if not in_store(job.output):
+                _make_folder(Path(job.output).parent)
     return jobs
 
 
@@ -134,16 +136,22 @@ def output_path(source: Input | str | os.PathLike[str], output: str | None = Non
     suffix = path.suffix or (".png" if is_picture(path) else ".mkv")
     result = f"{path.stem}.clear{suffix}"
     if output is None:
-        return str(path.parent / result)
+        return f"{parent_of(source.path)}/{result}" if in_store(source.path) else str(path.parent / result)
     if "{" in output or "}" in output:
         values = {"stem": path.stem, "suffix": suffix, "name": path.name, "parent": str(path.parent)}
         filled = _fill(output, values)
-        return str(Path(filled) / result) if _is_folder(filled) else filled
-    return str(Path(output) / source.below / result)
+        return _below(filled, result) if _is_folder(filled) else filled
+    return _below(output, source.below / result)
+
+
+def _below(folder: str, name: str | PurePath) -> str:
+    return f"{folder.rstrip('/')}/{PurePath(name).as_posix()}" if in_store(folder) else str(Path(folder) / name)
 
 
 def _expand(typed: str, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
-    if typed and _is_plain_path(typed) and not os.path.exists(typed) and glob.has_magic(typed):
+    if in_store(typed) and (glob.has_magic(typed) or typed.endswith("/")):
+        yield from _glob_in_store(typed, recursive)
+    elif typed and _is_plain_path(typed) and not os.path.exists(typed) and glob.has_magic(typed):
         yield from _glob(typed)
     elif os.path.isdir(typed):
         media = list(_walk(Path(typed), recursive, passed_over))
@@ -158,6 +166,17 @@ def _glob(pattern: str) -> Iterator[Input]:
     files = [Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
     wanted = [path for path in files if not _is_ours(path) and (any_kind or _is_media(path))]
     yield from [Input(str(path)) for path in sorted(wanted, key=_natural)] or [Input(pattern)]
+
+
+def _glob_in_store(typed: str, recursive: bool) -> Iterator[Input]:
+    """Addresses that match, or that are in a folder ("s3://bucket/films/")."""
+    pattern = typed + ("**" if recursive else "*") if typed.endswith("/") else typed
+    found = sorted((name_of(each), each) for each in matching(pattern))
+    wanted = [(path, each) for path, each in found if _is_media(Path(path)) and not _is_ours(Path(path))]
+    if not wanted:
+        raise SourceError(f"there is no video or picture at '{typed}'")
+    folder = name_of(typed) if typed.endswith("/") else None
+    yield from (Input(each, path.relative_to(folder).parent if folder else PurePath()) for path, each in wanted)
 
 
 def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
@@ -226,6 +245,8 @@ def _named(path: str) -> Path:
     """The input's path, or for a URL the file name at its end."""
     if path == STANDARD_STREAM:
         raise ConfigError("standard input has no name to make the output's from; name the output with -o")
+    if in_store(path):
+        return Path(name_of(path))
     if what_is(path) is not Kind.STREAM:
         return Path(path)
     name = PurePath(urlsplit(path).path).name

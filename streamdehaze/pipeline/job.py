@@ -27,6 +27,7 @@ from streamdehaze.pipeline.sharing.segments import (
     plan_segments,
     share_out,
 )
+from streamdehaze.pipeline.sharing.staging import Staging
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
@@ -37,7 +38,6 @@ from streamdehaze.video import (
     ReadOptions,
     SequenceSource,
     Writer,
-    part_folder,
     what_is,
 )
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
@@ -108,8 +108,9 @@ def dehaze_video(
     """Make a hazy video (or picture) clear.
 
     Args:
-        source: a path, "-" for standard input, or a `Source` of your own (which stays yours to close).
-        target: a path, "-", or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
+        source: a path, "-" for standard input, an address such as "s3://bucket/foggy.mp4", or a `Source` of your own
+            (which stays yours to close).
+        target: a path, "-", an address, or a `Sink`; by default ``NAME.clear.EXT`` next to the input file.
         dehazer: a `Dehazer`, or the name or path of a checkpoint for one that is steady ("low"), looks ahead,
             and runs the network as often as needed (`every="auto"`).
         read: how the input is read, where `source` is a path.
@@ -119,7 +120,7 @@ def dehaze_video(
             same size and pixel format, is written instead of the clear one; not called for frames of an earlier run.
         progress: called about ten times a second with the running statistics.
         stop: set it from elsewhere to stop with `Cancelled`; only finished segments stay of the partial output.
-        executor: makes the segments of a video file side by side, on processes or machines that see the same files:
+        executor: makes the segments of a video file side by side, on processes or machines that see the same ends:
             a `concurrent.futures.Executor` or anything like it. The frames are those that come without one.
         options: the fields of `RunOptions`, which win over those of `run`.
 
@@ -134,16 +135,20 @@ def dehaze_video(
     """
     target = output_path(_file_of(source)) if target is None else target
     run = replace(run or RunOptions(), **options)
-    task = _Task(source, target, dehazer, read, encode, run, on_frame, progress, stop)
-    if read is not None and read.video_stream == "all" and isinstance(source, str | os.PathLike):
-        if executor is not None:
-            raise ConfigError("video_stream='all' is done by one process; name one stream to share the work out")
-        return task.for_each_stream()
-    if executor is not None:
-        if on_frame is not None:
-            raise ConfigError("on_frame is called in this process only; leave it or the executor out")
-        return task.share_out(executor)
-    return task.do()
+    with Staging(source, target, stop) as ends:
+        ends.check_target(overwrite=run.overwrite)
+        task = _Task(ends.source, ends.target, dehazer, read, encode, run, on_frame, progress, stop, ends)
+        if read is not None and read.video_stream == "all" and isinstance(source, str | os.PathLike):
+            if executor is not None:
+                raise ConfigError("video_stream='all' is done by one process; name one stream to share the work out")
+            report = task.for_each_stream()
+        elif executor is not None:
+            if on_frame is not None:
+                raise ConfigError("on_frame is called in this process only; leave it or the executor out")
+            report = task.share_out(executor)
+        else:
+            report = task.do()
+    return replace(report, input=_name(source), output=_name(target))
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,7 @@ class _Task:
     on_frame: FrameCallback | None
     progress: Progress | None
     stop: threading.Event | None
+    ends: Staging
 
     def do(self) -> Report:
         """Do it in this process."""
@@ -205,10 +211,15 @@ class _Task:
         if isinstance(self.target, Sink):
             raise ConfigError(_NOT_SHARED)
         with self._opened() as opened, self._worker(DeferredDehazer) as worker:
-            jobs = plan_shares(opened, self.target, worker, self.encode, self.run)
+            jobs = plan_shares(opened, self.ends, worker, self.encode, self.run)
             checkpoint = worker.checkpoint
         made = share_out(jobs, executor, self.progress, self.stop)
-        joined = join(part_folder(self.target), overwrite=self.run.overwrite, stop=self.stop, made=made)
+        joined = join(
+            f"{self.ends.target_address or self.ends.target}.part",
+            overwrite=self.run.overwrite,
+            stop=self.stop,
+            made=made,
+        )
         joined.statistics.seconds = time.perf_counter() - began
         return Report(
             _name(self.source),
@@ -262,7 +273,7 @@ class _Task:
         run = self.run
         if isinstance(self.target, Sink):
             return self.target
-        return open_sink(
+        sink = open_sink(
             self.target,
             source,
             encode=self.encode,
@@ -272,6 +283,8 @@ class _Task:
             resume=run.resume,
             stop=self.stop,
         )
+        sink.publish = self.ends.publish
+        return sink
 
     @contextlib.contextmanager
     def _worker(self, kind: type[Dehazer] = Dehazer) -> Iterator[Dehazer]:
@@ -285,16 +298,16 @@ class _Task:
 
 
 def plan_shares(
-    source: Source, target: str | os.PathLike[str], dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions
+    source: Source, ends: Staging, dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions
 ) -> list[SegmentJob]:
     """What there is to do on a file that is shared out in segments, in order; see `plan_segments`.
 
     Raises:
         ConfigError: also if one of the two ends is no video file.
     """
-    if not isinstance(source, FileSource) or source.path is None or what_is(target) is not Kind.FILE:
+    if not isinstance(source, FileSource) or source.path is None or what_is(ends.target) is not Kind.FILE:
         raise ConfigError(_NOT_SHARED)
-    return plan_segments(source, target, dehazer, encode, run, _RECORDED_PACKAGES)
+    return plan_segments(source, ends, dehazer, encode, run, _RECORDED_PACKAGES)
 
 
 def dehaze_image(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import rich_click as click
+
+from streamdehaze.cli.parameters import INPUT
 
 
 @click.command(name="join")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=INPUT)
 @click.option(
     "--input",
     "source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The video that the segments were made of, if it lies elsewhere on this machine.",
+    type=INPUT,
+    help="The video that the segments were made of, if it is now at another place.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-def command(folders: tuple[Path, ...], source: Path | None, overwrite: bool) -> None:
+def command(folders: tuple[str, ...], source: str | None, overwrite: bool) -> None:
     """Join the segments in each of FOLDERS (`NAME.part`) into `NAME`.
 
     `run --segment 1/3`, `2/3` and `3/3` make them, on as many machines. Nothing is encoded again; sound, subtitles and
@@ -36,4 +36,6 @@ def command(folders: tuple[Path, ...], source: Path | None, overwrite: bool) -> 
     standard_error(quiet=False, verbose=False)
     for folder in folders:
         joined = join(folder, source=source, overwrite=overwrite)
-        click.echo(f"{folder.with_suffix('')}: {joined.statistics.earlier_frames} frames ({joined.engine})")
+        click.echo(
+            f"{folder.rstrip('/').removesuffix('.part')}: {joined.statistics.earlier_frames} frames ({joined.engine})"
+        )

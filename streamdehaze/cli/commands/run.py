@@ -234,13 +234,13 @@ _LEAVE_SECONDS = 60.0
         "share",
         type=part_of,
         metavar="K/N",
-        help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder that all machines share; "
-        "`streamdehaze join` makes the file of them.",
+        help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder or object store that all "
+        "machines share; `streamdehaze join` makes the file of them.",
     ),
     click.option(
         "--ray",
         metavar="ADDRESS",
-        help="Make segments on a Ray cluster that shares the folders: auto, local, host:6379 or ray://host:10001.",
+        help="Make segments on a Ray cluster that shares folders or an object store: auto, local, host:6379 or ray://host:10001.",
     ),
 )
 @panel(
@@ -302,9 +302,9 @@ def command(
 ) -> None:
     """Make hazy videos and photos clear.
 
-    INPUTS are files, folders, globs, image sequences (`frames/%05d.png`) or `-` for standard input. Each result is
-    called `NAME.clear.EXT` and written next to its input unless -o says otherwise. Audio, subtitles, chapters and
-    everything else that is not the picture is copied.
+    INPUTS are files, folders, globs, image sequences (`frames/%05d.png`), addresses in object stores (`s3://`, `gs://`,
+    `az://`) or `-` for standard input. Each result is called `NAME.clear.EXT` and written next to its input unless -o
+    says otherwise. Audio, subtitles, chapters and everything else that is not the picture is copied.
 
     \b
     Examples:

@@ -1,1 +1,1 @@
-"""Long videos on many processes and machines: who makes which segment, and a Ray cluster as one that does."""
+"""Long videos on many processes and machines: who makes which segment, Ray clusters, object stores."""

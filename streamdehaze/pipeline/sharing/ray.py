@@ -26,7 +26,7 @@ _RETRIES = 20
 
 
 class RayExecutor:
-    """Hands segments to a Ray cluster whose nodes all see the input and the folder of the output, under one path.
+    """Hands segments to a Ray cluster whose nodes see the input and the output's folder by one path, or its store.
 
     Args:
         address: "local" for a cluster of this machine alone, "auto" for the one that runs here, or "ray://host:10001",

@@ -22,10 +22,11 @@ from streamdehaze.extras import versions
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
+from streamdehaze.pipeline.sharing.staging import Staging
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
 from streamdehaze.video.resume.apart import SegmentApart, SpanSource
-from streamdehaze.video.resume.plan import Plan, finished, make_plan, take_plan, whole_work
+from streamdehaze.video.resume.plan import Plan, finished, make_plan, read_plan, take_plan, whole_work
 from streamdehaze.video.resume.spans import SpanCutter, Spans
 
 if TYPE_CHECKING:
@@ -93,10 +94,16 @@ class Joined:
 
 
 def plan_segments(
-    source: FileSource, target: str | os.PathLike[str], dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions,
+    source: FileSource, ends: Staging, dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions,
     packages: Sequence[str],
 ) -> list[SegmentJob]:  # fmt: skip
     """The jobs that make the segments of a file, all of which a folder TARGET.part then waits for.
+
+    Args:
+        source: the file, of `ends`.
+        ends: where the work is read and written.
+        dehazer, encode, run: the settings.
+        packages: whose versions must be the same everywhere.
 
     Raises:
         ConfigError: if the dehazer has an engine of the caller's own, which cannot travel, or its mask another rate.
@@ -108,16 +115,22 @@ def plan_segments(
     encode = replace(encode, options={"threads": str(ENCODER_THREADS), **encode.options})
     if dehazer.video.mask is not None:
         dehazer.video.mask.check_rate(source.info)
+    target = ends.target
     folder = part_folder(target)
     if not run.resume:
         shutil.rmtree(folder, ignore_errors=True)
+        ends.remove_parts()
+    ends.pull_plan()
     settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": versions(packages)}
     sink = SegmentFileSink(target, source, encode=encode, container=run.container, overwrite=run.overwrite)
+    path, end = ends.source_address or os.path.abspath(source.path), ends.target_address or os.path.abspath(target)
     try:
-        plan = take_plan(folder, make_plan(sink, source, settings, run.segment_seconds, encode, run.container))
+        plan = make_plan(sink, source, settings, run.segment_seconds, encode, run.container)
+        work = plan.work.model_copy(update={"input": path}) if ends.is_needed else plan.work
+        plan = take_plan(folder, plan.model_copy(update={"work": work.sealed()}))
     finally:
         sink.abort()
-    path, end = os.path.abspath(source.path), os.path.abspath(target)
+    ends.push_plan()
     return [SegmentJob(path, end, number, plan, dehazer.arguments, settings, run) for number in range(plan.count)]
 
 
@@ -127,17 +140,26 @@ def make_segment(job: SegmentJob, stop: threading.Event | None = None, progress:
     Raises:
         StreamDehazeError: one sentence on what was wrong with which file or option.
     """
-    folder, number = part_folder(job.target), job.number
-    if (record := finished(folder, number, job.plan)) is not None:
-        return SegmentMade(number, record.segment.frames, record.engine, record.damaged, record.losses)
-    with _as_batch_work(), FileSource(job.source, **job.plan.read, stop=stop) as source:
+    number = job.number
+    with Staging(job.source, job.target, stop, keep=True) as ends:
+        ends.pull_record(number)
+        if (record := finished(part_folder(ends.target), number, job.plan, ends.has_segment)) is not None:
+            return SegmentMade(number, record.segment.frames, record.engine, record.damaged, record.losses)
+        made = _make(job, ends, stop, progress)
+        ends.push_segment(number)
+    return made
+
+
+def _make(job: SegmentJob, ends: Staging, stop: threading.Event | None, progress: Progress | None) -> SegmentMade:
+    number = job.number
+    with _as_batch_work(), FileSource(ends.source, **job.plan.read, stop=stop) as source:
         dehazer = _dehazer(job.dehazer)
         dehazer.reset()
         spans, remembers = Spans.of(source, job.plan.seconds), dehazer.video.has_memory
         ahead = LOOK_AHEAD_FRAMES if dehazer.video.settings["look_ahead"] else 0
         frames = SpanSource(source, spans, number, remembers=remembers, ahead=ahead)
         sink = SegmentApart(
-            job.target, source, frames, number, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
+            ends.target, source, frames, number, job.plan, dehazer.engine.name, overwrite=job.run.overwrite, stop=stop
         )
         with sink:
             _check_alike(job, dehazer, sink)
@@ -206,7 +228,7 @@ def share_out(
 
 
 def join(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     source: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -216,7 +238,7 @@ def join(
     """Join the segments in a folder NAME.part into NAME; the folder is gone then.
 
     Args:
-        folder: where all segments are.
+        folder: where all segments are; a path, or an address in an object store.
         source: the input, if it is not where it was when work began.
         overwrite: replace a file of that name.
         stop: set it from elsewhere to stop with `Cancelled`.
@@ -226,6 +248,21 @@ def join(
         SinkError: if segments are missing or do not fit together.
         SourceError: if the input is missing or has changed.
     """
+    with Staging(None, os.fspath(folder).rstrip("/").removesuffix(".part"), stop) as ends:
+        ends.check_target(overwrite=overwrite)
+        ends.pull_plan()
+        here = part_folder(ends.target)
+        for number in range(read_plan(here).count if ends.is_needed else 0):
+            ends.pull_segment(number)
+        joined = _join(here, ends, source, overwrite, stop, made)
+        ends.remove_parts()
+    return joined
+
+
+def _join(
+    folder: Path, ends: Staging, source: str | os.PathLike[str] | None, overwrite: bool, stop: threading.Event | None,
+    made: Sequence[SegmentMade],
+) -> Joined:  # fmt: skip
     plan, manifest, records = whole_work(folder)
     engines = list(dict.fromkeys(record.engine for record in records))
     if len(engines) > 1:
@@ -238,10 +275,11 @@ def join(
         _count(together, segment)
         haze.extend(segment.haze)
     together.earlier_frames = manifest.frames - together.encode.frames
-    with FileSource(source or manifest.input, **plan.read) as opened:
+    with FileSource(ends.fetch(os.fspath(source or manifest.input)), **plan.read) as opened:
         sink = SegmentFileSink(
-            folder.with_suffix(""), opened, encode=plan.encode, container=plan.container, overwrite=overwrite, stop=stop
+            ends.target, opened, encode=plan.encode, container=plan.container, overwrite=overwrite, stop=stop
         )
+        sink.publish = ends.publish
         with sink:
             sink.adopt(manifest)
     losses = dict.fromkeys([*(loss for record in records for loss in record.losses), *sink.losses])

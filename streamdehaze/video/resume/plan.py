@@ -7,7 +7,7 @@ or not at all, and nothing else is shared, so that a folder on any network file 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,11 +167,23 @@ def read_plan(folder: Path) -> Plan:
         raise SinkError(f"'{folder / PLAN}' cannot be read or is damaged; start over with --no-resume") from error
 
 
-def finished(folder: Path, number: int, plan: Plan) -> Record | None:
-    """What is noted of a segment that is there, whole, and made by this plan."""
+def finished(
+    folder: Path, number: int, plan: Plan, is_elsewhere: Callable[[int, int], bool] = lambda number, size_bytes: False
+) -> Record | None:
+    """What is noted of a segment that is complete and made by this plan.
+
+    Args:
+        folder: where it is noted.
+        number: of the segment.
+        plan: that it must belong to.
+        is_elsewhere: whether a segment of that number and size is kept at another place than `folder`.
+    """
     with contextlib.suppress(OSError, ValueError):
         record = Record.model_validate_json(record_file(folder, number).read_bytes())
-        if record.work == plan.work.hash and file_hash(segment_file(folder, number)) == record.segment.hash:
+        if record.work == plan.work.hash and (
+            is_elsewhere(number, record.segment.size_bytes)
+            or file_hash(segment_file(folder, number)) == record.segment.hash
+        ):
             return record
     return None
 

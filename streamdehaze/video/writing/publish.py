@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,8 @@ class Writer(Sink):
         self._name = name
         self._over = False
         self._partials: dict[Path, Path] = {}
+        self.publish: Callable[[Path, Path], None] = os.replace
+        """Gives a complete file, which has a partial name, its final one."""
         self.losses: list[str] = []
         """What the output lacks of its input, in words, as far as is known; complete after `close`."""
 
@@ -79,7 +81,7 @@ class Writer(Sink):
             for partial in self._partials:
                 sync_file(partial)
             for partial, path in self._partials.items():
-                os.replace(partial, path)
+                self.publish(partial, path)
             for folder in {path.parent for path in self._partials.values()}:
                 sync_folder(folder)
             self._over = True
