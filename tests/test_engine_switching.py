@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,14 +16,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from streamdehaze.cli import main
-from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine
+from clips import Clip
+from streamdehaze.cli import main, work
+from streamdehaze.engine import ENGINES, EngineCache, TorchEngine, open_engine, switching
 from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.build.request import BuildRequest
+from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.errors import CheckpointError, EngineError
 from streamdehaze.extras import install_command
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import find_checkpoint, load_network
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, wait_until
 
 HAZY = hazy_pictures(2, 144, 256)
 
@@ -122,6 +126,41 @@ def test_run_insists_on_the_engine_when_asked_to_wait(tmp_path: Path, monkeypatc
     result = CliRunner().invoke(main, [*arguments, "--overwrite"])
     assert result.exit_code == 1
     assert "cannot be kept in" in result.output
+
+
+@pytest.mark.parametrize("seconds", [PATIENCE_SECONDS, 0.01])
+def test_a_short_run_waits_for_the_build_that_it_began_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    pytest.importorskip("openvino")
+    output, dropped, waited_for = tmp_path / "clear.mkv", list[bool](), threading.Event()
+    finish_build = SwitchingEngine.finish_build
+
+    def finish(engine: SwitchingEngine, stop: threading.Event, limit: float) -> bool:
+        if limit:
+            waited_for.set()
+        return finish_build(engine, stop, limit)
+
+    def build(request: BuildRequest, cache: EngineCache, stop: threading.Event) -> None:
+        ends = waited_for if seconds == PATIENCE_SECONDS else stop
+        wait_until(ends.is_set, "the command waits for the build, or ends it")
+        assert output.exists()
+        dropped.append(stop.is_set())
+        raise EngineError("it is not needed any more")
+
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
+    monkeypatch.setattr(switching, "build_in_subprocess", build)
+    monkeypatch.setattr(switching, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(SwitchingEngine, "finish_build", finish)
+    monkeypatch.setattr(work, "_BUILD_SECONDS", seconds)
+    film = Clip(codec="ffv1").write(tmp_path / "hazy.mkv")
+    result = CliRunner().invoke(
+        main, ["run", str(film), "-o", str(output), "--engine", "openvino", "--batch-size", "2", "--every", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "finishing the engine's build" in result.output
+    assert dropped == [seconds < 1]
+    assert ("`streamdehaze engine build`" in result.output) == (seconds < 1)
 
 
 def test_one_photo_starts_no_build(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("streamdehaze")
 
+_BUILD_SECONDS = 120
+"""The end of a run waits this long for an engine; on two cores OpenVINO's takes a tenth of it."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -123,6 +126,18 @@ class Work:
                 f"({engine}; bottleneck: {statistics.bottleneck})",
             )
         return report.as_dict()
+
+    def finish_engine(self, dehazer: Dehazer) -> None:
+        """Wait for an engine that is still being built after the last job, or runs that are short never get one."""
+        from streamdehaze.engine.switching import SwitchingEngine
+
+        engine = vars(dehazer).get("engine")  # not opened where workers did all the work
+        if not isinstance(engine, SwitchingEngine) or engine.finish_build(self.stop, 0):
+            return
+        if not self.quiet:
+            say(self.console, "all is written; finishing the engine's build for the next run (Ctrl-C leaves it out)")
+        if not engine.finish_build(self.stop, _BUILD_SECONDS) and not self.stop.is_set():
+            log.warning("the engine was not built in %d s; `streamdehaze engine build` takes its time", _BUILD_SECONDS)
 
     def _near(self, job: Job, *, keep: bool = False) -> Staging:
         from streamdehaze.pipeline.sharing.staging import Staging

@@ -23,6 +23,7 @@ from streamdehaze.frame import FloatArray
 _log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 1.0
+_POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -151,6 +152,15 @@ class SwitchingEngine:
     def split(self, hazy: FloatArray) -> dict[str, float]:
         """See `Engine.split`: of the engine that serves at the moment."""
         return (self._served_by or self._fallback()).split(hazy)
+
+    def finish_build(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait for a build that runs, until `stop` is set or the time is up; whether none runs any more."""
+        until = time.monotonic() + seconds
+        while self._build is not None and not stop.is_set() and time.monotonic() < until:
+            self._build.join(_POLL_SECONDS)
+            if not self._build.is_alive():
+                break
+        return not self._building()
 
     def close(self) -> None:
         """Stop the build, if one runs, and free the engines; may be called twice."""

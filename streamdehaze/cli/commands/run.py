@@ -379,6 +379,7 @@ def command(
             with open_workers(workers, ray, quiet=quiet, verbose=verbose) as executor:
                 for job in jobs:
                     outcomes.append(work.run(job, dehazer, executor))
+            work.finish_engine(dehazer)
         finally:
             _write_report(report, outcomes)
     _exit(outcomes, strict=strict)
