@@ -21,6 +21,8 @@ from streamdehaze.frame import FloatArray
 
 _LEAST = 0.15
 """Transmission below which noise would grow more than the scene."""
+_CAUTION = np.float32(0.9)
+"""Power of the bound: windows where nothing comes near it, and a colour a little off, make it too small."""
 _WINDOW, _RADIUS, _EPSILON = 13, 9, 1e-3
 _LONG_SIDE = 256
 """Pixels of the long side of the picture that these suit."""
@@ -51,7 +53,7 @@ def clear_picture(hazy: FloatArray, airlight: Airlight) -> FloatArray:
     bound = np.maximum((A - hazy) / A, (hazy - A) / (white - A)).max(axis=0)
     scale = max(bound.shape) / _LONG_SIDE
     side = 2 * round(_WINDOW * scale / 2) + 1
-    most = cv2.dilate(np.clip(bound, 0, 1), np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT)
+    most = cv2.dilate(np.clip(bound, 0, 1) ** _CAUTION, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REFLECT)
     luma = channel_mean(hazy)
     t = guided_filter(luma, np.asarray(most, np.float32), max(1, round(_RADIUS * scale)), _EPSILON)
     return np.asarray(np.maximum((hazy - A) / np.clip(t, _LEAST, 1) + A, 0), np.float32)
