@@ -19,6 +19,7 @@ import pytest
 from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
+from streamdehaze.video.reading.decoder import Decoder
 
 
 def refusal(path: object, **options: object) -> str:
@@ -211,6 +212,26 @@ def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: py
     assert re.search(rf"{skipping.damaged} damaged places? (was|were) skipped", caplog.text)
     assert "is damaged near 1." in refusal(bad, on_damage="stop")
     assert [frame.pts for frame in frames_of(source, on_damage="stop")] == video_ticks(source)[1]
+
+
+@pytest.mark.parametrize("options", [{"bf": "2"}, {"slices": "4"}])
+def test_a_camera_is_as_strict_about_damage_as_a_file(tmp_path: Path, options: dict[str, str]) -> None:
+    """Damaged pictures of a camera are left out; FFmpeg's slice threads would show most of them."""
+    source = Clip(pts=range(0, 30 * 512, 512), size=(160, 96), options={"g": "10", **options}).write(tmp_path / "a.mkv")
+    content = bytearray(source.read_bytes())
+    for part in (3, 4, 5, 6):
+        place = len(content) * part // 8
+        content[place : place + 64] = random.Random(part).randbytes(64)
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(content)
+
+    def damaged(*, live: bool) -> list[int | None]:
+        with av.open(bad) as container:
+            decoder = Decoder(container.streams.video[0], live=live)
+            pictures = [each for packet in container.demux(video=0) for each in decoder.decode(packet) or ()]
+            return [picture.pts for picture in pictures if decoder.is_damaged(picture)]
+
+    assert damaged(live=True) == damaged(live=False) != []
 
 
 def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:
