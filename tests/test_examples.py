@@ -46,6 +46,7 @@ def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "dehaze_a_file.py", "numpy_frames.py", "own_source_to_own_sink.py", "photos_in_a_folder.py",
         "onnx_in_onnxruntime.py", "onnx_in_openvino.py", "onnx_in_tensorrt.py", "own_network.py",
+        "own_architecture.py",  # in test_training_smoke.py
     }  # fmt: skip
 
 

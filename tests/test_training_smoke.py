@@ -16,11 +16,18 @@ pytest.importorskip("lightning")
 import av
 import cv2
 
+from streamdehaze import Dehazer
 from streamdehaze.cli import main
+from streamdehaze.engine.build.answer import SHAPE, kept_answer
+from streamdehaze.engine.build.picture import hazy_pictures
+from streamdehaze.engine.torch import TorchEngine
+from streamdehaze.errors import CheckpointError, ConfigError
 from streamdehaze.fidelity import psnr
-from streamdehaze.network import read_checkpoint
+from streamdehaze.network import load_network, read_checkpoint
 from streamdehaze.network.checkpoint import Weights
+from streamdehaze.training.config import NetworkConfig
 from streamdehaze.training.run import train
+from streamdehaze.training.task import start_network
 from training_data import configuration, make_pairs, make_scenes, make_vgg19, picture
 
 FRAMES = 6
@@ -178,3 +185,33 @@ def test_the_number_of_threads_is_in_the_environment_when_torch_is_imported(tmp_
     )
     assert done.stdout.splitlines()[0] == "torch with 3"
     assert done.returncode == 1, done.stderr  # there is no such checkpoint
+
+
+def test_another_network_is_trained_from_one_file_and_served_as_onnx(tmp_path: Path) -> None:
+    for package in ("onnxscript", "openvino"):
+        pytest.importorskip(package)
+    root = Path(__file__).parents[1]
+    module, scenes = f"{root}/examples/own_architecture.py:Small", make_scenes(tmp_path / "scenes")
+    stages = [{"size": [32, 32], "batch": 2, "steps": 2}]
+    weights = train(configuration(tmp_path, scenes, network={"module": module}, stages=stages)).last
+    graph = weights.with_suffix(".onnx")
+    hazy = np.asarray(cv2.imread(str(root / "docs" / "rendered.jpg"))[:96, :128])
+    with Dehazer(str(graph), engine="openvino", engine_wait=True, network_size=128) as dehazer:
+        assert dehazer.engine.name.startswith("openvino")
+        assert dehazer(hazy).shape == hazy.shape
+    begun = start_network(NetworkConfig(module=module, start=str(weights)))
+    answer = TorchEngine(begun, "cpu", precision="float32").infer(hazy_pictures(*SHAPE))
+    kept = kept_answer(graph)
+    assert kept is not None
+    assert psnr(answer, kept, peak=1.0) > 50
+
+    with pytest.raises(CheckpointError, match=r"last\.safetensors has the weights of Small; give the \.onnx file"):
+        load_network(weights)
+    with pytest.raises(CheckpointError, match=r"last\.onnx is a graph, which only the engines openvino and onnx"):
+        Dehazer(str(graph), engine="torch")
+    with pytest.raises(CheckpointError, match=r"aecrnet-s.* does not fit network\.module"):
+        start_network(NetworkConfig(module=module, start="aecrnet-s"))
+    with pytest.raises(ConfigError, match=r"network\.module = .*:Big' failed: AttributeError"):
+        start_network(NetworkConfig(module=module.replace("Small", "Big")))
+    with pytest.raises(ConfigError, match=r"there is no file 'none\.py'; write FILE\.py:NAME"):
+        start_network(NetworkConfig(module="none.py:Small"))

@@ -18,7 +18,7 @@ from streamdehaze.engine.switching import SwitchingEngine
 from streamdehaze.engine.tensorrt.runtime import find_gpu
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import EngineError, MissingPackageError
-from streamdehaze.extras import has_torch, require_torch, torch_command
+from streamdehaze.extras import has_torch, install_command, require_torch, torch_command
 from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint, load_network
 
 ENGINES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
@@ -68,7 +68,7 @@ def open_engine(
     def open_torch(note: str | None = None) -> Engine:
         return TorchEngine(load_network(checkpoint), device, note=note)
 
-    alone = not has_torch()
+    alone = not has_torch() or checkpoint.endswith(".onnx")
     """Without PyTorch: a compiled engine must serve from the first picture."""
     cache, note = cache or EngineCache(), None
     for recipe in _recipes(engine, device, checkpoint, int8, cache):
@@ -105,8 +105,10 @@ def open_engine(
         return switching
     if engine == "torch":
         require_torch("the engine 'torch'")
+        return open_torch()
     if alone:
-        raise MissingPackageError(f"no engine can serve: {note or 'none is installed'}; {torch_command()} brings one")
+        remedy = install_command("openvino") if has_torch() else torch_command()
+        raise MissingPackageError(f"no engine can serve: {note or 'none is installed'}; {remedy} brings one")
     return open_torch(note)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import time
 from collections.abc import Iterator
@@ -17,15 +18,13 @@ from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from streamdehaze.network.aecrnet import AECRNet
+    from torch import Tensor, nn
 
 _log = logging.getLogger(__name__)
 
 
 class TorchEngine(Engine):
-    """`AECRNet` in PyTorch, channels-last, on the CPU or a CUDA device.
+    """`AECRNet`, or another network, in PyTorch, channels-last, on the CPU or a CUDA device.
 
     A program that decodes or encodes as well runs faster with `OMP_WAIT_POLICY=PASSIVE` in its environment before
     torch is imported, as the command line sets it.
@@ -47,7 +46,7 @@ class TorchEngine(Engine):
 
     def __init__(
         self,
-        network: AECRNet,
+        network: nn.Module,
         device: str = "auto",
         *,
         precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
@@ -57,11 +56,14 @@ class TorchEngine(Engine):
     ) -> None:
         import torch
 
+        from streamdehaze.network.aecrnet import AECRNet
+
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._device = torch.device(device)
-            self._network = network.folded().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            deployed = network.folded() if isinstance(network, AECRNet) else copy.deepcopy(network).eval()
+            self._network = deployed.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise EngineError(f"PyTorch cannot use the device '{device}': {str(error).splitlines()[0]}") from error
         self._note = note

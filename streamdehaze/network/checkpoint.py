@@ -17,7 +17,7 @@ from streamdehaze.errors import CheckpointError, SinkError
 from streamdehaze.extras import require_torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from streamdehaze.network.aecrnet import AECRNet
 
@@ -27,7 +27,7 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights of an `AECRNet` and the facts about them."""
+    """Weights of an `AECRNet`, or the graph of another network, and the facts about them."""
 
     state: Weights
     """Under the authors' names, without the `module.` of their files."""
@@ -35,11 +35,19 @@ class Checkpoint:
     """Facts as text: architecture, width, deconv, training data, recipe, scores."""
     name: str = "the checkpoint"
     """To show: its file."""
+    graph: Path | None = None
+    """An ONNX file, of a network of one's own that `streamdehaze train` made; it has no weights here."""
 
     @property
     def width(self) -> int:
         """Channels of the first stage, read off the weights."""
         first = self.state.get("down1.1.weight")
+        if self.graph is not None:
+            raise CheckpointError(f"{self.name} is a graph, which only the engines openvino and onnxruntime run")
+        if (architecture := self.metadata.get("architecture", "aecrnet")) != "aecrnet":
+            raise CheckpointError(
+                f"{self.name} has the weights of {architecture}; give the .onnx file that was written with it instead"
+            )
         if first is None:
             raise CheckpointError(f"{self.name} is not an AECR-Net: it has no tensor 'down1.1.weight'")
         if first.ndim != 4 or len(first) < 2 or len(first) % 2:
@@ -142,6 +150,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"there is no checkpoint file {path}")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    if path.suffix == ".onnx":
+        return Checkpoint({}, {}, str(path), path)
     return _read_pickle(path)
 
 
@@ -206,7 +216,7 @@ def _as_array(tensor: Tensor) -> npt.NDArray[Any]:
 
 
 def write_checkpoint(
-    path: str | os.PathLike[str], network: AECRNet, metadata: Mapping[str, str], *, half: bool = False
+    path: str | os.PathLike[str], network: nn.Module, metadata: Mapping[str, str], *, half: bool = False
 ) -> None:
     """Write the network's weights as safetensors, under a temporary name first and then renamed.
 
@@ -223,15 +233,18 @@ def write_checkpoint(
     import torch
     from safetensors.torch import save
 
+    from streamdehaze.network.aecrnet import AECRNet
+
     path = Path(path)
     if path.suffix != ".safetensors":
         raise SinkError(f"{path} is no name for a checkpoint; end it in .safetensors")
     dtype = torch.float16 if half else torch.float32
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    about = {"architecture": type(network).__name__}
+    if isinstance(network, AECRNet):
+        about = {"architecture": "aecrnet", "width": str(network.width), "deconv": str(network.has_deconv).lower()}
     facts = {
-        "architecture": "aecrnet",
-        "width": str(network.width),
-        "deconv": str(network.has_deconv).lower(),
+        **about,
         "input": "RGB in [0,1], NCHW, multiples of 4",
         **metadata,
     }

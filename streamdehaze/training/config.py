@@ -71,6 +71,9 @@ class StageConfig(toml.Table):
 class NetworkConfig(toml.Table):
     """The network and where its weights start."""
 
+    module: str | None = None
+    """"FILE.py:NAME", a `torch.nn.Module` of one's own instead of AECR-Net; the file is run. Of the rest only `start`
+    then counts."""
     width: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     deconv: bool = True
     """Whether network deconvolution stands first, as published."""

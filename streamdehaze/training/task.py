@@ -18,17 +18,26 @@ from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.deconvolution import NetworkDeconvolution
 from streamdehaze.training.config import NetworkConfig, OptimizerConfig, TrainingConfig
 from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
+from streamdehaze.training.own import load_own, own_network
 from streamdehaze.training.plain import with_deformable_convolution, with_plain_convolution
 from streamdehaze.training.samples.dataset import Sample
 from streamdehaze.training.widen import widen
 
 
-def start_network(config: NetworkConfig, seed: int = 0) -> AECRNet:
+def start_network(config: NetworkConfig, seed: int = 0) -> nn.Module:
     """The network a run starts with: new, or from a checkpoint, widened if that is narrower.
 
     Raises:
         CheckpointError: if the checkpoint cannot be had or does not fit the configuration.
+        ConfigError: if a network of one's own cannot be made.
     """
+    if config.module is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            own = own_network(config.module)
+        if config.start is not None:
+            load_own(own, read_checkpoint(find_checkpoint(config.start)))
+        return own
     if config.start is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -107,7 +116,7 @@ def muon(network: nn.Module, betas: tuple[float, float]) -> torch.optim.Optimize
 
 
 class DehazingTask(lightning.LightningModule):
-    """Trains `AECRNet` on pairs of hazy and clear pictures.
+    """Trains `AECRNet`, or a network of one's own, on pairs of hazy and clear pictures.
 
     Args:
         config: the run; kept in its checkpoints, and a run is resumed only with the same.
@@ -178,12 +187,12 @@ class DehazingTask(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def kept_network(self) -> AECRNet:
+    def kept_network(self) -> nn.Module:
         """A whole network with the averaged weights, in evaluation mode: what is validated and kept."""
         network = start_network(self.config.network.model_copy(update={"start": None}))
         source = self.average.module if self.config.optimizer.average else self.network
         network.load_state_dict(source.state_dict())
-        return with_deformable_convolution(network).eval()
+        return (with_deformable_convolution(network) if isinstance(network, AECRNet) else network).eval()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config.model_dump(mode="json")

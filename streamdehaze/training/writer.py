@@ -17,6 +17,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from streamdehaze.durable import write_whole
 from streamdehaze.errors import SinkError, TrainingError
 from streamdehaze.network import write_checkpoint
+from streamdehaze.training.own import write_own_graph
 from streamdehaze.training.task import DehazingTask
 
 STATE = "last.ckpt"
@@ -103,5 +104,9 @@ class CheckpointWriter(Callback):
 
     def keep(self, name: str, task: DehazingTask, scores: dict[str, str]) -> None:
         """Write the averaged network as NAME.safetensors."""
+        network, path = task.kept_network(), self._folder / f"{name}.safetensors"
         facts = {**self._facts, "steps": str(task.trainer.global_step), **scores}
-        write_checkpoint(self._folder / f"{name}.safetensors", task.kept_network(), facts)
+        write_checkpoint(path, network, facts)
+        done = task.trainer.global_step == task.trainer.max_steps
+        if task.config.network.module is not None and (done or name == "best"):
+            write_own_graph(network, path.with_suffix(".onnx"), {"architecture": type(network).__name__, **facts})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -18,6 +19,9 @@ from streamdehaze.durable import file_sha256, write_output
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import find_checkpoint, load_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHAPE = (1, 144, 256)
 """(pictures, height, width) that was answered: the default network size for 16:9."""
@@ -43,8 +47,12 @@ def kept_answer(checkpoint: str | os.PathLike[str]) -> FloatArray | None:
     return answer
 
 
-def write_answer(checkpoint: str | os.PathLike[str]) -> Path:
+def write_answer(checkpoint: str | os.PathLike[str], network: nn.Module | None = None) -> Path:
     """Keep PyTorch's answer next to a checkpoint; returns its file.
+
+    Args:
+        checkpoint: name of a bundled checkpoint or path of one.
+        network: that answers, where the checkpoint is its graph.
 
     Raises:
         CheckpointError: if the checkpoint cannot be had.
@@ -54,7 +62,7 @@ def write_answer(checkpoint: str | os.PathLike[str]) -> Path:
     from streamdehaze.engine.torch import TorchEngine
 
     path = find_checkpoint(checkpoint)
-    clear = TorchEngine(load_network(checkpoint), "cpu", precision="float32").infer(hazy_pictures(*SHAPE))[0]
+    clear = TorchEngine(network or load_network(checkpoint), "cpu", precision="float32").infer(hazy_pictures(*SHAPE))[0]
     facts = PngImagePlugin.PngInfo()
     facts.add_text(_HASH, file_sha256(path))
     content = io.BytesIO()

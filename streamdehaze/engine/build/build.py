@@ -105,8 +105,14 @@ def verify_file(
         EngineError: if the runtime refuses the file.
         MissingPackageError: without PyTorch, where no answer is kept or a picture of one's own is wanted.
     """
-    answer = None
-    if not has_torch() and ((answer := kept_answer(request.checkpoint)) is None or picture is not None):
+    is_graph = request.checkpoint.endswith(".onnx")
+    answer = kept_answer(request.checkpoint) if picture is None and (is_graph or not has_torch()) else None
+    if is_graph and answer is None:
+        raise EngineError(
+            f"an engine of '{request.checkpoint}' is compared with PyTorch's answer, which 'streamdehaze train' writes "
+            "next to it as .answer.png, before it serves"
+        )
+    if not has_torch() and answer is None:
         name = request.stem.removesuffix(f"-{request.recipe.engine}")
         raise MissingPackageError(
             f"an engine of {name} is compared with PyTorch before it serves, which is not installed: {torch_command()}"

@@ -106,8 +106,18 @@ class DeployedNetwork(nn.Module):
         return clear.float().clamp(0.0, 1.0)
 
 
+class _Clamped(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.body = copy.deepcopy(network).cpu().requires_grad_(False)
+
+    def forward(self, hazy: Tensor) -> Tensor:
+        clear: Tensor = self.body(hazy)
+        return clear.clamp(0.0, 1.0)
+
+
 def export_onnx(
-    network: AECRNet,
+    network: nn.Module,
     path: Path,
     shape: GraphShape = ANY_SHAPE,
     *,
@@ -120,7 +130,7 @@ def export_onnx(
     A float16 graph carries its types itself ("strongly typed"), as TensorRT 11 demands and 10 accepts.
 
     Args:
-        network: what to export.
+        network: what to export; for other networks than AECR-Net, `precision` and `native_deform` are as by default.
         path: where to; the file is whole or not there.
         shape: fixed dimensions; those left None are free.
         precision: of the graph's inside.
@@ -135,12 +145,14 @@ def export_onnx(
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise EngineError(f"compiling an engine needs the package {error.name}: {install_command('onnx')}") from error
-    deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform).eval()
-    model = _clean(_export(deployed, shape))
-    write_graph(model, path, network.width, precision, metadata or {})
+    deployed: nn.Module = _Clamped(network)
+    if isinstance(network, AECRNet):
+        deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform)
+    model = _clean(_export(deployed.eval(), shape))
+    write_graph(model, path, network.width if isinstance(network, AECRNet) else None, precision, metadata or {})
 
 
-def _export(deployed: DeployedNetwork, shape: GraphShape) -> onnx.ModelProto:
+def _export(deployed: nn.Module, shape: GraphShape) -> onnx.ModelProto:
     # A free dimension must not be 0 or 1 in the example, or the exporter takes it for a constant.
     example = torch.zeros(shape.batch or 2, 3, shape.height or 48, shape.width or 64)
     free: dict[int, Any] = {}

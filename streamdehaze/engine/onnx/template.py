@@ -79,6 +79,11 @@ def write_filled(
         import onnx
     except ImportError as error:
         raise EngineError(f"compiling an engine needs the package onnx: {install_command('openvino')}") from error
+    if checkpoint.graph is not None:
+        model = onnx.load(checkpoint.graph)
+        known = {entry.key: entry.value for entry in model.metadata_props}
+        write_graph(_fixed(model, shape), path, None, "float32", {**known, **metadata})
+        return
     weights = deployed_weights(checkpoint)
     has_offsets = "body.dcn_block.dcn.conv_offset_mask.weight" in weights
     form = ("native" if native_deform else "grid") if has_offsets else "plain"
@@ -86,12 +91,16 @@ def write_filled(
     for tensor in model.graph.initializer:
         if tensor.name in weights:
             tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
+    write_graph(_fixed(model, shape), path, checkpoint.width, "float32", metadata)
+
+
+def _fixed(model: onnx.ModelProto, shape: GraphShape) -> onnx.ModelProto:
     for end in (*model.graph.input, *model.graph.output):
         dimensions = end.type.tensor_type.shape.dim
         for index, fixed in ((0, shape.batch), (2, shape.height), (3, shape.width)):
             if fixed is not None:
                 dimensions[index].dim_value = fixed
-    write_graph(model, path, checkpoint.width, "float32", metadata)
+    return model
 
 
 def deployed_weights(checkpoint: Checkpoint) -> Arrays:
@@ -120,13 +129,22 @@ def deployed_weights(checkpoint: Checkpoint) -> Arrays:
     return {f"body.{name}": value for name, value in weights.items()}
 
 
-def write_graph(model: onnx.ModelProto, path: Path, width: int, precision: str, metadata: Mapping[str, str]) -> None:
-    """Check a graph and write it with its facts in metadata_props; the file is whole or not there."""
+def write_graph(
+    model: onnx.ModelProto, path: Path, width: int | None, precision: str, metadata: Mapping[str, str]
+) -> None:
+    """Check a graph and write it with its facts in metadata_props; the file is complete or not there.
+
+    Args:
+        model: the graph.
+        path: where to.
+        width: of AECR-Net; None for another network.
+        precision: of the computation.
+        metadata: more facts.
+    """
     import onnx
 
     facts = {
-        "architecture": "aecrnet",
-        "width": str(width),
+        **({} if width is None else {"architecture": "aecrnet", "width": str(width)}),
         "precision": precision,
         "input": "RGB in [0,1], NCHW, multiples of 4",
         **metadata,

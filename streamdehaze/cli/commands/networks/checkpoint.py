@@ -23,9 +23,12 @@ def command() -> None:
 @click.argument("checkpoint", type=CHECKPOINT)
 def show(checkpoint: str) -> None:
     """Print the metadata and the tensors of CHECKPOINT, a bundled name or a file."""
+    from streamdehaze.errors import CheckpointError
     from streamdehaze.network import find_checkpoint, read_checkpoint
 
     found = read_checkpoint(find_checkpoint(checkpoint))
+    if found.graph is not None:
+        raise CheckpointError(f"'{found.name}' is a graph; show the .safetensors file that was written with it")
     for key, value in sorted(found.metadata.items()):
         click.echo(f"{key}: {value}")
     click.echo(f"parameters: {sum(tensor.size for tensor in found.state.values()):,}")
