@@ -38,7 +38,6 @@ class EngineDouble:
 
     name = "double"
     note = None
-    device: str | None = None
 
     def __init__(
         self,

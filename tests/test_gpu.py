@@ -74,6 +74,12 @@ def test_every_format_is_shrunk_and_changed_as_on_the_cpu(name: str, width: int,
         np.testing.assert_array_equal(*alpha)
 
 
+class OnDevice(EngineDouble):
+    """An engine that runs on a device of PyTorch's."""
+
+    device = "cpu"
+
+
 SETTINGS: dict[str, SettingsKeywords] = {
     "plain": {},
     "untouched": {"strength": 0},
@@ -91,17 +97,15 @@ def test_a_letterboxed_film_is_that_of_the_cpu(settings: SettingsKeywords, monke
         frame.planes[0][:18] = frame.planes[0][-18:] = 16
         frame.planes[1][:9] = frame.planes[1][-9:] = frame.planes[2][:9] = frame.planes[2][-9:] = 128
 
-    def film(device: str | None) -> list[Frame]:
-        engine = EngineDouble()
-        engine.device = device
+    def film(engine: EngineDouble) -> list[Frame]:
         dehazer = Dehazer(engine=engine, network_size=64, **settings)
         return dehazer.process(frames) + dehazer.flush()
 
-    on_the_cpu = film(None)
+    on_the_cpu = film(EngineDouble())
     with monkeypatch.context() as patch:  # the kernels have no part in it
         patch.delattr(affine, "shrink_components")
         patch.delattr(affine, "apply")
-        on_the_device = film("cpu")
+        on_the_device = film(OnDevice())
     for hazy, found, wanted in zip(frames, on_the_device, on_the_cpu, strict=True):
         assert_within_a_level(found, wanted)
         if settings.get("strength") == 0 or settings.get("exact"):
@@ -110,9 +114,7 @@ def test_a_letterboxed_film_is_that_of_the_cpu(settings: SettingsKeywords, monke
 
 
 def test_a_run_leaves_frames_to_the_device_of_its_engine() -> None:
-    engine = EngineDouble()
-    engine.device = "cpu"
-    lanes = Lanes(Dehazer(engine=engine, network_size=64, steady="low", look_ahead=True), batch_size=2)
+    lanes = Lanes(Dehazer(engine=OnDevice(), network_size=64, steady="low", look_ahead=True), batch_size=2)
     passed = [one for pts in range(5) for one in lanes.take(frame_of("yuv420p", 96, 64, pts))] + lanes.take(None)
     assert [isinstance(one, Solution) and one.look.surface is not None for one in passed] == [True] * 5
 

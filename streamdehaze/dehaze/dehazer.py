@@ -85,7 +85,8 @@ class Dehazer:
     @cached_property
     def gpu(self) -> Gpu | None:
         """What shrinks frames and applies maps where the engine runs on a GPU; None for the CPU."""
-        return None if self.engine.device is None else Gpu(self.engine.device)
+        device = getattr(self.engine, "device", None)  # an engine of the caller's own may have no more than `infer`
+        return None if device is None else Gpu(device)
 
     @property
     def strength(self) -> float | Keyframes:
