@@ -27,13 +27,13 @@ from streamdehaze.video.readback.facts import (
     read_facts,
 )
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.writing.containers import Output
+from streamdehaze.video.writing.containers import Output, holds
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, WITHOUT_TIMES
 from streamdehaze.video.writing.encoding.encode import UNEVEN, StreamSetup
 from streamdehaze.video.writing.encoding.sei import PictureNotes
 from streamdehaze.video.writing.mux import Companions, Muxer
-from streamdehaze.video.writing.passthrough import Passthrough, takes_aac
+from streamdehaze.video.writing.passthrough import Passthrough
 
 log = logging.getLogger("streamdehaze")
 
@@ -178,7 +178,7 @@ class _Headers:
 
 def _sound_remedy(asked: Asked, container_format: str) -> str:
     """What keeps sound that a container does not hold, in words."""
-    remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and takes_aac(container_format))
+    remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and holds(container_format, "aac"))
     remedies += ["a .mkv file holds it"] * (container_format != "matroska")
     return ", ".join(remedies)
 

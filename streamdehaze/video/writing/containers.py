@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,22 @@ class NullFile:
         return self._position
 
 
-def trial_container(container_format: str, options: dict[str, str] | None = None) -> OutputContainer:
-    """A container to try out; close it."""
+def _nowhere(container_format: str, options: dict[str, str] | None) -> OutputContainer:
+    """A container whose file forgets what is written to it."""
     container: OutputContainer = av.open(
         NullFile(), "w", format=container_format, container_options=options or {}, **ANY_METADATA
     )
     return container
+
+
+@contextlib.contextmanager
+def trial_container(container_format: str, options: dict[str, str] | None = None) -> Iterator[OutputContainer]:
+    """A container to try out; it is closed at the end of the block, however far the trial got."""
+    container = _nowhere(container_format, options)
+    try:
+        yield container
+    finally:
+        close_quietly(container)
 
 
 def holding_container(owner: object, container_format: str, options: dict[str, str] | None = None) -> OutputContainer:
@@ -98,9 +109,17 @@ def holding_container(owner: object, container_format: str, options: dict[str, s
     PyAV never frees one that was not closed, and from release 19 on nothing can be done with the streams of one that
     was.
     """
-    container = trial_container(container_format, options)
+    container = _nowhere(container_format, options)
     weakref.finalize(owner, close_quietly, container).atexit = False
     return container
+
+
+def holds(container_format: str, encoder: str) -> bool:
+    """Whether FFmpeg says that a container takes what an encoder makes."""
+    with contextlib.suppress(ValueError, av.error.FFmpegError), trial_container(container_format) as output:
+        output.add_stream(encoder, rate=25)
+        return True
+    return False
 
 
 def home_of(container_format: str, encoder: str) -> str:
@@ -112,14 +131,8 @@ def home_of(container_format: str, encoder: str) -> str:
         ValueError: if the format takes nothing of the kind.
     """
     for home in (container_format, *(["avi"] if container_format == "matroska" else [])):
-        output = trial_container(home)
-        try:
-            output.add_stream(encoder, rate=25)
-        except (ValueError, av.error.FFmpegError):
-            continue
-        finally:
-            close_quietly(output)
-        return home
+        if holds(home, encoder):
+            return home
     raise ValueError(f"a {container_format} file does not take what {encoder} makes")
 
 

@@ -20,7 +20,7 @@ from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
-from streamdehaze.video.writing.containers import add_parameters, close_quietly, trial_container
+from streamdehaze.video.writing.containers import add_parameters, holds, trial_container
 from streamdehaze.video.writing.encoding.choose import AudioCodec
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
@@ -51,7 +51,7 @@ class Passthrough:
     def __init__(self, source: FileSource, container_format: str, audio: AudioCodec = "copy") -> None:
         self._source = source
         self._sounds: dict[int, AacSound] = {}
-        holds_aac = audio == "aac" and takes_aac(container_format)
+        holds_aac = audio == "aac" and holds(container_format, "aac")
         self.accepted: list[Stream] = []
         self._covers: dict[int, bytes] = {}
         for stream in source.others:
@@ -318,18 +318,6 @@ def _is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def takes_aac(container_format: str) -> bool:
-    """Whether a container takes sound in AAC."""
-    output = trial_container(container_format)
-    try:
-        output.add_stream("aac", rate=48000)
-    except ValueError:
-        return False
-    finally:
-        close_quietly(output)
-    return True
-
-
 def _to_aac(stream: Stream) -> AacSound | None:
     """What converts a stream to AAC; None if it is no sound, or cannot be decoded."""
     context: Any = stream.codec_context
@@ -350,23 +338,20 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
         codecs = {codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:
             return False
-    output = trial_container(container_format)
     try:
-        if container_format == "mxf":  # which insists on a picture track
-            output.add_stream("mpeg2video", rate=25)
-        elif container_format == "dv":
-            film = output.add_stream("dvvideo", rate=25)
-            film.width, film.height, film.pix_fmt = 720, 576, "yuv420p"
-        for stream in streams:
-            copy_stream(stream, output)
-        output.start_encoding()
-        if container_format in ("mxf", "dv"):  # which cannot end without a packet
-            close_quietly(output)
-        else:
-            output.close()  # MOV and MP4 look at most of it only now
+        with trial_container(container_format) as output:
+            if container_format == "mxf":  # which insists on a picture track
+                output.add_stream("mpeg2video", rate=25)
+            elif container_format == "dv":
+                film = output.add_stream("dvvideo", rate=25)
+                film.width, film.height, film.pix_fmt = 720, 576, "yuv420p"
+            for stream in streams:
+                copy_stream(stream, output)
+            output.start_encoding()
+            if container_format not in ("mxf", "dv"):  # which cannot end without a packet
+                output.close()  # MOV and MP4 look at most of it only now
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", container_format, error)
-        close_quietly(output)
         return False
     return True
 
@@ -383,15 +368,14 @@ def _judges_packets(container_format: str, stream: Stream) -> bool:
 
 def _takes_packet(stream: Stream, content: bytes, container_format: str) -> bool:
     """Whether a container that takes a stream's header takes its first packet, too."""
-    output = trial_container(container_format)
     try:
-        packet: Packet[Any] = Packet(content or b"\0")  # of a pipe the first is not known ahead, nor does it matter
-        packet.stream = copy_stream(stream, output)
-        packet.pts = packet.dts = 0
-        output.mux_one(packet)
-        output.close()
+        with trial_container(container_format) as output:
+            packet: Packet[Any] = Packet(content or b"\0")  # of a pipe the first is not known ahead, nor does it matter
+            packet.stream = copy_stream(stream, output)
+            packet.pts = packet.dts = 0
+            output.mux_one(packet)
+            output.close()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", container_format, error)
-        close_quietly(output)
         return False
     return True

@@ -16,7 +16,7 @@ from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
 from streamdehaze.video.planes import PictureWriter
-from streamdehaze.video.writing.containers import close_quietly, home_of, trial_container
+from streamdehaze.video.writing.containers import home_of, trial_container
 from streamdehaze.video.writing.encoding.codecs import (
     COMMON_NAMES,
     CONTAINER_CODECS,
@@ -340,27 +340,25 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
         for size, limit in zip((pictures.width, pictures.height), _PROBE_SIZE, strict=True)
     )
     rate = encoding.rate_for(pictures.rate)
-    output = trial_container(home_of(container, encoding.encoder.name), encoding.container_options)
     try:
-        stream: Any = output.add_stream(encoding.encoder.name, rate=rate)
-        encoding.apply(stream.codec_context, width, height)
-        stream.time_base = stream.codec_context.time_base = 1 / rate
-        with opening_encoder():
-            output.start_encoding()
-            if width * height < _TINY_PIXELS:
-                for picture in (av.VideoFrame(width, height, encoding.pixel_format), None):
-                    stream.encode(picture)
-        left = set(stream.codec_context.options) & set(encoding.options)
-        if left:
-            supported = getattr(stream.codec_context, "supported_options", None)  # not before PyAV 18
-            known = [option.name for kind in ("private", "generic") for option in getattr(supported, kind, ())]
-            name = min(left)
-            raise SinkError(f"the encoder {encoding.encoder.name} has no option '{name}'{_nearest(name, known)}")
+        with trial_container(home_of(container, encoding.encoder.name), encoding.container_options) as output:
+            stream: Any = output.add_stream(encoding.encoder.name, rate=rate)
+            encoding.apply(stream.codec_context, width, height)
+            stream.time_base = stream.codec_context.time_base = 1 / rate
+            with opening_encoder():
+                output.start_encoding()
+                if width * height < _TINY_PIXELS:
+                    for picture in (av.VideoFrame(width, height, encoding.pixel_format), None):
+                        stream.encode(picture)
+            left = set(stream.codec_context.options) & set(encoding.options)
+            if left:
+                supported = getattr(stream.codec_context, "supported_options", None)  # not before PyAV 18
+                known = [option.name for kind in ("private", "generic") for option in getattr(supported, kind, ())]
+                name = min(left)
+                raise SinkError(f"the encoder {encoding.encoder.name} has no option '{name}'{_nearest(name, known)}")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s in %s: %s", encoding.encoder.name, container, error)
         return False
-    finally:
-        close_quietly(output)
     return True
 
 
