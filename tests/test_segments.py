@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clips import Clip
+from streamdehaze.durable import file_sha256
 from streamdehaze.frame import ColorSpec, Frame, PixelFormat
 from streamdehaze.video import FileSource
-from streamdehaze.video.packets import EncodedPacket, PacketFile, file_hash, read_packets
+from streamdehaze.video.packets import EncodedPacket, PacketFile, read_packets
 from streamdehaze.video.resume.cut import Cut, Cutter, frame_hash
 from streamdehaze.video.resume.source import Continued
 
@@ -65,7 +66,7 @@ def test_packets_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory
     packets = [EncodedPacket(data, pts, dts, length, TICK, is_key) for pts, dts, length, data, is_key in facts]
     file.write(packets)
     assert not path.exists()
-    assert file.finish() == file_hash(path)
+    assert file.finish() == file_sha256(path)
     assert path.stat().st_size == file.size_bytes
     assert list(read_packets(path, TICK)) == packets
 

@@ -91,7 +91,7 @@ class PacketFile:
         self.size_bytes = 0
         self._partial = path.with_name(f"{path.name}.part")
         self._file = open(self._partial, "wb", buffering=_CHUNK_BYTES)  # noqa: SIM115 (closed by finish or abort)
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest = hashlib.sha256()
 
     def write(self, packets: Iterable[EncodedPacket]) -> None:
         """Append packets."""
@@ -104,7 +104,7 @@ class PacketFile:
                 self.size_bytes += len(piece)
 
     def finish(self) -> str:
-        """Give the file its name; the hash of its content."""
+        """Give the file its name; the SHA-256 of its content, hexadecimal."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -136,16 +136,3 @@ def read_packets(path: Path, tick: Fraction) -> Iterator[EncodedPacket]:
                 raise ValueError("a packet is cut off")
             pts, dts = (None if time == _NO_TIME else time for time in (pts, dts))
             yield EncodedPacket(file.read(size), pts, dts, duration, tick, bool(flags & _KEYFRAME))
-
-
-def file_hash(path: Path) -> str:
-    """32 hexadecimal digits of a file's content, as `PacketFile.finish` gives them.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

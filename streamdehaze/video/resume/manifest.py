@@ -13,10 +13,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from streamdehaze.arrays import pack_arrays, read_arrays
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.errors import SinkError
 from streamdehaze.toml import Table
-from streamdehaze.video.packets import file_hash
 from streamdehaze.video.resume.cut import Cut
 
 log = logging.getLogger("streamdehaze")
@@ -197,7 +196,7 @@ def write_state(folder: Path, number: int, cut: Cut) -> CutRecord:
     state_hash = None
     if cut.state:
         write_whole(state_file(folder, number), pack_arrays(**cut.state))
-        state_hash = file_hash(state_file(folder, number))
+        state_hash = file_sha256(state_file(folder, number))
     return CutRecord(
         frames=cut.frames, last_pts=cut.last_pts, last_hash=cut.last_hash, damaged=cut.damaged, state_hash=state_hash
     )
@@ -236,9 +235,9 @@ def whole_segments(folder: Path, manifest: Manifest) -> tuple[Segment, ...]:
 def _is_whole(folder: Path, number: int, segment: Segment) -> bool:
     path = segment_file(folder, number)
     try:
-        if path.stat().st_size != segment.size_bytes or file_hash(path) != segment.hash:
+        if path.stat().st_size != segment.size_bytes or file_sha256(path) != segment.hash:
             return False
         end = segment.end
-        return end is None or end.state_hash is None or file_hash(state_file(folder, number)) == end.state_hash
+        return end is None or end.state_hash is None or file_sha256(state_file(folder, number)) == end.state_hash
     except (FileNotFoundError, IsADirectoryError):
         return False

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.toml import Table
-from streamdehaze.video.packets import file_hash
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.manifest import (
     MANIFEST,
@@ -182,7 +181,7 @@ def finished(
         record = Record.model_validate_json(record_file(folder, number).read_bytes())
         if record.work == plan.work.hash and (
             is_elsewhere(number, record.segment.size_bytes)
-            or file_hash(segment_file(folder, number)) == record.segment.hash
+            or file_sha256(segment_file(folder, number)) == record.segment.hash
         ):
             return record
     return None

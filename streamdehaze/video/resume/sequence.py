@@ -8,10 +8,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import file_sha256, write_whole
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
-from streamdehaze.video.packets import file_hash
 from streamdehaze.video.picture.sequence import SequenceSink, SequenceSource
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, Cutter, segment_length
@@ -130,7 +129,7 @@ class ResumedSequenceSink(SequenceSink):
                 first_pts=0,
                 last_pts=0,
                 size_bytes=len(listing),
-                hash=file_hash(segment_file(work.path, number)),
+                hash=file_sha256(segment_file(work.path, number)),
                 header_hash="",
                 end=write_state(work.path, number, cut),
             )
