@@ -10,8 +10,8 @@ from pathlib import Path
 from streamdehaze.compare import compare
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.durable import write_output
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.durable import make_folder, write_output
+from streamdehaze.errors import ConfigError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import DEFAULT_CHECKPOINT
 from streamdehaze.pipeline import Report, dehaze_video, open_source
@@ -63,10 +63,7 @@ def run_demo(
     if seconds <= 0:
         raise ConfigError(f"the demo must last longer than {seconds} seconds")
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
+    make_folder(folder)
     hazy, clear = folder / "foggy.mp4", folder / "foggy.clear.mp4"
     comparison, picture = folder / "compare.mp4", folder / "split.png"
     scene = StreetScene(640, 360, frames=max(1, round(seconds * 25)))

@@ -62,6 +62,18 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that a user asked for, and those above it; it may be there.
+
+    Raises:
+        SinkError: if that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk; a no-op where folders cannot be synced."""
     if os.name != "posix":

@@ -14,7 +14,8 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from streamdehaze.address import without_secrets
-from streamdehaze.errors import ConfigError, SinkError, SourceError
+from streamdehaze.durable import make_folder
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
 from streamdehaze.video.picture.pattern import is_sequence
@@ -90,7 +91,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
     if output is not None and not _is_one_file(output):
         for job in jobs:
             if not in_store(job.output):
-                _make_folder(Path(job.output).parent)
+                make_folder(Path(job.output).parent)
     return jobs
 
 
@@ -297,10 +298,3 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
         if name in read and read[name] != job.input:
             raise ConfigError(f"the result of '{job.shown}' would replace the input '{read[name]}'")
         written[name] = job.input
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot make the folder '{folder}': {error.strerror or error}") from error

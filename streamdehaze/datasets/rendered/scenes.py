@@ -19,7 +19,7 @@ import numpy.typing as npt
 from streamdehaze.datasets.picture import RELATIVE_DEPTH_SCALE, SKY_DEPTH, read_picture
 from streamdehaze.datasets.rendered.furniture import furnish, paint_walls, place_lights
 from streamdehaze.datasets.rendered.town import EXTENT, build_town, draw_daylight, draw_ground_and_sky
-from streamdehaze.durable import write_output
+from streamdehaze.durable import make_folder, write_output
 from streamdehaze.scene.geometry import CANDIDATE, Records, View
 
 Floats = npt.NDArray[np.float32]
@@ -132,7 +132,7 @@ def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count:
     rng = np.random.default_rng(seed)
     chosen = [pictures[i] for i in sorted(rng.permutation(len(pictures))[:300])]
     textures = np.stack([_texture(read_picture(path)) for path in chosen] or _drawn_textures())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for number in range(seed, seed + count):
         path, depth_path = folder / f"{kind}-{number:05d}.png", folder / f"{kind}-{number:05d}.depth.png"
         if not path.is_file():
