@@ -96,6 +96,16 @@ class Visibility:
             return HazeClass.DENSE_FOG
         return None
 
+    def as_dict(self) -> dict[str, int | str | None]:
+        """Plain values, for JSON and CSV: whole metres, the class, and why nothing is known."""
+        haze_class = self.haze_class
+        bounds = {"metres": self.metres, "least": self.least, "most": self.most}
+        return {
+            **{name: None if metres is None else round(metres) for name, metres in bounds.items()},
+            "class": None if haze_class is None else haze_class.value,
+            "unknown": self.unknown,
+        }
+
     def __str__(self) -> str:
         if self.unknown is not None:
             return f"unknown: {self.unknown}"

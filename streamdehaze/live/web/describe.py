@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -9,52 +10,37 @@ from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.live.status import CameraStatus, SinkStatus
 from streamdehaze.live.writing.clips import ClipFile, EventClip
 from streamdehaze.meter.reading import Reading
-from streamdehaze.meter.visibility import Visibility
+
+_DIGITS = {
+    "fps_in": 2,
+    "fps_out": 2,
+    "clock_lag_seconds": 2,
+    "applied_strength": 3,
+    "state_seconds": 1,
+    "down_seconds": 1,
+    "frame_age_seconds": 1,
+}
+"""After the point, of what is measured."""
+_LEFT_OUT = frozenset({"counters", "keeps_clips", "started_at", "stages", "latency", "clock_corrections"})
+"""What the page does not show, or under another name."""
 
 
 def describe(status: CameraStatus) -> dict[str, Any]:
     """The status in JSON's types, without credentials whatever the messages hold."""
-    counters = status.counters
-    p50, p99 = counters.latency_seconds
-    age = counters.frame_age_seconds
+    shown = {each.name: getattr(facts, each.name) for facts in (status.counters, status) for each in fields(facts)}
+    for name, digits in _DIGITS.items():
+        shown[name] = None if shown[name] is None else round(shown[name], digits)
+    p50, p99 = shown.pop("latency_seconds")
+    visibility, sub_state = status.visibility, status.sub_state
     return {
-        "name": status.name,
+        **{name: value for name, value in shown.items() if name not in _LEFT_OUT},
         "url": without_secrets(status.url),
         "state": status.state.value,
-        "message": status.message,
-        "width": status.width,
-        "height": status.height,
-        "codec": status.codec,
-        "fps_in": round(counters.fps_in, 2),
-        "fps_out": round(counters.fps_out, 2),
+        "sub_state": None if sub_state is None else sub_state.value,
         "latency_p50_seconds": round(p50, 4),
         "latency_p99_seconds": round(p99, 4),
-        "clock_lag_seconds": None if status.clock_lag_seconds is None else round(status.clock_lag_seconds, 2),
-        "frames_in": counters.frames_in,
-        "frames_out": counters.frames_out,
-        "frames_hazy": counters.frames_hazy,
-        "dropped": dict(counters.dropped),
-        "reconnects": counters.reconnects,
-        "buffered": status.buffered,
-        "buffer_limit": status.buffer_limit,
-        "adapt_level": status.adapt_level,
-        "adapt_text": status.adapt_text,
-        "engine": status.engine,
-        "strength": status.strength,
-        "mode": status.mode,
-        "every": status.every,
-        "applied_strength": round(status.applied_strength, 3),
         "haze": _describe_haze(status.haze),
-        "visibility": _describe_visibility(status.visibility),
-        "enabled": status.enabled,
-        "profile": status.profile,
-        "profile_choice": status.profile_choice,
-        "profiles": list(status.profiles),
-        "state_seconds": round(status.state_seconds, 1),
-        "sub_state": None if status.sub_state is None else status.sub_state.value,
-        "down_since": status.down_since,
-        "down_seconds": round(status.down_seconds, 1),
-        "frame_age_seconds": None if age is None else round(age, 1),
+        "visibility": None if visibility is None else {**visibility.as_dict(), "text": str(visibility)},
         "clips": status.keeps_clips,
         "sinks": [_describe_sink(sink) for sink in status.sinks],
     }
@@ -82,33 +68,8 @@ def _describe_haze(haze: Reading | None) -> dict[str, Any] | None:
     }
 
 
-def _describe_visibility(visibility: Visibility | None) -> dict[str, Any] | None:
-    if visibility is None:
-        return None
-    haze_class = visibility.haze_class
-    return {
-        "metres": _rounded(visibility.metres),
-        "least": _rounded(visibility.least),
-        "most": _rounded(visibility.most),
-        "unknown": visibility.unknown,
-        "class": None if haze_class is None else haze_class.value,
-        "text": str(visibility),
-    }
-
-
-def _rounded(metres: float | None) -> int | None:
-    return None if metres is None else round(metres)
-
-
 def _describe_sink(sink: SinkStatus) -> dict[str, Any]:
-    return {
-        "name": sink_name(sink.name),
-        "connected": sink.connected,
-        "message": without_secrets(sink.message),
-        "reconnects": sink.reconnects,
-        "file": sink.file,
-        "deleted": sink.deleted,
-    }
+    return {**asdict(sink), "name": sink_name(sink.name), "message": without_secrets(sink.message)}
 
 
 def sink_name(address: str) -> str:

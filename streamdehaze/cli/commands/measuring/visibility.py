@@ -160,20 +160,16 @@ def read(
     rows = []
     for picture in pictures(inputs, every=every, recursive=recursive):
         found = camera.read(picture.frame, picture.taken, max_age_days=max_age)
-        kind = found.haze_class
         rows.append(
             {
                 "input": picture.input,
                 "taken": None if picture.taken is None else picture.taken.isoformat(timespec="seconds"),
                 "seconds": None if picture.seconds is None else round(picture.seconds, 3),
-                "metres": None if found.metres is None else round(found.metres),
-                "least": None if found.least is None else round(found.least),
-                "most": None if found.most is None else round(found.most),
-                "class": None if kind is None else kind.value,
-                "unknown": found.unknown,
+                **found.as_dict(),
             }
         )
         if csv_path is None and json_path is None:
+            kind = found.haze_class
             at = "" if picture.seconds is None else f" at {picture.seconds:.1f} s"
             click.echo(f"{picture.input}{at}: {found}" + ("" if kind is None else f", {kind.value}"))
     if csv_path is not None:
