@@ -32,7 +32,7 @@ from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
-from streamdehaze.video.writing.mux import PacketMuxer
+from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import PATIENCE_SECONDS, wait_until
@@ -397,7 +397,7 @@ def test_sound_of_cameras_goes_into_matroska_as_it_is(
     formats = ("matroska", "mp4", "mpegts", "hls", "flv", "rtsp")
     assert {each for each in formats if CameraSound(sound, each).aac is not None} == not_in
     output = LiveTarget.of(str(tmp_path / "clear.mkv"), "gate").open_file(tmp_path / "clear.mkv")
-    muxer = PacketMuxer(output, picture, CameraSound(sound, "matroska"))
+    muxer = Muxer(output, picture, CameraSound(sound, "matroska"))
     for each in (picture, *packets):
         muxer.send(each)
     output.close()

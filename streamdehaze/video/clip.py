@@ -17,7 +17,7 @@ from streamdehaze.frame import ColorSpec, FloatArray, Frame, VideoInfo
 from streamdehaze.video.planes import PictureWriter, frame_from_av
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.rgb import RgbArray
-from streamdehaze.video.writing.containers import holding_container
+from streamdehaze.video.writing.containers import Output, holding_container
 from streamdehaze.video.writing.encoding.choose import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 
@@ -91,12 +91,12 @@ class Clip(Reader):
                 ]
             )
 
-    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
+    def drain(self, output: Output, delay: Fraction, *, last: bool = False) -> None:
         """Write the sound that waits."""
         while self._packets:
             packet = self._packets.popleft()
             packet.stream = self._output
-            output.mux_one(packet)
+            output.mux(packet)
 
     def _encode(self, start: int) -> int:
         """Encode the next samples of sound; how many."""

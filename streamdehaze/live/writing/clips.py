@@ -16,7 +16,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.mux import PacketMuxer
+from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -129,14 +129,14 @@ class EventClip:
         first = self._next()
         assert first is not None
         sound = None if self._sound is None else CameraSound(self._sound, self._target.format)
-        opened = PacketMuxer(self._target.open_file(partial), first, sound)
+        opened = Muxer(self._target.open_file(partial), first, sound)
         try:
             packet: EncodedPacket | None = first
-            while packet is not None and (not packet.is_picture or packet.format is opened.format):
+            while packet is not None and (not packet.is_picture or packet.format is opened.encoder):
                 if packet.is_picture or packet.format == self._sound:
                     opened.send(packet)
                 packet = self._next()
-            opened.output.close()
+            opened.close()
         except BaseException:
             opened.output.give_up()
             raise

@@ -15,7 +15,7 @@ from streamdehaze.live.status import SinkStatus
 from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of, look_up
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.mux import PacketMuxer
+from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 
@@ -63,6 +63,7 @@ class LiveSink(Background):
         pattern = target.address.full if target.rotates else ""
         self._retention = Retention(pattern, keep_seconds, keep_bytes) if target.rotates else None
         self._file: Path | None = None
+        self._sound: CameraSound | None = None
         self._cleared_at = 0.0
         self._changed = threading.Condition()
         self._queue: deque[EncodedPacket] = deque()
@@ -149,14 +150,14 @@ class LiveSink(Background):
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            opened: PacketMuxer | None = None
+            opened: Muxer | None = None
             first = self._next()
             try:
                 while first is not None:
                     opened = None
                     opened = self._open(first)
                     first = self._write(opened, first)  # None, or the packet that needs another file
-                    opened.output.close()
+                    opened.close()
                 return
             except Exception as error:
                 if opened is not None:
@@ -164,19 +165,19 @@ class LiveSink(Background):
                 self.connected = False
                 self._rest(self._retry.after(fault_of(error, self._target.address, timeout=5)))
 
-    def _open(self, first: EncodedPacket) -> PacketMuxer:
+    def _open(self, first: EncodedPacket) -> Muxer:
         if not first.is_picture:
             raise RuntimeError("a stream begins with a picture")
         look_up(self._target.address)
         self._clear_away(None)
         found = self._sound_of()
-        sound = None if found is None else CameraSound(found, self._target.format)
-        opened = PacketMuxer(self._target.open(), first, sound)
+        self._sound = None if found is None else CameraSound(found, self._target.format)
+        opened = Muxer(self._target.open(), first, self._sound)
         if opened.output.answered:
             self._connected(opened)
         return opened
 
-    def _write(self, opened: PacketMuxer, first: EncodedPacket) -> EncodedPacket | None:
+    def _write(self, opened: Muxer, first: EncodedPacket) -> EncodedPacket | None:
         """Write packets until there are no more, or one that needs another file."""
         packet: EncodedPacket | None = first
         while packet is not None:
@@ -190,7 +191,7 @@ class LiveSink(Background):
                 self._packets += 1
                 if began - self._cleared_at > _CLEAR_AWAY_SECONDS:
                     self._clear_away(opened.output.path)
-                if self.connected and self._retry.reported and began - opened.since > _SETTLED_SECONDS:
+                if self.connected and self._retry.reported and began - opened.output.since > _SETTLED_SECONDS:
                     self._retry.back(self._target.name)
                     self._retry.settled()
                 if packet.arrival is not None:
@@ -204,20 +205,20 @@ class LiveSink(Background):
             self._retention.enforce(current)
         self._cleared_at = time.monotonic()
 
-    def _needs_another(self, opened: PacketMuxer, packet: EncodedPacket) -> bool:
+    def _needs_another(self, opened: Muxer, packet: EncodedPacket) -> bool:
         if not packet.is_picture:
             return False
-        if packet.format is not opened.format:
+        if packet.format is not opened.encoder:
             return True
         if not packet.is_keyframe:
             return False
-        if self._sound_of() != (opened.sound and opened.sound.format):
+        if self._sound_of() != (self._sound and self._sound.format):
             return True
         too_long = opened.seconds_at(packet) >= self._segment_seconds
-        too_large = self._segment_bytes is not None and opened.bytes > self._segment_bytes
+        too_large = self._segment_bytes is not None and opened.output.bytes > self._segment_bytes
         return self._target.rotates and (too_long or too_large)
 
-    def _connected(self, opened: PacketMuxer) -> None:
+    def _connected(self, opened: Muxer) -> None:
         self._file = opened.output.path
         if self.connected:
             return
@@ -226,10 +227,10 @@ class LiveSink(Background):
         else:
             self._opened_before = True
             log.info("%s: sends to %s", self._camera, self._target.name, extra={"camera": self._camera})
-            if opened.sound is not None and opened.sound.aac is not None:
+            if self._sound is not None and self._sound.aac is not None:
                 text = "%s: what is sent to %s has its sound encoded again, as AAC; the camera sends %s"
                 log.info(
-                    text, self._camera, self._target.name, opened.sound.format.codec, extra={"camera": self._camera}
+                    text, self._camera, self._target.name, self._sound.format.codec, extra={"camera": self._camera}
                 )
         self.connected = True
 

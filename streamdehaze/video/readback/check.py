@@ -7,12 +7,10 @@ import logging
 import os
 from collections.abc import Container, Iterable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
-from av.container import OutputContainer
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame
@@ -163,19 +161,6 @@ def _hidden_kinds(source: FileSource) -> frozenset[str]:
     return frozenset()
 
 
-class _Headers:
-    """The streams that go with a video, without their packets."""
-
-    def __init__(self, companions: Companions) -> None:
-        self._companions = companions
-
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
-        self._companions.add_to(output, after_video=after_video)
-
-    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
-        """Nothing is written of them."""
-
-
 def _sound_remedy(asked: Asked, container_format: str) -> str:
     """What keeps sound that a container does not hold, in words."""
     remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and holds(container_format, "aac"))
@@ -195,10 +180,12 @@ def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions, place: 
     memory = io.BytesIO()
     memory.name = "rehearsal"
     container = av.open(memory, "w", format=setup.format, container_options=setup.container_options, **ANY_METADATA)
-    muxer = Muxer(Output(container), setup, _Headers(companions))
+    muxer = Muxer(Output(container), setup, companions)
     try:
-        muxer.write([*muxer.encoder.encode(frame), *muxer.encoder.flush()])
-        muxer.close()
+        for packet in (*muxer.encoder.encode(frame), *muxer.encoder.flush()):
+            packet.stream = muxer.encoder.muxed
+            container.mux_one(packet)  # and no packet of the companions: their headers are enough
+        container.close()
     except BaseException:
         muxer.output.give_up()
         raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import weakref
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.pyav import ANY_METADATA
 
 log = logging.getLogger("streamdehaze")
@@ -31,6 +34,9 @@ class Output:
 
     def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
         self.container, self.path = container, path
+        self.bytes = 0
+        """Of the packets that a camera sent."""
+        self.since = time.monotonic()
 
     @property
     def answered(self) -> bool:
@@ -59,6 +65,28 @@ class Output:
         with contextlib.suppress(OSError):
             if self.path is not None and self.path.stat().st_size == 0:
                 self.path.unlink()
+
+
+class CameraTrack:
+    """A stream of an output that takes a camera's packets: those from before the output's beginning are left out.
+
+    Args:
+        stream: of the output's container.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._last_dts = stream, -1
+
+    def mux(self, output: Output, packet: EncodedPacket, delay: Fraction) -> None:
+        """Write a packet, `delay` seconds later than it says."""
+        muxed, ticks = packet.packet(), round(delay / packet.time_base)
+        dts = (packet.dts if packet.dts is not None else packet.pts or 0) + ticks
+        if dts > self._last_dts:
+            self._last_dts = muxed.dts = dts
+            muxed.pts = None if packet.pts is None else packet.pts + ticks
+            muxed.stream = self._stream
+            output.bytes += len(packet.data)
+            output.mux(muxed)
 
 
 class NullFile:

@@ -20,7 +20,7 @@ from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
-from streamdehaze.video.writing.containers import add_parameters, holds, trial_container
+from streamdehaze.video.writing.containers import Output, add_parameters, holds, trial_container
 from streamdehaze.video.writing.encoding.choose import AudioCodec
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
@@ -145,14 +145,14 @@ class Passthrough:
             *([f"{late} packets of streams that begin too late to be found"] if late else []),
         ]
 
-    def drain(self, output: OutputContainer, delay: Fraction, *, last: bool = False) -> None:
+    def drain(self, output: Output, delay: Fraction, *, last: bool = False) -> None:
         """Write all packets that wait, `delay` seconds later than in the input; at last, the ends of converted sound.
 
         A stream that the container refuses in the middle is left out from there on; the pictures are worth more.
         """
         waiting = self._source.packets
         if waiting:
-            output.start_encoding()  # from now on the output's streams have the time bases of its muxer
+            output.container.start_encoding()  # from now on the output's streams have the time bases of its muxer
         while waiting:
             packet = waiting.popleft()
             sound = self._sounds.get(packet.stream_index)
@@ -169,7 +169,7 @@ class Passthrough:
                 for converted in self._sounds[stream.index].convert(None):
                     self._mux(output, converted.packet(), stream, delay)
 
-    def _mux(self, output: OutputContainer, packet: Packet[Any], origin: Stream, delay: Fraction) -> None:
+    def _mux(self, output: Output, packet: Packet[Any], origin: Stream, delay: Fraction) -> None:
         """Write a packet that comes from the stream `origin` of the input."""
         index = origin.index
         target = self._outputs.get(index)
@@ -183,7 +183,7 @@ class Passthrough:
         packet.stream = target
         self._repair(packet, index, origin.type)
         try:
-            output.mux_one(packet)
+            output.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
             if getattr(error, "errno", None) in _FATAL:
                 raise

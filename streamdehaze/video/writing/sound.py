@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +17,7 @@ from av.packet import Packet
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.reading.times.timeline import TICK
-from streamdehaze.video.writing.containers import add_parameters, holding_container
+from streamdehaze.video.writing.containers import CameraTrack, Output, add_parameters, holding_container
 from streamdehaze.video.writing.encoding.codecs import TRANSPORT_STREAM_CODECS
 
 _SOUND_CODECS = {
@@ -88,24 +88,28 @@ class CameraSound:
         self.format = sound
         self.aac = None if _holds(container_format, sound) else AacSound(sound.decoder(), ("mono", "stereo"), live=True)
         """What converts it; None if it goes through as it is."""
-        self.stream: Any = None
-        """In the container."""
+        self._waiting: deque[EncodedPacket] = deque()
 
-    def add_to(self, output: OutputContainer) -> None:
-        """Add a stream for it."""
+    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+        """Add a stream for it, after the video's."""
+        if not after_video:
+            return
         if self.aac is None and self.format.codec in _UNLISTED.get(output.format.name, ()):
-            self.stream = add_parameters(self.format.stream, output)
+            stream = add_parameters(self.format.stream, output)
         else:
-            self.stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
+            stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
 
-    def convert(self, packet: EncodedPacket) -> Iterator[EncodedPacket]:
-        """What is to be written for a packet of the camera's."""
-        if self.aac is None:
-            yield packet
-        else:
-            begins = Fraction(packet.pts or 0) * packet.time_base
-            for converted in self.aac.convert(Packet(packet.data), begins):
-                yield replace(converted, format=packet.format)
+        self._track = CameraTrack(stream)
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Take a packet of the camera's; what is to be written of it waits for `drain`."""
+        begins = Fraction(packet.pts or 0) * packet.time_base
+        self._waiting.extend([packet] if self.aac is None else self.aac.convert(Packet(packet.data), begins))
+
+    def drain(self, output: Output, delay: Fraction, *, last: bool = False) -> None:
+        """Write what waits, `delay` seconds later than it says."""
+        while self._waiting:
+            self._track.mux(output, self._waiting.popleft(), delay)
 
 
 def _holds(container_format: str, sound: SoundFormat) -> bool:
