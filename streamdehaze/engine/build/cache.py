@@ -138,12 +138,10 @@ class EngineCache:
         Raises:
             EngineError: if the folder cannot be written.
         """
-        try:
+        with self._changing():
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / f".{engine_key(identity)}.lock"):
                 yield
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def workshop_folder(self, identity: Identity) -> Path:
         """Where an engine is built."""
@@ -155,10 +153,9 @@ class EngineCache:
         folder = self.workshop_folder(identity)
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            folder.mkdir(parents=True)
-            yield folder
-        except OSError as error:
-            raise self._unwritable(error) from error
+            with self._changing():
+                folder.mkdir(parents=True)
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -168,10 +165,8 @@ class EngineCache:
         Raises:
             EngineError: if there is no space or no permission.
         """
-        try:
+        with self._changing():
             os.replace(file, self.path(record))
-        except OSError as error:
-            raise self._unwritable(error) from error
         self.write(record)
 
     def write(self, record: Record) -> None:
@@ -181,14 +176,17 @@ class EngineCache:
             EngineError: if there is no space or no permission.
         """
         content = record.model_dump_json(indent=2, exclude_unset=True) + "\n"
-        try:
+        with self._changing():
             write_whole(self.path(record).with_suffix(".json"), content.encode())
-        except OSError as error:
-            raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError, what: str = "the engine cannot be kept in") -> EngineError:
-        why = "there is no space left" if error.errno == errno.ENOSPC else str(error.strerror or error)
-        return EngineError(f"{what} {self.folder}: {why}")
+    @contextlib.contextmanager
+    def _changing(self, failure: str = "the engine cannot be kept in") -> Iterator[None]:
+        """Turn what the file system complains of into one sentence."""
+        try:
+            yield
+        except OSError as error:
+            why = "there is no space left" if error.errno == errno.ENOSPC else error.strerror or error
+            raise EngineError(f"{failure} {self.folder}: {why}") from error
 
     def remove(self, record: Record) -> None:
         """Delete an engine, its record and what a runtime compiled from it.
@@ -196,10 +194,8 @@ class EngineCache:
         Raises:
             EngineError: if that is not permitted.
         """
-        try:
+        with self._changing("nothing can be removed from"):
             self._remove_files(self.path(record).with_suffix(".json"))
-        except OSError as error:
-            raise self._unwritable(error, "nothing can be removed from") from error
 
     def leftovers(self) -> list[Path]:
         """What builds that were killed half-way left, engine files without a readable record, and unreadable records.
@@ -220,16 +216,14 @@ class EngineCache:
         name = _OURS.fullmatch(path.name)
         if name is None:
             return
-        try:
-            with contextlib.suppress(LockTimeout), FileLock(self.folder / f".{name['key']}.lock", timeout=0):
-                if path not in self.leftovers():
-                    return
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-        except OSError as error:
-            raise self._unwritable(error, "nothing can be removed from") from error
+        lock = FileLock(self.folder / f".{name['key']}.lock", timeout=0)
+        with self._changing("nothing can be removed from"), contextlib.suppress(LockTimeout), lock:
+            if path not in self.leftovers():
+                return
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def _remove_files(self, sidecar: Path) -> None:
         # The record goes first: an engine file without one is never used.
