@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import psutil
+
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.stream import Solution, apply
 from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.lanes import Lanes
-from streamdehaze.pipeline.memory import resident_bytes
 from streamdehaze.pipeline.queue import ByteQueue
 from streamdehaze.pipeline.statistics import StageStatistics, Statistics
 from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
@@ -157,7 +158,7 @@ class Pipeline:
             raise Cancelled("stopped before the end")
 
     def _check_memory(self) -> None:
-        if self._memory_limit is not None and (held := resident_bytes()) > self._memory_limit:
+        if self._memory_limit is not None and (held := psutil.Process().memory_info().rss) > self._memory_limit:
             mebibytes = 1 << 20
             raise ResourceError(
                 f"the process uses {held // mebibytes} MiB, above --memory-limit "
