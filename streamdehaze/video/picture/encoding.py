@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import av.error
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
 from streamdehaze.video.picture.formats import FORMATS, PictureFormat, format_for
-from streamdehaze.video.picture.metadata import PictureMetadata
+from streamdehaze.video.picture.metadata import PictureMetadata, Pixels
 from streamdehaze.video.planes import PictureWriter
 
 _EXR = b"\x76\x2f\x31\x01"
@@ -62,7 +60,7 @@ def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality:
         raise SinkError(f"'{path}' cannot be written as {target.name}: {error}") from error
 
 
-def _pixels(frame: Frame) -> npt.NDArray[Any]:
+def _pixels(frame: Frame) -> Pixels:
     """(height, width, channels) in the order gray or RGB, then alpha; 8 bits a sample if the frame has 8, else 16."""
     layout = frame.pixel_format
     alpha = "a" in layout.name.removeprefix("gray")

@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.frame import Frame
 from streamdehaze.video.picture import heif, png, tiff
 from streamdehaze.video.picture.film import encode_dpx, encode_exr
-from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata
+from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata, Pixels
 from streamdehaze.video.picture.pattern import is_sequence
-
-Pixels = npt.NDArray[Any]
-"""(height, width, channels) of uint8 or uint16; 1 to 4 channels: gray, gray and alpha, RGB, RGBA."""
 
 DEFAULT_QUALITY = 95
 _LARGEST_SEGMENT = 65533

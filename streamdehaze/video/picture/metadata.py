@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
 from streamdehaze.video.picture import heif
 from streamdehaze.video.picture.tags import Directory
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 Chunk = tuple[bytes, bytes]
 """Type and content of a PNG chunk."""
+Pixels = npt.NDArray[Any]
+"""(height, width, channels) of uint8 or uint16; 1 to 4 channels: gray, gray and alpha, RGB, RGBA."""
 
 _PADDING = 16
 """Bytes after a picture that mean nothing."""

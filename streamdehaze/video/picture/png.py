@@ -6,13 +6,11 @@ import struct
 import zlib
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.picture.metadata import Chunk, PictureMetadata, without_thumbnail
+from streamdehaze.video.picture.metadata import Chunk, PictureMetadata, Pixels, without_thumbnail
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_CHUNKS = frozenset([b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"cICP", b"mDCV", b"cLLI"])
@@ -21,9 +19,6 @@ _FORMATS = {
     (1, 16): "gray16be", (2, 16): "ya16be", (3, 16): "rgb48be", (4, 16): "rgba64be",
 }  # fmt: skip
 _CHANNELS = {name: channels for (channels, _), name in _FORMATS.items()}
-
-Pixels = npt.NDArray[Any]
-"""(height, width, channels) of uint8 or uint16; 1 to 4 channels: gray, gray and alpha, RGB, RGBA."""
 
 
 def read_chunks(path: Path) -> tuple[tuple[Chunk, ...], bool]:

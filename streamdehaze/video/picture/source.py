@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
 from streamdehaze.frame import Frame, PixelFormat, VideoInfo
 from streamdehaze.video.picture import heif, png, tiff
 from streamdehaze.video.picture.film import FILM_SUFFIXES, FilmFile
 from streamdehaze.video.picture.formats import FORMATS
-from streamdehaze.video.picture.metadata import Chunk, PictureMetadata
+from streamdehaze.video.picture.metadata import Chunk, PictureMetadata, Pixels
 from streamdehaze.video.protocols import Reader
 
 MAX_PIXELS = 250_000_000
@@ -137,7 +136,7 @@ class PictureSource(Reader):
             raise SourceError(f"'{path}' is a {what} picture; convert it to RGB or gray of 8 or 16 bits first")
         return chunks
 
-    def _decode(self) -> npt.NDArray[Any]:
+    def _decode(self) -> Pixels:
         """(height, width, channels) as stored."""
         image = self._image
         if self._deep and image.format == "PNG":

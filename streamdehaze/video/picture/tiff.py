@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.picture.metadata import PictureMetadata
+from streamdehaze.video.picture.metadata import PictureMetadata, Pixels
 from streamdehaze.video.picture.tags import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Directory
-
-Pixels = npt.NDArray[Any]
 
 _STRIP_BYTES = 1 << 20
 _DEFLATE, _HORIZONTAL_DIFFERENCING = 8, 2
