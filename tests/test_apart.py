@@ -24,6 +24,7 @@ from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, SinkError, SourceError, StreamDehazeError
 from streamdehaze.pipeline.options import RunOptions
+from streamdehaze.pipeline.report import recorded_versions
 from streamdehaze.pipeline.sharing.segments import (
     DeferredDehazer,
     SegmentJob,
@@ -40,6 +41,7 @@ pytest.importorskip("openvino")
 
 SECONDS = 0.8  # a segment of 20 frames
 RUN = RunOptions(segment_seconds=SECONDS)
+OTHER_VERSIONS = {**recorded_versions(), "av": "0"}
 
 
 def dehazer(**settings: Any) -> Dehazer:
@@ -74,7 +76,7 @@ def truth(film: Path) -> Path:
 
 def jobs(film: Path, target: Path, **settings: Any) -> list[SegmentJob]:
     with FileSource(film) as source, dehazer(**settings) as worker:
-        return plan_segments(source, Staging(film, target), worker, EncodeOptions(), RUN, ["av"])
+        return plan_segments(source, Staging(film, target), worker, EncodeOptions(), RUN)
 
 
 def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_machines_with_other_settings_versions_or_input_are_told(
     with pytest.raises(SinkError, match=r"network size was 32, now 48.*with the same versions"):
         jobs(own, target, network_size=48)
     with monkeypatch.context() as changed:
-        changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: {"av": "0"})
+        changed.setattr("streamdehaze.pipeline.sharing.segments.recorded_versions", lambda: OTHER_VERSIONS)
         with pytest.raises(SinkError, match=r'versions was \{"av": ".*, now \{"av": "0"\}'):
             jobs(own, target)
     os.utime(own, (1, 1))
@@ -198,7 +200,7 @@ def test_a_worker_unlike_the_machine_where_work_began_is_refused(
     with pytest.raises(SinkError, match="encoder 'libnothing'"):
         make_segment(replace(first, plan=first.plan.model_copy(update={"codec": "libnothing"})))
     with monkeypatch.context() as changed:
-        changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: {"av": "0"})
+        changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: OTHER_VERSIONS)
         with pytest.raises(ConfigError, match=r'this machine differs .*now \{"av": "0"\}'):
             make_segment(first)
     good = own.read_bytes()

@@ -7,18 +7,17 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.errors import ConfigError, SinkError
-from streamdehaze.extras import versions
-from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
 from streamdehaze.pipeline.options import RunKeywords, RunOptions
 from streamdehaze.pipeline.pipeline import FrameCallback, Pipeline, Progress
+from streamdehaze.pipeline.report import Report, recorded_versions
 from streamdehaze.pipeline.sharing.segments import (
     DeferredDehazer,
     SegmentJob,
@@ -28,7 +27,6 @@ from streamdehaze.pipeline.sharing.segments import (
     share_out,
 )
 from streamdehaze.pipeline.sharing.staging import Staging
-from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
     EncodeOptions,
@@ -47,48 +45,7 @@ from streamdehaze.video.resume.source import Continued
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_RECORDED_PACKAGES = (
-    "python", "streamdehaze", "torch", "openvino", "onnxruntime", "av", "numpy", "opencv-python-headless",
-)  # fmt: skip
 _NOT_SHARED = "only a video file that becomes a file can be shared out in segments"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was done, how fast, and with what."""
-
-    input: str
-    output: str
-    statistics: Statistics
-    engine: str
-    checkpoint: str
-    damaged: int = 0
-    """Damaged places of the input that were skipped or concealed."""
-    haze: Track = field(default_factory=Track)
-    """Density of the haze and strength applied, of the frames of this run."""
-    losses: tuple[str, ...] = ()
-    """What the output lacks of its input without having been asked to, in words."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: frames, losses, fps, stages, bottleneck, engine, checkpoint, haze, versions."""
-        statistics = self.statistics
-        return {
-            "input": self.input,
-            "output": self.output,
-            "frames_in": statistics.earlier_frames + statistics.decode.frames,
-            "frames_out": statistics.earlier_frames + statistics.encode.frames,
-            "frames_of_earlier_runs": statistics.earlier_frames,
-            "damaged_places": self.damaged,
-            "losses": list(self.losses),
-            "seconds": statistics.seconds,
-            "fps": statistics.fps,
-            "bottleneck": statistics.bottleneck,
-            "stages": {stage.name: {**asdict(stage), "load": stage.load} for stage in statistics.stages},
-            "engine": self.engine,
-            "checkpoint": self.checkpoint,
-            "haze": self.haze.as_dict(),
-            "versions": versions(_RECORDED_PACKAGES),
-        }
 
 
 def dehaze_video(
@@ -221,16 +178,7 @@ class _Task:
             made=made,
         )
         joined.statistics.seconds = time.perf_counter() - began
-        return Report(
-            _name(self.source),
-            _name(self.target),
-            joined.statistics,
-            joined.engine,
-            checkpoint,
-            joined.damaged,
-            joined.haze,
-            joined.losses,
-        )
+        return replace(joined, input=_name(self.source), output=_name(self.target), checkpoint=checkpoint)
 
     def for_each_stream(self) -> Report:
         """Make every video stream of a file clear, and report on all together; the haze is that of the first."""
@@ -241,7 +189,7 @@ class _Task:
         settings = {
             "encode": str(self.encode),
             "container": run.container,
-            "versions": versions(_RECORDED_PACKAGES),
+            "versions": recorded_versions(),
             "dehazer": str(self.dehazer.settings if isinstance(self.dehazer, Dehazer) else self.dehazer),
         }
         whole: Report | None = None
@@ -307,7 +255,7 @@ def plan_shares(
     """
     if not isinstance(source, FileSource) or source.path is None or what_is(ends.target) is not Kind.FILE:
         raise ConfigError(_NOT_SHARED)
-    return plan_segments(source, ends, dehazer, encode, run, _RECORDED_PACKAGES)
+    return plan_segments(source, ends, dehazer, encode, run)
 
 
 def dehaze_image(
@@ -331,7 +279,7 @@ def _begin(source: Source, dehazer: Dehazer, sink: Sink, batch_size: int | None)
         return source, None
     if not isinstance(source, FileSource | SequenceSource):
         raise SinkError("a sink that keeps segments needs a file that can be read again, a FileSource")
-    cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": versions(_RECORDED_PACKAGES)})
+    cut = sink.take_up({**dehazer.settings, "batch_size": batch_size, "versions": recorded_versions()})
     cutter = sink.cutter(cut, remembers=dehazer.video.has_memory)
     if cut is None:
         return source, cutter

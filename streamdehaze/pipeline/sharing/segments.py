@@ -22,6 +22,7 @@ from streamdehaze.extras import versions
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.pipeline import Pipeline, Progress
+from streamdehaze.pipeline.report import Report, recorded_versions
 from streamdehaze.pipeline.sharing.staging import Staging
 from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink, part_folder
@@ -82,28 +83,15 @@ class SegmentMade:
     haze: Track = field(default_factory=Track)
 
 
-@dataclass(frozen=True)
-class Joined:
-    """What all segments together gave."""
-
-    statistics: Statistics
-    engine: str
-    damaged: int
-    haze: Track
-    losses: tuple[str, ...]
-
-
 def plan_segments(
-    source: FileSource, ends: Staging, dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions,
-    packages: Sequence[str],
-) -> list[SegmentJob]:  # fmt: skip
+    source: FileSource, ends: Staging, dehazer: Dehazer, encode: EncodeOptions | None, run: RunOptions
+) -> list[SegmentJob]:
     """The jobs that make the segments of a file, all of which a folder TARGET.part then waits for.
 
     Args:
         source: the file, of `ends`.
         ends: where the work is read and written.
         dehazer, encode, run: the settings.
-        packages: whose versions must be the same everywhere.
 
     Raises:
         ConfigError: if the dehazer has an engine of the caller's own, which cannot travel, or its mask another rate.
@@ -121,7 +109,7 @@ def plan_segments(
         shutil.rmtree(folder, ignore_errors=True)
         ends.remove_parts()
     ends.pull_plan()
-    settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": versions(packages)}
+    settings = {**dehazer.settings, "batch_size": run.batch_size, "versions": recorded_versions()}
     sink = SegmentFileSink(target, source, encode=encode, container=run.container, overwrite=run.overwrite)
     path, end = ends.source_address or os.path.abspath(source.path), ends.target_address or os.path.abspath(target)
     try:
@@ -234,7 +222,7 @@ def join(
     overwrite: bool = False,
     stop: threading.Event | None = None,
     made: Sequence[SegmentMade] = (),
-) -> Joined:
+) -> Report:
     """Join the segments in a folder NAME.part into NAME; the folder is gone then.
 
     Args:
@@ -262,7 +250,7 @@ def join(
 def _join(
     folder: Path, ends: Staging, source: str | os.PathLike[str] | None, overwrite: bool, stop: threading.Event | None,
     made: Sequence[SegmentMade],
-) -> Joined:  # fmt: skip
+) -> Report:  # fmt: skip
     plan, manifest, records = whole_work(folder)
     engines = list(dict.fromkeys(record.engine for record in records))
     if len(engines) > 1:
@@ -283,7 +271,15 @@ def _join(
         with sink:
             sink.adopt(manifest)
     losses = dict.fromkeys([*(loss for record in records for loss in record.losses), *sink.losses])
-    return Joined(together, ", ".join(engines), sum(record.damaged for record in records), haze, tuple(losses))
+    return Report(
+        os.fspath(source or manifest.input),
+        ends.target_address or os.fspath(ends.target),
+        together,
+        ", ".join(engines),
+        damaged=sum(record.damaged for record in records),
+        haze=haze,
+        losses=tuple(losses),
+    )
 
 
 def _count(together: Statistics, segment: SegmentMade) -> None:
