@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -129,11 +130,16 @@ def requirements(extra: str = "") -> list[Requirement]:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of those that are installed; "python" is Python's own."""
-    found = {}
-    for package in packages:
-        with suppress(metadata.PackageNotFoundError, OSError):
-            found[package] = platform.python_version() if package == "python" else metadata.version(package)
-    return found
+    found = {package: _version(package) for package in packages}
+    return {package: version for package, version in found.items() if version is not None}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    """Read once: it takes milliseconds."""
+    with suppress(metadata.PackageNotFoundError, OSError):
+        return platform.python_version() if package == "python" else metadata.version(package)
+    return None
 
 
 def reinstall_command() -> str:
