@@ -43,3 +43,8 @@ class TrainingError(StreamDehazeError):
 
 class Cancelled(StreamDehazeError):  # noqa: N818 (not an error: the user asked for it)
     """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, without the lines of detail; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

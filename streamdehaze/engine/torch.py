@@ -13,7 +13,7 @@ import numpy as np
 
 from streamdehaze.engine.processor import usable_cores
 from streamdehaze.engine.protocol import Engine
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import EngineError, first_line
 from streamdehaze.frame import FloatArray
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TorchEngine(Engine):
             deployed = network.folded() if isinstance(network, AECRNet) else copy.deepcopy(network).eval()
             self._network = deployed.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
-            raise EngineError(f"PyTorch cannot use the device '{device}': {str(error).splitlines()[0]}") from error
+            raise EngineError(f"PyTorch cannot use the device '{device}': {first_line(error)}") from error
         self._note = note
         cuda = self._device.type == "cuda"
         self._threads = None if cuda else threads or usable_cores()
@@ -118,7 +118,7 @@ class TorchEngine(Engine):
         try:
             self._run(x)
         except Exception as error:  # a missing C++ compiler, say: torch's errors here share no base
-            raise EngineError(f"torch.compile failed: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"torch.compile failed: {first_line(error)}") from error
         self._compiled_shapes.add(tuple(x.shape))
         _log.info("torch.compile took %.1f s for %d×%d", time.perf_counter() - start, x.shape[3], x.shape[2])
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.errors import ConfigError, SourceError, first_line
 from streamdehaze.extras import needed_for, require
 
 Bytes = npt.NDArray[np.uint8]
@@ -48,7 +48,7 @@ class Detector:
         try:
             self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own errors share no public class
-            raise ConfigError(f"{path} cannot be opened as an ONNX model ({str(error).splitlines()[0]})") from None
+            raise ConfigError(f"{path} cannot be opened as an ONNX model ({first_line(error)})") from None
         shapes = [tuple(end.shape) for end in (*self._session.get_inputs(), *self._session.get_outputs())]
         if len(shapes) != 2 or len(shapes[0]) != 4 or len(shapes[1]) != 3 or shapes[1][2] not in (6, None):
             raise ConfigError(

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
 from streamdehaze.engine.processor import has_bfloat16, process_cores
-from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError
+from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError, first_line
 from streamdehaze.training.config import DataConfig, TrainingConfig
 from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, WeightedSet
 from streamdehaze.training.task import DehazingTask, check_same_run
@@ -195,7 +195,7 @@ def _trainer(config: TrainingConfig, callbacks: list[Any]) -> lightning.Trainer:
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"this machine does not offer machine.accelerator = '{machine.accelerator}' with machine.devices = "
-            f"{machine.devices} ({str(error).strip().splitlines()[0]})"
+            f"{machine.devices} ({first_line(error)})"
         ) from error
     if trainer.precision != precision:  # Lightning takes bfloat16 where a CPU was to scale float16
         raise ConfigError("machine.precision = '16-mixed' needs a GPU; on a CPU take 'bf16-mixed' or '32-true'")

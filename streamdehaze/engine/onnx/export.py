@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdehaze.engine.onnx.template import ANY_SHAPE, GraphShape, template, write_graph
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import EngineError, first_line
 from streamdehaze.extras import install_command
 from streamdehaze.network.aecrnet import AdaptiveMixup, AECRNet
 from streamdehaze.network.deformable import ModulatedDeformConv
@@ -175,7 +175,7 @@ def _export(deployed: nn.Module, shape: GraphShape) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter's errors share no base
-            raise EngineError(f"torch's ONNX exporter failed: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"torch's ONNX exporter failed: {first_line(error)}") from error
     assert program is not None
     model: onnx.ModelProto = copy.deepcopy(program.model_proto)
     return model

@@ -11,7 +11,7 @@ import numpy as np
 from streamdehaze.engine.processor import usable_cores
 from streamdehaze.engine.protocol import Backend, Engine, Progress
 from streamdehaze.engine.recipe import Recipe, Shape
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import EngineError, first_line
 from streamdehaze.extras import install_command, require_torch
 from streamdehaze.frame import FloatArray
 
@@ -54,7 +54,7 @@ class ONNXRuntimeEngine(Engine):
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=list({provider: 0, _CPU: 0}))
         except Exception as error:  # its exceptions share no base but this one
-            raise EngineError(f"ONNX Runtime cannot open {path}: {_first_line(error)}") from error
+            raise EngineError(f"ONNX Runtime cannot open {path}: {first_line(error)}") from error
         if (used := self._session.get_providers()[0]) != provider:
             self.close()
             raise EngineError(f"ONNX Runtime cannot use {provider} here and would run on {used}; check its driver")
@@ -75,7 +75,7 @@ class ONNXRuntimeEngine(Engine):
         try:
             clear: FloatArray = self._session.run(None, {self._input: np.ascontiguousarray(hazy)})[0]
         except Exception as error:
-            raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
+            raise EngineError(f"ONNX Runtime failed: {first_line(error)}") from error
         return clear
 
     def close(self) -> None:
@@ -154,7 +154,3 @@ def _choose(wanted: str, available: list[str]) -> str:
             return name
     named = ", ".join(name.removesuffix("ExecutionProvider").lower() for name in available)
     raise EngineError(f"this build of ONNX Runtime has no execution provider '{wanted}', only {named}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

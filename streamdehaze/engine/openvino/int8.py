@@ -22,7 +22,7 @@ from pathlib import Path
 from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.protocol import Progress
-from streamdehaze.errors import EngineError, SourceError
+from streamdehaze.errors import EngineError, SourceError, first_line
 from streamdehaze.extras import needed_for
 from streamdehaze.frame import FloatArray
 from streamdehaze.network import find_checkpoint, read_checkpoint
@@ -113,7 +113,7 @@ def quantize(
                 ignored_scope=nncf.IgnoredScope(names=kept),
             )
     except Exception as error:  # NNCF's errors and ONNX Runtime's share no base
-        raise EngineError(f"NNCF cannot quantise {found.name}: {str(error).strip().splitlines()[0]}") from error
+        raise EngineError(f"NNCF cannot quantise {found.name}: {first_line(error)}") from error
     facts = {"checkpoint": found.stem, "checkpoint_sha256": file_sha256(found), "calibration": _in_words(pictures)}
     try:
         write_graph(quantized, path, read.width, "int8", facts)

@@ -16,7 +16,7 @@ from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.cuda import Cuda
 from streamdehaze.engine.tensorrt.runtime import logger
-from streamdehaze.errors import EngineError
+from streamdehaze.errors import EngineError, first_line
 from streamdehaze.frame import FloatArray
 
 
@@ -169,7 +169,7 @@ class TensorRTEngine(Engine):
                     for _ in range(self._options.contexts)
                 ]
             except RuntimeError as error:  # torch's, of memory that is used up, say
-                raise EngineError(f"the GPU cannot take up the engine: {str(error).splitlines()[0]}") from error
+                raise EngineError(f"the GPU cannot take up the engine: {first_line(error)}") from error
         return self._lanes[height, width]
 
     def _context(self) -> Any:

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from streamdehaze.control.keyframes import MOST_STRENGTH
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, first_line
 from streamdehaze.live.haze.history import INTERVAL_SECONDS
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
@@ -279,7 +279,7 @@ class Page:
             offer = Offer.model_validate_json(await request.body())
             session = await sessions.begin(request.path_params["name"], "both", _width(request, 960), offer)
         except ValueError as error:  # pydantic's is one
-            return refuse(422, str(error).splitlines()[0])
+            return refuse(422, first_line(error))
         return JSONResponse(session.answer.model_dump())
 
     async def _whep(self, request: Request) -> Response:
@@ -290,7 +290,7 @@ class Page:
         try:
             session = await sessions.begin(request.path_params["name"], _side(request), _width(request, 960), offer)
         except ValueError as error:
-            return refuse(422, str(error).splitlines()[0])
+            return refuse(422, first_line(error))
         headers = {"Location": f"{request.url.path}/{session.id}"}
         return Response(session.answer.sdp, 201, headers, "application/sdp")
 

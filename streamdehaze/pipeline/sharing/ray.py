@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.errors import StreamDehazeError, first_line
 from streamdehaze.extras import needed_for
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RayExecutor:
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 if address == "auto":
                     raise StreamDehazeError("no Ray cluster runs on this machine; give the address of one") from error
-                raise StreamDehazeError(f"there is no Ray cluster at '{address}': {_first_line(error)}") from error
+                raise StreamDehazeError(f"there is no Ray cluster at '{address}': {first_line(error)}") from error
             finally:
                 if handler is not None and threading.current_thread() is threading.main_thread():
                     signal.signal(signal.SIGTERM, handler)  # Ray has put its own in its place
@@ -88,7 +88,7 @@ class RayExecutor:
         except self._ray.exceptions.RayTaskError as error:
             future.set_exception(error.cause if isinstance(error.cause, Exception) else error)
         except Exception as error:  # Ray's own: a node out of memory, a cluster that is gone
-            future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {_first_line(error)}"))
+            future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {first_line(error)}"))
 
 
 def _naming_the_machine(work: Callable[[SegmentJob], SegmentMade], job: SegmentJob) -> SegmentMade:
@@ -110,7 +110,3 @@ def _check_reachable(address: str) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StreamDehazeError(f"there is no Ray cluster at '{address}': {reason}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
