@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from streamdehaze.datasets.picture import PICTURE_SUFFIXES
 from streamdehaze.errors import SourceError
+from streamdehaze.video.picture.pattern import natural_order
 
 HAZY, CLEAR = "hazy", "clear"
 _Role = tuple[str, str]
@@ -169,12 +170,6 @@ def real_haze(folder: str | os.PathLike[str], left_out: int | None = None) -> La
     if not taken:
         raise SourceError(f"no pictures in {folder}; known are {', '.join(PICTURE_SUFFIXES)}")
     return Layout(Path(folder), "real haze without a truth", real=taken)
-
-
-def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
-    """A sort key by which frame 10 comes after frame 9."""
-    parts = re.split(r"(\d+)", path.as_posix())
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
 
 
 def evenly_picked(items: Sequence[_Item], count: int | None) -> Sequence[_Item]:

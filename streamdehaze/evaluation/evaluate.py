@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.datasets.haze import Haze, HazeConfig
-from streamdehaze.datasets.layouts import Layout, NoTruthError, find_layout, find_pictures, natural_order, pair_folders
+from streamdehaze.datasets.layouts import Layout, NoTruthError, find_layout, find_pictures, pair_folders
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
@@ -29,6 +29,7 @@ from streamdehaze.evaluation.text import Reader, characters, share_read
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.frame import Frame
+from streamdehaze.video.picture.pattern import natural_order
 
 log = logging.getLogger(__name__)
 

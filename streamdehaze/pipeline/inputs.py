@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from streamdehaze.durable import make_folder
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
-from streamdehaze.video.picture.pattern import is_sequence
+from streamdehaze.video.picture.pattern import is_sequence, natural_order
 from streamdehaze.video.reading.open import Kind, what_is
 
 log = logging.getLogger("streamdehaze")
@@ -166,7 +165,7 @@ def _glob(pattern: str) -> Iterator[Input]:
     any_kind = PurePath(pattern).suffix != "" and not glob.has_magic(PurePath(pattern).suffix)
     files = [Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
     wanted = [path for path in files if not _is_ours(path) and (any_kind or _is_media(path))]
-    yield from [Input(str(path)) for path in sorted(wanted, key=_natural)] or [Input(pattern)]
+    yield from [Input(str(path)) for path in sorted(wanted, key=natural_order)] or [Input(pattern)]
 
 
 def _glob_in_store(typed: str, recursive: bool) -> Iterator[Input]:
@@ -181,7 +180,7 @@ def _glob_in_store(typed: str, recursive: bool) -> Iterator[Input]:
 
 
 def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[Input]:
-    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_natural)
+    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=natural_order)
     for entry in entries:
         if not entry.is_file() or _is_ours(entry):
             continue
@@ -203,12 +202,6 @@ def _name_passed_over(files: Sequence[Path]) -> None:
                 len(files), counted)  # fmt: skip
     for path in files:
         log.info("'%s' is left out", path)
-
-
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    """Sort key under which shot2 comes before shot10."""
-    tokens = re.split(r"(\d+)", str(path))
-    return [(not token.isdecimal(), int(token) if token.isdecimal() else 0, token.casefold()) for token in tokens]
 
 
 def _is_media(path: Path) -> bool:

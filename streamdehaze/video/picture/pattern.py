@@ -34,3 +34,9 @@ def numbered_files(pattern: Path) -> dict[int, Path]:
     numbers = sorted(int(hit[1]) for hit in found if hit)
     files = {number: numbered(pattern, number) for number in numbers}
     return {number: file for number, file in files.items() if file.exists()}
+
+
+def natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """A sort key by which frame 10 comes after frame 9."""
+    tokens = re.split(r"(\d+)", path.as_posix())
+    return [(not token.isdecimal(), int(token) if token.isdecimal() else 0, token.casefold()) for token in tokens]
