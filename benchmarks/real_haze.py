@@ -51,7 +51,7 @@ from streamdehaze import Dehazer, open_source
 from streamdehaze.control.color import Color
 from streamdehaze.datasets import Scene, find_layout
 from streamdehaze.datasets.haze import Haze, HazeConfig
-from streamdehaze.datasets.layouts import find_pictures, natural_order
+from streamdehaze.datasets.layouts import find_pictures
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import SKY_DEPTH, read_picture, shrink, to_float
 from streamdehaze.datasets.teacher import clear_picture
@@ -62,6 +62,7 @@ from streamdehaze.evaluation.haze_map import LONG_SIDE
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame
 from streamdehaze.meter.pictures import read_meter
+from streamdehaze.video.picture.pattern import natural_order
 from streamdehaze.video.rgb import RgbConverter
 
 Bytes = npt.NDArray[np.uint8]

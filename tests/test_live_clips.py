@@ -19,6 +19,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.live import CameraConfig, LivePipeline
 from streamdehaze.live.config import check_config
 from streamdehaze.live.writing.clips import ClipRecorder
+from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import wait_until
@@ -73,7 +74,7 @@ def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x" * 1000)
         os.utime(tmp_path / name, (86400 * day, 86400 * day))
     target = LiveTarget.of(str(tmp_path / "{name}.mkv"), "gate")
-    recorder = ClipRecorder(target, "gate", 10.0, sound=lambda: None, keep_bytes=1500)
+    recorder = ClipRecorder(target, "gate", 10.0, lambda: None, Retention(target.address.full, keep_bytes=1500))
     assert [file.name for file in recorder.files()] == names[1::-1], "the newest first, and none of another camera"
     recorder.start()
     wait_until(lambda: not (tmp_path / names[0]).exists(), "the oldest one is deleted")
@@ -95,7 +96,8 @@ def test_a_camera_without_clips_refuses_in_words_and_so_does_a_place_that_is_no_
 
 def test_what_is_kept_for_clips_is_bounded_in_time_and_memory(tmp_path: Path) -> None:
     video = SimpleNamespace(stream=SimpleNamespace(type="video"))
-    recorder = ClipRecorder(LiveTarget.of(str(tmp_path / "x.mkv"), "gate"), "gate", 10.0, sound=lambda: None)
+    target = LiveTarget.of(str(tmp_path / "x.mkv"), "gate")
+    recorder = ClipRecorder(target, "gate", 10.0, lambda: None, Retention(target.address.full))
     began = time.monotonic()
 
     def feed(first: int, count: int, size: int) -> None:

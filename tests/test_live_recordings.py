@@ -124,7 +124,7 @@ def test_the_oldest_recordings_make_room_and_nothing_else_does(tmp_path: Path) -
     retention.enforce()
     assert [path.exists() for path in mine] == [False, False, False, True, True]
     assert numbered.exists()
-    retention = Retention(retention.pattern, 4.7 * 3600, None)
+    retention = Retention(retention.pattern, 4.7, None)
     retention.enforce(current=mine[4])
     assert [path.exists() for path in mine] == [False, False, False, False, True], "the current one is never deleted"
     assert all(path.exists() for path in others)
@@ -134,7 +134,7 @@ def test_the_oldest_recordings_make_room_and_nothing_else_does(tmp_path: Path) -
 def test_folders_named_by_date_go_with_their_files(tmp_path: Path) -> None:
     old = write(tmp_path / "2026" / "11" / "27" / "gate-235000.mkv", 10, 30)
     new = write(tmp_path / "2026" / "11" / "28" / "gate-101000.mkv", 10, 1)
-    Retention(str(tmp_path / "%Y" / "%m" / "%d" / "gate-%H%M%S.mkv"), 24 * 3600, None).enforce()
+    Retention(str(tmp_path / "%Y" / "%m" / "%d" / "gate-%H%M%S.mkv"), 24, None).enforce()
     assert new.exists()
     assert not old.parent.exists()
 

@@ -26,6 +26,7 @@ from rtsp_camera import RtspCamera, free_port, needs_rtsp_server
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
+from streamdehaze.live.writing.retention import Retention
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
@@ -280,7 +281,8 @@ def test_every_frame_there_is_no_room_for_is_counted(tmp_path: Path) -> None:
     drops: Counter[str] = Counter()
     sink = LiveSink(
         LiveTarget.of(str(tmp_path / "clear.mkv"), "gate"), "gate", segment_seconds=10, segment_bytes=None,
-        sound=lambda: None, drop=lambda reason, count: drops.update({reason: count}), written=lambda *_: None,
+        retention=Retention(""), sound=lambda: None,
+        drop=lambda reason, count: drops.update({reason: count}), written=lambda *_: None,
     )  # fmt: skip
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8))
     encoder = live_encoder("libx264", frame)

@@ -27,10 +27,11 @@ class Background:
         """End; `join` waits for that."""
         self._stop.set()
 
-    def join(self, timeout: float) -> None:
-        """Wait for the end, or `timeout` seconds."""
+    def join(self, timeout: float) -> bool:
+        """Wait for the end, or `timeout` seconds; whether it has come."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
+        return not self.alive
 
     @property
     def alive(self) -> bool:

@@ -56,11 +56,12 @@ class Worker(Background):
         super().stop()
         self._shapes.stop()
 
-    def join(self, timeout: float) -> None:
-        """Wait for the end, or `timeout` seconds."""
+    def join(self, timeout: float) -> bool:
+        """Wait for the end, or `timeout` seconds; whether it has come."""
         deadline = time.monotonic() + timeout
         super().join(timeout)
         self._shapes.join(max(0.0, deadline - time.monotonic()))
+        return not self.alive
 
     @property
     def beat_seconds(self) -> float:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.frame import Frame
+from streamdehaze.live.background import Background
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.status import CameraCounters, SinkStatus
 from streamdehaze.live.writing.clips import ClipRecorder
+from streamdehaze.live.writing.retention import Retention
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.live.writing.size import StreamSize
 from streamdehaze.video.packets import EncodedPacket
@@ -28,7 +30,7 @@ _LIMIT_FRAMES = 8
 _POLL_SECONDS = 0.1
 
 
-class Broadcast:
+class Broadcast(Background):
     """Encodes clear frames and hands the packets to the sinks.
 
     Args:
@@ -43,43 +45,36 @@ class Broadcast:
     def __init__(
         self, config: CameraConfig, counters: CameraCounters, on_room: Callable[[], None] = lambda: None
     ) -> None:
+        super().__init__(f"encoder-{config.name}")
         self._config, self._counters, self._on_room = config, counters, on_room
         self._changed = threading.Condition()
         self._frames: deque[tuple[Frame, float, bool]] = deque()
         self._waiting_sound: deque[EncodedPacket] = deque()
-        self._finishing = False
         self._sound: SoundFormat | None = None
         self._encoding = Encoding.for_viewers(config.codec, "live", config.bitrate)
         self._encoder: VideoEncoder | None = None
         self._size = StreamSize(config.size_change)
         self._said = ""
+        limits = config.keep_hours, config.keep_bytes
         self._sinks = [
             LiveSink(
-                LiveTarget.for_encoder(to, config.name, config.codec, config.trust),
+                target,
                 config.name,
                 segment_seconds=config.segment_seconds,
                 segment_bytes=config.segment_bytes,
-                keep_seconds=None if config.keep_hours is None else 3600 * config.keep_hours,
-                keep_bytes=config.keep_bytes,
+                retention=Retention(target.address.full, *limits if target.rotates else ()),
                 sound=lambda: self._sound,
                 drop=counters.drop,
                 written=self._written,
             )
-            for to in config.to
+            for target in (LiveTarget.for_encoder(to, config.name, config.codec, config.trust) for to in config.to)
         ]
         self.clips: ClipRecorder | None = None
         """Writes clips on request, where the configuration names a file for them."""
         if config.clips is not None:
             target = LiveTarget.for_encoder(config.clips, config.name, config.codec)
-            self.clips = ClipRecorder(
-                target,
-                config.name,
-                config.clip_seconds,
-                sound=lambda: self._sound,
-                keep_seconds=None if config.clip_keep_hours is None else 3600 * config.clip_keep_hours,
-                keep_bytes=config.clip_keep_bytes,
-            )
-        self._thread = threading.Thread(target=self._run, name=f"encoder-{config.name}", daemon=True)
+            kept = Retention(target.address.full, config.clip_keep_hours, config.clip_keep_bytes)
+            self.clips = ClipRecorder(target, config.name, config.clip_seconds, lambda: self._sound, kept)
 
     @property
     def playlist(self) -> Path | None:
@@ -99,7 +94,7 @@ class Broadcast:
     def start(self) -> None:
         """Begin."""
         if self._config.is_encoded:
-            self._thread.start()
+            super().start()
         for sink in self._sinks:
             sink.start()
         if self.clips is not None:
@@ -113,10 +108,9 @@ class Broadcast:
         """
         deadline = time.monotonic() + timeout
         with self._changed:
-            self._finishing = True
+            self.stop()
             self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(timeout / 2)
+        self.join(timeout / 2)
         for sink in self._sinks:
             sink.stop()
         if self.clips is not None:
@@ -124,7 +118,7 @@ class Broadcast:
         for sink in self._sinks:
             sink.join(max(0.0, deadline - time.monotonic()))
         clips_written = self.clips is None or self.clips.join(max(0.0, deadline - time.monotonic()))
-        return clips_written and not self._thread.is_alive() and not any(sink.alive for sink in self._sinks)
+        return clips_written and not self.alive and not any(sink.alive for sink in self._sinks)
 
     def status(self) -> tuple[SinkStatus, ...]:
         """How each sink is going."""
@@ -178,7 +172,7 @@ class Broadcast:
         """The next frame; None when all are encoded and the end is wanted."""
         with self._changed:
             while not self._frames:
-                if self._finishing:
+                if self._stop.is_set():
                     return None
                 self._changed.wait(_POLL_SECONDS)
             was_full = self.is_full

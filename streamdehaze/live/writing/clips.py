@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from streamdehaze.durable import rename_durably, sync_file
 from streamdehaze.errors import ConfigError
+from streamdehaze.live.background import Background
 from streamdehaze.live.writing.retention import Retention
 from streamdehaze.video.fault import fault_of
 from streamdehaze.video.packets import EncodedPacket
@@ -48,7 +49,7 @@ class ClipFile(NamedTuple):
     bytes: int
 
 
-class EventClip:
+class EventClip(Background):
     """A clip that was asked for, written in a thread of its own.
 
     Args:
@@ -71,6 +72,7 @@ class EventClip:
         after_seconds: float,
         written: Callable[[Path], None],
     ) -> None:
+        super().__init__(f"clip-{camera}")
         self.path = path
         self.state: Literal["recording", "finished", "failed"] = "recording"
         self.message = ""
@@ -80,31 +82,24 @@ class EventClip:
         self._queue = deque(packets)
         self._bytes = sum(len(packet.data) for packet in self._queue)
         self._until = time.monotonic() + after_seconds
-        self._ending = False
-        self._thread = threading.Thread(target=self._run, name=f"clip-{camera}", daemon=True)
-        self._thread.start()
+        self.start()
 
     def offer(self, packet: EncodedPacket) -> None:
         """Add the next packet; the clip ends with the first that is too late for it."""
         with self._changed:
             late = packet.arrival is not None and packet.arrival > self._until
             if late or self._bytes + len(packet.data) > _LIMIT_BYTES:
-                self._ending = True
-            if not self._ending:
+                self._stop.set()
+            if not self._stop.is_set():
                 self._queue.append(packet)
                 self._bytes += len(packet.data)
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Write what there is; `join` waits for that."""
         with self._changed:
-            self._ending = True
+            super().stop()
             self._changed.notify_all()
-
-    def join(self, timeout: float) -> bool:
-        """Wait until it is written, or `timeout` seconds; whether it is."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         partial = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
@@ -122,7 +117,7 @@ class EventClip:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
         finally:
-            self.end()
+            self.stop()
             self._queue.clear()
 
     def _write(self, partial: Path) -> None:
@@ -145,7 +140,7 @@ class EventClip:
         """The next packet; None after the last."""
         with self._changed:
             while not self._queue:
-                if self._ending or time.monotonic() > self._until + _PATIENCE_SECONDS:
+                if self._stop.is_set() or time.monotonic() > self._until + _PATIENCE_SECONDS:
                     return None
                 self._changed.wait(_POLL_SECONDS)
             packet = self._queue.popleft()
@@ -161,7 +156,7 @@ class ClipRecorder:
         camera: its name.
         seconds: how much is kept, 64 MiB of it at most.
         sound: gives the format of the camera's sound at the moment, or None.
-        keep_seconds, keep_bytes: which clips are kept on the disk, see `Retention`.
+        retention: which clips are kept on the disk.
     """
 
     def __init__(
@@ -170,9 +165,7 @@ class ClipRecorder:
         camera: str,
         seconds: float,
         sound: Callable[[], SoundFormat | None],
-        *,
-        keep_seconds: float | None = None,
-        keep_bytes: int | None = None,
+        retention: Retention,
     ) -> None:
         self._target, self._camera, self._seconds, self._sound = target, camera, seconds, sound
         self._lock = threading.Lock()
@@ -180,7 +173,7 @@ class ClipRecorder:
         """Pictures from a keyframe to the next, and the sound in between."""
         self._bytes = 0
         self._clips: deque[EventClip] = deque(maxlen=_KNOWN)
-        self._retention = Retention(target.address.full, keep_seconds, keep_bytes)
+        self._retention = retention
         self._clearing = threading.Lock()
         self._finished = threading.Event()
         self._keeper = threading.Thread(target=self._clear_away_again, name=f"clips-{camera}", daemon=True)
@@ -261,7 +254,7 @@ class ClipRecorder:
             self._finished.set()
             self._forget(len(self._groups))
             for clip in self._clips:
-                clip.end()
+                clip.stop()
 
     def join(self, timeout: float) -> bool:
         """Wait until all clips are written, or `timeout` seconds; whether they are."""

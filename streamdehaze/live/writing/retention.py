@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import time
@@ -26,19 +27,19 @@ class Retention:
 
     Args:
         pattern: of the files' names, with strftime's codes.
-        keep_seconds: files that ended longer ago than this are deleted; None keeps them.
+        keep_hours: files that ended longer ago than this are deleted; None keeps them.
         keep_bytes: all files together may be this large; None for any size.
     """
 
     pattern: str
-    keep_seconds: float | None
-    keep_bytes: int | None
+    keep_hours: float | None = None
+    keep_bytes: int | None = None
     deleted_files: int = field(default=0, init=False)
 
     @property
     def has_limits(self) -> bool:
         """Whether anything is ever deleted."""
-        return self.keep_seconds is not None or self.keep_bytes is not None
+        return self.keep_hours is not None or self.keep_bytes is not None
 
     def enforce(self, current: Path | None = None) -> None:
         """Delete what is too old or too much, the oldest first; never `current`, which is being written."""
@@ -46,7 +47,7 @@ class Retention:
             return
         files = sorted(self.files())
         total = sum(size for _, size, _ in files)
-        oldest_kept = time.time() - (self.keep_seconds if self.keep_seconds is not None else float("inf"))
+        oldest_kept = time.time() - 3600 * (math.inf if self.keep_hours is None else self.keep_hours)
         for ended, size, path in files:
             too_much = self.keep_bytes is not None and total > self.keep_bytes
             if path == current or not (too_much or ended < oldest_kept):

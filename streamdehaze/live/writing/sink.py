@@ -37,7 +37,7 @@ class LiveSink(Background):
     Args:
         target: where to.
         segment_seconds, segment_bytes: when a target that rotates begins its next file.
-        keep_seconds, keep_bytes: which of its files are kept, see `Retention`.
+        retention: which of its files are kept.
         sound: gives the format of the camera's sound at the moment, or None.
         drop: called with the reason and number of pictures that this sink did not get.
         written: called with the arrival time of a frame that has been written, and the seconds that writing took.
@@ -50,8 +50,7 @@ class LiveSink(Background):
         *,
         segment_seconds: float,
         segment_bytes: int | None,
-        keep_seconds: float | None = None,
-        keep_bytes: int | None = None,
+        retention: Retention,
         sound: Callable[[], SoundFormat | None],
         drop: Callable[[str, int], None],
         written: Callable[[LiveSink, float, float], None],
@@ -60,8 +59,7 @@ class LiveSink(Background):
         self._target, self._camera = target, camera
         self._segment_seconds, self._segment_bytes = segment_seconds, segment_bytes
         self._sound_of, self._drop, self._written = sound, drop, written
-        pattern = target.address.full if target.rotates else ""
-        self._retention = Retention(pattern, keep_seconds, keep_bytes) if target.rotates else None
+        self._retention = retention
         self._file: Path | None = None
         self._sound: CameraSound | None = None
         self._cleared_at = 0.0
@@ -90,8 +88,8 @@ class LiveSink(Background):
     def status(self) -> SinkStatus:
         """How it is going."""
         message = "" if self.connected else self._retry.reported
-        deleted = self._retention.deleted_files if self._retention is not None else 0
         file = str(self._file) if self._file is not None and self.connected else ""
+        deleted = self._retention.deleted_files
         return SinkStatus(
             self._target.name, self.connected, message, self._packets, self._reconnects, file=file, deleted=deleted
         )
@@ -201,8 +199,7 @@ class LiveSink(Background):
 
     def _clear_away(self, current: Path | None) -> None:
         """Delete recordings that are not kept any longer."""
-        if self._retention is not None:
-            self._retention.enforce(current)
+        self._retention.enforce(current)
         self._cleared_at = time.monotonic()
 
     def _needs_another(self, opened: Muxer, packet: EncodedPacket) -> bool:
