@@ -87,7 +87,9 @@ def test_what_is_wrong_with_a_profile_is_named() -> None:
         ProfileConfig.model_validate({"after": "06:00"})
     values["profile"] = {"fog": {}}
     values["camera"] = [{"name": "gate", "url": "rtsp://h/s", "profile": "frog"}]
-    with pytest.raises(ConfigError, match="camera 'gate', profile: there is no 'frog'; there are auto, none, fog"):
+    with pytest.raises(
+        ConfigError, match="camera 'gate', profile: there is no profile 'frog'; there are auto, none, fog"
+    ):
         check_config(values, "cameras.toml")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
-from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig
+from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig, check_choice
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
 from streamdehaze.toml import Table, read_toml
@@ -180,30 +181,30 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
     try:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_in_words(origin, _problems(error, values))) from None
-    problems = []
+        details = error.errors(include_input=False, include_url=False)
+        found = dict.fromkeys(_problem(detail, values) for detail in details)
+        raise ConfigError(_in_words(origin, list(found))) from None
+    problems: list[str] = []
     for camera in config.camera:
-        for to in camera.to:
+        checks: list[tuple[str, Callable[[], object]]] = [
+            *(("to", partial(LiveTarget.for_encoder, to, camera.name, camera.codec)) for to in camera.to),
+            ("clips", partial(_check_clips, camera)),
+            ("visibility", partial(Reference.load, camera.visibility) if camera.visibility is not None else tuple),
+            ("profile", partial(check_choice, camera.profile, config.profile)),
+        ]
+        for key, check in checks:
             try:
-                LiveTarget.for_encoder(to, camera.name, camera.codec)
+                check()
             except ConfigError as error:
-                problems.append(f"camera '{camera.name}', to: {error}")
-        try:
-            if camera.visibility is not None:
-                Reference.load(camera.visibility)
-        except ConfigError as error:
-            problems.append(f"camera '{camera.name}', visibility: {error}")
-        if camera.profile not in (AUTOMATIC, NONE, *config.profile):
-            known = ", ".join((AUTOMATIC, NONE, *config.profile))
-            problems.append(f"camera '{camera.name}', profile: there is no '{camera.profile}'; there are {known}")
-        try:
-            if camera.clips is not None and not LiveTarget.for_encoder(camera.clips, camera.name, camera.codec).rotates:
-                problems.append(f"camera '{camera.name}', clips: name a file, such as clips/{{name}}.mkv")
-        except ConfigError as error:
-            problems.append(f"camera '{camera.name}', clips: {error}")
+                problems.append(f"camera '{camera.name}', {key}: {error}")
     if problems:
         raise ConfigError(_in_words(origin, problems))
     return config
+
+
+def _check_clips(camera: CameraConfig) -> None:
+    if camera.clips is not None and not LiveTarget.for_encoder(camera.clips, camera.name, camera.codec).rotates:
+        raise ConfigError("name a file, such as clips/{name}.mkv")
 
 
 def camera_of(url: str, **options: Any) -> CameraConfig:
@@ -221,12 +222,6 @@ def _in_words(origin: str, problems: Sequence[str]) -> str:
     if len(problems) == 1:
         return f"{origin}: {problems[0]}"
     return f"{origin}: {len(problems)} things are wrong:" + "".join(f"\n  {problem}" for problem in problems)
-
-
-def _problems(error: ValidationError, values: dict[str, Any]) -> list[str]:
-    return list(
-        dict.fromkeys(_problem(detail, values) for detail in error.errors(include_input=False, include_url=False))
-    )
 
 
 def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
