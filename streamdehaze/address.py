@@ -26,7 +26,7 @@ _LOGIN_IN_PATH = re.compile(
 )
 """Others "…/admin:secret/stream"."""
 _TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[A-Za-z_~-]*\d)(?=[\d_~-]*[A-Za-z])[A-Za-z0-9_~=-]{20,}(?=[/\s'\",;]|$)")
-"""A long segment of letters and digits: who knows it may look."""
+"""A long segment of letters and digits: whoever knows it may watch."""
 _BEHIND_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
 _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.IGNORECASE)
 """What follows the application in an RTMP address is enough to send there."""

@@ -180,7 +180,7 @@ class ColorSpec:
     full_range: bool | None = None
     """True for 0…max, False for the narrow "video" range, None where the stream does not say."""
     log: str = field(default="", compare=False)
-    """The log curve that the camera's metadata names, as of `streamdehaze.control.curves`; H.273 has no code for it."""
+    """The log curve that the camera's metadata names, see `streamdehaze.control.curves`; H.273 has no code for it."""
 
     def resolved(self, pixel_format: PixelFormat, height: int) -> ColorSpec:
         """The same with matrix and range filled in where the stream does not say.

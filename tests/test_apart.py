@@ -227,7 +227,7 @@ def test_a_share_that_is_read_only_on_one_machine_is_one_sentence(film: Path, tr
     only_read = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
     done = subprocess.run(["unshare", "-m", "sh", "-c", only_read, folder, *run], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"streamdehaze: the folder '{folder}' may not be written to\n"
+    assert done.stderr == f"streamdehaze: the folder '{folder}' is not writable\n"
     assert CliRunner().invoke(main, run[3:]).exit_code == 0
     join(part_folder(target))
     assert contents(target) == contents(truth)

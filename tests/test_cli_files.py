@@ -100,7 +100,7 @@ with ShutdownHandler(0.2, hears_reload=False) as handler:
     handler.has_work = True
     threading.Thread(target=threading.Event().wait).start()
     print("ready", flush=True)
-    handler.told.wait()
+    handler.stop.wait()
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     try:

@@ -115,7 +115,7 @@ logging.basicConfig(format="%(message)s")
 with ShutdownHandler() as shutdown:
     shutdown.has_work = True
     logging.warning("at work")
-    shutdown.told.wait()
+    shutdown.stop.wait()
     time.sleep(1.1 * ONE_SIGNAL_SECONDS)
     logging.warning("finishing")
     time.sleep(600)
@@ -132,7 +132,7 @@ def test_what_cannot_be_finished_is_left_in_time_or_at_a_second_signal(signals: 
             wait_until(lambda: stuck.says("finishing"), "it hears the first signal")
             time.sleep(1.2)  # two within a second count as one
         assert stuck.ends(signals[-1]) == code
-    assert stuck.says("leaving all the same") == (code == 1)
+    assert stuck.says("exiting anyway") == (code == 1)
 
 
 def test_files_that_end_end_the_command(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_a_folder_of_engines_that_others_may_write_to_is_refused(tmp_path: Path)
     folder.mkdir(mode=0o755)
     EngineCache(folder)
     folder.chmod(0o777)
-    with pytest.raises(EngineError, match=r"anybody may write to the engine folder .*; chmod o-w"):
+    with pytest.raises(EngineError, match=r"the engine folder .* is writable by everyone; chmod o-w"):
         EngineCache(folder)
     if os.geteuid() == 0:
         folder.chmod(0o755)

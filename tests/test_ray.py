@@ -63,11 +63,11 @@ def test_a_node_killed_on_the_way_costs_a_segment_and_no_bit(cluster: Any, tmp_p
 
 def test_a_node_that_cannot_make_a_segment_is_named(cluster: Any, tmp_path: Path) -> None:
     def fail(job: object) -> Any:
-        raise SinkError("the folder may not be written to")
+        raise SinkError("the folder is not writable")
 
     with RayExecutor(cluster.address) as executor:
         done = executor.submit(fail, None)  # type: ignore[arg-type]
-        with pytest.raises(SinkError, match=f"on the machine {socket.gethostname()}: the folder may not be written to"):
+        with pytest.raises(SinkError, match=f"on the machine {socket.gethostname()}: the folder is not writable"):
             done.result()
 
 

@@ -73,7 +73,7 @@ def test_read_only_folder(source: Path, tmp_path: Path) -> None:
             folder.chmod(0o755)
     os.seteuid(65534)
     try:
-        assert "may not be written to" in refusal(source, locked / "out.mp4")
+        assert "is not writable" in refusal(source, locked / "out.mp4")
     finally:
         os.seteuid(0)
 

@@ -92,7 +92,7 @@ def test_unreadable_file_as_another_user(tmp_path: Path) -> None:
         folder.chmod(0o755)
     os.seteuid(65534)
     try:
-        assert "may not be read (permission denied)" in refusal(path)
+        assert "cannot be read (permission denied)" in refusal(path)
     finally:
         os.seteuid(0)
 

@@ -13,10 +13,10 @@ _EVERY_MILLISECONDS = 200
 
 @dataclass(frozen=True)
 class GpuLoad:
-    """Of the first GPU; None for what its driver does not report."""
+    """Figures of the first GPU; None for what its driver does not report."""
 
     peak_memory_mib: float | None
-    """Of all processes together."""
+    """Memory of all processes together."""
     sm_clock_mhz: float | None
     """Median, like all that follow."""
     memory_clock_mhz: float | None

@@ -36,8 +36,8 @@ class BenchPlan:
     limit_seconds: float | None = None
     """For each row, unless it settles earlier; by default 2.5, or 10 if `thorough`."""
     frames: int | None = None
-    """Of a drawn clip, and the most that are read of a file or received of a stream; by default 100, and fewer of more
-    than 720p unless `thorough`."""
+    """Frames of a drawn clip, and the most that are read of a file or received of a stream; by default 100, and fewer
+    of more than 720p unless `thorough`."""
 
     @property
     def limit(self) -> float:

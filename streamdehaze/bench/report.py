@@ -24,7 +24,7 @@ class Measurement:
     with ", every 3" one whose network runs on every third frame.
     """
     size: str
-    """Of the video, "1280×720"."""
+    """Size of the video, "1280×720"."""
     network_size: int | None
     batch: int | None
     checkpoint: str | None
@@ -32,9 +32,9 @@ class Measurement:
     """The name of the engine that served."""
     timing: Timing
     device_ms: dict[str, float] | None = None
-    """Of an engine on a GPU: the median of one call's copy in, computation and copy out there, as trtexec has them."""
+    """For an engine on a GPU: the median of one call's copy in, computation and copy out, as trtexec reports them."""
     stillness: dict[str, float | None] | None = None
-    """Of a pipeline: what it adds to a still picture from frame to frame, in 8-bit levels, as
+    """For a pipeline: what it adds to a still picture from frame to frame, in 8-bit levels, as
     `streamdehaze.dehaze.steady.stillness.Stillness` has it; None if there were too few frames."""
 
     @property

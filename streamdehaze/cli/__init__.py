@@ -41,7 +41,7 @@ class _Commands(Group):
         except Cancelled as error:
             click.echo(f"streamdehaze: {error}", err=True)
             handler = ctx.meta.get(SHUTDOWN)
-            ctx.exit(128 + (signal.SIGINT if handler is None else handler.signal))  # as shells have it
+            ctx.exit(128 + (signal.SIGINT if handler is None else handler.signal))  # as in shells
         except StreamDehazeError as error:
             click.echo(f"streamdehaze: {error}", err=True)
             ctx.exit(1)

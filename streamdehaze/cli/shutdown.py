@@ -19,7 +19,7 @@ LEAVE_SECONDS = 4.6
 """From the signal to the end of the process at the latest; five are promised."""
 ONE_SIGNAL_SECONDS = 0.5
 """Signals this close together are one: tools that stop a process signal it and its group."""
-_TELL_SECONDS = 0.2
+_LOG_SECONDS = 0.2
 _UNFINISHED = 1
 
 
@@ -41,7 +41,7 @@ class ShutdownHandler:
     def __init__(self, leave_seconds: float = LEAVE_SECONDS, *, hears_reload: bool = True) -> None:
         self._leave_seconds = leave_seconds
         self._names = ("SIGINT", "SIGTERM", "SIGHUP") if hears_reload else ("SIGINT", "SIGTERM")
-        self.told = threading.Event()
+        self.stop = threading.Event()
         """Set by the first SIGTERM or Ctrl-C; another, `ONE_SIGNAL_SECONDS` later, ends the process on the spot."""
         self.reload = threading.Event()
         """Set by SIGHUP; whoever reads the configuration again clears it."""
@@ -50,7 +50,7 @@ class ShutdownHandler:
         self._deadline: float | None = None
         self.signal = signal.SIGINT.value
         """The number of the first one."""
-        self._told_at = 0.0
+        self._stopped_at = 0.0
         self._before: dict[int, Any] = {}
         self._wakeup = -1
         self._reader, self._writer = socket.socketpair()
@@ -70,14 +70,14 @@ class ShutdownHandler:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
-        if not self.told.is_set():  # else the thread keeps watching the clock
+        if not self.stop.is_set():  # else the thread keeps watching the clock
             self._writer.close()
             self._thread.join()
             self._reader.close()
 
     def leave(self, *, finished: bool) -> None:
         """End the process at once if it was asked to stop; with exit code 1 if not everything was finished."""
-        if self.told.is_set():
+        if self.stop.is_set():
             os._exit(0 if finished else _UNFINISHED)  # lines of the log are flushed as they are written
 
     def _listen(self) -> None:
@@ -86,12 +86,12 @@ class ShutdownHandler:
                 if number == getattr(signal, "SIGHUP", None):
                     self.reload.set()
                 elif number in (signal.SIGINT, signal.SIGTERM):
-                    if self.told.is_set():
-                        if time.monotonic() - self._told_at > ONE_SIGNAL_SECONDS:
+                    if self.stop.is_set():
+                        if time.monotonic() - self._stopped_at > ONE_SIGNAL_SECONDS:
                             os._exit(128 + number)
                         continue
-                    self._told_at, self.signal = time.monotonic(), number
-                    self.told.set()
+                    self._stopped_at, self.signal = time.monotonic(), number
+                    self.stop.set()
                     if not self.has_work:
                         os._exit(0)
                     self._deadline = time.monotonic() + self._leave_seconds
@@ -102,10 +102,10 @@ class ShutdownHandler:
         try:
             return self._reader.recv(64)
         except TimeoutError:
-            said = "not everything could be finished in %g s; leaving all the same"
-            teller = threading.Thread(target=log.error, args=(said, self._leave_seconds), daemon=True)
-            teller.start()
-            teller.join(_TELL_SECONDS)  # whoever should read the log may be what everything waits for
+            text = "not everything could be finished in %g s; exiting anyway"
+            logger_thread = threading.Thread(target=log.error, args=(text, self._leave_seconds), daemon=True)
+            logger_thread.start()
+            logger_thread.join(_LOG_SECONDS)  # whoever should read the log may be what everything waits for
             os._exit(_UNFINISHED)
 
 

@@ -23,7 +23,7 @@ _SAME_RATE = 0.001
 _LEAP = 50
 """Frames ahead from which on it is faster to seek than to read."""
 _LONG_SIDE = 512
-"""Of the masks of a video, pixels; maps are smaller."""
+"""Pixels of the long side of a video's masks; maps are smaller."""
 
 
 class Mask(str):
@@ -104,7 +104,7 @@ class MovingMask(Mask):
     """
 
     def __new__(cls, text: str, path: Path) -> MovingMask:
-        """A mask that reads `path`; `text` as of `Mask`."""
+        """A mask that reads `path`; `text`: see `Mask`."""
         mask = super().__new__(cls, text)
         mask._path, mask._source = path, None
         mask._info = mask._open(0.0)
@@ -146,14 +146,14 @@ class MovingMask(Mask):
         return self._now[1]
 
     def check_rate(self, info: VideoInfo) -> None:
-        """As of `Mask`."""
+        """See `Mask`."""
         own, other = self._info.average_rate, info.average_rate
         if own and other and abs(float(own / other) - 1) > _SAME_RATE:
             rates = f"{float(own):.6g} frames a second, and the video {float(other):.6g}"
             raise ConfigError(f"the mask '{self._name}' has {rates}; give it the same rate")
 
     def close(self) -> None:
-        """As of `Mask`."""
+        """See `Mask`."""
         if self._source is not None:
             self._source.close()
         self._source, self._frames, self._now, self._next = None, iter(()), None, None

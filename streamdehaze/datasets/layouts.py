@@ -1,4 +1,4 @@
-"""Data-set layouts as people have them on disk, recognised by rules on names instead of exact trees.
+"""Data-set layouts as they are found on disk, recognised by rules on names instead of exact trees.
 
 A picture is hazy or clear by the name of a folder above it (`hazy/`, `GT/`, `IN/`, `OutdoorTrainHazy/`, …) or by the
 end of its own name (`01_outdoor_hazy.jpg`, `01_GT.png`). What remains of the path is the key that pairs the two;

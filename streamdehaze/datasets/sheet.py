@@ -12,7 +12,7 @@ import numpy.typing as npt
 from streamdehaze.errors import SinkError
 
 LABEL_HEIGHT = 20
-"""Of the label above a row, in pixels."""
+"""Height of the label above a row, pixels."""
 
 
 def contact_row(pictures: Sequence[npt.NDArray[np.uint8]], height: int) -> npt.NDArray[np.uint8]:

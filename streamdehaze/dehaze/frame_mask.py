@@ -157,8 +157,9 @@ def between_bars(covered: Mask) -> tuple[slice, slice]:
 def fill(components: FloatArray, covered: Mask) -> FloatArray:
     """Small components, (n, rows, columns), with what is covered filled from its surroundings.
 
-    Bars mirror the scene, which looks to a network as if it went on there. Holes are filled smoothly from coarser and
-    coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it, farther in the mean of more.
+    Bars mirror the scene, which looks to a network as if the scene continued there. Holes are filled smoothly from
+    coarser and coarser copies (pull-push, Gortler et al. 1996): near the edge what is next to it, farther in the mean
+    of more.
     """
     planes = np.asarray(cv2.merge([*components]), np.float32)
     filled = _pull_push(planes, (~covered).astype(np.float32))

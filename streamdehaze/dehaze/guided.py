@@ -28,6 +28,7 @@ def guided_filter(guide: FloatArray, values: FloatArray, radius: int, epsilon: f
 
 
 def box_mean(x: FloatArray, radius: int) -> FloatArray:
-    """The mean in a window around each pixel, mirrored at the borders; x is (rows, columns) or has channels behind."""
+    """The mean in a window around each pixel, mirrored at the borders; x is (rows, columns) or (rows, columns,
+    channels)."""
     side = 2 * radius + 1
     return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)

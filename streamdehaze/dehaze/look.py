@@ -30,7 +30,7 @@ class Look:
     keep: tuple[Mask, ...] | None = None
     """Samples of each colour component, (height, width), that stay as they are: bars, rims, boxes."""
     observation: Observation | None = None
-    """Of the motion since the frame before; None where each frame stands for itself."""
+    """Motion since the previous frame; None where frames are independent."""
     exact: bool = False
     """Whether `picture` is the whole frame."""
     look_ahead: bool = False

@@ -54,7 +54,7 @@ class Settings:
     calls for (`streamdehaze.meter.auto`): clear air comes out bit for bit."""
     airlight: AirlightMode = "auto"
     """"keep" leaves the light of the scene its tint, "neutral" makes the haze's colour white; "auto" keeps weak tints,
-    as of dusk, and draws to neutral what sand and smog have coloured."""
+    such as dusk's, and neutralizes strong ones, such as those of sand and smog."""
     airlight_color: Color | None = None
     """The haze's colour as a display shows it, RGB in [0, 1], where it is known; None: estimated."""
     brightness: BrightnessMode = "keep"
@@ -65,7 +65,7 @@ class Settings:
     exact: bool = False
     """Run the network on the whole frame."""
     steady: Steady = "off"
-    """"low" or "high" smooths the maps over time to reduce flicker. "off": each frame stands for itself."""
+    """"low" or "high" smooths the maps over time to reduce flicker. "off": frames are independent."""
     every: Every = 1
     """The network runs on every k-th frame, and the maps are carried along the motion in between; "auto": as often as
     the changes in the picture require, from every frame where the camera moves fast to every sixth where nothing
@@ -98,7 +98,7 @@ class Settings:
 
     @property
     def has_memory(self) -> bool:
-        """Whether anything of the frames before counts, and be it for how much of the haze is removed."""
+        """Whether earlier frames matter, if only for how much of the haze is removed."""
         return self.remembers or self.mode == "auto"
 
     @property

@@ -76,7 +76,7 @@ class Stream(Settings):
         """The haze as last measured; None before the network first ran."""
         self._measured_at: float | None = None
         self.applied_strength = 0.0
-        """Of the last frame solved."""
+        """Strength applied to the last frame solved."""
 
     def look(self, frame: Frame, gpu: Gpu | None = None) -> Look:
         """Shrink the next frame and look for motion; `look.picture` is what the network must run on, if it must.

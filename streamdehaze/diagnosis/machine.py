@@ -101,9 +101,7 @@ def folders() -> Iterator[Finding]:
         free = shutil.disk_usage(existing).free
         detail = f"{folder}, {free / 2**30:.1f} GiB free"
         if not os.access(existing, os.W_OK | os.X_OK):
-            yield Finding(
-                "folders", name, "broken", f"{detail}, may not be written to", f"chmod u+rwx '{existing}'", core
-            )
+            yield Finding("folders", name, "broken", f"{detail}, not writable", f"chmod u+rwx '{existing}'", core)
         elif free < _LOW_DISK_BYTES:
             yield Finding("folders", name, "broken", f"{detail}: nearly full", "make room on that disk", core)
         else:

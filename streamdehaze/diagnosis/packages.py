@@ -112,7 +112,7 @@ def _import_failures(modules: Iterable[str]) -> dict[str, str]:
 
 
 def import_each() -> None:
-    """In the child process: import the modules that the command line names, and print what each said."""
+    """In the child process: import the modules that the command line names, and print how each went."""
     from streamdehaze.telemetry import import_quietly
 
     for module in sys.argv[1:]:

@@ -146,7 +146,7 @@ def _recipes(engine: str, device: str, checkpoint: str, int8: bool, cache: Engin
 def _fastest_kept(checkpoint: str, cache: EngineCache) -> list[Recipe]:
     """The recipe of the TensorRT engine that was measured fastest next to PyTorch, of those kept for a checkpoint.
 
-    One below the usual floor is left to those who name its recipe, and one for a range of sizes too: it is the slower.
+    An engine below the usual floor, or for a range of sizes, which is slower, is used only if its recipe is named.
     """
     sha256, floor_db = file_sha256(find_checkpoint(checkpoint)), Recipe(engine="tensorrt").floor_db
     kept = [

@@ -68,9 +68,9 @@ class Backend(Protocol):
     """One compiler of engines, for one recipe."""
 
     suffix: str = ".onnx"
-    """Of engine files: ".onnx", ".engine"."""
+    """Extension of engine files: ".onnx", ".engine"."""
     runs_here: bool = True
-    """Whether the device it compiles for is at hand, so that the engine can be verified and used."""
+    """Whether the device it compiles for is present, so that the engine can be verified and used."""
 
     def identity(self, shape: Shape) -> dict[str, Any]:
         """Plain values for all the engine depends on but the checkpoint: runtime, device, shapes, options."""

@@ -41,8 +41,8 @@ class OnnxRuntimeOptions(Table):
     """What only ONNX Runtime is asked."""
 
     provider: str = "auto"
-    """Of execution: "cpu", "cuda", "dml", "coreml", "migraphx", "tensorrt", …, as far as the installed build has it;
-    auto takes a GPU's before the CPU's."""
+    """Execution provider: "cpu", "cuda", "dml", "coreml", "migraphx", "tensorrt", …, as far as the installed build has
+    it; auto takes a GPU's before the CPU's."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads; all cores this process may use if left out."""
 
@@ -61,7 +61,7 @@ class TensorRTOptions(Table):
     optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
     """Search effort, 0 (quickest build) to 5 (fastest engine)."""
     compute_capabilities: tuple[str, ...] = ()
-    """GPUs to build for ahead of time, as ("SM86", "SM89"); TensorRT-RTX only. The GPU at hand if left out."""
+    """GPUs to build for ahead of time, as ("SM86", "SM89"); TensorRT-RTX only. By default the GPU of this machine."""
     version_compatible: bool = False
     """Let other minor versions of TensorRT run the engine; TensorRT only, with its lean runtime installed."""
     hardware_compatible: bool = False
@@ -103,9 +103,9 @@ class Recipe(Table):
     engine: Literal["openvino", "onnxruntime", "tensorrt", "torch"]
     description: str = ""
     precision: Literal["auto", "float32", "float16", "bfloat16", "int8"] = "auto"
-    """Of the computation; auto is float16 or bfloat16 where the device computes in it, and float32 in ONNX Runtime.
-    TensorRT and ONNX Runtime take float32 and float16. int8 is OpenVINO's: the convolutions in the middle in int8, the
-    rest as auto has it."""
+    """Precision of the computation; auto is float16 or bfloat16 where the device computes in it, and float32 in ONNX
+    Runtime. TensorRT and ONNX Runtime take float32 and float16. int8 is OpenVINO's: the convolutions in the middle in
+    int8, the rest as auto has it."""
     deformable: Literal["auto", "grid", "native"] = "auto"
     """Deformable convolution as GridSample and Conv, or as ONNX DeformConv (OpenVINO and ONNX Runtime on a CPU,
     TensorRT ≥ 10.1); auto is native on a CPU, where it takes a third to a half of the time, else grid."""

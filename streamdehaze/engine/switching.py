@@ -32,7 +32,8 @@ class _Slot:
 
     request: BuildRequest
     identity: Identity
-    """Of the engine when work began: one made from a checkpoint that has replaced this one's is not it."""
+    """Identity of the engine when work began; an engine made from a checkpoint that was replaced since does not
+    match."""
     engine: Engine | None = None
     settled: bool = False
     """Nothing more is tried: PyTorch serves this size for good, unless `engine` does."""
@@ -43,7 +44,7 @@ class _Slot:
 class SwitchingEngine:
     """Serves from a verified engine where one is kept; else from PyTorch, while one is built by a child process.
 
-    The build begins when PyTorch has served a size for a second, for a photo is not worth it, and the engine takes
+    The build begins when PyTorch has served a size for a second (a photo is not worth it), and the engine takes
     over between two batches. A build or an engine that fails is set aside with one warning, and PyTorch continues.
 
     Args:

@@ -1,4 +1,4 @@
-"""What dehazing does to a picture besides making it clear: measures that need no truth."""
+"""What dehazing does to a picture other than making it clear: measures that need no truth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Appearance:
     near_black: float
     """Share of the pixels that became near-black, less those that ceased to be; near 0 is better."""
     clipped: float
-    """The same of pixels with a channel at its end."""
+    """The same for pixels with a channel at its end."""
     chroma: float
     """Mean CIELAB chroma of the haziest tenth of the pixels after / before; haze's own colour should not grow."""
     sky: float | None

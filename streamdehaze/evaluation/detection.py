@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 
 _FILLED = 114
-"""Grey level next to a picture that is narrower than the detector's input, as YOLO's training has it."""
+"""Grey level next to a picture that is narrower than the detector's input, as in YOLO's training."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def halo(hazy: Bytes, result: Bytes) -> float | None:
     away (11 to 15), on the bright and on the dark side. With near and far levels ``b, B`` and ``d, D``, the overshoot
     is ``((b − B) + (D − d)) / (B − D)``: of the result, minus that of the hazy picture, at most 1 each way; the mean
     over all points whose two sides are even in the hazy picture. A ring of fog left around a dark thing counts, and so
-    does a dark seam on it. 0: none, as of any curve of brightness and contrast that is straight; below 0: edges have
+    does a dark seam on it. 0: none, as for any straight curve of brightness and contrast; below 0: edges have
     become softer.
 
     Args:

@@ -18,7 +18,7 @@ from streamdehaze.datasets.sheet import contact_row, write_sheet
 Value = str | float | None
 Row = Mapping[str, Value]
 TILE_HEIGHT = 180
-"""Of a row of a grid, in pixels."""
+"""Height of a grid's rows, pixels."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Steadiness:
     warped_error: float
     """Mean difference of the result to its previous frame, moved along the truth's motion."""
     warped_error_of_truth: float
-    """The same of the truth: what a perfect result would have."""
+    """The same for the truth: what a perfect result would have."""
     worst_warped_ratio: float
     """The greatest ratio of the two of any frame."""
     flicker: float | None
@@ -72,7 +72,7 @@ class SteadinessMeter:
 
     @property
     def steadiness(self) -> Steadiness | None:
-        """Of the frames so far; None before the second."""
+        """The result for the frames so far; None before the second."""
         if not self.trace:
             return None
         flicker = self._still_change / self._still_count if self._still_count else None

@@ -15,7 +15,7 @@ from streamdehaze.extras import needed_for
 Reader = Callable[[npt.NDArray[np.uint8]], list[str]]
 """Lines of text in an (H, W, 3) RGB picture."""
 _CONFIDENCE = 0.8
-"""Of the reader in a line, below which the line does not count: it reads letters into branches."""
+"""Lines that the reader is less sure of do not count: it sees letters in branches."""
 
 
 def open_reader() -> Reader:

@@ -55,8 +55,8 @@ def dehaze(
 
     Args:
         clip: YUV, RGB or gray of 8 to 16 bits, of one format and size.
-        checkpoint, engine: as of `streamdehaze.Dehazer`.
-        **settings: as of `streamdehaze.Stream`, but `look_ahead`: strength, mode, steady, every, network_size, …
+        checkpoint, engine: see `streamdehaze.Dehazer`.
+        **settings: those of `streamdehaze.Stream` except `look_ahead`: strength, mode, steady, every, network_size, …
 
     Raises:
         UnsupportedFormatError: for other formats.

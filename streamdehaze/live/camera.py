@@ -110,7 +110,7 @@ class Camera:
             self, config.buffer_frames, config.latency_budget, self._patient, self._dropped, blocked=self._is_blocked
         )
         self.settling = Settling(patient=self._patient)
-        """Of its picture's size."""
+        """Waits until the size of its pictures has settled."""
         self._reception = Reception(
             config,
             self.counters,
@@ -133,12 +133,12 @@ class Camera:
 
     @property
     def strength(self) -> float:
-        """Share of the haze that is removed, 0 to 1, or up to 1.5 to exaggerate; what `set_strength` said last."""
+        """Share of the haze that is removed, 0 to 1, or up to 1.5 to exaggerate; as last set by `set_strength`."""
         return self._strength
 
     @property
     def enabled(self) -> bool:
-        """Whether haze is removed at all; what `set_enabled` said last."""
+        """Whether haze is removed at all; as last set by `set_enabled`."""
         return self._enabled
 
     def set_strength(self, strength: float) -> None:

@@ -129,7 +129,7 @@ class LiveConfig(Table):
     adapt: bool = True
     """Give quality up, step by step, before frames are dropped."""
     profile: dict[str, ProfileConfig] = Field(default_factory=dict)
-    """Settings that cameras take on by the time of day, by their haze, or when told to."""
+    """Settings that cameras take on by the time of day, by their haze, or on request."""
     mqtt: MqttConfig | None = None
     """The broker that cameras are published to."""
     webhook: WebhookConfig | None = None

@@ -42,7 +42,7 @@ class LivePipeline:
         network_size: long side of the picture the network sees at full quality, pixels.
         batch_size: frames that share a run of the network, at most.
         adapt: give quality up, step by step, where the processor cannot keep up.
-        profiles: settings that cameras take on by time, by haze or when told to, by name.
+        profiles: settings that cameras take on by time, by haze or on request, by name.
         on_frame: called with (camera, hazy frame, clear frame) from the engine's thread.
         on_state: called with (camera, state, message) from the camera's supervisor.
 
@@ -112,7 +112,7 @@ class LivePipeline:
 
     @property
     def opened(self) -> bool:
-        """Whether the engine is warm, and the cameras have been told to open."""
+        """Whether the engine is warm, and the cameras are being opened."""
         return self._opened
 
     @property

@@ -1,4 +1,4 @@
-"""Profiles: settings of dehazing that a camera takes on by the time of day, by its haze, or because it was told to."""
+"""Profiles: settings of dehazing that a camera takes on by the time of day, by its haze, or on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamdehaze.meter.reading import Reading
 from streamdehaze.toml import Table
 
 AUTOMATIC, NONE = "auto", "none"
-"""What may be chosen besides a profile: the one whose condition holds, and the camera's own settings."""
+"""What may be chosen instead of a profile: the one whose condition holds, and the camera's own settings."""
 _CONDITIONS = frozenset({"after", "until", "haze_above"})
 _LEAVE = 0.8
 """Haze below this share of `haze_above` ends a profile."""
@@ -107,7 +107,7 @@ class ProfileChoice:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all profiles."""
+        """The names of all profiles."""
         return tuple(self._profiles())
 
     def choose(self, choice: str) -> None:

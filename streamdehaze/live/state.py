@@ -95,7 +95,7 @@ class StateMachine:
         self._listeners.append(listener)
 
     def to(self, state: CameraState, message: str = "") -> None:
-        """Go to `state`; credentials in the message are masked, for it is shown, logged and sent to other programs.
+        """Go to `state`; credentials in the message are masked, because it is shown, logged and sent to other programs.
 
         Raises:
             ValueError: if the table does not allow it.

@@ -38,7 +38,7 @@ class HistogramSnapshot:
     counts: tuple[int, ...]
     """Observations in each bucket alone (not cumulative); one longer than `bounds`."""
     sum: float
-    """Of all observations, seconds."""
+    """Sum of all observations, seconds."""
 
     @property
     def count(self) -> int:
@@ -239,7 +239,7 @@ class CameraStatus:
     profiles: tuple[str, ...] = ()
     """Names of all there are."""
     sub_state: CameraState | None = None
-    """Of its low stream; None if it has none."""
+    """State of its low stream; None if it has none."""
     mode: Mode = "on"
     """"auto" applies the strength only while there is haze."""
     every: Every = 1
@@ -247,7 +247,7 @@ class CameraStatus:
     keeps_clips: bool = False
     """Whether clips of it can be asked for."""
     applied_strength: float = 0.0
-    """Of the last frame."""
+    """Strength applied to the last frame."""
     haze: Reading | None = None
     """Now; None where none was measured for a minute: before the network first ran, and while haze removal is off."""
 

@@ -24,7 +24,7 @@ class ClearDays:
     Each picture kept takes 2 KB: two weeks of daylight are 2 MB.
 
     Args:
-        distance: metres, (rows, columns), as of `streamdehaze.meter.distances`.
+        distance: metres, (rows, columns), see `streamdehaze.meter.distances`.
         days: how long a picture counts.
 
     Example:

@@ -52,7 +52,7 @@ WEIGHTS = {
     "saturation, most": 0.0105,
     "1": -1.8304,
 }
-"""Of the terms, and "1" for the constant; ln(τ + `LEAST_THICKNESS`) is their sum."""
+"""Coefficients of the terms, and "1" for the constant; ln(τ + `LEAST_THICKNESS`) is their sum."""
 LEAST_THICKNESS = 0.1
 _SIZE = 256
 """Long side of the picture that is measured, pixels."""

@@ -23,12 +23,12 @@ class Measured:
 
     frame: Frame
     index: int
-    """Of the frame in its source, from 0."""
+    """Number of the frame in its source, from 0."""
     reading: Reading
     balanced: Balanced
     """What the network saw of it."""
     answer: FloatArray
-    """Of the network, (3, rows, columns)."""
+    """The network's answer, (3, rows, columns)."""
     starts: bool
     """Whether it shows another scene than the frame measured before."""
 

@@ -1,4 +1,4 @@
-"""Pictures of one camera, from photos and videos, and what a visibility meter said of them."""
+"""Pictures of one camera, from photos and videos, and what a visibility meter read at the same times."""
 
 from __future__ import annotations
 

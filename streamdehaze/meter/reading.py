@@ -28,7 +28,7 @@ class HazeClass(Enum):
         """The class of a visibility in metres.
 
         Fog is below 1 km and mist (METAR's BR) or haze (HZ) up to 5 km (WMO-No. 306, code table 4678); dense is below
-        200 m; haze here goes on to 10 km, from which on METAR reports no number.
+        200 m; haze here extends to 10 km, beyond which METAR reports no number.
         """
         return next((kind for kind, least in _LEAST_METRES if metres >= least), cls.DENSE_FOG)
 

@@ -15,7 +15,7 @@ from streamdehaze.meter.measure import Measured
 from streamdehaze.meter.reading import HazeClass
 
 _SHORTEST_SECONDS = 0.5
-"""Of a scene, for a flash looks like two cuts."""
+"""Length of the shortest scene: a flash looks like two cuts."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def to_json(rows: Sequence[FrameHaze]) -> str:
 
 
 def summary(rows: Sequence[FrameHaze]) -> dict[str, float | int | str]:
-    """Of one input: frames; mean, least and most density; the class of the mean."""
+    """Summary of one input: frames; mean, least and most density; the class of the mean."""
     densities = [row.density for row in rows]
     mean = fmean(densities)
     return {

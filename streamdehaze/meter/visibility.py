@@ -83,7 +83,7 @@ class Visibility:
     most: float | None
     """Upper end; None if there is none."""
     unknown: str | None = None
-    """Why nothing can be told."""
+    """Why nothing is known."""
 
     @property
     def haze_class(self) -> HazeClass | None:
@@ -156,11 +156,11 @@ class ClearView:
     contrast: FloatArray
     """(rows, columns)."""
     unsure: float = _MOST_UNSURE
-    """Optical thickness that changes of the light imitate: haze that is thinner at the farthest block is not told."""
+    """Optical thickness that changes of the light imitate: thinner haze at the farthest block is not detected."""
     hour: float | None = None
-    """Of the day around which it holds; None: at any time."""
+    """Hour of the day around which it holds; None: at any time."""
     day: date | None = None
-    """Of the last clear picture it was learned from; None if that is unknown."""
+    """Date of the last clear picture it was learned from; None if unknown."""
 
     @classmethod
     def of(cls, contrasts: Sequence[Contrast], times: Sequence[datetime | None] = ()) -> ClearView:
@@ -216,7 +216,7 @@ class Reference:
             distance: metres, (rows, columns); NaN where nothing is known.
 
         Raises:
-            ConfigError: as of `ClearView.of`.
+            ConfigError: see `ClearView.of`.
         """
         always = cls((ClearView.of(contrasts, times),), distance)
         by_hour: dict[int, list[int]] = {}
@@ -239,7 +239,7 @@ class Reference:
 
     @property
     def range_metres(self) -> float:
-        """The farthest visibility that can be told."""
+        """The farthest visibility that can be measured."""
         return OPTICAL_RANGE * float(np.nanpercentile(self.distance, 95)) / self.views[0].unsure
 
     @property

@@ -12,7 +12,7 @@ class Batch:
     """The looks that one run of the network serves: up to `size` pictures, with all the frames between them.
 
     With `every`, most frames need no run of the network; they come along without being counted. Where the batch ends
-    depends on the frames alone, not on who is faster, so that the same file gives the same batches.
+    depends on the frames alone, not on which thread is faster, so that the same file gives the same batches.
 
     Args:
         size: pictures; None for `DEFAULT_BATCH_SIZE`, or fewer of large frames.

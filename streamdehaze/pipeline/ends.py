@@ -62,7 +62,7 @@ def open_source(
         del given["video_stream"]
     kind = what_is(path)
     if kind.is_live and not is_far_file(str(path)):
-        from streamdehaze.live.config import camera_of  # only who has a camera needs them
+        from streamdehaze.live.config import camera_of  # only cameras need them
         from streamdehaze.live.reading.source import LiveSource
 
         seconds = given.pop("wait_seconds", ReadOptions.wait_seconds)

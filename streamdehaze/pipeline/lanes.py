@@ -1,4 +1,4 @@
-"""Frames on their way through a dehazer's memory, which begins afresh at each seam between segments."""
+"""Frames on their way through a dehazer's memory, which starts over at each seam between segments."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Lanes:
 
     A segment's frames depend on the frames of its warm-up and on those that its last ones are corrected by, and on no
     others. Around a seam two memories therefore run side by side: one warms up for the segment that begins, and the
-    other looks on past the end of its own. Who makes all segments in one go and who makes one of them do the same, bit
-    for bit.
+    other looks on past the end of its own. One process that makes all segments and one that makes a single segment give
+    the same frames, bit for bit.
 
     Args:
         dehazer: its own stream is the first memory.

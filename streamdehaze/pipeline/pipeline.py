@@ -24,7 +24,7 @@ from streamdehaze.video.resume.cut import Cut, Cutter, WarmUp
 QUEUE_BYTES = 8 << 20
 """Bound of the queues before and after the dehaze thread; one frame always fits."""
 _CLEAR_BYTES = 4 << 20
-"""The same of clear frames: a few, so that the encoder need not wait for each."""
+"""The same for clear frames: a few, so that the encoder need not wait for each."""
 _QUEUE_SHARE = 32
 """Part of the memory allowed that one queue may take."""
 _PROGRESS_SECONDS = 0.1
@@ -44,7 +44,7 @@ class Pipeline:
     3. The apply thread does it.
     4. The encode thread writes the clear frames and closes the sink, which gives the output its final name.
 
-    With a `cutter`, the work is cut into segments, see `Lanes`; the sink is told of each cut together with what the
+    With a `cutter`, the work is cut into segments, see `Lanes`; the sink gets each cut together with what the
     dehazer remembers there. With a `memory_limit` in bytes, the queues are kept short, and
     the work ends before the system would end the process.
 

@@ -12,7 +12,7 @@ from streamdehaze.scene.geometry import Records, View
 _Floats = npt.NDArray[np.float64]
 _NEAR_METRES = 0.05
 METRES_PER_SECOND = 8.0
-"""Of the car."""
+"""The car's."""
 
 
 @dataclass(frozen=True)

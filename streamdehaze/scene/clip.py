@@ -26,7 +26,7 @@ def write_clip(
     """Render a scene into a video with engine sound and three chapters.
 
     Args:
-        path: its ending chooses the container.
+        path: its extension chooses the container.
         scene: what to film.
         fog: what it is filmed through; None for the clear truth.
         overwrite: replace an existing file.

@@ -69,7 +69,7 @@ def read_evaluation(path: Path) -> Mapping[str, Any]:
     """The content of a JSON file of `streamdehaze evaluate`.
 
     Raises:
-        SourceError: if it is none.
+        SourceError: if it is not one.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -98,7 +98,7 @@ class LossConfig(toml.Table):
     negatives: bool = True
     """False is the published ablation: the distance to the clear picture alone."""
     more_negatives: Annotated[int, Field(ge=0)] = 0
-    """Other hazy pictures of the batch that each picture is pushed away from, besides its own."""
+    """Other hazy pictures of the batch that each picture is pushed away from, in addition to its own."""
     features: Path | None = None
     """VGG19's convolutions as safetensors; None takes torchvision's, which it downloads."""
     normalise: bool = False
@@ -112,7 +112,7 @@ class OptimizerConfig(toml.Table):
     """The paper's, or one that learns faster by the step (`streamdehaze.training.muon`)."""
     rate: Annotated[float, Field(gt=0)] = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Of Adam."""
+    """Adam's."""
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
     last_rate: Annotated[float, Field(ge=0)] = 0.0
     """Where the cosine ends."""
@@ -157,7 +157,7 @@ class TrainingConfig(toml.Table):
     """A training run."""
 
     name: str
-    """Of the run's folder."""
+    """Name of the run's folder."""
     output: Path = Path("runs")
     """The run's folder is made in here."""
     seed: int = 666

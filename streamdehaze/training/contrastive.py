@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from streamdehaze.errors import CheckpointError
 
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
-"""Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
+"""Weights of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
 _TAPS = (1, 6, 11, 20, 29)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

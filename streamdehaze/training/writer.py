@@ -35,7 +35,7 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class CheckpointWriter(Callback):
-    """Saves every few steps, and once more when Ctrl-C or SIGTERM asks the run to stop.
+    """Saves every few steps, and again when Ctrl-C or SIGTERM asks the run to stop.
 
     What is random about a sample follows from its number, so the state needs no generators and no sampler beyond the
     number of steps. If a file cannot be written, the last good one stays in place.

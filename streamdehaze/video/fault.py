@@ -80,7 +80,7 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
     if isinstance(error, FileNotFoundError):
         return Fault("not_found", f"'{shown}' does not exist", permanent=True)
     if isinstance(error, PermissionError):
-        return Fault("unauthorized", f"'{shown}' may not be opened (permission denied)", permanent=True)
+        return Fault("unauthorized", f"'{shown}' cannot be opened (permission denied)", permanent=True)
     if isinstance(error, ConnectionRefusedError):
         return Fault("refused", f"nothing listens at {shown}")
     if isinstance(error, TimeoutError | av.error.ExitError):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from streamdehaze.control.curves import light_of
 
 PQ = 16
-"""Of the transfer characteristics in ITU-T H.273, table 3."""
+"""Codes of the transfer characteristics in ITU-T H.273, table 3."""
 _CODES = 1 << 16
 _LINEAR = {
     "grayf32": "gray16le", "grayf16": "gray16le",

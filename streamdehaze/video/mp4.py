@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ENTRY_BYTES = 86
-"""Of a visual sample entry with its head, before its own boxes (ISO/IEC 14496-12, 12.1.3)."""
+"""Bytes of a visual sample entry with its head, before its own boxes (ISO/IEC 14496-12, 12.1.3)."""
 _INSIDE = (b"mdia", b"minf", b"stbl", b"stsd")
 """From a track to its sample entries."""
 _LARGEST_INDEX = 256 << 20

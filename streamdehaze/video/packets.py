@@ -47,9 +47,9 @@ class EncodedPacket:
     """Seconds a tick of the times."""
     is_keyframe: bool
     format: StreamFormat | None = field(default=None, repr=False)
-    """Of the stream; another object after any change."""
+    """Parameters of its stream; another object after any change."""
     arrival: float | None = None
-    """Of the frame it was made of, monotonic seconds."""
+    """When the frame it was made of arrived, monotonic seconds."""
 
     @classmethod
     def of(cls, packet: Packet[Any], format: StreamFormat | None = None, arrival: float | None = None) -> EncodedPacket:
@@ -113,7 +113,7 @@ class PacketFile:
 
     def abort(self) -> None:
         """Remove what was written."""
-        with contextlib.suppress(OSError):  # fails once more where the disk is full
+        with contextlib.suppress(OSError):  # fails again where the disk is full
             self._file.close()
         self._partial.unlink(missing_ok=True)
 

@@ -47,7 +47,7 @@ class Trust:
     """What is asked of the certificates of https, rtsps and rtmps servers.
 
     Args:
-        verify: check them; None checks those of web servers and of whatever is sent to, for most cameras have made
+        verify: check them; None checks those of web servers and of whatever is sent to, because most cameras have made
             theirs themselves.
         ca_file: certificates (PEM) to trust instead of the system's.
     """

@@ -69,7 +69,7 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
         type=every,
         multiple=True,
         metavar="K",
-        help="A steady pipeline for each besides `run`'s default (auto); may be repeated.",
+        help="A steady pipeline for each, in addition to `run`'s default (auto); may be repeated.",
     ),
 )
 @panel(

@@ -358,7 +358,7 @@ def command(
         _write_report(report, outcomes)
         _exit(outcomes, strict=strict)
         return
-    look_ahead = "-" not in inputs  # who writes into a pipe may wait for what comes out of it
+    look_ahead = "-" not in inputs  # what writes into a pipe may wait for what comes out of it
     steady = steady or ("off" if settings["exact"] else "low")
     with (DeferredDehazer if ways else Dehazer)(
         checkpoint,
@@ -404,7 +404,7 @@ def _stop_on_signals() -> threading.Event:
     context = click.get_current_context()
     assert context is not None  # rich-click's stubs allow for none
     context.meta[SHUTDOWN] = handler
-    return context.with_resource(handler).told
+    return context.with_resource(handler).stop
 
 
 def _write_report(path: Path | None, outcomes: list[dict[str, Any]]) -> None:

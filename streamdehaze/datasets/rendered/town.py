@@ -17,7 +17,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 def draw_ground_and_sky(rng: np.random.Generator, textures: int) -> _Floats:
-    """(6, 6) rows as of `furniture.paint_walls`: the floor is the ground, everything else the sky."""
+    """(6, 6) rows like those of `furniture.paint_walls`: the floor is the ground, everything else the sky."""
     zenith = draw_colour(rng, 0.35, 1.0, 0.1)
     if rng.random() < 0.4:  # no clouds
         zenith = rng.uniform(0.4, 1.0) * np.array([rng.uniform(0.3, 0.7), rng.uniform(0.6, 0.85), 1.0])
@@ -32,7 +32,7 @@ def draw_ground_and_sky(rng: np.random.Generator, textures: int) -> _Floats:
 
 
 def draw_daylight(rng: np.random.Generator) -> _Floats:
-    """(2, 6) rows as of `furniture.place_lights`: the sun, often behind clouds, and the light of the sky."""
+    """(2, 6) rows like those of `furniture.place_lights`: the sun, often behind clouds, and the light of the sky."""
     place = np.array([rng.uniform(-1, 1), rng.uniform(0.3, 1.2), rng.uniform(-1, 0.6)]) * 3000
     warm = np.array([1.0, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)])
     strength = rng.uniform(0.0, 0.2) if rng.random() < 0.5 else rng.uniform(0.5, 1.5)

@@ -39,7 +39,7 @@ _REACH = 85
 _DARKEST = 0.15
 """No airlight is taken for darker than this: black has no colour to balance by."""
 _KEPT_TINT, _NEUTRAL_TINT = 0.03, 0.12
-"""Tint (see `Airlight.tint`) up to which "auto" keeps it whole, as of dusk, and from which on it keeps `_LEFT`."""
+"""Tint (see `Airlight.tint`) up to which "auto" keeps it whole (dusk), and from which on it keeps `_LEFT`."""
 _UNSEEN_TINT, _SEEN_TINT = 0.02, 0.06
 """Tint up to which the haze counts as grey, within the error of the estimate, and from which on it is balanced."""
 _FULL, _CLIPPED = 0.95, 0.985
@@ -47,7 +47,7 @@ _FULL, _CLIPPED = 0.95, 0.985
 _FULL_SKY, _CLIPPED_SKY = 0.99, 0.999
 """The same where it is the sky's, which is even: its mean is near white only where all of it is."""
 _LEFT = 0.3
-"""Exponent of the tint that "auto" leaves of strong ones, as of sand and smog."""
+"""Exponent of the tint that "auto" leaves of strong tints (sand, smog)."""
 _NEAR, _FAR = 0.3, 0.75
 """Share of haze in a pixel's light up to which "auto" keeps the tint, and from which on it draws it to neutral."""
 _THIN, _THICK = 0.12, 0.3
@@ -93,14 +93,14 @@ class Airlight:
 
     @functools.cached_property
     def brightness(self) -> float:
-        """Of the haze once it is balanced."""
+        """Brightness of the haze once it is balanced."""
         return float((self.color * self.balance).mean())
 
     def turn_back(self, balanced: FloatArray, mode: AirlightMode) -> FloatArray:
         """Factors for the network's answer to a balanced picture, (3, rows, columns): what `balance` took, or less.
 
         "keep" gives the light of the scene back everywhere, "neutral" nowhere: the haze's colour becomes white. "auto"
-        keeps a weak tint, as of dusk; of a strong one, as of sand and smog, it keeps what is near, and draws to
+        keeps a weak tint (dusk); of a strong one (sand, smog) it keeps what is near, and draws to
         neutral what haze has coloured.
 
         Args:

@@ -39,7 +39,8 @@ class Balanced:
     scene: npt.NDArray[np.bool_] | None
     """(rows, columns), False where the frame is covered; None if it is not."""
     weight: float
-    """Of what is found in it against what is remembered; 1 where nothing connects it with the picture before."""
+    """Weight of this picture's estimate against what is remembered; 1 where nothing connects it with the previous
+    one."""
 
 
 class Atmosphere:

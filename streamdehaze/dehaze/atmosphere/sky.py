@@ -1,6 +1,6 @@
 """The sky: nothing stands behind the haze there, so nothing is to be found in it.
 
-A network finds something all the same: blotches, and a colour that grows with the haze. So the sky, and whatever else
+A network finds something anyway: blotches, and a colour that grows with the haze. So the sky, and whatever else
 is flat and as bright as the haze itself, keeps its own texture and colour; what the network may change is its
 brightness, as a whole.
 """
@@ -35,7 +35,7 @@ _LEAST = 0.5
 _UNLIKE, _ALIKE_HAZE = 0.2, 0.1
 """Largest relative difference of a channel from the haze's, where that is known: from the first on nothing is sky."""
 _ALL = 0.6, 0.8
-"""Share of sky up to which that holds, and from which on it is a picture with nothing in it, as of a fade."""
+"""Share of sky up to which that holds, and from which on it is a picture with nothing in it, as in a fade."""
 _SOFT_RADIUS, _SOFT_EPSILON = 16, 4e-4
 """Where a sky gets darker little by little, so does what counts as sky: a threshold would leave its contour in it."""
 _LONG_SIDE = 256

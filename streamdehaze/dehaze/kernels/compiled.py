@@ -33,7 +33,7 @@ _ENTRY = "streamdehaze_loop"
 _NONE = b""
 """In place of machine code: numba must run this loop."""
 _DIGEST = 16
-"""Bytes in front of the code: its hash, for a file may be cut short."""
+"""Bytes in front of the code: its hash, because a file may be cut short."""
 
 Argument = Any
 """An array in C order, an int or a float."""

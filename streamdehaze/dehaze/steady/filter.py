@@ -84,7 +84,7 @@ _MOVING = {"low": Confidence(0.0007, 0.25, 0.5), "high": Confidence(0.0005, 0.3,
 _MOVING_AHEAD = {"low": Confidence(0.015, 0.1, 0.7), "high": Confidence(0.008, 0.15, 0.7)}
 """Lag is corrected from the frames ahead; a longer memory would show where the frames held back end."""
 _KEPT_MOST = 0.02
-"""Of full scale from one frame to the next; a larger change is not haze but another object."""
+"""Change from frame to frame, as a share of full scale, above which it is not haze but another object."""
 
 
 @dataclass(frozen=True)

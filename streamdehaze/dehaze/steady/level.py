@@ -18,9 +18,9 @@ class Level:
 
     def __init__(self) -> None:
         self.brightness = np.empty((0, 0), np.float32)
-        """Of the last small clear picture, (rows, columns), before anything was held back."""
+        """Brightness of the last small clear picture, (rows, columns), before anything was held back."""
         self.held_back = 0.0
-        """Of full scale."""
+        """Share of full scale."""
 
     def __call__(
         self,

@@ -42,9 +42,9 @@ class Held(Generic[Item]):
     item: Item
     """Whatever the caller needs to make it clear; handed back as it is."""
     nbytes: int
-    """Of memory that the frame takes."""
+    """Bytes of memory that the frame takes."""
     components: FloatArray
-    """Of its small hazy picture, (n, rows, columns)."""
+    """Components of its small hazy picture, (n, rows, columns)."""
     observation: Observation
     estimate: Estimate
 
@@ -82,7 +82,7 @@ class LookAhead(Generic[Item]):
         self._held[-1] = held
 
     def take(self, *, everything: bool = False) -> Sequence[Held[Item]]:
-        """The frames to hand on, in order, with corrected estimates; none while too few are held."""
+        """The frames to pass on, in order, with corrected estimates; none while too few are held."""
         if not self._held:
             return []
         most = max(2, min(LOOK_AHEAD_FRAMES, _BYTES // max(held.nbytes for held in self._held)))

@@ -105,7 +105,7 @@ def _bytes(grey: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _correlation(picture: FloatArray, other: FloatArray, noise: float) -> float:
-    """Of two grey pictures less their local means; 1 if neither shows more than noise."""
+    """Correlation of two grey pictures less their local means; 1 if neither shows more than noise."""
     a, b = (x - box_mean(x, _WINDOW // 2) for x in (picture, other))
     energy, other_energy = float((a * a).mean()), float((b * b).mean())
     if max(energy, other_energy) < (2 * noise) ** 2:

@@ -31,11 +31,11 @@ class StillFrame:
     hazy_change: float | None
     """Mean change of the hazy picture at still pixels; None if nothing is still."""
     clear_change: float | None
-    """The same of the clear picture."""
+    """The same for the clear picture."""
     added_change: float | None
     """What dehazing alone changed there."""
     brightness_change: float
-    """Of the clear picture's mean."""
+    """Change of the clear picture's mean."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Stillness:
     added_change: float | None
     """Mean change that dehazing adds at still pixels, from frame to frame; None if nothing was still."""
     worst_added_change: float | None
-    """The same of the worst frame."""
+    """The same for the worst frame."""
     brightness_wobble: float
     """Mean change of the clear picture's mean brightness from frame to frame, up or down."""
     worst_brightness_change: float
@@ -78,7 +78,7 @@ class StillnessMeter:
 
     @property
     def stillness(self) -> Stillness | None:
-        """Of the frames so far; None before the second."""
+        """The result for the frames so far; None before the second."""
         if not self.trace:
             return None
         added = [frame.added_change for frame in self.trace if frame.added_change is not None]

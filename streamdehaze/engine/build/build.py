@@ -48,7 +48,7 @@ def build_engine(
     Args:
         request: what to build.
         cache: where to keep it.
-        progress: told what is being done.
+        progress: called with what is being done.
         again: build even if it is there.
 
     Raises:
@@ -137,7 +137,7 @@ def _reference(checkpoint: str, recipe: Recipe) -> Engine:
 
 
 def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) -> Record:
-    """Compare a kept engine with PyTorch once more, and keep what was found in its record.
+    """Compare a kept engine with PyTorch again, and update its record.
 
     Args:
         record: of the engine.
@@ -166,7 +166,7 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
 
 
 def time_again(record: Record, cache: EngineCache) -> Record:
-    """Time a verified engine against PyTorch once more, and keep the figures in its record if that can be done.
+    """Time a verified engine against PyTorch again, and keep the figures in its record if possible.
 
     Raises:
         EngineError: if its runtime is missing or refuses the file.

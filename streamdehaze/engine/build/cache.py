@@ -233,7 +233,7 @@ class EngineCache:
 
 
 def _refuse_open_to_others(folder: Path) -> None:
-    """Refuse a folder of engines, which are programs of a kind, that anybody else may write to."""
+    """Refuse a folder of engines, which are programs of a kind, that other users may write to."""
     if not hasattr(os, "geteuid") or not folder.is_dir():
         return
     facts = folder.stat()
@@ -242,7 +242,7 @@ def _refuse_open_to_others(folder: Path) -> None:
             f"the engine folder '{folder}' belongs to another user; choose one with $STREAMDEHAZE_ENGINES"
         )
     if facts.st_mode & stat.S_IWOTH:
-        raise EngineError(f"anybody may write to the engine folder '{folder}'; chmod o-w")
+        raise EngineError(f"the engine folder '{folder}' is writable by everyone; chmod o-w")
 
 
 def _read(path: Path) -> Record | None:

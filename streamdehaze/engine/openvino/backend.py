@@ -104,7 +104,7 @@ class OpenVINOEngine(CompilingEngine):
             except OSError:  # altered files stay in this folder, so nothing may be read from it
                 self._cache = None
         self._lock = threading.Lock()
-        """Of what follows: `compile_for` may run while `infer` does."""
+        """Guards the fields below: `compile_for` may run while `infer` does."""
         self._compiled: OrderedDict[tuple[int, int, str], _Compiled] = OrderedDict()
         self._held: set[tuple[int, int]] = set()
         """Sizes that `compile_for` made ready; they stay until `release`."""

@@ -34,7 +34,7 @@ SIZE = (256, 144)
 """Width and height of calibration pictures: the default network size for 16:9."""
 
 _SEED = 8
-"""Of the drawn ones: an engine is verified on others."""
+"""Seed of the drawn pictures: an engine is verified on others."""
 _IN_FLOAT = ("body.deconv.", "body.down1.", "body.down2.", "body.up3.", "conv_offset_mask.")
 """Convolutions whose weights' names hold one of these stay as they are."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TensorRTBackend(Backend):
-    """Builds plans for the GPU at hand, or with TensorRT-RTX ahead of time for those the recipe names."""
+    """Builds plans for this machine's GPU, or with TensorRT-RTX ahead of time for those the recipe names."""
 
     suffix = ".engine"
 
@@ -30,7 +30,9 @@ class TensorRTBackend(Backend):
         self._gpu = find_gpu()
         ahead = self._options.compute_capabilities
         if ahead and self._package != "tensorrt_rtx":
-            raise EngineError("compute_capabilities are TensorRT-RTX's: TensorRT builds for the GPU at hand alone")
+            raise EngineError(
+                "compute_capabilities are TensorRT-RTX's: TensorRT builds only for the GPU of this machine"
+            )
         if self._gpu is None and not ahead:
             raise EngineError(
                 "TensorRT-RTX finds no NVIDIA GPU here; to build ahead of time, name compute_capabilities"

@@ -25,7 +25,7 @@ def compile_plan(
         shape: what the plan is tuned for, and without a profile the only one it takes.
         options: from the recipe.
         timing_cache: measured kernel times are read from here and added to it.
-        progress: told the share done.
+        progress: called with the share done.
 
     Raises:
         EngineError: if TensorRT refuses the graph or cannot build it, with its own first error.

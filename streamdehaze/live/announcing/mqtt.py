@@ -35,7 +35,7 @@ _LEAVE_SECONDS = 1.0
 _EVERY = ("auto", "1", "2", "3", "4", "5", "6")
 """What is offered; any number may be set."""
 _NEWS = ("state", "strength", "enabled", "mode", "every", "profile", "profile_choice", "message")
-"""Of a camera's state, what is published as soon as it changes."""
+"""The parts of a camera's state that are published as soon as they change."""
 
 
 def _mode(text: str) -> Mode:
@@ -95,7 +95,7 @@ class MqttPublisher(Background):
         super().start()
 
     def stop(self) -> None:
-        """Publish the cameras once more, as they are now, and "offline", and leave."""
+        """Publish the final state of the cameras and "offline", and disconnect."""
         super().stop()
         if self._thread.ident is None:
             return

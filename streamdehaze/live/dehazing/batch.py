@@ -101,7 +101,7 @@ class BatchDehazer:
                 self._deliver(camera, live, clear)
 
     def _dehaze_one_by_one(self, pairs: list[tuple[Camera, LiveFrame]], began: float, error: Exception) -> None:
-        """Find out which camera's frame raised an error: that one passes hazy, the others are none the worse."""
+        """Find out which camera's frame raised an error: that one passes hazy, the others are unaffected."""
         for camera, _ in pairs:
             camera.stream.reset()
         if len(pairs) > 1:

@@ -13,7 +13,7 @@ from streamdehaze.frame import Frame
 
 _POLL_SECONDS = 0.1
 _LIMIT_BYTES = 128 << 20
-"""Of one camera's frames that wait; the newest is kept whatever its size."""
+"""Limit for the waiting frames of one camera; the newest is kept whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Lane:
     patient: bool
     """The putter waits for room instead of dropping: for files that are not played in real time."""
     drop: Callable[[str, int], None]
-    """Told of the reason and number of frames dropped."""
+    """Called with the reason and the number of frames dropped."""
     blocked: Callable[[], bool] = lambda: False
     """Whether a clear frame would have to wait for this camera's sinks: its frames stay here then."""
     frames: deque[LiveFrame] = field(default_factory=deque)
     in_work: int = 0
-    """Frames that were taken and not yet said to be done."""
+    """Frames that were taken and are not done yet."""
 
     @property
     def waiting(self) -> int:
@@ -179,6 +179,6 @@ class Intake:
             for lane in lanes:
                 if lane.is_ready and len(batch) < count:
                     batch.append((lane, lane.frames.popleft()))
-        if batch and self._lanes:  # the next batch begins behind the last camera served
+        if batch and self._lanes:  # the next batch begins after the last camera served
             self._turn = (self._lanes.index(batch[-1][0]) + 1) % len(self._lanes)
         return batch

@@ -18,7 +18,7 @@ _WINDOW_SECONDS = 0.004
 _RECENT = 0.2
 """Weight of the newest batch in the running mean of how long a frame takes."""
 _SHARE = 0.5
-"""Of the tightest latency budget, the most that one batch may take: the first frame waits for the last."""
+"""Largest share of the tightest latency budget that one batch may take: the first frame waits for the last."""
 
 
 class Worker(Background):

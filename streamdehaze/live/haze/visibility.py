@@ -19,7 +19,7 @@ log = logging.getLogger("streamdehaze.live")
 
 _INTERVAL_SECONDS = 10.0
 _READINGS = 6
-"""Of the last minute; their median is reported, because a lorry in front of a mark is not fog."""
+"""Readings of the last minute; their median is reported, because a lorry in front of a mark is not fog."""
 _TRUSTED = timedelta(days=7)
 """What the camera itself has shown counts once it is this long: a few days may all have been hazy."""
 _LEARN_EVERY = timedelta(hours=1)

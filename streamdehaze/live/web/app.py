@@ -81,7 +81,7 @@ class Page:
         pipeline: whose cameras are shown.
         access: who may come in.
         address: where it is served.
-        host_names: names to be called by, besides those of the machine.
+        host_names: more host names to answer to, in addition to the machine's own.
         viewers: streams sent at once at most.
     """
 
@@ -315,7 +315,7 @@ class Page:
             status = await run_in_threadpool(camera.status)
             if status.state is not CameraState.RUNNING and not (pair.is_fresh and side == "hazy"):
                 why = status.message or f"the camera is {status.state.value}"
-                return refuse(503, f"{why}; ?stale=1 gives its last picture all the same")
+                return refuse(503, f"{why}; ?stale=1 returns its last picture anyway")
         jpeg = await run_in_threadpool(PictureEncoder(side, quality=SNAPSHOT_QUALITY), pair)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", request.path_params["name"])
         taken = time.strftime("%Y%m%d-%H%M%SZ", time.gmtime(pair.taken_at))

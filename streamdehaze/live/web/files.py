@@ -28,8 +28,8 @@ def load_page_files() -> dict[str, PageFile]:
     """All files of the page by name."""
     files = {}
     for entry in resources.files("streamdehaze.live.web").joinpath("static").iterdir():
-        ending = entry.name.rpartition(".")[2]
-        if ending in _TYPES:
+        extension = entry.name.rpartition(".")[2]
+        if extension in _TYPES:
             content = entry.read_bytes()
-            files[entry.name] = PageFile(content, _TYPES[ending], f'"{hashlib.sha256(content).hexdigest()[:16]}"')
+            files[entry.name] = PageFile(content, _TYPES[extension], f'"{hashlib.sha256(content).hexdigest()[:16]}"')
     return files

@@ -19,11 +19,11 @@ from streamdehaze.live.web.address import HostNames, host_of
 log = logging.getLogger("streamdehaze.live.web")
 
 MAXIMUM_BODY_BYTES = 16 << 10
-"""Of a request; the largest is the offer of a WebRTC session, about 6 KB."""
+"""Limit for a request; the largest is the offer of a WebRTC session, about 6 KB."""
 MAXIMUM_HEAD_BYTES = 16 << 10
 BODY_SECONDS = 10.0
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
-"""What needs no token, besides the page's own files."""
+"""Paths that need no token, in addition to the page's own files."""
 
 _HEADERS = {
     "Content-Security-Policy": (

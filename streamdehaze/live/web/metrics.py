@@ -44,7 +44,7 @@ class Metrics:
         prometheus_client.ProcessCollector(registry=self._registry)
 
     media_type = prometheus_client.CONTENT_TYPE_LATEST
-    """Of the text format."""
+    """Content type of the text format."""
 
     def text(self) -> bytes:
         """All metrics now, in Prometheus' text format."""
@@ -164,7 +164,7 @@ def _gauges(statuses: list[CameraStatus]) -> Iterator[Metric]:
 
 
 def visibility_metres(visibility: Visibility | None) -> float:
-    """In a number: NaN if unknown, or below all that can be told; infinite beyond that."""
+    """In a number: NaN if unknown, or below the measurable range; infinite above it."""
     if visibility is None or (visibility.metres is None and visibility.least is None):
         return math.nan
     return math.inf if visibility.metres is None else visibility.metres

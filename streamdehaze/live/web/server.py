@@ -53,7 +53,7 @@ class WebServer:
         token: what operators must know, 16 characters or more.
         viewer_token: what viewers must know, who can change nothing.
         tls: files with the certificate (chain) and its key, PEM; None serves without encryption.
-        host_names: names under which the page is visited, besides the machine's own (behind a proxy, say).
+        host_names: more host names to answer to, in addition to the machine's own (behind a proxy, say).
         limits: viewers and connections.
         stop: ends the server when set.
 
@@ -104,7 +104,7 @@ class WebServer:
             ssl_keyfile=None if tls is None else str(tls[1]),
         )
         self._server = _Server(config, page, self._stop)
-        # A daemon, for it owns nothing: a program that fails before `stop` must not hang on its page.
+        # A daemon because it owns nothing: a program that fails before `stop` must not hang on its page.
         self._thread = threading.Thread(target=self._run, name="streamdehaze-web", daemon=True)
 
     @property

@@ -24,13 +24,13 @@ from streamdehaze.video.writing.target import LiveTarget
 log = logging.getLogger("streamdehaze.live")
 
 _LIMIT_BYTES = 64 << 20
-"""Of what a camera keeps for clips to come, and of what one clip has not written yet."""
+"""Limit for what a camera keeps for future clips, and for what one clip has not written yet."""
 _MOST_AT_ONCE = 4
 _KNOWN = 16
 """Clips of a camera that `ClipRecorder.clips` lists."""
 _BEFORE_SECONDS = 10.0
 MOST_SECONDS = 600.0
-"""Of a clip after it was asked for."""
+"""Longest part of a clip after the request."""
 _PATIENCE_SECONDS = 5.0
 """A clip ends this long after its time even if no frame comes."""
 _POLL_SECONDS = 0.2
@@ -277,5 +277,5 @@ class ClipRecorder:
 
 
 def _arrival(group: list[EncodedPacket]) -> float:
-    """Of the keyframe that a group begins with."""
+    """Arrival of the keyframe that a group begins with."""
     return group[0].arrival or 0.0

@@ -1,1 +1,1 @@
-"""Long videos on many processes and machines: who makes which segment, Ray clusters, object stores."""
+"""Long videos on many processes and machines: which of them makes which segment, Ray clusters, object stores."""

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("streamdehaze")
 
 ENCODER_THREADS = 4
-"""Of each segment, unless the encoder's options say otherwise: x264's and x265's result depends on their number, which
-must therefore not be each machine's own."""
+"""Encoder threads per segment, unless the encoder's options say otherwise: x264's and x265's result depends on their
+number, which must therefore not be each machine's own."""
 _PATIENCE_SECONDS = 0.1
 
 
@@ -230,7 +230,7 @@ def join(
         source: the input, if it is not where it was when work began.
         overwrite: replace a file of that name.
         stop: set it from elsewhere to stop with `Cancelled`.
-        made: what was made in this run, for what it has to tell.
+        made: the segments of this run, for the report.
 
     Raises:
         SinkError: if segments are missing or do not fit together.

@@ -26,7 +26,7 @@ class ForegroundConfig(Table):
     share: Share = 0.0
     """Share of the pictures that are covered."""
     brightest: Annotated[float, Field(ge=0, le=1)] = 0.12
-    """Of what covers them; letters in boxes are white."""
+    """Colour of what covers them; letters in boxes are white."""
 
 
 def cover(hazy: Picture, clear: Picture, config: ForegroundConfig, rng: np.random.Generator) -> tuple[Picture, Picture]:

@@ -1,4 +1,4 @@
-"""Still pictures and sequences of them: read as frames, written with everything their files hold besides the pixels."""
+"""Still pictures and sequences of them: read as frames, written with everything else their files hold."""
 
 from streamdehaze.video.picture.formats import PICTURE_SUFFIXES, is_picture
 from streamdehaze.video.picture.sequence import SequenceSink, SequenceSource

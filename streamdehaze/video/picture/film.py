@@ -21,7 +21,7 @@ from streamdehaze.video.planes import PictureWriter, color_of, frame_from_av, wo
 FILM_SUFFIXES = frozenset({".dpx", ".exr"})
 _EXR = b"\x76\x2f\x31\x01"
 _SCANLINES_A_CHUNK = 16
-"""Of FFmpeg's compression zip16."""
+"""With FFmpeg's compression zip16."""
 _CODING = frozenset(
     {
         b"channels", b"compression", b"dataWindow", b"displayWindow", b"lineOrder", b"screenWindowCenter",
@@ -48,7 +48,7 @@ class _Attribute:
 
 
 class FilmFile:
-    """A DPX or EXR file that is read: its one picture, and what its header says besides.
+    """A DPX or EXR file that is read: its one picture, and what else its header says.
 
     Raises:
         SourceError: if it is damaged or cannot be read.

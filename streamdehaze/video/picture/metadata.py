@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels, in a form that every picture format can take its share of."""
+"""What a picture file holds apart from its pixels, in a form that every picture format can take its share of."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JpegCoding:
 
 @dataclass(frozen=True)
 class PictureMetadata:
-    """Everything kept of an input picture besides its pixels; an empty field means the input had none."""
+    """Everything kept of an input picture except its pixels; an empty field means the input had none."""
 
     exif: bytes = b""
     """EXIF as a TIFF structure, without the signature "Exif" and without the hazy picture's thumbnail."""

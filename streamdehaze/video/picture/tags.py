@@ -79,28 +79,28 @@ class Directory:
         self.entries[tag] = Entry(kind, len(data), data)
 
     def block(self) -> bytes:
-        """A TIFF header and this directory behind it: an EXIF block, or the head of a TIFF file."""
+        """A TIFF header and this directory after it: an EXIF block, or the head of a TIFF file."""
         mark = b"II" if self.order == "<" else b"MM"
         return mark + struct.pack(f"{self.order}HI", 42, 8) + self._laid_out(8)
 
     def _laid_out(self, start: int) -> bytes:
-        """The directory as stored from byte `start` of its file, its longer values behind it."""
+        """The directory as stored from byte `start` of its file, its longer values after it."""
         table = [struct.pack(f"{self.order}H", len(self.entries))]
-        behind = b""
-        behind_start = start + 2 + 12 * len(self.entries) + 4
+        tail = b""
+        tail_start = start + 2 + 12 * len(self.entries) + 4
         for tag, value in sorted(self.entries.items()):
-            where = behind_start + len(behind)
+            where = tail_start + len(tail)
             if isinstance(value, Directory):
                 kind, count, data = LONG, 1, struct.pack(f"{self.order}I", where)
-                behind += value._laid_out(where)
+                tail += value._laid_out(where)
             elif len(value.data) <= 4:
                 kind, count, data = value.kind, value.count, value.data.ljust(4, b"\0")
             else:
                 kind, count, data = value.kind, value.count, struct.pack(f"{self.order}I", where)
-                behind += value.data
-            behind += b"\0" * (len(behind) % 2)
+                tail += value.data
+            tail += b"\0" * (len(tail) % 2)
             table.append(struct.pack(f"{self.order}HHI", tag, kind, count) + data)
-        return b"".join([*table, bytes(4), behind])
+        return b"".join([*table, bytes(4), tail])
 
 
 def _read_directory(block: Bytes, order: Literal["<", ">"], offset: int, big: bool, depth: int) -> Directory:

@@ -24,7 +24,7 @@ def refuse_unreadable(image: Any, path: Path) -> None:
     """Check that the first page's samples are what we can keep whole.
 
     Raises:
-        SourceError: for sample types other than whole numbers of 1 to 8 or 16 bits, or if strips lie behind
+        SourceError: for sample types other than whole numbers of 1 to 8 or 16 bits, or if strips lie beyond
             the file's end.
     """
     tags = image.tag_v2

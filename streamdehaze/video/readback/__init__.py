@@ -1,1 +1,1 @@
-"""What a written file says of itself, compared with what its input says: losses are measured, not predicted."""
+"""What a written file says about itself, compared with its input: losses are measured, not predicted."""

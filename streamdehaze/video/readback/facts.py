@@ -1,4 +1,5 @@
-"""What a media file says of itself besides its pixels: streams, tags, chapters, and how its pictures are described."""
+"""What a media file says about itself, apart from its pixels: streams, tags, chapters, and how its pictures are
+described."""
 
 from __future__ import annotations
 
@@ -96,17 +97,18 @@ class StreamFacts:
     begins: Fraction | None
     """Seconds; None if the container does not say."""
     name: str = ""
-    """Of an attachment."""
+    """File name of an attachment."""
     note: str = ""
     """Why it cannot be copied, where the input is the reason."""
     handler: str = ""
     """What MOV and MP4 call the track: "GoPro MET"."""
     fields: str | None = None
-    """Of a video as its container states it: "top" or "bottom" field first, "none" for progressive; None for unsaid."""
+    """Field order that the container states for a video: "top" or "bottom" first, "none" for progressive; None if
+    unstated."""
     fourcc: str = ""
     """By which players know the codec; "" for none."""
     packets: int = 0
-    """Of MP4 and MOV files, as the edit list leaves them; 0 where the index does not say."""
+    """Packet count in MP4 and MOV files, as the edit list leaves them; 0 where the index does not say."""
     samples: int = 0
     """How many are in the file, of MP4 and MOV at least as many as there are packets; 0 for unknown."""
 
@@ -162,7 +164,7 @@ class PictureFacts:
     rotation: int = 0
     """The same in degrees."""
     kinds: frozenset[str] = frozenset()
-    """Of data attached to the first pictures, as FFmpeg calls them."""
+    """Kinds of data attached to the first pictures, as FFmpeg calls them."""
 
     @classmethod
     def of(cls, picture: av.VideoFrame, aspect: Fraction) -> PictureFacts:
@@ -198,7 +200,8 @@ class FileFacts:
     """The one that is worked on."""
     pictures: PictureFacts
     brand: str = ""
-    """Of MP4 and MOV files, which call some codecs by other names: "qt", "isom"; "" for unsaid, as of old MOV files."""
+    """Brand of an MP4 or MOV file, which decides the names of some codecs: "qt", "isom"; "" if unstated, as in old MOV
+    files."""
     seconds: Fraction | None = None
     """How long the video is; None if the container does not say."""
     rate: Fraction | None = None

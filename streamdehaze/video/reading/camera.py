@@ -241,7 +241,7 @@ class Connection:
                         pace.wait(frame)
                         arrival = time.monotonic()
                     self._show(frame, arrival)
-                while source.packets:  # after the first picture, whose time theirs are told by
+                while source.packets:  # after the first picture, which their times depend on
                     self._receiver.sound(self, source.packets.popleft())
                 if frame is None:
                     return
@@ -320,7 +320,7 @@ class Connection:
                     self._show(frame_from_av(picture, pts=pts, time_base=time_base), arrival)
 
     def _opened(self, streams: Any, codec: str, rate: Fraction | None) -> list[Stream]:
-        """Report that the camera is open; the streams to read besides the video."""
+        """Report that the camera is open; the streams to read in addition to the video."""
         playable = (stream for stream in streams if stream.type == "audio" and stream.codec_context is not None)
         sound = next(playable, None) if self._wants_sound else None
         self._receiver.opened(self, codec, rate, sound)

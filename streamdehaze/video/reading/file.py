@@ -51,7 +51,7 @@ from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
 log = logging.getLogger("streamdehaze")
 
 _CHAPTER_TYPES = ("subtitle", "data")
-"""Of the track in which MOV and MP4 keep chapters."""
+"""Types of the track in which MOV and MP4 keep chapters."""
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
@@ -156,7 +156,7 @@ class FileSource(Reader):
         self._keyframe_seen = False
         self._collected: frozenset[int] = frozenset()
         self._led_in: frozenset[int] = frozenset()
-        """Of these, videos that begin with the keyframe before the window."""
+        """Those of them that are videos and begin with the keyframe before the window."""
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
         self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
         self._rate = frame_rate(self.video) if rate is None else Fraction(rate)
@@ -171,7 +171,7 @@ class FileSource(Reader):
         self._no_pts = self._is_spaced or _has_decoding_times_only(self.container.format.name, self.info.codec)
 
     def reopen(self, *, at: Fraction | None = None) -> FileSource:
-        """The same file once more, from its beginning or from a picture `at` or before an instant of its own clock.
+        """The same file again, from its beginning or from a picture `at` or before an instant of its own clock.
 
         Raises:
             SourceError: if it can be read only once, as a pipe, or no longer.
@@ -216,7 +216,7 @@ class FileSource(Reader):
 
     @cached_property
     def chroma_location(self) -> str | None:
-        """FFmpeg's name of where chroma samples lie; None if that cannot be found out, as of a pipe."""
+        """FFmpeg's name of where chroma samples lie; None if unknown, as for a pipe."""
         if self.path is None:
             return None
         try:

@@ -11,7 +11,7 @@ from av.packet import Packet
 from streamdehaze.video.pyav import fraction
 
 _MOST_BYTES = 256 << 20
-"""Of packets that are kept while no keyframe comes."""
+"""Limit for the packets kept while no keyframe comes."""
 
 
 def from_keyframe_before(packets: Iterator[Packet[Any]], video: int, instant: Fraction) -> Iterator[Packet[Any]]:

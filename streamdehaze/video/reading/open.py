@@ -85,7 +85,7 @@ class Kind(enum.Enum):
 
 
 _FORMATS = {Kind.DEVICE: "v4l2", Kind.SESSION: "sdp"}
-"""FFmpeg's names for what is found as a file and is none."""
+"""FFmpeg's names for what looks like a file and is not one."""
 _LOCAL = "file,pipe,fd,crypto,data,subfile,concat"
 _NETWORK = "rtsp,rtsps,rtp,srtp,udp,udplite,tcp,tls,http,https,httpproxy,crypto,data,rtmp,rtmps,rtmpt,rtmpe,rtmpte,srt"
 _PROTOCOLS: Mapping[Kind, str] = {
@@ -362,7 +362,7 @@ def _refuse_missing(name: str, kind: Kind) -> None:
         with open(name, "rb") as file:
             empty = os.path.isfile(name) and not file.read(1)
     except OSError as error:
-        reason = {errno.ENOENT: "does not exist", errno.EACCES: "may not be read (permission denied)"}
+        reason = {errno.ENOENT: "does not exist", errno.EACCES: "cannot be read (permission denied)"}
         raise SourceError(f"'{name}' {reason.get(error.errno or 0, f'cannot be read ({error.strerror})')}") from error
     if empty:
         raise SourceError(f"'{name}' is empty (0 bytes)")

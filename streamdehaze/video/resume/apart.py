@@ -123,7 +123,7 @@ class SegmentApart(SegmentFileSink):
 
     @cached_property
     def _setup(self) -> StreamSetup:
-        """As it is for all; what is lost by it is told when the segments are joined."""
+        """The same for all segments; what it loses is reported when they are joined."""
         with closing(self._source.reopen()) as again:
             (first,) = itertools.islice(again, 1)
         return self._setup_for(first)

@@ -26,7 +26,7 @@ class Cut:
     last_pts: int | None
     """Presentation time of the last frame before it, in the ticks of the source."""
     last_hash: str
-    """Of the hazy pixels of that frame."""
+    """Hash of that frame's hazy pixels."""
     damaged: int = 0
     """Damaged places of the input met so far."""
     in_span: bool = False

@@ -22,11 +22,11 @@ log = logging.getLogger("streamdehaze")
 
 MANIFEST = "manifest.json"
 PLAN = "plan.json"
-"""Of segments that are made apart, see `streamdehaze.video.resume.plan`."""
+"""The plan of segments that are made apart, see `streamdehaze.video.resume.plan`."""
 RECORD = ".record"
 """Extension of what is noted of each of them."""
 _EDGE_BYTES = 1 << 20
-"""Of each end of the input that its identity covers."""
+"""Bytes at each end of the input that its identity covers."""
 
 
 class Identity(Table, strict=True):
@@ -35,7 +35,7 @@ class Identity(Table, strict=True):
     size_bytes: int
     mtime_ns: int
     hash: str
-    """Of its first and last mebibyte."""
+    """Hash of its first and last mebibyte."""
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Identity:
@@ -64,7 +64,7 @@ class CutRecord(Table, strict=True):
     last_hash: str
     damaged: int = Field(ge=0)
     state_hash: str | None
-    """Of the file that holds the dehazer's state; None if there was nothing to remember."""
+    """Hash of the file that holds the dehazer's state; None if there was nothing to remember."""
 
 
 class Segment(Table, strict=True):
@@ -78,7 +78,7 @@ class Segment(Table, strict=True):
     size_bytes: int = Field(ge=0)
     hash: str
     header_hash: str
-    """Of the encoder's own header (FFmpeg's "extradata"), which all segments must share."""
+    """Hash of the encoder's own header (FFmpeg's "extradata"), which all segments must share."""
     end: CutRecord | None
     """The cut it ends with; None for the last segment of the video."""
 
@@ -88,15 +88,15 @@ class Manifest(Table, strict=True):
 
     version: Literal[2] = 2
     input: str
-    """Path, for people; `identity` says whether it is the same."""
+    """Path, for humans; `identity` says whether it is the same."""
     identity: Identity
     settings: dict[str, Any]
-    """All that the result depends on besides the input, as plain values."""
+    """All that the result depends on except the input, as plain values."""
     segments: tuple[Segment, ...] = ()
     published: Identity | None = None
     """The whole output, just before it gets its final name."""
     hash: str = ""
-    """Of all the rest: a single wrong digit would put pictures at other times without a word."""
+    """Hash of all the rest: a single wrong digit would silently move pictures to other times."""
 
     def sealed(self) -> Manifest:
         """The same with its hash."""

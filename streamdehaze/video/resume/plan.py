@@ -36,9 +36,9 @@ class Plan(Table, strict=True):
     work: Manifest
     """What every segment is made of; it lists none."""
     seconds: float
-    """Of video in a segment."""
+    """Length of a segment, seconds of video."""
     count: int
-    """Segments."""
+    """Number of segments."""
     read: dict[str, Any]
     """How the input is read, as `FileSource` takes it."""
     codec: str

@@ -28,7 +28,7 @@ from streamdehaze.video.resume.unfinished import WorkFolder, part_folder
 log = logging.getLogger("streamdehaze")
 
 _MOST_SECONDS = 10.0
-"""Of film between two places where work can continue, at least: pictures need no encoder run of their own."""
+"""Longest stretch between two places where work can continue: pictures need no encoder run of their own."""
 
 
 class ResumedSequenceSink(SequenceSink):

@@ -42,7 +42,7 @@ from streamdehaze.video.writing.publish import OutputPlan, Writer
 from streamdehaze.video.writing.target import FileTarget
 
 SEGMENT_SECONDS = 60.0
-"""Of video, at least; a file that is not longer is written in one go."""
+"""Shortest segment, seconds of video; a file that is not longer is written in one go."""
 
 
 def worth_segments(

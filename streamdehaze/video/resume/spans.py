@@ -12,11 +12,11 @@ from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, Cutter, WarmUp
 
 WARM_UP_SECONDS = Fraction(4)
-"""Of video before a segment. What is remembered fades within one or two seconds, but where the camera moves slowly half
-of this could still be seen."""
+"""Seconds of video before a segment. What is remembered fades within one or two seconds, but where the camera moves
+slowly half of this could still be seen."""
 
 _LEAST_SHARE = 0.25
-"""Of a segment; what is left at the end of a file belongs to the one before, if it is less."""
+"""Share of a segment; less than this at the end of a file belongs to the segment before."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Spans:
     origin: Fraction
     """Where the first begins, on the file's own clock in seconds."""
     seconds: Fraction
-    """Of video in each."""
+    """Length of each, seconds of video."""
     count: int | None
     """The last one holds all the rest; None: not known."""
     offset: Fraction

@@ -35,7 +35,7 @@ class Output:
     def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
         self.container, self.path = container, path
         self.bytes = 0
-        """Of the packets that a camera sent."""
+        """Total size of the packets that a camera sent."""
         self.since = time.monotonic()
 
     @property

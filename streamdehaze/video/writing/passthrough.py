@@ -94,7 +94,7 @@ class Passthrough:
         self._repaired = False
         cut = source.window.start is not None and not hides and not source.options.get("keep_clock")
         self._headless = {each.index: 0 for each in self.accepted if each.type == "video" and cut}
-        """Of streams whose beginning was left out: pictures so far without the keyframe they need."""
+        """For each stream whose beginning was left out, the pictures so far without the keyframe they need."""
         self._whole: set[int] = set()
         """Those of them that have come to a keyframe."""
 

@@ -31,7 +31,7 @@ _UNLISTED = {"matroska": frozenset({"pcm_alaw", "pcm_mulaw"})}
 _NEED_PARAMETERS = frozenset({"mp4", "rtsp", "hls"})
 """Formats whose head holds the parameters of AAC (playlists: that of fragments), which MPEG-TS has in each packet."""
 _BITS_A_SAMPLE = 3
-"""Of mono and stereo; more channels get as much for each pair."""
+"""AAC bits per sample of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """The usual order of each number of channels, where nothing says another."""

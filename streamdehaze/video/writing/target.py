@@ -71,8 +71,8 @@ class FileTarget:
             like: FFmpeg's name of the input's format, for an extension that says nothing (.dav, .insv).
 
         Raises:
-            SinkError: if it exists already, is the input or a terminal, or its folder is missing or may not be
-                written to.
+            SinkError: if it exists already, is the input or a terminal, or its folder is missing or not
+                writable.
         """
         if os.fspath(path) == "-":
             if os.isatty(1):
@@ -113,7 +113,7 @@ class LiveTarget:
     rotates: bool
     """Whether it is written in files, each finished before the next begins."""
     codec: str = "h264"
-    """Of the video, by FFmpeg's name."""
+    """FFmpeg's name of the video's codec."""
     trust: Trust = field(default_factory=Trust)
     """What is asked of the server's certificate."""
 
@@ -252,7 +252,7 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
     """Check that a file can be written under this name.
 
     Raises:
-        SinkError: if it exists already, is the input, or its folder is missing or may not be written to.
+        SinkError: if it exists already, is the input, or its folder is missing or not writable.
     """
     if target.is_dir():
         raise SinkError(f"'{target}' is a folder; give the name of a file in it")
@@ -265,7 +265,7 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
         if not overwrite:
             raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise SinkError(f"the folder '{folder}' may not be written to")
+        raise SinkError(f"the folder '{folder}' is not writable")
 
 
 _WRITTEN_AS = {"mov": "mp4", "matroska": "matroska", "mpegts": "mpegts", "mpeg": "mpeg", "avi": "avi", "mxf": "mxf",

@@ -270,7 +270,7 @@ def command(
                 adapt=checked.adapt,
                 profiles=checked.profile,
             )
-            server = None if page is None else page(pipeline, stop=shutdown.told)
+            server = None if page is None else page(pipeline, stop=shutdown.stop)
             if server is not None:
                 server.start()
                 if not quiet:
@@ -333,9 +333,9 @@ def _run(
     shards: Shards,
 ) -> None:
     """Wait for the end: a signal, a failure, or, of files, that all are over."""
-    told, reload = shutdown.told, shutdown.reload
+    stop, reload = shutdown.stop, shutdown.reload
     manager, ready = ServiceManager(), False
-    while not told.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
+    while not stop.wait(0.1) and not pipeline.stopped.is_set() and not (pipeline.cameras and pipeline.ended):
         if not ready and pipeline.opened:
             ready = True
             manager.ready()

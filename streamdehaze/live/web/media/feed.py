@@ -31,8 +31,8 @@ class Jpeg:
 class Feed:
     """One camera's pictures of one kind and width.
 
-    Nothing is encoded until a viewer asks; one who asks while a picture is being made gets the same one. So frames that
-    no viewer is ready for cost nothing, and a slow viewer misses them.
+    Nothing is encoded until a viewer asks; a viewer that asks while a picture is being made gets the same one. So
+    frames that no viewer is ready for cost nothing, and a slow viewer misses them.
     """
 
     def __init__(self, pipeline: WatchedPipeline, name: str, side: Side, width: int, pool: ThreadPoolExecutor) -> None:

@@ -30,7 +30,7 @@ from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 log = logging.getLogger("streamdehaze.live.web")
 
 MAXIMUM_WIDTH = 960
-"""Of one picture of the two: what browsers' software decoders are sure to take."""
+"""Pixels of each of the two pictures: what browsers' software decoders are sure to take."""
 _ENCODING = Encoding.for_viewers("libx264", "web")
 _KEYFRAME_SECONDS = 1.0
 """A viewer that comes, or has lost packets, sees a picture after this time at most."""

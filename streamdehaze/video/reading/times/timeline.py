@@ -124,7 +124,7 @@ _TRUST_SECONDS = 10.0
 _OFF_SECONDS = 0.25
 """A clock that was further than this from the arrival clock throughout `_TRUST_SECONDS` is not kept as it is."""
 _PROPORTIONAL, _INTEGRAL = 0.3, 0.01
-"""Of a second-order loop, well damped: it follows a drift within some ten seconds, and filters jitter."""
+"""Gains of a well-damped second-order loop: it follows a drift within some ten seconds, and filters jitter."""
 _SLOWEST, _FASTEST = 0.75, 1.4
 """Bounds of the correction."""
 _CALM_SECONDS = 0.15

@@ -141,9 +141,9 @@ class Pictures:
     profile: str | None = None
     rate: Fraction = Fraction(25)
     constant: ConstantRate | None = None
-    """Of MPEG-2 that is delivered at one bit rate."""
+    """The rate of MPEG-2 that is delivered at one bit rate."""
     are_stills: bool = False
-    """They come one file each, so that their codec is none of a film."""
+    """They come one file each, so that their codec is not a video's."""
 
 
 def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -> Encoding:
@@ -220,7 +220,7 @@ def _best(
     first: bool = False,
     failures: list[SinkError] | None = None,
 ) -> Encoding | None:
-    """Of `names` the encoder that loses least (or the `first` that may be taken); None if none may be taken."""
+    """The encoder of `names` that loses least (or the `first` that is acceptable); None if none is."""
     ranked: list[tuple[int, Encoding]] = []
     for encoding in _openable(pictures, container, wanted, names, failures):
         loss = conversion_loss(pictures.pixel_format, encoding.pixel_format)

@@ -206,7 +206,7 @@ TRANSPORT_STREAM_CODECS = frozenset(
 
 PLAIN_Y4M = frozenset({"yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray"})
 APPLE_TAG = "hvc1"
-"""Of HEVC in the formats of the MOV family: the one that Apple's players insist on."""
+"""Codec tag of HEVC in the formats of the MOV family that Apple's players insist on."""
 MOV_FAMILY = frozenset({"mov", "mp4", "ipod", "3gp", "3g2", "psp", "f4v"})
 TAKES_NEGATIVE_TIMES = frozenset({"matroska", "webm", "avi"})
 MOV_TAGS = frozenset(

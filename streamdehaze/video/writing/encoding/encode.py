@@ -85,21 +85,21 @@ class StreamSetup:
     """FFmpeg's name of the container format."""
     encoding: Encoding
     width: int
-    """Of the encoded pictures, pixels."""
+    """Width of the encoded pictures, pixels."""
     height: int
     layout: Layout
-    """Of the pictures as they come."""
+    """Layout of the pictures as they come."""
     color: ColorSpec
     """As it is encoded."""
     rate: Fraction
-    """Frames a second, for what must write one down."""
+    """Frames a second, for containers and encoders that must state a rate."""
     tick: Fraction
     """Seconds a unit of the times that are written."""
     delay: int = 0
     """Ticks by which everything moves, where the container cannot hold the time of the first picture."""
     first_pts: int | None = None
     first_field: str | None = None
-    """Of interlaced pictures the field that is shown first, "top" or "bottom"."""
+    """The field of interlaced pictures that is shown first, "top" or "bottom"."""
     levels: LightLevels = field(default_factory=LightLevels)
     matrix: tuple[int, ...] | None = None
     """By which players turn and flip the pictures."""

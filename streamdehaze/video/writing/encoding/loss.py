@@ -12,7 +12,7 @@ class Loss(IntFlag):
 
     NONE = 0
     RESOLUTION = 1
-    """Of chroma."""
+    """Chroma resolution."""
     DEPTH = 2
     COLORSPACE = 4
     """RGB becomes YUV or the other way round."""

@@ -1,4 +1,4 @@
-"""What opening an encoder does to the process besides opening it, undone."""
+"""Undoes the side effects that opening an encoder has on the process."""
 
 from __future__ import annotations
 
