@@ -1,4 +1,4 @@
-"""Files that are either complete or absent, even after a power cut; and what tells that one has changed."""
+"""Files that are either complete or absent, even after a power cut, and hashes of them."""
 
 from __future__ import annotations
 

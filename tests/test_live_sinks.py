@@ -454,7 +454,7 @@ def test_a_camera_that_comes_back_in_another_size_begins_a_new_file(tmp_path: Pa
 @pytest.mark.parametrize(
     ("to", "sentence"),
     [
-        ("clear.avi", "none of .mkv, .ts, .mp4"),
+        ("clear.avi", "use a .mkv, .ts, .mp4 file"),
         ("ftp://h/x", "nothing is sent to ftp:// addresses"),
     ],
 )

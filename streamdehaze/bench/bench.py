@@ -1,4 +1,4 @@
-"""The benchmark: every part alone, then all together, over the combinations asked for."""
+"""The benchmark: every part alone, then all together, for each requested combination."""
 
 from __future__ import annotations
 

@@ -24,18 +24,18 @@ _UNFINISHED = 1
 
 
 class ShutdownHandler:
-    """Hears SIGTERM, Ctrl-C and SIGHUP while it is entered, and sees to it that the process leaves in time.
+    """Handles SIGTERM, Ctrl-C and SIGHUP while it is entered, and makes sure that the process exits in time.
 
     Python runs handlers of signals in the main thread, between two steps of its own: not before a library has been
     loaded or an engine compiled, which may take a minute. A thread that reads what the interpreter writes for each
-    signal (`signal.set_wakeup_fd`) hears them at once. And to take PyTorch, OpenVINO and the interpreter apart needs
+    signal (`signal.set_wakeup_fd`) hears them at once. And tearing down PyTorch, OpenVINO and the interpreter takes
     half a second of processor time, ten seconds on a busy machine, with nothing left to gain: `leave` skips it.
 
     Enter it in the main thread.
 
     Args:
         leave_seconds: from the first signal to the end of the process at the latest.
-        hears_reload: whether SIGHUP sets `reload`; otherwise it does what the system does with it.
+        hears_reload: whether SIGHUP sets `reload`; otherwise it has its default effect.
     """
 
     def __init__(self, leave_seconds: float = LEAVE_SECONDS, *, hears_reload: bool = True) -> None:
@@ -105,9 +105,9 @@ class ShutdownHandler:
             text = "not everything could be finished in %g s; exiting anyway"
             logger_thread = threading.Thread(target=log.error, args=(text, self._leave_seconds), daemon=True)
             logger_thread.start()
-            logger_thread.join(_LOG_SECONDS)  # whoever should read the log may be what everything waits for
+            logger_thread.join(_LOG_SECONDS)  # the reader of the log may be what everything waits for
             os._exit(_UNFINISHED)
 
 
 def _heard_elsewhere(number: int, frame: FrameType | None) -> None:
-    """A handler there has to be, or the signal would do what the system does with it."""
+    """There has to be a handler, or the signal would have its default effect."""

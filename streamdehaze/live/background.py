@@ -8,8 +8,8 @@ import threading
 class Background:
     """Works in a thread of its own from `start` to `stop`.
 
-    Subclasses implement `_run`, which ends soon after `_stop` is set. The thread is a daemon in name only: whoever
-    stops it joins it, where its end matters.
+    Subclasses implement `_run`, which ends soon after `_stop` is set. The thread is a daemon, so code that
+    depends on its end joins it after `stop`.
 
     Args:
         name: of the thread.

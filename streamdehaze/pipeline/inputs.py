@@ -195,7 +195,7 @@ def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[In
 
 
 def _name_passed_over(files: Sequence[Path]) -> None:
-    """Say how many files of folders are left out, by extension; each one in the detailed log."""
+    """Report how many files in folders are left out, by extension; the detailed log names each."""
     kinds = Counter(path.suffix.lower() or "no extension" for path in files)
     counted = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
     log.warning("%d files in folders are left out, as their names are not those of videos or photos: %s",

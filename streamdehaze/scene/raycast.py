@@ -3,7 +3,7 @@
 All compiled functions live in this one file because numba's on-disk cache notices changes of a function's own
 file only. Four rays a pixel give a street's colour (two inside a face, where the textures are filtered); one through
 its centre gives distance and flow; one from the next camera towards the moved point tells whether it is seen there. In
-a room one ray a pixel will do, and one to each lamp.
+a room one ray a pixel is enough, and one to each lamp.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"

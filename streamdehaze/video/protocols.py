@@ -1,4 +1,4 @@
-"""The two ends of a video as the pipeline sees them; write your own and `dehaze_video` takes them."""
+"""The two ends of a video as the pipeline sees them; `dehaze_video` accepts implementations of your own."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def build(
 ) -> None:
     """Build an engine, compare it with PyTorch and keep it."""
     if (engine is None) == (recipe is None):
-        raise click.UsageError("say either --engine or --recipe")
+        raise click.UsageError("give either --engine or --recipe")
     from streamdehaze.engine import EngineCache, read_recipe
     from streamdehaze.engine.build.build import build_engine
     from streamdehaze.engine.build.request import BuildRequest, choose_shape

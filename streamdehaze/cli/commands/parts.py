@@ -1,4 +1,4 @@
-"""`streamdehaze parts`: see what unfinished work takes of the disk, and let go of it."""
+"""`streamdehaze parts`: list unfinished work with its size on disk, and delete it."""
 
 from __future__ import annotations
 

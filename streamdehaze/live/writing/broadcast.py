@@ -121,7 +121,7 @@ class Broadcast(Background):
         return clips_written and not self.alive and not any(sink.alive for sink in self._sinks)
 
     def status(self) -> tuple[SinkStatus, ...]:
-        """How each sink is going."""
+        """The state of each sink."""
         return tuple(sink.status() for sink in self._sinks)
 
     def hears(self, sound: SoundFormat | None) -> None:

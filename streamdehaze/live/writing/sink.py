@@ -86,7 +86,7 @@ class LiveSink(Background):
         return Path(self._target.address.full) if self._target.format == "hls" else None
 
     def status(self) -> SinkStatus:
-        """How it is going."""
+        """Its state now."""
         message = "" if self.connected else self._retry.reported
         file = str(self._file) if self._file is not None and self.connected else ""
         deleted = self._retention.deleted_files

@@ -47,7 +47,7 @@ _UNREAD_PHOTOS = frozenset(
         ".pef", ".srw",
     }
 )  # fmt: skip
-"""Photos that FFmpeg or Pillow might open, but of which part or all of the picture would be lost."""
+"""Photos that FFmpeg or Pillow might open, but would lose part or all of."""
 _FAR_FILES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".jpg", ".png"})
 _ANALYSE_SECONDS = 1.0
 """The longest FFmpeg looks at a stream before it hands out packets."""

@@ -19,9 +19,9 @@ log = logging.getLogger("streamdehaze")
 class Continued(Reader):
     """The frames of a file after a cut.
 
-    A picture before the cut is sought, and decoding must come across the very frame that the cut remembers, time and
-    pixels; where it does not (no time stamps, a file that cannot be seeked, damage), the file is decoded from its
-    beginning.
+    A picture before the cut is sought, and decoding must come across the very frame that the cut remembers, with the
+    same time and pixels; where it does not (no time stamps, a file that cannot seek, damage), the file is decoded from
+    its beginning.
 
     Args:
         source: the file; it stays unread itself, and its owner closes it.

@@ -36,7 +36,7 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.ER
 """Errors of the place that is written to, not of a stream."""
 _NO_TEXT = b"\0\0"
 _JITTER = Fraction(1, 10)
-"""Seconds by which packets are moved without a word: a block of sound, as containers without exact times round it."""
+"""Seconds by which packets are moved silently: a block of sound, as containers without exact times round it."""
 
 
 class Passthrough:
@@ -44,7 +44,7 @@ class Passthrough:
 
     Args:
         source: where they come from.
-        container_format: FFmpeg's name of the output's format; which streams it takes is found out at once.
+        container_format: FFmpeg's name of the output's format; which streams it takes is tested at once.
         audio: "aac" converts sound to AAC, "none" leaves it out.
     """
 
@@ -146,7 +146,7 @@ class Passthrough:
         ]
 
     def drain(self, output: Output, delay: Fraction, *, last: bool = False) -> None:
-        """Write all packets that wait, `delay` seconds later than in the input; at last, the ends of converted sound.
+        """Write all packets that wait, `delay` seconds later than in the input; with `last`, also the end of sound.
 
         A stream that the container refuses in the middle is left out from there on; the pictures are worth more.
         """
@@ -319,7 +319,7 @@ def _is_cover(stream: Stream) -> bool:
 
 
 def _to_aac(stream: Stream) -> AacSound | None:
-    """What converts a stream to AAC; None if it is no sound, or cannot be decoded."""
+    """What converts a stream to AAC; None if it is not sound, or cannot be decoded."""
     context: Any = stream.codec_context
     if stream.type != "audio" or context is None or not has_parameters(stream):
         return None

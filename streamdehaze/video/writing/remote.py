@@ -55,7 +55,7 @@ class Remote(Output):
         """Write a packet and hand it over.
 
         Raises:
-            OSError, av.error.FFmpegError: what the process met with, if it has ended.
+            OSError, av.error.FFmpegError: the error that ended the process, if it has ended.
         """
         try:
             self.container.mux_one(packet)
@@ -69,7 +69,7 @@ class Remote(Output):
         """End the stream.
 
         Raises:
-            OSError, av.error.FFmpegError: what the process met with, if it failed.
+            OSError, av.error.FFmpegError: the error that ended the process, if it failed.
         """
         self.container.close()
         self._pipe.flush()
@@ -90,7 +90,7 @@ class Remote(Output):
         super().give_up()
 
     def _verdict(self) -> Exception:
-        """Why the process ended, as the exception it would have been here; waits for that a moment."""
+        """Why the process ended, as the exception it would have been here; waits for it briefly."""
         try:
             _, rest = self._process.communicate(timeout=_VERDICT_SECONDS)
         except (subprocess.TimeoutExpired, ValueError, OSError):

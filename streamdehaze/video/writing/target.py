@@ -45,7 +45,7 @@ _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 
 @dataclass(frozen=True)
 class FileTarget:
-    """A file to be, or standard output."""
+    """The file to write, or standard output."""
 
     path: Path | None
     """None for standard output."""
@@ -105,7 +105,7 @@ class FileTarget:
 
 @dataclass(frozen=True)
 class LiveTarget:
-    """A place for a camera's stream, and the words in which FFmpeg is given it."""
+    """Where a camera's stream goes, in the form that FFmpeg takes."""
 
     address: Address
     format: str
@@ -144,7 +144,7 @@ class LiveTarget:
             return cls(Address.of(str(path)), "hls", rotates=False)
         if path.suffix not in _FILES:
             raise ConfigError(
-                f"'{to}' is none of {', '.join(_FILES)} (segments), .m3u8 or a folder (HLS), or an address (rtsp://…)"
+                f"nothing is sent to '{to}'; use a {', '.join(_FILES)} file (segments), .m3u8 or a folder (HLS), or rtsp://…"
             )
         if "%" not in path.name:
             path = path.with_name(f"{path.stem}-%Y%m%d-%H%M%S%z{path.suffix}")
@@ -300,7 +300,7 @@ def _by_extension(path: Path) -> str:
     except (ValueError, av.error.FFmpegError):
         extension = f"the extension '{path.suffix}'" if path.suffix else "no extension"
         raise SinkError(
-            f"'{path}' has {extension}, which no container goes by; use .mp4, .mkv, .mov, .webm, .avi or .ts"
+            f"'{path}' has {extension}, which no container uses; use .mp4, .mkv, .mov, .webm, .avi or .ts"
         ) from None
     if container in ("image2", "null"):
         raise SinkError(

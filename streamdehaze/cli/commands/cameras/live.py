@@ -64,7 +64,7 @@ _STOP_SECONDS = 4.0
     click.option(
         "--shards-folder",
         type=click.Path(path_type=Path, file_okay=False, exists=True),
-        help="A folder that the shards share: each takes over cameras of those that give no sign of life for 5 s.",
+        help="A folder that the shards share: each takes over the cameras of shards that give no sign of life for 5 s.",
     ),
     click.option("--username", help="Instead of the one in the URL."),
     click.option("--password-env", metavar="NAME", help="Environment variable with the password."),
@@ -107,7 +107,7 @@ _STOP_SECONDS = 4.0
         is_flag=False,
         flag_value="",
         metavar="[DEVICE]",
-        help="Be a camera of this computer, for OBS and meetings: the first free device, or e.g. /dev/video2.",
+        help="Appear as a camera of this computer, for OBS and meetings: the first free device, or e.g. /dev/video2.",
     ),
     click.option("--codec", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]"),
     click.option("--bitrate", type=int, help="Bits per second.  [default: constant quality]"),

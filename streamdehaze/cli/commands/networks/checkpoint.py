@@ -82,14 +82,14 @@ def widen(source: str, target: Path, width: int, noise: float, half: bool, overw
     "shares",
     type=click.FloatRange(min=0, min_open=True),
     multiple=True,
-    help="How much of a source counts, relative to the others; once for each, in order.  [default: all alike]",
+    help="Weight of a source relative to the others; once for each, in order.  [default: equal weights]",
 )
 @_HALF
 @_OVERWRITE
 def average(sources: tuple[str, ...], target: Path, shares: tuple[float, ...], half: bool, overwrite: bool) -> None:
     """Write the mean of the weights of SOURCES to TARGET.
 
-    Networks of which one was trained on from the other can be better in the mean than each of them.
+    The mean of a network and one that was fine-tuned from it can be better than either.
     """
     if shares and len(shares) != len(sources):
         raise click.UsageError(f"give --share once for each of the {len(sources)} sources, not {len(shares)} times")
