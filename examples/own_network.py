@@ -1,7 +1,7 @@
 """Use a network of your own, in one file: python own_network.py network.onnx foggy.mp4 clear.mp4
 
-Here it is an ONNX file for (batch, 3, height, width) RGB between 0 and 1, run by ONNX Runtime; whatever has a name and
-turns such an array into one of the same shape will do. The rest (small pictures, maps, smoothing, encoding) stays.
+Here it is an ONNX file for (batch, 3, height, width) RGB between 0 and 1, run by ONNX Runtime; any `Engine` with a name
+that turns such an array into one of the same shape works. The rest (small pictures, maps, smoothing, encoding) stays.
 """
 
 import sys
