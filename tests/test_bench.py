@@ -21,7 +21,7 @@ from streamdehaze.bench import (
     BenchReport,
     Measurement,
     Timing,
-    compare,
+    compare_reports,
     differences,
     measure,
     read_quality,
@@ -86,8 +86,8 @@ def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_pa
     content["environment"]["versions"]["torch"] = "1.0"
     (tmp_path / "then.json").write_text(json.dumps(content))
     earlier = read_report(tmp_path / "then.json")
-    assert [change.ratio for change in compare(report, earlier)] == [2.0] + [1.0] * (len(report.rows) - 1)
-    assert compare(report, BenchReport({}, [], [])) == []
+    assert [change.ratio for change in compare_reports(report, earlier)] == [2.0] + [1.0] * (len(report.rows) - 1)
+    assert compare_reports(report, BenchReport({}, [], [])) == []
     assert any(said.startswith("torch: 1.0 then") for said in differences(report, earlier))
 
 
@@ -208,7 +208,7 @@ def test_a_ratio_to_an_earlier_report_says_where_it_may_be_chance() -> None:
     steady, shaky = row("engine", 100), row("pipeline", 100)
     shaky = replace(shaky, timing=replace(shaky.timing, spread=0.3))
     now = [replace(r, timing=replace(r.timing, fps=120)) for r in (steady, shaky)]
-    found = compare(BenchReport({}, now, []), BenchReport({}, [steady, shaky], []))
+    found = compare_reports(BenchReport({}, now, []), BenchReport({}, [steady, shaky], []))
     assert [(change.ratio, change.sure) for change in found] == [(1.2, True), (1.2, False)]
 
 

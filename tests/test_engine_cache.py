@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine
 from streamdehaze.engine.build.build import build_engine
-from streamdehaze.engine.build.cache import Record
+from streamdehaze.engine.build.cache import EngineRecord
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.errors import EngineError
@@ -54,7 +54,7 @@ def cache(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine
     return EngineCache(tmp_path / "engines")
 
 
-def the_engine(cache: EngineCache) -> Record:
+def the_engine(cache: EngineCache) -> EngineRecord:
     (record,) = cache.records()
     return record
 

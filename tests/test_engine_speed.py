@@ -20,7 +20,7 @@ from doubles import EngineDouble, timing
 from streamdehaze.cli import main
 from streamdehaze.engine import EngineCache, Recipe, open_engine
 from streamdehaze.engine.build.build import build_engine
-from streamdehaze.engine.build.cache import Record
+from streamdehaze.engine.build.cache import EngineRecord
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import PairedTiming, needs_timing, prefers_pytorch, time_alternately
@@ -144,7 +144,7 @@ def measured(cache: EngineCache, *timings: PairedTiming) -> None:
     cache.write(record.model_copy(update={"verification": changed}))
 
 
-def the_record(cache: EngineCache) -> Record:
+def the_record(cache: EngineCache) -> EngineRecord:
     (record,) = cache.records()
     return record
 

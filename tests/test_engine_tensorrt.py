@@ -181,7 +181,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
 ) -> None:
     from streamdehaze.durable import file_sha256
     from streamdehaze.engine import opening
-    from streamdehaze.engine.build.cache import Record, engine_key
+    from streamdehaze.engine.build.cache import EngineRecord, engine_key
     from streamdehaze.engine.build.verify import Verification
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
 
@@ -204,7 +204,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
             largest_difference=0.0,
             timings=(timing(1.0, speedup),),
         )
-        record = Record(
+        record = EngineRecord(
             identity=identity,
             checkpoint=checkpoint,
             recipe=recipe,

@@ -11,12 +11,12 @@ import pytest
 
 from streamdehaze.frame import Frame
 from streamdehaze.live.dehazing.adapt import Adapt, levels
-from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.dehazing.scheduler import FrameQueue, FrameScheduler, LiveFrame
 
 
-def lane(name: str, drops: Counter[str], **options: object) -> Lane:
+def queue(name: str, drops: Counter[str], **options: object) -> FrameQueue:
     settings = {"limit": 4, "budget_seconds": 10.0, "patient": False, **options}
-    return Lane(name, drop=lambda reason, count: drops.update({reason: count}), **settings)  # type: ignore[arg-type]
+    return FrameQueue(name, drop=lambda reason, count: drops.update({reason: count}), **settings)  # type: ignore[arg-type]
 
 
 def frame(number: int, *, age: float = 0.0) -> LiveFrame:
@@ -24,58 +24,58 @@ def frame(number: int, *, age: float = 0.0) -> LiveFrame:
     return LiveFrame(Frame.from_array(np.zeros((8, 8, 3), np.uint8), pts=number), now - age, now)
 
 
-def taken(intake: Intake, count: int = 8) -> list[tuple[str, int | None]]:
-    return [(lane.owner, live.frame.pts) for lane, live in intake.take(count, window_seconds=0, work_seconds=0)]
+def taken(scheduler: FrameScheduler, count: int = 8) -> list[tuple[str, int | None]]:
+    return [(queue.owner, live.frame.pts) for queue, live in scheduler.take(count, window_seconds=0, work_seconds=0)]
 
 
 def test_a_full_lane_drops_its_oldest_frame_and_counts_it() -> None:
-    intake, drops = Intake(), Counter[str]()
-    intake.add(gate := lane("gate", drops))
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    scheduler.add(gate := queue("gate", drops))
     for number in range(6):
-        intake.put(gate, frame(number))
-    assert taken(intake) == [("gate", 2), ("gate", 3), ("gate", 4), ("gate", 5)]
+        scheduler.put(gate, frame(number))
+    assert taken(scheduler) == [("gate", 2), ("gate", 3), ("gate", 4), ("gate", 5)]
     assert drops == {"buffer_full": 2}
 
 
 def test_stale_frames_go_oldest_first_but_never_the_newest() -> None:
-    intake, drops = Intake(), Counter[str]()
-    intake.add(gate := lane("gate", drops, budget_seconds=0.2))
-    intake.put(gate, frame(1, age=0.5))
-    intake.put(gate, frame(2, age=0.4))
-    intake.put(gate, frame(3, age=0.1))
-    assert taken(intake) == [("gate", 3)]
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    scheduler.add(gate := queue("gate", drops, budget_seconds=0.2))
+    scheduler.put(gate, frame(1, age=0.5))
+    scheduler.put(gate, frame(2, age=0.4))
+    scheduler.put(gate, frame(3, age=0.1))
+    assert taken(scheduler) == [("gate", 3)]
     assert drops == {"stale": 2}
-    intake.put(gate, frame(4, age=9.0))
-    assert taken(intake) == [("gate", 4)]
+    scheduler.put(gate, frame(4, age=9.0))
+    assert taken(scheduler) == [("gate", 4)]
 
 
 def test_a_frame_that_cannot_be_ready_in_time_is_stale_already() -> None:
-    intake, drops = Intake(), Counter[str]()
-    intake.add(gate := lane("gate", drops, budget_seconds=0.2))
-    intake.put(gate, frame(1, age=0.1))
-    intake.put(gate, frame(2))
-    batch = intake.take(8, window_seconds=0, work_seconds=0.15)
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    scheduler.add(gate := queue("gate", drops, budget_seconds=0.2))
+    scheduler.put(gate, frame(1, age=0.1))
+    scheduler.put(gate, frame(2))
+    batch = scheduler.take(8, window_seconds=0, work_seconds=0.15)
     assert [live.frame.pts for _, live in batch] == [2]
 
 
 def test_cameras_share_batches_in_turn() -> None:
-    intake, drops = Intake(), Counter[str]()
-    busy, calm = lane("busy", drops, limit=100), lane("calm", drops, limit=100)
-    intake.add(busy)
-    intake.add(calm)
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    busy, calm = queue("busy", drops, limit=100), queue("calm", drops, limit=100)
+    scheduler.add(busy)
+    scheduler.add(calm)
     for number in range(10):
-        intake.put(busy, frame(number))
+        scheduler.put(busy, frame(number))
     for number in range(3):
-        intake.put(calm, frame(number))
-    owners = [[owner for owner, _ in taken(intake, 3)] for _ in range(3)]
+        scheduler.put(calm, frame(number))
+    owners = [[owner for owner, _ in taken(scheduler, 3)] for _ in range(3)]
     assert owners == [["busy", "calm", "busy"], ["calm", "busy", "calm"], ["busy", "busy", "busy"]]
 
 
 def test_a_batch_waits_for_a_silent_camera_no_longer_than_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    intake, drops = Intake(), Counter[str]()
-    intake.add(gate := lane("gate", drops))
-    intake.add(lane("dead", drops))
-    intake.put(gate, frame(1))
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    scheduler.add(gate := queue("gate", drops))
+    scheduler.add(queue("dead", drops))
+    scheduler.put(gate, frame(1))
     waits: list[float | None] = []
     really_wait = threading.Condition.wait
 
@@ -84,19 +84,19 @@ def test_a_batch_waits_for_a_silent_camera_no_longer_than_its_window(monkeypatch
         return really_wait(condition, timeout)
 
     monkeypatch.setattr(threading.Condition, "wait", wait)
-    assert len(intake.take(8, window_seconds=0.02, work_seconds=0)) == 1
+    assert len(scheduler.take(8, window_seconds=0.02, work_seconds=0)) == 1
     assert waits
     assert all(seconds is not None and seconds <= 0.02 for seconds in waits)
 
 
 def test_a_patient_lane_waits_for_room_instead_of_dropping() -> None:
-    intake, drops = Intake(), Counter[str]()
-    intake.add(film := lane("film", drops, limit=1, patient=True, budget_seconds=0.001))
+    scheduler, drops = FrameScheduler(), Counter[str]()
+    scheduler.add(film := queue("film", drops, limit=1, patient=True, budget_seconds=0.001))
     numbers: list[int | None] = []
-    putter = threading.Thread(target=lambda: [intake.put(film, frame(n)) for n in range(5)])
+    putter = threading.Thread(target=lambda: [scheduler.put(film, frame(n)) for n in range(5)])
     putter.start()
     while len(numbers) < 5:
-        numbers += [number for _, number in taken(intake, 1)]
+        numbers += [number for _, number in taken(scheduler, 1)]
     putter.join()
     assert numbers == [0, 1, 2, 3, 4]
     assert not drops

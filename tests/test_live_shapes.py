@@ -166,13 +166,13 @@ def test_a_file_whose_encoder_is_slow_holds_up_no_camera(tmp_path: Path, monkeyp
 
 
 def test_frames_that_wait_are_bounded_in_bytes() -> None:
-    from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
+    from streamdehaze.live.dehazing.scheduler import FrameQueue, FrameScheduler, LiveFrame
 
     dropped: list[str] = []
-    lane = Lane(None, 250, 9.0, False, lambda reason, count: dropped.append(reason))
-    intake = Intake()
-    intake.add(lane)
+    queue = FrameQueue(None, 250, 9.0, False, lambda reason, count: dropped.append(reason))
+    scheduler = FrameScheduler()
+    scheduler.add(queue)
     huge = frame(8192, 4320)  # 53 MB
     for _ in range(4):
-        intake.put(lane, LiveFrame(huge, 0.0, 0.0))
-    assert (lane.waiting, dropped) == (2, ["buffer_full"] * 2)
+        scheduler.put(queue, LiveFrame(huge, 0.0, 0.0))
+    assert (queue.waiting, dropped) == (2, ["buffer_full"] * 2)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from streamdehaze.bench.quality import Quality
+from streamdehaze.bench.quality import Accuracy
 from streamdehaze.bench.report import BenchReport, Measurement
 from streamdehaze.plotting import new_figure, save_figure
 
 _BINS = 50
 
 
-def plot(report: BenchReport, path: Path, qualities: Sequence[Quality] = ()) -> None:
+def plot(report: BenchReport, path: Path, qualities: Sequence[Accuracy] = ()) -> None:
     """Draw the pipeline's frames a second by size and combination, a histogram of the latency of one frame, and, where
     scores are given, PSNR against frames a second.
 
@@ -70,7 +70,7 @@ def _latency(axes: Any, rows: list[Measurement]) -> None:
     axes.legend(fontsize=7)
 
 
-def _quality(axes: Any, rows: list[Measurement], qualities: Sequence[Quality]) -> None:
+def _quality(axes: Any, rows: list[Measurement], qualities: Sequence[Accuracy]) -> None:
     psnr: dict[tuple[str | None, int | None], float] = {(q.checkpoint, q.network_size): q.psnr_db for q in qualities}
     for size, checkpoint, engine in dict.fromkeys((row.size, row.checkpoint, row.engine) for row in rows):
         points = sorted(

@@ -11,7 +11,7 @@ from streamdehaze.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Quality:
+class Accuracy:
     """How close a checkpoint came to the truth."""
 
     checkpoint: str
@@ -22,7 +22,7 @@ class Quality:
     """What it was evaluated on."""
 
 
-def read_quality(path: Path) -> Quality:
+def read_quality(path: Path) -> Accuracy:
     """The scores in a file of `streamdehaze evaluate --json`.
 
     Raises:
@@ -34,7 +34,7 @@ def read_quality(path: Path) -> Quality:
         size = re.search(r"network size (\d+)", facts["mode"])
         if size is None or "psnr" not in summary:
             raise ConfigError(f"{path} has no PSNR at a network size to compare with a speed")
-        return Quality(facts["checkpoint"], int(size[1]), summary["psnr"]["mean"], str(facts.get("folder", "")))
+        return Accuracy(facts["checkpoint"], int(size[1]), summary["psnr"]["mean"], str(facts.get("folder", "")))
     except FileNotFoundError:
         raise ConfigError(f"there is no evaluation {path}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -135,7 +135,7 @@ class MeasurementChange:
     """Whether the two differ by more than the rounds of each did."""
 
 
-def compare(now: BenchReport, earlier: BenchReport) -> list[MeasurementChange]:
+def compare_reports(now: BenchReport, earlier: BenchReport) -> list[MeasurementChange]:
     """The rows that were measured both times."""
     earlier_rows = {row.key: row.timing for row in earlier.rows}
     changes = []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from streamdehaze.diagnosis.finding import Finding, State, one_line
+from streamdehaze.diagnosis.finding import Finding, FindingState, one_line
 from streamdehaze.diagnosis.machine import encoders, folders, processors, python
 from streamdehaze.diagnosis.packages import packages
 from streamdehaze.diagnosis.trial import checkpoints, dehazing
 
-__all__ = ["Finding", "State", "advice", "diagnose", "is_healthy"]
+__all__ = ["Finding", "FindingState", "advice", "diagnose", "is_healthy"]
 
 _SECTIONS: tuple[Callable[[], Iterable[Finding]], ...] = (
     python, packages, encoders, processors, checkpoints, folders, dehazing,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ok", "missing", "broken"]
+FindingState = Literal["ok", "missing", "broken"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Finding:
 
     section: str
     name: str
-    state: State
+    state: FindingState
     """"missing" is something optional that is not there; "broken" something that should work and does not."""
     detail: str
     fix: str | None = None

@@ -12,7 +12,7 @@ from streamdehaze.frame import FloatArray
 if TYPE_CHECKING:
     from streamdehaze.network import Checkpoint
 
-Progress = Callable[[str, float | None], None]
+BuildProgress = Callable[[str, float | None], None]
 """Called with what is being done and the share done, 0 to 1, where it is known."""
 
 
@@ -81,7 +81,7 @@ class Backend(Protocol):
         return True
 
     def compile(
-        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: BuildProgress
     ) -> None:
         """Write the engine file."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamdehaze.engine.build.build import open_built, time_again
-from streamdehaze.engine.build.cache import EngineCache, Identity, Record
+from streamdehaze.engine.build.cache import EngineCache, EngineIdentity, EngineRecord
 from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
@@ -31,7 +31,7 @@ class _Slot:
     """What serves one picture size, or every size where one engine file does."""
 
     request: BuildRequest
-    identity: Identity
+    identity: EngineIdentity
     """Identity of the engine when work began; an engine made from a checkpoint that was replaced since does not
     match."""
     engine: Engine | None = None
@@ -258,14 +258,14 @@ class SwitchingEngine:
             for batch in sorted(batches) if self._backend.covers(shape, height, width) else ():
                 engine.compile_for(height, width, batch)
 
-    def _built(self, slot: _Slot) -> Record:
+    def _built(self, slot: _Slot) -> EngineRecord:
         build_in_subprocess(slot.request, self._cache, self._stop)
         record = self._cache.find(slot.identity)
         if record is None:
             raise EngineError("what was built is gone, or of a checkpoint that has replaced the one in use")
         return record
 
-    def _open(self, request: BuildRequest, record: Record) -> Engine | None:
+    def _open(self, request: BuildRequest, record: EngineRecord) -> Engine | None:
         if self._only_if_faster and record.verification and prefers_pytorch(record.verification.timings):
             self._note = (
                 f"the {request.recipe.engine} engine was twice measured slower, "

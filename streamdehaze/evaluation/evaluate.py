@@ -25,7 +25,7 @@ from streamdehaze.evaluation.haze_map import map_haze
 from streamdehaze.evaluation.lpips import find_lpips
 from streamdehaze.evaluation.report import EvaluationReport, Extremes, Row, Value
 from streamdehaze.evaluation.temporal import SteadinessMeter
-from streamdehaze.evaluation.text import Reader, characters, share_read
+from streamdehaze.evaluation.text import TextReader, characters, share_read
 from streamdehaze.evaluation.visibility import visibility
 from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.frame import Frame
@@ -50,7 +50,7 @@ def evaluate(
     take: int = 1,
     limit: int | None = None,
     extremes: Extremes | None = None,
-    reader: Reader | None = None,
+    reader: TextReader | None = None,
     detection: DetectionMeter | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> EvaluationReport:
@@ -113,7 +113,7 @@ def evaluate(
     return EvaluationReport(facts, rows, sequences, traces, detection.precision if detection is not None else {})
 
 
-def _text(reader: Reader, hazy: Bytes, result: Bytes, truth: Bytes | None) -> dict[str, Value]:
+def _text(reader: TextReader, hazy: Bytes, result: Bytes, truth: Bytes | None) -> dict[str, Value]:
     before, after = reader(hazy), reader(result)
     found: dict[str, Value] = {"hazy_text": characters(before), "text": characters(after)}
     if truth is not None:

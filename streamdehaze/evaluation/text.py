@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from streamdehaze.extras import needed_for
 
-Reader = Callable[[npt.NDArray[np.uint8]], list[str]]
+TextReader = Callable[[npt.NDArray[np.uint8]], list[str]]
 """Lines of text in an (H, W, 3) RGB picture."""
 _CONFIDENCE = 0.8
 """Lines that the reader is less sure of do not count: it sees letters in branches."""
 
 
-def open_reader() -> Reader:
+def open_reader() -> TextReader:
     """RapidOCR, whose models are part of its package.
 
     Raises:

@@ -15,7 +15,7 @@ from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import Frame
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.dehazing.intake import Intake, Lane, LiveFrame
+from streamdehaze.live.dehazing.scheduler import FrameQueue, FrameScheduler, LiveFrame
 from streamdehaze.live.dehazing.shapes import Settling
 from streamdehaze.live.haze.history import HazeHistory
 from streamdehaze.live.haze.visibility import VisibilityWatch
@@ -55,7 +55,7 @@ class Camera:
 
     Args:
         config: what is wanted of it.
-        intake: where its frames wait for the engine.
+        scheduler: where its frames wait for the engine.
         adapt: the quality in force.
         engine: gives the name of the engine in use.
         profiles: gives those that it may take on now, by name.
@@ -69,7 +69,7 @@ class Camera:
     def __init__(
         self,
         config: CameraConfig,
-        intake: Intake,
+        scheduler: FrameScheduler,
         *,
         adapt: Adapt,
         engine: Callable[[], str],
@@ -104,9 +104,9 @@ class Camera:
         self._first_at: float | None = None
         self._adapt, self._engine, self._on_frame = adapt, engine, on_frame
         self._patient = not config.is_live and not config.realtime
-        self._intake = intake
-        self._broadcast = Broadcast(config, self.counters, intake.wake)
-        self._lane = Lane(
+        self._scheduler = scheduler
+        self._broadcast = Broadcast(config, self.counters, scheduler.wake)
+        self._queue = FrameQueue(
             self, config.buffer_frames, config.latency_budget, self._patient, self._dropped, blocked=self._is_blocked
         )
         self.settling = Settling(patient=self._patient)
@@ -122,7 +122,7 @@ class Camera:
         self.view = self.full_view
         """What viewers see: the low stream while it runs, else the main one."""
         if config.sub is not None:
-            self._sub = Camera(config.sub, intake, adapt=adapt, engine=engine)
+            self._sub = Camera(config.sub, scheduler, adapt=adapt, engine=engine)
             self.view = self._sub.full_view
         self._supervisor = Supervisor(config, self._reception, self.machine, self.counters, self._why_unclear)
 
@@ -266,7 +266,7 @@ class Camera:
             codec=self._reception.codec,
             clock_lag_seconds=self._reception.clock_lag,
             counters=self.counters.snapshot(),
-            buffered=self._lane.waiting,
+            buffered=self._queue.waiting,
             buffer_limit=self.config.buffer_frames,
             adapt_level=0 if self.stream.exact else self._adapt.index,
             adapt_text="network on every whole frame" if self.stream.exact else str(self._adapt.level),
@@ -292,7 +292,7 @@ class Camera:
 
     def start(self) -> None:
         """Open it, and its sinks."""
-        self._intake.add(self._lane)
+        self._scheduler.add(self._queue)
         self._broadcast.start()
         self._supervisor.start()
         if self._visibility is not None:
@@ -312,7 +312,7 @@ class Camera:
         """End sinks and views; returns after `timeout` seconds at the latest, and whether the sinks were finished."""
         began = time.monotonic()
         self._supervisor.join(timeout / 2)
-        self._intake.remove(self._lane)
+        self._scheduler.remove(self._queue)
         finished = self._broadcast.finish(max(0.1, timeout - (time.monotonic() - began)))
         self.full_view.close()
         if self._sub is not None:
@@ -322,7 +322,7 @@ class Camera:
     @property
     def idle(self) -> bool:
         """Whether it is over and all its frames have been handed out."""
-        return self.machine.state is CameraState.ENDED and not self._intake.holds(self._lane)
+        return self.machine.state is CameraState.ENDED and not self._scheduler.holds(self._queue)
 
     def deliver(self, live: LiveFrame, clear: Frame | None, reason: str = "") -> bool:
         """Count, show and send a clear frame; True if it came after its budget. Called by the engine's thread.
@@ -370,7 +370,7 @@ class Camera:
             self._first_at = now
         if now - (self._first_at if shown is None else shown.moment) > _UNSHOWN_SECONDS:
             self._show(frame, None)  # the engine is busy with something else
-        self._intake.put(self._lane, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
+        self._scheduler.put(self._queue, LiveFrame(frame, arrival, time.monotonic()), lambda: connection.abandoned)
 
     def _is_blocked(self) -> bool:
         return self._patient and self._broadcast.is_full

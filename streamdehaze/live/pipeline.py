@@ -13,7 +13,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.live.camera import IN_PLACE, Camera, CameraStateListener, FrameListener
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.dehazing.adapt import Adapt
-from streamdehaze.live.dehazing.intake import Intake
+from streamdehaze.live.dehazing.scheduler import FrameScheduler
 from streamdehaze.live.dehazing.worker import Worker
 from streamdehaze.live.profiles import ProfileConfig, check_choice
 from streamdehaze.live.state import CameraState
@@ -32,7 +32,7 @@ class LivePipeline:
     """Runs cameras in threads of their own and makes their frames clear with one shared engine.
 
     1. A supervisor a camera keeps a connection open; the connection's thread reads and decodes.
-    2. Fresh frames of all cameras wait in one intake, from which one thread takes batches and makes them clear.
+    2. Fresh frames of all cameras wait in one scheduler, from which one thread takes batches and makes them clear.
     3. Each clear frame is shown in the camera's view and encoded once for the camera's sinks.
 
     Args:
@@ -70,7 +70,7 @@ class LivePipeline:
         self._own_dehazer = dehazer is None
         self._on_frame, self._on_state = on_frame, on_state
         self._profiles: Mapping[str, ProfileConfig] = dict(profiles or {})
-        self._intake = Intake()
+        self._scheduler = FrameScheduler()
         self._adapt = Adapt(network_size, enabled=adapt)
         self._engine_name = ""
         self._stopping = threading.Event()
@@ -82,7 +82,7 @@ class LivePipeline:
         self._cameras = self._with(cameras, {})
         self._dehazer = Dehazer() if dehazer is None else dehazer
         self._worker = Worker(
-            self._intake,
+            self._scheduler,
             self._dehazer,
             self._adapt,
             batch_size=batch_size,
@@ -191,7 +191,7 @@ class LivePipeline:
             camera.stop()
         self._worker.stop()
         self._worker.join(timeout / 3)
-        self._intake.close()
+        self._scheduler.close()
         self._finished = _finish(cameras, max(0.2, deadline - time.monotonic()))
         if self._own_dehazer and not self._worker.alive:
             self._dehazer.close()
@@ -234,7 +234,7 @@ class LivePipeline:
     def _camera(self, config: CameraConfig) -> Camera:
         camera = Camera(
             config,
-            self._intake,
+            self._scheduler,
             adapt=self._adapt,
             engine=lambda: self.engine,
             profiles=lambda: self._profiles,

@@ -19,7 +19,7 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.video import ReadOptions, unfinished_work, what_is
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import Kind, videos_of
-from streamdehaze.video.resume.manifest import Identity
+from streamdehaze.video.resume.manifest import FileIdentity
 from streamdehaze.video.writing.target import refuse_unwritable
 
 log = logging.getLogger("streamdehaze")
@@ -121,5 +121,5 @@ def _written_for(target: Path, key: str = "*", after: str = "") -> list[Path]:
 
 
 def _key(path: str, settings: dict[str, Any]) -> str:
-    facts = {"input": Identity.of(path).model_dump(), **settings}
+    facts = {"input": FileIdentity.of(path).model_dump(), **settings}
     return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=_KEY_BYTES).hexdigest()

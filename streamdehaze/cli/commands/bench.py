@@ -251,11 +251,11 @@ def _print_more(row: Measurement, console: Console) -> None:
 
 
 def _print_against(report: BenchReport, earlier: BenchReport, console: Console) -> None:
-    from streamdehaze.bench import compare, differences
+    from streamdehaze.bench import compare_reports, differences
 
     for difference in differences(report, earlier):
         say(console, f"not the same: {difference}")
-    changes = compare(report, earlier)
+    changes = compare_reports(report, earlier)
     for change in changes:
         doubt = "" if change.sure else " (within the spread of its rounds)"
         what = f"{change.row.name}: {change.row.group}"

@@ -13,7 +13,7 @@ from streamdehaze.cli.parameters import PATH
 from streamdehaze.errors import SourceError
 
 if TYPE_CHECKING:
-    from streamdehaze.datasets.rendered.scenes import Kind
+    from streamdehaze.datasets.rendered.scenes import SceneKind
 
 
 @click.group(name="data", cls=Group)
@@ -77,7 +77,7 @@ def towns(folder: Path, textures: Path | None, count: int, seed: int) -> None:
     _render("town", folder, textures, count, seed)
 
 
-def _render(kind: Kind, folder: Path, textures: Path | None, count: int, seed: int) -> None:
+def _render(kind: SceneKind, folder: Path, textures: Path | None, count: int, seed: int) -> None:
     from rich.progress import track
 
     from streamdehaze.datasets.layouts import find_pictures

@@ -15,7 +15,7 @@ from streamdehaze.cli.parameters import CHECKPOINT, KEPT_ENGINE, NETWORK, PATH, 
 
 if TYPE_CHECKING:
     from streamdehaze.engine import EngineCache
-    from streamdehaze.engine.build.cache import Record
+    from streamdehaze.engine.build.cache import EngineRecord
 
 
 @click.group(name="engine", cls=Group)
@@ -217,7 +217,7 @@ def _progress() -> Iterator[Callable[[str, float | None], None]]:
         yield tell
 
 
-def _print(record: Record, cache: EngineCache) -> None:
+def _print(record: EngineRecord, cache: EngineCache) -> None:
     from streamdehaze.engine.build.build import device_in_words
 
     click.echo(f"{cache.path(record)}")

@@ -111,11 +111,13 @@ def _photograph(light: _Doubles, rng: np.random.Generator) -> Bytes:
     return pixels
 
 
-Kind = Literal["room", "town"]
-RENDER: dict[Kind, Callable[[int, Bytes], tuple[Bytes, Floats]]] = {"room": render_room, "town": render_town}
+SceneKind = Literal["room", "town"]
+RENDER: dict[SceneKind, Callable[[int, Bytes], tuple[Bytes, Floats]]] = {"room": render_room, "town": render_town}
 
 
-def write_rendered(kind: Kind, folder: Path, pictures: Sequence[Path], *, count: int, seed: int = 0) -> Iterator[Path]:
+def write_rendered(
+    kind: SceneKind, folder: Path, pictures: Sequence[Path], *, count: int, seed: int = 0
+) -> Iterator[Path]:
     """Render scenes into a folder as NAME.png and NAME.depth.png, ready to be trained on; each when it is asked for.
 
     Args:

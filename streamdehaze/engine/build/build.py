@@ -11,12 +11,12 @@ from streamdehaze.durable import file_sha256
 from streamdehaze.engine.backend import find_backend
 from streamdehaze.engine.build.answer import SHAPE as ANSWERED
 from streamdehaze.engine.build.answer import kept_answer
-from streamdehaze.engine.build.cache import EngineCache, Record, State, engine_key
+from streamdehaze.engine.build.cache import EngineCache, EngineRecord, EngineState, engine_key
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import time_alternately
 from streamdehaze.engine.build.verify import Verification, verify
-from streamdehaze.engine.protocol import Backend, Engine, Progress
+from streamdehaze.engine.protocol import Backend, BuildProgress, Engine
 from streamdehaze.engine.recipe import Recipe
 from streamdehaze.errors import EngineError, MissingPackageError, StreamDehazeError
 from streamdehaze.extras import has_torch, torch_command
@@ -24,7 +24,7 @@ from streamdehaze.frame import FloatArray
 from streamdehaze.network import find_checkpoint, load_network, read_checkpoint
 
 
-def open_built(request: BuildRequest, record: Record, backend: Backend, cache: EngineCache) -> Engine:
+def open_built(request: BuildRequest, record: EngineRecord, backend: Backend, cache: EngineCache) -> Engine:
     """The engine of a record that was found for a request.
 
     Raises:
@@ -39,8 +39,12 @@ def open_built(request: BuildRequest, record: Record, backend: Backend, cache: E
 
 
 def build_engine(
-    request: BuildRequest, cache: EngineCache, progress: Progress = lambda what, share: None, *, again: bool = False
-) -> Record:
+    request: BuildRequest,
+    cache: EngineCache,
+    progress: BuildProgress = lambda what, share: None,
+    *,
+    again: bool = False,
+) -> EngineRecord:
     """Build an engine, compare it with PyTorch, and keep it with its record; one that is there is not built twice.
 
     Two processes that want the same engine build it once: the second waits for the first.
@@ -77,7 +81,7 @@ def build_engine(
             verification = verify_file(request, backend, file, workshop / "compiled")
         if request.identity(backend) != identity:
             raise EngineError(f"the checkpoint '{request.checkpoint}' was replaced while its engine was being built")
-        record = Record(
+        record = EngineRecord(
             identity=identity,
             checkpoint=request.checkpoint,
             recipe=request.recipe,
@@ -136,7 +140,7 @@ def _reference(checkpoint: str, recipe: Recipe) -> Engine:
     return TorchEngine(load_network(checkpoint), precision="float32", threads=recipe.threads)
 
 
-def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) -> Record:
+def verify_again(record: EngineRecord, cache: EngineCache, photo: Path | None = None) -> EngineRecord:
     """Compare a kept engine with PyTorch again, and update its record.
 
     Args:
@@ -165,7 +169,7 @@ def verify_again(record: Record, cache: EngineCache, photo: Path | None = None) 
     return record
 
 
-def time_again(record: Record, cache: EngineCache) -> Record:
+def time_again(record: EngineRecord, cache: EngineCache) -> EngineRecord:
     """Time a verified engine against PyTorch again, and keep the figures in its record if possible.
 
     Raises:
@@ -187,7 +191,7 @@ def time_again(record: Record, cache: EngineCache) -> Record:
     return record
 
 
-def out_of_date(record: Record, cache: EngineCache) -> str | None:
+def out_of_date(record: EngineRecord, cache: EngineCache) -> str | None:
     """Why an engine will not be used any more, or None if it is whole and all it was made from is as it was."""
     if not cache.intact(record):
         return "its file is missing or altered"
@@ -200,13 +204,13 @@ def out_of_date(record: Record, cache: EngineCache) -> str | None:
     return f"changed since: {', '.join(changed)}" if changed else None
 
 
-def device_in_words(record: Record) -> str:
+def device_in_words(record: EngineRecord) -> str:
     """What an engine was built for: "CPU: Intel(R) Xeon(R) Processor", or the architectures of GPUs."""
     device = record.identity.get("device")
     return ", ".join(device) if isinstance(device, list) else str(device)
 
 
-def _state(verification: Verification | None) -> State:
+def _state(verification: Verification | None) -> EngineState:
     if verification is None:
         return "unverified"
     return "verified" if verification.passed else "rejected"

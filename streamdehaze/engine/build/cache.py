@@ -25,16 +25,16 @@ from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
 from streamdehaze.toml import Table
 
-Identity = Mapping[str, Any]
+EngineIdentity = Mapping[str, Any]
 """All an engine depends on: plain values, so that two processes and two days agree on its JSON."""
 
-State = Literal["verified", "rejected", "unverified"]
+EngineState = Literal["verified", "rejected", "unverified"]
 
 
 _OURS = re.compile(r"(?:.+-)?(?P<key>[0-9a-f]{16})\.(?:part|engine|onnx|compiled|json|json\.part)")
 
 
-class Record(Table):
+class EngineRecord(Table):
     """The sidecar file of an engine."""
 
     identity: dict[str, Any]
@@ -49,18 +49,18 @@ class Record(Table):
     created: str
     """UTC, ISO 8601."""
     build_seconds: float
-    state: State
+    state: EngineState
     """"unverified" was built for a device that is not here; "rejected" failed its comparison and never serves."""
     verification: Verification | None = None
 
     @model_validator(mode="after")
-    def _verified_or_rejected_by_something(self) -> Record:
+    def _verified_or_rejected_by_something(self) -> EngineRecord:
         if (self.state == "unverified") != (self.verification is None):
             raise ValueError(f"the state is {self.state} but the verification does not say so")
         return self
 
 
-def engine_key(identity: Identity) -> str:
+def engine_key(identity: EngineIdentity) -> str:
     """16 hexadecimal digits that change with anything in the identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -82,12 +82,12 @@ class EngineCache:
         self.folder = folder or default_folder()
         _refuse_open_to_others(self.folder)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[EngineRecord]:
         """Every readable record, oldest first; other files in the folder are passed over."""
         found = [record for path in self.folder.glob("*.json") if (record := _read(path)) is not None]
         return sorted(found, key=lambda record: record.created)
 
-    def named(self, name: str) -> Record:
+    def named(self, name: str) -> EngineRecord:
         """The one record whose file name begins with `name` or ends with it, its suffix aside.
 
         Raises:
@@ -101,7 +101,7 @@ class EngineCache:
             raise EngineError(f"there is no engine '{name}' in {self.folder}; see streamdehaze engine list")
         raise EngineError(f"'{name}' matches {' and '.join(record.file for record in found)}; give more of the name")
 
-    def find(self, identity: Identity) -> Record | None:
+    def find(self, identity: EngineIdentity) -> EngineRecord | None:
         """The record of the engine made from exactly this, if its file is whole.
 
         A record whose engine file is missing or altered is removed, where that can be done, so that the engine is
@@ -115,7 +115,7 @@ class EngineCache:
                 self._remove_files(path)
         return None
 
-    def intact(self, record: Record) -> bool:
+    def intact(self, record: EngineRecord) -> bool:
         """Whether the engine file is there with the bytes of its record."""
         path = self.path(record)
         try:
@@ -123,16 +123,16 @@ class EngineCache:
         except OSError:
             return False
 
-    def path(self, record: Record) -> Path:
+    def path(self, record: EngineRecord) -> Path:
         """The engine file of a record."""
         return self.folder / record.file
 
-    def work_folder(self, record: Record) -> Path:
+    def work_folder(self, record: EngineRecord) -> Path:
         """Where a runtime may keep what it compiles from the engine file; goes when the engine goes."""
         return self.folder / f"{Path(record.file).stem}.compiled"
 
     @contextlib.contextmanager
-    def lock(self, identity: Identity) -> Iterator[None]:
+    def lock(self, identity: EngineIdentity) -> Iterator[None]:
         """Hold the right to build this engine; other processes wait. The system frees it when a process dies.
 
         Raises:
@@ -143,12 +143,12 @@ class EngineCache:
             with FileLock(self.folder / f".{engine_key(identity)}.lock"):
                 yield
 
-    def workshop_folder(self, identity: Identity) -> Path:
+    def workshop_folder(self, identity: EngineIdentity) -> Path:
         """Where an engine is built."""
         return self.folder / f"{engine_key(identity)}.part"
 
     @contextlib.contextmanager
-    def workshop(self, identity: Identity) -> Iterator[Path]:
+    def workshop(self, identity: EngineIdentity) -> Iterator[Path]:
         """A folder for the files of a build, gone afterwards; take the lock first."""
         folder = self.workshop_folder(identity)
         shutil.rmtree(folder, ignore_errors=True)
@@ -159,7 +159,7 @@ class EngineCache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def store(self, file: Path, record: Record) -> None:
+    def store(self, file: Path, record: EngineRecord) -> None:
         """Give a finished engine file its final name, then write its record.
 
         Raises:
@@ -169,7 +169,7 @@ class EngineCache:
             os.replace(file, self.path(record))
         self.write(record)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: EngineRecord) -> None:
         """Write the record of an engine that is there, whole or not at all.
 
         Raises:
@@ -188,7 +188,7 @@ class EngineCache:
             why = "there is no space left" if error.errno == errno.ENOSPC else error.strerror or error
             raise EngineError(f"{failure} {self.folder}: {why}") from error
 
-    def remove(self, record: Record) -> None:
+    def remove(self, record: EngineRecord) -> None:
         """Delete an engine, its record and what a runtime compiled from it.
 
         Raises:
@@ -245,9 +245,9 @@ def _refuse_open_to_others(folder: Path) -> None:
         raise EngineError(f"the engine folder '{folder}' is writable by everyone; chmod o-w")
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> EngineRecord | None:
     try:
-        record = Record.model_validate_json(path.read_bytes())
+        record = EngineRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
     # A record names only its own neighbour: never a file elsewhere.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamdehaze.engine.processor import usable_cores
-from streamdehaze.engine.protocol import Backend, Engine, Progress
+from streamdehaze.engine.protocol import Backend, BuildProgress, Engine
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError, first_line
 from streamdehaze.extras import install_command, require_torch
@@ -109,7 +109,7 @@ class ONNXRuntimeBackend(Backend):
         }
 
     def compile(
-        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: BuildProgress
     ) -> None:
         """See `Backend.compile`."""
         progress("writing the graph", None)

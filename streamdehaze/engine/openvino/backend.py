@@ -17,7 +17,7 @@ from streamdehaze.engine.build.checked_cache import drop_altered, write_hashes
 from streamdehaze.engine.openvino.graph import read_deform_conv
 from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
 from streamdehaze.engine.processor import has_bfloat16, usable_cores
-from streamdehaze.engine.protocol import Backend, CompilingEngine, Progress
+from streamdehaze.engine.protocol import Backend, BuildProgress, CompilingEngine
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
 from streamdehaze.extras import install_command
@@ -258,7 +258,7 @@ class OpenVINOBackend(Backend):
         return identity
 
     def compile(
-        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: BuildProgress
     ) -> None:
         """See `Backend.compile`."""
         from streamdehaze.engine.onnx.template import write_filled

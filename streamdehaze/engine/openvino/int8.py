@@ -21,7 +21,7 @@ from pathlib import Path
 
 from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
-from streamdehaze.engine.protocol import Progress
+from streamdehaze.engine.protocol import BuildProgress
 from streamdehaze.errors import EngineError, SourceError, first_line
 from streamdehaze.extras import needed_for
 from streamdehaze.frame import FloatArray
@@ -56,7 +56,7 @@ def quantize(
     path: Path | None = None,
     *,
     pictures: Sequence[FloatArray] | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: BuildProgress = lambda what, share: None,
 ) -> Path:
     """Write the int8 graph of a checkpoint.
 

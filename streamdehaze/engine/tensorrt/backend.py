@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamdehaze.engine.build.cache import default_folder
-from streamdehaze.engine.protocol import Backend, Progress
+from streamdehaze.engine.protocol import Backend, BuildProgress
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.engine.tensorrt.runtime import check_gpu, find_gpu, find_package, import_package
 from streamdehaze.errors import EngineError
@@ -81,7 +81,7 @@ class TensorRTBackend(Backend):
         return least.height <= height <= most.height and least.width <= width <= most.width
 
     def compile(
-        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: Progress
+        self, checkpoint: Checkpoint, shape: Shape, file: Path, metadata: dict[str, str], progress: BuildProgress
     ) -> None:
         """See `Backend.compile`."""
         from streamdehaze.engine.onnx.export import export_onnx

@@ -8,14 +8,14 @@ from typing import Any
 
 from streamdehaze.durable import write_whole
 from streamdehaze.engine.onnx.export import INPUT
-from streamdehaze.engine.protocol import Progress
+from streamdehaze.engine.protocol import BuildProgress
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.runtime import logger
 from streamdehaze.errors import EngineError
 
 
 def compile_plan(
-    module: Any, graph: Path, shape: Shape, options: TensorRTOptions, timing_cache: Path | None, progress: Progress
+    module: Any, graph: Path, shape: Shape, options: TensorRTOptions, timing_cache: Path | None, progress: BuildProgress
 ) -> bytes:
     """Build a plan from a strongly typed graph.
 
@@ -82,7 +82,7 @@ def _dims(shape: Shape) -> tuple[int, int, int, int]:
     return shape.batch, 3, shape.height, shape.width
 
 
-def _monitor(module: Any, progress: Progress) -> Any:
+def _monitor(module: Any, progress: BuildProgress) -> Any:
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         # TensorRT tells of nested phases, each with a number of steps; the outermost one's steps are the whole.
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("streamdehaze.live")
 
-Kind = Literal["down", "back", "fog_begins", "fog_ends"]
+EventKind = Literal["down", "back", "fog_begins", "fog_ends"]
 _DOWN_SECONDS = 10.0
 """A camera that is away for less is no event."""
 _FOG_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Event:
     """Something that has happened to a camera."""
 
     camera: str
-    event: Kind
+    event: EventKind
     time: float
     """When it began, seconds since 1970."""
     message: str
@@ -66,7 +66,7 @@ class _Watched:
             self._fog_since = now
         elif now - self._fog_since > _FOG_SECONDS:
             self.is_foggy = foggy
-            begins: Kind = "fog_begins" if foggy else "fog_ends"
+            begins: EventKind = "fog_begins" if foggy else "fog_ends"
             events.append(Event(status.name, begins, self._fog_since, haze_class.value))
             self._fog_since = None
         return events

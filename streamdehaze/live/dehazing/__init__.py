@@ -1,1 +1,2 @@
-"""Making the frames of all cameras clear: the intake, the batches, the sizes the engine is ready for, the quality."""
+"""Making the frames of all cameras clear: the scheduler, the batches, the sizes the engine is ready for, the
+quality."""

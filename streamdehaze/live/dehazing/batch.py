@@ -13,7 +13,7 @@ from streamdehaze.dehaze.steady import Every
 from streamdehaze.errors import EngineError, StreamDehazeError
 from streamdehaze.frame import Frame, PixelFormat
 from streamdehaze.live.dehazing.adapt import Adapt, QualityStep
-from streamdehaze.live.dehazing.intake import LiveFrame
+from streamdehaze.live.dehazing.scheduler import LiveFrame
 from streamdehaze.live.dehazing.shapes import FittedEngine, Shapes
 
 if TYPE_CHECKING:

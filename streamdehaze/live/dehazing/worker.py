@@ -10,7 +10,7 @@ from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live.background import Background
 from streamdehaze.live.dehazing.adapt import Adapt
 from streamdehaze.live.dehazing.batch import BatchDehazer
-from streamdehaze.live.dehazing.intake import Intake
+from streamdehaze.live.dehazing.scheduler import FrameScheduler
 from streamdehaze.live.dehazing.shapes import Shapes
 
 _WINDOW_SECONDS = 0.004
@@ -22,10 +22,10 @@ _SHARE = 0.5
 
 
 class Worker(Background):
-    """Takes frames from the intake and has them made clear, as many at once as their latency budget allows.
+    """Takes frames from the scheduler and has them made clear, as many at once as their latency budget allows.
 
     Args:
-        intake: where they come from; each lane's owner is a `Camera`.
+        scheduler: where they come from; each queue's owner is a `Camera`.
         dehazer: makes the frames clear, each camera's in its own stream.
         adapt: chooses how often the network runs and at what size.
         batch_size: frames that share a run of the network, at most.
@@ -35,7 +35,7 @@ class Worker(Background):
 
     def __init__(
         self,
-        intake: Intake,
+        scheduler: FrameScheduler,
         dehazer: Dehazer,
         adapt: Adapt,
         *,
@@ -44,7 +44,7 @@ class Worker(Background):
         failed: Callable[[BaseException], None],
     ) -> None:
         super().__init__("dehaze")
-        self._intake, self._adapt = intake, adapt
+        self._scheduler, self._adapt = scheduler, adapt
         self._batch_size, self._ready, self._failed = batch_size, ready, failed
         self._frame_seconds = 0.0
         self._beat = time.monotonic()
@@ -81,15 +81,15 @@ class Worker(Background):
             while not self._stop.is_set():
                 self._beat = time.monotonic()
                 count = self._frames_in_time()
-                batch = self._intake.take(
+                batch = self._scheduler.take(
                     count, window_seconds=_WINDOW_SECONDS, work_seconds=count * self._frame_seconds
                 )
                 if not batch:
                     self._adapt.idle()
                     continue
                 began, network_before = time.monotonic(), self._dehazer.network_seconds
-                self._dehazer.run([(lane.owner, live) for lane, live in batch])
-                self._intake.done(batch)
+                self._dehazer.run([(queue.owner, live) for queue, live in batch])
+                self._scheduler.done(batch)
                 seconds = time.monotonic() - began
                 self._frame_seconds += _RECENT * (seconds / len(batch) - self._frame_seconds)
                 self._adapt.worked(seconds, self._dehazer.network_seconds - network_before)
@@ -102,7 +102,7 @@ class Worker(Background):
 
     def _frames_in_time(self) -> int:
         """How many frames a batch may have and still be ready in time."""
-        budget = self._intake.tightest_budget
+        budget = self._scheduler.tightest_budget
         if budget is None or not self._frame_seconds:
             return self._batch_size
         return min(self._batch_size, max(1, int(_SHARE * budget / self._frame_seconds)))

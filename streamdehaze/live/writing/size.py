@@ -11,7 +11,7 @@ import numpy as np
 
 from streamdehaze.frame import Frame
 from streamdehaze.video.planes import PictureWriter, frame_from_av
-from streamdehaze.video.writing.encoding.encode import Layout, layout_of
+from streamdehaze.video.writing.encoding.encode import FrameLayout, layout_of
 
 SizeChange = Literal["settled", "first", "follow"]
 
@@ -29,8 +29,8 @@ class StreamSize:
 
     def __init__(self, change: SizeChange, clock: Callable[[], float] = time.monotonic) -> None:
         self._change, self._clock = change, clock
-        self._stream: Layout | None = None
-        self._camera: Layout | None = None
+        self._stream: FrameLayout | None = None
+        self._camera: FrameLayout | None = None
         self._since = 0.0
         self._reopened = False
         self._writer = PictureWriter()

@@ -20,7 +20,7 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut
 from streamdehaze.video.resume.manifest import segment_file
-from streamdehaze.video.resume.plan import Plan, Record, record_file
+from streamdehaze.video.resume.plan import Plan, SegmentRecord, record_file
 from streamdehaze.video.resume.sink import OpenSegment, SegmentFileSink
 from streamdehaze.video.resume.spans import Spans
 from streamdehaze.video.resume.unfinished import part_folder
@@ -136,7 +136,7 @@ class SegmentApart(SegmentFileSink):
 
     def _finish(self) -> None:
         segment = self._segment or self._open()  # a gap in time may be longer than a segment
-        record = Record(
+        record = SegmentRecord(
             work=self._plan.work.hash,
             segment=segment.finish(0),
             engine=self._engine,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from streamdehaze.frame import Frame
 
-State = Mapping[str, npt.NDArray[np.generic]]
+Remembered = Mapping[str, npt.NDArray[np.generic]]
 """What smoothing over time remembers, by name."""
 
 
@@ -31,7 +31,7 @@ class Cut:
     """Damaged places of the input met so far."""
     in_span: bool = False
     """Whether the segments are those of `Spans`, which need nothing of each other."""
-    state: State = field(default_factory=dict, compare=False, repr=False)
+    state: Remembered = field(default_factory=dict, compare=False, repr=False)
     """What the dehazer remembers of the frames before, for the first frame after."""
 
 

@@ -29,7 +29,7 @@ _EDGE_BYTES = 1 << 20
 """Bytes at each end of the input that its identity covers."""
 
 
-class Identity(Table, strict=True):
+class FileIdentity(Table, strict=True):
     """Which file it is, without reading all of it."""
 
     size_bytes: int
@@ -38,7 +38,7 @@ class Identity(Table, strict=True):
     """Hash of its first and last mebibyte."""
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> Identity:
+    def of(cls, path: str | os.PathLike[str]) -> FileIdentity:
         """The identity of a file.
 
         Raises:
@@ -51,7 +51,7 @@ class Identity(Table, strict=True):
             digest.update(file.read(_EDGE_BYTES))
         return cls(size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns, hash=digest.hexdigest())
 
-    def same_content(self, other: Identity) -> bool:
+    def same_content(self, other: FileIdentity) -> bool:
         """Whether only the date differs, if anything."""
         return (self.size_bytes, self.hash) == (other.size_bytes, other.hash)
 
@@ -89,11 +89,11 @@ class Manifest(Table, strict=True):
     version: Literal[2] = 2
     input: str
     """Path, for humans; `identity` says whether it is the same."""
-    identity: Identity
+    identity: FileIdentity
     settings: dict[str, Any]
     """All that the result depends on except the input, as plain values."""
     segments: tuple[Segment, ...] = ()
-    published: Identity | None = None
+    published: FileIdentity | None = None
     """The whole output, just before it gets its final name."""
     hash: str = ""
     """Hash of all the rest: a single wrong digit would silently move pictures to other times."""

@@ -55,7 +55,7 @@ class Plan(Table, strict=True):
         return EncodeOptions(self.codec, self.crf, self.preset, self.encoder_options, self.pixel_format, self.audio)
 
 
-class Record(Table, strict=True):
+class SegmentRecord(Table, strict=True):
     """What is noted of a finished segment."""
 
     work: str
@@ -168,7 +168,7 @@ def read_plan(folder: Path) -> Plan:
 
 def finished(
     folder: Path, number: int, plan: Plan, is_elsewhere: Callable[[int, int], bool] = lambda number, size_bytes: False
-) -> Record | None:
+) -> SegmentRecord | None:
     """What is noted of a segment that is complete and made by this plan.
 
     Args:
@@ -178,7 +178,7 @@ def finished(
         is_elsewhere: whether a segment of that number and size is kept at another place than `folder`.
     """
     with contextlib.suppress(OSError, ValueError):
-        record = Record.model_validate_json(record_file(folder, number).read_bytes())
+        record = SegmentRecord.model_validate_json(record_file(folder, number).read_bytes())
         if record.work == plan.work.hash and (
             is_elsewhere(number, record.segment.size_bytes)
             or file_sha256(segment_file(folder, number)) == record.segment.hash
@@ -187,7 +187,7 @@ def finished(
     return None
 
 
-def whole_work(folder: Path) -> tuple[Plan, Manifest, list[Record]]:
+def whole_work(folder: Path) -> tuple[Plan, Manifest, list[SegmentRecord]]:
     """The plan of a folder, the manifest of all its segments, and what was noted of each.
 
     Raises:

@@ -15,7 +15,7 @@ from streamdehaze.video.picture.sequence import SequenceSink, SequenceSource
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, Cutter, segment_length
 from streamdehaze.video.resume.manifest import (
-    Identity,
+    FileIdentity,
     Manifest,
     Segment,
     plain,
@@ -148,13 +148,13 @@ class ResumedSequenceSink(SequenceSink):
         return True
 
 
-def _identity(source: SequenceSource | FileSource) -> Identity:
+def _identity(source: SequenceSource | FileSource) -> FileIdentity:
     """The identity of a film, or of all pictures of a sequence."""
     if isinstance(source, FileSource):
-        return Identity.of(source.name)
+        return FileIdentity.of(source.name)
     facts = [(file.name, os.stat(file)) for file in source.files]
     digest = hashlib.blake2b(repr([(name, s.st_size, s.st_mtime_ns) for name, s in facts]).encode(), digest_size=16)
-    return Identity(
+    return FileIdentity(
         size_bytes=sum(s.st_size for _, s in facts),
         mtime_ns=max(s.st_mtime_ns for _, s in facts),
         hash=digest.hexdigest(),

@@ -22,7 +22,7 @@ from streamdehaze.video.readback.facts import SAMPLED_PICTURES
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.resume.cut import Cut, Cutter
 from streamdehaze.video.resume.manifest import (
-    Identity,
+    FileIdentity,
     Manifest,
     Segment,
     plain,
@@ -218,9 +218,9 @@ class SegmentFileSink(Writer):
         if self._work is not None:
             self._work.leave(done=published)
 
-    def _identity(self) -> Identity:
+    def _identity(self) -> FileIdentity:
         try:
-            return Identity.of(self._source.name)
+            return FileIdentity.of(self._source.name)
         except OSError as error:
             raise SourceError(f"'{self._source.name}' cannot be read: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ from streamdehaze.video.resume.manifest import (
     MANIFEST,
     PLAN,
     RECORD,
-    Identity,
+    FileIdentity,
     Manifest,
     Segment,
     read_cut,
@@ -105,7 +105,7 @@ def sweep(path: str | os.PathLike[str]) -> None:
     folder = part_folder(path)
     with contextlib.suppress(SinkError, OSError):
         manifest = read_manifest(folder)
-        if manifest is not None and manifest.published == Identity.of(path):
+        if manifest is not None and manifest.published == FileIdentity.of(path):
             shutil.rmtree(folder)
 
 
@@ -167,7 +167,7 @@ class WorkFolder:
 
     def about_to_publish(self, whole: Path) -> None:
         """Note what the whole output is, which gets its final name next."""
-        write_manifest(self.path, self.manifest.model_copy(update={"published": Identity.of(whole)}))
+        write_manifest(self.path, self.manifest.model_copy(update={"published": FileIdentity.of(whole)}))
 
     def leave(self, *, done: bool, keep: bool = False) -> None:
         """Keep finished segments for another run; remove the folder if the work is done, or has none and not `keep`."""

@@ -66,11 +66,11 @@ _PROGRESSIVE = 1
 _FIELD_ORDERS = {"top": (2, 4), "bottom": (3, 5)}
 """FFmpeg's numbers by the field shown first, for pictures whose fields are stored apart and together."""
 
-Layout = tuple[int, int, str, ColorSpec]
+FrameLayout = tuple[int, int, str, ColorSpec]
 """Width, height, pixel format and colour."""
 
 
-def layout_of(frame: Frame) -> Layout:
+def layout_of(frame: Frame) -> FrameLayout:
     """What an encoder is opened for."""
     return frame.width, frame.height, frame.pixel_format.name, frame.color
 
@@ -87,7 +87,7 @@ class StreamSetup:
     width: int
     """Width of the encoded pictures, pixels."""
     height: int
-    layout: Layout
+    layout: FrameLayout
     """Layout of the pictures as they come."""
     color: ColorSpec
     """As it is encoded."""
