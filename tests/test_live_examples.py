@@ -22,7 +22,7 @@ from streamdehaze.cli import service
 from streamdehaze.cli.commands.cameras.live import command
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.live import read_config
-from streamdehaze.live.web import serve
+from streamdehaze.live.web import ListenAddress, WebServer
 from waiting import PATIENCE_SECONDS
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "live"
@@ -42,7 +42,8 @@ def test_the_cameras_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def metrics_had() -> set[str]:
     """Names of all metrics a running page gives."""
     with RenderedPipeline("north") as pipeline:
-        server = serve(pipeline, port=0)
+        server = WebServer(pipeline, ListenAddress("127.0.0.1", 0), token=None)
+        server.start()
         metrics = httpx.get(server.url + "metrics").text
         server.stop()
     had = set(re.findall(r"^([a-z_]+)(?:\{| )", metrics, re.MULTILINE))

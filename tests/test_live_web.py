@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from live_feed import BRIGHT, DARK, SECRET, RenderedPipeline, web_page
 from streamdehaze.cli.log import JsonFormatter
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.web import Limits, ListenAddress, WebServer, serve
+from streamdehaze.live.web import Limits, ListenAddress, WebServer
 from streamdehaze.live.web.access import SESSION_SECONDS, Access
 from waiting import PATIENCE_SECONDS, wait_until
 
@@ -505,7 +505,8 @@ def test_no_secret_in_any_answer_or_log_line(pipeline: RenderedPipeline) -> None
 def test_the_stop_event_ends_streams_and_leaves_no_thread(pipeline: RenderedPipeline) -> None:
     before = set(threading.enumerate())
     stop = threading.Event()
-    server = serve(pipeline, port=0, stop=stop)
+    server = WebServer(pipeline, ListenAddress("127.0.0.1", 0), token=None, stop=stop)
+    server.start()
     with httpx.stream("GET", server.url + "wall") as response:
         stop.set()
         for _ in response.iter_raw():  # without an end if nothing ends it

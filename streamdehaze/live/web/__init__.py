@@ -2,6 +2,6 @@
 
 from streamdehaze.live.web.address import DEFAULT_PORT, ListenAddress
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
-from streamdehaze.live.web.server import Limits, WebServer, serve
+from streamdehaze.live.web.server import Limits, WebServer
 
-__all__ = ["DEFAULT_PORT", "Limits", "ListenAddress", "WatchedCamera", "WatchedPipeline", "WebServer", "serve"]
+__all__ = ["DEFAULT_PORT", "Limits", "ListenAddress", "WatchedCamera", "WatchedPipeline", "WebServer"]

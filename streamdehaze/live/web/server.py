@@ -16,7 +16,7 @@ import uvicorn
 
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.web.access import Access
-from streamdehaze.live.web.address import DEFAULT_PORT, ListenAddress
+from streamdehaze.live.web.address import ListenAddress
 from streamdehaze.live.web.app import Page
 from streamdehaze.live.web.connection import HttpConnection
 from streamdehaze.live.web.guard import MAXIMUM_HEAD_BYTES
@@ -157,20 +157,6 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):  # accepted while we were leaving
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop closes their sockets in its next round
-
-
-def serve(
-    pipeline: WatchedPipeline,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    token: str | None = None,
-    *,
-    stop: threading.Event | None = None,
-) -> WebServer:
-    """Start the page of `pipeline` and return its server; see `WebServer`."""
-    server = WebServer(pipeline, ListenAddress(host, port), token=token, stop=stop)
-    server.start()
-    return server
 
 
 def _check_certificate(certificate: Path, key: Path) -> None:
