@@ -34,6 +34,8 @@ LAYOUTS = {
     "NH-HAZE in its folder": (["NH-HAZE/51_hazy.png"], ["NH-HAZE/51_GT.png"]),
     "NH-HAZE, flat": (["51_hazy.png", "52_hazy.png"], ["51_GT.png", "52_GT.png"]),
     "Dense-Haze": (["hazy/51_hazy.png"], ["GT/51_GT.png"]),
+    "less usual extensions": (["hazy/1.avif", "hazy/2.jfif", "hazy/3.JPE", "hazy/4.dib"],
+                              ["GT/1.avif", "GT/2.jfif", "GT/3.JPE", "GT/4.dib"]),
 }  # fmt: skip
 VIDEOS = {
     "REVIDE": (["Test/hazy/C1/00000.JPG", "Test/hazy/C1/00001.JPG"], ["Test/gt/C1/00000.JPG", "Test/gt/C1/00001.JPG"]),

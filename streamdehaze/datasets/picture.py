@@ -12,8 +12,10 @@ import numpy.typing as npt
 from streamdehaze.datasets.look import Picture
 from streamdehaze.errors import SourceError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""File names that are taken for pictures, in lower case."""
+PICTURE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
+)  # fmt: skip
+"""Extensions that are taken for pictures, in lower case."""
 SKY_DEPTH = 1.2
 """Relative depth that stands for the sky; nothing else is as far."""
 RELATIVE_DEPTH_SCALE = SKY_DEPTH / 255

@@ -98,14 +98,15 @@ def command(
     from streamdehaze.dehaze import Dehazer
 
     require("torchmetrics", "evaluation", "train")
-    from streamdehaze.datasets.picture import PICTURE_SUFFIXES
+    import cv2
+
     from streamdehaze.evaluation import Extremes, evaluate
     from streamdehaze.evaluation.detection import DetectionMeter, Detector, read_boxes
     from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_traces
 
     require_folders(csv_file, json_file, trace, grid)
-    if grid is not None and grid.suffix.lower() not in PICTURE_SUFFIXES:
+    if grid is not None and not cv2.haveImageWriter(str(grid)):
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes, reader = Extremes(), open_reader() if text else None
     detection = DetectionMeter(Detector(detector), read_boxes(boxes)) if detector and boxes else None
