@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
+import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +34,6 @@ _MODES = {
     "1": "L", "P": "RGB", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "La": "LA", "RGBa": "RGBA",
 }  # fmt: skip
 """Pillow's modes, and the ones that hold them without loss."""
-_opening = threading.Lock()
 
 
 class PictureSource(Reader):
@@ -185,7 +184,7 @@ def _refuse_missing(path: Path) -> None:
 
 def _open(path: Path) -> Any:
     """Pillow's image object, header read, with our own bound on its size in place of Pillow's."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     names = [entry.name.upper() for entry in FORMATS if entry.encode_frame is None]
     if "HEIF" in names:
@@ -194,9 +193,9 @@ def _open(path: Path) -> Any:
         else:
             names.remove("HEIF")
     try:
-        with _pixel_bound(Image), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(path, formats=names)
+            image = _identified(path, names)
     except UnidentifiedImageError as error:
         known = ", ".join(entry.name for entry in FORMATS if entry.encode_frame is None)
         with path.open("rb") as file:
@@ -212,15 +211,22 @@ def _open(path: Path) -> Any:
     return image
 
 
-@contextlib.contextmanager
-def _pixel_bound(pillow: Any) -> Iterator[None]:
-    """Lift Pillow's global bound (a warning at 89 megapixels) while one header is read."""
-    with _opening:
-        before, pillow.MAX_IMAGE_PIXELS = pillow.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            pillow.MAX_IMAGE_PIXELS = before
+def _identified(path: Path, names: Sequence[str]) -> Any:
+    """What `Image.open` returns, without Pillow's bound on the size, which only the whole process can change."""
+    from PIL import Image, UnidentifiedImageError
+
+    Image.preinit()
+    with path.open("rb") as file:
+        head = file.read(16)
+    for name in names:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accepts = Image.OPEN[name]
+        opens: Any = factory
+        if accepts is None or accepts(head) is True:
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # another format, or damaged
+                return opens(os.fspath(path), "")
+    raise UnidentifiedImageError
 
 
 def _codec(image: Any) -> str:
