@@ -22,7 +22,7 @@ class CheckpointError(StreamDehazeError):
 
 
 class EngineError(StreamDehazeError):
-    """An inference engine cannot be had or gave an unusable result."""
+    """An inference engine is unavailable or returned an unusable result."""
 
 
 class ConfigError(StreamDehazeError):

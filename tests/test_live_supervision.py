@@ -391,7 +391,7 @@ def test_a_camera_that_wants_another_transport_says_so() -> None:
     with RtspCamera(size="160x120", udp_only=True) as server:
         with watching(server.url) as watch:
             wait_until(lambda: watch.seen(CameraState.FAILED), "it is refused")
-            assert "does not send by this transport; another may do" in watch.camera.status().message
+            assert "does not send by this transport; try another" in watch.camera.status().message
         with watching(server.url, transport="udp") as watch:
             wait_until(lambda: len(watch.frames) > 5, "frames")
 

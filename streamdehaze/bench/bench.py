@@ -52,11 +52,11 @@ def run_bench(
 
     Args:
         plan: what to measure.
-        begins: called with what is done next, in words.
+        begins: called with what is done next, as text.
         measured: called with each row when it is complete.
 
     Raises:
-        StreamDehazeError: if the video, a checkpoint or an engine cannot be had.
+        StreamDehazeError: if the video, a checkpoint or an engine cannot be opened.
     """
     for network_size in plan.network_sizes:
         Stream(network_size=network_size)

@@ -44,7 +44,7 @@ class Measurement:
 
     @property
     def group(self) -> str:
-        """Video, network size, checkpoint and engine in words: "1280×720, network size 256, …"."""
+        """Video, network size, checkpoint and engine as text: "1280×720, network size 256, …"."""
         facts = (self.size, self.network_size and f"network size {self.network_size}", self.checkpoint, self.engine)
         return ", ".join(str(fact) for fact in facts if fact)
 
@@ -147,7 +147,7 @@ def compare_reports(now: BenchReport, earlier: BenchReport) -> list[MeasurementC
 
 
 def differences(now: BenchReport, earlier: BenchReport) -> list[str]:
-    """How the two environments differ, in words; date and load are left out."""
+    """How the two environments differ, as text; date and load are left out."""
     a, b = _flat(now.environment), _flat(earlier.environment)
     return [
         f"{key}: {b.get(key)} then, {a.get(key)} now"

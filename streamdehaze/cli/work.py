@@ -151,7 +151,7 @@ class Work:
         return exists(job.output) if in_store(job.output) else is_finished(job.output)
 
     def _kept(self, job: Job) -> str:
-        """What is left of unfinished work on a job, in words; "" for nothing."""
+        """What is left of unfinished work on a job, as text; "" for nothing."""
         from streamdehaze.pipeline.streams import kept_of_passes
         from streamdehaze.video import unfinished_work
 

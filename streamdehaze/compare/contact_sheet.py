@@ -31,7 +31,7 @@ def contact_sheet(
 ) -> None:
     """Write a picture with a row for each moment: hazy, clear.
 
-    Each moment stands for itself: nothing is smoothed over time. Strength that changes over time has the value it has
+    Moments are independent: nothing is smoothed over time. Strength that changes over time has the value it has
     then.
 
     Args:

@@ -62,7 +62,7 @@ class Mask(str):
         if encoded.size:
             samples = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
         if samples is None or samples.dtype not in (np.uint8, np.uint16):
-            raise ConfigError(f"the mask '{path}' is not a picture; a PNG in black and white would do")
+            raise ConfigError(f"the mask '{path}' is not a picture; use a PNG in black and white")
         mask = cls(text)
         mask.weight = (samples / np.float32(255 if samples.dtype == np.uint8 else 65535)).astype(np.float32)
         mask.height, mask.width = mask.weight.shape

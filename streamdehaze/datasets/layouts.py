@@ -72,7 +72,7 @@ class Layout:
 
     folder: Path
     rule: str
-    """How its files were matched, in words."""
+    """How its files were matched, as text."""
     pairs: tuple[Pair, ...] = ()
     """In natural order of the hazy files."""
     scenes: tuple[Scene, ...] = ()

@@ -48,7 +48,7 @@ class Dehazer:
 
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
-        CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
+        CheckpointError, EngineError: if the checkpoint or the engine cannot be loaded.
 
     Example:
         >>> clear = Dehazer("aecrnet-s")(hazy)  # (height, width, 3) uint8 or uint16 RGB
@@ -115,7 +115,7 @@ class Dehazer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides what becomes of a frame, as plain values; two dehazers with the same give the same."""
+        """All that decides what happens to a frame, as plain values; two dehazers with the same give the same."""
         return {
             "checkpoint": file_sha256(find_checkpoint(self.checkpoint)) if self._engine_name is not None else "",
             "engine": self._engine_name or self.engine.name,

@@ -1,4 +1,4 @@
-"""`Settings`: all that decides what becomes of a video's frames but the network."""
+"""`Settings`: all that decides what happens to a video's frames, except the network."""
 
 from __future__ import annotations
 

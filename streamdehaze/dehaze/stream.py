@@ -252,7 +252,7 @@ class Stream(Settings):
         self.reading = self._measured_at = None
 
     def state_dict(self) -> StateDict:
-        """What is remembered of the frames so far, by name; empty where every frame stands for itself.
+        """What is remembered of the frames so far, by name; empty where frames are independent.
 
         Frames held back are not in it: call `flush` first.
         """
@@ -296,7 +296,7 @@ class Stream(Settings):
         observation = look.observation
         if observation is not None:
             starts = observation.motion is None or observation.motion.cut
-        else:  # nothing tells a cut; without a time the frame is a photo that stands for itself
+        else:  # nothing tells a cut; without a time the frame is a single photo
             starts = look.frame.pts is None
         return self._auto.follow(None if measured is None else measured.density, look.frame.seconds, starts=starts)
 

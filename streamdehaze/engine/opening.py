@@ -58,8 +58,8 @@ def open_engine(
     Raises:
         EngineError: if there is no such engine or device, its runtime is not installed (an extra is named), or, with
             `wait`, it cannot be built.
-        CheckpointError: if the checkpoint cannot be had.
-        MissingPackageError: if only PyTorch would do and it is not installed.
+        CheckpointError: if the checkpoint cannot be loaded.
+        MissingPackageError: if only PyTorch could serve and it is not installed.
         ConfigError: if the recipe is wrong.
     """
     checkpoint = os.fspath(checkpoint)

@@ -41,7 +41,7 @@ class TorchEngine(Engine):
             tens of seconds, which are logged.
 
     Raises:
-        EngineError: if the device cannot be had.
+        EngineError: if the device is unavailable.
     """
 
     def __init__(

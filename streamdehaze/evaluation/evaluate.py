@@ -125,7 +125,7 @@ def _text(reader: TextReader, hazy: Bytes, result: Bytes, truth: Bytes | None) -
 def _dehazed(
     pictures: Iterator[Picture], dehazer: Dehazer, progress: Callable[[str], None]
 ) -> Iterator[tuple[Picture, Bytes]]:
-    """Each picture and what becomes of it, in order; a dehazer that looks ahead lags by a few."""
+    """Each picture and its result, in order; a dehazer that looks ahead lags by a few."""
     for _, group in itertools.groupby(pictures, key=lambda picture: picture[1] or picture[0]):
         dehazer.reset()
         waiting: deque[Picture] = deque()

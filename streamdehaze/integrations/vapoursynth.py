@@ -61,7 +61,7 @@ def dehaze(
     Raises:
         UnsupportedFormatError: for other formats.
         ConfigError: if a setting is out of range.
-        CheckpointError, EngineError: if the checkpoint or the engine cannot be had.
+        CheckpointError, EngineError: if the checkpoint or the engine cannot be loaded.
     """
     pixel_format = _pixel_format(clip.format)
     merged: SettingsKeywords = {**settings, "look_ahead": False}

@@ -54,7 +54,7 @@ class CameraConfig(CameraOptions):
     brightness: BrightnessMode = "keep"
     """Whether clear frames get about the brightness of the hazy ones."""
     exact: bool = False
-    """Run the network on whole frames: slow, and each frame stands for itself."""
+    """Run the network on whole frames: slow, and each frame is independent."""
     visibility: Path | None = None
     """What `streamdehaze visibility learn` wrote of this camera's view; it makes the distance seen known in metres."""
     latency_budget: float = Field(default=0.2, gt=0)

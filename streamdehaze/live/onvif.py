@@ -30,7 +30,7 @@ class OnvifDevice:
 
     @property
     def place(self) -> str:
-        """Host and port, in words."""
+        """Host and port, as text."""
         return self.host if self.port == 80 else f"{self.host}:{self.port}"
 
 

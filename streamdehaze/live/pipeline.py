@@ -48,7 +48,7 @@ class LivePipeline:
 
     Raises:
         ConfigError: if two cameras have one name, or one of them cannot be as it is configured; see `Camera`.
-        CheckpointError, EngineError: if the engine cannot be had.
+        CheckpointError, EngineError: if the engine cannot be loaded.
 
     Example:
         >>> with LivePipeline([CameraConfig(name="gate", url="rtsp://192.0.2.7/stream")]) as pipeline:

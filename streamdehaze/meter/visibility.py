@@ -244,7 +244,7 @@ class Reference:
 
     @property
     def shown_range(self) -> str:
-        """The same in words."""
+        """The same as text."""
         return _shown(self.range_metres)
 
     def read(self, frame: Frame, when: datetime | None = None, *, max_age_days: float | None = None) -> Visibility:

@@ -34,7 +34,7 @@ class Report:
     haze: Track = field(default_factory=Track)
     """Density of the haze and strength applied, of the frames of this run."""
     losses: tuple[str, ...] = ()
-    """What the output lacks of its input without having been asked to, in words."""
+    """What the output lacks of its input without having been asked to, as text."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: frames, losses, fps, stages, bottleneck, engine, checkpoint, haze, versions."""

@@ -96,7 +96,7 @@ def passes(
 
 
 def kept_of_passes(target: str) -> list[str]:
-    """What is left of passes before the last one, in words, where the work did not get to its end."""
+    """What is left of passes before the last one, as text, where the work did not get to its end."""
     begun = (unfinished_work(folder.with_suffix("")) for folder in _written_for(Path(target), after=".part"))
     whole = _written_for(Path(target), key="?" * 2 * _KEY_BYTES)
     return [f"the video streams done so far are kept in '{file}'" for file in whole] + [

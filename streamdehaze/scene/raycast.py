@@ -435,7 +435,7 @@ def _inside(seen, shapes, row, column):
 
 @_compiled
 def _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb):
-    """The mean colour of four rays in every pixel; inside a face two will do, with no search for what they meet."""
+    """The mean colour of four rays in every pixel; inside a face two are enough, with no search for what they meet."""
     ox, oy, oz = view.position[0], view.position[1], view.position[2]
     for row in range(view.height):
         for column in range(view.width):

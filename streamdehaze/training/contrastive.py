@@ -25,7 +25,7 @@ class VGG19Features(nn.Module):
         normalise: subtract ImageNet's mean and divide by its deviation first; the published code does not.
 
     Raises:
-        CheckpointError: if the file lacks a convolution, or the weights cannot be had.
+        CheckpointError: if the file lacks a convolution, or the weights cannot be downloaded.
     """
 
     mean: Tensor

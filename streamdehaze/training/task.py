@@ -28,7 +28,7 @@ def start_network(config: NetworkConfig, seed: int = 0) -> nn.Module:
     """The network a run starts with: new, or from a checkpoint, widened if that is narrower.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be had or does not fit the configuration.
+        CheckpointError: if the checkpoint cannot be loaded or does not fit the configuration.
         ConfigError: if a network of one's own cannot be made.
     """
     if config.module is not None:

@@ -73,7 +73,7 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
         reason = f"this FFmpeg cannot do {address.scheme or 'that'}: {shown} ({_REMEDY})"
         return Fault("unsupported", reason, permanent=True)
     if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT and address.scheme.startswith("rtsp"):
-        reason = f"{shown} does not send by this transport; another may do (transport: tcp, udp or http)"
+        reason = f"{shown} does not send by this transport; try another (transport: tcp, udp or http)"
         return Fault("unsupported", reason, permanent=True)
     if isinstance(error, av.error.DecoderNotFoundError):
         return Fault("unsupported", f"{shown} sends a codec this FFmpeg has no decoder for", permanent=True)

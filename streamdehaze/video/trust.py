@@ -1,4 +1,4 @@
-"""Whether a server is who its certificate says: FFmpeg by itself takes any."""
+"""Whether a server is who its certificate says: FFmpeg accepts any by default."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def write_answer(checkpoint: str | os.PathLike[str], network: nn.Module | None =
         network: that answers, where the checkpoint is its graph.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be had.
+        CheckpointError: if the checkpoint cannot be loaded.
         MissingPackageError: without PyTorch.
         SinkError: if the file cannot be written.
     """

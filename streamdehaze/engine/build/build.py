@@ -58,7 +58,7 @@ def build_engine(
     Raises:
         EngineError: if the runtime is missing, the build fails, its checkpoint is replaced meanwhile, or the result
             cannot be kept.
-        CheckpointError: if the checkpoint cannot be had.
+        CheckpointError: if the checkpoint cannot be loaded.
     """
     backend = find_backend(request.recipe, request.checkpoint)
     identity = request.identity(backend)

@@ -34,7 +34,7 @@ def export_checkpoint(
         native_deform: as ONNX DeformConv rather than GridSample and Conv.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be had.
+        CheckpointError: if the checkpoint cannot be loaded.
         EngineError: if a package is missing, or the network does not take such pictures.
         MissingPackageError: for float16 without PyTorch.
         SinkError: if the file cannot be written.

@@ -71,7 +71,7 @@ def quantize(
 
     Raises:
         MissingPackageError: without NNCF (extra `int8`).
-        CheckpointError: if the checkpoint cannot be had.
+        CheckpointError: if the checkpoint cannot be loaded.
         EngineError: if NNCF cannot quantise it or the file cannot be written.
     """
     from streamdehaze.engine.onnx.template import write_filled, write_graph

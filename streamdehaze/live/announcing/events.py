@@ -35,7 +35,7 @@ class Event:
     time: float
     """When it began, seconds since 1970."""
     message: str
-    """Why, in words; empty where there is nothing to say."""
+    """Why, as text; empty where there is nothing to say."""
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""

@@ -58,7 +58,7 @@ class WebServer:
         stop: ends the server when set.
 
     Raises:
-        ConfigError: if a token is missing or too short, or the address cannot be had.
+        ConfigError: if a token is missing or too short, or the address cannot be bound.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What becomes of a camera's clear frames: encoders and the targets they feed."""
+"""Where a camera's clear frames go: encoders and the targets they feed."""

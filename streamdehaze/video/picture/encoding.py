@@ -31,7 +31,7 @@ def picture_format(path: Path) -> PictureFormat:
 
 
 def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality: int | None) -> tuple[bytes, list[str]]:
-    """The whole file that `path` is to hold, and what of the input it does not keep, in words.
+    """The whole file that `path` is to hold, and what it does not keep of the input, as text.
 
     Raises:
         SinkError: if the format cannot hold such a picture.

@@ -142,7 +142,7 @@ def _encode(picture: av.VideoFrame, codec: str, options: dict[str, str]) -> byte
 
 
 def read_header(path: Path) -> tuple[bytes, tuple[str, ...]]:
-    """What of a file's header another file can carry, and in words what none does."""
+    """The part of a file's header that another file can carry, and as text what none can."""
     with path.open("rb") as file:
         head = file.read(_HEADER)
         if not head.startswith(_EXR):

@@ -35,7 +35,7 @@ class PictureFormat:
     encode: Callable[[Pixels, PictureMetadata, int | None], bytes] | None
     """(pixels, metadata, quality) to the whole file; quality 1 to 100, None for the default."""
     lost: Callable[[PictureMetadata], list[str]]
-    """What the format cannot hold of the metadata, in words."""
+    """What the format cannot hold of the metadata, as text."""
     deep: bool = False
     """Holds 16 bits a sample; the others get pixels rounded to 8."""
     alpha: bool = True

@@ -74,6 +74,6 @@ def encode(pixels: npt.NDArray[Any], blocks: Mapping[str, bytes], quality: int) 
 
 
 def lost(info: Mapping[str, Any]) -> list[str]:
-    """What of a photo no output carries, in words."""
+    """The parts of a photo that no output carries, as text."""
     words = ["the depth map"] if info.get("depth_images") else []
     return words + (["gain map and other auxiliary pictures"] if info.get("aux") else [])

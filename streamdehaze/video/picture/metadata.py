@@ -74,7 +74,7 @@ class PictureMetadata:
     lossless: bool = True
     """False where the input's compression threw something away (JPEG, most WebP, AVIF)."""
     left_out: tuple[str, ...] = ()
-    """What of the input no output carries, in words: further pages, layers."""
+    """The parts of the input that no output carries, as text: further pages, layers."""
 
     @classmethod
     def of(cls, image: Image.Image, path: Path) -> PictureMetadata:

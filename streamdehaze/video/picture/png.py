@@ -92,7 +92,7 @@ def encode(pixels: Pixels, metadata: PictureMetadata) -> bytes:
 
 
 def lost(metadata: PictureMetadata) -> list[str]:
-    """What a PNG cannot hold of it, in words."""
+    """What a PNG cannot hold of it, as text."""
     if metadata.png_chunks is not None:
         return []
     return ["IPTC caption data"] if metadata.photoshop else []

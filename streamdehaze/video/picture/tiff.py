@@ -134,7 +134,7 @@ def encode(pixels: Pixels, metadata: PictureMetadata) -> bytes:
 
 
 def lost(metadata: PictureMetadata) -> list[str]:
-    """What a TIFF cannot hold of it, in words."""
+    """What a TIFF cannot hold of it, as text."""
     if metadata.tiff_tags is not None:
         return []
     others = sorted(set(metadata.text) - {"Comment", "Description"})

@@ -19,7 +19,8 @@ _LONGEST_PADDING = 64
 
 
 def camera_boxes(path: str | os.PathLike[str]) -> list[str]:
-    """What of a file only its camera's programs read, in words; empty for any file that is neither MP4 nor MOV.
+    """The parts of a file that only its camera's programs read, as text; empty for any file that is neither MP4 nor
+    MOV.
 
     Raises:
         OSError: if it cannot be read.

@@ -46,11 +46,11 @@ class ReadBack:
     Reading back costs a header, the first pictures, and in containers without an index of all packets a pass over them.
 
     Args:
-        name: the output in words.
+        name: of the output, for messages.
         source: the input.
         asked: what the user asked to be different.
         container_format: FFmpeg's name of the output's.
-        companions: the streams that go along.
+        companions: the streams that are copied.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ReadBack:
     ) -> None:
         self._name, self._source, self._asked = name, source, asked
         self.companions = companions
-        """The streams that go along."""
+        """The streams that are copied."""
         self._keeps_times = container_format not in WITHOUT_TIMES
         self._noted: set[str] = set()
         self._sound_remedy = _sound_remedy(asked, container_format)
@@ -66,7 +66,7 @@ class ReadBack:
         self._seen = 0
         self._unread = _unread(source)
         self.losses: list[str] = []
-        """What the output lacks, in words, as far as is known."""
+        """What the output lacks, as text, as far as is known."""
 
     def see(self, frame: Frame) -> None:
         """Look at a frame that is written; the first few count."""
@@ -136,7 +136,7 @@ class ReadBack:
 
 
 def _unread(source: FileSource) -> list[str]:
-    """What of the input no reading of it by FFmpeg shows, in words.
+    """What FFmpeg does not show of the input, as text.
 
     Raises:
         SourceError: if it cannot be read any more.
@@ -162,7 +162,7 @@ def _hidden_kinds(source: FileSource) -> frozenset[str]:
 
 
 def _sound_remedy(asked: Asked, container_format: str) -> str:
-    """What keeps sound that a container does not hold, in words."""
+    """What keeps sound that a container does not hold, as text."""
     remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and holds(container_format, "aac"))
     remedies += ["a .mkv file holds it"] * (container_format != "matroska")
     return ", ".join(remedies)

@@ -1,4 +1,4 @@
-"""Where the facts about two files differ, in words."""
+"""Where the facts about two files differ, as text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ KIND_NAMES: Mapping[str, str] = {
     "SPHERICAL": "360-degree projection",
     "STEREO3D": "stereo 3D",
 }
-"""Kinds of data of pictures, in words."""
+"""Kinds of data of pictures, as text."""
 _NO_TAGS = frozenset({"filename", "mimetype", "alpha_mode"})
 """Facts of attachments, and of a second picture in each block that FFmpeg leaves out."""
 _TAG_NAMES: Mapping[str, str] = {
@@ -94,7 +94,7 @@ def differences(
     accepted: Container[int] = (),
     sound_remedy: str = "",
 ) -> list[Difference]:
-    """What of `before` is not in `after`, and was not asked to go.
+    """What `after` lacks of `before` without having been asked to.
 
     Args:
         before: the input.
@@ -102,7 +102,7 @@ def differences(
         asked: what is to be different.
         whole: the output has all its packets; otherwise only header and first pictures.
         accepted: numbers of streams that are taken to be there, as some containers show none without packets.
-        sound_remedy: how sound that is not there could be kept, in words.
+        sound_remedy: how sound that is not there could be kept, as text.
     """
     asked = asked or Asked()
     found = [

@@ -15,7 +15,7 @@ log = logging.getLogger("streamdehaze")
 
 
 class Decoder:
-    """Decodes packets and recognizes damage; what becomes of damaged pictures is the caller's choice.
+    """Decodes packets and recognizes damage; what to do with damaged pictures is the caller's choice.
 
     Args:
         video: the stream.

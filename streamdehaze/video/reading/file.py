@@ -58,7 +58,7 @@ _FEW_PICTURES = 20
 _RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
 """Raw streams that FFmpeg times by a rate in their headers."""
 _RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
-"""Formats that say nothing of time else, as do pictures one after the other ("jpeg_pipe")."""
+"""Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 

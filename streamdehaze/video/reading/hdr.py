@@ -34,7 +34,7 @@ class NoteReader:
     Args:
         codec: of the film.
         length_bytes: of the length before each unit; 0 for start codes.
-        dolby_vision: whether it goes along.
+        dolby_vision: whether it is kept.
     """
 
     def __init__(self, codec: Units, length_bytes: int, *, dolby_vision: bool) -> None:
@@ -47,7 +47,7 @@ class NoteReader:
         Args:
             video: the stream, of which nothing was decoded yet.
             path: of its file, if that can be read again.
-            name: of it, in words.
+            name: of it, for messages.
 
         Raises:
             SourceError: for Dolby Vision whose pictures are no YCbCr.

@@ -292,7 +292,7 @@ def open_live(
 
 
 def _device(hwaccel: HardwareDecoding, name: str) -> HWAccel | None:
-    """The device to decode a camera on; None for software where that will do."""
+    """The device to decode a camera on; None for software where that is acceptable."""
     if _has_cuda():
         return HWAccel("cuda", allow_software_fallback=hwaccel == "auto")
     if hwaccel == "cuda":

@@ -119,7 +119,7 @@ class Manifest(Table, strict=True):
         return bool(self.segments) and self.segments[-1].end is None
 
     def differences(self, other: Manifest, *, dated: bool = True) -> list[str]:
-        """Why work described by `other` cannot continue here, in words; empty if it can.
+        """Why work described by `other` cannot continue here, as text; empty if it can.
 
         Args:
             other: the work wanted.

@@ -1,7 +1,7 @@
 """A long video in segments (`Spans`) made by any processes on any machines, and joined.
 
 In the folder NAME.part lie `plan.json`, and of each finished segment its packets and a record; they are written whole
-or not at all, and nothing else is shared, so that a folder on any network file system will do.
+or not at all, and nothing else is shared, so that a folder on any network file system is enough.
 """
 
 from __future__ import annotations

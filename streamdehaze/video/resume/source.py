@@ -103,7 +103,8 @@ class Continued(Reader):
     def _is_last(self, frame: Frame, source: FileSource) -> bool:
         """Whether a frame is the one before the cut.
 
-        Where FFmpeg's threads conceal damage, the same file gives other pixels each time; its time must do then.
+        Where FFmpeg's threads conceal damage, the same file gives other pixels each time; then its time has to be
+        enough.
         """
         cut = self._cut
         return frame.pts == cut.last_pts and (bool(source.damaged) or frame_hash(frame) == cut.last_hash)

@@ -114,7 +114,7 @@ class WorkFolder:
 
     Args:
         path: of the folder, which is made if it is missing.
-        name: of the output, in words.
+        name: of the output, for messages.
         fresh: describes the work of this run, and has no segments.
         resume: continue the work that an earlier run left in it; else that is removed.
 

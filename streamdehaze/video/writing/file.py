@@ -23,7 +23,7 @@ from streamdehaze.video.writing.target import FileTarget
 log = logging.getLogger("streamdehaze")
 
 _WITH_GRAIN = frozenset({"h264", "hevc"})
-"""Codecs whose film grain goes along; of AV1, no encoder here takes its parameters."""
+"""Codecs whose film grain is kept; of AV1, no encoder here takes its parameters."""
 _FOR_BROADCAST = frozenset({"mxf", "mxf_d10", "mov"})
 """Containers in which a constant bit rate stays one; others take a constant quality."""
 

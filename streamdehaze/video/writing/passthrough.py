@@ -84,7 +84,7 @@ class Passthrough:
         source.collect(self.accepted, lead_in=hides)
         self._outputs: dict[int, Stream] = {}
         self.cut_short: list[str] = []
-        """Streams of which the container refused a packet in the middle, in words."""
+        """Streams of which the container refused a packet in the middle, as text."""
         self._is_mov = container_format in MOV_FAMILY
         self.written: Counter[int] = Counter()
         """Packets written so far of each stream, by its index in the source."""
@@ -125,7 +125,7 @@ class Passthrough:
 
     @property
     def in_words(self) -> tuple[str, ...]:
-        """The streams that go along, as they are called in messages."""
+        """The streams that are copied, as they are called in messages."""
         return tuple(
             f"{StreamFacts.of(stream)}{', converted to AAC' if stream.index in self._sounds else ''}"
             for stream in self.accepted
@@ -133,7 +133,7 @@ class Passthrough:
 
     @property
     def missing(self) -> list[str]:
-        """What was read of the source and could not be written, in words."""
+        """What was read of the source and could not be written, as text."""
         late = self._source.late
         return [
             *(f"the end of {stream}" for stream in self.cut_short),

@@ -30,9 +30,9 @@ class OutputPlan:
     pixel_format: str
     """FFmpeg's name."""
     copied: tuple[str, ...] = ()
-    """Other streams that go along, in words."""
+    """Other streams that are copied, as text."""
     losses: tuple[str, ...] = ()
-    """What the output will lack of its input, in words."""
+    """What the output will lack of its input, as text."""
 
 
 class Writer(Sink):
@@ -43,7 +43,7 @@ class Writer(Sink):
     `_release`.
 
     Args:
-        name: the output in words.
+        name: of the output, for messages.
     """
 
     def __init__(self, name: str) -> None:
@@ -53,7 +53,7 @@ class Writer(Sink):
         self.publish: Callable[[Path, Path], None] = os.replace
         """Gives a complete file, which has a partial name, its final one."""
         self.losses: list[str] = []
-        """What the output lacks of its input, in words, as far as is known; complete after `close`."""
+        """What the output lacks of its input, as text, as far as is known; complete after `close`."""
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the output would be written, from the input's first frame; nothing is."""

@@ -90,7 +90,7 @@ class FileTarget:
 
     @property
     def name(self) -> str:
-        """The file in words."""
+        """Its name, for messages."""
         return "standard output" if self.path is None else f"'{self.path}'"
 
     def open(self, path: Path | None, options: dict[str, str]) -> Output:

@@ -80,7 +80,7 @@ class StreamSetup:
     """What encoding, container and first picture of a video decide for all pictures that follow."""
 
     name: str
-    """The output in words."""
+    """Name of the output, for messages."""
     format: str
     """FFmpeg's name of the container format."""
     encoding: Encoding
@@ -200,7 +200,7 @@ class StreamSetup:
 
     @property
     def undecoded(self) -> list[str]:
-        """What of the pictures FFmpeg's decoder leaves out, so that no comparison of pictures shows it, in words."""
+        """What FFmpeg's decoder leaves out of the pictures, so that no comparison of pictures shows it, as text."""
         tags = {} if self.source is None else self.source.video.metadata
         if any(key.lower() == _ALPHA_MODE and value == "1" for key, value in tags.items()):
             return ["transparency (which FFmpeg's decoder of VP8 and VP9 leaves out)"]
