@@ -1,4 +1,4 @@
-"""What travels through the house: a frame with its native planes, the layout of those planes, and colour."""
+"""`Frame`, pixel format and colour types: a frame with its native planes, the layout of those planes, and colour."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Shape(Table):
 
 
 class OpenVINOOptions(Table):
-    """What only OpenVINO is asked."""
+    """OpenVINO options."""
 
     device: str = "CPU"
     """OpenVINO's name: CPU, GPU, NPU."""
@@ -38,7 +38,7 @@ class OpenVINOOptions(Table):
 
 
 class OnnxRuntimeOptions(Table):
-    """What only ONNX Runtime is asked."""
+    """ONNX Runtime options."""
 
     provider: str = "auto"
     """Execution provider: "cpu", "cuda", "dml", "coreml", "migraphx", "tensorrt", …, as far as the installed build has
@@ -48,7 +48,7 @@ class OnnxRuntimeOptions(Table):
 
 
 class TensorRTOptions(Table):
-    """What only TensorRT and TensorRT-RTX are asked. Leave everything out first: then raise `optimization_level`."""
+    """TensorRT and TensorRT-RTX options. Leave everything out first: then raise `optimization_level`."""
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "lean"] = "auto"
     """Which package; auto takes the installed one, TensorRT before TensorRT-RTX. "lean" is a small runtime for
@@ -89,7 +89,7 @@ class TensorRTOptions(Table):
 
 
 class TorchOptions(Table):
-    """What only PyTorch is asked."""
+    """PyTorch options."""
 
     compiled: bool = False
     """Run through torch.compile (with CUDA graphs on CUDA): the first batch of a shape then takes tens of seconds."""

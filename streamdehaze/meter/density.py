@@ -113,8 +113,8 @@ def terms(balanced: Balanced) -> dict[str, float]:
 
     mean, square = _grid(luma, _CELLS), _grid(luma * luma, _CELLS)
     scene = np.ones(mean.shape, bool)
-    if (told := _telling(balanced)) is not None:
-        telling = _grid(told.astype(np.float32), _CELLS) > _UNCOVERED
+    if (seen := _telling(balanced)) is not None:
+        telling = _grid(seen.astype(np.float32), _CELLS) > _UNCOVERED
         scene = telling if telling.any() else scene
     dark = _grid(_least_around(least, 3), _CELLS)
     darker, darkest = _least_around(dark, 3), _least_around(dark, 9)

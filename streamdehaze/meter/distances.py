@@ -138,8 +138,8 @@ def learn_from_meter(
         except ConfigError:  # the other days are too few
             continue
         for index in hazy:
-            if days[index] == left_out and (told := law.judge(contrasts[index], times[index]).metres) is not None:
-                errors.append(math.log(told / metres[index]))
+            if days[index] == left_out and (judged := law.judge(contrasts[index], times[index]).metres) is not None:
+                errors.append(math.log(judged / metres[index]))
     if errors and math.sqrt(fmean(error * error for error in errors)) < calibration.error:
         return reference
     return replace(reference, calibration=calibration)
