@@ -19,7 +19,7 @@ from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.recipe import Shape, TensorRTOptions
 from streamdehaze.engine.tensorrt.execution import TensorRTEngine
-from streamdehaze.engine.tensorrt.runtime import Gpu, check_gpu, find_gpu
+from streamdehaze.engine.tensorrt.runtime import NvidiaGpu, check_gpu, find_gpu
 from streamdehaze.errors import EngineError
 from streamdehaze.network import load_network, write_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
@@ -150,10 +150,10 @@ def test_a_plan_refused_here_is_an_error_in_one_sentence(rtx: Any) -> None:
 
 def test_a_gpu_the_runtime_does_not_serve_is_named_with_what_to_do(rtx: Any) -> None:
     with pytest.raises(EngineError, match=r"GTX 1080 \(compute capability 6.1\) is too old .*--engine torch"):
-        check_gpu(Gpu("GTX 1080", (6, 1)), rtx)
+        check_gpu(NvidiaGpu("GTX 1080", (6, 1)), rtx)
     with pytest.raises(EngineError, match=r"does not serve the H100 \(SM90\): .*\[tensorrt\]"):
-        check_gpu(Gpu("H100", (9, 0)), rtx)
-    check_gpu(Gpu("RTX 4090", (8, 9)), rtx)
+        check_gpu(NvidiaGpu("H100", (9, 0)), rtx)
+    check_gpu(NvidiaGpu("RTX 4090", (8, 9)), rtx)
 
 
 def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
@@ -161,12 +161,12 @@ def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
 ) -> None:
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
 
-    def identity(gpu: Gpu, **options: Any) -> Any:
+    def identity(gpu: NvidiaGpu, **options: Any) -> Any:
         monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
         recipe = Recipe(engine="tensorrt", tensorrt=TensorRTOptions(runtime="tensorrt_rtx", **options))
         return TensorRTBackend(recipe).identity(Shape(width=64, height=48))
 
-    here, there, old = Gpu("RTX 4090", (8, 9)), Gpu("RTX 3080", (8, 6)), Gpu("RTX 2070", (7, 5))
+    here, there, old = NvidiaGpu("RTX 4090", (8, 9)), NvidiaGpu("RTX 3080", (8, 6)), NvidiaGpu("RTX 2070", (7, 5))
     assert identity(here)["device"] == "RTX 4090 SM89"
     assert identity(here)["runtime"] == f"tensorrt_rtx {rtx.__version__}"
     assert identity(here) != identity(there)
@@ -186,7 +186,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
 
     for module in (opening, backend):
-        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("RTX 4090", (8, 9)))
+        monkeypatch.setattr(module, "find_gpu", lambda: NvidiaGpu("RTX 4090", (8, 9)))
     cache = EngineCache(tmp_path)
 
     def kept(level: int, speedup: float, psnr_db: float = 60.0, checkpoint: str = "aecrnet-s") -> Recipe:

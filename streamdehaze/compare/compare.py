@@ -22,7 +22,7 @@ from streamdehaze.video.rgb import RgbConverter
 
 log = logging.getLogger("streamdehaze")
 
-Mode = Literal["split", "side-by-side"]
+CompareMode = Literal["split", "side-by-side"]
 
 SWEEP_SECONDS = 6.0
 """How long a moving divider takes from left to right and back."""
@@ -57,7 +57,7 @@ class Comparison(Reader):
         first: Source,
         second: Source,
         *,
-        mode: Mode = "split",
+        mode: CompareMode = "split",
         divider: float | None = 0.5,
         labels: tuple[str, str] = ("", ""),
         at: float | None = None,
@@ -133,7 +133,7 @@ def compare(
     second: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    mode: Mode = "split",
+    mode: CompareMode = "split",
     divider: float | None = 0.5,
     labels: tuple[str, str] | None = None,
     at: float | None = None,

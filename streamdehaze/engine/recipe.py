@@ -11,18 +11,18 @@ from pydantic import Field, ValidationError, model_validator
 from streamdehaze.errors import ConfigError
 from streamdehaze.toml import Table, explain, read_toml
 
-Side = Annotated[int, Field(ge=8, multiple_of=4)]
-Batch = Annotated[int, Field(ge=1, le=256)]
+SideLength = Annotated[int, Field(ge=8, multiple_of=4)]
+BatchSize = Annotated[int, Field(ge=1, le=256)]
 
 
 class Shape(Table):
     """Pictures an engine is compiled for."""
 
-    width: Side
+    width: SideLength
     """Pixels, a multiple of 4."""
-    height: Side
+    height: SideLength
     """Pixels, a multiple of 4."""
-    batch: Batch = 1
+    batch: BatchSize = 1
     """Pictures a run; a smaller batch is filled up, a larger one is cut."""
 
 

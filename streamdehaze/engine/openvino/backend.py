@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streamdehaze.network import Checkpoint
 
 Precision = Literal["auto", "float32", "float16", "bfloat16", "int8"]
-Mode = Literal["auto", "latency", "throughput"]
+ThreadMode = Literal["auto", "latency", "throughput"]
 
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _CAPABILITIES = {"float16": "FP16", "bfloat16": "BF16"}
@@ -80,7 +80,7 @@ class OpenVINOEngine(CompilingEngine):
         device: str = "CPU",
         *,
         precision: Precision = "auto",
-        mode: Mode = "auto",
+        mode: ThreadMode = "auto",
         threads: int | None = None,
         cache: Path | None = None,
     ) -> None:

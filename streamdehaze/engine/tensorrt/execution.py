@@ -20,7 +20,7 @@ from streamdehaze.errors import EngineError, first_line
 from streamdehaze.frame import FloatArray
 
 
-class _Lane:
+class _Execution:
     """One execution context: pinned memory → device → network → device → pinned memory, all in one stream."""
 
     def __init__(self, context: Any, cuda: Cuda, shape: tuple[int, int, int, int], graph: bool) -> None:
@@ -106,7 +106,7 @@ class TensorRTEngine(Engine):
         self._module, self._cuda = module, cuda or Cuda()
         self._options = options
         self._config, self._cache = self._runtime_config(kernels)
-        self._lanes: dict[tuple[int, int], list[_Lane]] = {}
+        self._lanes: dict[tuple[int, int], list[_Execution]] = {}
         self._lanes_for(*self._size)
         if self._cache is not None and kernels is not None:
             keep(kernels, bytes(self._cache.serialize()))
@@ -151,11 +151,11 @@ class TensorRTEngine(Engine):
         self._lanes.clear()
         self._engine = None
 
-    def _collect(self, lanes: list[_Lane], pieces: list[slice], turn: int, clear: FloatArray) -> None:
+    def _collect(self, lanes: list[_Execution], pieces: list[slice], turn: int, clear: FloatArray) -> None:
         piece = pieces[turn]
         clear[piece] = lanes[turn % len(lanes)].finish(piece.stop - piece.start)
 
-    def _lanes_for(self, height: int, width: int) -> list[_Lane]:
+    def _lanes_for(self, height: int, width: int) -> list[_Execution]:
         if self._engine is None:
             raise EngineError("the engine is closed")
         if (height, width) not in self._lanes:
@@ -165,7 +165,7 @@ class TensorRTEngine(Engine):
             shape = (self._batch, 3, height, width)
             try:
                 self._lanes[height, width] = [
-                    _Lane(self._context(), self._cuda, shape, self._options.cuda_graph)
+                    _Execution(self._context(), self._cuda, shape, self._options.cuda_graph)
                     for _ in range(self._options.contexts)
                 ]
             except RuntimeError as error:  # torch's, of memory that is used up, say

@@ -21,7 +21,7 @@ _OLDEST = (7, 5)  # Turing; earlier GPUs went with TensorRT 10
 
 
 @dataclass(frozen=True)
-class Gpu:
+class NvidiaGpu:
     """The GPU engines are built for and run on."""
 
     name: str
@@ -33,7 +33,7 @@ class Gpu:
         return "SM{}{}".format(*self.capability)
 
 
-def find_gpu() -> Gpu | None:
+def find_gpu() -> NvidiaGpu | None:
     """The CUDA device torch uses now, or None."""
     # Asking for the driver's library first spares machines without one the second torch takes to import.
     try:
@@ -46,7 +46,7 @@ def find_gpu() -> Gpu | None:
 
     if not torch.cuda.is_available():
         return None
-    return Gpu(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
+    return NvidiaGpu(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
 
 
 def find_package(wanted: Literal["auto", "tensorrt", "tensorrt_rtx", "lean"]) -> Package:
@@ -80,7 +80,7 @@ def import_package(package: Package) -> Any:
         raise EngineError(f"{package} is installed but does not load: {error}") from error
 
 
-def check_gpu(gpu: Gpu, module: Any) -> None:
+def check_gpu(gpu: NvidiaGpu, module: Any) -> None:
     """Refuse a GPU that `tensorrt` or `tensorrt_rtx` does not serve.
 
     Raises:

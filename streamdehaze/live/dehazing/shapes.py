@@ -17,7 +17,7 @@ from streamdehaze.live.background import Background
 
 log = logging.getLogger("streamdehaze.live")
 
-Shape = tuple[int, int]
+FrameShape = tuple[int, int]
 """(rows, columns) of a picture for the network."""
 
 KEPT_SHAPES = 8
@@ -57,13 +57,13 @@ class Shapes(Background):
         self._network_sizes, self._limit = tuple(network_sizes), limit
         self._batches = (1,) if batch_size == 1 else (1, 2)
         self._changed = threading.Condition()
-        self._ready: dict[Shape, float] = {}
-        self._wanted: OrderedDict[Shape, bool] = OrderedDict()
+        self._ready: dict[FrameShape, float] = {}
+        self._wanted: OrderedDict[FrameShape, bool] = OrderedDict()
         """In the order of preparation, and whether it is the shape of a whole frame."""
-        self._failed: deque[Shape] = deque(maxlen=_KEPT_FAILURES)
-        self._whole: set[Shape] = set()
+        self._failed: deque[FrameShape] = deque(maxlen=_KEPT_FAILURES)
+        self._whole: set[FrameShape] = set()
         """Shapes that are ready for whole frames only; smaller pictures are not padded into them."""
-        self._first: Shape | None = None
+        self._first: FrameShape | None = None
         """The one that is never given up, so that every camera has one to fit into."""
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Shapes(Background):
             super().stop()
             self._changed.notify_all()
 
-    def prepare(self, shape: Shape) -> None:
+    def prepare(self, shape: FrameShape) -> None:
         """Make the engine ready for a shape now; for the time before there are cameras.
 
         Raises:
@@ -120,7 +120,7 @@ class Shapes(Background):
                     return size
         return None
 
-    def shape_for(self, shape: Shape) -> Shape:
+    def shape_for(self, shape: FrameShape) -> FrameShape:
         """The smallest shape that is ready and holds a picture of this one; itself where none does."""
         if self._engine is None:
             return shape
@@ -131,18 +131,18 @@ class Shapes(Background):
             self._ready[found] = time.monotonic()
             return found
 
-    def _smallest(self, shape: Shape) -> Shape | None:
+    def _smallest(self, shape: FrameShape) -> FrameShape | None:
         holding = (ready for ready in self._ready if ready[0] >= shape[0] and ready[1] >= shape[1])
         return min((r for r in holding if r not in self._whole), key=lambda ready: ready[0] * ready[1], default=None)
 
-    def _padded_shape(self, shape: Shape) -> Shape:
+    def _padded_shape(self, shape: FrameShape) -> FrameShape:
         """The one of the prepared shapes that a picture belongs into."""
         rows, columns = shape
         long = min((size for size in self._network_sizes if size >= max(shape)), default=max(shape))
         short = next(side for aspect in _ASPECTS if (side := round(long * aspect / 4) * 4) >= min(shape))
         return (long, short) if rows > columns else (short, long)
 
-    def _want(self, shapes: Iterable[Shape], *, whole: bool) -> None:
+    def _want(self, shapes: Iterable[FrameShape], *, whole: bool) -> None:
         for shape in shapes:
             if shape not in self._failed:
                 self._wanted[shape] = whole and self._wanted.get(shape, True)
@@ -167,7 +167,7 @@ class Shapes(Background):
                 log.warning("pictures of %d×%d are dehazed in another size: %s", shape[1], shape[0], error)
                 self._failed.append(shape)
 
-    def _next(self) -> tuple[Shape, bool] | None:
+    def _next(self) -> tuple[FrameShape, bool] | None:
         """The next shape to prepare, once there is room for it, and whether it is a whole frame's; None at the end."""
         with self._changed:
             while not self._stop.is_set():
