@@ -8,9 +8,9 @@ column, each measure a row; rows whose pictures are not given are left out. `Deh
 by default, but with `brightness="natural"` where the result is compared with a truth; `--set` changes one of its
 settings, such as `--set strength=0.7`. The pictures and the drawn haze are the same every time.
 
-- `--smog`: a folder of real haze without a truth; every 4th picture from the first (recipes train on the other three):
-  far-band r̄, sky, chroma, halo, brightness and black, as `streamdehaze evaluate` defines them. Every 8th also behind
-  each of four covers (below).
+- `--smog`: a folder of real haze without ground truth; every 4th picture from the first (recipes train on the other
+  three): far-band r̄, sky, chroma, halo, brightness and black, as `streamdehaze evaluate` defines them. Every 8th also
+  behind each of four covers (below).
 - `--traffic`: a folder of pictures of one fixed camera with a `visibility.csv` (frame, metres): brightness, black,
   far-band r̄ and local contrast of 24 (if there are as many) under 1.5 km of visibility; 12 above 10 km, which should
   stay as they are. Local contrast is the standard deviation of CIELAB lightness in windows of 1/32 of the width; it is
@@ -168,7 +168,7 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def smog(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
-    """Rows of real haze without a truth."""
+    """Rows of real haze without ground truth."""
     paths = sorted(find_pictures(folder), key=natural_order)[::4]
     means, changed = Means(), 0
     for number, path in enumerate(paths):
@@ -214,7 +214,7 @@ def cover_rows(title: str, means: Means, changed: int) -> Iterator[tuple[str, fl
 
 
 def score(means: Means, hazy: Bytes, result: Bytes, haze: HazeMap) -> None:
-    """Add the measures without a truth of one picture."""
+    """Add the measures without ground truth of one picture."""
     found = appearance(hazy, result, haze)
     means.add("far", visibility(hazy, result, haze.far).far_gradients)
     for name in ("brightness", "near_black", "clipped", "chroma", "sky", "halo"):

@@ -81,7 +81,7 @@ def clear_frames(frames: Iterable[Frame], dehazer: Dehazer) -> Iterator[Frame]:
 
 
 def still(video: Path, frames: int, dehazers: dict[str, Dehazer]) -> dict[str, StillnessMeter]:
-    """Meters of each way on the first frames of a video without a truth."""
+    """Meters of each way on the first frames of a video without ground truth."""
     meters = {}
     for name, dehazer in dehazers.items():
         with closing(open_source(video)) as source:

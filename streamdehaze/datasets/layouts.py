@@ -78,7 +78,7 @@ class Layout:
     scenes: tuple[Scene, ...] = ()
     """In natural order."""
     real: tuple[Path, ...] = ()
-    """Hazy pictures without a truth, in natural order."""
+    """Hazy pictures without ground truth, in natural order."""
     unmatched: tuple[Path, ...] = ()
     """Pictures left without a partner."""
 
@@ -160,7 +160,7 @@ def pair_folders(hazy: str | os.PathLike[str], clear: str | os.PathLike[str]) ->
 
 
 def real_haze(folder: str | os.PathLike[str], left_out: int | None = None) -> Layout:
-    """Hazy pictures without a truth; each `left_out`-th, from the first, is left out.
+    """Hazy pictures without ground truth; each `left_out`-th, from the first, is left out.
 
     Raises:
         SourceError: if there are none.
@@ -169,7 +169,7 @@ def real_haze(folder: str | os.PathLike[str], left_out: int | None = None) -> La
     taken = tuple(path for index, path in enumerate(files) if left_out is None or index % left_out)
     if not taken:
         raise SourceError(f"no pictures in {folder}; known are {', '.join(PICTURE_SUFFIXES)}")
-    return Layout(Path(folder), "real haze without a truth", real=taken)
+    return Layout(Path(folder), "real haze without ground truth", real=taken)
 
 
 def evenly_picked(items: Sequence[_Item], count: int | None) -> Sequence[_Item]:

@@ -57,8 +57,8 @@ def evaluate(
     """Score a dehazer on a folder.
 
     Pairs are scored against their truth, and videos among them for steadiness. Pictures with depth are made hazy first
-    (β 1.2 to the far end, A 0.85, the same in every frame). All of them, those without a truth too, are scored for what
-    became visible (`VisibleEdges`) and for what else was done to them (`Appearance`).
+    (β 1.2 to the far end, A 0.85, the same in every frame). All of them, those without ground truth too, are scored
+    for what became visible (`VisibleEdges`) and for what else was done to them (`Appearance`).
 
     Args:
         folder: of a known layout, or of hazy pictures.
@@ -66,7 +66,7 @@ def evaluate(
         clear: folder of the clear pictures, if `folder` holds the hazy ones alone.
         take: every k-th picture only, in natural order from the first; what a recipe's `left_out` keeps from training.
         limit: this many pictures at most, from the first.
-        extremes: gets the best and the worst, by PSNR, or by r̄ without a truth.
+        extremes: gets the best and the worst, by PSNR, or by r̄ without ground truth.
         reader: reads text; with it, characters read before and after are columns, and shares of the truth's.
         detection: finds things in the pictures that it has boxes for.
         progress: called with each picture's name before it is dehazed.
@@ -146,7 +146,7 @@ def _pictures(folder: Path, clear: str | os.PathLike[str] | None, chosen: slice)
         if clear is not None:
             raise
         hazy = sorted(find_pictures(folder), key=natural_order)[chosen]
-        return "hazy pictures without a truth", ((path.name, None, read_picture(path), None) for path in hazy)
+        return "hazy pictures without ground truth", ((path.name, None, read_picture(path), None) for path in hazy)
     if layout.unmatched:
         names = ", ".join(path.name for path in layout.unmatched[:5])
         log.warning("%d pictures without a partner are left out: %s", len(layout.unmatched), names)

@@ -1,4 +1,4 @@
-"""Where a hazy picture is hazy, by a physical estimate: what the measures without a truth look at."""
+"""Where a hazy picture is hazy, by a physical estimate: what the measures without ground truth look at."""
 
 from __future__ import annotations
 

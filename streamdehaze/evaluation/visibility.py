@@ -1,4 +1,4 @@
-"""What became visible, without a truth: e, r̄ and σ of Hautière et al.
+"""What became visible, without ground truth: e, r̄ and σ of Hautière et al.
 
 "Blind contrast enhancement assessment by gradient ratioing at visible edges", Image Analysis & Stereology 27 (2008),
 87–95. An edge counts as visible if its contrast reaches 5 %, the threshold of the CIE; contrast is measured by Köhler's

@@ -24,14 +24,14 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class DataConfig(toml.Table):
-    """One data set: a folder of a known layout, two folders, a folder of real haze without a truth, or drawn rooms."""
+    """One data set: a folder of a known layout, two folders, a folder of unpaired real haze, or drawn rooms."""
 
     folder: Path | None = None
     """Or a CSV file with the columns `hazy` and `clear`."""
     hazy: Path | None = None
     clear: Path | None = None
     real: Path | None = None
-    """Hazy pictures without a truth; their target is a physical estimate (`streamdehaze.datasets.teacher`)."""
+    """Hazy pictures without ground truth; their target is a physical estimate (`streamdehaze.datasets.teacher`)."""
     rooms: Positive | None = None
     """This many rooms are rendered, with drawn textures: no data set is needed."""
     left_out: Annotated[int, Field(ge=2)] | None = None

@@ -106,8 +106,8 @@ class TensorRTEngine(Engine):
         self._module, self._cuda = module, cuda or Cuda()
         self._options = options
         self._config, self._cache = self._runtime_config(kernels)
-        self._lanes: dict[tuple[int, int], list[_Execution]] = {}
-        self._lanes_for(*self._size)
+        self._executions: dict[tuple[int, int], list[_Execution]] = {}
+        self._executions_for(*self._size)
         if self._cache is not None and kernels is not None:
             keep(kernels, bytes(self._cache.serialize()))
 
@@ -127,50 +127,50 @@ class TensorRTEngine(Engine):
         Raises:
             EngineError: if the plan does not take this size.
         """
-        lanes = self._lanes_for(*hazy.shape[2:])
+        executions = self._executions_for(*hazy.shape[2:])
         clear = np.empty(hazy.shape, np.float32)
         pieces = [slice(at, min(at + self._batch, len(hazy))) for at in range(0, len(hazy), self._batch)]
         for turn, piece in enumerate(pieces):
-            if turn >= len(lanes):
-                self._collect(lanes, pieces, turn - len(lanes), clear)
-            lanes[turn % len(lanes)].start(hazy[piece])
-        for turn in range(max(0, len(pieces) - len(lanes)), len(pieces)):
-            self._collect(lanes, pieces, turn, clear)
+            if turn >= len(executions):
+                self._collect(executions, pieces, turn - len(executions), clear)
+            executions[turn % len(executions)].start(hazy[piece])
+        for turn in range(max(0, len(pieces) - len(executions)), len(pieces)):
+            self._collect(executions, pieces, turn, clear)
         return clear
 
     def split(self, hazy: FloatArray) -> dict[str, float]:
         """Milliseconds on the device of one run of the plan, as trtexec splits them; `hazy` as for `infer`."""
-        lane, marks = self._lanes_for(*hazy.shape[2:])[0], []
-        lane.start(hazy[: self._batch], lambda: marks.append(self._cuda.mark(lane.stream)))
-        lane.finish(0)
+        execution, marks = self._executions_for(*hazy.shape[2:])[0], []
+        execution.start(hazy[: self._batch], lambda: marks.append(self._cuda.mark(execution.stream)))
+        execution.finish(0)
         spans = [before.elapsed_time(after) for before, after in itertools.pairwise(marks)]
         return dict(zip(("host to device", "compute", "device to host"), spans, strict=True))
 
     def close(self) -> None:
         """Free contexts, buffers and the plan."""
-        self._lanes.clear()
+        self._executions.clear()
         self._engine = None
 
-    def _collect(self, lanes: list[_Execution], pieces: list[slice], turn: int, clear: FloatArray) -> None:
+    def _collect(self, executions: list[_Execution], pieces: list[slice], turn: int, clear: FloatArray) -> None:
         piece = pieces[turn]
-        clear[piece] = lanes[turn % len(lanes)].finish(piece.stop - piece.start)
+        clear[piece] = executions[turn % len(executions)].finish(piece.stop - piece.start)
 
-    def _lanes_for(self, height: int, width: int) -> list[_Execution]:
+    def _executions_for(self, height: int, width: int) -> list[_Execution]:
         if self._engine is None:
             raise EngineError("the engine is closed")
-        if (height, width) not in self._lanes:
+        if (height, width) not in self._executions:
             # A profile serves many sizes; buffers are kept for the two latest.
-            while len(self._lanes) > 1:
-                self._lanes.pop(next(iter(self._lanes)))
+            while len(self._executions) > 1:
+                self._executions.pop(next(iter(self._executions)))
             shape = (self._batch, 3, height, width)
             try:
-                self._lanes[height, width] = [
+                self._executions[height, width] = [
                     _Execution(self._context(), self._cuda, shape, self._options.cuda_graph)
                     for _ in range(self._options.contexts)
                 ]
             except RuntimeError as error:  # torch's, of memory that is used up, say
                 raise EngineError(f"the GPU cannot take up the engine: {first_line(error)}") from error
-        return self._lanes[height, width]
+        return self._executions[height, width]
 
     def _context(self) -> Any:
         made = self._engine.create_execution_context(*(() if self._config is None else (self._config,)))
