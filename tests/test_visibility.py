@@ -69,6 +69,20 @@ def test_drawn_fog_is_told_within_a_quarter(view: View, reference: Reference, me
     assert found.haze_class is HazeClass.of_metres(found.metres)
 
 
+@pytest.mark.parametrize("cover", ["a fisheye's rim", "letterbox bars"])
+def test_what_covers_the_frame_tells_nothing(view: View, reference: Reference, cover: str) -> None:
+    y, x = np.mgrid[:360, :640]
+    covered = np.hypot(y - 179.5, x - 319.5) > 176 if cover == "a fisheye's rim" else np.abs(y - 179.5) > 140
+
+    def covered_frame(metres: float, seed: int) -> Frame:
+        return Frame.from_array(np.where(covered[..., None], 0, through(view, metres, seed)).astype(np.uint8))
+
+    clear = ClearView.of([Contrast.of(covered_frame(CLEAR_METRES, seed)) for seed in range(4)])
+    round_view = Reference((clear,), reference.distance)
+    for metres in (50, 200, 800):
+        assert round_view.read(covered_frame(metres, 9)).metres == pytest.approx(metres, rel=0.25)
+
+
 def test_a_change_of_exposure_is_not_taken_for_fog(view: View, reference: Reference) -> None:
     usual, darker = (reference.read(frame(view, 200, 9, exposure)).metres for exposure in (1.0, 0.6))
     assert darker == pytest.approx(usual, rel=0.1)

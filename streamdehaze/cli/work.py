@@ -125,6 +125,12 @@ class Work:
                 f"{report.output}: {frames} in {statistics.seconds:.1f} s, {statistics.fps:.1f} fps "
                 f"({engine}; bottleneck: {statistics.bottleneck})",
             )
+            if report.haze.is_dark:
+                say(
+                    self.console,
+                    f"{report.output}: too dark for haze to be told; raw counts of a thermal camera must be scaled to "
+                    "the full range first",
+                )
         return report.as_dict()
 
     def finish_engine(self, dehazer: Dehazer) -> None:

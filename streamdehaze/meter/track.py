@@ -15,6 +15,7 @@ class _Second:
     frames: int = 0
     density: float = 0.0
     measured: int = 0
+    dark: int = 0
     strength: float = 0.0
 
 
@@ -38,6 +39,7 @@ class Track:
         if reading is not None:
             entry.density += reading.density
             entry.measured += 1
+            entry.dark += reading.dark
 
     def extend(self, other: Track) -> None:
         """Take the frames of another part of the same video."""
@@ -46,7 +48,14 @@ class Track:
             entry.frames += more.frames
             entry.density += more.density
             entry.measured += more.measured
+            entry.dark += more.dark
             entry.strength += more.strength
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether all frames that were measured are too dark to be trusted."""
+        measured = sum(entry.measured for entry in self._seconds.values())
+        return 0 < measured == sum(entry.dark for entry in self._seconds.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: mean, least and most density, seconds of each class, and a row a second.

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from streamdehaze.arrays import pack_arrays, read_arrays
 from streamdehaze.dehaze import affine
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.dehaze.frame_mask import find_covered
 from streamdehaze.durable import write_output
 from streamdehaze.errors import ConfigError
 from streamdehaze.frame import FloatArray, Frame
@@ -44,6 +45,8 @@ _AS_CLEAR = 0.8
 _BROAD = 2.0, 12.0
 """Standard deviations of two Gaussians; their difference is broad contrast, which noise, drops on the lens and JPEG
 blur less."""
+_EDGE = 25
+"""Pixels, square, around bars, rims and boxes: blocks that near tell of their edge."""
 _FLATTEST = 2
 """Percentile of the blocks' contrasts that is noise."""
 _LEAST_CONTRAST = 1e-4
@@ -137,10 +140,13 @@ class Contrast:
     def of(cls, frame: Frame) -> Contrast:
         """Look at a frame."""
         frame_format = FrameFormat.of(frame, _LONG_SIDE)
-        luma = affine.to_rgb(affine.shrink_components(frame, frame_format), frame_format).mean(axis=0)
-        airlight = max(1e-3, float(np.percentile(luma, _AIRLIGHT)))
-        fine, noise = _contrast(luma - _blurred(luma, _DETAIL))
-        broad, broad_noise = _contrast(_blurred(luma, _BROAD[0]) - _blurred(luma, _BROAD[1]))
+        rgb = affine.to_rgb(affine.shrink_components(frame, frame_format), frame_format)
+        luma, covered = rgb.mean(axis=0), find_covered(rgb)
+        airlight = max(1e-3, float(np.percentile(luma[~covered], _AIRLIGHT)))
+        near_cover = cv2.dilate(covered.astype(np.float32), np.ones((_EDGE, _EDGE)))
+        scene = _blocks(np.asarray(near_cover)) == 0
+        fine, noise = _contrast(luma - _blurred(luma, _DETAIL), scene)
+        broad, broad_noise = _contrast(_blurred(luma, _BROAD[0]) - _blurred(luma, _BROAD[1]), scene)
         return cls(
             fine / np.float32(airlight),
             noise / airlight,
@@ -384,13 +390,18 @@ def _blurred(luma: FloatArray, deviation: float) -> FloatArray:
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), deviation, borderType=cv2.BORDER_REFLECT))
 
 
-def _contrast(detail: FloatArray) -> tuple[FloatArray, float]:
-    """Root mean square of the blocks, (rows, columns), without the noise; and the noise."""
-    scale = _BLOCKS / max(detail.shape)
-    size = max(4, round(detail.shape[1] * scale)), max(4, round(detail.shape[0] * scale))
-    squares = np.asarray(cv2.resize(detail * detail, size, interpolation=cv2.INTER_AREA))
-    noise = float(np.percentile(squares, _FLATTEST))
-    return np.sqrt(np.maximum(squares - np.float32(noise), 0)), math.sqrt(noise)
+def _blocks(x: FloatArray) -> FloatArray:
+    """Means of the blocks, (rows, columns)."""
+    scale = _BLOCKS / max(x.shape)
+    size = max(4, round(x.shape[1] * scale)), max(4, round(x.shape[0] * scale))
+    return np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA))
+
+
+def _contrast(detail: FloatArray, scene: npt.NDArray[np.bool_]) -> tuple[FloatArray, float]:
+    """Root mean square of the blocks, (rows, columns), without the noise and 0 outside the scene; and the noise."""
+    squares = _blocks(detail * detail)
+    noise = float(np.percentile(squares[scene], _FLATTEST)) if scene.any() else 0.0
+    return np.sqrt(np.maximum(np.where(scene, squares, 0) - np.float32(noise), 0)), math.sqrt(noise)
 
 
 def _fit(d: npt.NDArray[Any], thickness: npt.NDArray[Any]) -> tuple[float, float]:
