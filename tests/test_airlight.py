@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from slow_film import slow_film
 from streamdehaze.cli import main
 from streamdehaze.control.color import parse_color, show_color
 from streamdehaze.dehaze.atmosphere import Atmosphere
@@ -215,6 +216,12 @@ def test_the_colour_is_picked_at_a_point(sandstorm: Path) -> None:
         pick_airlight("-", Point(1, 1), Stream())
     with pytest.raises(ConfigError, match="#050505 is too dark to be the colour of haze"):
         Stream(airlight_color=(0.02, 0.02, 0.02))
+
+
+def test_a_moment_after_the_end_is_named(tmp_path: Path) -> None:
+    film = slow_film(tmp_path / "film.mp4", 4, (96, 72))
+    with pytest.raises(ConfigError, match=r"no frame of '.*film.mp4' at 90 seconds or later can be read"):
+        pick_airlight(str(film), Point(1, 1, 90), Stream())
 
 
 def test_both_ways_reach_the_run(sandstorm: Path, monkeypatch: pytest.MonkeyPatch) -> None:

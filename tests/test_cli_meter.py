@@ -115,6 +115,7 @@ def test_what_cannot_be_measured_is_one_sentence_and_the_rest_is_measured(photo:
         (("--csv", "{photo}"), "exists already; choose another name or add --overwrite"),
         (("--csv", "{folder}/none/haze.csv"), "does not exist; create it first"),
         (("--plot", "{folder}/haze.foo"), "name it .png, .svg, .pdf"),
+        (("--map", "{folder}/map.mp4"), "'map.mp4' cannot hold; name it .mkv"),
         (("--map", "{folder}/map.mkv", "{photo}"), "--map writes the transmission of one input, but there are 2"),
     ],
 )

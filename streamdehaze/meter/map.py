@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.meter.measure import Measured
 from streamdehaze.video import EncodeOptions, FileSink
 from streamdehaze.video.protocols import Reader, Source
 
 PIXEL_FORMAT = "gray16le"
+_CONTAINERS = (".mkv", ".mov", ".avi", ".nut")
 CLEAR = 65535
 """The sample of transmission 1."""
 
@@ -44,5 +47,7 @@ def open_map(path: str | os.PathLike[str], source: Source, *, overwrite: bool = 
     Raises:
         SinkError: if it exists, or the container cannot hold it; .mkv always can.
     """
+    if Path(path).suffix.lower() not in _CONTAINERS:
+        raise SinkError(f"a map is 16-bit grey FFV1, which '{Path(path).name}' cannot hold; name it .mkv")
     info = replace(source.info, pixel_format=PIXEL_FORMAT, codec="ffv1")
     return FileSink(path, _Maps(info), encode=EncodeOptions(codec="ffv1"), overwrite=overwrite)

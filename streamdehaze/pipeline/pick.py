@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.stream import Stream
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.ends import open_source
 from streamdehaze.video import ReadOptions
 
@@ -39,7 +39,12 @@ def pick_airlight(path: str, point: Point, stream: Stream, read: ReadOptions | N
         raise ConfigError("a colour cannot be picked from a pipe, which is read once; give it as --airlight-color")
     moment = point.seconds or None
     with open_source(path, replace(read or ReadOptions(), start=moment, end=None)) as source:
-        frame = next(iter(source), None)
+        try:
+            frame = next(iter(source), None)
+        except SourceError as error:
+            if moment is None:
+                raise
+            raise ConfigError(f"no frame of '{path}' at {moment:g} seconds or later can be read") from error
         if frame is None:
-            raise ConfigError(f"'{path}' has no frame at {point.seconds:g} seconds or later")
+            raise ConfigError(f"'{path}' has no frame")
         return stream.color_at(frame, point.x, point.y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,7 +124,11 @@ def learn(
     known = f"{reference.blocks} parts of the view, up to {reference.shown_range}"
     hours = [f"{view.hour:g} h" for view in reference.views if view.hour is not None]
     around = f", clear views of their own around {', '.join(hours)}" if hours else ""
-    click.echo(f"{output}: {len(contrasts)} pictures, {known}{around}")
+    learned = ""
+    if reference.calibration is not None:
+        factor = exp(reference.calibration.error)
+        learned = f"; metres as the meter has them, within a factor of {factor:.2f} on days left out"
+    click.echo(f"{output}: {len(contrasts)} pictures, {known}{around}{learned}")
 
 
 @command.command(name="read")
