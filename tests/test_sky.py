@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from streamdehaze.dehaze.atmosphere.sky import keep_sky, sky_of
+from streamdehaze.dehaze.stream import Stream
+from streamdehaze.frame import Frame
 
 AIRLIGHT = 0.8
 
@@ -87,3 +89,18 @@ def test_a_bright_sky_seen_through_smoke_of_a_known_colour_is_not_the_smoke() ->
     hazy[:, 8:40, 156:250] = grain
     answer = np.where(hazy == 0.6, answer, smoke + 5 * (hazy - smoke))
     assert keep_sky(hazy, answer, smoke, 1.0)[:, 8:40, 160:246].std() < 0.5 * answer[:, 8:40, 160:246].std()
+
+
+def test_the_sky_is_as_bright_along_a_black_bar_as_below() -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(60, 180, (144, 256, 3)).astype(np.uint8)
+    picture[18:80] = 225 + rng.integers(0, 3, (62, 256, 3))
+    picture[:18] = picture[-18:] = 0
+    stream = Stream()
+    look = stream.look(Frame.from_array(picture))
+    assert look.balanced is not None
+    darker_above = look.balanced.picture * np.linspace(0.6, 1, 144, dtype=np.float32)[:, None]
+    (clear,) = stream.answer(look, darker_above)
+    rows = clear.to_array()[18:40, :, 1].mean(axis=1)
+    assert np.ptp(rows) < 4
+    assert not clear.to_array()[:18].any()

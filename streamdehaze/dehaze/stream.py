@@ -282,7 +282,11 @@ class Stream(Settings):
 
     def _finished(self, balanced: Balanced, answer: FloatArray, curve: InputCurve) -> FloatArray:
         """The clear picture from the network's answer, in the frame's own transfer curve."""
-        return to_signal(self._atmosphere.finish(balanced, answer, self.airlight, self.brightness), curve)
+        clear = self._atmosphere.finish(balanced, answer, self.airlight, self.brightness)
+        if balanced.scene is not None:
+            # Sky is only kept in the scene; the windows that maps are fitted in must not mix it with another answer.
+            clear = fill(clear, ~balanced.scene)
+        return to_signal(clear, curve)
 
     def _is_unmeasured(self, look: Look) -> bool:
         """Whether the last measurement says nothing of this frame: it is of another scene, or too long ago."""
