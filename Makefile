@@ -46,7 +46,9 @@ sbom: wheel
 	$(PYTHON) -m venv .venv/light-only
 	.venv/light-only/bin/python -m pip --disable-pip-version-check install --requirement requirements/light-live.txt
 	.venv/light-only/bin/python -m pip --disable-pip-version-check install --no-index --find-links dist --pre --no-deps streamdehaze
-	$(BIN)/cyclonedx-py environment .venv/light-only --output-reproducible --output-file dist/sbom.cdx.json
+	.venv/light-only/bin/python .ci/root.py > .venv/light-only/pyproject.toml
+	$(BIN)/cyclonedx-py environment .venv/light-only --pyproject .venv/light-only/pyproject.toml --mc-type application \
+	    --output-reproducible --output-file dist/sbom.cdx.json
 	rm -rf .venv/light-only
 
 image:

@@ -91,6 +91,17 @@ def test_two_workers_give_the_film_of_one(film: Path, truth: Path, tmp_path: Pat
     assert sum(row["strength"] > 0 for row in report.as_dict()["haze"]["by_second"]) == 4
 
 
+def test_a_dask_cluster_gives_the_film_of_one(film: Path, truth: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    target = tmp_path / "dask.mp4"
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        dehaze_video(film, target, dehazer=dehazer(), executor=client.get_executor(), run=RUN)
+    assert contents(target) == contents(truth)
+
+
 @pytest.mark.parametrize("settings", [{}, {"look_ahead": False}, {"steady": "off", "every": 1}])
 def test_shares_give_every_sample_of_one_run(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     lossless = EncodeOptions("libx264", crf=0)
