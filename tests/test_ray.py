@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +62,33 @@ def test_a_node_killed_on_the_way_costs_a_segment_and_no_bit(cluster: Any, tmp_p
         dehaze_video(film, target, dehazer=dehazer(), executor=executor, run=RUN)
     killer.join()
     assert target.read_bytes() == truth.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no process to a core")
+def test_tasks_on_one_machine_keep_to_cores_of_their_own(tmp_path: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        pytest.skip("this machine has one core")
+    program = (
+        "import os, sys\n"
+        "from streamdehaze.pipeline.sharing.ray import keep_to_cores\n"
+        f"os.sched_setaffinity(0, {cores})\n"
+        "keep_to_cores(1)\n"
+        "print(sorted(os.sched_getaffinity(0)), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    tasks, kept = list[subprocess.Popen[str]](), list[str]()
+    for _ in range(3):
+        command = [sys.executable, "-c", program]
+        pipe = subprocess.PIPE
+        tasks.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment))
+        output = tasks[-1].stdout
+        assert output is not None
+        kept.append(output.readline().strip())
+    for task in tasks:
+        task.communicate("")
+    assert kept == [f"[{cores[0]}]", f"[{cores[1]}]", f"{cores}"]
 
 
 def test_a_node_that_cannot_make_a_segment_is_named(cluster: Any, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+
+import platformdirs
+from filelock import FileLock, Timeout
 
 from streamdehaze.errors import StreamDehazeError, first_line
 from streamdehaze.extras import needed_for
@@ -62,7 +67,7 @@ class RayExecutor:
 
     def submit(self, work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, /) -> Future[SegmentMade]:
         """See `concurrent.futures.Executor.submit`."""
-        task = self._ray.remote(**self._options)(_naming_the_machine).remote(work, job)
+        task = self._ray.remote(**self._options)(_in_a_task).remote(work, job, self._options["num_cpus"])
         future: Future[SegmentMade] = Future()
         future.set_running_or_notify_cancel()
         self._tasks[future] = task
@@ -91,11 +96,42 @@ class RayExecutor:
             future.set_exception(StreamDehazeError(f"the Ray cluster gave up a segment: {first_line(error)}"))
 
 
-def _naming_the_machine(work: Callable[[SegmentJob], SegmentMade], job: SegmentJob) -> SegmentMade:
+def _in_a_task(work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, cores: float) -> SegmentMade:
+    keep_to_cores(cores)
     try:
         return work(job)
     except StreamDehazeError as error:
         raise type(error)(f"on the machine {socket.gethostname()}: {error}") from error
+
+
+_held: list[FileLock] = []
+"""Of the cores that this process keeps to."""
+
+
+def keep_to_cores(count: float) -> None:
+    """Keep this process, for good, to that many cores that no other such process of this machine keeps to.
+
+    Ray counts cores but leaves all of them to each task, so that threads wander and libraries start as many as there
+    are. Nothing is done for a share of a core, or where too few cores are free.
+    """
+    if _held or count != int(count) or not hasattr(os, "sched_setaffinity"):
+        return
+    cores = list[int]()
+    folder = platformdirs.user_cache_path("streamdehaze", appauthor=False) / "cores"
+    with contextlib.suppress(OSError, NotImplementedError):
+        folder.mkdir(parents=True, exist_ok=True)
+        for core in sorted(os.sched_getaffinity(0)):
+            lock = FileLock(folder / f"{socket.gethostname()}-{core}", thread_local=False)
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0)
+                _held.append(lock)
+                cores.append(core)
+                if len(cores) == count:
+                    os.sched_setaffinity(0, cores)
+                    return
+    for lock in _held:
+        lock.release()
+    _held.clear()
 
 
 def _check_reachable(address: str) -> None:
