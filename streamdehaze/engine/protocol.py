@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.frame import FloatArray
@@ -47,7 +47,6 @@ class Engine(Protocol):
         return
 
 
-@runtime_checkable
 class CompilingEngine(Engine, Protocol):
     """An engine that compiles for each size of picture, and may do so in a thread of its own while `infer` runs."""
 
@@ -62,6 +61,11 @@ class CompilingEngine(Engine, Protocol):
     def release(self, height: int, width: int) -> None:
         """Free what `compile_for` made for this size."""
         ...
+
+
+def compiles(engine: Engine | None) -> TypeGuard[CompilingEngine]:
+    """Whether an engine compiles for each size; one of the caller's own may lack what else an `Engine` has."""
+    return hasattr(engine, "compile_for")
 
 
 class Backend(Protocol):

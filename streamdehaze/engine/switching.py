@@ -15,7 +15,7 @@ from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.engine.build.speed import needs_timing, prefers_pytorch
-from streamdehaze.engine.protocol import Backend, CompilingEngine, Engine
+from streamdehaze.engine.protocol import Backend, Engine, compiles
 from streamdehaze.engine.recipe import Shape
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
 from streamdehaze.frame import FloatArray
@@ -94,14 +94,14 @@ class SwitchingEngine:
         """See `CompilingEngine.compile_for`; nothing where PyTorch serves, until another engine takes over."""
         self._wanted.setdefault((height, width), set()).add(batch)
         slot = self._slot((batch, 3, height, width))
-        if isinstance(engine := slot.engine, CompilingEngine):
+        if compiles(engine := slot.engine):
             engine.compile_for(height, width, batch)
 
     def release(self, height: int, width: int) -> None:
         """See `CompilingEngine.release`."""
         self._wanted.pop((height, width), None)
         for slot in self._slots:
-            if isinstance(engine := slot.engine, CompilingEngine):
+            if compiles(engine := slot.engine):
                 engine.release(height, width)
 
     @property
@@ -252,7 +252,7 @@ class SwitchingEngine:
             slot.settled = True
 
     def _compile_wanted(self, shape: Shape, engine: Engine) -> None:
-        if not isinstance(engine, CompilingEngine):
+        if not compiles(engine):
             return
         for (height, width), batches in list(self._wanted.items()):
             for batch in sorted(batches) if self._backend.covers(shape, height, width) else ():

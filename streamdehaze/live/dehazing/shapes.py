@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.format import network_shape
-from streamdehaze.engine.protocol import CompilingEngine, Engine
+from streamdehaze.engine.protocol import Engine, compiles
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.live.background import Background
@@ -53,7 +53,7 @@ class Shapes(Background):
         self, engine: Engine, network_sizes: Iterable[int], *, batch_size: int = 1, limit: int = KEPT_SHAPES
     ) -> None:
         super().__init__("engine-shapes")
-        self._engine = engine if isinstance(engine, CompilingEngine) else None
+        self._engine = engine if compiles(engine) else None
         self._network_sizes, self._limit = tuple(network_sizes), limit
         self._batches = (1,) if batch_size == 1 else (1, 2)
         self._changed = threading.Condition()
