@@ -277,7 +277,7 @@ def test_marks_have_their_own_distances() -> None:
 
 def test_words_name_the_unit() -> None:
     assert str(Visibility(823, 700, 1200)) == "823 m (700 m to 1.2 km)"
-    assert str(Visibility(2300, 1100, None)) == "2.3 km (1.1 km to more)"
+    assert str(Visibility(2300, 1100, None)) == "2.3 km (1.1 km or more)"
 
 
 def visibility(*arguments: object) -> Result:

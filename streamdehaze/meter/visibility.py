@@ -116,8 +116,8 @@ class Visibility:
             if self.least is not None:
                 return f"at least {_shown(self.least)}"
             return f"below {_shown(self.most or 0)}"
-        most = "more" if self.most is None else _shown(self.most)
-        return f"{_shown(self.metres)} ({_shown(self.least or 0)} to {most})"
+        most = "or more" if self.most is None else f"to {_shown(self.most)}"
+        return f"{_shown(self.metres)} ({_shown(self.least or 0)} {most})"
 
 
 def _shown(metres: float) -> str:
