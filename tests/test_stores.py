@@ -17,6 +17,7 @@ from clips import Clip
 from streamdehaze import Dehazer, dehaze_video
 from streamdehaze.cli import main
 from streamdehaze.errors import ConfigError, MissingPackageError, SinkError, SourceError
+from streamdehaze.meter.pictures import pictures
 from streamdehaze.pipeline.inputs import plan_jobs
 from streamdehaze.pipeline.options import RunOptions
 from streamdehaze.pipeline.sharing import staging
@@ -171,6 +172,16 @@ def test_results_are_named_in_the_store(memory: Any) -> None:
     assert shot.output == "memory://out/shot/shot.mov"
     (here,) = plan_jobs(["memory://films/film.mp4"], "here.mp4")
     assert here.output == "here.mp4"
+
+
+def test_the_meter_reads_a_store(memory: Any, film: Path, cache: Path) -> None:
+    (address,) = [f"memory:/{name}" for name in memory.glob("memory://films/*.mp4")]
+    code, output = streamdehaze("meter", "memory://films/", "--every", "25", "--engine", "openvino", "--json", "-")
+    assert code == 0, output
+    assert f'"{address}"' in output
+    found = [picture.input for picture in pictures((address,), every=25)]
+    assert found == [address, address]
+    assert not list(cache.iterdir())
 
 
 def test_an_array_job_on_s3(s3: Any, clear: Path, tmp_path: Path) -> None:

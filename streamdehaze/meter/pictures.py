@@ -15,6 +15,7 @@ from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame
 from streamdehaze.pipeline.ends import open_source
 from streamdehaze.pipeline.inputs import expand_inputs
+from streamdehaze.pipeline.sharing.staging import Staging, in_store
 from streamdehaze.video import Kind, what_is
 from streamdehaze.video.reading.open import is_far_file
 
@@ -44,14 +45,14 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
     """
     expanded = expand_inputs(inputs, recursive=recursive)
     for each in expanded:
-        if what_is(each.path).is_live and not is_far_file(each.path):
+        if what_is(each.path).is_live and not is_far_file(each.path) and not in_store(each.path):
             raise SourceError(
                 f"{without_secrets(each.path)} is a live stream, which has no end; record some of it first"
             )
     for each in expanded:
-        photo = what_is(each.path) is Kind.PICTURE
-        began = taken_at(each.path)
-        with open_source(each.path) as source:
+        with Staging(each.path) as near, open_source(near.source) as source:
+            photo = what_is(near.source) is Kind.PICTURE
+            began = taken_at(near.source)
             for index, frame in enumerate(source):
                 if index % every == 0:
                     seconds = None if photo else frame.seconds

@@ -109,6 +109,7 @@ def command(
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.meter.table import summary, to_csv, to_json, to_keyframes
     from streamdehaze.pipeline.inputs import expand_inputs
+    from streamdehaze.pipeline.sharing.staging import Staging
 
     found = expand_inputs(inputs, recursive=recursive)
     if map_path is not None and len(found) > 1:
@@ -120,7 +121,17 @@ def command(
     with Dehazer(checkpoint, engine=engine, network_size=network_size) as dehazer:
         for each in found:
             try:
-                mine = _measure(each.path, dehazer, map_path, every=every, start=start, end=end, overwrite=overwrite)
+                with Staging(each.path) as near:
+                    mine = _measure(
+                        near.source,
+                        each.path,
+                        dehazer,
+                        map_path,
+                        every=every,
+                        start=start,
+                        end=end,
+                        overwrite=overwrite,
+                    )
             except StreamDehazeError as error:
                 say(console, f"streamdehaze: {error}")
                 failed = True
@@ -152,6 +163,7 @@ def command(
 
 def _measure(
     path: str,
+    name: str,
     dehazer: Dehazer,
     map_path: Path | None,
     *,
@@ -176,9 +188,9 @@ def _measure(
     with open_source(path, ReadOptions(start=start, end=end)) as source, contextlib.ExitStack() as stack:
         sink = None if map_path is None else stack.enter_context(open_map(map_path, source, overwrite=overwrite))
         for measured in measure(source, dehazer, every=every):
-            rows.append(FrameHaze.of(path, measured, scene=scenes.of(measured), timed=kind is not Kind.PICTURE))
+            rows.append(FrameHaze.of(name, measured, scene=scenes.of(measured), timed=kind is not Kind.PICTURE))
             if sink is not None:
                 sink.write(map_frame(measured))
     if not rows:
-        raise SourceError(f"'{path}' has no frames")
+        raise SourceError(f"'{name}' has no frames")
     return rows
