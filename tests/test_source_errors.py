@@ -20,6 +20,7 @@ from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
 from streamdehaze.video.reading.decoder import Decoder
+from streamdehaze.video.reading.parts import whole_pictures
 
 
 def refusal(path: object, **options: object) -> str:
@@ -232,6 +233,31 @@ def test_a_camera_is_as_strict_about_damage_as_a_file(tmp_path: Path, options: d
             return [picture.pts for picture in pictures if decoder.is_damaged(picture)]
 
     assert damaged(live=True) == damaged(live=False) != []
+
+
+def test_a_camera_that_repeats_its_parameter_sets_before_each_slice_is_not_damaged(tmp_path: Path) -> None:
+    """GStreamer does so, and FFmpeg begins a packet at each: half a picture."""
+    source = Clip(pts=range(0, 30 * 512, 512), size=(160, 96), options={"g": "10", "bf": "0", "slices": "3"})
+    units = re.split(b"\0\0\1", source.write(tmp_path / "a.h264").read_bytes())[1:]
+    sets = [unit for unit in units[:4] if unit[0] & 31 in (7, 8)]
+    repeated = [each for unit in units for each in ([*sets, unit] if unit[0] & 31 == 5 else [unit])]
+    (tmp_path / "b.h264").write_bytes(b"".join(b"\0\0\0\1" + unit for unit in repeated))
+
+    def pictures(name: str) -> list[bytes]:
+        with av.open(tmp_path / name) as container:
+            video = container.streams.video[0]
+            decoder = Decoder(video, live=True)
+            found = [
+                each
+                for packet in whole_pictures(container.demux(video), video)
+                for each in decoder.decode(packet) or ()
+            ]
+            assert not any(decoder.is_damaged(picture) for picture in found)
+            return [picture.to_ndarray().tobytes() for picture in found]
+
+    assert len(sets) == 2
+    assert pictures("b.h264") == pictures("a.h264")
+    assert len(pictures("a.h264")) == 30
 
 
 def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoder import Decoder
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import HardwareDecoding, NoVideoError, Transport, demux, open_live, what_is
+from streamdehaze.video.reading.parts import whole_pictures
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.trust import Trust
 
@@ -283,7 +284,7 @@ class Connection:
         has_clock = container.format.name not in _WITHOUT_CLOCK
         decoder = Decoder(video, live=True, max_pixels=self._options.max_pixels)
         decoding = False
-        for packet in demux(container, video, *sound):
+        for packet in whole_pictures(demux(container, video, *sound), video):
             arrival = time.monotonic()
             if self.abandoned:
                 return
