@@ -83,7 +83,7 @@ endif
 	touch $@
 
 .venv/dev: .venv/core
-	@echo "Extras and tools for tests: 0.3 GB to download, 1.0 GB on disk"
+	@echo "Extras and tools for tests: 0.3 GB to download, 1.1 GB on disk"
 	$(PIP) --editable '.[dev]'
 	touch $@
 
