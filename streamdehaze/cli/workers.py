@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from streamdehaze.pipeline.sharing.segments import TakesWork
 
 
-@contextlib.contextmanager
-def open_workers(count: int | None, ray: str | None, *, quiet: bool, verbose: bool) -> Iterator[TakesWork | None]:
+def open_workers(
+    count: int | None, ray: str | None, *, quiet: bool, verbose: bool
+) -> AbstractContextManager[TakesWork | None]:
     """What makes segments: `count` processes, or the Ray cluster at an address; None for neither.
 
     Workers are ended at once where an exception leaves the block: what they have finished is kept.
@@ -25,16 +26,13 @@ def open_workers(count: int | None, ray: str | None, *, quiet: bool, verbose: bo
     if ray is not None:
         from streamdehaze.pipeline.sharing.ray import RayExecutor
 
-        with RayExecutor(ray) as cluster:
-            yield cluster
-    elif count is not None:
-        with _processes(count, quiet=quiet, verbose=verbose) as pool:
-            yield pool
-    else:
-        yield None
+        return RayExecutor(ray)
+    if count is not None:
+        return _processes(count, quiet=quiet, verbose=verbose)
+    return nullcontext()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _processes(count: int, *, quiet: bool, verbose: bool) -> Iterator[ProcessPoolExecutor]:
     os.environ["PYTHONSAFEPATH"] = "1"  # the working directory is not searched for the modules of children
     context = multiprocessing.get_context("spawn")  # a fork would share the engine's threads

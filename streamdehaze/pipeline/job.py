@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,7 +125,7 @@ class _Task:
     def do(self) -> Report:
         """Do it in this process."""
         run = self.run
-        with contextlib.ExitStack() as stack:
+        with ExitStack() as stack:
             opened = stack.enter_context(self._opened())
             sink = self._opened_sink(opened)
             try:
@@ -208,14 +207,11 @@ class _Task:
         assert whole is not None  # the last pass is never done before
         return replace(whole, input=source, output=target)
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Source]:
+    def _opened(self) -> AbstractContextManager[Source]:
         """The source; one of the caller's own stays open."""
         if isinstance(self.source, Source):
-            yield self.source
-        else:
-            with open_source(self.source, self.read, stop=self.stop) as opened:
-                yield opened
+            return nullcontext(self.source)
+        return open_source(self.source, self.read, stop=self.stop)
 
     def _opened_sink(self, source: Source) -> Sink:
         run = self.run
@@ -234,15 +230,12 @@ class _Task:
         sink.publish = self.ends.publish
         return sink
 
-    @contextlib.contextmanager
-    def _worker(self, kind: type[Dehazer] = Dehazer) -> Iterator[Dehazer]:
+    def _worker(self, kind: type[Dehazer] = Dehazer) -> AbstractContextManager[Dehazer]:
         """The dehazer; one of the caller's own stays open."""
         if isinstance(self.dehazer, Dehazer):
-            yield self.dehazer
-        else:
-            named = [self.dehazer] if self.dehazer else []
-            with kind(*named, steady="low", every="auto", look_ahead=True) as own:
-                yield own
+            return nullcontext(self.dehazer)
+        named = [self.dehazer] if self.dehazer else []
+        return kind(*named, steady="low", every="auto", look_ahead=True)
 
 
 def plan_shares(

@@ -20,7 +20,15 @@ import platformdirs
 from filelock import FileLock
 
 from streamdehaze.address import scheme_of, without_secrets
-from streamdehaze.errors import Cancelled, ConfigError, MissingPackageError, SinkError, SourceError, StreamDehazeError
+from streamdehaze.errors import (
+    Cancelled,
+    ConfigError,
+    MissingPackageError,
+    SinkError,
+    SourceError,
+    StreamDehazeError,
+    first_line,
+)
 from streamdehaze.extras import install_command, needed_for, pip_install
 from streamdehaze.video import part_folder, unfinished_work
 from streamdehaze.video.resume.manifest import PLAN, segment_file
@@ -370,38 +378,26 @@ def _watch(stop: threading.Event | None) -> Any:
     return Watch()
 
 
+def _reading(address: str) -> contextlib.AbstractContextManager[None]:
+    return _in_one_sentence(address, SourceError, "read", "does not exist")
+
+
+def _writing(address: str) -> contextlib.AbstractContextManager[None]:
+    return _in_one_sentence(address, SinkError, "written", "cannot be written: there is no such bucket")
+
+
 @contextlib.contextmanager
-def _reading(address: str) -> Iterator[None]:
-    """Turn what a store complains of into one sentence; each has exceptions of its own."""
+def _in_one_sentence(address: str, kind: type[StreamDehazeError], done: str, missing: str) -> Iterator[None]:
+    """Turn a store's error into one of ours; each store has exceptions of its own."""
     try:
         yield
     except StreamDehazeError:
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"'{_shown(address)}' does not exist") from error
-    except PermissionError as error:
-        raise SourceError(f"'{_shown(address)}' may not be read: {_reason(error)}") from error
+        raise kind(f"'{_shown(address)}' {missing}") from error
     except Exception as error:
-        raise SourceError(f"'{_shown(address)}' cannot be read: {_reason(error)}") from error
-
-
-@contextlib.contextmanager
-def _writing(address: str) -> Iterator[None]:
-    """The same for outputs."""
-    try:
-        yield
-    except StreamDehazeError:
-        raise
-    except FileNotFoundError as error:
-        raise SinkError(f"'{_shown(address)}' cannot be written: there is no such bucket") from error
-    except PermissionError as error:
-        raise SinkError(f"'{_shown(address)}' may not be written: {_reason(error)}") from error
-    except Exception as error:
-        raise SinkError(f"'{_shown(address)}' cannot be written: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0])
+        cannot = "may not" if isinstance(error, PermissionError) else "cannot"
+        raise kind(f"'{_shown(address)}' {cannot} be {done}: {without_secrets(first_line(error))}") from error
 
 
 def _shown(address: str) -> str:
