@@ -38,6 +38,7 @@ class EngineDouble:
 
     name = "double"
     note = None
+    device: str | None = None
 
     def __init__(
         self,
