@@ -1,4 +1,4 @@
-"""How good a result is: against a truth, without one, and over time."""
+"""How good a result is: against ground truth, without it, and over time."""
 
 from streamdehaze.dehaze.steady.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.appearance import Appearance, appearance

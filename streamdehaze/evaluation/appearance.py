@@ -1,4 +1,4 @@
-"""What dehazing does to a picture other than making it clear: measures that need no truth."""
+"""What dehazing does to a picture other than making it clear: measures that need no ground truth."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def read_boxes(path: Path) -> dict[str, Boxes]:
 
 
 class DetectionMeter:
-    """Mean average precision of one detector on what a picture looks like hazy, cleared and clear.
+    """Mean average precision of one detector on hazy, cleared and clear versions of a picture.
 
     Args:
         detector: finds things.
@@ -118,7 +118,7 @@ class DetectionMeter:
         self._metrics: dict[str, Any] = {}
 
     def add(self, name: str, looks: Mapping[str, Bytes]) -> None:
-        """Score one picture in each of its looks, such as hazy and cleared; one without boxes is left out."""
+        """Score all versions of one picture, such as hazy and cleared; one without boxes is left out."""
         from torch import from_numpy
         from torchmetrics.detection import MeanAveragePrecision
 
@@ -137,7 +137,7 @@ class DetectionMeter:
 
     @property
     def precision(self) -> dict[str, float]:
-        """mAP over IoU 0.5 to 0.95 and mAP at 0.5, by look."""
+        """mAP over IoU 0.5 to 0.95 and mAP at 0.5, by version."""
         found: dict[str, float] = {}
         for look, metric in self._metrics.items():
             scores = metric.compute()

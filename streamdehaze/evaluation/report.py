@@ -1,4 +1,4 @@
-"""Scores as people want them: a row a picture, a summary, and a grid of the best and the worst."""
+"""Scores for people to read: a row per picture, a summary, and a grid of the best and the worst."""
 
 from __future__ import annotations
 

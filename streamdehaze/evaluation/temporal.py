@@ -41,7 +41,7 @@ class Steadiness:
 
 
 class SteadinessMeter:
-    """Measures a video against its clear truth while it goes by, two frames in memory."""
+    """Measures a video against its clear truth frame by frame, with two frames in memory."""
 
     def __init__(self) -> None:
         self.trace: list[tuple[float, float]] = []

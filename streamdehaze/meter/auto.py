@@ -1,4 +1,4 @@
-"""`AutoStrength`: dehaze where there is haze, and leave clear air alone to the bit.
+"""`AutoStrength`: dehaze where there is haze, and leave clear air unchanged, bit for bit.
 
 The density of a video is smoothed over time. Dehazing starts where it rises above `ON`, and stops only once it has been
 below `OFF` for `CLEAR_SECONDS`; in between nothing switches, so drifting haze around a threshold does not make the
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Mode = Literal["on", "auto", "off"]
 MODES: tuple[Mode, ...] = ("on", "auto", "off")
-"""As ONVIF names a camera's own defogging: ON, AUTO and OFF."""
+"""The names that ONVIF gives a camera's own defogging: ON, AUTO and OFF."""
 
 ON, OFF = 0.165, 0.125
 """Density from which on dehazing starts, and below which it stops."""

@@ -3,8 +3,7 @@
 The logarithm of visibility is a weighted sum of the logarithms of the blocks' broad contrast. There are far more blocks
 than pictures, so each block's weight is its own correlation with the meter, and only their common slope is fitted: one
 component of partial least squares (Wold, Sjöström & Eriksson 2001). Ridge regression fits the days it learns from more
-closely and misses other days by more. How far the estimates are to be trusted is found by leaving out one day at a
-time.
+closely and misses other days by more. How far the estimates can be trusted is found by leaving out one day at a time.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ EVERY = timedelta(minutes=10)
 
 
 class ClearDays:
-    """What a camera showed in the last days, for a `Reference` that keeps up with the season.
+    """A camera's pictures of the last days, for a `Reference` that keeps up with the season.
 
     Each picture kept takes 2 KB: two weeks of daylight are 2 MB.
 
@@ -58,7 +58,7 @@ class ClearDays:
         return True
 
     def reference(self) -> Reference | None:
-        """What the clearest of the pictures show; None before the first."""
+        """The reference made from the clearest of the pictures; None before the first."""
         if not self._kept:
             return None
         return Reference.learn(

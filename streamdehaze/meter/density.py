@@ -12,7 +12,7 @@ weighted sum of them is the logarithm of an optical thickness. The weights are a
 photos, streets and rooms of known depth, with exposure, noise and JPEG drawn at random: benchmarks/fit_meter.py
 computes them.
 
-To it comes, with a smaller weight, the thickness that the answer implies, ``t = (A − I) / (A − J)``: its tenth
+The thickness that the answer implies is added with a smaller weight, ``t = (A − I) / (A − J)``: its tenth
 percentile, because dark things may stand near in a fog that hides the rest. It knows scenes: a white wall from fog.
 It is a physical quantity whatever the network, so another checkpoint moves the density little and needs no new weights.
 benchmarks/haze_meter.py measures all of it on other scenes.
@@ -61,7 +61,7 @@ _CELLS = 64
 _BRIGHTEST = 1.5
 """Times A: lamps and reflections brighter than this count as this bright."""
 _TRUST, _SCALE = 0.3, 0.75
-"""Weight of the thickness that the answer implies, and what makes of the sum the mean thickness of the scene."""
+"""Weight of the thickness that the answer implies, and the factor from the sum to the mean thickness of the scene."""
 _FREE, _TIMES = 0.3, 2.0
 """The answer is believed this much by itself, and this many times what the picture shows: networks also find fog in a
 white wall."""
@@ -154,7 +154,7 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
     """t, (rows, columns) in [0.02, 1], of the small picture: the share of the scene's light that arrives.
 
     It is what the network believes, fitted over small windows: ``1 − I = t · (1 − J)`` in units of the airlight. Where
-    nothing is darker than the airlight, as in the sky, nothing tells t, and it tends to the least.
+    nothing is darker than the airlight, as in the sky, nothing determines t, and it tends to the least.
 
     Args:
         balanced: the picture, as the network saw it.
@@ -169,7 +169,7 @@ def transmission(balanced: Balanced, answer: FloatArray) -> FloatArray:
 
 
 def _telling(balanced: Balanced) -> npt.NDArray[np.bool_] | None:
-    """Where the picture tells of haze, (rows, columns): it shows the scene, and is not overexposed; None: all."""
+    """Where the picture says something about haze, (rows, columns): the scene, not overexposed; None for everywhere."""
     red, green, blue = balanced.hazy
     exposed: npt.NDArray[np.bool_] = cv2.min(cv2.min(red, green), blue) < _OVEREXPOSED
     if balanced.scene is not None:
@@ -178,7 +178,7 @@ def _telling(balanced: Balanced) -> npt.NDArray[np.bool_] | None:
 
 
 def _implied(balanced: Balanced, answer: FloatArray) -> float:
-    """The optical thickness of what is far, as the answer has it."""
+    """The optical thickness of what is far, by the network's answer."""
     hazy, clear = (_luma(balanced, rgb[:, ::2, ::2]) for rgb in (balanced.picture, answer))
     contrast = 1 - clear
     telling = contrast > np.float32(_TELLING)

@@ -63,7 +63,7 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
 def taken_at(path: str) -> datetime | None:
     """When a picture or video was taken, or began: "gate-2026-11-28-0815.jpg", "20261028_081500.mp4", or EXIF's note.
 
-    None if nothing tells it; the file's own times do not, for copies have others.
+    None if neither says; the file's own times are not used, since copies change them.
     """
     for match in _DATE_AND_TIME.finditer(Path(path).stem):
         year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())

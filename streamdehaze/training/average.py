@@ -16,7 +16,7 @@ def average_checkpoints(checkpoints: Sequence[Checkpoint], shares: Sequence[floa
 
     Args:
         checkpoints: at least one.
-        shares: how much of each counts, relative to the others; empty for all alike.
+        shares: weight of each, relative to the others; empty for equal weights.
 
     Raises:
         CheckpointError: if they are of different widths, or not all have network deconvolution.

@@ -1,4 +1,4 @@
-"""What a training run is: one TOML file, checked word for word."""
+"""The configuration of a training run: one TOML file, in which every key is checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DataConfig(toml.Table):
     left_out: Annotated[int, Field(ge=2)] | None = None
     """Every k-th picture of `real` is not trained on, but kept to look at and to measure."""
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """How often each of its pictures is drawn, against those of the other sets."""
+    """How often each of its pictures is drawn, relative to those of the other sets."""
 
     @model_validator(mode="after")
     def _one_way(self) -> DataConfig:
@@ -178,7 +178,7 @@ class TrainingConfig(toml.Table):
     in_memory: bool = False
     """Read each file once and keep its picture in memory, 3 or 4 bytes a pixel."""
     damaged: Literal["stop", "skip"] = "stop"
-    """What a damaged file does in the middle of it all; "skip" names it in the log and takes another."""
+    """What happens at a damaged file during training; "skip" names it in the log and takes another."""
 
     @field_validator("name")
     @classmethod

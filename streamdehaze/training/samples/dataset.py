@@ -1,4 +1,4 @@
-"""Samples by position: sample number n of a run is the same whoever asks for it, and whenever.
+"""Samples by position: sample number n of a run is always the same, whichever process asks for it.
 
 Everything random about a sample follows from the run's seed and n. So a run that is resumed, or spread over more
 workers or GPUs, sees what an uninterrupted one would have seen, and no generator's state needs to be kept.

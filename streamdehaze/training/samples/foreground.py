@@ -1,7 +1,7 @@
-"""Things without haze in front of it: bars, clocks, the camera's own rim, branches, frames and whoever stands near.
+"""Things without haze in front of the scene: bars, clocks, the camera's own rim, branches, frames and people nearby.
 
-A network that never saw black in a hazy picture takes the first black for proof that there is no haze. So a part of
-the training pictures gets some, the same in the hazy picture and the clear one.
+A network that never saw black in a hazy picture takes the first black it sees as proof that there is no haze. So some
+of the training pictures get such things, the same in the hazy picture and the clear one.
 """
 
 from __future__ import annotations
