@@ -18,7 +18,7 @@ from waiting import wait_until
 
 
 def reading(density: float, *, dark: bool = False) -> Reading:
-    return Reading(density, (0.8, 0.8, 0.8), dark)
+    return Reading(density, (0.8, 0.8, 0.8), dark, agreed=density)
 
 
 def test_the_history_holds_the_mean_of_each_minute_of_a_day_and_nothing_of_the_night() -> None:

@@ -330,7 +330,7 @@ def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPip
     now = [time.time() - 7200]
     haze = pipeline.cameras["Harbour"].haze = HazeHistory(clock=lambda: now[0])
     for minute in range(121):
-        haze.note(Reading(0.15 + 0.5 * minute / 120, (0.8, 0.8, 0.8), dark=False))
+        haze.note(Reading(0.15 + 0.5 * minute / 120, (0.8, 0.8, 0.8), dark=False, agreed=0.1))
         now[0] += 60
     now[0] -= 60
     assert page.locator(".tile:has-text('Harbour') .figures").inner_text().count("haze") <= 1
@@ -339,7 +339,7 @@ def test_the_haze_is_shown_now_and_over_the_day(page: Any, pipeline: RenderedPip
     page.wait_for_selector(".haze output:has-text('65 %, dense fog')")
     page.wait_for_selector(".haze figcaption:has-text('15 % to 65 % in the last 2 hours')")
     assert page.eval_on_selector(".haze path", "path => path.getAttribute('d').match(/L/g).length") == 120
-    haze.note(Reading(0.9, (0.1, 0.1, 0.1), dark=True))
+    haze.note(Reading(0.9, (0.1, 0.1, 0.1), dark=True, agreed=0.9))
     page.wait_for_selector(".haze output:has-text('too dark to tell')")
     pipeline.cameras["Harbour"].visibility = Visibility(340.2, 210, 1500)
     page.wait_for_selector(".haze p:has-text('Visibility 340 m (210 m to 1.5 km)')")

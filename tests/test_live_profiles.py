@@ -35,7 +35,7 @@ url = "rtsp://h/s"
 
 
 def reading(density: float, *, dark: bool = False) -> Reading:
-    return Reading(density, (0.8, 0.8, 0.8), dark)
+    return Reading(density, (0.8, 0.8, 0.8), dark, agreed=density)
 
 
 @pytest.fixture

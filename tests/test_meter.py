@@ -134,6 +134,17 @@ def test_the_larger_part_of_the_density_needs_no_network(dehazer: Dehazer) -> No
     assert clear_idle == pytest.approx(clear, abs=0.02)
 
 
+def test_what_the_network_leaves_alone_is_not_agreed_to_be_haze(dehazer: Dehazer) -> None:
+    """`--mode auto` goes by that: where the answer is the picture itself, there is nothing to remove."""
+    look = dehazer.stream().look(Frame.from_array(street(100)))
+    assert look.balanced is not None
+    (answer,) = dehazer.infer([look])
+    assert answer is not None
+    found, idle = (density.read(look.balanced, each) for each in (answer, look.balanced.picture))
+    assert found.agreed == found.density > 0.3
+    assert idle.agreed < 0.01
+
+
 def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> None:
     reading = measure(dehazer, np.full((144, 256, 3), 200, np.uint8))
     assert reading.haze_class is HazeClass.DENSE_FOG

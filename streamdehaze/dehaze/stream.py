@@ -302,7 +302,7 @@ class Stream(Settings):
             starts = observation.motion is None or observation.motion.cut
         else:  # nothing tells a cut; without a time the frame is a single photo
             starts = look.frame.pts is None
-        return self._auto.follow(None if measured is None else measured.density, look.frame.seconds, starts=starts)
+        return self._auto.follow(None if measured is None else measured.agreed, look.frame.seconds, starts=starts)
 
     def _release(self, *, everything: bool = False) -> list[Solution]:
         """The frames that need not be held back any longer."""

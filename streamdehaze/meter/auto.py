@@ -1,9 +1,9 @@
 """`AutoStrength`: dehaze where there is haze, and leave clear air unchanged, bit for bit.
 
-The density of a video is smoothed over time. Dehazing starts where it rises above `ON`, and stops only once it has been
-below `OFF` for `CLEAR_SECONDS`; in between nothing switches, so drifting haze around a threshold does not make the
-picture come and go. The strength then moves in ramps: seconds up, slower down. Where a scene begins, nothing is carried
-over: it starts with the strength its first frame calls for.
+The density of a video, as far as the network agrees, is smoothed over time. Dehazing starts where it rises above `ON`,
+and stops only once it has been below `OFF` for `CLEAR_SECONDS`; in between nothing switches, so drifting haze around a
+threshold does not make the picture come and go. The strength then moves in ramps: seconds up, slower down. Where a
+scene begins, nothing is carried over: it starts with the strength its first frame calls for.
 """
 
 from __future__ import annotations

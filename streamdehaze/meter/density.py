@@ -65,6 +65,9 @@ _TRUST, _SCALE = 0.3, 0.75
 _FREE, _TIMES = 0.3, 2.0
 """The answer is believed this much by itself, and this many times what the picture shows: networks also find fog in a
 white wall."""
+_AGREED, _SLIGHT = 1.5, 0.05
+"""What the picture shows is agreed upon up to this many times what the answer implies, when this much of that counts as
+nothing: lawns under a grey sky and tiled rooms lack colour and contrast, and a network that knows them leaves them."""
 _FAR = 10
 """Percentile of the transmissions: of what is far, or deep in the haze."""
 _TELLING = 0.08
@@ -91,11 +94,13 @@ def read(balanced: Balanced, answer: FloatArray) -> Reading:
     found = terms(balanced)
     logarithm = sum(weight * found[name] for name, weight in WEIGHTS.items())
     seen = min(_MOST_THICKNESS, max(0.0, math.exp(min(logarithm, 5.0)) - LEAST_THICKNESS))
-    implied = min(_implied(balanced, answer), _FREE + _TIMES * seen)
-    thickness = _SCALE * (seen + _TRUST * implied)
+    implied = _implied(balanced, answer)
+    believed = _TRUST * min(implied, _FREE + _TIMES * seen)
+    agreed = min(seen, max(0.0, _AGREED * (implied - _SLIGHT)))
     color = balanced.airlight.color
     airlight = float(color[0]), float(color[1]), float(color[2])
-    return Reading(float(1 - np.exp(-thickness)), airlight, dark=float(color.mean()) < _DARK)
+    density, confirmed = (1 - math.exp(-_SCALE * (each + believed)) for each in (seen, agreed))
+    return Reading(density, airlight, dark=float(color.mean()) < _DARK, agreed=confirmed)
 
 
 def terms(balanced: Balanced) -> dict[str, float]:

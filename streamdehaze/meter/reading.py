@@ -53,6 +53,8 @@ class Reading:
     """A, RGB in [0, 1]: the colour of the haze. Where there is hardly any haze, that of the brightest surface."""
     dark: bool
     """Whether the frame is too dark to be trusted: at night haze shows as glow around lamps, not as a veil."""
+    agreed: float
+    """The density as far as the network's answer has haze as well, at most `density`; `--mode auto` goes by it."""
 
     @property
     def haze_class(self) -> HazeClass:
