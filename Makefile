@@ -1,12 +1,13 @@
 # make demo    install, dehaze a clip, leave a picture and a video to look at
 # make test    install everything, run all tests;  make quick  the tests to run after each change
 # make wheel   the package for an index, checked;  make sbom   the bill of what comes with it (CycloneDX);
-# make image   a container for cameras, tried out
+# make image   a container for cameras, tried out (DOCKER="podman" for another program)
 # make lint    style and types;                    make docs   the documentation with its API reference, in site/
 #
 # Without an NVIDIA GPU, make demo installs no PyTorch: OpenVINO runs the bundled checkpoints. TORCH=1 brings it, in the
 # build that fits this machine; TORCH=cpu or TORCH=cuda chooses one.
 PYTHON ?= python3
+DOCKER ?= docker
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
@@ -52,8 +53,8 @@ sbom: wheel
 	rm -rf .venv/light-only
 
 image:
-	docker build --file examples/live/Dockerfile --tag streamdehaze .
-	docker run --rm streamdehaze doctor
+	$(DOCKER) build --file examples/live/Dockerfile --tag streamdehaze .
+	$(DOCKER) run --rm streamdehaze doctor
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
