@@ -67,7 +67,7 @@ def test_frames_that_pass_hazy_are_no_sign_of_health(tmp_path: Path, monkeypatch
     with LivePipeline([looping(tmp_path)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
-        monkeypatch.setattr(gate.stream, "look", lambda frame: 1 / 0)
+        monkeypatch.setattr(gate.stream, "look", lambda *_: 1 / 0)
         wait_until(lambda: gate.machine.state is CameraState.UNCLEAR, "the state tells")
         assert "its frames cannot be dehazed: ZeroDivisionError" in gate.machine.message
 
