@@ -117,9 +117,9 @@ def test_queues_are_bounded_in_bytes() -> None:
 
     sink, dehazer = WatchingSink(delay=0.002), plain_dehazer(engine=EngineDouble())
     Pipeline(source, dehazer, sink, batch_size=2, queue_bytes=3 * FRAME_BYTES).run()
-    # 3 in each queue, a batch of 2 hazy and 2 solved in the dehazer, one in every other stage's hands.
+    # 3 hazy, 9 solved and 3 clear in the queues, 2 hazy and 2 solved in the dehazer, one in every other stage's hands.
     assert len(ahead) == 200
-    assert max(ahead) <= 3 + 3 + 3 + 2 + 2 + 3
+    assert max(ahead) <= 3 + 9 + 3 + 2 + 2 + 3
 
 
 def test_one_frame_larger_than_the_queue_still_passes() -> None:

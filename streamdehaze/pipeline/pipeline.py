@@ -22,7 +22,10 @@ from streamdehaze.video.protocols import Reader, SegmentSink, Sink, Source
 from streamdehaze.video.resume.cut import Cut, Cutter, WarmUp
 
 QUEUE_BYTES = 8 << 20
-"""Bound of the queues before and after the dehaze thread; one frame always fits."""
+"""Bound of the queue before the dehaze thread; one frame always fits."""
+_SOLVED_QUEUES = 3
+"""Bound of the queue after it, in units of that: looking ahead hands out a dozen frames and more at once. Where they do
+not fit, this stage and the encoder wait in turn."""
 _CLEAR_BYTES = 4 << 20
 """The same for clear frames: a few, so that the encoder need not wait for each."""
 _QUEUE_SHARE = 32
@@ -78,7 +81,7 @@ class Pipeline:
         self._cancel = stop or threading.Event()
         self._stop = threading.Event()
         self._hazy: ByteQueue[Frame | WarmUp | Cut | None] = ByteQueue(queue_bytes, self._stop)
-        self._solved: ByteQueue[Solution | Cut | None] = ByteQueue(queue_bytes, self._stop)
+        self._solved: ByteQueue[Solution | Cut | None] = ByteQueue(_SOLVED_QUEUES * queue_bytes, self._stop)
         self._clear: ByteQueue[Frame | Cut | None] = ByteQueue(min(queue_bytes, _CLEAR_BYTES), self._stop)
         self._cutter = cutter
         self._on_frame = on_frame
