@@ -23,6 +23,8 @@ from streamdehaze.video.pyav import ANY_METADATA
 
 log = logging.getLogger("streamdehaze")
 
+_PYAV = int(av.__version__.partition(".")[0])
+
 
 class Output:
     """A container that is written.
@@ -166,7 +168,8 @@ def home_of(container_format: str, encoder: str) -> str:
 
 def add_parameters(template: Stream, output: OutputContainer) -> Stream:
     """A stream with the parameters of `template` alone, and whatever codec tag the muxer likes."""
-    copy = output.add_data_stream()
+    # A data stream of PyAV 17 has no codec context, which its filters write to; what replaces it there keeps the tag.
+    copy = output.add_data_stream() if _PYAV >= 18 else output.add_stream_from_template(template, opaque=True)
     BitStreamFilterContext("null", in_stream=template, out_stream=copy)
     copy.time_base = template.time_base
     return copy
