@@ -62,6 +62,13 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def cache_folder(name: str) -> Path:
+    """Where this user's cache keeps what has this name; the folder need not be there."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("streamdehaze", appauthor=False) / name
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder that a user asked for, and those above it; it may be there.
 

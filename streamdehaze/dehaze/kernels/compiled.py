@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
-from streamdehaze.durable import write_whole
+from streamdehaze.durable import cache_folder, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -137,10 +136,7 @@ def _kind(argument: Argument) -> str:
 def _folders() -> list[Path]:
     """Where machine code is kept: where numba would, with Python's own, or with what else this user caches."""
     named = os.environ.get("NUMBA_CACHE_DIR")
-    own = [
-        Path(__file__).parent / "__pycache__",
-        platformdirs.user_cache_path("streamdehaze", appauthor=False) / "loops",
-    ]
+    own = [Path(__file__).parent / "__pycache__", cache_folder("loops")]
     return [Path(named), *own] if named else own
 
 

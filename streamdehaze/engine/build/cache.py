@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from pydantic import ValidationError, model_validator
 
-from streamdehaze.durable import file_sha256, write_whole
+from streamdehaze.durable import cache_folder, file_sha256, write_whole
 from streamdehaze.engine.build.verify import Verification
 from streamdehaze.engine.recipe import Recipe, Shape
 from streamdehaze.errors import EngineError
@@ -69,7 +68,7 @@ def default_folder() -> Path:
     """Where engines are kept: `$STREAMDEHAZE_ENGINES`, or `engines` in the user's cache folder."""
     if chosen := os.environ.get("STREAMDEHAZE_ENGINES"):
         return Path(chosen).expanduser()
-    return platformdirs.user_cache_path("streamdehaze", appauthor=False) / "engines"
+    return cache_folder("engines")
 
 
 class EngineCache:

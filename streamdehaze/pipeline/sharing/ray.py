@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 from filelock import FileLock, Timeout
 
+from streamdehaze.durable import cache_folder
 from streamdehaze.errors import StreamDehazeError, first_line
 from streamdehaze.extras import needed_for
 
@@ -117,7 +117,7 @@ def keep_to_cores(count: float) -> None:
     if _held or count != int(count) or not hasattr(os, "sched_setaffinity"):
         return
     cores = list[int]()
-    folder = platformdirs.user_cache_path("streamdehaze", appauthor=False) / "cores"
+    folder = cache_folder("cores")
     with contextlib.suppress(OSError, NotImplementedError):
         folder.mkdir(parents=True, exist_ok=True)
         for core in sorted(os.sched_getaffinity(0)):

@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 from filelock import FileLock
 
 from streamdehaze.address import scheme_of, without_secrets
+from streamdehaze.durable import cache_folder
 from streamdehaze.errors import (
     Cancelled,
     ConfigError,
@@ -330,7 +330,7 @@ class Staging:
 
 
 def _cache() -> Path:
-    return platformdirs.user_cache_path("streamdehaze", appauthor=False) / "stores"
+    return cache_folder("stores")
 
 
 def _sweep(own: Path) -> None:
