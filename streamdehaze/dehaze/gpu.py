@@ -18,6 +18,7 @@ import numpy as np
 from streamdehaze.dehaze import affine
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.format import FrameFormat
+from streamdehaze.errors import first_line
 from streamdehaze.frame import FloatArray, Frame, Plane
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ class Gpu:
         """Leave the work to the CPU: the device's memory is used up, say."""
         if not self.failed:
             self.failed = True
-            reason = str(error).splitlines()[0]
-            _log.warning("the CPU shrinks and changes frames from here on, for %s cannot: %s", self.device, reason)
+            _log.warning(
+                "the CPU shrinks and changes frames from here on, for %s cannot: %s", self.device, first_line(error)
+            )
 
     def stream(self) -> Any:
         """This thread's CUDA stream as a context."""

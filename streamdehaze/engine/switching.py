@@ -157,10 +157,8 @@ class SwitchingEngine:
     def finish_build(self, stop: threading.Event, seconds: float) -> bool:
         """Wait for a build that runs, until `stop` is set or the time is up; whether none runs any more."""
         until = time.monotonic() + seconds
-        while self._build is not None and not stop.is_set() and time.monotonic() < until:
-            self._build.join(_POLL_SECONDS)
-            if not self._build.is_alive():
-                break
+        while self._building() and not stop.is_set() and time.monotonic() < until:
+            stop.wait(_POLL_SECONDS)
         return not self._building()
 
     def close(self) -> None:
