@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import copy_through, other_packets, video_times
+from clips import Clip, copy_through, other_packets, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSink, FileSource
@@ -217,6 +217,27 @@ def test_data_tracks_of_cameras_are_copied_or_named(tmp_path: Path) -> None:
     made.write_bytes(content.replace(b"tmcd", b"mebx"))
     sink = copy_through(made, tmp_path / "out.mov")
     assert sink.losses == ["data stream 1 (TimeCodeHandler, unknown codec, eng)"]
+
+
+def test_subtitles_without_a_decoder_are_kept(tmp_path: Path) -> None:
+    """TTML, which FFmpeg reads and writes but cannot decode."""
+    source = Clip(subtitles="ttml").write(tmp_path / "in.mp4")
+    assert copy_through(source, tmp_path / "out.mp4").losses == []
+    assert [each["codec_tag_string"] for each in streams(tmp_path / "out.mp4")] == ["avc1", "stpp"]
+    hashed = ("-select_streams", "1", "-show_data_hash", "md5", "-show_entries", "packet=pts_time,data_hash")
+    packets = [ffprobe(path, *hashed)["packets"] for path in (source, tmp_path / "out.mp4")]
+    assert packets[1] == packets[0] != []
+
+
+@pytest.mark.parametrize("ending", ["avi", "mkv", "mov", "mp4", "nut", "ts"])
+def test_a_second_video_of_an_unknown_codec_is_named(tmp_path: Path, ending: str) -> None:
+    """AVI would hold it as if its packets were raw pictures."""
+    content = two_cameras(tmp_path).read_bytes()
+    at = content.rindex(b"avc1")
+    source = tmp_path / "unknown.mp4"
+    source.write_bytes(content[:at] + b"zzzz" + content[at + 4 :])
+    assert copy_through(source, tmp_path / f"out.{ending}").losses == ["video stream 1 (VideoHandler, unknown codec)"]
+    assert [each["codec_name"] for each in streams(tmp_path / f"out.{ending}")] == ["h264"]
 
 
 def test_pictures_go_on_where_the_container_refuses_sound_in_the_middle(

@@ -23,8 +23,6 @@ from streamdehaze.video.pyav import ANY_METADATA
 
 log = logging.getLogger("streamdehaze")
 
-_PYAV = int(av.__version__.partition(".")[0])
-
 
 class Output:
     """A container that is written.
@@ -167,10 +165,22 @@ def home_of(container_format: str, encoder: str) -> str:
 
 
 def add_parameters(template: Stream, output: OutputContainer) -> Stream:
-    """A stream with the parameters of `template` alone, and whatever codec tag the muxer likes."""
-    # A data stream of PyAV 17 has no codec context, which its filters write to; what replaces it there keeps the tag.
-    copy = output.add_data_stream() if _PYAV >= 18 else output.add_stream_from_template(template, opaque=True)
-    BitStreamFilterContext("null", in_stream=template, out_stream=copy)
+    """A stream with the parameters of `template` alone, and whatever codec tag the muxer likes.
+
+    FFmpeg's list of a container's codecs, which PyAV asks, is shorter than what the muxer writes. Whether it takes the
+    stream only shows when the header is written.
+
+    Raises:
+        ValueError: if the container takes no such kind of stream at all.
+    """
+    with contextlib.suppress(ValueError):
+        return output.add_stream_from_template(template, opaque=True)
+    # PyAV looks up the codec of the template's context, but copies the parameters of its stream. So put these into a
+    # stream whose context has a codec that is on the list.
+    with trial_container(output.format.name) as listed:
+        carrier = listed.add_stream(output.default_video_codec)
+        BitStreamFilterContext("null", in_stream=template, out_stream=carrier)
+        copy = output.add_stream_from_template(carrier, opaque=True)
     copy.time_base = template.time_base
     return copy
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import av
 import av.error
-from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.format import Flags
 from av.packet import Packet
@@ -261,22 +260,9 @@ def copy_stream(stream: Stream, output: OutputContainer, converted: Stream | Non
     Raises:
         ValueError: if the container does not take such a stream.
     """
-    context: Any = stream.codec_context  # None without a decoder, whatever PyAV's stubs say
-    copy: Stream
-    if converted is not None:
-        copy = output.add_stream_from_template(converted, opaque=True)
-    elif context is not None:
-        try:
-            copy = output.add_stream_from_template(stream, opaque=True)
-            _state_layout(stream, copy)
-        except ValueError:  # of PyAV; FFmpeg's list of a container's codecs is shorter than what its muxer writes
-            copy = _copy_parameters(stream, output)
-    elif stream.type in ("attachment", "data"):
-        copy = output.add_stream_from_template(stream, opaque=True)
-    else:  # no decoder here: only the parameters are needed
-        copy = output.add_mux_stream(codec_name(stream))
-        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
-        copy.time_base = stream.time_base
+    copy = add_parameters(stream if converted is None else converted, output)
+    if converted is None:
+        _state_layout(stream, copy)
     copy.metadata.clear()
     copy.metadata.update(stream_metadata(stream.metadata))
     copy.disposition = stream.disposition
@@ -288,17 +274,6 @@ def _state_layout(stream: Stream, copy: Any) -> None:
     layout = getattr(stream.codec_context, "layout", None)
     if stream.type == "audio" and layout is not None and layout.name.endswith(" channels"):
         copy.codec_context.layout = USUAL_LAYOUTS.get(layout.nb_channels, layout.name)
-
-
-def _copy_parameters(stream: Stream, output: OutputContainer) -> Stream:
-    """A stream with the parameters of `stream` alone, and whatever codec tag the muxer likes."""
-    with trial_container("null") as untagged:
-        template = untagged.add_stream_from_template(stream, opaque=True)
-        _state_layout(stream, template)
-        untagged.start_encoding()
-        copy = add_parameters(template, output)
-    copy.time_base = stream.time_base
-    return copy
 
 
 def _attach_cover(stream: Stream, content: bytes, output: OutputContainer) -> None:
@@ -334,6 +309,8 @@ def _takes(streams: list[Stream], container_format: str) -> bool:
     """Whether a container takes these streams, by writing its header for them."""
     if container_format in MOV_FAMILY and any(s.type == "data" and not codec_name(s) for s in streams):
         return False  # it would get a sample description that nothing reads
+    if container_format == "avi" and any(not codec_name(stream) for stream in streams):
+        return False  # players would take a video without a codec for raw pictures
     if container_format == "mpegts":
         codecs = {codec_name(stream) for stream in streams}
         if not codecs <= TRANSPORT_STREAM_CODECS:

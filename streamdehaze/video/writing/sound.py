@@ -94,11 +94,7 @@ class CameraSound:
         """Add a stream for it, after the video's."""
         if not after_video:
             return
-        if self.aac is None and self.format.codec in _UNLISTED.get(output.format.name, ()):
-            stream = add_parameters(self.format.stream, output)
-        else:
-            stream = output.add_stream_from_template((self.aac or self.format).stream, opaque=True)
-
+        stream = add_parameters((self.aac or self.format).stream, output)
         self._track = CameraTrack(stream)
 
     def put(self, packet: EncodedPacket) -> None:
