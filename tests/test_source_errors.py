@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import re
@@ -11,10 +12,12 @@ import socket
 import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
 from streamdehaze.errors import SourceError
@@ -257,6 +260,66 @@ def test_a_camera_that_repeats_its_parameter_sets_before_each_slice_is_not_damag
     assert len(sets) == 2
     assert pictures("b.h264") == pictures("a.h264")
     assert len(pictures("a.h264")) == 30
+
+
+def record_in_parts(source: Path, target: Path, apart: int | None) -> Path:
+    """Record raw H.264 as `ffmpeg -c copy` does a camera whose keyframes come in parts, `apart` ticks of 1/90000 s.
+
+    With None the parts of a picture are written as one, which FFmpeg takes apart again in a transport stream.
+    """
+    sets: list[bytes] = []
+    with av.open(source) as before, av.open(target, "w") as after:
+        video = before.streams.video[0]
+        copy = after.add_stream_from_template(video, opaque=True)
+        copy.time_base = tick = Fraction(1, 90000)
+        pictures = (packet for packet in before.demux(video) if packet.size)
+        for number, picture in enumerate(pictures):
+            units = [unit.rstrip(b"\0") for unit in re.split(b"\0\0\1", bytes(picture))[1:]]
+            sets = sets or [unit for unit in units if unit[0] & 31 in (7, 8)]
+            start = b"\0\0\0\1"
+            parts = [bytes(picture)]
+            if picture.is_keyframe:
+                parts = [b"".join(start + each for each in (*sets, unit)) for unit in units if unit[0] & 31 == 5]
+            for part, content in enumerate(parts if apart is not None else [b"".join(parts)]):
+                packet: Packet[Any] = Packet(content)
+                packet.stream, packet.time_base, packet.duration = copy, tick, 3600
+                packet.pts = packet.dts = number * 3600 + part * (apart or 0)
+                packet.is_keyframe = picture.is_keyframe
+                after.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("ending", "apart"), [("mkv", 0), ("flv", 0), ("mp4", 1), ("mov", 1), ("ts", 1), ("ts", None), ("h264", 0)]
+)
+def test_a_recording_of_a_camera_whose_keyframes_come_in_parts_is_not_damaged(
+    tmp_path: Path, ending: str, apart: int | None
+) -> None:
+    """FFmpeg writes equal times a tick apart where the container wants them to increase."""
+    options = {"g": "10", "bf": "0", "slices": "3", "sc_threshold": "0"}
+    made = Clip(pts=range(0, 30 * 512, 512), size=(160, 96), options=options)
+    source = made.write(tmp_path / "a.h264")
+    recording = record_in_parts(source, tmp_path / f"b.{ending}", apart)
+    with FileSource(source) as whole, FileSource(recording, on_damage="stop") as parts:
+        frames = list(parts)
+        assert [each.planes[0].tobytes() for each in frames] == [each.planes[0].tobytes() for each in whole]
+    times = [each.pts * each.time_base for each in frames]
+    assert {round(float(after - before), 3) for before, after in itertools.pairwise(times)} == {0.04}
+    assert copy_through(recording, tmp_path / "out.mkv").losses == []
+
+
+@pytest.mark.parametrize(("ending", "apart"), [("mkv", 0), ("mp4", 1), ("ts", 1), ("ts", None)])
+@pytest.mark.parametrize("start", [2.4, 2.4001, 2.42, 2.5])
+def test_reading_such_a_recording_begins_with_a_whole_keyframe(
+    tmp_path: Path, ending: str, apart: int | None, start: float
+) -> None:
+    options = {"g": "10", "bf": "0", "slices": "3", "sc_threshold": "0"}
+    made = Clip(pts=range(0, 90 * 512, 512), size=(160, 96), options=options)
+    recording = record_in_parts(made.write(tmp_path / "a.h264"), tmp_path / f"b.{ending}", apart)
+    with FileSource(recording) as whole, FileSource(recording, start=start, on_damage="stop") as later:
+        frames = [each.planes[0].tobytes() for each in later]
+        assert 25 < len(frames) <= 31
+        assert frames == [each.planes[0].tobytes() for each in whole][-len(frames) :]
 
 
 def test_file_of_which_nothing_decodes(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from av.video.stream import VideoStream
 
 log = logging.getLogger("streamdehaze")
 
-_SLICE_OF_KEYFRAME = re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65](.)", re.DOTALL)
-"""Up to the first bit of its first macroblock's number, which is 1 for the number 0 (H.264, 7.3.3)."""
+_SLICE_OF_KEYFRAME = 5
+"""The type of a unit of H.264, in the last five bits of its first byte."""
+_SLICE_AFTER_START_CODE = re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65](.)", re.DOTALL)
+_KEPT_SIDE_DATA: tuple[Any, ...] = ("new_extradata", "prft")
 
 
 class Decoder:
@@ -76,47 +78,90 @@ class Decoder:
         return picture.is_corrupt and not self._expects_damage
 
 
-def whole_pictures(packets: Iterator[Packet[Any]], video: VideoStream) -> Iterator[Packet[Any]]:
+def whole_pictures(
+    packets: Iterator[Packet[Any]], video: VideoStream, *, sought: bool = False
+) -> Iterator[Packet[Any]]:
     """Join the packets of keyframes of H.264 that came in parts.
 
-    GStreamer repeats the parameter sets before each slice of a keyframe, and encoders that hurry make several slices
-    of a picture. FFmpeg begins a packet at each parameter set, and half a picture decodes as a damaged one. A keyframe
-    is held back until the packet after it shows whether it is whole: the first of a stream, and all while they are not.
+    GStreamer's RTSP server repeats the parameter sets before each slice of a keyframe, and encoders that hurry make
+    several slices of a picture. FFmpeg begins a packet at each parameter set, writes it like that into recordings, and
+    half a picture decodes as a damaged one. A keyframe is held back until the packet after it shows whether it is
+    whole: the first of a stream, and all while they are not.
+
+    Args:
+        packets: of the video and other streams.
+        video: what is decoded.
+        sought: the packets begin where the file was searched; if that is within a keyframe, leave out what needs it.
     """
-    context = video.codec_context
-    if context.name != "h264" or bytes(context.extradata or b"")[:1] == b"\x01":  # 1: in MP4's form, of whole pictures
+    if video.codec_context.name != "h264":
         yield from packets
         return
-    held: Packet[Any] | None = None
-    come_in_parts, is_joined = True, False
+    held: list[Packet[Any]] = []
+    come_in_parts, lacks_keyframe = True, False
     for packet in packets:
-        if packet.stream_index == video.index:
-            if held is not None and _continues(packet, held):
-                held, is_joined = _joined(held, packet), True
+        if packet.stream_index != video.index:
+            yield packet
+            continue
+        is_later_part = come_in_parts and packet.is_keyframe and _begins_within_keyframe(packet, video)
+        if sought and packet.size:
+            lacks_keyframe = is_later_part or (lacks_keyframe and not packet.is_keyframe)
+            if lacks_keyframe:
                 continue
-            if held is not None:
-                yield held
-                held, come_in_parts, is_joined = None, is_joined, False
-            if come_in_parts and packet.is_keyframe and packet.size:
-                held = packet
-                continue
-        yield packet
-    if held is not None:
-        yield held
+            sought = False
+        if held and is_later_part and _apart(packet, held[-1]) in (0, 1):
+            held.append(packet)
+            continue
+        if held:
+            yield _joined(held)
+            come_in_parts, held = len(held) > 1, []
+        if come_in_parts and packet.is_keyframe and packet.size and not is_later_part:
+            held.append(packet)
+        else:
+            yield packet
+    if held:
+        yield _joined(held)
 
 
-def _continues(packet: Packet[Any], before: Packet[Any]) -> bool:
-    """Whether a packet begins within the keyframe before it."""
-    first = _SLICE_OF_KEYFRAME.search(bytes(packet))
-    same_time = packet.pts == before.pts or before.pts is None
-    return same_time and first is not None and first[1][0] < 0x80
+def _begins_within_keyframe(packet: Packet[Any], video: VideoStream) -> bool:
+    """Whether a packet of H.264 begins with a later slice of a keyframe."""
+    content, header = bytes(packet), bytes(video.codec_context.extradata or b"")
+    slice_data = _first_slice_data(content, header)
+    return bool(slice_data) and slice_data[0] < 0x80  # 1, as the first bit, is the number of macroblock 0 (7.3.3)
 
 
-def _joined(first: Packet[Any], second: Packet[Any]) -> Packet[Any]:
-    whole: Packet[Any] = Packet(bytes(first) + bytes(second))
-    whole.stream = first.stream
-    whole.pts, whole.dts, whole.time_base = second.pts, second.dts, second.time_base
+def _first_slice_data(content: bytes, header: bytes) -> bytes:
+    """What the first slice of a keyframe has after its first byte; b"" if there is none.
+
+    Args:
+        content: of a packet.
+        header: the stream's; in MP4's form, where each unit comes after its length, it begins with 1.
+    """
+    if header[:1] != b"\x01" or len(header) < 5:
+        found = _SLICE_AFTER_START_CODE.search(content)
+        return found[1] if found else b""
+    digits, at = (header[4] & 3) + 1, 0
+    while (unit := at + digits) < len(content):
+        if content[unit] & 31 == _SLICE_OF_KEYFRAME:
+            return content[unit + 1 : unit + 2]
+        at = unit + int.from_bytes(content[at:unit], "big")
+    return b""
+
+
+def _apart(packet: Packet[Any], before: Packet[Any]) -> int:
+    """Ticks between two packets; 0 if one has no time. FFmpeg's program puts a tick between equal times."""
+    return 0 if packet.pts is None or before.pts is None else packet.pts - before.pts
+
+
+def _joined(parts: list[Packet[Any]]) -> Packet[Any]:
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+    whole: Packet[Any] = Packet(b"".join(bytes(part) for part in parts))
+    whole.stream, whole.time_base = first.stream, first.time_base
+    timed = next((part for part in parts if part.pts is not None), first)
+    whole.pts, whole.dts, whole.duration = timed.pts, timed.dts, _apart(last, first) + (last.duration or 0)
     whole.is_keyframe = True
-    if first.has_sidedata("prft"):
-        whole.set_sidedata(first.get_sidedata("prft"))
+    for kind in _KEPT_SIDE_DATA:
+        if first.has_sidedata(kind):
+            whole.set_sidedata(first.get_sidedata(kind))
     return whole

@@ -25,7 +25,7 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
-from streamdehaze.video.reading.decoder import Decoder
+from streamdehaze.video.reading.decoder import Decoder, whole_pictures
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
@@ -164,7 +164,7 @@ class FileSource(Reader):
         self._clock = Clock(time_base, self._rate, self._warn_once)
         self._info = self._describe()
         self._read_until = Fraction(0)
-        self._packet_count = 0
+        self._packet_count = self._spaced = 0
         self._begun = self._video_over = False
         self._continuity = Continuity(self.container, self._warn_once)
         self._is_spaced = rate is not None and self.container.format.name in _RATE_INSIDE
@@ -286,15 +286,16 @@ class FileSource(Reader):
         beginning = self.window.start if self._at is None else self._at
         if self._is_spaced:
             beginning = None  # times are counted from the first packet on
-        packets = self._demux()
-        if beginning is not None and self._continuity.applies:
-            packets = from_keyframe_before(packets, self.video.index, beginning)
-        elif beginning is not None:
+        sought = False
+        if beginning is not None and not self._continuity.applies:
             others = [each for each in videos_of(self.container) if each.index in self._led_in]
-            seek(
+            sought = seek(
                 self.container, self.video, beginning,
                 origin=self.origin, time_base=self._time_base, others=others,
             )  # fmt: skip
+        packets = whole_pictures(self._demux(), self.video, sought=sought)
+        if beginning is not None and self._continuity.applies:
+            packets = from_keyframe_before(packets, self.video.index, beginning)
         waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
@@ -302,6 +303,8 @@ class FileSource(Reader):
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
+                if self._is_spaced and packet.size:
+                    self._space(packet)
             elif packet.stream_index in self._collected and self._keep(packet):
                 waiting.discard(packet.stream_index)
             yield packet
@@ -365,8 +368,7 @@ class FileSource(Reader):
                 for packet in demux(self.container, late=self._note_late):
                     if packet.size:
                         failures = 0
-                        if self._is_spaced:
-                            self._space(packet)
+                        self._packet_count += packet.stream_index == self.video.index
                         self._continuity.place(packet)
                         self._note_progress(packet)
                         yield packet
@@ -389,10 +391,11 @@ class FileSource(Reader):
     def _space(self, packet: av.Packet[Stream]) -> None:
         """Give a packet of a raw stream the time that it has at the rate asked for."""
         step = 1 / ((self._rate or 1) * self._time_base)
-        packet.pts, packet.dts, packet.duration = None, round(self._packet_count * step), round(step)
+        packet.pts, packet.dts, packet.duration = None, round(self._spaced * step), round(step)
+        self._spaced += 1
+        self._note_progress(packet)
 
     def _note_progress(self, packet: av.Packet[Stream]) -> None:
-        self._packet_count += packet.stream_index == self.video.index
         if packet.dts is not None and packet.time_base:
             self._read_until = max(self._read_until, (packet.dts + (packet.duration or 0)) * packet.time_base)
 

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamdehaze.video.pyav import fraction
+from streamdehaze.video.reading.decoder import whole_pictures
 from streamdehaze.video.reading.open import demux
 
 _BEFORE_SECONDS = 10
@@ -25,31 +26,36 @@ def seek(
     origin: Fraction,
     time_base: Fraction,
     others: Sequence[VideoStream] = (),
-) -> None:
+) -> bool:
     """Go to a place from which every picture from `start` on can be decoded, without knowing the format.
 
     Some formats (MPEG-TS) land after the keyframe they were asked for, so the first picture that comes out decides,
     and the next try goes further back.
 
     Args:
-        container: what is read; a pipe stays where it is.
+        container: what is read, from its beginning so far; a pipe stays where it is.
         video: its stream to decode.
         start, origin: the instant and the first one of the file, seconds on the file's own clock.
         time_base: seconds per tick of the stream.
         others: further streams of which every picture from `start` on can be decoded then.
+
+    Returns:
+        Whether there was such a place; if not, reading begins as early as it can.
     """
+    if start <= origin:
+        return False
     for back in (0, 1, 3, 9, 27):
         target = start - back
         if target <= origin:
             break
         try:
             firsts = []
-            for each in (video, *others):
+            for each in (video, *others, video):  # once more: FFmpeg notes keyframes it reads, and then seeks to these
                 container.seek(int(target // time_base), stream=video)
                 firsts.append(next(_instants(container, each), None))
             if all(first is not None and first <= start for first in firsts):
                 container.seek(int(target // time_base), stream=video)
-                return
+                return True
         except (av.error.FFmpegError, OSError):
             break
     # MPEG-TS seeks by decoding times, and the first keyframe's lies before its presentation: from `origin` it would
@@ -57,11 +63,12 @@ def seek(
     for target in (origin - _BEFORE_SECONDS, origin):
         with contextlib.suppress(av.error.FFmpegError, OSError):
             container.seek(int(target // time_base), stream=video)
-            return
+            return False
+    return False
 
 
 def _instants(container: InputContainer, video: VideoStream) -> Iterator[Fraction]:
-    for packet in demux(container, video):
+    for packet in whole_pictures(demux(container, video), video, sought=True):
         with contextlib.suppress(av.error.FFmpegError):
             for picture in packet.decode():
                 pts = picture.pts if picture.pts is not None else picture.dts
