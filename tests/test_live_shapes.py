@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from changing_camera import JpegCamera, jpeg
 from clips import Clip
 from doubles import CompilingDouble, EngineDouble, halve, plain_dehazer, quick_dehazer
-from streamdehaze.frame import Frame, PixelFormat
+from streamdehaze import Dehazer
+from streamdehaze.frame import FloatArray, Frame, PixelFormat
 from streamdehaze.live import Camera, CameraConfig, LivePipeline
 from streamdehaze.live.dehazing.shapes import FittedEngine, Shapes
 from test_live_pipeline import looping
@@ -79,6 +81,19 @@ def test_an_engine_that_does_not_compile_gets_every_size_as_it_is() -> None:
     assert shapes.fit(frame(500, 500), 256) == 256
     FittedEngine(engine, shapes).infer(np.zeros((1, 3, 20, 24), np.float32))
     assert engine.batches == [(1, 3, 20, 24)]
+
+
+def test_an_engine_with_a_name_and_infer_alone_is_taken_to_run_on_the_cpu() -> None:
+    class Plain:
+        name = "plain"
+
+        def infer(self, hazy: FloatArray) -> FloatArray:
+            return halve(hazy)
+
+    engine: Any = Plain()
+    fitted = FittedEngine(engine, Shapes(engine, [256]))
+    assert fitted.device is None
+    assert Dehazer(engine=fitted).gpu is Dehazer(engine=engine).gpu is None
 
 
 def test_no_number_of_sizes_makes_more_than_a_few_shapes() -> None:

@@ -20,6 +20,7 @@ from streamdehaze.dehaze.steady import StateDict
 from streamdehaze.dehaze.stream import Solution, Stream, apply
 from streamdehaze.durable import file_sha256
 from streamdehaze.engine import Engine, open_engine
+from streamdehaze.engine.protocol import device_of
 from streamdehaze.errors import ConfigError, EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.network import DEFAULT_CHECKPOINT, find_checkpoint
@@ -85,7 +86,7 @@ class Dehazer:
     @cached_property
     def gpu(self) -> Gpu | None:
         """What shrinks frames and applies maps where the engine runs on a GPU; None for the CPU."""
-        device = getattr(self.engine, "device", None)  # an engine of the caller's own may have no more than `infer`
+        device = device_of(self.engine)
         return None if device is None else Gpu(device)
 
     @property

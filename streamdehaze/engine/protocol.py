@@ -68,6 +68,11 @@ def compiles(engine: Engine | None) -> TypeGuard[CompilingEngine]:
     return hasattr(engine, "compile_for")
 
 
+def device_of(engine: Engine) -> str | None:
+    """See `Engine.device`; None also for an engine of the caller's own that does not say."""
+    return getattr(engine, "device", None)
+
+
 class Backend(Protocol):
     """One compiler of engines, for one recipe."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from streamdehaze.dehaze.exact import infer_padded, whole_shape
 from streamdehaze.dehaze.format import network_shape
-from streamdehaze.engine.protocol import Engine, compiles
+from streamdehaze.engine.protocol import Engine, compiles, device_of
 from streamdehaze.errors import EngineError
 from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.live.background import Background
@@ -217,7 +217,7 @@ class FittedEngine:
     @property
     def device(self) -> str | None:
         """See `Engine.device`."""
-        return self._engine.device
+        return device_of(self._engine)
 
     def infer(self, hazy: FloatArray) -> FloatArray:
         """See `Engine.infer`."""
