@@ -276,8 +276,12 @@ class VideoEncoder:
                 self.stream.codec_context.extradata = without_fixed_rate(self.header, _LIVE_TICKS)
             if not is_at_home:
                 holder.start_encoding()
-            self.muxed: Any = self.stream if container is None or is_at_home else add_parameters(self.stream, container)
+            self.muxed: Any = self.stream
             """The stream of `container`."""
+            if container is not None and not is_at_home:
+                self.muxed = add_parameters(self.stream, container)
+                # Ut Video tells how its samples are arranged by its tag alone.
+                self.muxed.codec_context.codec_tag = self.stream.codec_context.codec_tag
         except (ValueError, av.error.FFmpegError) as error:
             size = f"{setup.width}x{setup.height}"
             raise SinkError(f"the encoder {name} cannot be opened for {size} pictures: {error}") from error
