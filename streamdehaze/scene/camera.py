@@ -1,4 +1,4 @@
-"""The camera on the dashboard: where it is, where it looks, and what may be in its sight."""
+"""The camera on the dashboard: where it is, where it looks, and what it may see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamdehaze.scene.geometry import Records, View
 _Floats = npt.NDArray[np.float64]
 _NEAR_METRES = 0.05
 METRES_PER_SECOND = 8.0
-"""The car's."""
+"""Speed of the car."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DashCamera:
 
     @property
     def focal(self) -> float:
-        """Pixels; a horizontal field of view of 62 degrees at 16:9, the same view height otherwise."""
+        """Pixels; a horizontal field of view of 62 degrees at 16:9, and the same vertical one at other ratios."""
         return 0.832 * self.height * 16 / 9
 
     def position(self, seconds: float) -> _Floats:

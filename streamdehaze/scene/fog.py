@@ -1,4 +1,4 @@
-"""Fog put on a clear picture whose distances are known, by the haze equation I = J·t + A·(1 − t)."""
+"""Adds fog to a clear picture whose distances are known, by the haze equation I = J·t + A·(1 − t)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from streamdehaze.frame import FloatArray
 class Fog:
     """Fog of a given density and colour, even or in drifting banks, seen by a slightly noisy sensor.
 
-    Everything is a function of the arguments and the frame's index: the same clip comes out each time, and from
-    frame to frame the fog changes smoothly.
+    Everything depends only on the arguments and the frame's index: the same clip comes out each time, and the fog
+    changes smoothly from frame to frame.
     """
 
     visibility_metres: float = 90.0
     """Distance at which contrast falls to 2 % (Koschmieder; the "meteorological optical range" halves it to 5 %)."""
     airlight: tuple[float, float, float] = (0.82, 0.83, 0.85)
-    """RGB of endless fog: the A of the haze equation."""
+    """RGB of infinitely deep fog: A in the haze equation."""
     unevenness: float = 0.0
     """Relative spread of the density between banks and gaps, 0 for even fog; 0.5 is patchy."""
     sensor_noise: float = 0.0
-    """Standard deviation of the noise of each colour sample, in units of full scale; 0.01 is a fair phone at dusk."""
+    """Standard deviation of each colour sample's noise, as a share of full scale; 0.01 is a decent phone at dusk."""
     seed: int = 0
 
     @property
     def scattering(self) -> float:
-        """β a metre, from Koschmieder's law: exp(−β · visibility) = 0.02."""
+        """β per metre, from Koschmieder's law: exp(−β · visibility) = 0.02."""
         return 3.912 / self.visibility_metres
 
     def transmission(self, depth_metres: FloatArray, index: int = 0) -> FloatArray:
@@ -51,7 +51,7 @@ class Fog:
         return clipped
 
     def _banks(self, height: int, width: int, index: int) -> FloatArray:
-        """Factor on the density, around 1: a few slow waves drifting to the right, each at its own speed."""
+        """Factor for the density, around 1: a few slow waves that drift to the right, each at its own speed."""
         rng = np.random.default_rng((self.seed, 1))
         y, x = np.mgrid[0:height, 0:width].astype(np.float32) / width
         total = np.zeros((height, width), np.float32)

@@ -1,7 +1,7 @@
 """The world as flat records: what `shapes` builds and `raycast` reads.
 
-Records rather than one array a field: numba hands every array of a tuple to every call by value, and with a dozen
-arrays that took ten times as long as tracing the rays.
+Records rather than one array per field: numba passes every array of a tuple by value in each call, which with a dozen
+arrays took ten times as long as tracing the rays.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 CONVEX, ELLIPSOID, CYLINDER_X, CYLINDER_Y, BOARD = range(5)
-"""Kinds of shape: convex polyhedron, ellipsoid, elliptic cylinder along x or y, upright see-through board."""
+"""Kinds of shape: convex polyhedron, ellipsoid, elliptic cylinder along x or y, upright board with transparency."""
 
 PLAIN, FACADE = range(2)
 """Kinds of material: one texture repeated, or bays and storeys chosen among variants."""
@@ -30,12 +30,12 @@ SHAPE: np.dtype[Any] = np.dtype(
         ("centre", "f8", 3),  # metres; world axes are x to the right, y up, z along the street
         ("half", "f8", 3),  # half extents of the bounding box: the radii of ellipsoids and cylinders
         ("turn", "f8", 2),  # cosine and sine of its yaw
-        ("step", "f8", 3),  # the way from this frame to the next; shapes do not turn on it
+        ("step", "f8", 3),  # movement to the next frame; shapes do not rotate
         ("first_plane", "i8"),  # of CONVEX
         ("last_plane", "i8"),  # one past it
         ("material", "i8"),  # of all but CONVEX
         ("layer", "i8"),  # the texture whose alpha cuts a BOARD out; that of a finish
-        ("tint", "f8", 3),  # multiplies the texture of tinted materials; colour of a finish
+        ("tint", "f8", 3),  # multiplies the texture of tinted materials; the colour of a finish
         ("storeys", "i8"),  # of a façade; blank wall above
         ("finish", "i8"),  # in rooms, instead of a material
         ("repeats", "f8"),  # of the finish's texture

@@ -31,12 +31,12 @@ CROWNS = ("crown 1", "crown 2", "crown 3", "crown 4")
 
 @dataclass
 class Palette:
-    """Textures and materials, made once a scene from its seed."""
+    """Textures and materials, made once per scene from its seed."""
 
     rng: np.random.Generator
     layers: list[FloatArray] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
-    """Row of `materials` a name has."""
+    """Row of `materials` for a name."""
     _rows: list[tuple[int, int, int, int, int, int, tuple[float, float], bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

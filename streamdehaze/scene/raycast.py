@@ -1,9 +1,9 @@
 """The ray caster, compiled by numba: colour, distance, optical flow and occlusion of every pixel.
 
-All compiled functions live in this one file because numba's on-disk cache notices changes of a function's own
-file only. Four rays a pixel give a street's colour (two inside a face, where the textures are filtered); one through
-its centre gives distance and flow; one from the next camera towards the moved point tells whether it is seen there. In
-a room one ray a pixel is enough, and one to each lamp.
+All compiled functions live in this one file because numba's on-disk cache only notices changes in a function's own
+file. Four rays per pixel give a street's colour (two inside a face, where the textures are filtered); one through its
+centre gives distance and flow; one from the next camera towards the moved point tells whether it is visible there. In a
+room, one ray per pixel and one to each lamp are enough.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -38,7 +38,7 @@ TILE = 8
 """Pixels a side of a screen tile, the unit of culling."""
 
 SKY_METRES = 2000.0
-"""Distance given to the sky, and the end of the world."""
+"""Distance given to the sky; nothing is further away."""
 
 SHADOW_REACH_METRES = 3.0
 """No shadow is longer than twice this."""
@@ -52,7 +52,7 @@ _START = LEVEL_START
 
 
 def _forget_earlier_versions() -> None:
-    """Remove what numba cached before an update: an index that names a class which is gone ends the program."""
+    """Remove what numba cached before an update: an index that names a class that is gone crashes the program."""
     here = Path(__file__).parent
     facts = [file.stat() for file in here.glob("*.py")]
     updated = max(max(each.st_mtime, each.st_ctime) for each in facts)  # an installer may keep the older date
@@ -197,7 +197,7 @@ def _meet(shape, planes, pool, ox, oy, oz, dx, dy, dz, nearest, spread):
 
 @_inlined
 def _cast(view, tile, shapes, planes, pool, dx, dy, dz, spread):
-    """(distance, shape, face) of the nearest thing along a unit direction; shape is _GROUND or _MISS otherwise."""
+    """(distance, shape, face) of the nearest thing along a unit direction; without one, shape is _GROUND or _MISS."""
     ox, oy, oz = view.position[0], view.position[1], view.position[2]
     nearest, hit, face = SKY_METRES, _MISS, -1
     if dy < 0 and -oy / dy < nearest:
@@ -370,7 +370,7 @@ def _tile_of(view, px, py):
 
 @_compiled
 def cull(ranges, order, near, columns, rows):
-    """Which shapes may show in which screen tile, as (tile_start, candidates) of a `View`.
+    """Which shapes may be visible in which screen tile, as (tile_start, candidates) of a `View`.
 
     `ranges` is (N, 4): first column, first row, column and row past the last; `order` is the N shapes, nearest
     first; `near` their distances.
@@ -435,7 +435,7 @@ def _inside(seen, shapes, row, column):
 
 @_compiled
 def _colour(view, shapes, planes, ground, materials, pool, spread, seen, rgb):
-    """The mean colour of four rays in every pixel; inside a face two are enough, with no search for what they meet."""
+    """The mean colour of four rays in every pixel; inside a face two are enough, and what they meet is known."""
     ox, oy, oz = view.position[0], view.position[1], view.position[2]
     for row in range(view.height):
         for column in range(view.width):
@@ -519,9 +519,9 @@ def _walls(room, x, y, z, dx, dy, dz):
 
 @_compiled
 def _lamps(lights, room, shapes, planes, pool, x, y, z, nx, ny, nz):
-    """Light that reaches (x, y, z): that of the last row, which is everywhere, and of each lamp that is not hidden."""
+    """Light that reaches (x, y, z): that of the last row, which is ambient, and of each lamp that is not hidden."""
     last = len(lights) - 1
-    # Corners and the floor under things get less of the light that is everywhere.
+    # Corners and the floor under things get less ambient light.
     corner = min(room[0] - abs(x), room[2] - abs(z)) + 0.02
     shade = (0.55 + 0.45 * min(1.0, max(corner, 0.0) / 0.8)) * (0.6 + 0.4 * min(1.0, (y + 0.1) / 0.9))
     r, g, b = lights[last, 3] * shade, lights[last, 4] * shade, lights[last, 5] * shade
@@ -547,11 +547,11 @@ def trace_room(view, room, walls, shapes, planes, lights, textures, light, depth
     """Fill light (H, W, 3), linear, and depth (H, W) in metres along the optical axis, 0 in the sky.
 
     `room` is its half width, height and half length; `walls` are (6, 6) of left, right, floor, ceiling, back, front:
-    colour (3), finish, texture, repeats a metre; `lights` are (N, 6) of place and colour, the last of them everywhere;
+    colour (3), finish, texture, repeats per metre; `lights` are (N, 6) of place and colour, the last one ambient;
     `textures` are (N, side, side, 3).
     """
     ox, oy, oz = view.position[0], view.position[1], view.position[2]
-    pool = textures.reshape(len(textures), -1, 3)  # for boards, of which no room has any
+    pool = textures.reshape(len(textures), -1, 3)  # for boards, which no room has
     for row in range(view.height):
         for column in range(view.width):
             dx, dy, dz = _ray(view, column + 0.5, row + 0.5)

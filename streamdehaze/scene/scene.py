@@ -19,16 +19,16 @@ from streamdehaze.scene.street import build_street
 
 @dataclass(frozen=True)
 class SceneFrame:
-    """One rendered picture and everything that is true about it."""
+    """One rendered picture and its ground truth."""
 
     clear: FloatArray
     """(H, W, 3) RGB in [0, 1], as displayed (gamma-encoded): the J of the haze equation."""
     depth_metres: FloatArray
-    """(H, W) length of the viewing ray through the pixel's centre, the way the fog dims; 2000 for the sky."""
+    """(H, W) length in metres of the viewing ray through the pixel's centre, along which fog dims; 2000 for the sky."""
     flow: FloatArray
-    """(H, W, 2) where the pixel's point goes until the next frame, (right, down) in pixels, true for any length."""
+    """(H, W, 2) the motion of the pixel's point to the next frame, (right, down) in pixels; exact for any distance."""
     occluded: npt.NDArray[np.bool_]
-    """(H, W) true where that point cannot be seen in the next frame: hidden, or outside of it."""
+    """(H, W) true where that point cannot be seen in the next frame: it is hidden or out of the picture."""
     index: int
     """Frame number."""
     seconds: float
@@ -38,8 +38,8 @@ class SceneFrame:
 class StreetScene:
     """A car's view of a street with houses, trees, traffic and people; the same arguments give the same pixels.
 
-    Compiling the ray caster takes some seconds on a machine's first use and is cached on disk. Rendering frees
-    the interpreter lock, so several frames can be rendered at once in threads.
+    Compiling the ray caster takes a few seconds the first time and is cached on disk. Rendering releases the
+    interpreter lock, so several frames can be rendered at once in threads.
 
     Args:
         width, height: pixels.

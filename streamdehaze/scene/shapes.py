@@ -21,7 +21,7 @@ BOX = np.concatenate([np.eye(3), -np.eye(3)])
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where a thing goes: it starts at its centre, drives on, and may swing about that path."""
+    """How a thing moves: it starts at its centre, moves straight ahead, and may swing about that path."""
 
     velocity: Vector = (0.0, 0.0, 0.0)
     """Metres a second."""
@@ -36,7 +36,7 @@ STILL = Trajectory()
 
 
 def record(**values: npt.ArrayLike) -> Records:
-    """A SHAPE record; what is not given is 0."""
+    """A SHAPE record; fields that are not given are 0."""
     shape = np.zeros((), SHAPE)
     for name, value in values.items():
         shape[name] = value
@@ -68,8 +68,8 @@ class ShapeList:
     ) -> None:  # fmt: skip
         """A convex outline in (z, y), anticlockwise as seen from +x with z to the right, extruded along x.
 
-        One of `materials` for each edge of the outline and `side` for both ends; the ends `lean` inwards, metres
-        a metre of height above the outline's foot; `flip` turns it to face −z.
+        `materials` has one for each edge of the outline, `side` is that of both ends; the ends `lean` inwards, in
+        metres per metre of height above the outline's foot; `flip` turns it to face −z.
         """
         points = np.array(profile, np.float64)
         if flip:
@@ -119,7 +119,7 @@ class ShapeList:
         self._append(CYLINDER_X, centre, half, self._materials[material], (1, 1, 1), motion)
 
     def board(self, centre: Vector, half_width: float, half_height: float, material: str) -> None:
-        """An upright rectangle facing the street's direction, seen through where its texture has no alpha."""
+        """An upright rectangle facing along the street, transparent where its texture's alpha is 0."""
         self._append(BOARD, centre, (half_width, half_height, 0.0), self._materials[material], (1, 1, 1), STILL)
 
     def _append(
@@ -166,7 +166,7 @@ class World:
         return centres
 
     def at(self, seconds: float, next_seconds: float) -> Records:
-        """SHAPE records at one time, with the step each shape takes until the next."""
+        """SHAPE records at one time, with the step that each shape takes until the next."""
         shapes: Records = self._shapes.copy()
         shapes["centre"] = self.centres(seconds)
         shapes["step"] = self.centres(next_seconds) - shapes["centre"]

@@ -1,4 +1,4 @@
-"""The layout of the street: which things stand where, and who moves along it."""
+"""The layout of the street: what stands where, and who moves along it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamdehaze.scene.props import add_car, add_house, add_lamp, add_person, a
 from streamdehaze.scene.shapes import ShapeList, Trajectory, World
 
 _ROAD = 5.0
-"""Metres from the centre line to the kerb: a lane of 3.5 and a parking lane."""
+"""Metres from the centre line to the kerb: a lane of 3.5 m and a parking lane."""
 _FRONT = 8.2
 """Metres from the centre line to the house fronts."""
 _SIGHT = 260.0
@@ -23,7 +23,7 @@ _SIGHT = 260.0
 
 @dataclass(frozen=True)
 class Street:
-    """Everything the ray caster needs but the time and the camera."""
+    """Everything the ray caster needs except the time and the camera."""
 
     world: World
     materials: Records
@@ -33,7 +33,7 @@ class Street:
     """(S, 6) x, z, half width, half length, strength, velocity along z."""
 
     def ground(self, seconds: float) -> Ground:
-        """The road with the shadows where they lie at a time."""
+        """The road, with the shadows as they lie at a time."""
         moved = self._moving_shadows[:, :5].copy()
         moved[:, 1] += self._moving_shadows[:, 5] * seconds
         shadows = np.concatenate([self._ground.shadows, moved])
@@ -42,7 +42,7 @@ class Street:
 
 def build_street(seed: int, seconds: float, metres_per_second: float) -> Street:
     """Lay out a street long enough for a drive of `seconds`; the same seed and length give the same street."""
-    # A generator for each kind of thing on each side, so that a longer street begins like a shorter one.
+    # One generator for each kind of thing on each side, so that a longer street begins like a shorter one.
     generators = iter(np.random.default_rng(seed).spawn(10))
     palette = Palette(next(generators))
     shapes = ShapeList(palette.names)
@@ -80,7 +80,7 @@ def _line_with_houses(shapes: ShapeList, rng: np.random.Generator, side: int, en
 def _line_with_trees(
     shapes: ShapeList, rng: np.random.Generator, side: int, end: float, crossings: npt.NDArray[np.float64]
 ) -> list[tuple[float, ...]]:
-    """Trees with a lamp after every second one; returns the trees' shadows."""
+    """Add trees, with a lamp after every second one; returns the trees' shadows."""
     shadows: list[tuple[float, ...]] = []
     z = float(rng.uniform(4, 9))
     number = 0
@@ -129,7 +129,7 @@ def _walk_people(shapes: ShapeList, rng: np.random.Generator, end: float, crossi
 
 
 def _close_the_street(shapes: ShapeList, rng: np.random.Generator, end: float) -> None:
-    """A hedge with trees behind it across the far end."""
+    """Put a hedge with trees behind it across the far end."""
     shapes.box((0, 1.5, end + 10), (60, 1.5, 1), "hedge")
     for x in rng.uniform(-25, 25, 14):
         add_tree(shapes, rng, float(x), end + 14)

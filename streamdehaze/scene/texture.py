@@ -10,10 +10,10 @@ import numpy.typing as npt
 from streamdehaze.frame import FloatArray
 
 SIZE = 256
-"""Texels a side of every texture."""
+"""Texels along each side of every texture."""
 
 LEVEL_START = tuple(int(sum(4**k for k in range(8, 8 - level, -1))) for level in range(10))
-"""First texel of each mip level in a texture, level 0 the finest; the last entry is the whole length."""
+"""First texel of each mip level in a texture, finest level first; the last entry is the total length."""
 
 
 def build_pool(layers: list[FloatArray]) -> npt.NDArray[np.uint8]:
@@ -75,7 +75,7 @@ def stains(rng: np.random.Generator) -> FloatArray:
 
 
 def slabs(rng: np.random.Generator) -> FloatArray:
-    """Pavement of square concrete slabs, four by four a tile."""
+    """Pavement of square concrete slabs, four by four per tile."""
     side = SIZE // 4
     shade = np.kron(1 + 0.06 * rng.standard_normal((4, 4)), np.ones((side, side))).astype(np.float32)
     shade += 0.05 * value_noise(rng, 16, 4) + 0.03 * rng.standard_normal((SIZE, SIZE)).astype(np.float32)
@@ -91,7 +91,7 @@ def plain(rng: np.random.Generator, rgb: tuple[float, float, float], grain: floa
 
 
 def bricks(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
-    """Running-bond brickwork, 12 bricks by 40 courses a tile, with mortar and brick-to-brick variation."""
+    """Running-bond brickwork, 12 bricks by 40 courses per tile, with mortar and brick-to-brick variation."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
     course = np.floor(y * 40).astype(int)
     along = x * 12 + 0.5 * (course % 2)
@@ -106,7 +106,7 @@ def bricks(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatAr
 
 
 def ashlar(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
-    """Dressed stone blocks, 4 by 8 a tile."""
+    """Dressed stone blocks, 4 by 8 per tile."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
     course = np.floor(y * 8).astype(int)
     along = x * 4 + 0.5 * (course % 2)
@@ -123,7 +123,7 @@ def roof_tiles(rng: np.random.Generator) -> FloatArray:
 
 
 def foliage(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatArray:
-    """A tree's crown: some thousand leaves in clumps, lit from above, with see-through gaps (alpha)."""
+    """A tree's crown: a few thousand leaves in clumps, lit from above, with transparent gaps (alpha)."""
     import cv2
 
     picture = np.zeros((SIZE, SIZE, 4), np.float32)
@@ -146,7 +146,7 @@ def foliage(rng: np.random.Generator, rgb: tuple[float, float, float]) -> FloatA
 
 
 def wheel() -> FloatArray:
-    """A tyre with a five-spoke rim, one wheel a tile."""
+    """A tyre with a five-spoke rim, one wheel per tile."""
     y, x = (np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5) / SIZE * 2 - 1
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     spoke = (np.cos(5 * angle) > 0.1) | (radius < 0.2) | (radius > 0.6)
@@ -157,7 +157,7 @@ def wheel() -> FloatArray:
 def car_windows() -> FloatArray:
     """The cabin's side: dark glass between white pillars, which the paint's colour tints."""
     y, x = (np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5) / SIZE
-    # How far inside a pillar or the roof's edge, with a slope of a texel: seen close, hard edges would be steps.
+    # How far inside a pillar or the roof's edge, with a slope of one texel: from close up, hard edges would be steps.
     inside = np.maximum(0.02 - np.abs(x - 0.48), 0.018 - np.abs(x - 0.2 - 0.1 * (1 - y)))
     pillar = np.clip(np.maximum(inside, 0.14 - y) * SIZE + 0.5, 0, 1)[..., None]
     glass = np.stack([0.12 + 0.16 * (1 - y), 0.14 + 0.17 * (1 - y), 0.17 + 0.18 * (1 - y)], axis=-1)
