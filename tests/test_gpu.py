@@ -114,8 +114,8 @@ def test_a_letterboxed_film_is_that_of_the_cpu(settings: SettingsKeywords, monke
 
 
 def test_a_run_leaves_frames_to_the_device_of_its_engine() -> None:
-    lanes = Lanes(Dehazer(engine=OnDevice(), network_size=64, steady="low", look_ahead=True), batch_size=2)
-    passed = [one for pts in range(5) for one in lanes.take(frame_of("yuv420p", 96, 64, pts))] + lanes.take(None)
+    with Lanes(Dehazer(engine=OnDevice(), network_size=64, steady="low", look_ahead=True), batch_size=2) as lanes:
+        passed = [one for pts in range(5) for one in lanes.take(frame_of("yuv420p", 96, 64, pts))] + lanes.take(None)
     assert [isinstance(one, Solution) and one.look.surface is not None for one in passed] == [True] * 5
 
 

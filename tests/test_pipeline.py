@@ -14,9 +14,12 @@ from doubles import CountingSource, EngineDouble, ListSink, nervous_engine, plai
 from streamdehaze import Dehazer, Frame, dehaze_video
 from streamdehaze.dehaze import Stream
 from streamdehaze.dehaze.steady import Steady
+from streamdehaze.dehaze.stream import Solution
 from streamdehaze.errors import Cancelled, ConfigError, StreamDehazeError
 from streamdehaze.pipeline import Pipeline, Statistics
 from streamdehaze.pipeline.batch import Batch
+from streamdehaze.pipeline.lanes import Lanes
+from waiting import PATIENCE_SECONDS
 
 FRAME_BYTES = 32 * 48 * 3
 
@@ -60,7 +63,7 @@ def test_no_frame_waits_for_pictures_that_it_does_not_need() -> None:
     given = []
     for frame in CountingSource(7):
         batch.add(stream.look(frame))
-        assert batch.is_full
+        assert batch.is_idle or batch.is_due
         given.append(len(batch.take()))
     assert given == [1] * 7
 
@@ -70,9 +73,37 @@ def test_a_batch_of_large_frames_ends_with_their_bytes() -> None:
     for size, frames in ((None, 3), (2, 3), (5, 5)):
         batch, stream = Batch(size), Stream(network_size=32, every=3)
         batch.add(stream.look(large))
-        while not batch.is_full:
+        while not batch.is_due:
             batch.add(stream.look(large))
         assert len(batch.take()) == frames
+
+
+def test_few_frames_wait_for_a_full_batch() -> None:
+    """At rest most need no network, and all take memory; a size that is asked for is kept to."""
+    for size, frames in ((None, 12), (4, 19)):
+        batch, stream = Batch(size), Stream(every=6)
+        for frame in CountingSource(40):
+            batch.add(stream.look(frame))
+            if batch.is_due:
+                break
+        assert len(batch.take()) == frames
+
+
+def test_frames_are_looked_at_while_the_network_runs() -> None:
+    """Six frames, of which the network sees every 3rd: the first batch, of two pictures, is full with the fourth."""
+    may_answer, frames = threading.Event(), list(CountingSource(6))
+
+    def wait(engine: EngineDouble) -> None:
+        assert may_answer.wait(PATIENCE_SECONDS)
+
+    with Lanes(Dehazer(engine=EngineDouble(before=wait), every=3, steady="low"), batch_size=2) as lanes:
+        assert [passed for frame in frames for passed in lanes.take(frame)] == []
+        assert lanes.has_asked
+        may_answer.set()
+        passed = lanes.take_answers()
+        assert len(passed) == 4
+        passed += lanes.take(None)
+    assert [one.look.frame for one in passed if isinstance(one, Solution)] == frames
 
 
 def test_no_frames_at_all_still_closes_the_sink() -> None:
@@ -117,9 +148,10 @@ def test_queues_are_bounded_in_bytes() -> None:
 
     sink, dehazer = WatchingSink(delay=0.002), plain_dehazer(engine=EngineDouble())
     Pipeline(source, dehazer, sink, batch_size=2, queue_bytes=3 * FRAME_BYTES).run()
-    # 3 hazy, 9 solved and 3 clear in the queues, 2 hazy and 2 solved in the dehazer, one in every other stage's hands.
+    # 3 hazy, 9 solved and 3 clear in the queues, in the dehazer 2 hazy, 2 that the network sees and 2 solved, one in
+    # every other stage's hands.
     assert len(ahead) == 200
-    assert max(ahead) <= 3 + 9 + 3 + 2 + 2 + 3
+    assert max(ahead) <= 3 + 9 + 3 + 2 + 2 + 2 + 3
 
 
 def test_one_frame_larger_than_the_queue_still_passes() -> None:

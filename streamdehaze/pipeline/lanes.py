@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import LOOK_AHEAD_FRAMES
 from streamdehaze.dehaze.stream import Solution, Stream
-from streamdehaze.frame import Frame
+from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.pipeline.batch import Batch
 from streamdehaze.video.resume.cut import Cut, WarmUp
 
@@ -23,6 +25,9 @@ class Lanes:
     other looks on past the end of its own. One process that makes all segments and one that makes a single segment give
     the same frames, bit for bit.
 
+    The network runs in a thread of its own, on one batch of each memory at a time; meanwhile, the next frames are
+    looked at. Close it, so that this thread ends.
+
     Args:
         dehazer: its own stream is the first memory.
         batch_size: pictures for one run of the network, see `Batch`.
@@ -30,6 +35,7 @@ class Lanes:
 
     def __init__(self, dehazer: Dehazer, batch_size: int | None) -> None:
         self._dehazer, self._batch_size = dehazer, batch_size
+        self._network = ThreadPoolExecutor(1, "streamdehaze-network")
         self._now: _Lane | None = self._lane(dehazer.video)
         self._next: _Lane | None = None
         self._before: _Ending | None = None
@@ -52,8 +58,37 @@ class Lanes:
             passed.append(replace(item, state=self._dehazer.video.state_dict()))
         return passed
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether an answer of the network will let frames pass."""
+        return any(lane.has_asked for lane in self._passing)
+
+    def take_answers(self) -> list[Passed]:
+        """What the answers of the network let pass that are being made; waits for them."""
+        solved = [] if self._now is None else self._now.take_answers()
+        if self._before is None:
+            return [*solved]
+        self._before.after += solved
+        return [*self._before.wanted(self._before.lane.take_answers())]
+
+    def close(self) -> None:
+        """End the network's thread, once it has finished what it works on."""
+        self._network.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def _passing(self) -> list[_Lane]:
+        """The memories whose solutions are wanted."""
+        lanes = [self._now, None if self._before is None else self._before.lane]
+        return [lane for lane in lanes if lane is not None]
+
     def _lane(self, stream: Stream) -> _Lane:
-        return _Lane(self._dehazer, stream, Batch(self._batch_size))
+        return _Lane(self._dehazer, stream, Batch(self._batch_size), self._network)
 
     def _take_frame(self, frame: Frame) -> list[Passed]:
         passed = list[Passed]()
@@ -95,30 +130,61 @@ class Lanes:
 class _Lane:
     """One memory, with the frames that wait for the network."""
 
-    def __init__(self, dehazer: Dehazer, stream: Stream, batch: Batch) -> None:
-        self._dehazer, self.stream, self._batch = dehazer, stream, batch
+    def __init__(self, dehazer: Dehazer, stream: Stream, batch: Batch, network: Executor) -> None:
+        self._dehazer, self.stream, self._batch, self._network = dehazer, stream, batch, network
+        self._asked: tuple[list[Look], Future[list[FloatArray | None]]] | None = None
         self.inside = 0
         """Frames taken and not yet solved."""
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether the network works on frames of this memory."""
+        return self._asked is not None
+
     def take(self, frame: Frame) -> list[Solution]:
-        """The solutions that the next frame gives."""
+        """The solutions that the next frame gives, or answers of the network to earlier ones."""
         self.stream.strength = self._dehazer.strength  # which may be set at any time
-        self._batch.add(self.stream.look(frame, self._dehazer.gpu))
+        look = self.stream.look(frame, self._dehazer.gpu)
+        self._batch.add(look)
         self.inside += 1
-        return self._counted(self._solve() if self._batch.is_full else [])
+        solutions = list[Solution]()
+        if self._asked is not None and (self._batch.is_due or self._asked[1].done()):
+            solutions += self.take_answers()
+        if self._asked is None and self._batch.is_idle:
+            looks = self._batch.take()
+            solutions += self._solve(looks, [None] * len(looks))
+        elif self._asked is None and self._batch.is_due:
+            self._ask()
+            if look.exact:  # two whole frames at a time would take too much memory
+                solutions += self.take_answers()
+        return solutions
+
+    def take_answers(self) -> list[Solution]:
+        """The solutions of the frames that the network works on; waits for it."""
+        if self._asked is None:
+            return []
+        (looks, answers), self._asked = self._asked, None
+        return self._solve(looks, answers.result())
 
     def end(self) -> list[Solution]:
         """All that is left; the memory holds no frame then."""
-        return self._counted([*self._solve(), *self._dehazer.solve_rest(self.stream)])
+        solutions = self.take_answers()
+        self._ask()
+        solutions += self.take_answers()
+        rest = self._dehazer.solve_rest(self.stream)
+        self.inside -= len(rest)
+        return solutions + rest
 
-    def _solve(self) -> list[Solution]:
-        looks = self._batch.take()
-        answers = self._dehazer.infer(looks)
-        return [each for look, answer in zip(looks, answers, strict=True) for each in self.stream.solve(look, answer)]
-
-    def _counted(self, solutions: list[Solution]) -> list[Solution]:
+    def _solve(self, looks: list[Look], answers: Sequence[FloatArray | None]) -> list[Solution]:
+        solutions = list[Solution]()
+        for look, answer in zip(looks, answers, strict=True):
+            solutions += self.stream.solve(look, answer)
         self.inside -= len(solutions)
         return solutions
+
+    def _ask(self) -> None:
+        looks = self._batch.take()
+        self._asked = looks, self._network.submit(self._dehazer.infer, looks)
 
 
 @dataclass

@@ -189,21 +189,25 @@ class Pipeline:
             statistics.frames += 1
 
     def _dehaze(self, statistics: StageStatistics) -> None:
-        lanes = Lanes(self._dehazer, self._batch_size)
         item: Frame | WarmUp | Cut | None = None
         ended = False
-        while not ended:
-            with statistics.waiting():
-                item = self._hazy.get()
-            ended = item is None
-            with statistics.busy():
-                passed = lanes.take(item)
-            passed.reverse()
-            while passed:  # none is kept here: with look-ahead there are dozens, each with its frame
-                one = passed.pop()
-                with statistics.waiting():
-                    self._solved.put(one, one.look.frame.nbytes if isinstance(one, Solution) else 0)
-                statistics.frames += isinstance(one, Solution)
+        with Lanes(self._dehazer, self._batch_size) as lanes:
+            while not ended:
+                if lanes.has_asked and self._hazy.is_empty:
+                    with statistics.busy():
+                        passed = lanes.take_answers()
+                else:
+                    with statistics.waiting():
+                        item = self._hazy.get()
+                    ended = item is None
+                    with statistics.busy():
+                        passed = lanes.take(item)
+                passed.reverse()
+                while passed:  # none is kept here: with look-ahead there are dozens, each with its frame
+                    one = passed.pop()
+                    with statistics.waiting():
+                        self._solved.put(one, one.look.frame.nbytes if isinstance(one, Solution) else 0)
+                    statistics.frames += isinstance(one, Solution)
         with statistics.waiting():
             self._solved.put(None, 0)
 

@@ -58,6 +58,11 @@ class ByteQueue(Generic[T]):
             self._changed.notify_all()
             return item
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next `get` would have to wait, if nothing is added meanwhile."""
+        return not self._items
+
     def _wait(self) -> None:
         self._check()
         self._changed.wait(_POLL_SECONDS)
