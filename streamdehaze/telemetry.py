@@ -11,6 +11,8 @@ import sys
 from typing import Any
 
 _REPORTER = "openvino_telemetry"
+_CONVERTER = "openvino.tools.ovc"
+"""Makes models of other frameworks' files; nothing here does, and it takes longer to import than the rest."""
 
 
 def import_quietly(name: str) -> Any:
@@ -22,7 +24,21 @@ def import_quietly(name: str) -> Any:
         ImportError: as the import statement does.
     """
     hide_reporter()
-    return importlib.import_module(name)
+    if "openvino" in sys.modules or name.partition(".")[0] != "openvino":
+        return importlib.import_module(name)
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment] # see `hide_reporter`
+    try:
+        found = importlib.import_module(name)
+    finally:
+        del sys.modules[_CONVERTER]
+    vars(sys.modules["openvino"])["__getattr__"] = _late  # another part of the program may want the converter
+    return found
+
+
+def _late(name: str) -> Any:
+    if name == "convert_model":
+        return importlib.import_module(_CONVERTER).convert_model
+    raise AttributeError(f"module 'openvino' has no attribute '{name}'")
 
 
 def hide_reporter() -> None:

@@ -110,6 +110,20 @@ def test_importing_openvino_and_nncf_reports_nothing(watched: Watched, package: 
     assert watched.written == []
 
 
+def test_importing_openvino_leaves_its_converter_for_those_who_want_it() -> None:
+    pytest.importorskip("openvino")
+    program = """
+import sys
+from streamdehaze.telemetry import import_quietly
+openvino = import_quietly("openvino")
+assert "openvino.tools.ovc" not in sys.modules
+assert not hasattr(openvino, "convert_films")
+assert callable(openvino.convert_model)
+from openvino.tools.ovc import convert_model
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+
+
 def test_building_and_running_an_engine_reports_nothing(watched: Watched, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     pytest.importorskip("onnx")
