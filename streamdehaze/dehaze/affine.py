@@ -62,14 +62,16 @@ def shrink_components(frame: Frame, frame_format: FrameFormat) -> FloatArray:
 def to_rgb(components: FloatArray, frame_format: FrameFormat) -> FloatArray:
     """Components (n, H, W) of a frame → RGB (3, H, W), clipped to [0, 1]."""
     matrix, offset = frame_format.rgb_from_planes
-    rgb = np.tensordot(matrix, components, axes=1) + offset[:, None, None]
+    rgb = np.tensordot(matrix, components, axes=1)
+    rgb += offset[:, None, None]
     return np.clip(rgb, 0, 1, out=rgb)
 
 
 def from_rgb(rgb: FloatArray, frame_format: FrameFormat) -> FloatArray:
     """RGB (3, H, W) → the frame's own components (n, H, W): the inverse of `to_rgb`."""
     matrix, offset = frame_format.planes_from_rgb
-    components: FloatArray = np.tensordot(matrix, rgb, axes=1) + offset[:, None, None]
+    components: FloatArray = np.tensordot(matrix, rgb, axes=1)
+    components += offset[:, None, None]
     return components
 
 

@@ -107,13 +107,18 @@ class LookAhead(Generic[Item]):
     def _correct_first(self, count: int) -> None:
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
         after = self._held[-1]
+        rooms: list[FloatArray] = [np.empty(0, np.float32)] * 2  # in turn for those that nobody keeps
         for index in range(len(self._held) - 2, -1, -1):
-            after = self._correct(self._held[index], after, self._flows[index])
+            held, room = self._held[index], rooms[index % 2]
+            if index < count or room.shape != held.estimate.planes.shape:
+                room = rooms[index % 2] = np.empty_like(held.estimate.planes)
+            after = self._correct(held, after, self._flows[index], room)
             if index < count:
                 self._held[index] = after
 
     @staticmethod
-    def _correct(held: Held[Item], after: Held[Item], flow: FloatArray | None) -> Held[Item]:
+    def _correct(held: Held[Item], after: Held[Item], flow: FloatArray | None, room: FloatArray) -> Held[Item]:
+        """A frame with its estimate corrected by that of the frame after; `room` holds the new planes."""
         estimate, motion = held.estimate, after.observation.motion
         if after.estimate.new_scene or motion is None:
             return held
@@ -122,7 +127,6 @@ class LookAhead(Generic[Item]):
             moved = carried(np.concatenate([ahead, components]), flow, held.components, trust)
             ahead, components = np.split(moved, [len(ahead)])
         noise = process_noise(components, held.components, motion.floor, trust.spread, trust.drift)
-        planes = np.empty_like(estimate.planes)
-        correct(estimate.planes, estimate.variance, noise, ahead, planes)
-        better = Estimate(planes, estimate.variance, estimate.trust, estimate.still, new_scene=estimate.new_scene)
+        correct(estimate.planes, estimate.variance, noise, ahead, room)
+        better = Estimate(room, estimate.variance, estimate.trust, estimate.still, new_scene=estimate.new_scene)
         return replace(held, estimate=better)
