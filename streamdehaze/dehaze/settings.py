@@ -92,6 +92,11 @@ class Settings:
         return Place(self.mask, self.near, self.far)
 
     @property
+    def is_off(self) -> bool:
+        """Whether every frame passes unchanged."""
+        return self.mode == "off" or self.strength == 0
+
+    @property
     def remembers(self) -> bool:
         """Whether frames depend on those before."""
         return self.steady != "off" or self.every != 1

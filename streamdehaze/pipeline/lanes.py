@@ -7,11 +7,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.format import network_shape
 from streamdehaze.dehaze.look import Look
 from streamdehaze.dehaze.steady import LOOK_AHEAD_FRAMES
 from streamdehaze.dehaze.stream import Solution, Stream
-from streamdehaze.frame import FloatArray, Frame
-from streamdehaze.pipeline.batch import Batch
+from streamdehaze.engine.protocol import compiles
+from streamdehaze.frame import FloatArray, Frame, VideoInfo
+from streamdehaze.pipeline.batch import DEFAULT_BATCH_SIZE, Batch
 from streamdehaze.video.resume.cut import Cut, WarmUp
 
 Passed = Solution | Cut
@@ -39,6 +41,13 @@ class Lanes:
         self._now: _Lane | None = self._lane(dehazer.video)
         self._next: _Lane | None = None
         self._before: _Ending | None = None
+
+    def prepare(self, info: VideoInfo) -> None:
+        """Let the engine compile for frames of this size while the first ones are decoded and looked at."""
+        video, engine, batch_size = self._dehazer.video, self._dehazer.engine, self._batch_size or DEFAULT_BATCH_SIZE
+        if compiles(engine) and batch_size > 1 and not video.exact and not video.is_off:
+            rows, columns = network_shape(info.width, info.height, video.network_size)
+            self._network.submit(engine.compile_for, rows, columns, batch_size)  # what fails now fails again
 
     def take(self, item: Frame | WarmUp | Cut | None) -> list[Passed]:
         """What the next item lets pass, in order; None is the end of the video."""

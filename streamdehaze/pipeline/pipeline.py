@@ -192,6 +192,7 @@ class Pipeline:
         item: Frame | WarmUp | Cut | None = None
         ended = False
         with Lanes(self._dehazer, self._batch_size) as lanes:
+            lanes.prepare(self._source.info)
             while not ended:
                 if lanes.has_asked and self._hazy.is_empty:
                     with statistics.busy():
