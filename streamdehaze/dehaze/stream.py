@@ -195,7 +195,7 @@ class Stream(Settings):
         if observation is None:
             return [*self._release(everything=True), Solution(look, fresh, self.reading)]
         estimate = self._temporal.follow(observation, components, fresh)
-        item = replace(look, balanced=None, observation=None), self.reading
+        item = replace(look, components=None, balanced=None, observation=None), self.reading
         held = Held(item, look.frame.nbytes, components, observation, estimate)
         if look.look_ahead:
             self._held.add(held)
@@ -323,7 +323,7 @@ def _fitted(look: Look, components: FloatArray, clear_rgb: FloatArray) -> Affine
 def apply(solution: Solution) -> Frame:
     """The clear frame: the same one, or with other samples in its native planes."""
     look, change = solution.look, solution.change
-    if change is None or look.components is None or look.strength == 0:
+    if change is None or look.strength == 0:
         return look.frame
     if isinstance(change, AffineMaps):
         if look.place is not None:
@@ -333,6 +333,7 @@ def apply(solution: Solution) -> Frame:
         else:
             clear = affine.apply(look.frame, look.frame_format, change, look.strength)
     else:
+        assert look.components is not None  # of whole frames, which are not held back
         clear = exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
     if look.keep is not None:
         restore(clear, look.frame, look.frame_format, look.keep)
