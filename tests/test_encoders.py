@@ -189,6 +189,24 @@ def test_quality_and_options_reach_the_encoder(tmp_path: Path) -> None:
     assert sizes[0] > 2 * sizes[1]
 
 
+@pytest.mark.parametrize(
+    ("ending", "options", "found"),
+    [
+        ("mp4", {}, (b"analyse=0x3:0x3 ", b"bframes=4 ")),
+        ("mp4", {"options": {"bf": "2"}}, (b"analyse=0x3:0x3 ", b"bframes=2 ")),
+        ("avi", {}, (b"analyse=0x3:0x3 ", b"bframes=0 ")),  # which stores frames in decoding order
+        ("mp4", {"preset": "veryfast"}, (b"analyse=0x3:0x113 ", b"bframes=3 ")),
+        ("mp4", {"options": {"preset": "veryfast"}}, (b"analyse=0x3:0x113 ", b"bframes=3 ")),
+    ],
+)
+def test_files_refine_the_preset_unless_one_is_asked_for(
+    tmp_path: Path, ending: str, options: dict[str, object], found: tuple[bytes, ...]
+) -> None:
+    encode(Pictures("yuv420p", (128, 96), "h264"), tmp_path / f"out.{ending}", **options)
+    content = (tmp_path / f"out.{ending}").read_bytes()
+    assert [each for each in found if each not in content] == []
+
+
 class Drive(Pictures):
     """A source of what H.264 looks far ahead in: a street that comes nearer."""
 

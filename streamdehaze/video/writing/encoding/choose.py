@@ -297,6 +297,8 @@ def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: En
         raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
     quality = encoder.file.quality if wanted.crf is None else wanted.crf
     options = encoder.options(replace(encoder.file, quality=quality, preset=wanted.preset or encoder.file.preset))
+    if wanted.preset is None and encoder.preset_option not in wanted.options:
+        options.update(encoder.file_options)
     if encoder.name == "mpeg2video" and pictures.constant is not None and wanted.crf is None:
         options.pop("qscale", None)
         options |= pictures.constant.options

@@ -33,6 +33,8 @@ class Encoder:
     """Option that trades speed for size, which `--preset` sets."""
     file: Tuning = field(default_factory=Tuning)
     """For files: visually transparent, and fast enough that the network never waits; users may override all of it."""
+    file_options: Mapping[str, str] = field(default_factory=dict)
+    """Changes to the preset for files, where the user does not choose another."""
     live: Tuning = field(default_factory=Tuning)
     """For the streams of cameras: every picture comes out as soon as it is in."""
     web: Tuning = field(default_factory=Tuning)
@@ -75,6 +77,11 @@ _SOFTWARE = (
     Encoder(
         "libx264", "crf", "preset",
         file=Tuning(18, "veryfast"),
+        # Vectors for parts of a macroblock cost more than they save; a second reference, one more B-frame and looking a
+        # little farther ahead make good for them (benchmarks/README.md, "Encoding").
+        file_options={
+            "partitions": "i8x8,i4x4", "motion-est": "dia", "bf": "4", "refs": "2", "rc-lookahead": "14",
+        },
         live=Tuning(21, "veryfast", {**_AT_ONCE, **_REPEATED_HEADERS}),
         web=Tuning(23, "superfast", {
             **_AT_ONCE, **_REPEATED_HEADERS, "profile": "baseline", "maxrate": "6M", "bufsize": "3M",

@@ -302,6 +302,7 @@ class VideoEncoder:
         starts_early = setup.first_pts is not None and 0 <= setup.first_pts < _REORDERED * setup.step
         if setup.format in WITHOUT_B_FRAMES or (setup.format == "mpegts" and starts_early):
             context.max_b_frames = 0
+            context.options.pop("bf", None)
         color = setup.color
         context.color_primaries, context.color_trc, context.colorspace = color.primaries, color.transfer, color.matrix
         if color.full_range is not None:
