@@ -68,7 +68,7 @@ def test_density_grows_with_the_haze_and_not_with_the_exposure() -> None:
     assert dim == pytest.approx(bright, abs=0.01)
 
 
-def test_balanced_haze_is_grey_and_keeping_gives_it_back() -> None:
+def test_balanced_haze_is_grey_and_keep_restores_its_colour() -> None:
     hazy, _ = foggy(SAND)
     airlight = estimate_airlight(hazy)
     balanced = hazy * airlight.balance[:, None, None]
@@ -76,7 +76,7 @@ def test_balanced_haze_is_grey_and_keeping_gives_it_back() -> None:
     np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "keep"), hazy, atol=1e-6)
 
 
-def test_auto_draws_what_sand_has_coloured_to_neutral_and_keeps_what_is_near() -> None:
+def test_auto_neutralises_what_sand_has_tinted_and_keeps_what_is_near() -> None:
     hazy, _ = foggy(SAND)
     airlight = estimate_airlight(hazy)
     balanced = hazy * airlight.balance[:, None, None]
@@ -113,14 +113,14 @@ def among_yellow_trees(A: list[float], *, sky: bool = True) -> FloatArray:
     return np.ascontiguousarray(hazy.transpose(2, 0, 1).astype(np.float32))
 
 
-def test_the_sky_tells_the_tint_of_haze_where_everything_dark_is_yellow() -> None:
+def test_the_sky_gives_the_tint_of_haze_where_everything_dark_is_yellow() -> None:
     bluish = [0.74, 0.83, 0.86]
     balance = estimate_airlight(among_yellow_trees(bluish)).balance
     np.testing.assert_allclose(balance * bluish, np.mean(bluish), atol=0.01)
     np.testing.assert_allclose(estimate_airlight(among_yellow_trees(bluish, sky=False)).balance, 1, atol=0.01)
 
 
-def test_the_sky_tells_it_between_the_bars_of_a_letterbox() -> None:
+def test_the_sky_gives_the_tint_between_letterbox_bars() -> None:
     bluish = [0.74, 0.83, 0.86]
     barred, scene = among_yellow_trees(bluish), np.ones((96, 128), bool)
     barred[:, :8] = barred[:, -8:] = barred[:, 40:48]
@@ -129,7 +129,7 @@ def test_the_sky_tells_it_between_the_bars_of_a_letterbox() -> None:
     np.testing.assert_allclose(balance * bluish, np.mean(bluish), atol=0.01)
 
 
-def test_a_blue_sky_does_not_tell_the_tint_of_haze() -> None:
+def test_a_blue_sky_does_not_give_the_tint_of_haze() -> None:
     np.testing.assert_allclose(estimate_airlight(among_yellow_trees([0.55, 0.7, 0.88])).balance, 1, atol=0.01)
 
 
@@ -186,13 +186,13 @@ def test_a_colour_that_is_given_is_balanced_by_whatever_the_picture_shows() -> N
 
 
 @pytest.mark.parametrize("text", ["#c8b48c", "200,180,140", " 200, 180, 140 "])
-def test_colours_are_written_as_pages_or_painters_write_them(text: str) -> None:
+def test_colours_are_given_in_hex_or_as_three_numbers(text: str) -> None:
     assert parse_color(text) == pytest.approx((200 / 255, 180 / 255, 140 / 255))
     assert show_color(parse_color(text)) == "#c8b48c"
 
 
 @pytest.mark.parametrize("text", ["sand", "#c8b4", "1,2", "256,0,0", "0.5,0.5,0.5"])
-def test_what_is_no_colour_is_refused(text: str) -> None:
+def test_what_is_not_a_colour_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="write #c8b48c, or 200,180,140"):
         parse_color(text)
 
@@ -224,7 +224,7 @@ def test_a_moment_after_the_end_is_named(tmp_path: Path) -> None:
         pick_airlight(str(film), Point(1, 1, 90), Stream())
 
 
-def test_both_ways_reach_the_run(sandstorm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_takes_the_colour_or_a_point(sandstorm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     balance = Atmosphere.balance
 

@@ -103,7 +103,7 @@ def test_a_dask_cluster_gives_the_film_of_one(film: Path, truth: Path, tmp_path:
 
 
 @pytest.mark.parametrize("settings", [{}, {"look_ahead": False}, {"steady": "off", "every": 1}])
-def test_shares_give_every_sample_of_one_run(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_shares_give_every_sample_of_a_single_run(film: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     lossless = EncodeOptions("libx264", crf=0)
     one, shares, whole = (tmp_path / f"{name}.mp4" for name in ("one", "shares", "whole"))
     for target, run in ((one, RUN), (whole, RunOptions())):
@@ -183,7 +183,7 @@ def test_a_damaged_segment_is_made_again(film: Path, truth: Path, tmp_path: Path
     assert contents(target) == contents(truth)
 
 
-def test_machines_with_other_settings_versions_or_input_are_told(
+def test_machines_with_other_settings_versions_or_input_are_reported(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, own = tmp_path / "clear.mp4", tmp_path / "film.mp4"
@@ -202,7 +202,7 @@ def test_machines_with_other_settings_versions_or_input_are_told(
         jobs(own, target)
 
 
-def test_a_worker_unlike_the_machine_where_work_began_is_refused(
+def test_a_worker_that_differs_from_the_machine_where_work_began_is_refused(
     film: Path, truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, own = tmp_path / "clear.mp4", tmp_path / "film.mp4"
@@ -227,7 +227,9 @@ def test_a_worker_unlike_the_machine_where_work_began_is_refused(
     assert contents(target) == contents(truth)
 
 
-def test_a_share_that_is_read_only_on_one_machine_is_one_sentence(film: Path, truth: Path, tmp_path: Path) -> None:
+def test_a_share_that_is_read_only_on_one_machine_is_reported_in_one_sentence(
+    film: Path, truth: Path, tmp_path: Path
+) -> None:
     if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("a folder can only be made read-only for one process by root on Linux")
     target = tmp_path / "out" / "clear.mp4"
@@ -244,7 +246,7 @@ def test_a_share_that_is_read_only_on_one_machine_is_one_sentence(film: Path, tr
     assert contents(target) == contents(truth)
 
 
-def test_a_loss_is_told_once_and_no_engine_is_opened_where_others_work(
+def test_a_loss_is_reported_once_and_no_engine_is_opened_where_others_work(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = Clip(pts=[512 * n for n in range(50)], aspect=Fraction(4, 3)).write(tmp_path / "film.mp4")
@@ -279,7 +281,7 @@ def test_a_part_between_start_and_end_is_shared_out_too(film: Path, tmp_path: Pa
         assert len(results[0][0]) == sum(1 for _ in source)
 
 
-def test_what_cannot_be_shared_out_is_one_sentence(film: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_shared_out_is_reported_in_one_sentence(film: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(ConfigError, match="on_frame is called in this process only"):
             dehaze_video(film, executor=pool, on_frame=lambda hazy, clear: None)

@@ -67,7 +67,7 @@ def test_aac_is_copied_and_no_sound_is_no_loss_where_it_is_asked_for(tmp_path: P
     assert codecs(tmp_path / "silent.mp4") == ["h264"]
 
 
-def test_streams_after_converted_sound_go_along(tmp_path: Path) -> None:
+def test_streams_after_converted_sound_are_copied(tmp_path: Path) -> None:
     both = ("-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:a:0", "pcm_alaw", "-c:a:1", "aac")
     source = camera(tmp_path, *both, "-metadata:s:a:0", "language=fra", "-metadata:s:a:1", "language=deu")
     assert copy_through(source, tmp_path / "out.mp4", encode=AAC).losses == []

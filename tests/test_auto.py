@@ -33,14 +33,14 @@ def test_a_scene_starts_with_what_it_calls_for() -> None:
     assert auto.changes == 0
 
 
-def test_fog_that_comes_is_met_within_seconds_and_without_a_jump() -> None:
+def test_approaching_fog_is_cleared_within_seconds_and_without_a_jump() -> None:
     levels = run(AutoStrength(), [0.05] * 50 + [0.5] * 300)
     assert levels[49] == 0
     assert levels[-1] == 1
     assert max(np.diff(levels)) < 0.02
 
 
-def test_clear_air_must_last_before_it_is_left_alone() -> None:
+def test_air_must_stay_clear_for_a_while_before_it_is_left_alone() -> None:
     auto = AutoStrength()
     levels = run(auto, [0.5] + [0.05] * int(RATE * (CLEAR_SECONDS - 5)))
     assert levels[-1] == 1
@@ -59,7 +59,7 @@ def test_haze_that_drifts_around_the_threshold_does_not_switch(period: float) ->
     assert auto.changes <= 2
 
 
-def test_where_the_network_runs_seldom_it_follows_as_fast() -> None:
+def test_it_follows_as_fast_where_the_network_seldom_runs() -> None:
     each, seldom = AutoStrength(), AutoStrength()
     for index in range(200):
         density = 0.05 if index < 50 else 0.5
@@ -93,7 +93,7 @@ def test_clear_frames_pass_bit_for_bit_and_foggy_ones_as_with_on(settings: dict[
             assert np.array_equal(a.to_array(), b.to_array()), (veil, settings)
 
 
-def test_what_was_followed_is_continued_from_a_state() -> None:
+def test_following_continues_from_a_saved_state() -> None:
     whole, parts = (plain_dehazer(engine=engine_of(unveil), mode="auto", strength=0.9) for _ in range(2))
     frames = [
         Frame.from_array(frame.to_array(), pts=index, time_base=frame.time_base)
@@ -109,7 +109,7 @@ def test_what_was_followed_is_continued_from_a_state() -> None:
     assert all(np.array_equal(a.to_array(), b.to_array()) for a, b in zip(found, expected, strict=True))
 
 
-def test_a_photo_without_a_time_stands_for_itself() -> None:
+def test_a_photo_without_a_time_is_judged_by_itself() -> None:
     dehazer = plain_dehazer(engine=engine_of(unveil), mode="auto")
     foggy, clear = (film(1, veil)[0].to_array() for veil in (0.7, 0.0))
     assert not np.array_equal(dehazer(foggy), foggy)
@@ -127,7 +127,7 @@ def test_the_report_has_the_haze_and_the_strength_by_the_second(tmp_path: Path) 
     assert sum(haze["seconds_of"].values()) == 2
 
 
-def test_an_unknown_mode_is_refused_with_those_there_are() -> None:
+def test_an_unknown_mode_is_refused_with_the_list_of_modes() -> None:
     shown = CliRunner().invoke(main, ["run", "x.mp4", "--mode", "automatic"])
     assert shown.exit_code == 2
     assert "'on', 'auto', 'off'" in shown.output

@@ -107,7 +107,7 @@ def test_pipelines_tell_what_they_add_to_a_still_picture(tmp_path: Path) -> None
     assert "added_change" in (tmp_path / "bench.csv").read_text().splitlines()[0]
 
 
-def test_csv_has_a_line_a_row(report: BenchReport, tmp_path: Path) -> None:
+def test_csv_has_a_line_per_row(report: BenchReport, tmp_path: Path) -> None:
     report.write_csv(tmp_path / "bench.csv")
     with (tmp_path / "bench.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -146,7 +146,7 @@ def test_measuring_warms_up_and_stops_when_rounds_agree(monkeypatch: pytest.Monk
     assert clock.wall < 2, "three rounds"
 
 
-def test_what_does_not_settle_ends_at_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_settle_stops_at_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, calls = Clock(monkeypatch), 0
 
     def erratic() -> int:
@@ -191,7 +191,7 @@ def test_the_verdict_blames_the_stage_that_worked_longest() -> None:
     assert said.startswith("60.0 fps, bound by none of its stages: dehaze worked 42% of the time")
 
 
-def test_the_verdict_tells_what_was_measured_to_change_it_and_no_more() -> None:
+def test_the_verdict_names_only_changes_that_were_measured() -> None:
     slow = row("pipeline", 20)
     smaller, torch = replace(slow, network_size=192, timing=timing(30)), replace(slow, engine="torch", timing=timing(9))
     both = replace(smaller, batch=8, timing=timing(40))
@@ -204,7 +204,7 @@ def test_the_verdict_tells_what_was_measured_to_change_it_and_no_more() -> None:
     assert changes(slow, [slow, unsteady]) == ""
 
 
-def test_a_ratio_to_an_earlier_report_says_where_it_may_be_chance() -> None:
+def test_a_ratio_to_an_earlier_report_says_if_it_may_be_chance() -> None:
     steady, shaky = row("engine", 100), row("pipeline", 100)
     shaky = replace(shaky, timing=replace(shaky.timing, spread=0.3))
     now = [replace(r, timing=replace(r.timing, fps=120)) for r in (steady, shaky)]
@@ -212,7 +212,7 @@ def test_a_ratio_to_an_earlier_report_says_where_it_may_be_chance() -> None:
     assert [(change.ratio, change.sure) for change in found] == [(1.2, True), (1.2, False)]
 
 
-def test_markdown_has_a_table_a_combination_and_the_verdicts(report: BenchReport, tmp_path: Path) -> None:
+def test_markdown_has_a_table_per_combination_and_the_verdicts(report: BenchReport, tmp_path: Path) -> None:
     write_markdown(report, tmp_path / "bench.md")
     text = (tmp_path / "bench.md").read_text(encoding="utf-8")
     assert report.environment["processor"] in text
@@ -305,7 +305,7 @@ def test_each_number_is_printed_as_soon_as_it_is_measured() -> None:
     assert lines[-1].startswith("64×48, network size 32, aecrnet-s, torch cpu float32: steady pipeline, batch 4: ")
 
 
-def test_a_default_plan_is_short_and_a_thorough_one_is_not() -> None:
+def test_the_default_plan_is_short_and_a_thorough_one_is_not() -> None:
     plan, thorough = BenchPlan(), BenchPlan(thorough=True)
     assert [plan.frames_of(*size) for size in ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))] == [
         100,
@@ -349,7 +349,7 @@ def test_the_plot_is_a_picture(report: BenchReport, tmp_path: Path) -> None:
         (["--limit", "-1"], 2, "--limit"),
     ],
 )
-def test_bad_options_are_one_sentence(arguments: list[str], code: int, said: str) -> None:
+def test_bad_options_are_reported_in_one_sentence(arguments: list[str], code: int, said: str) -> None:
     result = CliRunner().invoke(main, ["bench", *arguments])
     assert result.exit_code == code
     assert said in result.output
@@ -357,7 +357,7 @@ def test_bad_options_are_one_sentence(arguments: list[str], code: int, said: str
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-def test_results_that_cannot_be_written_are_shown_all_the_same() -> None:
+def test_results_that_cannot_be_written_are_still_shown() -> None:
     arguments = ["bench", "--size", "64x48", "--engine", "torch", "--network-size", "32", "--limit", "0"]
     result = CliRunner().invoke(main, [*arguments, "--frames", "8", "--json", "/dev/full"])
     assert result.exit_code == 1
@@ -365,7 +365,7 @@ def test_results_that_cannot_be_written_are_shown_all_the_same() -> None:
     assert "cannot be written to '/dev/full': No space left on device" in result.output
 
 
-def test_a_missing_matplotlib_is_told_before_anything_is_measured(
+def test_a_missing_matplotlib_is_reported_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else name)
@@ -373,7 +373,7 @@ def test_a_missing_matplotlib_is_told_before_anything_is_measured(
     assert str(result.exception) == f"--plot needs matplotlib: {install_command('plot')}"
 
 
-def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_report_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"rows": 3}')
     with pytest.raises(ConfigError, match=r"x\.json is no report"):
         read_report(tmp_path / "x.json")

@@ -48,14 +48,14 @@ def test_bright_grey_haze_is_left_to_the_network() -> None:
     assert unlike_fog(given_airlight(SAND, hazy)) == unlike_fog(given_airlight(DARK, hazy)) == 1
 
 
-def test_an_estimated_colour_is_not_trusted_that_far() -> None:
+def test_an_estimated_colour_is_trusted_less() -> None:
     """A dim day looks like dark smoke."""
     hazy = 0.3 * through((0.9, 0.9, 0.9), scene())
     assert unlike_fog(estimate_airlight(hazy)) == 0
 
 
 @pytest.mark.parametrize("color", [SAND, BROWN, DARK])
-def test_frames_are_cleared_without_the_networks_help(color: Color) -> None:
+def test_frames_are_cleared_without_the_network(color: Color) -> None:
     clear = scene()
     hazy = (through(color, clear).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
     truth = (clear.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)

@@ -92,7 +92,7 @@ def test_tracks_of_iphones_and_sony_cameras_are_named(tmp_path: Path, name: str)
     assert copy_through(source, tmp_path / "out.mov").losses == ["data stream 2 (Core Media Meta, unknown codec, eng)"]
 
 
-def test_an_iphone_keeps_place_date_turn_and_hdr(tmp_path: Path) -> None:
+def test_an_iphone_keeps_place_date_rotation_and_hdr(tmp_path: Path) -> None:
     keys = {"location.ISO6709": "+48.1000+011.5000+510.000/", "make": "Apple", "model": "iPhone 15 Pro",
             "creationdate": "2026-05-01T12:00:00+0200"}  # fmt: skip
     tags = [word for key, value in keys.items() for word in ("-metadata", f"com.apple.quicktime.{key}={value}")]
@@ -111,7 +111,7 @@ def test_an_iphone_keeps_place_date_turn_and_hdr(tmp_path: Path) -> None:
     assert [video.get(key) for key in same] == [before.get(key) for key in same]
 
 
-def test_an_android_phone_keeps_uneven_times_place_and_turn(tmp_path: Path) -> None:
+def test_an_android_phone_keeps_uneven_times_place_and_rotation(tmp_path: Path) -> None:
     uneven = ("-vf", "select='not(mod(n\\,7))+lt(mod(n\\,11)\\,4)'", "-fps_mode", "vfr")
     upright = ffmpeg(
         *NTSC, *SOUND, *uneven, *H264, *AAC, "-metadata", "location=+48.1000+011.5000/", "-metadata",
@@ -180,7 +180,7 @@ def test_a_drone_keeps_klv_in_its_transport_stream(tmp_path: Path, in_step: bool
     ],
     ids=["dash cam", "Sony XAVC", "Insta360", "plain"],
 )
-def test_what_only_the_camera_reads_is_named(tmp_path: Path, inside: bytes, after: bytes, lost: list[str]) -> None:
+def test_what_only_the_camera_can_read_is_named(tmp_path: Path, inside: bytes, after: bytes, lost: list[str]) -> None:
     source = with_boxes(ffmpeg(*PICTURES, *SOUND, *H264, *AAC, tmp_path / "in.mp4"), inside, after)
     assert camera_boxes(source) == lost
     assert [each for each in copy_through(source, tmp_path / "out.mp4").losses if "tag" not in each] == lost

@@ -46,7 +46,7 @@ def assert_same(a: AECRNet, b: AECRNet, tolerance: float = 0) -> None:
         torch.testing.assert_close(b.state_dict()[key], value, rtol=tolerance, atol=tolerance)
 
 
-def test_written_and_read_again(tmp_path: Path, network: AECRNet) -> None:
+def test_a_checkpoint_is_written_and_read_back(tmp_path: Path, network: AECRNet) -> None:
     write_checkpoint(tmp_path / "x.safetensors", network, {"recipe": "none"})
     checkpoint = read_checkpoint(tmp_path / "x.safetensors")
     assert checkpoint.metadata["recipe"] == "none"
@@ -109,7 +109,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, network: AECRNe
         load_network(tmp_path / "x.safetensors")
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path: Path, network: AECRNet) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_reported_and_nothing_is_lost(tmp_path: Path, network: AECRNet) -> None:
     with pytest.raises(SinkError, match=r"x\.safetensors' cannot be written"):
         write_checkpoint(tmp_path / "nowhere" / "x.safetensors", network, {})
     theirs = authors_file(tmp_path / "theirs.pk", network)
@@ -137,7 +137,7 @@ def test_missing_and_unknown_keys_are_named(tmp_path: Path, network: AECRNet) ->
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
     ],  # without arguments
 )
-def test_damaged_files_are_one_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_damaged_files_are_reported_in_one_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"x\."):
@@ -157,7 +157,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, network: AECRNet) -> 
 
 
 @pytest.mark.parametrize(("width", "deconv"), [(2, True), (6, False), (64, True)])
-def test_names_and_shapes_are_known_without_making_a_network(width: int, deconv: bool) -> None:
+def test_names_and_shapes_are_known_without_building_a_network(width: int, deconv: bool) -> None:
     wanted = {key: tuple(value.shape) for key, value in AECRNet(width, deconv=deconv).state_dict().items()}
     assert tensor_shapes(width, deconv=deconv) == wanted
 

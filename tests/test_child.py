@@ -41,7 +41,7 @@ def traces(folder: Path) -> str:
     return caught.read_text() if caught.exists() else ""
 
 
-def test_the_folder_does_what_it_should(hostile: Path) -> None:
+def test_the_hostile_folder_leaves_traces(hostile: Path) -> None:
     subprocess.run([sys.executable, "-c", "import queue"], check=True)
     assert traces(hostile) == "queue "
 

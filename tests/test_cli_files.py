@@ -53,13 +53,13 @@ def test_photos_that_are_not_read_are_called_photos(tmp_path: Path, name: str) -
     assert f"{name.split('.')[1].upper()} photos are not read; export it as JPEG or 16-bit TIFF first" in done.output
 
 
-def test_heic_photos_without_their_package_are_answered_with_the_command(tmp_path: Path) -> None:
+def test_heic_photos_without_their_package_name_the_command_that_installs_it(tmp_path: Path) -> None:
     (tmp_path / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     with pytest.raises(SourceError, match=r"HEIC photos need pillow-heif: .*\[heif\].*; or export it as JPEG"):
         FileSource(tmp_path / "IMG.HEIC")
 
 
-def test_outputs_get_the_times_of_their_inputs_if_asked(tmp_path: Path) -> None:
+def test_outputs_get_the_file_times_of_their_inputs_on_request(tmp_path: Path) -> None:
     foggy = Clip().write(tmp_path / "foggy.mp4")
     os.utime(foggy, (1_500_000_000, 1_500_000_000))
     plain = ["run", str(foggy), "-o", str(tmp_path / "out.mp4"), "--strength", "0", "--steady", "off", "-q"]
@@ -71,7 +71,7 @@ def test_outputs_get_the_times_of_their_inputs_if_asked(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 @pytest.mark.parametrize("apart", [0.0, 0.3])
-def test_two_signals_close_together_are_one(tmp_path: Path, apart: float) -> None:
+def test_two_signals_close_together_count_as_one(tmp_path: Path, apart: float) -> None:
     """Tools that stop a process signal it and then its group; the second must not cut the first one short."""
     os.mkfifo(tmp_path / "silent")
     # A busy machine may hear the second one late: it has a minute here.
@@ -92,7 +92,7 @@ def test_two_signals_close_together_are_one(tmp_path: Path, apart: float) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_a_library_that_never_lets_go_cannot_hold_the_process(tmp_path: Path) -> None:
+def test_a_library_that_hangs_cannot_keep_the_process_alive(tmp_path: Path) -> None:
     script = """
 import threading
 from streamdehaze.cli.shutdown import ShutdownHandler
@@ -113,7 +113,7 @@ with ShutdownHandler(0.2, hears_reload=False) as handler:
         process.stdout.close()
 
 
-def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     foggy = Clip().write(tmp_path / "foggy.mp4")
     (tmp_path / "out.part.mp4").write_bytes(b"cut off")
     plain = ["run", str(foggy), "-o", str(tmp_path / "out.mp4"), "--strength", "0", "--steady", "off", "-q"]

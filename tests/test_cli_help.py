@@ -50,7 +50,7 @@ def test_long_helps_are_grouped_and_have_examples() -> None:
         assert f"streamdehaze {name} " in shown.partition("Examples:")[2]
 
 
-def test_help_shows_the_defaults_of_live_as_they_are() -> None:
+def test_help_shows_the_real_defaults_of_live() -> None:
     words = {"adapt": "adapt", "latency_budget": "200ms"}
     for option in COMMANDS["live",].params:
         fields = LiveConfig.model_fields | CameraConfig.model_fields
@@ -74,7 +74,7 @@ def test_a_mistyped_command_is_answered_with_the_nearest(typed: list[str], meant
     assert f"there is no command '{typed[-1]}'; did you mean '{meant}'?" in result.output
 
 
-def test_a_word_like_no_command_is_answered_with_all() -> None:
+def test_a_word_unlike_any_command_is_answered_with_all() -> None:
     result = CliRunner().invoke(main, ["xyzzy"])
     assert result.exit_code == 2
     assert "choose run, live, discover, join" in result.output
@@ -148,7 +148,7 @@ def test_times_are_written_the_same_way_everywhere(text: str, value: float) -> N
 
 
 @pytest.mark.parametrize("text", ["soon", "1:", "-1", "1e3", "1:2:3:4", "", "200 m"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a time; write 90"):
         seconds(text)
 

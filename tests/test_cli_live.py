@@ -86,7 +86,7 @@ def python_that(folder: Path, name: str, code: str) -> Iterator[dict[str, str]]:
     yield {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", ""))))}
 
 
-def test_nothing_is_waited_for_once_the_files_are_finished(tmp_path: Path) -> None:
+def test_the_command_ends_as_soon_as_the_files_are_finished(tmp_path: Path) -> None:
     arguments = [film(tmp_path), "--realtime", "--loop", "--to", tmp_path / "{name}-clear.mp4", "--engine", "torch"]
     slow_runtime = "import atexit, time\natexit.register(time.sleep, 600)\n"
     with python_that(tmp_path, "sitecustomize.py", slow_runtime) as environment, live(*arguments, **environment) as it:
@@ -123,7 +123,7 @@ with ShutdownHandler() as shutdown:
 
 
 @pytest.mark.parametrize(("signals", "code"), [([signal.SIGTERM], 1), ([signal.SIGTERM, signal.SIGINT], 130)])
-def test_what_cannot_be_finished_is_left_in_time_or_at_a_second_signal(signals: list[int], code: int) -> None:
+def test_what_cannot_be_finished_is_abandoned_in_time_or_at_a_second_signal(signals: list[int], code: int) -> None:
     with subprocess.Popen([sys.executable, "-c", _STUCK], stderr=subprocess.PIPE, text=True) as process:
         stuck = Live(process)
         wait_until(lambda: stuck.says("at work"), "it works")
@@ -176,7 +176,7 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         (["rtsp://h/", "--latency-budget", "soon"], 2, "write 90, 1.5s, 200ms"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_runs(
+def test_what_is_wrong_is_reported_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -68,7 +68,7 @@ def test_each_scene_gets_a_keyframe_to_edit(tmp_path: Path) -> None:
     assert "density" in written.read_text()
 
 
-def test_every_third_frame_alone_can_be_measured(film: Path) -> None:
+def test_measuring_only_every_third_frame(film: Path) -> None:
     done = meter(film, "--csv", "-", "--every", 3, "-q")
     assert [row["frame"] for row in csv.DictReader(done.stdout.splitlines())] == ["0", "3", "6"]
 
@@ -100,7 +100,9 @@ def test_a_photo_is_one_row_without_a_time(photo: Path) -> None:
     assert row["seconds"] is None
 
 
-def test_what_cannot_be_measured_is_one_sentence_and_the_rest_is_measured(photo: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_reported_in_one_sentence_and_the_rest_is_measured(
+    photo: Path, tmp_path: Path
+) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("not a video")
     done = meter(text, photo, "--csv", tmp_path / "haze.csv")

@@ -55,7 +55,7 @@ def assert_one_sentence(result: subprocess.CompletedProcess[bytes], *, code: int
     return lines[0]
 
 
-def test_foggy_mp4_becomes_foggy_clear_mp4_beside_it(foggy: Path) -> None:
+def test_foggy_mp4_becomes_foggy_clear_mp4_next_to_it(foggy: Path) -> None:
     result = run(foggy)
     assert result.returncode == 0, result.stderr.decode()
     clear = foggy.with_name("foggy.clear.mp4")
@@ -140,7 +140,7 @@ def test_strength_zero_into_ffv1_is_bit_identical(foggy: Path, tmp_path: Path) -
         (["--encoder-option", "colour=blue"], 1, "colour"),
     ],
 )
-def test_wrong_options_are_one_sentence_and_leave_nothing(
+def test_wrong_options_are_reported_in_one_sentence_and_leave_nothing(
     foggy: Path, tmp_path: Path, arguments: list[str], code: int, words: str
 ) -> None:
     result = streamdehaze("run", foggy, "-o", tmp_path / "x.mp4", *arguments)
@@ -152,7 +152,7 @@ def test_wrong_options_are_one_sentence_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_network_runs_as_often_as_needed_unless_asked_otherwise(tmp_path: Path) -> None:
+def test_the_network_runs_as_often_as_needed_by_default(tmp_path: Path) -> None:
     still = Clip(still=True, options={"qp": "0"}).write(tmp_path / "still.mp4")  # lossless, so that its noise stays
 
     choices = ([], ["--every", "auto"], ["--every", "1"], ["--steady", "off"], ["--steady", "off", "--every", "1"])
@@ -250,7 +250,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert "run" in result.stdout
 
 
-def test_completion_scripts_are_there() -> None:
+def test_there_are_completion_scripts() -> None:
     for shell in ("bash", "zsh", "fish"):
         script = [sys.executable, "-c", "from streamdehaze.cli import main; main(prog_name='streamdehaze')"]
         environment = {**os.environ, "_STREAMDEHAZE_COMPLETE": f"{shell}_source"}
@@ -258,7 +258,9 @@ def test_completion_scripts_are_there() -> None:
         assert "streamdehaze" in result.stdout
 
 
-def test_every_kind_of_bad_file_is_one_sentence_and_the_good_ones_are_done(foggy: Path, tmp_path: Path) -> None:
+def test_every_kind_of_bad_file_is_reported_in_one_sentence_and_the_good_ones_are_done(
+    foggy: Path, tmp_path: Path
+) -> None:
     whole = foggy.read_bytes()
     bad = {
         "empty.mp4": b"",
@@ -289,7 +291,7 @@ def test_every_kind_of_bad_file_is_one_sentence_and_the_good_ones_are_done(foggy
     assert os.listdir(tmp_path / "out") == ["foggy.clear.mp4"]
 
 
-def test_odd_sizes_and_depths_pass_through_the_whole_house(tmp_path: Path) -> None:
+def test_odd_sizes_and_depths_pass_through_everything(tmp_path: Path) -> None:
     shapes = [((1, 1), "yuv420p"), ((3, 5), "yuv422p10le"), ((1919, 1079), "yuv420p"), ((66, 50), "gray16le")]
     inputs = []
     for (width, height), pixel_format in shapes:

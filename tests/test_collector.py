@@ -25,7 +25,7 @@ print("garbage", seen() is None)
 """
 
 
-def test_what_was_imported_is_not_searched_and_new_garbage_is() -> None:
+def test_the_collector_skips_what_was_imported_and_finds_new_garbage() -> None:
     result = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True, timeout=300)
     assert result.stdout.splitlines() == ["while starting True", "at work True", "garbage True", "at the end True"]
 

@@ -64,7 +64,7 @@ def test_frames_are_matched_by_time_not_by_number(clips: tuple[Path, Path], tmp_
         assert np.median(frame[:, 68:]) == pytest.approx(20 + 20 * (index // 2), abs=4)
 
 
-def test_another_clock_is_no_other_time(clips: tuple[Path, Path], tmp_path: Path) -> None:
+def test_another_clock_does_not_change_the_time(clips: tuple[Path, Path], tmp_path: Path) -> None:
     """MPEG-TS cannot start before zero, so its pictures come later by the encoder's delay; they are the same ones."""
     shifted = tmp_path / "shifted.ts"
     with av.open(str(clips[0])) as before, av.open(str(shifted), "w") as after:
@@ -95,7 +95,7 @@ def test_sound_and_chapters_of_the_first_are_kept(clips: tuple[Path, Path], tmp_
         assert [chapter["metadata"]["title"] for chapter in file.chapters()] == ["one", "two"]
 
 
-def test_the_divider_stands_where_it_was_put_or_sweeps_smoothly(tmp_path: Path) -> None:
+def test_the_divider_stays_where_it_was_put_or_sweeps_smoothly(tmp_path: Path) -> None:
     dark = _gray_clip(tmp_path / "dark.mp4", [40] * 75, Fraction(25), (160, 48))
     light = _gray_clip(tmp_path / "light.mp4", [200] * 75, Fraction(25), (160, 48))
     still, moving = tmp_path / "still.mkv", tmp_path / "moving.mkv"
@@ -113,7 +113,7 @@ def test_the_divider_stands_where_it_was_put_or_sweeps_smoothly(tmp_path: Path) 
     assert np.diff(places).max() < 6
 
 
-def test_labels_stay_in_their_corner_and_their_part() -> None:
+def test_labels_stay_in_their_corner_of_their_half() -> None:
     plain = np.full((180, 320, 3), 90, np.uint8)
     row = split_screen([plain, plain], ("hazy", "clear"), [0.5])
     changed = np.abs(row.astype(int) - split_screen([plain, plain], ("", ""), [0.5])).max(axis=2) > 0
@@ -196,7 +196,7 @@ def test_a_smaller_second_is_scaled_and_another_shape_refused(clips: tuple[Path,
     assert not list(tmp_path.glob("no*"))
 
 
-def test_what_is_wrong_is_said_in_a_sentence(clips: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_is_wrong_is_reported_in_one_sentence(clips: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         compare(clips[0], tmp_path / "missing.mp4", tmp_path / "out.mp4")
     with pytest.raises(ConfigError, match="moment is for a picture"):

@@ -59,7 +59,7 @@ def test_the_second_start_needs_no_numba_and_gives_the_same(first: tuple[Path, l
     assert again == ["[]", *results]
 
 
-def test_code_that_was_cut_short_is_compiled_again(first: tuple[Path, list[str]], tmp_path: Path) -> None:
+def test_truncated_code_is_compiled_again(first: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, (_, *results) = first
     for file in folder.glob("*.o"):
         content = file.read_bytes()
@@ -78,7 +78,7 @@ def _reversed(row: np.ndarray, out: np.ndarray) -> None:
     out[:] = row[::-1].copy()  # which allocates, so numba itself must run it
 
 
-def test_any_order_of_memory_and_any_type_will_do() -> None:
+def test_any_memory_order_and_type_works() -> None:
     wide = np.arange(8, dtype=np.float32)
     fixed = wide.copy()
     fixed.setflags(write=False)

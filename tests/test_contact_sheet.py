@@ -34,7 +34,7 @@ def test_each_moment_is_a_row_with_the_strength_it_has_then(film: Path, tmp_path
     assert changes[0] < 2 < changes[1]
 
 
-def test_what_cannot_be_shown_is_one_sentence(film: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_shown_is_reported_in_one_sentence(film: Path, tmp_path: Path) -> None:
     assert run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "soon").exit_code == 2
     done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0,90")
     assert done.exit_code == 1

@@ -75,7 +75,7 @@ def test_more_negatives_are_other_pictures_of_the_batch(features: Path) -> None:
     assert min(turned) < all_three < max(turned)
 
 
-def test_normalised_input_is_imagenets(features: Path) -> None:
+def test_input_is_normalised_as_for_imagenet(features: Path) -> None:
     x = torch.rand(1, 3, 32, 32)
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     raw = VGG19Features(features)((x - mean.view(3, 1, 1)) / deviation.view(3, 1, 1))

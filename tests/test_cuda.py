@@ -41,7 +41,7 @@ def network() -> AECRNet:
 
 # cuDNN's TensorFloat-32 has ten bits of mantissa, as float16 has; bfloat16 has seven.
 @pytest.mark.parametrize(("precision", "floor_db"), [("float32", 50), ("float16", 45), ("bfloat16", 35)])
-def test_the_gpu_computes_what_the_cpu_does(network: AECRNet, precision: Any, floor_db: float) -> None:
+def test_the_gpu_computes_the_same_as_the_cpu(network: AECRNet, precision: Any, floor_db: float) -> None:
     hazy = hazy_pictures(3, 144, 256)
     wanted = TorchEngine(network, "cpu").infer(hazy)
     assert psnr(TorchEngine(network, "cuda", precision=precision).infer(hazy), wanted, peak=1.0) >= floor_db
@@ -172,7 +172,7 @@ def lumas(path: Path, **options: Any) -> FloatArray:
     return np.stack([frame.planes[0][: frame.height, : frame.width] for frame in frames]).astype(np.float32) / 255
 
 
-def test_a_clip_on_the_gpu_is_the_clip_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_is_the_same_on_the_gpu_and_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
     source = Clip(size=(320, 192), codec="ffv1").write(tmp_path / "a.mkv")
     run(str(source), "-o", str(tmp_path / "gpu.mkv"), "--engine", "torch")
@@ -211,7 +211,7 @@ def test_training_on_the_gpu(tmp_path: Path, precision: str) -> None:
     assert train(config).steps == 150  # resumed from its end
 
 
-def test_contrastive_regularization_on_the_gpu_is_that_on_the_cpu(tmp_path: Path) -> None:
+def test_contrastive_regularization_is_the_same_on_the_gpu_and_on_the_cpu(tmp_path: Path) -> None:
     pytest.importorskip("pydantic")
     from streamdehaze.training.contrastive import ContrastiveLoss, VGG19Features
     from training_data import make_vgg19

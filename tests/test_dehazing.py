@@ -147,7 +147,7 @@ def redder(hazy: FloatArray) -> FloatArray:
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_a_black_and_white_film_stays_so(exact: bool) -> None:
+def test_a_black_and_white_film_stays_black_and_white(exact: bool) -> None:
     y = np.random.default_rng(1).integers(40, 220, (96, 128), dtype=np.uint8)
     neutral = np.full((48, 64), 128, np.uint8)
     grey = Frame((y, neutral, neutral), 128, 96, PixelFormat.parse("yuv420p"))

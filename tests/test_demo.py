@@ -24,7 +24,7 @@ def test_the_demo_clip_gains_four_decibels(result: DemoResult) -> None:
     assert result.psnr_clear - result.psnr_hazy >= 4.0
 
 
-def test_the_demo_leaves_videos_and_a_picture(result: DemoResult) -> None:
+def test_the_demo_writes_videos_and_a_picture(result: DemoResult) -> None:
     names = {path.name for path in result.picture.parent.iterdir()}
     assert names == {"foggy.mp4", "foggy.clear.mp4", "compare.mp4", "split.png"}
     for video in (result.hazy_video, result.clear_video, result.comparison):
@@ -35,7 +35,7 @@ def test_the_demo_leaves_videos_and_a_picture(result: DemoResult) -> None:
     assert cv2.imread(str(result.picture)).shape == (360, 1280, 3)
 
 
-def test_an_impossible_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     done = CliRunner().invoke(main, ["demo", "-o", str(tmp_path / "file" / "demo")])
     assert done.exit_code == 1

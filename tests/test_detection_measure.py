@@ -74,7 +74,7 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-def test_what_dehazing_brings_to_a_detector(tmp_path: Path) -> None:
+def test_what_a_detector_gains_from_dehazing(tmp_path: Path) -> None:
     clearing = EngineDouble(lambda hazy: np.clip((hazy - 180 / 255) / 0.1 + 180 / 255, 0, 1).astype(np.float32))
     meter = DetectionMeter(Detector(detector(tmp_path / "d.onnx")), read_boxes(boxes(tmp_path / "b.json")))
     report = evaluate(pictures(tmp_path / "data"), Dehazer(engine=clearing, network_size=64), detection=meter)
@@ -93,7 +93,7 @@ def test_boxes_come_back_in_the_pictures_own_pixels(tmp_path: Path) -> None:
     assert len(scores) == 1
 
 
-def test_what_is_no_detector_or_no_boxes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_a_detector_or_boxes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "b.json").write_text('{"images": []}')
     (tmp_path / "no.onnx").write_bytes(b"not a model")
     with pytest.raises(SourceError, match=r"b\.json cannot be read as boxes"):

@@ -154,7 +154,7 @@ def test_a_camera_is_found_and_written_as_cameras_toml_reads_it(tmp_path: Path, 
     assert camera.address().full == "rtsp://admin:hush@192.0.2.7:554/main"
 
 
-def test_a_camera_lists_its_streams_for_those_who_may_ask(login: tuple[str, ...]) -> None:
+def test_a_camera_lists_its_streams_for_authorised_users(login: tuple[str, ...]) -> None:
     with serving(answer) as address:
         host = address.removeprefix("http://")
         answered = discover(host, *login)

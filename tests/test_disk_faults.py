@@ -52,11 +52,11 @@ def test_every_kind_of_call_failed(cases: list[dict[str, Any]]) -> None:
     assert len(failed) == 7
 
 
-def test_nothing_but_a_whole_result_gets_the_final_name(cases: list[dict[str, Any]]) -> None:
+def test_only_a_complete_result_gets_the_final_name(cases: list[dict[str, Any]]) -> None:
     assert wrong(cases, "whole") == []
 
 
-def test_what_failed_is_said_in_one_sentence(cases: list[dict[str, Any]]) -> None:
+def test_what_failed_is_reported_in_one_sentence(cases: list[dict[str, Any]]) -> None:
     assert wrong(cases, "expected") == []
     reading = [case for case in cases if case["what"].startswith(("reading", "one reading"))]
     assert [case for case in reading if "--no-resume" in case["said"]] == []  # a disk's failure is no reason for that
@@ -64,7 +64,7 @@ def test_what_failed_is_said_in_one_sentence(cases: list[dict[str, Any]]) -> Non
     assert [case for case in reading if "in.m" in case["said"] and "cannot be written" in case["said"]] == []
 
 
-def test_the_same_command_goes_on_once_the_disk_is_well(cases: list[dict[str, Any]]) -> None:
+def test_the_same_command_continues_once_the_disk_works_again(cases: list[dict[str, Any]]) -> None:
     assert [case for case in cases if case["again"]] == []
     assert [case for case in cases if case["left"]] == []
     assert any(case["kept"] for case in cases)

@@ -24,14 +24,14 @@ def prose(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_are_not_broken(path: Path) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", prose(path))
     missing = [t for t in targets if "://" not in t and not (path.parent / t.partition("#")[0]).exists()]
     assert missing == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_that_are_named_exist(path: Path) -> None:
+def test_files_that_the_documents_name_exist(path: Path) -> None:
     names = re.findall(r"`((?:streamdehaze|tests|docs|examples|engines|benchmarks)/[\w./-]*)`", prose(path))
     missing = [name for name in names if not (ROOT / name).exists()]
     assert missing == []
@@ -82,7 +82,7 @@ def test_the_quick_topics_are_there() -> None:
 
 
 @pytest.mark.parametrize("folder", [".", "docs", "examples", "benchmarks", "streamdehaze"])
-def test_nothing_tells_people_to_install_a_name_from_an_index_that_is_not_ours(folder: str) -> None:
+def test_no_page_installs_the_package_by_a_name_on_an_index_that_is_not_ours(folder: str) -> None:
     """As long as the package is not published, its name belongs to whoever registers it first."""
     files = (ROOT / folder).glob("*.md") if folder == "." else (ROOT / folder).rglob("*")
     texts = [path.read_text(encoding="utf-8", errors="ignore") for path in files if path.is_file()]

@@ -73,14 +73,14 @@ def test_every_requirement_that_is_installed_has_a_module() -> None:
             assert find_spec(module_of(each)) is not None, each
 
 
-def test_an_installation_whose_folder_is_gone_is_told_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_whose_folder_is_gone_is_given_the_package_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "_origin", lambda: ((), "streamdehaze", "file:///src"))
     command = install_command("webrtc")
     assert "aiortc" in command
     assert "streamdehaze" not in command
 
 
-def test_advice_begins_with_what_nothing_works_without_and_what_this_machine_gains_by() -> None:
+def test_advice_begins_with_what_is_required_and_what_helps_this_machine_most() -> None:
     plot = Finding("extras", "plot", "missing", "", "a")
     openvino = Finding("engines", "openvino", "missing", "", "b", useful=True)
     onnx = Finding("extras", "onnx", "broken", "", "c")
@@ -89,7 +89,7 @@ def test_advice_begins_with_what_nothing_works_without_and_what_this_machine_gai
     assert advice([plot, openvino, fine, onnx, numpy]) == [numpy, onnx, openvino, plot]
 
 
-def test_json_is_for_programs() -> None:
+def test_json_output_is_for_programs() -> None:
     done = _doctor("--json")
     assert done.returncode == 0
     report = json.loads(done.stdout)

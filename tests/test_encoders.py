@@ -90,7 +90,7 @@ def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int], codec:
 
 
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
-def test_sizes_an_encoder_refuses_are_refused_in_words(tmp_path: Path, codec: str) -> None:
+def test_sizes_an_encoder_refuses_are_refused_with_a_message(tmp_path: Path, codec: str) -> None:
     with pytest.raises(SinkError, match="does not take 1x1 pictures in yuv420p"):
         encode(Pictures("yuv420p", (1, 1)), tmp_path / "out.mkv", codec=codec)
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +98,7 @@ def test_sizes_an_encoder_refuses_are_refused_in_words(tmp_path: Path, codec: st
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (479, 269)])
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "avi"])
-def test_odd_sizes_find_an_encoder_by_themselves(tmp_path: Path, size: tuple[int, int], ending: str) -> None:
+def test_odd_sizes_get_an_encoder_that_takes_them(tmp_path: Path, size: tuple[int, int], ending: str) -> None:
     encode(Pictures("yuv420p", size, "h264"), tmp_path / f"out.{ending}")
     frames = frames_of(tmp_path / f"out.{ending}")
     assert [(frame.width, frame.height) for frame in frames] == [size] * 3
@@ -159,7 +159,7 @@ def test_codec_family_depth_and_chroma_are_kept(
         ({"codec": "mpeg4", "pixel_format": "yuv420p", "preset": "slow"}, "mpeg4 has no presets"),
     ],
 )
-def test_wishes_that_cannot_be_met_are_named(tmp_path: Path, options: dict[str, object], words: str) -> None:
+def test_options_that_cannot_be_met_are_named(tmp_path: Path, options: dict[str, object], words: str) -> None:
     source = Pictures("yuv420p10le", (64, 48), "h264")
     with pytest.raises(SinkError, match=words):
         FileSink(tmp_path / "out.mp4", source, encode=EncodeOptions(**options))  # type: ignore[arg-type]
@@ -171,7 +171,9 @@ def test_lossless_codec_has_no_quality(tmp_path: Path) -> None:
         FileSink(tmp_path / "out.mkv", Pictures("yuv420p"), encode=EncodeOptions(crf=20))
 
 
-def test_eight_bits_of_ten_only_when_asked_for_and_then_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_ten_bits_become_eight_only_on_request_and_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = Pictures("yuv420p10le", (64, 48), "h264")
     sink = encode(source, tmp_path / "out.mp4", pixel_format="yuv420p")
     assert sink.pixel_format == "yuv420p"
@@ -237,7 +239,7 @@ def test_the_same_pictures_always_give_the_same_film(tmp_path: Path, width: int)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root's encoders may take the machine")
-def test_an_encoder_does_not_take_the_machine_for_itself(tmp_path: Path) -> None:
+def test_an_encoder_does_not_raise_its_own_priority(tmp_path: Path) -> None:
     source = Pictures("yuv420p", (128, 96), "av1")
     with FileSink(tmp_path / "out.mp4", source) as sink:
         for frame in source:
@@ -286,7 +288,7 @@ def test_motion_jpeg_is_of_full_range_and_looks_like_its_input(
 
 
 @pytest.mark.parametrize("matrix", [1, 6])
-def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: int) -> None:
+def test_rgb_becomes_yuv_with_its_matrix_in_the_tags(tmp_path: Path, matrix: int) -> None:
     height = 720 if matrix == 1 else 240
     source = Pictures("rgb24", (64, height), "png")
     encode(source, tmp_path / "out.mp4", crf=1)
@@ -299,7 +301,7 @@ def test_rgb_becomes_yuv_with_its_matrix_written_down(tmp_path: Path, matrix: in
     assert np.abs(rgb - expected).mean() < 0.01
 
 
-def test_formats_of_odd_samples_are_worked_on_in_the_nearest(tmp_path: Path) -> None:
+def test_formats_with_unusual_samples_are_processed_in_the_nearest_one(tmp_path: Path) -> None:
     for name, nearest in {"yuyv422": "yuv422p", "rgb565le": "rgb24", "pal8": "rgba", "x2rgb10le": "gbrp10le",
                           "gbrpf32le": "gbrp16le", "grayf32le": "gray16le", "xyz12le": "rgb48le"}.items():  # fmt: skip
         picture = av.VideoFrame(16, 8, name)
@@ -334,7 +336,7 @@ def test_conversions_are_the_same_every_time() -> None:
 
 
 @pytest.mark.parametrize(("ending", "bits"), [("mxf", 5_000_000), ("mov", 3_000_000)])
-def test_a_constant_bit_rate_for_broadcast_stays_one(tmp_path: Path, ending: str, bits: int) -> None:
+def test_a_constant_bit_rate_for_broadcast_stays_constant(tmp_path: Path, ending: str, bits: int) -> None:
     video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", "mpeg2video", "-pix_fmt", "yuv422p")
     constant = [word for key in ("-b:v", "-minrate", "-maxrate") for word in (key, str(bits))]
     buffer = bits * 7 // 10 // 16384 * 16384

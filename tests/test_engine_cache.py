@@ -180,7 +180,7 @@ def test_one_compiled_model_serves_batches_and_the_single_pictures_between_them(
 
 
 @pytest.mark.parametrize("harm", ["altered", "truncated", "missing"])
-def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) -> None:
+def test_a_damaged_engine_is_never_used_again(cache: EngineCache, harm: str) -> None:
     record = the_engine(cache)
     path = cache.path(record)
     whole = path.read_bytes()
@@ -199,7 +199,7 @@ def test_a_damaged_engine_is_never_found_again(cache: EngineCache, harm: str) ->
     assert record.file not in said
 
 
-def test_what_openvino_compiled_is_used_again_but_never_altered(cache: EngineCache, tmp_path: Path) -> None:
+def test_what_openvino_compiled_is_reused_but_not_if_altered(cache: EngineCache, tmp_path: Path) -> None:
     from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
@@ -309,7 +309,7 @@ def test_a_checkpoint_replaced_during_the_build_makes_no_engine(tmp_path: Path) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
-def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: Path, tmp_path: Path) -> None:
+def test_a_build_killed_halfway_is_an_error_and_the_next_one_starts_over(made: Path, tmp_path: Path) -> None:
     from streamdehaze.engine.build.in_subprocess import build_in_subprocess
 
     cache = EngineCache(tmp_path)
@@ -329,7 +329,7 @@ def test_a_build_killed_half_way_is_an_error_and_the_next_one_begins_anew(made: 
     assert cache.leftovers() == []
 
 
-def test_what_a_killed_build_leaves_is_no_engine_and_is_pruned(cache: EngineCache) -> None:
+def test_what_a_killed_build_leaves_is_not_an_engine_and_is_pruned(cache: EngineCache) -> None:
     record = the_engine(cache)
     half_way = cache.folder / "0123456789abcdef.part"
     half_way.mkdir()
@@ -355,7 +355,7 @@ def test_a_folder_that_cannot_be_written_is_named(made: Path, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-def test_no_space_is_said_in_words_and_leaves_nothing(cache: EngineCache) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_left_on_it(cache: EngineCache) -> None:
     record = the_engine(cache)
     sidecar = cache.path(record).with_suffix(".json")
     sidecar.with_suffix(".json.part").symlink_to("/dev/full")
@@ -367,7 +367,7 @@ def test_no_space_is_said_in_words_and_leaves_nothing(cache: EngineCache) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-def test_no_space_for_what_openvino_compiles_costs_only_time(cache: EngineCache, tmp_path: Path) -> None:
+def test_a_disk_too_full_for_what_openvino_compiles_costs_only_time(cache: EngineCache, tmp_path: Path) -> None:
     from streamdehaze.engine.openvino.backend import OpenVINOEngine
 
     graph, kept, hazy = cache.path(the_engine(cache)), tmp_path / "kept", hazy_pictures(1, 48, 64)
@@ -443,7 +443,7 @@ def test_a_comparison_says_what_is_wrong_with_a_result(answer: Callable[..., np.
     assert why in found.reason
 
 
-def test_a_name_that_fits_no_engine_is_told(cache: EngineCache) -> None:
+def test_a_name_that_fits_no_engine_is_reported(cache: EngineCache) -> None:
     code, said = command("show", "nonsense")
     assert code == 1
     assert "there is no engine 'nonsense'" in said

@@ -65,7 +65,7 @@ def quantised_weights(path: Path) -> dict[str, bool]:
     return found
 
 
-def test_the_middle_is_in_int8_and_the_ends_and_what_deforms_are_not(made: Path, tmp_path: Path) -> None:
+def test_the_middle_is_in_int8_but_not_the_ends_nor_the_deformable_layers(made: Path, tmp_path: Path) -> None:
     network = AECRNet(8)
     torch.nn.init.normal_(network.dcn_block.dcn.conv_offset_mask.weight, 0, 0.05)
     write_checkpoint(tmp_path / "offsets.safetensors", network, {})
@@ -176,6 +176,6 @@ def test_a_recipe_in_int8_for_something_else_is_refused(changes: dict[str, objec
         Recipe.model_validate({"engine": "openvino", "precision": "int8", **changes})
 
 
-def test_the_recipe_in_the_repository_is_what_the_default_is(mine: Path) -> None:
+def test_the_recipe_in_the_repository_is_the_default(mine: Path) -> None:
     recipe = read_recipe(Path(__file__).parents[1] / "engines" / "cpu-openvino-int8.toml")
     assert recipe.model_copy(update={"description": ""}) == default_recipes("openvino", str(mine))[0]

@@ -27,7 +27,7 @@ def public(thing: object) -> set[str]:
     return {name for name in dir(thing) if not name.startswith("_")}
 
 
-def test_what_running_a_plan_calls_is_there() -> None:
+def test_all_that_running_a_plan_calls_exists() -> None:
     source = (ENGINE / "execution.py").read_text(encoding="utf-8")
     for attribute, real in (("runtime", trt.Runtime), ("engine", trt.ICudaEngine), ("context", trt.IExecutionContext)):
         called = {
@@ -60,7 +60,7 @@ def test_its_messages_come_through_our_logger() -> None:
     assert log.errors == ["no such plan"]
 
 
-def test_a_machine_without_a_driver_is_told_and_the_runtime_is_left_alone(tmp_path: Path) -> None:
+def test_a_machine_without_a_driver_is_reported_and_the_runtime_is_left_alone(tmp_path: Path) -> None:
     if find_gpu() is not None:
         pytest.skip("there is a GPU here")
     recipe = tmp_path / "lean.toml"

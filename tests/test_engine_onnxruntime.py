@@ -41,14 +41,14 @@ def test_every_batch_and_size_equals_pytorch(tmp_path: Path, precision: str, flo
     engine.close()
 
 
-def test_a_provider_is_asked_for_by_its_short_name_and_one_that_is_not_there_is_named() -> None:
+def test_a_provider_is_chosen_by_its_short_name_and_a_missing_one_is_named() -> None:
     recipe = Recipe(engine="onnxruntime", onnxruntime=OnnxRuntimeOptions(provider="CPU"))
     assert ONNXRuntimeBackend(recipe).identity(DEFAULT_SHAPE)["device"] == "CPUExecutionProvider"
     with pytest.raises(EngineError, match=r"no execution provider 'dml', only .*cpu"):
         ONNXRuntimeBackend(Recipe(engine="onnxruntime", onnxruntime=OnnxRuntimeOptions(provider="dml")))
 
 
-def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_graph_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
     with pytest.raises(EngineError, match=r"cannot open .*broken\.onnx"):
         ONNXRuntimeEngine(tmp_path / "broken.onnx")

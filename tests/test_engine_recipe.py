@@ -44,7 +44,7 @@ def test_every_recipe_in_the_repository_is_valid_and_says_what_it_is_for(path: P
         ("", "engine: .*required"),
     ],
 )
-def test_what_is_wrong_in_a_recipe_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_errors_in_a_recipe_are_named(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"mine.toml.*{said}"):

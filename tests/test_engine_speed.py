@@ -66,11 +66,11 @@ def test_pytorch_serves_once_it_was_clearly_faster_twice() -> None:
         ((SLOW, timing(20, 10, days_ago=8)), True),
     ],
 )
-def test_only_what_hangs_on_it_is_measured_again(timings: tuple[PairedTiming, ...], again: bool) -> None:
+def test_only_what_depends_on_it_is_measured_again(timings: tuple[PairedTiming, ...], again: bool) -> None:
     assert needs_timing(timings) == again
 
 
-def test_the_least_of_alternate_rounds_counts_in_wall_and_processor_time() -> None:
+def test_the_shortest_of_alternate_rounds_counts_in_wall_and_processor_time() -> None:
     order: list[str] = []
 
     def spin(engine: EngineDouble) -> None:
@@ -110,7 +110,7 @@ def busy() -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what other processes take")
-def test_a_measurement_under_load_is_known_as_one(busy: None) -> None:
+def test_a_measurement_under_load_is_recognised(busy: None) -> None:
     engines = EngineDouble(seconds=0.05), EngineDouble(seconds=0.02)
     found = time_alternately(*engines, hazy_pictures(1, 8, 8))
     assert found.others is not None
@@ -161,7 +161,7 @@ def test_one_bad_measurement_is_repeated_on_the_next_run_and_the_engine_serves(c
     assert len(verification.timings) == 2
 
 
-def test_what_was_twice_slower_is_left_aside_and_the_last_line_of_run_says_so(
+def test_an_engine_that_was_slower_twice_is_set_aside_and_the_last_line_of_run_says_so(
     cache: EngineCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     measured(cache, SLOW, SLOW)
@@ -178,7 +178,7 @@ def test_what_was_twice_slower_is_left_aside_and_the_last_line_of_run_says_so(
     named.close()
 
 
-def test_why_pytorch_serves_while_there_is_no_engine(tmp_path: Path) -> None:
+def test_the_reason_is_given_while_pytorch_serves_without_an_engine(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     engine = open_engine("aecrnet-s", "auto", device="cpu", cache=EngineCache(tmp_path))
     engine.infer(hazy_pictures(1, 64, 96))

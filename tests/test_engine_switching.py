@@ -129,7 +129,7 @@ def test_run_insists_on_the_engine_when_asked_to_wait(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("seconds", [PATIENCE_SECONDS, 0.01])
-def test_a_short_run_waits_for_the_build_that_it_began_but_not_for_ever(
+def test_a_short_run_waits_for_the_build_that_it_began_but_not_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     pytest.importorskip("openvino")
@@ -175,7 +175,7 @@ def test_an_unknown_engine_names_the_right_ones() -> None:
         open_engine("aecrnet-s", "tensorflow")
 
 
-def test_a_wrong_checkpoint_is_told_whatever_the_engine() -> None:
+def test_a_wrong_checkpoint_is_reported_whatever_the_engine() -> None:
     for engine in ("auto", "torch", "openvino"):
         with pytest.raises(CheckpointError, match="did you mean 'aecrnet-s'"):
             open_engine("aecrnet-x", engine)
@@ -189,7 +189,7 @@ def test_a_wrong_checkpoint_is_told_whatever_the_engine() -> None:
         ("tensorrt", "tensorrt", "tensorrt"),
     ],
 )
-def test_a_missing_runtime_names_its_extra_and_auto_does_without(engine: str, hidden: str, extra: str) -> None:
+def test_a_missing_runtime_names_its_extra_and_auto_works_without_it(engine: str, hidden: str, extra: str) -> None:
     program = f"""
 import importlib.util, sys
 sys.modules[{hidden!r}] = sys.modules["tensorrt_rtx"] = None
@@ -210,7 +210,7 @@ print(open_engine("aecrnet-s", "auto", device="cpu" if {engine!r} == "tensorrt" 
     assert name.startswith("torch")
 
 
-def test_no_thread_spins_under_the_command_line_and_importing_sets_nothing() -> None:
+def test_no_thread_spins_under_the_command_line_and_importing_changes_no_setting() -> None:
     names = ("OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT", "OPENCV_FOR_THREADS_NUM")
     program = f"""
 import os, sys
@@ -255,7 +255,7 @@ def test_pytorch_in_every_precision_is_near_the_reference(precision: str, floor:
     assert error < 10 ** (-floor / 10)  # `psnr` ends at 100 dB
 
 
-def test_a_device_pytorch_does_not_have_is_named() -> None:
+def test_a_device_that_pytorch_does_not_have_is_named() -> None:
     import torch
 
     if torch.cuda.is_available():

@@ -85,7 +85,7 @@ def test_every_compute_capability_the_runtime_offers_builds(rtx: Any, tmp_path: 
         compile_plan(rtx, graph, shape, options, None, lambda what, share: None)
 
 
-def test_progress_is_told_while_a_plan_is_built(rtx: Any, tmp_path: Path) -> None:
+def test_progress_is_reported_while_a_plan_is_built(rtx: Any, tmp_path: Path) -> None:
     told: list[tuple[str, float | None]] = []
     recipe = Recipe(
         engine="tensorrt",
@@ -101,7 +101,7 @@ def test_progress_is_told_while_a_plan_is_built(rtx: Any, tmp_path: Path) -> Non
     assert all(share is not None and 0 <= share <= 1 for share in shares)
 
 
-def test_a_plan_is_refused_where_its_device_is_not_and_when_it_is_altered_or_out_of_date(
+def test_a_plan_is_refused_without_its_device_and_when_altered_or_out_of_date(
     rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
@@ -121,7 +121,7 @@ def test_a_plan_is_refused_where_its_device_is_not_and_when_it_is_altered_or_out
     assert cache.leftovers() == cache.records() == []
 
 
-def test_a_graph_the_runtime_refuses_is_told_in_its_own_words(rtx: Any, tmp_path: Path) -> None:
+def test_a_graph_the_runtime_refuses_is_reported_in_its_own_words(rtx: Any, tmp_path: Path) -> None:
     recipe = Recipe(
         engine="tensorrt",
         deformable="native",
@@ -148,7 +148,7 @@ def test_a_plan_refused_here_is_an_error_in_one_sentence(rtx: Any) -> None:
         TensorRTEngine(rtx, b"no plan at all" * 100, Shape(width=64, height=48))
 
 
-def test_a_gpu_the_runtime_does_not_serve_is_named_with_what_to_do(rtx: Any) -> None:
+def test_a_gpu_that_the_runtime_does_not_support_is_named_with_the_remedy(rtx: Any) -> None:
     with pytest.raises(EngineError, match=r"GTX 1080 \(compute capability 6.1\) is too old .*--engine torch"):
         check_gpu(NvidiaGpu("GTX 1080", (6, 1)), rtx)
     with pytest.raises(EngineError, match=r"does not serve the H100 \(SM90\): .*\[tensorrt\]"):
@@ -156,7 +156,7 @@ def test_a_gpu_the_runtime_does_not_serve_is_named_with_what_to_do(rtx: Any) -> 
     check_gpu(NvidiaGpu("RTX 4090", (8, 9)), rtx)
 
 
-def test_what_lets_an_engine_run_elsewhere_does_not_tie_it_to_this_place(
+def test_options_for_running_elsewhere_do_not_tie_an_engine_to_this_machine(
     rtx: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from streamdehaze.engine.tensorrt import TensorRTBackend, backend
@@ -266,7 +266,7 @@ def on_the_double(plan: bytes, **options: Any) -> tuple[TensorRTEngine, Any, Any
 @pytest.mark.parametrize("contexts", [1, 2, 3])
 @pytest.mark.parametrize("cuda_graph", [True, False])
 @pytest.mark.parametrize("batch", [1, 2, 5, 9])
-def test_any_batch_is_cut_and_filled_and_comes_out_in_order(
+def test_any_batch_is_split_and_padded_and_comes_out_in_order(
     plan: bytes, network: AECRNet, contexts: int, cuda_graph: bool, batch: int
 ) -> None:
     engine, module, cuda = on_the_double(plan, contexts=contexts, cuda_graph=cuda_graph)
@@ -277,7 +277,7 @@ def test_any_batch_is_cut_and_filled_and_comes_out_in_order(
     assert cuda.replays == (2 * -(-batch // 2) if cuda_graph else 0)
 
 
-def test_the_host_waits_once_for_each_piece_and_never_else(plan: bytes) -> None:
+def test_the_host_waits_once_for_each_piece_and_at_no_other_time(plan: bytes) -> None:
     engine, _, cuda = on_the_double(plan, contexts=2)
     before = [stream.synchronised for stream in cuda.streams]
     engine.infer(hazy_pictures(8, 48, 64))  # four pieces on two contexts
@@ -291,7 +291,7 @@ def test_the_time_on_the_device_is_split_as_trtexec_does(plan: bytes) -> None:
     assert split["compute"] > max(split["host to device"], split["device to host"]) > 0
 
 
-def test_a_size_the_plan_does_not_take_is_an_error_not_a_wrong_picture(plan: bytes) -> None:
+def test_a_size_that_the_plan_does_not_take_is_an_error_rather_than_a_wrong_picture(plan: bytes) -> None:
     engine, _, _ = on_the_double(plan)
     with pytest.raises(EngineError, match="does not take batches of 2 pictures of 96×48"):
         engine.infer(hazy_pictures(2, 48, 96))
@@ -317,18 +317,18 @@ def test_a_gpu_without_memory_left_is_an_error_that_pytorch_can_stand_in_for(
         on_the_double(plan)
 
 
-def test_a_foreign_plan_is_refused_in_the_runtimes_words() -> None:
+def test_a_foreign_plan_is_refused_with_the_runtimes_message() -> None:
     with pytest.raises(EngineError, match=r"refuses the engine: .*magicTag"):
         on_the_double(b"x" * 2000)
 
 
-def test_a_plan_brings_code_for_the_host_only_where_its_recipe_says_so(plan: bytes) -> None:
+def test_a_plan_contains_code_for_the_host_only_if_its_recipe_says_so(plan: bytes) -> None:
     for allowed in (False, True):
         _, module, _ = on_the_double(plan, version_compatible=allowed)
         assert module.runtime.engine_host_code_allowed is allowed
 
 
-def test_a_closed_engine_serves_no_more(plan: bytes) -> None:
+def test_a_closed_engine_refuses_to_run(plan: bytes) -> None:
     engine, _, _ = on_the_double(plan)
     engine.close()
     engine.close()

@@ -85,7 +85,7 @@ def test_haze_hides_edges_and_dehazing_brings_them_back() -> None:
     assert visibility(hazy, hazy).edges == 0
 
 
-def test_saturated_pixels_are_counted_once_they_became_so() -> None:
+def test_only_pixels_that_became_saturated_are_counted() -> None:
     grey = np.full((40, 50, 3), 120, np.uint8)
     grey[:, :10] = 255
     crushed = grey.copy()
@@ -103,7 +103,7 @@ def test_an_edge_is_visible_from_five_percent_of_contrast(levels: int, seen: boo
     assert not found[:, 21:].any()
 
 
-def test_motion_is_found_and_what_came_into_view_is_left_out() -> None:
+def test_motion_is_found_and_newly_visible_parts_are_left_out() -> None:
     wide = cv2.GaussianBlur(smooth(4, 120, 200), (0, 0), 1)
     motion, seen = motion_to_previous(wide[:, 6:166], wide[:, :160])  # the camera went 6 pixels to the right
     inner = motion[20:-20, 20:-20]
@@ -137,7 +137,7 @@ def dehazer() -> Dehazer:
     return Dehazer(engine=TorchEngine(AECRNet(4, deconv=False), "cpu"), network_size=64)
 
 
-def test_an_evaluation_has_a_row_a_picture_and_a_summary(tmp_path: Path, dehazer: Dehazer) -> None:
+def test_an_evaluation_has_a_row_per_picture_and_a_summary(tmp_path: Path, dehazer: Dehazer) -> None:
     extremes = Extremes(2)
     report = evaluate(make_pairs(tmp_path / "data"), dehazer, extremes=extremes)
     assert [row["picture"] for row in report.rows] == [f"hazy/{i}_1_0.9.png" for i in range(3)]
@@ -153,7 +153,7 @@ def test_an_evaluation_has_a_row_a_picture_and_a_summary(tmp_path: Path, dehazer
     assert sheet.shape[0] == 4 * (TILE_HEIGHT + LABEL_HEIGHT)
 
 
-def test_hazy_pictures_alone_are_scored_without_a_truth(tmp_path: Path, dehazer: Dehazer) -> None:
+def test_hazy_pictures_alone_are_scored_without_ground_truth(tmp_path: Path, dehazer: Dehazer) -> None:
     write_picture(tmp_path / "a.png", picture(6))
     report = evaluate(tmp_path, dehazer)
     assert not {"psnr", "ssim"} & set(report.rows[0])
@@ -205,7 +205,7 @@ def test_pictures_with_depth_are_made_hazy_alike(tmp_path: Path, dehazer: Dehaze
     assert report.sequences[0]["flicker"] == 0
 
 
-def test_a_depth_map_of_another_size_serves_and_a_missing_one_is_named(tmp_path: Path, dehazer: Dehazer) -> None:
+def test_a_depth_map_of_another_size_works_and_a_missing_one_is_named(tmp_path: Path, dehazer: Dehazer) -> None:
     folder = make_scenes(tmp_path, 2)
     write_picture(folder / "0.depth.png", cv2.resize(depth(0), (32, 24)))
     assert len(evaluate(folder, dehazer).rows) == 2
@@ -214,7 +214,7 @@ def test_a_depth_map_of_another_size_serves_and_a_missing_one_is_named(tmp_path:
         evaluate(folder, dehazer)
 
 
-def test_pictures_that_are_mixed_up_are_not_taken_for_hazy_ones(tmp_path: Path, dehazer: Dehazer) -> None:
+def test_mixed_up_pictures_are_not_taken_for_hazy_ones(tmp_path: Path, dehazer: Dehazer) -> None:
     write_picture(tmp_path / "hazy" / "a.png", picture(1))
     write_picture(tmp_path / "clear" / "b.png", picture(1))
     with pytest.raises(SourceError, match="no pair of a hazy and a clear one"):
@@ -264,7 +264,7 @@ def test_text_is_read_before_and_after(tmp_path: Path) -> None:
     assert row["text"] > row["hazy_text"]  # type: ignore[operator]
 
 
-def test_a_share_of_the_text_counts_each_true_line_once() -> None:
+def test_the_share_of_text_counts_each_true_line_once() -> None:
     truth = ["EXIT NORTH", "27"]
     assert share_read(truth, truth) == 1
     assert share_read(["EX1T", "noise"], truth) == pytest.approx(3 / 11)
@@ -280,7 +280,7 @@ def test_without_the_reader_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         open_reader()
 
 
-def test_a_card_tells_the_making_and_the_scores(tmp_path: Path, dehazer: Dehazer) -> None:
+def test_a_card_has_the_training_and_the_scores(tmp_path: Path, dehazer: Dehazer) -> None:
     report = evaluate(make_pairs(tmp_path / "data"), dehazer)
     report.write_json(tmp_path / "r.json")
     checkpoint = Checkpoint.of(AECRNet(4, deconv=False), {"training_data": "bsds", "loss": "L1"})
@@ -299,7 +299,7 @@ def test_a_card_of_real_haze_alone_has_no_empty_columns(tmp_path: Path, dehazer:
     assert "| smog |  | 1 |" in card
 
 
-def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_command_writes_the_outputs_it_is_asked_for(tmp_path: Path) -> None:
     from click.testing import CliRunner
 
     make_pairs(tmp_path / "data")
@@ -314,7 +314,7 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["csv", "json", "grid"])
-def test_an_output_without_a_folder_is_said_before_the_work(tmp_path: Path, option: str) -> None:
+def test_an_output_whose_folder_is_missing_is_reported_before_the_work(tmp_path: Path, option: str) -> None:
     from click.testing import CliRunner
 
     folder = make_pairs(tmp_path / "data")
@@ -324,7 +324,7 @@ def test_an_output_without_a_folder_is_said_before_the_work(tmp_path: Path, opti
     assert "pictures" not in result.stdout
 
 
-def test_a_grid_of_no_known_kind_is_named(tmp_path: Path) -> None:
+def test_a_grid_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
     extremes = Extremes()
     extremes.add(1.0, [picture(1)])
     with pytest.raises(SinkError, match=r"r\.foo does not name a picture"):
@@ -360,7 +360,7 @@ def test_rooms_are_rendered_once_and_trained_on(tmp_path: Path) -> None:
     assert (tmp_path / "s.jpg").is_file()
 
 
-def test_rooms_that_cannot_be_written_are_said_and_leave_a_whole_folder(tmp_path: Path) -> None:
+def test_rooms_that_cannot_be_written_are_reported_and_leave_a_consistent_folder(tmp_path: Path) -> None:
     from click.testing import CliRunner
 
     make_scenes(tmp_path / "photos")

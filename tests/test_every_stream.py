@@ -105,7 +105,7 @@ def test_a_stopped_run_names_the_streams_it_keeps(two: Path, tmp_path: Path, mon
     assert f"the video streams done so far are kept in '{front}'; rerun the same command to continue" in said
 
 
-def test_what_cannot_work_is_refused_before_the_work(two: Path, tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_before_any_work(two: Path, tmp_path: Path) -> None:
     (tmp_path / "there.mp4").touch()
     with quick_dehazer() as dehazer:
         with pytest.raises(SinkError, match="exists already"):
@@ -114,7 +114,7 @@ def test_what_cannot_work_is_refused_before_the_work(two: Path, tmp_path: Path) 
             dehaze_video(two, "-", dehazer=dehazer, read=ALL)
 
 
-def test_a_dry_run_says_what_becomes_of_every_stream(two: Path, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_happens_to_every_stream(two: Path, tmp_path: Path) -> None:
     plan = preview_video(two, tmp_path / "out.mp4", read=ALL).plan
     assert (plan.encoder, plan.copied) == ("libx264", ("audio stream 1 (aac)",))
     command = ["run", str(two), "-o", str(tmp_path / "out.mp4"), "--video-stream", "all", "--report"]
@@ -150,7 +150,7 @@ def test_a_video_that_is_copied_begins_with_its_keyframe_or_it_is_named(
     assert [time - begins for time in shown if time >= begins] == pytest.approx([0.08, 0.18], abs=within)
 
 
-def test_a_video_that_avi_does_not_take_as_mp4_lays_it_out_does_not_end_the_job(apart: Path, tmp_path: Path) -> None:
+def test_a_video_in_mp4s_form_that_avi_refuses_does_not_end_the_job(apart: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.avi"
     with quick_dehazer() as dehazer:
         report = dehaze_video(apart, out, dehazer=dehazer, read=ReadOptions(video_stream=0))

@@ -106,7 +106,7 @@ def test_exr_keeps_light_above_white(tmp_path: Path, kind: str) -> None:
     assert np.abs(after - before)[~bright].max() < 1e-5
 
 
-def test_exr_keeps_its_attributes_and_names_what_goes(tmp_path: Path) -> None:
+def test_exr_keeps_its_attributes_and_names_what_is_lost(tmp_path: Path) -> None:
     source = tagged(exr(tmp_path / "a.exr", "half"))
     assert copied(source, tmp_path / "b.exr") == []
     data = (tmp_path / "b.exr").read_bytes()

@@ -9,7 +9,7 @@ from streamdehaze.training.samples.foreground import ForegroundConfig, cover
 HAZY, CLEAR = np.full((96, 128, 3), 0.7, np.float32), np.full((96, 128, 3), 0.3, np.float32)
 
 
-def test_both_pictures_are_covered_alike_and_elsewhere_untouched() -> None:
+def test_both_pictures_are_covered_alike_and_otherwise_untouched() -> None:
     kinds, covering = set(), 0
     for seed in range(200):
         hazy, clear = cover(HAZY, CLEAR, ForegroundConfig(share=1), np.random.default_rng(seed))
@@ -25,7 +25,7 @@ def test_both_pictures_are_covered_alike_and_elsewhere_untouched() -> None:
     assert len(kinds) >= 4  # bars above, bars at the sides, things in the middle, none of these
 
 
-def test_share_is_kept_and_draws_repeat() -> None:
+def test_the_share_is_kept_and_draws_repeat() -> None:
     config = ForegroundConfig(share=0.3)
     count = sum(cover(HAZY, CLEAR, config, np.random.default_rng(seed))[0] is not HAZY for seed in range(400))
     assert 80 < count < 160

@@ -44,7 +44,7 @@ KINDS = ("letterbox", "thin bars", "pillars", "window", "fisheye", "cut fisheye"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_covers_is_found(kind: str) -> None:
+def test_covered_parts_are_found(kind: str) -> None:
     area, picture = covered_by(kind), scene()
     noise = np.random.default_rng(2).uniform(0, 0.03, picture.shape)
     picture = np.where(area, noise, picture).astype(np.float32)
@@ -80,7 +80,7 @@ def test_bars_mirror_the_scene() -> None:
     np.testing.assert_array_equal(filled[:, first - 10 : first], picture[:, first : first + 10][:, ::-1])
 
 
-def test_a_bar_that_comes_must_last_and_one_that_goes_is_gone_at_once() -> None:
+def test_a_new_bar_must_last_and_one_that_disappears_is_dropped_at_once() -> None:
     open_picture, barred = scene(), np.where(covered_by("letterbox"), 0.01, scene()).astype(np.float32)
     mask = FrameMask()
     assert mask.update(open_picture) is None

@@ -43,7 +43,7 @@ def test_a_rate_that_the_format_does_not_know_is_refused(extension: str, rate: s
 
 
 @pytest.mark.parametrize("extension", ["m2v", "mxf", "h264", "hevc", "y4m"])
-def test_a_rate_that_the_header_holds_is_kept_and_read_again(extension: str, tmp_path: Path) -> None:
+def test_a_rate_in_the_header_is_kept_and_read_back(extension: str, tmp_path: Path) -> None:
     target = tmp_path / f"out.{extension}"
     assert "frame rate" not in run(film(tmp_path / "in.mp4", "30000/1001"), target, "--strict")
     assert rate_of(target) == Fraction(30000, 1001)
@@ -52,7 +52,7 @@ def test_a_rate_that_the_header_holds_is_kept_and_read_again(extension: str, tmp
 
 
 @pytest.mark.parametrize("extension", ["mpg", "vob", "ts", "mkv"])
-def test_any_rate_goes_through_where_times_are_kept(extension: str, tmp_path: Path) -> None:
+def test_any_rate_survives_where_times_are_kept(extension: str, tmp_path: Path) -> None:
     target = tmp_path / f"out.{extension}"
     run(film(tmp_path / "in.mp4", "15"), target, "--codec", "mpeg2video")
     with av.open(str(target)) as container:
@@ -61,7 +61,7 @@ def test_any_rate_goes_through_where_times_are_kept(extension: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("extension", ["obu", "mjpeg"])
-def test_a_rate_that_nothing_holds_is_named_with_its_remedy(extension: str, tmp_path: Path) -> None:
+def test_a_rate_that_the_container_cannot_hold_is_named_with_the_remedy(extension: str, tmp_path: Path) -> None:
     source, target = film(tmp_path / "in.mp4", "15"), tmp_path / f"out.{extension}"
     assert "frame rate 15 (now 25; --rate 15 reads it right)" in run(source, target, "--dry-run")
     assert CliRunner().invoke(main, ["run", str(source), "-o", str(target), "--strict", "-q"]).exit_code == 3
@@ -69,7 +69,7 @@ def test_a_rate_that_nothing_holds_is_named_with_its_remedy(extension: str, tmp_
     assert rate_of(tmp_path / "again.mp4") == 15
 
 
-def test_a_rate_asked_for_goes_before_that_in_the_header(tmp_path: Path) -> None:
+def test_a_rate_asked_for_overrides_the_one_in_the_header(tmp_path: Path) -> None:
     raw = film(tmp_path / "in.h264", "24")
     run(raw, tmp_path / "out.mp4", "--rate", "50")
     with av.open(str(tmp_path / "out.mp4")) as container:

@@ -90,7 +90,9 @@ SETTINGS: dict[str, SettingsKeywords] = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=list(SETTINGS))
-def test_a_letterboxed_film_is_that_of_the_cpu(settings: SettingsKeywords, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_letterboxed_film_is_the_same_as_on_the_cpu(
+    settings: SettingsKeywords, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bars are kept bit for bit; an engine on a GPU is all it takes."""
     frames = [frame_of("yuv420p", 151, 99, pts) for pts in range(6)]
     for frame in frames:
@@ -139,7 +141,7 @@ def test_where_the_gpu_fails_the_cpu_continues_and_the_reason_is_given_once(capl
     assert record.getMessage().endswith("for cpu cannot: out of memory")
 
 
-def test_a_frame_that_was_taken_before_the_gpu_failed_is_changed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_was_taken_before_the_gpu_failed_is_still_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = frame_of("yuv420p", 151, 83)
     frame_format = FrameFormat.of(frame, 64)
     small, surface = Gpu("cpu").shrink(frame, frame_format)

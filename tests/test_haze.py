@@ -36,7 +36,7 @@ def test_clear_air_changes_nothing() -> None:
     np.testing.assert_allclose(haze.add_to(J, D, rng()), J, atol=1e-6)
 
 
-def test_an_offset_lays_a_veil_on_near_things_too() -> None:
+def test_an_offset_puts_a_veil_on_near_things_too() -> None:
     config = PLAIN.model_copy(update={"offset": 1.0, "depth_offset": (0.5, 0.5), "scattering": (1, 1)})
     t = Haze.draw(config, rng()).transmission(np.zeros((4, 4), np.float32))
     np.testing.assert_allclose(t, np.exp(-0.5), rtol=1e-6)
@@ -52,7 +52,7 @@ def test_patches_are_smooth_and_bounded() -> None:
     assert thickness.max() < 1 + 0.4 * 1.5
 
 
-def test_one_weather_serves_a_whole_sequence() -> None:
+def test_a_sequence_has_the_same_weather_throughout() -> None:
     haze = Haze.draw(HazeConfig(noisy=0, codec=0, uneven=1), rng(5))
     np.testing.assert_array_equal(haze.add_to(J, D, rng(1)), haze.add_to(J, D, rng(2)))
 
@@ -94,7 +94,7 @@ def test_a_picture_of_one_tone_is_not_blown_up() -> None:
     assert vary_look(grey, config, rng()).std() < 0.05
 
 
-def test_a_room_is_a_picture_with_the_depth_of_its_walls() -> None:
+def test_a_room_has_the_depth_of_its_walls() -> None:
     textures = rng().integers(0, 256, (4, TEXTURE_SIZE, TEXTURE_SIZE, 3), dtype=np.uint8)
     room, far = render_room(3, textures, 60, 80)
     again, _ = render_room(3, textures, 60, 80)
@@ -118,7 +118,7 @@ def test_a_town_has_a_sky_behind_everything() -> None:
     assert sky[:20].mean() > sky[40:].mean()
 
 
-def test_sky_and_what_cannot_be_seen_are_to_be_left_as_they_are() -> None:
+def test_sky_and_invisible_parts_are_targets_as_they_are() -> None:
     clear = np.full((12, 8, 3), 0.2, np.float32)
     depth = np.full((12, 8), 0.5, np.float32)
     depth[:4] = SKY_DEPTH

@@ -41,7 +41,7 @@ def test_a_grey_card_is_shown_as_bt709_shows_it(curve: InputCurve) -> None:
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_curves_rise_and_lead_back(curve: InputCurve) -> None:
+def test_curves_rise_and_invert(curve: InputCurve) -> None:
     signal = np.linspace(0.16, 1, 200, dtype=np.float32).reshape(1, 1, -1).repeat(3, axis=0)
     shown = to_display(signal, curve)
     assert (np.diff(shown[0, 0]) > 0).all()
@@ -144,7 +144,7 @@ def test_fog_in_log_gains_as_in_bt709(dehazer: Dehazer, curve: InputCurve) -> No
     assert gain(dehazer, curve, "sdr") < 0.7 * usual
 
 
-def test_an_unknown_curve_is_refused_with_those_there_are() -> None:
+def test_an_unknown_curve_is_refused_with_the_list_of_curves() -> None:
     with pytest.raises(ConfigError, match="input curve must be one of auto, sdr, slog3"):
         Dehazer("aecrnet-s", engine="torch", input_curve="slog2")  # type: ignore[arg-type]
     done = CliRunner().invoke(main, ["run", "x.mp4", "--input-curve", "slog2"])
@@ -153,7 +153,7 @@ def test_an_unknown_curve_is_refused_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(("curve", "bits"), [("logc4", 8), ("pq", 8), ("slog3", 8), ("pq", 16)])
-def test_a_curve_that_eight_bits_are_too_few_for_is_refused(tmp_path: Path, curve: InputCurve, bits: int) -> None:
+def test_a_curve_that_needs_more_than_eight_bits_is_refused(tmp_path: Path, curve: InputCurve, bits: int) -> None:
     picture = np.full((16, 16, 3), 100 << (bits - 8), np.uint8 if bits == 8 else np.uint16)
     dehazer = Dehazer(engine=EngineDouble(), network_size=64, input_curve=curve)
     if bits > 8 or curve == "slog3":

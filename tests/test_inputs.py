@@ -34,7 +34,7 @@ def test_a_folder_gives_its_media_in_natural_order_without_our_own_results(foota
     assert paths("footage") == ["footage/harbour.jpg", "footage/shot2.MOV", "footage/shot10.mp4"]
 
 
-def test_files_in_a_folder_that_are_passed_over_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_in_a_folder_that_are_skipped_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.jpg", "b.jxl", "c.JXL", "d.insv", "e.txt", "a.clear.jpg", ".hidden"):
         (tmp_path / name).write_bytes(b"x")
     assert [job.input for job in plan_jobs([str(tmp_path)])] == [str(tmp_path / "a.jpg")]
@@ -42,12 +42,12 @@ def test_files_in_a_folder_that_are_passed_over_are_counted(tmp_path: Path, capl
     assert ".jxl (2), .insv (1), .txt (1)" in caplog.text
 
 
-def test_folders_inside_a_folder_are_taken_when_asked_for(footage: Path) -> None:
+def test_folders_inside_a_folder_are_taken_on_request(footage: Path) -> None:
     inside = ["footage/day2/shot2.MOV", "footage/day2/deep/x.png"]
     assert paths("footage", recursive=True) == [*paths("footage"), *inside]
 
 
-def test_a_glob_gives_media_and_an_ending_in_it_is_obeyed(footage: Path) -> None:
+def test_a_glob_gives_media_and_an_extension_in_it_is_obeyed(footage: Path) -> None:
     assert paths("footage/*") == ["footage/harbour.jpg", "footage/shot2.MOV", "footage/shot10.mp4"]
     assert paths("footage/*.mp4") == ["footage/shot10.mp4"]
     assert paths("footage/*.txt") == ["footage/notes.txt"]
@@ -69,7 +69,7 @@ def test_a_second_run_with_the_shells_star_skips_the_first_runs_results(footage:
     assert paths("footage/shot2.clear.MOV") == ["footage/shot2.clear.MOV"]  # alone, it is what somebody wants
 
 
-def test_a_missing_file_is_left_to_fail_alone(footage: Path) -> None:
+def test_a_missing_file_fails_by_itself(footage: Path) -> None:
     assert paths("gone.mp4", "footage/shot10.mp4") == ["gone.mp4", "footage/shot10.mp4"]
     assert paths("gone*.mp4", "footage/shot10.mp4") == ["gone*.mp4", "footage/shot10.mp4"]
     assert paths("empty", "footage/shot10.mp4") == ["empty", "footage/shot10.mp4"]
@@ -80,7 +80,7 @@ def test_a_missing_file_is_left_to_fail_alone(footage: Path) -> None:
     ("typed", "words"),
     [("empty", "there is no video or picture in 'empty'"), ("gone*.mp4", "no file matches 'gone*.mp4'")],
 )
-def test_nothing_to_read_is_said_in_one_sentence(footage: Path, typed: str, words: str) -> None:
+def test_nothing_to_read_is_reported_in_one_sentence(footage: Path, typed: str, words: str) -> None:
     with pytest.raises(SourceError, match=words.replace("*", r"\*")):
         expand_inputs([typed])
 

@@ -61,7 +61,7 @@ def test_parts_joined_byte_by_byte_follow_each_other(
 
 
 @pytest.mark.parametrize("kind", ["ts", "mpg"])
-def test_the_length_of_a_joined_stream_is_no_loss(tmp_path: Path, kind: str) -> None:
+def test_the_length_of_a_joined_stream_is_not_a_loss(tmp_path: Path, kind: str) -> None:
     """Of a joined stream, FFmpeg takes the last part's length for that of the whole."""
     one = part(tmp_path / f"one.{kind}", PARTS[kind])
     assert copy_through(joined(tmp_path, one, one), tmp_path / f"out.{kind}").losses == []
@@ -69,7 +69,7 @@ def test_the_length_of_a_joined_stream_is_no_loss(tmp_path: Path, kind: str) -> 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
 @pytest.mark.parametrize("kind", ["ts", "mpg"])
-def test_a_stream_whose_clock_began_long_ago_begins_at_zero(tmp_path: Path, kind: str, ending: str) -> None:
+def test_a_stream_whose_clock_started_long_ago_begins_at_zero(tmp_path: Path, kind: str, ending: str) -> None:
     """A player would show nothing for eight hours otherwise."""
     source = part(tmp_path / f"late.{kind}", (*PARTS[kind][:-1], "mp2"), later=30_000)
     copy_through(source, tmp_path / f"out.{ending}")
@@ -120,7 +120,7 @@ def test_segments_of_a_joined_stream_join(tmp_path: Path) -> None:
     assert_in_step(tmp_path / "out.mkv", 4)
 
 
-def test_a_leap_forward_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_leap_forward_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first, second = (part(tmp_path / f"{later}.ts", PARTS["ts"], later=later) for later in (0, 100))
     copy_through(joined(tmp_path, first, second), tmp_path / "out.mkv")
     assert "its clock jumps from" in caplog.text

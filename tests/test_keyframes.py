@@ -17,25 +17,25 @@ from streamdehaze.errors import ConfigError
 from streamdehaze.video.resume.manifest import plain
 
 
-def test_a_number_is_one_strength_for_all() -> None:
+def test_a_number_is_one_strength_for_all_frames() -> None:
     assert parse_strength("0.7") == 0.7
     assert parse_strength("1.5") == 1.5
 
 
-def test_between_keyframes_the_strength_moves_evenly_and_outside_it_stays() -> None:
+def test_strength_is_linear_between_keyframes_and_constant_outside() -> None:
     frames = parse_strength("1:1, 3:0.4")
     assert isinstance(frames, Keyframes)
     assert [frames.at(t) for t in (0, 1, 2, 3, 9)] == pytest.approx([1, 1, 0.7, 0.4, 0.4])
     assert frames.at(None) == 1
 
 
-def test_held_keyframes_stay_until_the_next() -> None:
+def test_held_keyframes_last_until_the_next() -> None:
     frames = parse_strength("hold 0:1,0:01:30:0")
     assert isinstance(frames, Keyframes)
     assert [frames.at(t) for t in (0, 89.9, 90)] == [1, 1, 0]
 
 
-def test_files_hold_the_same(tmp_path: Path) -> None:
+def test_files_hold_the_same_keyframes(tmp_path: Path) -> None:
     table, toml = tmp_path / "strength.csv", tmp_path / "strength.toml"
     table.write_text("seconds,strength\n0,1\n12.5,0.4\n")
     toml.write_text('interpolation = "linear"\n[[keyframe]]\nseconds = 0\nstrength = 1\n'
@@ -56,7 +56,7 @@ def test_files_hold_the_same(tmp_path: Path) -> None:
         ("none.csv", "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(text: str, sentence: str) -> None:
+def test_what_is_wrong_is_reported_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         parse_strength(text)
     done = CliRunner().invoke(main, ["run", "x.mp4", f"--strength={text}"])

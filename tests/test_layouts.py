@@ -67,7 +67,7 @@ def test_single_pictures_are_no_videos(tmp_path: Path, hazy: list[str], clear: l
 
 
 @pytest.mark.parametrize(("hazy", "clear"), VIDEOS.values(), ids=VIDEOS.keys())
-def test_videos_are_told_apart(tmp_path: Path, hazy: list[str], clear: list[str]) -> None:
+def test_videos_are_kept_apart(tmp_path: Path, hazy: list[str], clear: list[str]) -> None:
     touch(tmp_path, hazy + clear)
     found = [[pair.hazy for pair in frames] for frames in find_layout(tmp_path).sequences.values()]
     folders = sorted({(tmp_path / name).parent for name in hazy})
@@ -107,7 +107,7 @@ def test_a_missing_depth_is_named(tmp_path: Path) -> None:
         find_layout(tmp_path)
 
 
-def test_depth_maps_lie_beside_a_picture_or_beside_its_folder(tmp_path: Path) -> None:
+def test_depth_maps_lie_next_to_a_picture_or_its_folder(tmp_path: Path) -> None:
     touch(tmp_path, ["beside/a.color.jpg", "beside/a.depth.png"])
     (beside,) = find_layout(tmp_path / "beside").scenes
     assert (beside.clear.name, beside.depth.name, beside.sequence) == ("a.color.jpg", "a.depth.png", "beside")
@@ -121,7 +121,7 @@ def test_depth_maps_lie_beside_a_picture_or_beside_its_folder(tmp_path: Path) ->
         find_layout(tmp_path / "kitchen")
 
 
-def test_a_depth_folder_beside_pairs_is_no_matter(tmp_path: Path) -> None:
+def test_a_depth_folder_next_to_pairs_does_no_harm(tmp_path: Path) -> None:
     touch(tmp_path, ["haze/1_0.6_1.8.png", "gt/1.png", "depth/1.png", "trans/1.png"])
     layout = find_layout(tmp_path)
     assert (len(layout.pairs), layout.scenes, layout.unmatched) == (1, (), ())
@@ -137,7 +137,7 @@ def test_a_depth_folder_beside_pairs_is_no_matter(tmp_path: Path) -> None:
     ],
     ids=["empty", "without roles", "mixed", "ambiguous"],
 )
-def test_folders_that_cannot_be_used_say_why(tmp_path: Path, names: list[str], message: str) -> None:
+def test_folders_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path, names: list[str], message: str) -> None:
     touch(tmp_path, names)
     with pytest.raises(SourceError, match=message):
         find_layout(tmp_path)
@@ -178,7 +178,7 @@ def samples(folder: Path, **options: Any) -> HazeSamples:
     return HazeSamples([WeightedSet(find_layout(folder))], configuration(folder, folder, seed=1, **options))
 
 
-def test_a_sample_is_the_same_whoever_asks(tmp_path: Path) -> None:
+def test_a_sample_is_the_same_from_memory_and_from_disk(tmp_path: Path) -> None:
     folder = make_scenes(tmp_path)
     one, other = samples(folder, in_memory=True), samples(folder, in_memory=False)
     for number in (0, 17, 3):

@@ -72,7 +72,7 @@ def test_the_token_is_a_password_for_programs_that_only_know_those(server: WebSe
         assert httpx.get(server.url + "metrics", headers={"Authorization": wrong.encode()}).status_code in (401, 429)
 
 
-def test_programs_are_asked_for_a_password_and_browsers_are_not(server: WebServer) -> None:
+def test_programs_are_asked_for_a_password_but_browsers_are_not(server: WebServer) -> None:
     asked = httpx.get(server.url + "cameras/north/snapshot").headers
     assert asked["WWW-Authenticate"].startswith("Basic ")
     of_page = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
@@ -101,7 +101,7 @@ def test_logging_out_ends_the_session_and_no_other(server: WebServer) -> None:
     assert httpx.get(server.url + "api/cameras", cookies=viewer).status_code == 401
 
 
-def test_a_thousand_wrong_tokens_and_seven_hundred_idle_connections_keep_the_owner_out_of_nothing(
+def test_a_thousand_wrong_tokens_and_seven_hundred_idle_connections_do_not_lock_the_owner_out(
     server: WebServer,
 ) -> None:
     session = httpx.post(server.url + "login", data={"token": OPERATOR}).cookies
@@ -124,7 +124,7 @@ def test_a_thousand_wrong_tokens_and_seven_hundred_idle_connections_keep_the_own
     assert "streamdehaze_build_info{" in text
 
 
-def test_answers_are_not_held_back_for_more(server: WebServer) -> None:
+def test_answers_are_sent_without_waiting_for_more(server: WebServer) -> None:
     with httpx.Client() as client:
         assert client.get(server.url + "healthz").status_code == 200
         (connection,) = server._server.server_state.connections
@@ -161,7 +161,7 @@ def test_the_page_over_tls(pipeline: RenderedPipeline, certificate: tuple[Path, 
             httpx.get(server.url.replace("https", "http"))
 
 
-def test_what_is_no_certificate_is_refused_in_words(
+def test_what_is_not_a_certificate_is_refused_with_a_message(
     pipeline: RenderedPipeline, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("hello")
@@ -172,7 +172,7 @@ def test_what_is_no_certificate_is_refused_in_words(
         WebServer(pipeline, ListenAddress(port=0), tls=(tmp_path / "none", certificate[1]))
 
 
-def test_tokens_that_make_no_sense_are_refused(pipeline: RenderedPipeline) -> None:
+def test_invalid_tokens_are_refused(pipeline: RenderedPipeline) -> None:
     with pytest.raises(ConfigError, match="make two"):
         WebServer(pipeline, ListenAddress(port=0), token=OPERATOR, viewer_token=OPERATOR)
     with pytest.raises(ConfigError, match="needs one for operators"):
@@ -212,7 +212,7 @@ def secure_camera(certificate: tuple[Path, Path]) -> JpegCamera:
     return JpegCamera(lambda number: picture, 0.05, tls=certificate)
 
 
-def test_an_untrusted_certificate_is_refused_in_words_unless_it_is_wanted(
+def test_an_untrusted_certificate_is_refused_with_a_message_unless_allowed(
     certificate: tuple[Path, Path],
 ) -> None:
     with secure_camera(certificate) as camera:

@@ -65,7 +65,7 @@ class Listener:
 
 
 @needs_broker
-def test_cameras_are_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> None:
+def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> None:
     from streamdehaze.live.announcing.mqtt import MqttPublisher
 
     port = free_port()
@@ -164,7 +164,7 @@ def test_a_camera_that_is_away_for_a_moment_is_no_event(monkeypatch: pytest.Monk
     assert [each.event for each in watch.look()] == ["back"]
 
 
-def test_events_are_posted_until_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_posted_until_they_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamdehaze.live.announcing.webhook._PAUSE_SECONDS", 0.05)
     bodies: list[dict[str, Any]] = []
     refusals = [503, 500]
@@ -188,7 +188,7 @@ def test_events_are_posted_until_they_are_taken(monkeypatch: pytest.MonkeyPatch)
     assert bodies[0] == {"camera": "gate", "event": "down", "time": 12.5, "message": "no frame came"}
 
 
-def test_the_tables_are_read_with_the_cameras(tmp_path: Path) -> None:
+def test_the_tables_are_read_along_with_the_cameras(tmp_path: Path) -> None:
     path = tmp_path / "cameras.toml"
     path.write_text('[mqtt]\nhost = "h"\npassword_file = "p"\n[webhook]\nurl = "https://h/x"\n')
     config = read_config(path)

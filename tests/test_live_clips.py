@@ -82,7 +82,7 @@ def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == names[1:]
 
 
-def test_a_camera_without_clips_refuses_in_words_and_so_does_a_place_that_is_no_file(film: str) -> None:
+def test_a_camera_without_clips_refuses_with_a_message_and_so_does_a_target_that_is_not_a_file(film: str) -> None:
     pipeline = LivePipeline([CameraConfig(name="gate", url=film)], dehazer=quick_dehazer())
     with pytest.raises(ConfigError, match="'gate' keeps no clips; name a file for them with clips"):
         pipeline.cameras["gate"].record_clip(1, 1)

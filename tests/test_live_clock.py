@@ -38,7 +38,7 @@ def test_a_camera_without_a_clock_is_recorded_at_the_speed_it_sends(tmp_path: Pa
 
 
 @pytest.mark.parametrize("ending", [".mkv", ".mp4", "/"])
-def test_a_recording_tells_when_it_began(tmp_path: Path, ending: str) -> None:
+def test_a_recording_says_when_it_began(tmp_path: Path, ending: str) -> None:
     to = str(tmp_path / "gate") + ending
     began = datetime.now(timezone.utc)
     with LivePipeline([looping(tmp_path, to=(to,))], dehazer=quick_dehazer()) as pipeline:
@@ -54,7 +54,7 @@ def test_a_recording_tells_when_it_began(tmp_path: Path, ending: str) -> None:
     assert began - timedelta(seconds=1) <= stamp <= datetime.now(timezone.utc)
 
 
-def test_names_differ_in_the_hour_that_comes_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_file_names_differ_in_the_hour_that_comes_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:

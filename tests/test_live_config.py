@@ -92,7 +92,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, sentence: str) -> Non
 
 
 @pytest.mark.parametrize("content", ['name = "Gärten"'.encode("latin-1"), b"camera = " + b"[" * 5000])
-def test_a_file_that_is_no_text_or_all_brackets_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_text_or_all_brackets_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "cameras.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"cameras\.toml' is not TOML"):
@@ -128,7 +128,7 @@ def test_everything_that_is_wrong_is_named_at_once_with_what_was_meant(tmp_path:
         read_config(written(tmp_path, "strength = 1"))
 
 
-def test_keys_of_other_tables_are_sent_home_and_patterns_are_explained(tmp_path: Path) -> None:
+def test_keys_in_the_wrong_table_are_pointed_to_the_right_one_and_patterns_are_explained(tmp_path: Path) -> None:
     text = """
         interval_seconds = 5
         ca_file = "ca.pem"
@@ -206,7 +206,7 @@ def test_no_text_shows_a_secret(url: str) -> None:
         "srt://admin:20?hush@192.0.2.7:9000",
     ],
 )
-def test_a_password_that_would_be_taken_for_port_and_path_is_refused_and_shown_nowhere(url: str) -> None:
+def test_a_password_that_would_be_parsed_as_port_and_path_is_refused_and_never_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="an @ stands after its host; in user and password, write signs such as") as e:
         Address.of(url)
     config = CameraConfig(name="gate", url=url)
@@ -283,7 +283,7 @@ def test_the_machine_refuses_what_the_table_does_not_have(caplog: pytest.LogCapt
     assert any(record.levelno == logging.ERROR for record in caplog.records)
 
 
-def test_a_state_has_no_password_in_its_message_whoever_listens() -> None:
+def test_a_state_never_has_a_password_in_its_message() -> None:
     heard: list[str] = []
     machine = StateMachine(lambda before, now, message: heard.append(message))
     machine.to(CameraState.BACKING_OFF, "rtsp://user:secret@192.0.2.7/stream does not answer")

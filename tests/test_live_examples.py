@@ -112,7 +112,9 @@ def test_every_file_that_the_compose_file_mounts_is_there() -> None:
     assert [name for name in mounted if name not in made and not (EXAMPLES / name).exists()] == []
 
 
-def test_the_service_manager_hears_of_readiness_and_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_manager_is_notified_of_readiness_and_liveness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [5.0]
     monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:

@@ -49,7 +49,7 @@ def test_stale_frames_go_oldest_first_but_never_the_newest() -> None:
     assert taken(scheduler) == [("gate", 4)]
 
 
-def test_a_frame_that_cannot_be_ready_in_time_is_stale_already() -> None:
+def test_a_frame_that_cannot_be_ready_in_time_is_already_stale() -> None:
     scheduler, drops = FrameScheduler(), Counter[str]()
     scheduler.add(gate := queue("gate", drops, budget_seconds=0.2))
     scheduler.put(gate, frame(1, age=0.1))
@@ -71,7 +71,7 @@ def test_cameras_share_batches_in_turn() -> None:
     assert owners == [["busy", "calm", "busy"], ["calm", "busy", "calm"], ["busy", "busy", "busy"]]
 
 
-def test_a_batch_waits_for_a_silent_camera_no_longer_than_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_waits_no_longer_than_its_window_for_a_silent_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler, drops = FrameScheduler(), Counter[str]()
     scheduler.add(gate := queue("gate", drops))
     scheduler.add(queue("dead", drops))
@@ -120,7 +120,7 @@ def work(adapt: Adapt, clock: Clock, seconds: float, *, cost: float, late: bool)
         adapt.worked(busy, busy)
 
 
-def test_quality_steps_down_until_it_keeps_pace_and_back_up_when_it_can() -> None:
+def test_quality_steps_down_until_it_keeps_up_and_back_up_when_it_can() -> None:
     clock = Clock()
     adapt = Adapt(256, clock=clock)
     assert str(adapt.level) == "network on every frame at 256 pixels"
@@ -149,7 +149,7 @@ def test_quality_can_be_fixed() -> None:
     assert adapt.index == 0
 
 
-def test_each_step_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_step_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     work(Adapt(256, clock=clock), clock, 3, cost=1.5, late=True)
     assert "quality goes down to level 1, network on every 2nd frame at 256 pixels" in caplog.text

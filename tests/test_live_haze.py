@@ -21,7 +21,7 @@ def reading(density: float, *, dark: bool = False) -> Reading:
     return Reading(density, (0.8, 0.8, 0.8), dark, agreed=density)
 
 
-def test_the_history_holds_the_mean_of_each_minute_of_a_day_and_nothing_of_the_night() -> None:
+def test_the_history_holds_the_mean_of_each_minute_of_a_day_but_not_of_the_night() -> None:
     now = [6_000_000.0]
     history = HazeHistory(clock=lambda: now[0])
     assert history.newest is None

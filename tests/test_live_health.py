@@ -63,7 +63,7 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
             assert "streamdehaze_down_seconds" in client.get("/metrics").text
 
 
-def test_frames_that_pass_hazy_are_no_sign_of_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hazy_frames_are_not_a_sign_of_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with LivePipeline([looping(tmp_path)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
@@ -72,14 +72,14 @@ def test_frames_that_pass_hazy_are_no_sign_of_health(tmp_path: Path, monkeypatch
         assert "its frames cannot be dehazed: ZeroDivisionError" in gate.machine.message
 
 
-def test_haze_that_is_to_stay_is_no_trouble(tmp_path: Path) -> None:
+def test_haze_that_is_left_on_purpose_is_healthy(tmp_path: Path) -> None:
     with LivePipeline([looping(tmp_path, enabled=False)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().counters.frames_out > 150, "six seconds")
         assert gate.machine.state is CameraState.RUNNING
 
 
-def test_the_snapshot_of_a_dead_camera_is_refused_and_never_named_with_the_present(
+def test_the_snapshot_of_a_dead_camera_is_refused_and_never_dated_now(
     served: tuple[RenderedPipeline, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline, client = served
@@ -107,7 +107,7 @@ def test_the_snapshot_of_a_dead_camera_is_refused_and_never_named_with_the_prese
         assert time.strftime("%Y%m%d-%H%M%SZ", time.gmtime(taken)) in stale.headers["Content-Disposition"]
 
 
-def test_every_picture_of_a_stream_tells_its_time(served: tuple[RenderedPipeline, Any]) -> None:
+def test_every_picture_of_a_stream_has_its_time(served: tuple[RenderedPipeline, Any]) -> None:
     _, client = served
     with client.stream("GET", "/cameras/gate/stream?side=clear&width=320") as answer:
         head = next(part for part in answer.iter_bytes() if b"X-Frame-Time" in part)

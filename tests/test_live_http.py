@@ -85,7 +85,7 @@ def test_a_playlist_cannot_name_files_of_this_machine(tmp_path: Path) -> None:
         assert not seen
 
 
-def test_what_this_ffmpeg_cannot_do_is_said() -> None:
+def test_what_this_ffmpeg_cannot_do_is_reported() -> None:
     with watching(f"mmsh2://127.0.0.1:{free_port()}/x") as (pipeline, _):
         camera = pipeline.cameras["gate"]
         wait_until(lambda: camera.machine.state is CameraState.FAILED, "it is refused")

@@ -40,7 +40,7 @@ def snapshots(path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["snap.jpg", "cgi-bin/snapshot.cgi?channel=1", "onvif-http/snapshot?Profile_1"])
-def test_a_camera_that_gives_one_picture_at_a_time_is_asked_again_and_again(path: str) -> None:
+def test_a_camera_that_gives_one_picture_at_a_time_is_polled(path: str) -> None:
     states: list[CameraState] = []
     means: list[float] = []
     with snapshots(path) as url:
@@ -58,7 +58,9 @@ def test_a_camera_that_gives_one_picture_at_a_time_is_asked_again_and_again(path
     assert len({round(mean) for mean in means}) > 3, "each is another one"
 
 
-def test_a_camera_too_slow_for_the_patience_with_it_is_told_which_patience(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_that_is_too_slow_for_a_timeout_is_reported_with_that_timeout(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     picture = jpeg((160, 120))
     with (
         caplog.at_level(logging.WARNING),
@@ -73,7 +75,7 @@ def test_a_camera_too_slow_for_the_patience_with_it_is_told_which_patience(caplo
     assert message == f"no frame came from {camera.url} for 1.5 s; raise stall_seconds if it is that slow"
 
 
-def test_a_fault_that_comes_again_and_again_is_counted_instead_of_repeated(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recurring_fault_is_counted_instead_of_repeated(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     retry = Retry("gate", (0.1, 1.0), (1.0, 9.0), "seed", clock=lambda: now)
     with caplog.at_level(logging.WARNING):
@@ -158,7 +160,7 @@ def test_every_key_is_documented() -> None:
     assert missing in ([], ["camera"])
 
 
-def test_a_camera_is_decoded_where_it_is_wanted_or_says_why_not() -> None:
+def test_hwaccel_decodes_a_camera_or_says_why_not() -> None:
     picture = jpeg((160, 120))
     with JpegCamera(lambda number: picture, seconds=0.1) as camera:
         for hwaccel in ("auto", "none"):

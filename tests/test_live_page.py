@@ -106,7 +106,7 @@ def test_a_dead_camera_says_that_it_is_dead_and_why(page: Any) -> None:
     assert "Wrong user or password" in page.locator(".camera .veil").inner_text()
 
 
-def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeline: RenderedPipeline) -> None:
+def test_a_camera_that_dies_is_marked_dead_on_its_last_picture(page: Any, pipeline: RenderedPipeline) -> None:
     open_camera(page, "Harbour")
     machine = pipeline.cameras["Harbour"].machine
     machine.to(CameraState.STALLED, "no frame for 5 s")
@@ -122,7 +122,7 @@ def test_a_camera_that_dies_is_seen_to_die_on_its_last_picture(page: Any, pipeli
     assert page.locator(".camera .veil").inner_text() == ""
 
 
-def test_a_camera_whose_frames_do_not_become_clear_shows_them_hazy_with_a_word(
+def test_a_camera_whose_frames_do_not_become_clear_shows_them_hazy_with_a_note(
     page: Any, pipeline: RenderedPipeline
 ) -> None:
     machine = pipeline.cameras["Harbour"].machine
@@ -142,7 +142,7 @@ def test_a_camera_whose_frames_do_not_become_clear_shows_them_hazy_with_a_word(
     page.wait_for_selector(".facts:has-text('Running')")
 
 
-def test_the_wall_tells_what_is_not_as_it_should_be(page: Any, pipeline: RenderedPipeline) -> None:
+def test_the_wall_shows_what_is_wrong(page: Any, pipeline: RenderedPipeline) -> None:
     camera = pipeline.cameras["North gate"]
     tile = page.locator(".tile:has-text('North gate')")
     page.wait_for_selector(".tile:has-text('North gate') .remarks:has-text('Output down')")
@@ -209,7 +209,7 @@ def test_the_divider_follows_a_finger(browser: Any, server: WebServer) -> None:
     context.close()
 
 
-def test_video_takes_over_where_bandwidth_is_to_be_saved(page: Any, server: WebServer) -> None:
+def test_video_takes_over_to_save_bandwidth(page: Any, server: WebServer) -> None:
     pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
     open_camera(page, "North gate")
     # A video that can be drawn replaces the JPEGs: count what is drawn from which.
@@ -247,7 +247,7 @@ def test_slider_and_switch_change_the_next_picture(page: Any, pipeline: Rendered
     wait_for_pixels(page, 0.75, DARK, DARK)
 
 
-def test_a_change_made_elsewhere_shows_here(page: Any, pipeline: RenderedPipeline) -> None:
+def test_a_change_made_elsewhere_appears_on_the_page(page: Any, pipeline: RenderedPipeline) -> None:
     open_camera(page, "North gate")
     pipeline.cameras["North gate"].set_strength(0.25)
     page.wait_for_function("() => document.querySelector('input[type=range]').value === '25'")
@@ -265,7 +265,7 @@ def test_a_snapshot_is_the_whole_clear_picture(page: Any) -> None:
     assert picture[90, 300] == pytest.approx(DARK, abs=4)
 
 
-def test_light_and_dark_by_system_and_by_choice(browser: Any, server: WebServer) -> None:
+def test_light_and_dark_follow_the_system_or_a_choice(browser: Any, server: WebServer) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
     page.goto(server.url)
@@ -364,7 +364,7 @@ def test_a_clip_is_asked_for_and_downloaded(browser: Any, tmp_path: Path) -> Non
         assert Path(download.value.path()).read_bytes() == pipeline.cameras["gate"].clips[0].path.read_bytes()
 
 
-def test_a_profile_is_chosen_where_there_are_any(page: Any, pipeline: RenderedPipeline) -> None:
+def test_a_profile_can_be_chosen_if_there_are_any(page: Any, pipeline: RenderedPipeline) -> None:
     harbour = pipeline.cameras["Harbour"]
     open_camera(page, "Harbour")
     page.wait_for_selector(".camera[data-state]")

@@ -36,7 +36,7 @@ def looping(folder: Path, name: str = "gate", **options: object) -> CameraConfig
 
 
 @needs_rtsp_server
-def test_three_cameras_lose_nothing_to_a_fourth_that_dies_again_and_again() -> None:
+def test_three_cameras_lose_nothing_to_a_fourth_that_keeps_dying() -> None:
     servers = [RtspCamera(size=size) for size in ("160x120", "320x180", "160x90")]
     dying = RtspCamera(size="160x120")
     configs = [
@@ -76,7 +76,7 @@ def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) ->
         wait_until(lambda: any(count >= 2 for count, *_ in engine.batches[20:]), "a run for several cameras")
 
 
-def test_quality_goes_down_to_no_size_the_engine_has_not_met(tmp_path: Path) -> None:
+def test_quality_only_goes_down_to_sizes_the_engine_has_compiled(tmp_path: Path) -> None:
     engine = CompilingDouble()
     engine.seconds = 0.2  # a picture; the film asks for 25 a second
     with LivePipeline([looping(tmp_path)], dehazer=plain_dehazer(engine=engine)) as pipeline:
@@ -86,7 +86,7 @@ def test_quality_goes_down_to_no_size_the_engine_has_not_met(tmp_path: Path) -> 
     assert (96, 128) in {shape[2:] for shape in engine.batches}, "in a shape of its own, not padded"
 
 
-def test_strength_and_off_act_from_the_next_frame(tmp_path: Path) -> None:
+def test_strength_and_off_apply_from_the_next_frame(tmp_path: Path) -> None:
     def ratio(camera: Camera) -> float:
         shown = camera.view.latest
         pair = camera.view.wait(after=(shown.number if shown else 0) + 3, timeout=PATIENCE_SECONDS)
@@ -161,7 +161,7 @@ def test_strength_and_the_like_change_in_place(tmp_path: Path) -> None:
         assert (gate.strength, gate.enabled) == (1.0, True)
 
 
-def test_the_network_runs_as_often_as_a_camera_wants_it(tmp_path: Path) -> None:
+def test_the_network_runs_as_often_as_a_camera_asks_for(tmp_path: Path) -> None:
     engine = EngineDouble()
     gate = CameraConfig(name="gate", url=str(slow_film(tmp_path / "film.mp4", 60)), every=3)
     with LivePipeline([gate], dehazer=plain_dehazer(engine=engine), adapt=False) as pipeline:
@@ -214,7 +214,7 @@ def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
     assert grown < 10 << 20
 
 
-def test_the_end_of_all_files_is_the_end(tmp_path: Path) -> None:
+def test_the_work_ends_with_the_last_file(tmp_path: Path) -> None:
     seen: list[Frame] = []
     config = CameraConfig(name="gate", url=film(tmp_path, frames=10))
     with LivePipeline([config], dehazer=quick_dehazer(), on_frame=lambda c, h, clear: seen.append(clear)) as pipeline:
@@ -224,7 +224,7 @@ def test_the_end_of_all_files_is_the_end(tmp_path: Path) -> None:
     assert pipeline.cameras["gate"].view.wait(after=10, timeout=5) is None
 
 
-def test_a_missing_file_is_told_once_and_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_file_is_reported_once_and_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "later.mp4"
     config = CameraConfig(name="gate", url=str(path), slow_retry_seconds=0.1)
     with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
@@ -236,7 +236,7 @@ def test_a_missing_file_is_told_once_and_looked_for_again(tmp_path: Path, caplog
     assert sum("does not exist" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_an_engine_that_breaks_ends_all_work_with_its_reason(tmp_path: Path) -> None:
+def test_an_engine_that_fails_ends_all_work_with_its_reason(tmp_path: Path) -> None:
     def break_after_some_batches(engine: EngineDouble) -> None:
         if len(engine.batches) > 20:
             raise EngineError("the engine is broken")

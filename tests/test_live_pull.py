@@ -143,7 +143,7 @@ def test_a_media_server_gets_the_clear_picture_by_whep_and_ends_the_session(rend
     assert httpx.delete(session, auth=("any", VIEWER)).status_code == 404
 
 
-def test_what_is_no_offer_is_refused(rendered: WebServer) -> None:
+def test_what_is_not_an_offer_is_refused(rendered: WebServer) -> None:
     address = f"{rendered.url}cameras/north/whep"
     for body, media_type, status in (("v=0", "application/sdp", 422), ("v=0", "text/plain", 415)):
         answer = httpx.post(address, content=body, headers={"Content-Type": media_type}, auth=("any", VIEWER))

@@ -52,7 +52,7 @@ def test_a_codec_that_cannot_be_played_there_is_refused(codec: str, to: str, pla
         check_config({"camera": [{"name": "gate", "url": "rtsp://h/s", "codec": codec, "to": [to]}]}, "cameras.toml")
 
 
-def test_an_encoder_there_is_none_of_is_refused_with_those_near_it() -> None:
+def test_an_unknown_encoder_is_refused_with_similar_ones() -> None:
     with pytest.raises(ConfigError, match=r"there is no encoder 'libx256' here; near it: .*libx265"):
         check_config({"camera": [{"name": "g", "url": "a.mp4", "codec": "libx256", "to": ["a.mkv"]}]}, "cameras.toml")
 
@@ -78,7 +78,7 @@ def test_h264_stays_in_transport_streams(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_a_playlist_goes_on_where_it_was_after_a_restart(tmp_path: Path, codec: str) -> None:
+def test_a_playlist_continues_after_a_restart(tmp_path: Path, codec: str) -> None:
     playlist = tmp_path / "hls" / "index.m3u8"
     numbers, names = [], []
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_a_playlist_goes_on_where_it_was_after_a_restart(tmp_path: Path, codec: 
     assert text.count("#EXT-X-PROGRAM-DATE-TIME") == len(names[1])
 
 
-def test_another_codec_begins_another_playlist_with_numbers_not_used_before(tmp_path: Path) -> None:
+def test_another_codec_starts_another_playlist_with_unused_numbers(tmp_path: Path) -> None:
     playlist = tmp_path / "hls" / "index.m3u8"
     record(tmp_path, 30, to=(str(playlist),))
     before = int(time.time())

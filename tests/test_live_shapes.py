@@ -26,7 +26,7 @@ def frame(width: int, height: int) -> Frame:
     return Frame(planes, width, height, PixelFormat.parse("yuv420p"))
 
 
-def test_a_camera_of_a_new_size_stops_no_other(tmp_path: Path) -> None:
+def test_a_camera_of_a_new_size_does_not_stop_others(tmp_path: Path) -> None:
     frames: list[Frame] = []
     over = threading.Event()
 
@@ -59,7 +59,7 @@ def test_a_camera_of_a_new_size_stops_no_other(tmp_path: Path) -> None:
     assert recorded == len(frames) - lost, "each clear frame is in its recording"
 
 
-def test_a_size_that_is_not_ready_is_fitted_into_one_that_is() -> None:
+def test_a_size_that_is_not_ready_is_padded_to_one_that_is() -> None:
     engine = CompilingDouble()
     shapes = Shapes(engine, [256, 192, 128])
     assert shapes.fit(frame(640, 360), 256) is None, "nothing is ready"
@@ -96,7 +96,7 @@ def test_an_engine_with_a_name_and_infer_alone_is_taken_to_run_on_the_cpu() -> N
     assert Dehazer(engine=fitted).gpu is Dehazer(engine=engine).gpu is None
 
 
-def test_no_number_of_sizes_makes_more_than_a_few_shapes() -> None:
+def test_any_number_of_sizes_makes_only_a_few_shapes() -> None:
     engine = CompilingDouble()
     shapes = Shapes(engine, [256, 192, 128], limit=5)
     shapes.prepare((144, 256))
@@ -141,7 +141,7 @@ def test_a_size_the_engine_refuses_is_dehazed_in_another() -> None:
     assert shapes.fit(frame(640, 480), 256) == 192
 
 
-def test_a_camera_whose_frames_cannot_be_dehazed_stops_no_other(
+def test_a_camera_whose_frames_cannot_be_dehazed_does_not_stop_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configs = [looping(tmp_path, "good"), looping(tmp_path, "bad")]
@@ -160,7 +160,7 @@ def test_a_camera_whose_frames_cannot_be_dehazed_stops_no_other(
         assert not bad.view.latest.is_clear
 
 
-def test_a_file_whose_encoder_is_slow_holds_up_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_encoder_is_slow_does_not_hold_up_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = looping(tmp_path, "gate")
     clip = Clip(pts=tuple(512 * n for n in range(60)), size=(160, 120)).write(tmp_path / "clip.mp4")
     slow = CameraConfig(name="clip", url=str(clip), to=(str(tmp_path / "clear.mkv"),), brightness="natural")

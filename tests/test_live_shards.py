@@ -66,7 +66,7 @@ def test_a_shard_whose_folder_is_gone_keeps_its_cameras(tmp_path: Path, caplog: 
     assert "other shards may take over" in caplog.text
 
 
-def test_a_killed_process_is_taken_over_from(tmp_path: Path) -> None:
+def test_the_cameras_of_a_killed_process_are_taken_over(tmp_path: Path) -> None:
     clip = Clip(pts=range(0, 25 * 512, 512)).write(tmp_path / "foggy.mp4")
     (tmp_path / "alive").mkdir()
     shares = {number: next(c.name for c in Shards(number, 2).mine(CAMERAS)) for number in (1, 2)}

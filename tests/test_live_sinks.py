@@ -86,7 +86,7 @@ def test_a_file_played_as_fast_as_it_goes_loses_no_frame_and_no_sound(tmp_path: 
     assert heard[0] == heard[1]
 
 
-def test_real_time_takes_real_time_and_a_loop_has_no_end(tmp_path: Path) -> None:
+def test_real_time_takes_real_time_and_a_loop_never_ends(tmp_path: Path) -> None:
     path = film(tmp_path, frames=25)
     began = time.monotonic()
     with sending(str(path), [], realtime=True) as camera:
@@ -163,7 +163,7 @@ with LivePipeline([config], dehazer=quick_dehazer()) as pipeline:
 """
 
 
-def test_a_full_disk_is_said_once_strewn_with_nothing_and_written_to_again_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_once_left_clean_and_written_to_again_when_there_is_room(tmp_path: Path) -> None:
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -210,7 +210,7 @@ def rtmp_server(port: int) -> Iterator[subprocess.Popen[str]]:
             server.kill()
 
 
-def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_nothing(tmp_path: Path) -> None:
+def test_an_rtmp_server_that_dies_is_reconnected_and_a_file_written_meanwhile_loses_nothing(tmp_path: Path) -> None:
     port = free_port()
     targets = [f"rtmp://127.0.0.1:{port}/live/gate", str(tmp_path / "clear.mkv")]
     with sending(str(film(tmp_path)), targets, realtime=True, loop=True) as camera:
@@ -230,7 +230,7 @@ def test_an_rtmp_server_that_dies_is_sent_to_again_and_the_file_beside_it_loses_
 
 
 @pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_mulaw", "libopus"])
-def test_sound_that_rtmp_servers_do_not_know_is_made_aac(tmp_path: Path, codec: str) -> None:
+def test_sound_that_rtmp_servers_do_not_know_becomes_aac(tmp_path: Path, codec: str) -> None:
     port = free_port()
     clip = Clip(pts=tuple(512 * n for n in range(50)), audio=codec).write(tmp_path / "film.nut")
     with (
@@ -255,7 +255,7 @@ def test_a_sender_that_dies_is_not_taken_for_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
-def test_a_server_that_accepts_and_says_nothing_holds_up_no_camera(tmp_path: Path, scheme: str) -> None:
+def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_cameras(tmp_path: Path, scheme: str) -> None:
     arrivals: list[Frame] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         to = f"{scheme}://me:hush@127.0.0.1:{silent.getsockname()[1]}/live/gate"
@@ -278,7 +278,7 @@ def live_encoder(codec: str, frame: Frame) -> VideoEncoder:
     return VideoEncoder(StreamSetup.live(frame, Encoding.for_viewers(codec, "live")))
 
 
-def test_every_frame_there_is_no_room_for_is_counted(tmp_path: Path) -> None:
+def test_every_frame_that_does_not_fit_is_counted(tmp_path: Path) -> None:
     drops: Counter[str] = Counter()
     sink = LiveSink(
         LiveTarget.of(str(tmp_path / "clear.mkv"), "gate"), "gate", segment_seconds=10, segment_bytes=None,
@@ -304,7 +304,7 @@ def test_every_frame_comes_out_of_the_encoder_at_once(codec: str) -> None:
     assert encoder.flush() == []
 
 
-def test_what_could_not_be_finished_in_time_is_said(
+def test_what_could_not_be_finished_in_time_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Output, "close", lambda self: time.sleep(3))  # a disk that hangs
@@ -328,7 +328,7 @@ def test_a_transport_stream_over_udp(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "udp"])
-def test_an_unknown_server_is_called_that(tmp_path: Path, scheme: str) -> None:
+def test_an_unknown_server_is_reported_as_such(tmp_path: Path, scheme: str) -> None:
     with sending(str(film(tmp_path)), [f"{scheme}://no-such-host.invalid:5000/x"], realtime=True, loop=True) as camera:
         wait_until(lambda: camera.status().sinks[0].message, "it is noticed")
         assert camera.status().sinks[0].message == "the host 'no-such-host.invalid' is not known here"
@@ -366,7 +366,7 @@ def test_a_stream_is_announced_to_an_rtsp_server_with_its_sound(tmp_path: Path) 
 
 
 @needs_rtsp_server
-def test_a_server_that_wants_another_password_is_told_apart(tmp_path: Path) -> None:
+def test_a_server_that_wants_another_password_is_recognised(tmp_path: Path) -> None:
     taken = tmp_path / "taken.mkv"
     with RtspCamera(record=taken, user="me", password="right") as server:
         wrong, right = (f"rtsp://me:{word}@127.0.0.1:{server.port}/stream" for word in ("hush", "right"))
@@ -424,7 +424,7 @@ def test_aac_of_a_transport_stream_is_recorded_in_mp4_with_its_pictures(tmp_path
 
 
 @needs_rtsp_server
-def test_sound_a_container_cannot_hold_is_made_aac(tmp_path: Path) -> None:
+def test_sound_that_a_container_cannot_hold_becomes_aac(tmp_path: Path) -> None:
     to = [tmp_path / "clear.mp4", tmp_path / "clear.mkv"]
     with RtspCamera(size="160x120", audio=True) as source, sending(source.url, to) as camera:
         wait_until(lambda: all(sink.packets > 45 for sink in camera.status().sinks), "three seconds of pictures")
@@ -459,7 +459,7 @@ def test_a_camera_that_comes_back_in_another_size_begins_a_new_file(tmp_path: Pa
         ("ftp://h/x", "nothing is sent to ftp:// addresses"),
     ],
 )
-def test_a_target_that_is_none_is_refused_before_anything_runs(to: str, sentence: str) -> None:
+def test_what_is_not_a_target_is_refused_before_anything_runs(to: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         LivePipeline([CameraConfig(name="gate", url="rtsp://h/", to=(to,))], dehazer=quick_dehazer())
     assert sentence in str(caught.value)

@@ -65,7 +65,7 @@ def test_a_server_gets_a_camera_that_alternates_between_sizes_in_one_connection(
     assert set(sizes()) == {(320, 240)}
 
 
-def test_a_size_that_lasts_becomes_the_streams() -> None:
+def test_a_size_that_lasts_becomes_that_of_the_stream() -> None:
     now = [0.0]
     size = StreamSize("settled", lambda: now[0])
     assert size.is_new(frame(640, 480))

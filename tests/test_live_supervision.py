@@ -70,7 +70,7 @@ def open_things() -> tuple[int, int]:
 
 
 @needs_rtsp_server
-def test_what_a_cameras_own_clock_says_is_told_where_it_sends_reports() -> None:
+def test_what_a_cameras_own_clock_says_is_reported_where_it_sends_reports() -> None:
     with RtspCamera(size="160x120") as server, watching(server.url) as watch:
         wait_until(lambda: watch.camera.status().clock_lag_seconds is not None, "a sender report")
         lag = watch.camera.status().clock_lag_seconds
@@ -83,7 +83,7 @@ def test_what_a_cameras_own_clock_says_is_told_where_it_sends_reports() -> None:
 
 
 @needs_rtsp_server
-def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
+def test_a_camera_that_is_killed_repeatedly_comes_back() -> None:
     chance = random.Random(5)
     with RtspCamera(size="160x120") as server, watching(server.url) as watch:
         wait_until(lambda: watch.frames, "the first frame")
@@ -103,7 +103,7 @@ def test_a_camera_that_is_killed_again_and_again_comes_back() -> None:
 
 
 @needs_rtsp_server
-def test_a_frozen_camera_is_noticed_and_taken_up_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_frozen_camera_is_noticed_and_reopened(caplog: pytest.LogCaptureFixture) -> None:
     with RtspCamera(size="160x120") as server, watching(server.url, stall_seconds=1.0) as watch:
         wait_until(lambda: watch.frames, "the first frame")
         server.freeze()
@@ -272,7 +272,7 @@ def _garbage() -> Iterator[bytes]:
         yield header + chance.randbytes(chance.randrange(1, 1200))
 
 
-def test_garbage_instead_of_pictures_is_survived_and_given_up() -> None:
+def test_a_camera_that_sends_garbage_is_survived_and_given_up() -> None:
     with faking("H264", _garbage()) as url, watching(url, open_seconds=3.0, stall_seconds=2.0) as watch:
         lost = (CameraState.BACKING_OFF, CameraState.STALLED, CameraState.FAILED)
         wait_until(lambda: any(watch.seen(state) for state in lost), "it is given up")
@@ -281,14 +281,16 @@ def test_garbage_instead_of_pictures_is_survived_and_given_up() -> None:
         assert watch.pipeline.error is None
 
 
-def test_an_unknown_codec_is_called_that() -> None:
+def test_an_unknown_codec_is_reported_as_such() -> None:
     with faking("X-NOBODY", _garbage()) as url, watching(url) as watch:
         wait_until(lambda: watch.seen(CameraState.FAILED), "it has failed")
         assert "no decoder" in watch.seen(CameraState.FAILED)[0]
 
 
 @needs_rtsp_server
-def test_wrong_passwords_and_missing_streams_are_told_apart_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_passwords_and_missing_streams_are_distinguished_and_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     with RtspCamera(size="160x120", user="admin", password="right&proper") as server:
         place = f"127.0.0.1:{server.port}"
@@ -311,7 +313,7 @@ def test_wrong_passwords_and_missing_streams_are_told_apart_and_said_once(caplog
     assert not any(secret in caplog.text for secret in ("wr0ng", "right&proper", "right%26proper", "admin"))
 
 
-def test_an_unknown_host_is_called_that() -> None:
+def test_an_unknown_host_is_reported_as_such() -> None:
     with watching("rtsp://no-such-host.invalid/stream") as watch:
         wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "it is noticed")
         assert "'no-such-host.invalid' is not known" in watch.camera.status().message
@@ -346,7 +348,7 @@ def test_nothing_is_shown_before_a_keyframe(tmp_path: Path) -> None:
     assert len(watch.frames) == 40
 
 
-def test_waits_between_tries_double_up_to_a_cap_and_no_two_cameras_keep_step() -> None:
+def test_waits_between_tries_double_up_to_a_cap_and_differ_between_cameras() -> None:
     gate, yard = Backoff(0.25, 2.0, "gate"), Backoff(0.25, 2.0, "yard")
     waits, others = [gate.next() for _ in range(6)], [yard.next() for _ in range(6)]
     assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (0.25, 0.5, 1, 2, 2, 2), strict=True))
@@ -355,7 +357,7 @@ def test_waits_between_tries_double_up_to_a_cap_and_no_two_cameras_keep_step() -
     assert gate.next() <= 0.25
 
 
-def test_a_device_that_is_not_plugged_in_is_called_that() -> None:
+def test_a_device_that_is_not_plugged_in_is_reported_as_such() -> None:
     with watching("/dev/video63") as watch:
         wait_until(lambda: watch.seen(CameraState.FAILED), "it is missed")
         assert watch.camera.status().message == "'/dev/video63' does not exist"
@@ -406,7 +408,7 @@ def test_one_frame_a_second_is_no_stall() -> None:
         assert [state for state, _ in watch.states] == [CameraState.RUNNING]
 
 
-def test_a_file_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
+def test_a_slow_file_is_waited_for_as_long_as_it_takes(tmp_path: Path) -> None:
     path = Clip(pts=(0, 12800, 25600, 64000)).write(tmp_path / "slow.mp4")  # 2 and 3 s between two frames
     with watching(str(path), realtime=True, stall_seconds=0.5) as watch:
         wait_until(lambda: watch.camera.idle, "the film's end")
@@ -414,7 +416,7 @@ def test_a_file_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
         assert len(watch.frames) == 4
 
 
-def test_a_file_without_a_picture_is_not_begun_again_and_again(tmp_path: Path) -> None:
+def test_a_file_without_a_picture_is_not_reopened_endlessly(tmp_path: Path) -> None:
     path = Clip(pts=range(0, 512 * 5, 512)).write(tmp_path / "bad.mkv")
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
@@ -453,7 +455,7 @@ def test_for_frame_in_open_source() -> None:
         assert times == sorted(set(times))
 
 
-def test_open_source_says_what_is_wrong() -> None:
+def test_open_source_reports_what_is_wrong() -> None:
     with pytest.raises(SourceError, match=r"nothing listens at rtsp://127\.0\.0\.1"):
         open_source(f"rtsp://me:secret@127.0.0.1:{free_port()}/", wait_seconds=1.0)
 

@@ -22,7 +22,7 @@ def grows(times: list[int]) -> bool:
     return all(a < b for a, b in pairwise(times))
 
 
-def test_the_cameras_own_steps_survive_uneven_arrival() -> None:
+def test_the_cameras_own_intervals_survive_uneven_arrival() -> None:
     timeline = Timeline()
     late = [0.0, 0.09, 0.1, 0.11, 0.4, 0.41]
     times = [timeline.place(5_000_000 + n * STEP, TICK, 100 + late[n]) for n in range(6)]
@@ -44,7 +44,7 @@ def test_a_burst_that_begins_without_a_time_is_spread_by_the_cameras_steps() -> 
 
 
 @pytest.mark.parametrize("bits", [32, 33])
-def test_a_clock_that_wraps_goes_on(bits: int) -> None:
+def test_a_clock_that_wraps_continues(bits: int) -> None:
     timeline = Timeline()
     first = (1 << bits) - 3 * STEP
     times = [timeline.place((first + n * STEP) % (1 << bits), TICK, n / 15) for n in range(8)]
@@ -109,7 +109,7 @@ def test_a_good_clock_is_left_alone_through_congestion() -> None:
     assert timeline.corrected == 0
 
 
-def test_a_burst_at_the_beginning_is_no_clock() -> None:
+def test_a_burst_at_the_beginning_does_not_set_the_clock() -> None:
     timeline = Timeline()  # a server that had kept six seconds
     times = [timeline.place(n * STEP, TICK, max(n * 0.01, n / 15 - 5.0)) for n in range(3000)]
     steps = [after - before for before, after in pairwise(times)]
@@ -118,7 +118,7 @@ def test_a_burst_at_the_beginning_is_no_clock() -> None:
 
 
 @pytest.mark.parametrize("stamp", [0, -5])
-def test_a_clock_that_stands_still_still_grows(stamp: int) -> None:
+def test_times_grow_even_if_the_clock_stands_still(stamp: int) -> None:
     timeline = Timeline()
     times = [timeline.place(stamp, TICK, n / 15) for n in range(200)]
     assert grows(times)
@@ -165,7 +165,7 @@ def test_converted_sound_stays_with_pictures_that_are_slewed_and_never_overlaps(
     assert times[-1] + 0.128 == pytest.approx(60 * speed, abs=0.08 + 0.128)
 
 
-def test_a_file_keeps_its_times_however_fast_it_is_read_and_goes_on_when_it_begins_again() -> None:
+def test_a_file_keeps_its_times_however_fast_it_is_read_and_continues_when_it_loops() -> None:
     timeline = Timeline(follow_arrival=False)
     tick = Fraction(1, 30)
     times = [timeline.place(n, tick, 0.001 * n) for n in range(4)]

@@ -121,7 +121,7 @@ def test_the_wall_is_one_stream_of_all_cameras(client: Any) -> None:
     assert seen == {"north", "south"}
 
 
-def test_viewers_of_one_size_share_the_encoding(server: WebServer, client: Any) -> None:
+def test_viewers_of_one_size_share_an_encoder(server: WebServer, client: Any) -> None:
     address = "/cameras/north/stream?width=640"
     with client.stream("GET", address) as first, client.stream("GET", address) as second:
         one, other = parts(first, 10), parts(second, 10)
@@ -140,7 +140,7 @@ def test_a_snapshot_has_the_size_of_the_camera(client: Any) -> None:
     assert answer.headers["content-disposition"].startswith('attachment; filename="north-both-')
 
 
-def test_changes_act_and_nonsense_is_refused(client: Any, pipeline: RenderedPipeline) -> None:
+def test_changes_take_effect_and_nonsense_is_refused(client: Any, pipeline: RenderedPipeline) -> None:
     answer = client.patch("/api/cameras/south", json={"strength": 0.25, "enabled": False})
     assert answer.json()["strength"] == 0.25
     assert (pipeline.cameras["south"].strength, pipeline.cameras["south"].enabled) == (0.25, False)
@@ -205,7 +205,7 @@ def test_other_addresses_than_loopback_need_a_token(pipeline: RenderedPipeline) 
         WebServer(pipeline, ListenAddress("0.0.0.0", 0), token="short")
 
 
-def test_addresses_are_read_and_nonsense_is_named() -> None:
+def test_addresses_are_read_and_invalid_ones_named() -> None:
     assert ListenAddress.parse("8081") == ListenAddress("127.0.0.1", 8081)
     assert ListenAddress.parse(":0") == ListenAddress("127.0.0.1", 0)
     assert ListenAddress.parse("0.0.0.0:80") == ListenAddress("0.0.0.0", 80)
@@ -219,12 +219,12 @@ def test_addresses_are_read_and_nonsense_is_named() -> None:
             ListenAddress.parse(text)
 
 
-def test_a_port_in_use_is_said_in_words(pipeline: RenderedPipeline, server: WebServer) -> None:
+def test_a_port_in_use_is_reported(pipeline: RenderedPipeline, server: WebServer) -> None:
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+: another program listens there"):
         WebServer(pipeline, server.address)
 
 
-def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
+def test_nothing_is_served_without_the_token(guarded: WebServer) -> None:
     with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as stranger:
         for path in (
             "/",
@@ -245,7 +245,7 @@ def test_without_the_token_there_is_nothing(guarded: WebServer) -> None:
             assert stranger.get(path).status_code == 200, path
 
 
-def test_the_token_opens_by_header_and_by_cookie(guarded: WebServer) -> None:
+def test_the_token_works_as_a_header_and_as_a_cookie(guarded: WebServer) -> None:
     with httpx.Client(base_url=guarded.url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as visitor:
         assert visitor.get("/api/cameras", headers=bearer(TOKEN)).status_code == 200
         login = visitor.post("/login", data={"token": TOKEN})
@@ -329,7 +329,7 @@ def test_only_known_hosts_are_answered(server: WebServer, host: str, status: int
     assert int(answer.split()[1]) == status or (status == 421 and answer.split()[1] == b"400")
 
 
-def test_a_name_that_was_allowed_is_answered(pipeline: RenderedPipeline) -> None:
+def test_an_allowed_host_name_is_answered(pipeline: RenderedPipeline) -> None:
     with web_page(pipeline, host_names=("cameras.example.org",)) as server:
         assert httpx.get(server.url + "healthz", headers={"Host": "cameras.example.org"}).status_code == 200
         assert httpx.get(server.url + "healthz", headers={"Host": "example.org"}).status_code == 421
@@ -366,7 +366,7 @@ def test_large_requests_are_refused(server: WebServer, client: Any) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_two_hundred_clients_share_what_there_is(server: WebServer, client: Any) -> None:
+def test_two_hundred_clients_share_the_server(server: WebServer, client: Any) -> None:
     """Some watch, the others are asked to wait, the server keeps answering, and all is given back afterwards."""
     request = b"GET /cameras/north/stream?width=320 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     place = (server.address.host, server.address.port)
@@ -397,7 +397,7 @@ def test_video_needs_an_offer_of_one_video_and_leaves_no_session(server: WebServ
     assert "streamdehaze_viewers 0.0" in client.get("/metrics").text
 
 
-def test_video_goes_on_when_its_camera_comes_back_and_ends_for_those_who_watched_it(
+def test_video_ends_with_its_camera_and_starts_again_when_it_comes_back(
     pipeline: RenderedPipeline,
 ) -> None:
     pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
@@ -430,7 +430,7 @@ async def _audio_offer() -> str:
     return str(sdp)
 
 
-def test_half_a_request_and_a_reader_that_sleeps_are_cut_off(
+def test_half_a_request_and_a_client_that_does_not_read_are_cut_off(
     pipeline: RenderedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from streamdehaze.live.web import connection as times

@@ -48,14 +48,14 @@ def test_density_rises_with_the_fog(dehazer: Dehazer, seed: int) -> None:
     assert found[-1] > 0.6
 
 
-def test_exposure_does_not_move_it(dehazer: Dehazer) -> None:
+def test_exposure_does_not_change_it(dehazer: Dehazer) -> None:
     picture = street(200)
     full = measure(dehazer, picture).density
     for exposure in (0.45, 0.7):
         assert measure(dehazer, (picture * exposure).astype(np.uint8)).density == pytest.approx(full, abs=0.07)
 
 
-def test_bars_and_a_clock_do_not_move_it(dehazer: Dehazer) -> None:
+def test_bars_and_a_clock_do_not_change_it(dehazer: Dehazer) -> None:
     picture = street(200)
     covered = picture.copy()
     covered[:16] = covered[-16:] = 0
@@ -64,7 +64,7 @@ def test_bars_and_a_clock_do_not_move_it(dehazer: Dehazer) -> None:
 
 
 @pytest.mark.parametrize("metres", [10_000, 100])
-def test_an_overexposed_background_does_not_move_it(dehazer: Dehazer, metres: float) -> None:
+def test_an_overexposed_background_does_not_change_it(dehazer: Dehazer, metres: float) -> None:
     picture = street(metres)
     studio = picture.copy()
     studio[:, :60] = studio[:, -60:] = 255
@@ -134,7 +134,7 @@ def test_the_larger_part_of_the_density_needs_no_network(dehazer: Dehazer) -> No
     assert clear_idle == pytest.approx(clear, abs=0.02)
 
 
-def test_what_the_network_leaves_alone_is_not_agreed_to_be_haze(dehazer: Dehazer) -> None:
+def test_what_the_network_leaves_alone_does_not_count_as_haze(dehazer: Dehazer) -> None:
     """`--mode auto` goes by that: where the answer is the picture itself, there is nothing to remove."""
     look = dehazer.stream().look(Frame.from_array(street(100)))
     assert look.balanced is not None
@@ -150,7 +150,7 @@ def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> No
     assert reading.haze_class is HazeClass.DENSE_FOG
 
 
-def test_classes_are_steps_of_one_scale() -> None:
+def test_classes_are_ranges_of_one_scale() -> None:
     words = [HazeClass.of_density(density) for density in (0.0, 0.2, 0.3, 0.5, 0.9, 1.0)]
     assert words[:5] == list(HazeClass)
     assert words[5] is HazeClass.DENSE_FOG

@@ -26,7 +26,7 @@ def steps(network: nn.Module, optimizer: torch.optim.Optimizer, rate: float, cou
         optimizer.step()
 
 
-def test_biases_and_1x1_kernels_go_adams_way() -> None:
+def test_biases_and_1x1_kernels_use_adam() -> None:
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 3, 3))
     other = copy.deepcopy(layers)
@@ -49,7 +49,7 @@ def test_a_kernels_step_is_orthogonal_and_as_long_as_adams() -> None:
     assert 0.6 < lengths.min() <= lengths.max() < 1.3  # where the quintic's coefficients leave them
 
 
-def test_a_network_learns_by_it() -> None:
+def test_a_network_learns_with_it() -> None:
     torch.manual_seed(0)
     hazy = torch.rand(2, 3, 16, 16)
     clear = (hazy - 0.4).clamp(min=0) * 1.6

@@ -28,14 +28,14 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> list[Seed]:
     return seeds(tmp_path_factory.mktemp("good"))
 
 
-def test_good_files_are_done(good: list[Seed], tmp_path: Path) -> None:
+def test_good_files_are_processed(good: list[Seed], tmp_path: Path) -> None:
     """What only looks odd is no reason to refuse it."""
     verdicts = {seed.name: judge(seed, seed.content, tmp_path / "case") for seed in good}
     wrong = {seed.name: verdicts[seed.name] for seed in good if verdicts[seed.name].kind != seed.verdict}
     assert wrong == {}
 
 
-def test_harmed_files_are_done_or_refused(good: list[Seed], tmp_path: Path) -> None:
+def test_damaged_files_are_processed_or_refused(good: list[Seed], tmp_path: Path) -> None:
     chance = random.Random(6)
     deadline = time.monotonic() + SECONDS
     bugs = []

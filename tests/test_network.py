@@ -38,7 +38,7 @@ def test_upsampling_weights_are_laid_out_as_the_authors_wrote_them() -> None:
     assert state["mix2.w"].item() == pytest.approx(-0.6)
 
 
-def test_a_width_that_cannot_be_is_refused() -> None:
+def test_an_impossible_width_is_refused() -> None:
     with pytest.raises(ValueError, match="positive even number, not 7"):
         AECRNet(width=7)
 

@@ -134,7 +134,7 @@ def test_constants_are_folded(bundled: Path) -> None:
     assert [node.op_type for node in graph.node].count("Sigmoid") == gates
 
 
-def test_the_file_tells_its_facts_and_no_paths(bundled: Path) -> None:
+def test_the_file_states_its_facts_and_no_paths(bundled: Path) -> None:
     model = onnx.load(bundled)
     facts = {item.key: item.value for item in model.metadata_props}
     assert facts["checkpoint"] == "aecrnet-s"

@@ -37,7 +37,7 @@ from streamdehaze.video import Kind, Reader, ReadOptions, what_is
         ("frames/%05d.png", Kind.SEQUENCE),
     ],
 )
-def test_what_a_text_is(text: str, kind: Kind) -> None:
+def test_what_a_path_or_address_is(text: str, kind: Kind) -> None:
     assert what_is(text) is kind
     assert kind.is_live is (kind in (Kind.STREAM, Kind.DEVICE))
 
@@ -104,7 +104,7 @@ def test_an_option_that_does_not_fit_is_named(text: str, options: ReadOptions, s
     assert sentence in str(caught.value)
 
 
-def test_hardware_where_there_is_some_asks_nothing_of_pictures(tmp_path: Path) -> None:
+def test_hwaccel_auto_is_accepted_for_pictures(tmp_path: Path) -> None:
     with open_source(made(tmp_path, "photo.png"), hwaccel="auto") as source:
         assert source.info.codec == "png"
 

@@ -83,7 +83,7 @@ def test_attachments_and_subtitles_survive_in_matroska(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_cover_art_is_no_video_and_survives(tmp_path: Path, ending: str) -> None:
+def test_cover_art_is_not_a_video_and_survives(tmp_path: Path, ending: str) -> None:
     source = rich(cover=True).write(tmp_path / f"in.{ending}")
     reader = FileSource(source)
     reader.close()
@@ -121,7 +121,7 @@ def test_second_video_stream_is_copied_without_encoding(tmp_path: Path) -> None:
     assert list(other_packets(source)) == ["1 video ffv1"]
 
 
-def test_each_thing_the_container_refuses_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_everything_that_the_container_refuses_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     font = ("sans.ttf", "font/ttf", b"font")
     source = rich(subtitles="subrip", attachments=[font]).write(tmp_path / "in.mkv")
     sink = copy_through(source, tmp_path / "out.avi")
@@ -182,7 +182,7 @@ def test_a_second_video_with_b_frames_keeps_its_times(
     assert "backwards" not in caplog.text
 
 
-def test_a_tag_of_transparency_goes_with_the_transparency(tmp_path: Path) -> None:
+def test_a_transparency_tag_is_dropped_along_with_the_transparency(tmp_path: Path) -> None:
     source = Clip(codec="libvpx-vp9", time_base=Fraction(1, 1000), pts=range(0, 400, 40),
                   video_metadata={"alpha_mode": "1"}).write(tmp_path / "in.webm")  # fmt: skip
     sink = copy_through(source, tmp_path / "out.webm")
@@ -191,7 +191,7 @@ def test_a_tag_of_transparency_goes_with_the_transparency(tmp_path: Path) -> Non
         assert "alpha_mode" not in {key.lower() for key in after.streams.video[0].metadata}
 
 
-def test_pictures_with_exif_in_a_video_pass(tmp_path: Path) -> None:
+def test_pictures_with_exif_in_a_video_are_accepted(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = io.BytesIO()

@@ -43,7 +43,7 @@ def passed(source: Path, target: Path) -> PictureSink:
         [(2, b"URN:maker's own"), (15, b"last")],
     ],
 )
-def test_segments_that_nothing_here_knows_are_copied(tmp_path: Path, segments: list[tuple[int, bytes]]) -> None:
+def test_unknown_segments_are_copied(tmp_path: Path, segments: list[tuple[int, bytes]]) -> None:
     sink = passed(photo(tmp_path / "in.jpg", *segments), tmp_path / "out.jpg")
     assert sink.losses == []
     with Image.open(tmp_path / "out.jpg") as after:

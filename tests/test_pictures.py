@@ -220,7 +220,7 @@ def raw_tiff(path: Path, pixels: np.ndarray[Any, Any], **tags: int | tuple[int, 
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_white_is_zero_tiffs_are_not_turned_negative(tmp_path: Path, depth: int) -> None:
+def test_white_is_zero_tiffs_are_not_inverted(tmp_path: Path, depth: int) -> None:
     pixels = noise(1, depth)
     passed_through(raw_tiff(tmp_path / "a.tif", (1 << depth) - 1 - pixels, _262=0), tmp_path / "b.png")
     assert np.array_equal(cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED), squeezed(pixels))
@@ -228,7 +228,7 @@ def test_white_is_zero_tiffs_are_not_turned_negative(tmp_path: Path, depth: int)
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_no_orientation_is_carried_out(tmp_path: Path, orientation: int, depth: int) -> None:
+def test_orientation_is_kept_as_a_tag_and_not_applied(tmp_path: Path, orientation: int, depth: int) -> None:
     pixels = noise(3, depth)
     source = raw_tiff(tmp_path / "a.tif", pixels, _274=orientation)
     with closing(PictureSource(source)) as opened:
@@ -354,15 +354,13 @@ def test_further_pages_are_named_as_left_out(tmp_path: Path, caplog: pytest.LogC
     assert "2 further pictures" in caplog.text
 
 
-def test_same_format_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_format_gives_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for suffix in (".jpg", ".png", ".tif", ".webp"):
         passed_through(save_with_everything(tmp_path / f"a{suffix}"), tmp_path / f"b{suffix}")
     assert caplog.text == ""
 
 
-def test_a_photo_of_a_hundred_megapixels_passes_without_a_word(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_a_photo_of_a_hundred_megapixels_gives_no_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     Image.new("L", (12500, 8000), 77).save(tmp_path / "large.png", compress_level=1)
     (frame,) = PictureSource(tmp_path / "large.png")
@@ -476,7 +474,7 @@ def test_a_read_only_folder_is_refused_before_the_work(tmp_path: Path, source: P
         PictureSink(tmp_path / "locked" / "b.png", source)
 
 
-def test_the_name_appears_only_when_the_picture_is_whole(tmp_path: Path, source: PictureSource) -> None:
+def test_the_name_appears_only_when_the_picture_is_complete(tmp_path: Path, source: PictureSource) -> None:
     (frame,) = source
     sink = PictureSink(tmp_path / "b.png", source)
     sink.write(frame)
@@ -498,7 +496,7 @@ def test_an_aborted_picture_leaves_nothing(tmp_path: Path, source: PictureSource
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, source: PictureSource) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_left_on_it(tmp_path: Path, source: PictureSource) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     (frame,) = source
@@ -527,7 +525,7 @@ def test_frames_of_video_formats_are_written_in_their_own_colours(tmp_path: Path
     assert np.abs(np.asarray(Image.open(tmp_path / "b.png"), int) - (255, 0, 0)).max() <= 2
 
 
-def test_pictures_are_known_by_ending_or_content(tmp_path: Path) -> None:
+def test_pictures_are_recognised_by_extension_or_content(tmp_path: Path) -> None:
     assert is_picture("x.JPG")
     assert is_picture("x.tiff")
     assert not is_picture("x.mp4")

@@ -57,7 +57,7 @@ def test_batches_hold_pictures_for_the_network_and_change_nothing(batch_size: in
     assert all(np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(sink.frames, expected, strict=True))
 
 
-def test_no_frame_waits_for_pictures_that_it_does_not_need() -> None:
+def test_no_frame_waits_for_pictures_it_does_not_need() -> None:
     """Batches of one picture: what needs no network passes at once, and so does a video that is not changed."""
     batch, stream = Batch(1), Stream(every=3)
     given = []
@@ -190,7 +190,7 @@ def test_a_stop_event_ends_waiting_for_a_source() -> None:
     assert threads_left() == []
 
 
-def test_a_stop_that_comes_after_the_sink_has_closed_does_not_undo_it() -> None:
+def test_a_stop_after_the_sink_has_closed_does_not_undo_it() -> None:
     """The output has its final name then, and "nothing was kept" would be a lie."""
     stop = threading.Event()
 
@@ -244,7 +244,7 @@ def test_the_bottleneck_is_the_stage_that_worked_longest(monkeypatch: pytest.Mon
     assert slow_sink.fps == pytest.approx(30 / slow_sink.seconds)
 
 
-def test_a_system_without_threads_left_is_the_error_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_threads_is_the_error_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     def start(thread: threading.Thread) -> None:
@@ -274,7 +274,7 @@ def test_a_batch_size_below_one_is_refused() -> None:
         Pipeline(CountingSource(1), plain_dehazer(engine=EngineDouble()), ListSink(), batch_size=0)
 
 
-def test_values_that_are_no_numbers_never_reach_the_output() -> None:
+def test_values_that_are_not_finite_never_reach_the_output() -> None:
     engine, sink = EngineDouble(lambda hazy: np.full_like(hazy, np.nan)), ListSink()
     with pytest.raises(StreamDehazeError, match="not finite"):
         dehaze_video(CountingSource(3), sink, dehazer=plain_dehazer(engine=engine))

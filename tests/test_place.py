@@ -42,7 +42,9 @@ def left_half(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("settings", [{}, {"steady": "low", "look_ahead": True}])
-def test_black_is_left_alone_to_the_bit_and_white_dehazed_as_ever(left_half: Path, settings: dict[str, object]) -> None:
+def test_black_is_left_alone_to_the_bit_and_white_is_dehazed_as_usual(
+    left_half: Path, settings: dict[str, object]
+) -> None:
     found = {}
     for name, mask in (("whole", None), ("half", Mask.read(left_half))):
         dehazer = plain_dehazer(engine=engine_of(unveil), mask=mask, **settings)
@@ -124,7 +126,7 @@ def test_masks_travel_to_other_processes(tmp_path: Path, left_half: Path) -> Non
             each.close()
 
 
-def test_a_mask_video_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_mask_video_that_does_not_fit_is_refused_with_a_message(tmp_path: Path) -> None:
     clip = Clip(size=(64, 36)).write(tmp_path / "in.mp4")
     for mask, sentence in (
         (moving_mask(tmp_path / "slow.mkv", 24, rate=12), "has 12 frames a second, and the video 25; give it the same"),
@@ -138,7 +140,7 @@ def test_a_mask_video_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> N
         assert not (tmp_path / "out.mkv").exists()
 
 
-def test_wrong_limits_and_masks_are_one_sentence(tmp_path: Path, left_half: Path) -> None:
+def test_wrong_limits_and_masks_are_reported_in_one_sentence(tmp_path: Path, left_half: Path) -> None:
     with pytest.raises(ConfigError, match=r"near \(0\.2\) must be above far \(0\.5\)"):
         plain_dehazer(near=0.2, far=0.5)
     with pytest.raises(ConfigError, match="leave exact off"):

@@ -33,7 +33,7 @@ def result(photo: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(picture, np.uint8)
 
 
-def test_those_that_ship_are_taken_by_run(photo: Path, tmp_path: Path) -> None:
+def test_run_takes_the_presets_that_are_included(photo: Path, tmp_path: Path) -> None:
     assert preset_names() == ["aerial", "natural", "operator"]
     names = {parameter.name for parameter in command.params}
     for name in preset_names():
@@ -44,7 +44,7 @@ def test_those_that_ship_are_taken_by_run(photo: Path, tmp_path: Path) -> None:
     assert json.loads(report.read_text())["jobs"][0]["haze"]["by_second"][0]["strength"] == 0.8
 
 
-def test_the_command_line_wins_over_a_file_of_ones_own(photo: Path, tmp_path: Path) -> None:
+def test_the_command_line_overrides_a_preset_file(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "off.toml").write_text("strength = 0\n")
     assert run(photo, "--preset-file", str(tmp_path / "off.toml")).exit_code == 0
     hazy = cv2.imread(str(photo))
@@ -61,7 +61,9 @@ def test_the_command_line_wins_over_a_file_of_ones_own(photo: Path, tmp_path: Pa
         ("strength = [0, 1]\n", "gives 'strength' a list or table"),
     ],
 )
-def test_what_does_not_belong_is_one_sentence(photo: Path, tmp_path: Path, content: str, sentence: str) -> None:
+def test_what_does_not_belong_is_reported_in_one_sentence(
+    photo: Path, tmp_path: Path, content: str, sentence: str
+) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(content)
     with pytest.raises(ConfigError, match=sentence):
@@ -70,7 +72,7 @@ def test_what_does_not_belong_is_one_sentence(photo: Path, tmp_path: Path, conte
     assert not photo.with_name("photo.clear.png").exists()
 
 
-def test_an_unknown_name_and_a_wrong_value_are_said(photo: Path, tmp_path: Path) -> None:
+def test_an_unknown_name_and_a_wrong_value_are_reported(photo: Path, tmp_path: Path) -> None:
     done = run(photo, "--preset-file", "arial")
     assert done.exit_code == 1
     assert "known are aerial, natural, operator" in done.output

@@ -43,7 +43,7 @@ def dehazer() -> Dehazer:
     return Dehazer(engine="openvino", network_size=32, steady="low", every="auto", look_ahead=True)
 
 
-def test_a_node_killed_on_the_way_costs_a_segment_and_no_bit(cluster: Any, tmp_path: Path) -> None:
+def test_a_node_killed_meanwhile_costs_a_segment_and_not_one_bit(cluster: Any, tmp_path: Path) -> None:
     film = Clip(pts=[512 * n for n in range(110)], options={"g": "12"}).write(tmp_path / "film.mp4")
     truth, target = tmp_path / "truth.mp4", tmp_path / "clear.mp4"
     with ThreadPoolExecutor(1) as one:
@@ -111,6 +111,6 @@ def test_a_node_that_cannot_make_a_segment_is_named(cluster: Any, tmp_path: Path
         ),
     ],
 )
-def test_an_address_without_a_cluster_is_one_sentence(address: str, said: str) -> None:
+def test_an_address_without_a_cluster_is_reported_in_one_sentence(address: str, said: str) -> None:
     with pytest.raises(StreamDehazeError, match=f"^{said}$"):
         RayExecutor(address)

@@ -50,7 +50,7 @@ def test_each_fact_that_differs_is_found(film: Path) -> None:
         assert [str(each) for each in differences(before, replace(before, **change))] == [text]  # type: ignore[arg-type]
 
 
-def test_what_was_asked_for_is_no_loss(film: Path) -> None:
+def test_what_was_asked_for_is_not_a_loss(film: Path) -> None:
     before = read_facts(str(film))
     deep = replace(before, pictures=replace(before.pictures, pixel_format="yuv420p10le"))
     assert differences(before, deep, Asked(pixel_format=True)) == []
@@ -59,7 +59,9 @@ def test_what_was_asked_for_is_no_loss(film: Path) -> None:
     assert [each.topic for each in differences(before, coded)] == ["codec"]
 
 
-def test_no_word_where_nothing_is_lost(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_reported_where_nothing_is_lost(
+    film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert copy_through(film, tmp_path / "out.mkv").losses == []
     assert copy_through(film, tmp_path / "hevc.mkv", encode=EncodeOptions("libx265")).losses == []
     assert "lacks" not in caplog.text
@@ -161,12 +163,12 @@ def counted(path: Path) -> list[int]:
         ("adpcm_ms", "avi"), ("libmp3lame", "mkv"),
     ],
 )  # fmt: skip
-def test_copied_sound_is_what_it_was(tmp_path: Path, sound: str, ending: str) -> None:
+def test_copied_sound_is_unchanged(tmp_path: Path, sound: str, ending: str) -> None:
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", sound, tmp_path / f"in.{ending}")
     assert copy_through(source, tmp_path / f"out.{ending}").losses == []
 
 
-def test_sound_that_begins_after_the_window_is_no_loss(tmp_path: Path) -> None:
+def test_sound_that_begins_after_the_window_is_not_a_loss(tmp_path: Path) -> None:
     sound = ("-itsoffset", "0.4", *SOUND)
     source = ffmpeg(*PICTURES, *sound, *H264, "-c:a", "aac", tmp_path / "in.mp4")
     out = tmp_path / "out.mp4"

@@ -111,7 +111,7 @@ def test_dv_stays_dv_with_its_sound_and_fields(tmp_path: Path, ending: str, stan
         assert first_field(next(container.decode(video=0))) == "bottom"
 
 
-def test_dv_of_other_sizes_is_refused_in_its_own_words(tmp_path: Path) -> None:
+def test_dv_of_other_sizes_is_refused_with_its_own_message(tmp_path: Path) -> None:
     source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=0.1", tmp_path / "in.mp4")
     with pytest.raises(SinkError, match=r"720x576 pictures at 25 a second .* not for 640x480; write to .mov"):
         copy_through(source, tmp_path / "out.dv")
@@ -138,7 +138,7 @@ def test_rgb_becomes_prores_4444_in_mov(tmp_path: Path, pixels: str, ending: str
     assert (stream["codec_name"], stream["codec_tag_string"]) == ("prores", "ap4h")
 
 
-def test_a_film_of_png_pictures_stays_one(tmp_path: Path) -> None:
+def test_a_film_of_png_pictures_keeps_its_codec(tmp_path: Path) -> None:
     source = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", "-c:v", "png", tmp_path / "in.mov")
     assert copy_through(source, tmp_path / "out.mov").encoder == "png"
 

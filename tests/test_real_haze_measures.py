@@ -38,7 +38,7 @@ def stretched(hazy: np.ndarray, rows: slice, gain: float) -> np.ndarray:
     return np.clip(result, 0, 255).astype(np.uint8)
 
 
-def test_the_map_knows_sky_far_and_near() -> None:
+def test_the_map_distinguishes_sky_far_and_near() -> None:
     haze = map_haze(road())
     assert haze.sky[10:60].mean() > 0.95
     assert haze.far[95:150].mean() > 0.9
@@ -85,7 +85,7 @@ def test_darkness_and_what_turned_black_or_white_are_counted() -> None:
     assert found.clipped == pytest.approx(12 / 240)
 
 
-def test_colour_counts_where_the_haze_is() -> None:
+def test_colour_is_measured_where_the_haze_is() -> None:
     hazy = np.clip(road() * (1, 0.97, 0.9), 0, 255).astype(np.uint8)
     haze = map_haze(hazy)
     pumped, elsewhere = (hazy.astype(float) for _ in range(2))
@@ -97,7 +97,7 @@ def test_colour_counts_where_the_haze_is() -> None:
     assert appearance(hazy, grey, haze).chroma < 0.1
 
 
-def test_a_blotchy_sky_is_not_flat_and_none_is_none() -> None:
+def test_a_blotchy_sky_is_not_flat_and_without_a_sky_there_is_no_value() -> None:
     hazy = road()
     blotches = cv2.resize(np.random.default_rng(3).uniform(-12, 12, (6, 8)), (320, 240), interpolation=cv2.INTER_CUBIC)
     blotchy = np.clip(hazy - 20 + blotches[..., None], 0, 255).astype(np.uint8)
@@ -120,7 +120,7 @@ def poles(ring: float = 0.0, seam: float = 0.0) -> np.ndarray:
     return np.repeat(np.clip(luma, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def test_a_ring_around_dark_things_is_a_halo_of_its_height() -> None:
+def test_a_ring_around_dark_things_is_a_halo_of_that_height() -> None:
     assert halo(poles(), poles(ring=30)) == pytest.approx(30 / 100, abs=0.06)
     assert halo(poles(), poles(seam=20)) == pytest.approx(20 / 100, abs=0.06)
 
@@ -129,7 +129,7 @@ def test_a_halo_that_was_there_before_is_not_dehazings() -> None:
     assert halo(poles(ring=10), poles(ring=10)) == 0
 
 
-def test_more_contrast_and_less_light_are_no_halo() -> None:
+def test_more_contrast_and_less_light_are_not_a_halo() -> None:
     hazy = poles()
     steeper = np.clip((hazy.astype(float) - 40) * 1.8 + 5, 0, 255).astype(np.uint8)
     assert halo(hazy, steeper) == pytest.approx(0, abs=0.01)

@@ -37,7 +37,7 @@ def test_blotches_in_even_fog_are_halved_at_least() -> None:
     assert refined[:, :, 20:100].std() < 0.5 * answer[:, :, 20:100].std()
 
 
-def test_texture_that_the_haze_left_stays_the_networks() -> None:
+def test_texture_visible_through_the_haze_stays_the_networks() -> None:
     texture = np.random.default_rng(5).uniform(-0.1, 0.1, (3, ROWS, COLUMNS)).astype(np.float32)
     hazy = 0.6 + texture
     answer = (0.4 + 2.5 * texture).astype(np.float32)

@@ -35,7 +35,7 @@ def streamdehaze(*arguments: str | Path) -> list[str]:
     return [*program, "--network-size", "32", *map(str, arguments)]
 
 
-def test_the_work_ends_before_it_takes_more_memory_than_allowed(foggy: Path, tmp_path: Path) -> None:
+def test_the_work_stops_before_it_takes_more_memory_than_allowed(foggy: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     slow = quick_dehazer(0.05)
     with pytest.raises(ResourceError, match=r"uses \d+ MiB, above --memory-limit \(\d+ MiB\)"):
@@ -85,7 +85,7 @@ def test_many_jobs_leave_no_descriptor_and_no_thread(foggy: Path, tmp_path: Path
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sees its descriptors as Linux shows them")
-def test_running_out_of_descriptors_is_one_sentence(foggy: Path, tmp_path: Path) -> None:
+def test_running_out_of_descriptors_is_reported_in_one_sentence(foggy: Path, tmp_path: Path) -> None:
     dehazer = quick_dehazer()
     dehaze_video(foggy, tmp_path / "first.mkv", dehazer=dehazer, segment_seconds=0.8)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -156,7 +156,7 @@ def test_a_named_pipe_that_stalls_can_be_stopped(foggy: Path, tmp_path: Path, be
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
-def test_a_run_that_was_held_goes_on(foggy: Path, tmp_path: Path) -> None:
+def test_a_suspended_run_continues(foggy: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     command = streamdehaze(foggy, "--segment-seconds", "0.8", "-o", target)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -108,7 +108,7 @@ def long_clip(ending: str, **facts: Any) -> Clip:
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov", "ts", "avi", "webm"])
-def test_a_broken_run_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path, ending: str) -> None:
+def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(tmp_path: Path, ending: str) -> None:
     chapters = [{"id": 1, "start": 0, "end": 1400, "time_base": MILLISECOND, "metadata": {"title": "fog"}}]
     facts: dict[str, Any] = {"chapters": chapters} if ending in ("mp4", "mkv", "mov") else {}
     if ending == "mkv":
@@ -161,7 +161,7 @@ def test_segments_of_every_kind_of_encoder_join(tmp_path: Path, codec: str) -> N
         {"steady": "low", "look_ahead": True, "mode": "auto"},
     ],
 )  # fmt: skip
-def test_steady_video_is_as_steady_after_the_break(
+def test_steady_video_is_as_steady_after_the_interruption(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As are strength that follows keyframes or the haze (here in a ramp throughout), and a mask that moves."""
@@ -195,7 +195,7 @@ def test_steady_video_is_as_steady_after_the_break(
     assert contents(forgotten)["frames"] != contents(whole)["frames"]
 
 
-def test_a_window_and_uneven_times_survive_the_break(tmp_path: Path) -> None:
+def test_a_window_and_uneven_times_survive_the_interruption(tmp_path: Path) -> None:
     uneven = [512 * number + number * 7 % 5 * 50 for number in range(120)]
     source = long_clip("mp4", pts=uneven).write(tmp_path / "in.mp4")
     for name, crashes in (("whole", []), ("broken", [30, 25])):
@@ -229,7 +229,7 @@ def unfinished(tmp_path: Path) -> tuple[Path, Path]:
     return source, target
 
 
-def test_other_settings_are_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
+def test_other_settings_are_reported_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
     dehazer = plain_dehazer(engine=halving(), strength=0.5)
     with pytest.raises(SinkError, match=r"strength was 1.0, now 0.5: .*--no-resume") as caught:
@@ -242,7 +242,7 @@ def test_other_settings_are_said_and_not_mixed(unfinished: tuple[Path, Path]) ->
     assert not part_folder(target).exists()
 
 
-def test_another_input_is_said_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
+def test_another_input_is_reported_and_not_mixed(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
     long_clip("mp4", size=(80, 48)).write(source)
     with pytest.raises(SinkError, match="the input changed"):
@@ -273,7 +273,7 @@ def damage(path: Path, at: Sequence[float]) -> None:
 
 @pytest.mark.parametrize("on_damage", ["keep", "skip"])
 @pytest.mark.parametrize("ending", ["ts", "mkv"])
-def test_damage_is_told_the_same_after_a_break(tmp_path: Path, ending: str, on_damage: OnDamage) -> None:
+def test_damage_is_reported_the_same_after_an_interruption(tmp_path: Path, ending: str, on_damage: OnDamage) -> None:
     codec = {"codec": "mpeg4"} if ending == "mkv" else {}
     source = long_clip(ending, size=(160, 96), **codec).write(tmp_path / f"in.{ending}")
     damage(source, (1 / 6, 1 / 3, 1 / 2, 2 / 3))
@@ -316,7 +316,7 @@ def test_work_stopped_at_damage_is_kept_for_the_decision(tmp_path: Path) -> None
     assert not target.exists()
 
 
-def test_a_last_frame_that_is_concealed_otherwise_costs_no_work(tmp_path: Path) -> None:
+def test_a_last_frame_that_is_concealed_differently_costs_no_work(tmp_path: Path) -> None:
     """FFmpeg's threads conceal the same damage differently each time; another hash stands for that here."""
     source = long_clip("mkv", codec="mpeg4", size=(160, 96)).write(tmp_path / "in.mkv")
     damage(source, (1 / 20, 1 / 10, 1 / 5))
@@ -389,7 +389,7 @@ def test_an_input_that_grows_meanwhile_gives_no_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
-def test_names_that_are_no_text_are_no_obstacle(tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_no_obstacle(tmp_path: Path) -> None:
     source = long_clip("mp4").write(tmp_path / "in.mp4")
     odd = source.rename(tmp_path / os.fsdecode(b"in-\xff.mp4"))
     target = tmp_path / os.fsdecode(b"out-\xfe.mp4")
@@ -399,7 +399,7 @@ def test_names_that_are_no_text_are_no_obstacle(tmp_path: Path) -> None:
     assert video_ticks(target) == video_ticks(odd)
 
 
-def test_a_damaged_manifest_is_one_sentence(unfinished: tuple[Path, Path]) -> None:
+def test_a_damaged_manifest_is_reported_in_one_sentence(unfinished: tuple[Path, Path]) -> None:
     source, target = unfinished
     (part_folder(target) / "manifest.json").write_text('{"version": 1, "segments": 5}')
     with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume starts over"):
@@ -407,7 +407,7 @@ def test_a_damaged_manifest_is_one_sentence(unfinished: tuple[Path, Path]) -> No
     assert dehaze(source, target, resume=False) == 100
 
 
-def test_joining_alone_is_taken_up_again(tmp_path: Path) -> None:
+def test_joining_is_resumed_by_itself(tmp_path: Path) -> None:
     source = long_clip("mp4").write(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"
     obstacle = part_folder(target) / "joined.part.mp4"
@@ -571,7 +571,7 @@ def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
         assert contents(target) == contents(tmp_path / "whole.mp4")
 
 
-def test_a_disk_that_turns_read_only_keeps_what_is_finished(tmp_path: Path) -> None:
+def test_a_disk_that_becomes_read_only_keeps_what_is_finished(tmp_path: Path) -> None:
     """As Linux makes one on which it met an error."""
     source = long_clip("mp4").write(tmp_path / "in.mp4")
     dehaze(source, tmp_path / "whole.mp4")

@@ -85,7 +85,7 @@ def _approach(frame: SceneFrame, rows: slice, columns: slice, near: float, far: 
     return float(np.polyfit(x[face], flow[face], 1)[0] * distance)
 
 
-def test_flow_follows_things_that_move_by_themselves(pair: tuple[SceneFrame, SceneFrame]) -> None:
+def test_flow_follows_moving_things(pair: tuple[SceneFrame, SceneFrame]) -> None:
     """The camera drives 0.32 m a frame, the car ahead as much, and the one that comes towards it 0.36 m."""
     car_ahead = _approach(pair[0], slice(90, 115), slice(140, 175), 12, 18)
     oncoming = _approach(pair[0], slice(85, 110), slice(90, 140), 20, 26)

@@ -45,7 +45,7 @@ def cuts(cutter: Cutter, shown: list[Frame]) -> list[Cut]:
 
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 9))
-def test_work_taken_up_at_a_cut_is_cut_at_the_same_places(keyframes: list[bool], length: int) -> None:
+def test_work_resumed_at_a_cut_is_cut_at_the_same_places(keyframes: list[bool], length: int) -> None:
     shown = frames(keyframes)
     whole = cuts(Cutter(length), shown)
     for number, cut in enumerate(whole):
@@ -59,7 +59,7 @@ def test_work_taken_up_at_a_cut_is_cut_at_the_same_places(keyframes: list[bool],
 
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(st.lists(st.tuples(TIMES, TIMES, st.integers(0, 1 << 40), st.binary(max_size=50), st.booleans()), max_size=12))
-def test_packets_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, facts: list[Any]) -> None:
+def test_packets_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, facts: list[Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "a.packets"
     path.unlink(missing_ok=True)
     file = PacketFile(path)
@@ -71,7 +71,7 @@ def test_packets_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory
     assert list(read_packets(path, TICK)) == packets
 
 
-def test_a_packet_that_is_cut_off_is_no_packet(tmp_path: Path) -> None:
+def test_a_truncated_packet_is_not_read(tmp_path: Path) -> None:
     file = PacketFile(tmp_path / "a.packets")
     file.write([packet_of(b"x" * 100)])
     file.finish()
@@ -91,7 +91,7 @@ def test_an_aborted_file_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("number", [1, 13, 50, 99])
-def test_reading_goes_on_behind_any_frame(tmp_path: Path, ending: str, number: int) -> None:
+def test_reading_continues_after_any_frame(tmp_path: Path, ending: str, number: int) -> None:
     time_base = {"mp4": Fraction(1, 12800), "mkv": Fraction(1, 1000), "ts": Fraction(1, 90000)}[ending]
     step = int(Fraction(1, 25) / time_base)
     made = Clip(time_base=time_base, pts=range(0, 100 * step, step), options={"g": "12", "bf": "2"})

@@ -108,7 +108,7 @@ def test_existing_pictures_are_not_replaced(frames: Path) -> None:
         open_sink(frames / "%05d.jpg", source)
 
 
-def test_each_picture_gets_its_name_when_it_is_whole_and_stays(frames: Path, tmp_path: Path) -> None:
+def test_each_picture_gets_its_name_when_it_is_complete_and_stays(frames: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     source = open_source(frames / "%05d.png")
     sink = open_sink(tmp_path / "out" / "%05d.png", source)
@@ -148,7 +148,7 @@ def test_stopped_work_on_a_sequence_continues_where_it_was(frames: Path, tmp_pat
         assert path.read_bytes() == (tmp_path / path.name.replace("whole", "c")).read_bytes()
 
 
-def test_a_sequence_of_nothing_but_number_0_is_written(tmp_path: Path) -> None:
+def test_a_sequence_with_only_number_0_is_written(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "00000.png")
     source = open_source(tmp_path / "%05d.png")
     assert passed_through(source, open_sink(tmp_path / "clear-%05d.png", source)) == 1
@@ -164,7 +164,7 @@ def test_a_damaged_frame_is_named(frames: Path) -> None:
         list(source)
 
 
-def test_a_sequence_without_files_is_said(tmp_path: Path) -> None:
+def test_a_sequence_without_files_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no file matches the image sequence"):
         open_source(tmp_path / "%05d.png")
 

@@ -32,7 +32,7 @@ def refusal(source: Path, target: Path | str, **options: object) -> str:
     return str(caught.value)
 
 
-def test_existing_file_stays_unless_told_otherwise(source: Path, tmp_path: Path) -> None:
+def test_an_existing_file_stays_unless_overwriting_is_allowed(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     target.write_text("mine")
     assert "exists already; use --overwrite" in refusal(source, target)
@@ -56,7 +56,7 @@ def test_folder_as_target(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", "out.txt"])
-def test_unknown_ending(source: Path, tmp_path: Path, name: str) -> None:
+def test_unknown_extension(source: Path, tmp_path: Path, name: str) -> None:
     assert "use .mp4, .mkv" in refusal(source, tmp_path / name)
 
 
@@ -104,7 +104,7 @@ def test_nothing_is_written_before_the_first_frame_nor_without_one(source: Path,
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
-def test_final_name_appears_only_when_whole(source: Path, tmp_path: Path) -> None:
+def test_the_final_name_appears_only_when_complete(source: Path, tmp_path: Path) -> None:
     with closing(FileSource(source)) as reader:
         sink = FileSink(tmp_path / "out.mp4", reader)
         for frame in reader:

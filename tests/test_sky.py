@@ -22,7 +22,7 @@ def scene(height: int = 144, width: int = 256) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(144, 256), (576, 1024)])
-def test_blotches_and_colour_of_an_answer_do_not_reach_the_sky(size: tuple[int, int]) -> None:
+def test_blotches_and_colours_of_the_network_do_not_reach_the_sky(size: tuple[int, int]) -> None:
     hazy = scene(*size)
     y, x = np.mgrid[: size[0], : size[1]] / size[1]
     blotches = 0.08 * np.sin(30 * x) * np.cos(25 * y) * np.array([1, 0, -1])[:, None, None]
@@ -42,7 +42,7 @@ def test_without_a_sky_the_answer_is_untouched() -> None:
     assert keep_sky(hazy, answer, AIRLIGHT) is answer
 
 
-def test_the_sky_reaches_up_to_what_stands_before_it() -> None:
+def test_the_sky_reaches_up_to_what_stands_in_front_of_it() -> None:
     hazy = np.full((3, 144, 256), AIRLIGHT, np.float32)
     hazy[:, 40:, 100:156] = 0.3  # a tower
     hazy[:, 100:] = 0.2
@@ -53,21 +53,21 @@ def test_the_sky_reaches_up_to_what_stands_before_it() -> None:
     np.testing.assert_allclose(kept[:, 50:90, 103:153], answer[:, 50:90, 103:153], atol=0.02)
 
 
-def test_a_wall_that_hardly_reaches_the_upper_edge_is_no_sky() -> None:
+def test_a_wall_that_hardly_reaches_the_upper_edge_is_not_sky() -> None:
     hazy = np.random.default_rng(8).uniform(0, 0.6, (3, 144, 256)).astype(np.float32)
     hazy[:, :100, 100:120] = AIRLIGHT
     answer = hazy * np.float32(0.5)
     np.testing.assert_allclose(keep_sky(hazy, answer, AIRLIGHT), answer)
 
 
-def test_the_sky_stays_light_where_a_network_puts_it_out() -> None:
+def test_the_sky_stays_bright_where_a_network_darkens_it() -> None:
     hazy = scene()
     kept = keep_sky(hazy, hazy * np.float32(0.2), AIRLIGHT)
     assert kept[:, :28].mean() > 0.45 * AIRLIGHT
     np.testing.assert_allclose(kept[:, 72:], hazy[:, 72:] * 0.2, atol=0.03)
 
 
-def test_no_contour_shows_in_a_sky_that_gets_darker_little_by_little() -> None:
+def test_no_contour_shows_in_a_sky_that_darkens_gradually() -> None:
     hazy = np.tile(np.linspace(AIRLIGHT, 0.7 * AIRLIGHT, 256, dtype=np.float32), (3, 144, 1))
     hazy[:, 110:] = 0.2
     answer = np.maximum(AIRLIGHT - 3 * (AIRLIGHT - hazy), 0)  # the darker, the more the network takes away

@@ -60,7 +60,7 @@ def test_empty_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "notes.mp4", "notes.mkv"])
-def test_no_media_file(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_media(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("fog " * 1000)
     assert "not a video file" in refusal(tmp_path / name)
 
@@ -70,7 +70,7 @@ def test_audio_only(tmp_path: Path) -> None:
     assert refusal(path) == f"'{path}' has no video stream; only audio was found in it"
 
 
-def test_cover_of_an_album_is_no_video(tmp_path: Path) -> None:
+def test_album_art_is_not_a_video(tmp_path: Path) -> None:
     with av.open(str(audio_only(tmp_path / "a.m4a"))) as sound, av.open(str(tmp_path / "b.mp4"), "w") as output:
         copy = output.add_stream_from_template(sound.streams.audio[0])
         cover = output.add_mux_stream("png", width=16, height=16)
@@ -101,7 +101,7 @@ def test_unreadable_file_as_another_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["rtsp://user:secret@camera/1", "http://example.org/a.mp4"])
-def test_addresses_are_no_files_and_passwords_stay_secret(path: str) -> None:
+def test_addresses_are_not_files_and_passwords_stay_secret(path: str) -> None:
     assert "is an address, not a file" in refusal(path)
     assert "secret" not in refusal(path)
 
@@ -188,7 +188,7 @@ def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str)
     assert len(frames_of(tmp_path / f"out.{ending}")) >= 50
 
 
-def test_a_stream_that_begins_far_behind_the_others_does_not_end_the_video(tmp_path: Path) -> None:
+def test_a_stream_that_begins_far_after_the_others_does_not_end_the_video(tmp_path: Path) -> None:
     # FFmpeg looks for streams in the first and last megabytes; these are larger.
     facts = {"size": (352, 288), "options": {"qp": "2", "g": "12"}, "time_base": Fraction(1, 90000)}
     silent = Clip(pts=range(0, 24 * 3600, 3600), **facts).write(tmp_path / "silent.ts").read_bytes()  # type: ignore[arg-type]
@@ -197,7 +197,7 @@ def test_a_stream_that_begins_far_behind_the_others_does_not_end_the_video(tmp_p
     assert len(frames_of(tmp_path / "late.ts")) == 24 + 6 + 24
 
 
-def test_damaged_pictures_are_kept_skipped_or_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_pictures_are_kept_or_skipped_or_end_the_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options = {"g": "10", "bf": "0"}
     source = Clip(time_base=Fraction(1, 1000), pts=range(0, 4000, 40), options=options).write(tmp_path / "a.mkv")
     content = bytearray(source.read_bytes())
@@ -338,7 +338,7 @@ def test_headers_alone_are_refused(tmp_path: Path) -> None:
     refusal(tmp_path / "head.mkv")
 
 
-def test_cuda_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_cuda(tmp_path: Path) -> None:
     if shutil.which("nvidia-smi"):
         pytest.skip("there may be a GPU here")
     source = Clip().write(tmp_path / "a.mp4")
@@ -346,7 +346,7 @@ def test_cuda_that_is_not_there(tmp_path: Path) -> None:
     assert len(frames_of(source, hwaccel="auto")) == 24
 
 
-def test_pictures_behind_a_bad_one_keep_their_times_in_avi(tmp_path: Path) -> None:
+def test_pictures_after_a_bad_one_keep_their_times_in_avi(tmp_path: Path) -> None:
     source = Clip(codec="mjpeg", pixel_format="yuvj420p", time_base=Fraction(1, 25), pts=range(24)).write(
         tmp_path / "in.avi"
     )
@@ -389,7 +389,7 @@ def test_binary_streams_are_read(tmp_path: Path) -> None:
     assert [frame.pts for frame in frames] == video_ticks(source)[1]
 
 
-def test_size_and_format_that_change_are_handed_out_as_they_come(tmp_path: Path) -> None:
+def test_frames_whose_size_and_format_change_are_handed_out_as_they_come(tmp_path: Path) -> None:
     parts = [Clip(size=size, options={"bf": "0"}).write(tmp_path / f"{size[0]}.h264") for size in ((64, 48), (96, 64))]
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))

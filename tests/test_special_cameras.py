@@ -96,7 +96,7 @@ def test_grey_film_of_8_bits_stays_grey_and_gains_contrast(kind: str, tmp_path: 
     assert 0.2 < density(source) < 0.8
 
 
-def test_a_thermal_cameras_raw_counts_are_refused_in_words(tmp_path: Path) -> None:
+def test_a_thermal_cameras_raw_counts_are_refused_with_a_message(tmp_path: Path) -> None:
     """14 bits in the lower part of 16, as they come from the sensor."""
     counts = (8000 + 1500 * thermal()).astype(np.uint16)
     source = film(tmp_path / "raw.mkv", [counts] * 4, "gray16le")

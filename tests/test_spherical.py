@@ -26,7 +26,7 @@ SPHERE = box(
 
 @pytest.mark.parametrize("boxes", [TOP_BOTTOM + SPHERE, SIDE_BY_SIDE, SPHERE], ids=["both", "stereo", "sphere"])
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
-def test_spherical_and_stereo_films_stay_so(tmp_path: Path, boxes: bytes, ending: str) -> None:
+def test_spherical_and_stereo_films_stay_spherical_and_stereo(tmp_path: Path, boxes: bytes, ending: str) -> None:
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / f"in.{ending}")
     assert add_video_boxes(source, boxes)
     kinds = {each["side_data_type"] for each in streams(source)[0]["side_data_list"]}
@@ -38,7 +38,7 @@ def test_spherical_and_stereo_films_stay_so(tmp_path: Path, boxes: bytes, ending
 
 
 @pytest.mark.parametrize("ending", ["ts", "avi", "flv"])
-def test_a_container_without_is_named(tmp_path: Path, ending: str) -> None:
+def test_a_container_that_cannot_say_so_is_named(tmp_path: Path, ending: str) -> None:
     source = ffmpeg(*PICTURES, *H264, tmp_path / "in.mp4")
     add_video_boxes(source, TOP_BOTTOM + SPHERE)
     assert copy_through(source, tmp_path / f"out.{ending}").losses == ["360-degree projection", "stereo 3D"]

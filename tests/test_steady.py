@@ -82,7 +82,7 @@ def test_what_stands_still_neither_flickers_nor_pumps(streets: tuple[FloatArray,
     )
 
 
-def test_the_second_answer_of_a_scene_is_no_jump(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_the_second_frame_of_a_scene_does_not_jump(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 2)
     (first, second), (alone, after) = clear(frames, "low"), clear(frames)
     assert 0 < error(first, second) < 0.35 * error(alone, after)
@@ -110,7 +110,7 @@ def test_after_a_flash_the_video_is_as_steady_as_before(streets: tuple[FloatArra
     assert error(calm[21], calm[19]) < 0.5 * error(nervous[21], nervous[19])
 
 
-def test_what_passes_leaves_no_ghost(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_a_passing_object_leaves_no_ghost(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 10 + [with_box(streets[0], left) for left in range(-60, 260, 10)])
     calm, true = clear(frames, "high", nerves=0), ideal(frames)
     for index in range(16, 40):
@@ -133,7 +133,7 @@ def test_batches_give_what_one_by_one_gives(streets: tuple[FloatArray, FloatArra
 
 
 @pytest.mark.parametrize("every", [1, 3, "auto"])
-def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray], every: int) -> None:
+def test_a_saved_state_continues_bit_for_bit(streets: tuple[FloatArray, FloatArray], every: int) -> None:
     pictures = [with_box(streets[0], left) for left in range(0, 120, 12)]
     frames = film([streets[0]] * 5 + [streets[1]] * 2 + pictures)
     whole = clear(frames, "low", every=every)
@@ -150,12 +150,12 @@ def test_a_saved_state_goes_on_bit_for_bit(streets: tuple[FloatArray, FloatArray
         assert all(np.array_equal(a, frame.to_array()) for a, frame in zip(whole[cut:], rest, strict=True))
 
 
-def test_a_state_that_is_none_is_refused() -> None:
+def test_what_is_not_a_state_is_refused() -> None:
     with pytest.raises(ConfigError, match="no state of smoothing over time"):
         plain_dehazer(engine=nervous_engine(), steady="low").load_state_dict({"key": np.zeros(3, np.uint8)})
 
 
-def test_a_seek_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_a_seek_starts_over(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 12)
     dehazer = plain_dehazer(engine=nervous_engine(), steady="low")
     dehazer.process(frames[:8])
@@ -180,7 +180,7 @@ def test_the_network_runs_every_kth_frame_and_is_exact_there(
     assert not np.array_equal(result[1], nervous[1])
 
 
-def test_auto_runs_the_network_where_something_happens(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_auto_runs_the_network_when_something_happens(streets: tuple[FloatArray, FloatArray]) -> None:
     engine = nervous_engine()
     dehazer = plain_dehazer(engine=engine, every="auto")
     dehazer.process(film([streets[0]] * 25))
@@ -206,7 +206,7 @@ def test_auto_runs_the_network_more_often_the_faster_the_camera_moves() -> None:
     assert 0.25 < shares[0] < 0.7 < 0.9 < shares[1]
 
 
-def test_where_held_frames_leave_is_not_seen_with_few_answers() -> None:
+def test_the_place_where_held_frames_leave_is_not_visible_with_few_network_runs() -> None:
     views = list(StreetScene(WIDTH, HEIGHT, frames=60, seed=1))
     frames = film([FOG.apply(view.clear, view.depth_metres) for view in views])
     true = [frame.to_array() for frame in plain_dehazer(engine=shortsighted_engine(0)).process(frames)]
@@ -365,7 +365,7 @@ def test_a_film_with_everything_in_it_never_strays_from_the_truth(
     assert min(quality[0]) >= min(quality[1])  # the flash, which is answered alone in both
 
 
-def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_held_frames_are_bounded_and_dropped_by_reset(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 70)
     dehazer = plain_dehazer(engine=nervous_engine(0), steady="low", look_ahead=True)
     given = 0
@@ -377,13 +377,13 @@ def test_what_is_held_back_is_bounded_and_forgotten_by_reset(streets: tuple[Floa
     assert np.array_equal(dehazer(frames[0].to_array()), clear(frames[:1], nerves=0)[0])
 
 
-def test_strength_zero_gives_every_bit_back_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_strength_zero_returns_every_bit_however_steady(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 3)
     result = plain_dehazer(engine=nervous_engine(), strength=0, steady="high").process(frames)
     assert all(np.array_equal(a.to_array(), b.to_array()) for a, b in zip(frames, result, strict=True))
 
 
-def test_another_size_begins_anew(streets: tuple[FloatArray, FloatArray]) -> None:
+def test_another_size_starts_over(streets: tuple[FloatArray, FloatArray]) -> None:
     large = film([streets[0]] * 3)
     small = Frame.from_array(np.ascontiguousarray(large[0].to_array()[:100, :200]), pts=3, time_base=Fraction(1, 25))
     dehazer = plain_dehazer(engine=nervous_engine(), steady="low")

@@ -135,7 +135,7 @@ def test_an_interrupted_film_is_continued(memory: Any, clear: Path, tmp_path: Pa
     assert fetched(memory, target, tmp_path).read_bytes() == clear.read_bytes()
 
 
-def test_another_version_of_an_input_is_fetched_again(memory: Any, film: Path, cache: Path) -> None:
+def test_a_changed_input_is_fetched_again(memory: Any, film: Path, cache: Path) -> None:
     with Staging("memory://films/film.mp4", keep=True) as ends:
         first = Path(ends.source)
     memory.pipe_file("memory://films/film.mp4", b"another")
@@ -144,7 +144,7 @@ def test_another_version_of_an_input_is_fetched_again(memory: Any, film: Path, c
         assert first.read_bytes() == film.read_bytes()
 
 
-def test_what_is_left_for_a_day_is_removed_but_for_finished_segments(memory: Any, cache: Path) -> None:
+def test_leftovers_are_removed_after_a_day_except_finished_segments(memory: Any, cache: Path) -> None:
     for name in ("input/1/film.mp4", "clear.mp4.part/00000.packets", "clear.mp4.part/plan.json"):
         for folder in ("old", "kept", "new"):
             if (folder, name[-7:]) != ("old", "packets"):
@@ -223,7 +223,7 @@ def test_a_film_that_could_not_be_uploaded_is_uploaded_later(s3: Any, server: st
     assert fetched(s3, "films/clear.mp4", tmp_path).read_bytes() == clear.read_bytes()
 
 
-def test_what_a_store_refuses_is_one_sentence(s3: Any, film: Path) -> None:
+def test_what_a_store_refuses_is_reported_in_one_sentence(s3: Any, film: Path) -> None:
     with pytest.raises(SourceError, match=r"^'s3://films/none.mp4' does not exist$"):
         dehaze_video("s3://films/none.mp4")
     with pytest.raises(SinkError, match=r"^'s3://none/clear.mp4' cannot be written: there is no such bucket$"):

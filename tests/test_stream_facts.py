@@ -230,7 +230,7 @@ def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> Non
     ],
 )
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_chroma_stays_where_it_lies(tmp_path: Path, making: tuple[str, ...], codec: str, ending: str) -> None:
+def test_the_location_of_chroma_survives(tmp_path: Path, making: tuple[str, ...], codec: str, ending: str) -> None:
     """UHD films have it at the top left of the luma, other films at the left, and JPEG in the centre."""
     source = ffmpeg(*PICTURES, "-frames:v", "3", *making, "-pix_fmt", "yuv420p", tmp_path / f"in.{ending}")
     assert copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec)).losses == []
@@ -238,7 +238,7 @@ def test_chroma_stays_where_it_lies(tmp_path: Path, making: tuple[str, ...], cod
     assert after["chroma_location"] == before["chroma_location"] != "left"
 
 
-def test_chroma_that_ends_up_elsewhere_is_named(tmp_path: Path) -> None:
+def test_a_changed_location_of_chroma_is_named(tmp_path: Path) -> None:
     center = ("-c:v", "libx264", "-x264-params", "chromaloc=1")  # which AV1 has no way to say
     source = ffmpeg(*PICTURES, "-frames:v", "3", *center, tmp_path / "in.mp4")
     lost = copy_through(source, tmp_path / "out.mp4", encode=EncodeOptions("libsvtav1")).losses
@@ -275,7 +275,7 @@ def noise(path: Path, *, drawn: bool) -> float:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_film_grain_stays_a_wish_and_is_not_drawn_twice(tmp_path: Path, codec: str) -> None:
+def test_film_grain_stays_a_parameter_and_is_not_applied_twice(tmp_path: Path, codec: str) -> None:
     source = grainy(tmp_path, codec)
     assert noise(source, drawn=True) > 4 > 1 > noise(source, drawn=False)
     assert copy_through(source, tmp_path / "out.mkv").losses == []

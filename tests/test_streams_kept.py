@@ -87,7 +87,7 @@ def test_sound_that_begins_late_in_a_transport_stream_is_copied(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts", "avi", "flv", "nut"])
-def test_what_an_edit_list_cut_away_stays_away_where_there_are_none(tmp_path: Path, ending: str) -> None:
+def test_what_an_edit_list_cuts_away_stays_away_without_edit_lists(tmp_path: Path, ending: str) -> None:
     whole = ffmpeg(
         "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=4", "-f", "lavfi", "-i", "sine=d=4:r=48000", *H264, "-g", "100",
         "-c:a", "aac", tmp_path / "whole.mp4",
@@ -102,7 +102,7 @@ def test_what_an_edit_list_cut_away_stays_away_where_there_are_none(tmp_path: Pa
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts"])
-def test_second_pictures_that_an_edit_list_cut_away_stay_away_too(tmp_path: Path, ending: str) -> None:
+def test_second_pictures_that_an_edit_list_cuts_away_stay_away_too(tmp_path: Path, ending: str) -> None:
     rear = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2")
     both = ("-map", "0:v", "-map", "1:v", *H264, "-bf", "0", "-g", "30")
     whole = ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", *rear, *both, tmp_path / "whole.mp4")
@@ -153,7 +153,7 @@ def test_sound_next_to_every_codec_survives_in_mxf(tmp_path: Path, codec: str) -
 
 
 @pytest.mark.parametrize("scheme", ["cenc-aes-ctr", "cbcs", "cbc1", "cens"])
-def test_encrypted_films_are_refused_as_what_they_are(tmp_path: Path, scheme: str) -> None:
+def test_encrypted_films_are_refused_as_encrypted(tmp_path: Path, scheme: str) -> None:
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
     plain = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / "in.mp4")
     locked = ffmpeg("-i", plain, "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *key, tmp_path / "locked.mp4")
@@ -173,7 +173,7 @@ def test_encrypted_films_are_refused_as_what_they_are(tmp_path: Path, scheme: st
     ],
     ids=["fragments", "hevc", "mov"],
 )
-def test_other_encrypted_films_are_refused_alike(
+def test_other_encrypted_films_are_refused_as_well(
     tmp_path: Path, codec: tuple[str, ...], ending: str, options: tuple[str, ...]
 ) -> None:
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
@@ -240,7 +240,7 @@ def test_a_second_video_of_an_unknown_codec_is_named(tmp_path: Path, ending: str
     assert [each["codec_name"] for each in streams(tmp_path / f"out.{ending}")] == ["h264"]
 
 
-def test_pictures_go_on_where_the_container_refuses_sound_in_the_middle(
+def test_pictures_continue_where_the_container_refuses_sound_in_the_middle(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As DTS that turns into another codec, or a changed block size: here by a packet that no muxer takes."""

@@ -49,7 +49,7 @@ def test_a_flat_bright_facade_is_not_sky() -> None:
     assert sky[:20].min() > 0.9
 
 
-def test_noise_of_the_deep_grows_less_than_its_contrast() -> None:
+def test_noise_in_the_distance_grows_less_than_its_contrast() -> None:
     hazy, _, t = road(2.0, noise=0.01)
     quiet = road(2.0)[0]
     deep = (t > 0.12) & (t < 0.25)
@@ -57,7 +57,7 @@ def test_noise_of_the_deep_grows_less_than_its_contrast() -> None:
     assert noise < 0.5 * 0.01 / 0.18
 
 
-def test_no_halo_around_a_dark_pole_before_fog() -> None:
+def test_no_halo_around_a_dark_pole_in_front_of_fog() -> None:
     hazy = np.full((144, 256, 3), 0.6, np.float32)
     hazy += np.random.default_rng(1).normal(0, 0.03, hazy.shape).astype(np.float32)  # not flat, so not sky
     hazy[:, 120:126] = 0.03

@@ -82,7 +82,7 @@ def test_vfr_of_another_container_keeps_its_seconds(tmp_path: Path, ending: str)
     assert all(abs(b + offsets.get(ending, 0) - a) <= tick for a, b in zip(after, before, strict=True))
 
 
-def test_times_before_zero_move_all_streams_alike_into_mp4(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_times_before_zero_shift_all_streams_alike_in_mp4(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = clip("webm", "negative start").write(tmp_path / "in.webm")
     copy_through(source, tmp_path / "out.mp4")
     assert video_times(tmp_path / "out.mp4") == [Fraction(40 * number, 1000) for number in range(30)]
@@ -130,7 +130,7 @@ def test_window_cuts_all_streams_alike(tmp_path: Path, ending: str) -> None:
     assert 0 <= after[0] <= Fraction(1, 10)
 
 
-def test_window_starts_at_zero_in_words_of_the_result(tmp_path: Path) -> None:
+def test_window_starts_at_zero_in_the_result(tmp_path: Path) -> None:
     source = Clip(pts=range(0, 100 * 512, 512)).write(tmp_path / "in.mp4")
     with closing(FileSource(source, start=1.0, end=2.0)) as window:
         frames = list(window)
@@ -139,7 +139,7 @@ def test_window_starts_at_zero_in_words_of_the_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1.0, None), (2.0, 1.0), (None, 0.0)])
-def test_window_that_is_none_is_refused(tmp_path: Path, start: float | None, end: float | None) -> None:
+def test_an_empty_window_is_refused(tmp_path: Path, start: float | None, end: float | None) -> None:
     source = Clip().write(tmp_path / "in.mp4")
     with pytest.raises(ConfigError, match=r"--(start|end)"):
         FileSource(source, start=start, end=end)
@@ -174,7 +174,7 @@ def test_window_cuts_chapters(tmp_path: Path) -> None:
     assert times == [(0, Fraction(1, 2), "1"), (Fraction(1, 2), 1, "2")]
 
 
-def test_deinterlacing_keeps_number_and_times(tmp_path: Path) -> None:
+def test_deinterlacing_keeps_count_and_times(tmp_path: Path) -> None:
     options = {"flags": "+ildct+ilme", "bf": "0"}
     made = Clip(codec="mpeg2video", options=options, time_base=Fraction(1, 25), pts=range(24), rate=25)
     source = made.write(tmp_path / "in.mkv")
@@ -221,7 +221,7 @@ def test_uneven_times_fall_into_slots_of_avi(tmp_path: Path) -> None:
     assert all(abs(new - old) <= Fraction(1, 25) for new, old in zip(after, before, strict=True))
 
 
-def test_interlaced_goes_into_encoders_that_know_no_fields(tmp_path: Path) -> None:
+def test_interlaced_pictures_go_into_encoders_without_fields(tmp_path: Path) -> None:
     made = Clip(codec="mpeg2video", options={"flags": "+ildct+ilme"}, time_base=Fraction(1, 25), pts=range(24))
     copy_through(made.write(tmp_path / "in.mkv"), tmp_path / "out.wmv")
     assert len(video_times(tmp_path / "out.wmv")) == 24
@@ -259,7 +259,7 @@ def test_durations_of_pictures_survive(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("rate", [Fraction(1, 10**9), Fraction(10**9)])
-def test_rates_no_encoder_can_write_down_are_no_obstacle(tmp_path: Path, rate: Fraction) -> None:
+def test_rates_that_no_encoder_can_express_are_no_obstacle(tmp_path: Path, rate: Fraction) -> None:
     """A damaged duration makes an average rate of next to nothing, or of millions of pictures a second."""
     source = clip("mp4", "vfr").write(tmp_path / "in.mp4")
 

@@ -70,7 +70,7 @@ def test_faults_are_named(tmp_path: Path, addition: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_changes_win_over_the_file(tmp_path: Path) -> None:
+def test_changes_override_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, MINIMAL)
     changes = ["optimizer.rate=2e-4", "data.0.folder=elsewhere", "stages.0.size=[32, 48]", "machine.accelerator=cpu"]
     config = read_config(path, changes)
@@ -94,12 +94,12 @@ def test_changes_that_do_not_fit_are_named(tmp_path: Path, change: str, message:
         read_config(written(tmp_path, MINIMAL), [change])
 
 
-def test_an_unknown_recipe_lists_the_known(tmp_path: Path) -> None:
+def test_an_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no configuration bundled-x; .*bundled-s.*smoke"):
         read_config("bundled-x")
 
 
-def test_the_rate_warms_up_and_ends_at_the_cosines_foot() -> None:
+def test_the_rate_warms_up_and_ends_at_the_bottom_of_the_cosine() -> None:
     pytest.importorskip("lightning")
     from streamdehaze.training.task import learning_rate
 
@@ -120,7 +120,9 @@ def test_the_rate_warms_up_and_ends_at_the_cosines_foot() -> None:
         ({"accelerator": "cpu", "devices": 9999}, r"machine\.devices = 9999 on a CPU are as many processes, but this"),
     ],
 )
-def test_what_the_machine_lacks_is_one_sentence(tmp_path: Path, machine: dict[str, object], message: str) -> None:
+def test_what_the_machine_lacks_is_reported_in_one_sentence(
+    tmp_path: Path, machine: dict[str, object], message: str
+) -> None:
     pytest.importorskip("lightning")
     from streamdehaze.training.run import train
 
@@ -148,7 +150,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         train(configuration(scenes / "0.png", scenes))
 
 
-def test_a_start_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_a_starting_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     from streamdehaze.training.config import NetworkConfig
     from streamdehaze.training.task import start_network

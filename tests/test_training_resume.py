@@ -69,7 +69,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, ac
     assert_same(weights(whole.folder / "last.safetensors"), weights(broken.folder / "last.safetensors"))
 
 
-def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
+def test_a_run_asked_to_stop_saves_and_can_continue(tmp_path: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
     config = configuration(tmp_path, scenes, stages=[{"size": [32, 32], "batch": 2, "steps": 100000}])
     file = tmp_path / "config.json"
@@ -110,7 +110,7 @@ def train_apart(folder: Path, scenes: Path, name: str, batch: int, machine: str)
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_two_processes_learn_what_one_does_with_their_batches_together(tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does_with_both_batches(tmp_path: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
     found = []
     for devices, batch in ((1, 4), (2, 2)):

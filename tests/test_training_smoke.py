@@ -117,7 +117,7 @@ def test_pairs_and_contrast_train_together(tmp_path: Path, vgg: Path) -> None:
     assert train(config).steps == 2
 
 
-def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
+def test_float32_replaces_bfloat16_where_the_processor_would_emulate_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from streamdehaze.training import run
@@ -144,7 +144,7 @@ def test_bfloat16_gives_way_to_float32_where_the_processor_would_emulate_it(
     assert caplog.text.count("precision 32-true: this processor has no bfloat16") == 1
 
 
-def test_a_stage_has_its_own_weight_of_contrast(tmp_path: Path, vgg: Path) -> None:
+def test_a_stage_has_its_own_weight_of_contrastive_loss(tmp_path: Path, vgg: Path) -> None:
     scenes = make_scenes(tmp_path / "scenes")
 
     def trained(name: str, *contrasts: float | None, whole_run: float = 0.0) -> Weights:

@@ -68,7 +68,7 @@ def test_red_green_and_blue_keep_their_places() -> None:
 @pytest.mark.parametrize(
     "order", [range, lambda n: [2, 1, 0, *range(n - 1, 2, -1)][:n]], ids=["in order", "out of order"]
 )
-def test_smoothing_over_time_is_that_of_a_video_whatever_order_frames_are_asked_in(
+def test_smoothing_over_time_does_not_depend_on_the_order_in_which_frames_are_requested(
     order: Callable[[int], list[int]],
 ) -> None:
     count = REACH
@@ -98,6 +98,6 @@ def test_after_a_jump_smoothing_starts_with_the_frames_before() -> None:
 
 
 @pytest.mark.parametrize("name", ["YUV444PS", "RGBS", "GRAYH"])
-def test_floating_point_is_refused_in_words(name: str) -> None:
+def test_floating_point_is_refused_with_a_message(name: str) -> None:
     with pytest.raises(UnsupportedFormatError, match="floating point"):
         dehaze(vs.core.std.BlankClip(format=getattr(vs, name)), engine=EngineDouble())

@@ -60,7 +60,7 @@ def reference(view: View) -> Reference:
 
 
 @pytest.mark.parametrize("metres", [50, 100, 200, 400, 800, 1600])
-def test_drawn_fog_is_told_within_a_quarter(view: View, reference: Reference, metres: float) -> None:
+def test_drawn_fog_is_measured_within_a_quarter(view: View, reference: Reference, metres: float) -> None:
     found = reference.read(frame(view, metres, seed=9))
     assert found.metres == pytest.approx(metres, rel=0.25)
     assert found.least is not None
@@ -70,7 +70,7 @@ def test_drawn_fog_is_told_within_a_quarter(view: View, reference: Reference, me
 
 
 @pytest.mark.parametrize("cover", ["a fisheye's rim", "letterbox bars"])
-def test_what_covers_the_frame_tells_nothing(view: View, reference: Reference, cover: str) -> None:
+def test_covered_parts_of_the_frame_do_not_count(view: View, reference: Reference, cover: str) -> None:
     y, x = np.mgrid[:360, :640]
     covered = np.hypot(y - 179.5, x - 319.5) > 176 if cover == "a fisheye's rim" else np.abs(y - 179.5) > 140
 
@@ -96,7 +96,7 @@ def test_beyond_its_range_it_says_at_least(view: View, reference: Reference) -> 
     assert found.least > 2000
 
 
-def test_where_nothing_is_left_it_says_below(reference: Reference) -> None:
+def test_where_nothing_is_visible_it_says_below(reference: Reference) -> None:
     white = np.random.default_rng(0).normal(200, 1.2, (360, 640, 3)).astype(np.uint8)
     found = reference.read(Frame.from_array(white))
     assert found.metres is None
@@ -104,7 +104,7 @@ def test_where_nothing_is_left_it_says_below(reference: Reference) -> None:
     assert found.haze_class is HazeClass.DENSE_FOG
 
 
-def test_at_night_and_of_another_view_it_says_unknown(view: View, reference: Reference) -> None:
+def test_at_night_and_for_another_view_it_says_unknown(view: View, reference: Reference) -> None:
     assert reference.read(frame(view, CLEAR_METRES, 9, exposure=0.15)).unknown == "too dark"
     clear = through(view, CLEAR_METRES, 9)
     assert (
@@ -120,7 +120,7 @@ def lawless(clear: Contrast, metres: float, number: int) -> Contrast:
     return Contrast(clear.blocks * left, clear.noise, clear.airlight, clear.broad * left)
 
 
-def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_path: Path) -> None:
+def test_a_camera_learns_from_a_meter_what_the_law_of_haze_misses(view: View, tmp_path: Path) -> None:
     metres = [20000.0, 2400, 1900, 1500, 1200, 900, 700, 500, 400, 300, 20000, 2000, 1000] * 2
     usual = Contrast.of(frame(view, CLEAR_METRES))
     contrasts = [lawless(usual, each, number) for number, each in enumerate(metres)]
@@ -142,14 +142,14 @@ def test_a_meter_teaches_a_camera_what_the_law_of_haze_misses(view: View, tmp_pa
     assert replace(again, calibration=None).judge(new, evening).unknown is not None
 
 
-def test_where_the_law_of_haze_holds_the_meter_only_tells_distances(view: View) -> None:
+def test_where_the_law_of_haze_holds_the_meter_only_gives_distances(view: View) -> None:
     metres = [CLEAR_METRES, *(100 * 1.25**number for number in range(13)), CLEAR_METRES] * 2
     contrasts = [Contrast.of(frame(view, each, 40 + number)) for number, each in enumerate(metres)]
     times = [datetime(2026, 11, 1 + number // 15, 9, number) for number in range(len(metres))]
     assert learn_from_meter(contrasts, times, metres).calibration is None
 
 
-def test_a_few_pictures_teach_no_metres(view: View) -> None:
+def test_a_few_pictures_are_too_few_to_learn_metres(view: View) -> None:
     usual = Contrast.of(frame(view, CLEAR_METRES))
     metres = [20000.0, 1900, 900, 400, 20000, 700]
     contrasts = [lawless(usual, each, number) for number, each in enumerate(metres)]
@@ -216,7 +216,7 @@ def test_what_was_learned_is_kept_and_old_days_are_forgotten(
 
 
 @pytest.mark.parametrize("of", [Reference, ClearDays])
-def test_a_damaged_file_of_a_camera_is_one_sentence(
+def test_a_damaged_file_of_a_camera_is_reported_in_one_sentence(
     of: type[Reference] | type[ClearDays], reference: Reference, tmp_path: Path
 ) -> None:
     path = tmp_path / "gate.npz"
@@ -238,11 +238,11 @@ def test_a_damaged_file_of_a_camera_is_one_sentence(
         ("DSC01234567890123.mp4", None),
     ],
 )
-def test_names_tell_when_a_picture_was_taken(name: str, when: datetime | None) -> None:
+def test_file_names_say_when_a_picture_was_taken(name: str, when: datetime | None) -> None:
     assert taken_at(name) == when
 
 
-def test_a_photo_notes_when_it_was_taken(tmp_path: Path) -> None:
+def test_a_photo_says_when_it_was_taken(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.DateTime] = "2026:11:28 08:15:30"
     Image.new("RGB", (16, 16)).save(tmp_path / "photo.jpg", exif=exif)
@@ -275,7 +275,7 @@ def test_marks_have_their_own_distances() -> None:
         distances_of_marks((18, 32), [(1.2, 0.5, 80), (0.5, 0.5, 90)])
 
 
-def test_words_name_the_unit() -> None:
+def test_values_in_words_name_the_unit() -> None:
     assert str(Visibility(823, 700, 1200)) == "823 m (700 m to 1.2 km)"
     assert str(Visibility(2300, 1100, None)) == "2.3 km (1.1 km or more)"
 
@@ -310,7 +310,7 @@ def test_a_camera_is_learned_from_a_meter_and_read(view: View, week: Path, tmp_p
     assert " m (" in visibility("read", camera, tmp_path / "now.png").stdout
 
 
-def test_wrong_calibrations_are_one_sentence_each(week: Path, tmp_path: Path) -> None:
+def test_wrong_calibrations_are_reported_in_one_sentence_each(week: Path, tmp_path: Path) -> None:
     camera = tmp_path / "gate.npz"
     done = visibility("learn", week, "-o", camera)
     assert (done.exit_code, "give distances in one way" in done.output) == (2, True)
@@ -328,7 +328,7 @@ def test_wrong_calibrations_are_one_sentence_each(week: Path, tmp_path: Path) ->
     assert (done.exit_code, "is not a camera's reference" in done.output) == (1, True)
 
 
-def test_a_live_camera_tells_the_median_of_the_last_minute_and_learns_its_clear_days(
+def test_a_live_camera_reports_the_median_of_the_last_minute_and_learns_its_clear_days(
     view: View, reference: Reference, tmp_path: Path
 ) -> None:
     from streamdehaze.live.haze.visibility import VisibilityWatch

@@ -106,7 +106,7 @@ def test_the_commands_of_the_first_minutes_work(light: Run, tmp_path: Path) -> N
         (["checkpoint", "widen", "aecrnet-s", "wide.safetensors", "--width", "32"], "needs PyTorch"),
     ],
 )
-def test_what_only_pytorch_can_do_is_one_sentence_with_the_command(
+def test_what_only_pytorch_can_do_is_reported_in_one_sentence_with_the_command(
     light: Run, clip: Path, tmp_path: Path, command: list[str], said: str
 ) -> None:
     write_checkpoint(tmp_path / "mine.safetensors", AECRNet(4), {})
