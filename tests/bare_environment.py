@@ -1,4 +1,4 @@
-"""Runs commands in a process that sees only what a plain installation brings; see `test_bare_environment.py`.
+"""Runs commands in a process that sees only what a plain installation contains; see `test_bare_environment.py`.
 
     python bare_environment.py [--without NAME,…] FOLDER < commands.json
 
@@ -20,7 +20,7 @@ from types import ModuleType
 
 
 def visible_distributions(without: Sequence[str]) -> set[str]:
-    """Normalised names of all distributions that installing the package without extras brings."""
+    """Normalised names of all distributions that are installed with the package without extras."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -47,7 +47,7 @@ def visible_distributions(without: Sequence[str]) -> set[str]:
 
 
 def hide_others(visible: set[str]) -> None:
-    """From now on, modules and metadata of other distributions are not there."""
+    """Hide modules and metadata of other distributions from now on."""
     from packaging.utils import canonicalize_name
 
     owners = metadata.packages_distributions()

@@ -48,7 +48,7 @@ class JpegCamera:
         self._over = threading.Event()
         self._stack = ExitStack()
         self.url = self._stack.enter_context(serving(self._send, tls=tls)) + "/video.cgi"
-        """Where it is."""
+        """Its address."""
 
     def _send(self, request: Request) -> None:
         request.send_response(200)
@@ -76,12 +76,12 @@ class JpegCamera:
         self.close()
 
     def close(self) -> None:
-        """It is gone; may be called twice."""
+        """Shut it down; may be called twice."""
         self._over.set()
         self._stack.close()
 
 
 def sizes_that_change(each: int = 5) -> Callable[[int], bytes]:
-    """Another of 24 sizes, wide and tall, with every `each` pictures."""
+    """Pictures that change between 24 sizes, wide and tall, after every `each` of them."""
     made = [jpeg((160 + 32 * k, 120 + 16 * (k * 5 % 24))) for k in range(24)]
     return lambda number: made[number // each % 24]

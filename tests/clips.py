@@ -162,7 +162,7 @@ def noise_picture(size: tuple[int, int], pixel_format: str, seed: int) -> av.Vid
         samples = np.frombuffer(plane, np.uint8).reshape(-1, row)
         samples[:] = random.integers(16, 236, (len(samples), row), dtype=np.uint8)
     bits = max(component.bits for component in picture.format.components)
-    if 8 < bits < 16:  # whole words with too large values are no samples
+    if 8 < bits < 16:  # keep 16-bit words within the range of the samples
         for plane in picture.planes:
             words = np.frombuffer(plane, "<u2")
             if "p0" in pixel_format or "p2" in pixel_format or "p4" in pixel_format:

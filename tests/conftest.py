@@ -1,4 +1,4 @@
-"""What holds for every test: none reports to anyone, by its own `importorskip("openvino")` either; which are quick."""
+"""Settings for all tests: no library phones home, not even after `importorskip("openvino")`; and which are quick."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamdehaze.telemetry import hide_reporter
 hide_reporter()
 
 if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 4 << 30:
-    # Files are flushed to the disk over and over, which is most of the time of some tests; here that costs nothing.
+    # Files are constantly flushed to the disk, which takes most of the time of some tests; here that costs nothing.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 QUICK = {
@@ -29,7 +29,7 @@ QUICK = {
 
 @pytest.fixture(autouse=True)
 def unchanged_log() -> Iterator[None]:
-    """A command that runs in a test sets up the package's log for its console; the next test gets it as it was."""
+    """A command that runs in a test sets up the package's log for its console; restore it for the next test."""
     log = logging.getLogger("streamdehaze")
     before = log.handlers, log.level, log.propagate
     yield
@@ -38,7 +38,7 @@ def unchanged_log() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tests log names of files that are no text, which xdist cannot send to the process that reports."""
+    """Tests log file names that are not valid text, which xdist cannot send to the reporting process."""
     report = yield
     report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
     return report

@@ -1,8 +1,8 @@
-"""Work on a disk that fails, every time at another call; run by `test_disk_faults.py` with `faulty_disk.c` loaded.
+"""Work on a disk that fails at a different call each time; run by `test_disk_faults.py` with `faulty_disk.c` loaded.
 
     LD_PRELOAD=faulty_disk.so python tests/disk_faults.py faulty_disk.so FOLDER
 
-Prints one line of JSON for every case: what failed, what was said, and what is left and true afterwards.
+Prints one line of JSON for every case: what failed, what was reported, and what is left and valid afterwards.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ SEGMENT_SECONDS = 0.8
 
 @dataclass(frozen=True)
 class Case:
-    """One call that failed, and what became of the work."""
+    """One call that failed, and what happened to the work."""
 
     what: str
     call: int
     said: str
-    """The sentence; "" where the work was done all the same."""
+    """The sentence; "" if the work was finished anyway."""
     expected: bool
-    """Whether it was one of the package's own errors, and none that a stage met unprepared."""
+    """Whether it was one of the package's own errors, and not one that a stage did not expect."""
     published: bool
     whole: bool
     """Whether what has the final name, if anything, is the true result."""
     kept: bool
     """Whether a manifest is left."""
     again: str
-    """What the same command says once the disk is well, or how its result differs from an unbroken run's; or ""."""
+    """What the same command says once the disk works, or how its result differs from an uninterrupted run; or ""."""
     left: list[str]
-    """Files beside the input and the result."""
+    """Files other than the input and the result."""
 
 
 class Disk:
@@ -68,7 +68,7 @@ class Disk:
         self._library.fail(under, kind, ctypes.c_long(first), ctypes.c_long(last), ctypes.c_int(code))
 
     def get_well(self) -> int:
-        """Fail no longer; the calls counted since `fail`."""
+        """Stop failing, and return the calls counted since `fail`."""
         count = int(self._library.counted())
         self.fail(0, 0, 0)
         return count
@@ -84,7 +84,7 @@ def contents(path: Path) -> tuple[Any, ...]:
 
 
 def attempt(source: Path, target: Path, seconds: float) -> tuple[str, bool]:
-    """What is said, and whether that is one of the package's sentences."""
+    """What is reported, and whether that is one of the package's sentences."""
     dehazer = plain_dehazer(engine=EngineDouble(), network_size=32)
     try:
         dehaze_video(source, target, dehazer=dehazer, segment_seconds=seconds, overwrite=True)
@@ -96,7 +96,7 @@ def attempt(source: Path, target: Path, seconds: float) -> tuple[str, bool]:
 
 
 def cases(disk: Disk, good: Path, what: str, kind: int, seconds: float, *, once: bool = False, step: int = 1) -> None:
-    """Do the work again and again, failing at every `step`-th call of an unbroken run; print what became of it."""
+    """Do the work repeatedly, failing at every `step`-th call of an uninterrupted run, and print the outcomes."""
 
     def prepare() -> tuple[Path, Path]:
         shutil.rmtree(disk.folder, ignore_errors=True)

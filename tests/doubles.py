@@ -1,4 +1,4 @@
-"""Doubles of the parts that cost time, for tests of what happens around them: an engine, a source, a sink."""
+"""Doubles of the slow parts, for tests of what happens around them: an engine, a source, a sink."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from waiting import wait_until
 
 
 def halve(hazy: FloatArray) -> FloatArray:
-    """The "network" of most tests: what it makes of a frame is known, and differs from what it got."""
+    """The "network" of most tests: its result for a frame is known, and differs from the frame."""
     return hazy * np.float32(0.5)
 
 
@@ -53,7 +53,7 @@ class EngineDouble:
 
     @property
     def pictures(self) -> int:
-        """How many pictures it was given."""
+        """How many pictures it has been given."""
         return sum(shape[0] for shape in self.batches)
 
     def infer(self, hazy: FloatArray) -> FloatArray:
@@ -71,7 +71,7 @@ class EngineDouble:
 
 
 class CompilingDouble(EngineDouble):
-    """An engine that compiles for each size, and notes what it was asked for without.
+    """An engine that compiles for each size, and records sizes that it was given without compiling.
 
     Args:
         compiling: called while it compiles for any size but the first; may wait.
@@ -104,12 +104,12 @@ class CompilingDouble(EngineDouble):
 def timing(
     engine: float, pytorch: float, *, processor: float | None = None, others: float | None = 0.0, days_ago: float = 0.0
 ) -> PairedTiming:
-    """What was measured of an engine and PyTorch, in milliseconds of wall time.
+    """A measurement of an engine and PyTorch, in milliseconds of wall time.
 
     Args:
-        engine, pytorch: a picture's time.
+        engine, pytorch: time per picture.
         processor: the engine's processor time, if it differs in its ratio to PyTorch's.
-        others: what other processes took of the machine.
+        others: share of the machine that other processes took.
         days_ago: when.
     """
     return PairedTiming(
@@ -123,17 +123,17 @@ def timing(
 
 
 def plain_dehazer(checkpoint: str = "aecrnet-s", **settings: Any) -> Dehazer:
-    """A dehazer that leaves tint and brightness as its network makes them, so that its results are known."""
+    """A dehazer that keeps the tint and brightness of its network's results, so that they are known."""
     return Dehazer(checkpoint, **{"airlight": "keep", "brightness": "natural", **settings})
 
 
 def quick_dehazer(seconds: float = 0.0) -> Dehazer:
-    """A dehazer whose network halves, and takes `seconds` for a picture."""
+    """A dehazer whose network halves, and takes `seconds` per picture."""
     return plain_dehazer(engine=EngineDouble(seconds=seconds))
 
 
 def unveiled(picture: FloatArray, nerves: float) -> FloatArray:
-    """A constant veil removed, with an error that is a little different for each picture."""
+    """Remove a constant veil, with a slightly different error for each picture."""
     rng = np.random.default_rng(zlib.crc32(picture.tobytes()))
     coarse = rng.normal(0, nerves, (6, 8)).astype(np.float32) + np.float32(rng.normal(0, nerves / 3))
     error = cv2.resize(coarse, picture.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
@@ -156,7 +156,7 @@ def stopping_at(number: int, stop: threading.Event, once: Callable[[], object] =
     Args:
         number: of the frame, from 1.
         stop: set there.
-        once: waited for before; what comes of the frames before that one.
+        once: waited for before that; a result of the frames before that one.
     """
     numbers = itertools.count(1)
 
@@ -190,7 +190,7 @@ class CountingSource:
 
 
 class ListSink:
-    """Keeps what it is given; can fail on writing or closing."""
+    """Keeps its frames; can fail on writing or closing."""
 
     def __init__(self, *, fail_at: int | None = None, fail_on_close: bool = False, delay: float = 0) -> None:
         self.frames: list[Frame] = []

@@ -1,4 +1,4 @@
-"""Good files of every kind that is read, and what is done with each: films, pictures, and what the program writes."""
+"""Good files of every kind that is read, and what is done with each: films, pictures, and the program's own files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Seed:
     name: str
     content: bytes
     attempt: Callable[[Path], None]
-    """Uses a harmed copy; raises `StreamDehazeError` to refuse it, anything else is a bug."""
+    """Uses a damaged copy; raises `StreamDehazeError` to refuse it, and any other exception is a bug."""
     verdict: str = "done"
-    """What becomes of it unharmed."""
+    """The result for the undamaged file."""
 
 
 def seeds(folder: Path) -> list[Seed]:
@@ -42,7 +42,7 @@ def seeds(folder: Path) -> list[Seed]:
     found += [Seed(path.name, path.read_bytes(), dehaze) for path in good_films.pictures(folder)]
     found += _own_files(folder)
     gc.collect()
-    gc.freeze()  # a child that closed its parent's codecs would wait for threads it does not have
+    gc.freeze()  # a child that closes its parent's codecs would wait for threads it does not have
     return found
 
 
@@ -84,7 +84,7 @@ def _own_files(folder: Path) -> list[Seed]:
 
 
 class _Resumed:
-    """Goes on in a folder of which one file is harmed: refused, or the result is the true one."""
+    """Continues in a folder with one damaged file: it is refused, or the result is the right one."""
 
     def __init__(self, source: Path, work: Path, name: str, truth: list[tuple[int | None, bytes]]) -> None:
         self.source, self.work, self.name, self.truth = source, work, name, truth
@@ -106,7 +106,7 @@ class _Resumed:
 
 
 class _Sealed(_Resumed):
-    """Goes on with a manifest that was harmed before its hash was made: it is believed, and need only be survived."""
+    """Continues with a manifest that was damaged before it was hashed: it is trusted, and must only be survived."""
 
     def prepare(self, work: Path) -> None:
         from streamdehaze.video.resume.manifest import Manifest, write_manifest
@@ -153,7 +153,7 @@ def _decoded(path: Path) -> list[tuple[int | None, bytes]]:
 
 
 def dehaze(path: Path) -> None:
-    """Make a file clear, in segments where it is long enough; a result must be whole."""
+    """Make a file clear, in segments if it is long enough; a result must be complete."""
     from streamdehaze import dehaze_video
     from streamdehaze.pipeline.inputs import output_path
 
@@ -167,5 +167,5 @@ def dehaze(path: Path) -> None:
     given = "mpegts" if target.suffix == ".ts" else None  # FFmpeg takes some of few packets for something else
     with av.open(str(target), format=given, **ANY_METADATA) as container:
         found = sum(1 for _ in container.decode(video=0))
-    # A GIF has no two pictures at a time, and a raw stream no frame of its own for each.
+    # A GIF never has two pictures at the same time, and a raw stream need not have a frame for each.
     assert found == written or target.suffix in (".gif", ".h264"), f"{written} frames written, {found} found"

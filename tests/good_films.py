@@ -1,4 +1,4 @@
-"""Good films and pictures of every kind that is read, small ones, for harm to be done to them."""
+"""Small, good films and pictures of every kind that is read, to be damaged by tests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def videos(folder: Path) -> list[Path]:
 
 
 def odd_videos(folder: Path) -> list[Path]:
-    """Files that are wrong, or only unusual, in what their packets say."""
+    """Files whose packets say something wrong, or only unusual."""
     source = Clip(options={"g": "8"}, audio="aac").write(folder / "straight.mp4")
     old = Clip(codec="mpeg4", time_base=Fraction(1, 25), pts=range(24), options={}).write(folder / "old.mkv")
     small, large = (
@@ -106,7 +106,7 @@ def odd_videos(folder: Path) -> list[Path]:
 
 
 def _remux(source: Path, target: Path, order: Any, change: Any) -> bool:
-    """Copy packets in another order or with other times; False where the muxer will not have it."""
+    """Copy packets in another order or with other times; False if the muxer refuses them."""
     try:
         with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
             copies = {stream.index: writer.add_stream_from_template(stream, opaque=True) for stream in reader.streams}

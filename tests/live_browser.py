@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 _PATIENCE_MILLISECONDS = 120_000
-"""What is waited for in a page may take this long on a busy machine; Playwright's own patience is a quarter of it."""
+"""Timeout for anything on a page of a busy machine; Playwright's own is a quarter of it."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

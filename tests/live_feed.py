@@ -1,4 +1,4 @@
-"""A pipeline to look at: cameras that render a foggy scene in this process, at the strength they are set to."""
+"""A pipeline to look at: cameras that render a foggy scene in this process, at the strength that is set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamdehaze.live.web import WatchedPipeline, WebServer
 
 SECRET = "hunter2"
-"""In every address; must not be seen anywhere."""
+"""In every address; must not appear anywhere."""
 FPS = 25
 AIRLIGHT = 200.0
 BRIGHT, DARK = 240, 20
@@ -127,7 +127,7 @@ class RenderedPipeline:
 
     Args:
         running: names of the cameras that show something.
-        dead: names of the cameras that do not, with why not.
+        dead: names of the cameras that do not, with the reason.
         size: (width, height) in pixels.
     """
 

@@ -1,6 +1,6 @@
-"""Harm done to good files, and what a process of its own makes of each: the result, or one sentence, never more.
+"""Damage to good files, and what a separate process makes of each: a result or one sentence, and nothing else.
 
-Used by `test_mutations.py` (some hundreds of cases) and by `benchmarks/mutations.py` (as many as there is time for).
+Used by `test_mutations.py` (a few hundred cases) and by `benchmarks/mutations.py` (as many as there is time for).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from good_files import Seed
 SECONDS = 60.0
 """A case that takes longer hangs."""
 MEMORY_BYTES = 3 << 30
-"""Address space a case may take beyond what its process is born with."""
+"""Address space that a case may take in addition to what its process starts with."""
 
 _BUG = re.compile(r"^(decode|dehaze|encode) failed: ")
-"""How the pipeline words an exception nobody expected."""
+"""How the pipeline words an unexpected exception."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case."""
+    """The outcome of a case."""
 
     kind: str
     """"done", "refused", or a bug: "raised", "hung", "crashed", "left files"."""
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def harm(content: bytes, chance: random.Random) -> tuple[bytes, str]:
-    """A harmed copy, and in words what was done; most of the harm falls on the first and last kilobytes."""
+    """A damaged copy, and a description of the damage, most of which is in the first and last kilobytes."""
     data = bytearray(content)
     done = []
     for _ in range(chance.choice([1, 1, 1, 2, 3, 8])):
@@ -117,7 +117,7 @@ _ODD_TOKENS = (
 
 
 def _swap_token(data: bytearray, place: int, chance: random.Random) -> None:
-    """A word, number or string of a text becomes another; what is no text gets a bit flipped."""
+    """A word, number or string of a text becomes another; in anything but text a bit is flipped."""
     tokens = [match.span() for match in _TOKEN.finditer(data)] if len(data) < 10_000 and 0 not in data else []
     if not tokens:
         _flip(data, place, chance)
@@ -138,7 +138,7 @@ _HARMS: dict[str, Callable[[bytearray, int, random.Random], None]] = {
 
 
 def judge(seed: Seed, content: bytes, folder: Path) -> Verdict:
-    """Use a harmed copy in a process of its own, under limits of time and memory; `folder` is empty afterwards."""
+    """Use a damaged copy in a separate process, with limits of time and memory; `folder` is empty afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     path = folder / seed.name.rpartition(" ")[2]
@@ -206,7 +206,7 @@ def _be_the_child(seed: Seed, path: Path, said: Path) -> None:
 
 
 def warm_up() -> None:
-    """Import and compile what every case needs, so that its process is born with it."""
+    """Import and compile what every case needs, so that its process starts with it."""
     import torch  # noqa: F401
     from PIL import Image
 

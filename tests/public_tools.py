@@ -22,7 +22,7 @@ def ffmpeg(*arguments: str | Path) -> Path:
 
 
 def ffprobe(path: Path | str, *arguments: str) -> Any:
-    """What ffprobe reads of a file or an address with these options, from JSON."""
+    """What ffprobe reports about a file or an address with these options, from JSON."""
     return json.loads(_run("ffprobe", "-v", "error", *arguments, "-of", "json", path))
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from streamdehaze.evaluation.temporal import MotionField
 
 _DEPTH_TOLERANCE = 0.03
-"""Relative difference of depth beyond which another thing is seen at that place."""
+"""Relative difference of depth beyond which something else is visible at that place."""
 
 
 def motion_from_depth(

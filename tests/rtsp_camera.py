@@ -53,7 +53,7 @@ class RtspCamera:
 
     @property
     def url(self) -> str:
-        """Where it streams."""
+        """Its address."""
         return f"rtsp://127.0.0.1:{self.port}/stream"
 
     def start(self, **changes: object) -> None:
@@ -68,7 +68,7 @@ class RtspCamera:
         assert self._process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
-        """A power cut."""
+        """Kill it, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -77,12 +77,12 @@ class RtspCamera:
             self._process = None
 
     def freeze(self) -> None:
-        """It stays connected and says nothing more."""
+        """Freeze it: it stays connected and sends nothing more."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It continues."""
+        """Let it continue."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
 

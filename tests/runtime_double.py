@@ -1,8 +1,8 @@
 """TensorRT's run-time interface over ONNX Runtime and host memory, for machines without an NVIDIA GPU.
 
-It stands where the device is missing and nowhere else: graphs, plans, recipes and the cache are tested for real. A
-"plan" is an ONNX file. It is stricter than a GPU: work waits in its stream until someone synchronises, so that a result
-read too early is visibly wrong, and captured work runs on replay only.
+It only replaces the device: graphs, plans, recipes and the cache are tested for real. A "plan" is an ONNX file. It is
+stricter than a GPU: work waits in its stream until something synchronises, so that a result read too early is visibly
+wrong, and captured work runs on replay only.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class DoubleStream:
 
 
 class DeviceTensor(torch.Tensor):
-    """Memory whose copies go into the stream that is current, as non-blocking copies do."""
+    """Memory whose copies go into the current stream, as non-blocking copies do."""
 
     home: DoubleCuda
-    """The latest device; torch makes new tensors of this class without saying from which."""
+    """The latest device, as torch makes new tensors of this class without saying from which one."""
 
     @staticmethod
     def of(shape: tuple[int, ...]) -> DeviceTensor:
@@ -44,7 +44,7 @@ class DeviceTensor(torch.Tensor):
 
     def copy_(self, source: torch.Tensor, non_blocking: bool = False) -> DeviceTensor:  # type: ignore[override]
         plain, origin = self.as_subclass(torch.Tensor), source.as_subclass(torch.Tensor)
-        assert non_blocking, "a copy that blocks would stall the other contexts"
+        assert non_blocking, "a blocking copy would stall the other contexts"
         DeviceTensor.home.put(lambda: plain.copy_(origin))
         return self
 

@@ -1,4 +1,4 @@
-"""A film in which little moves, as before a fixed camera."""
+"""A film in which little moves, as in front of a fixed camera."""
 
 from __future__ import annotations
 

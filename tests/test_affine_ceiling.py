@@ -1,4 +1,4 @@
-"""What fit and apply alone cost: with the truth for a network, the full-size picture must come out nearly exact."""
+"""What fit and apply cost by themselves: with the truth as the network, the full-size picture must be nearly exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The colour of the haze: found, taken out, turned back."""
+"""The colour of the haze: found, removed, restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
 
 def foggy(A: np.ndarray, thickness: float = 2.0, seed: int = 1) -> tuple[FloatArray, FloatArray]:
-    """Hazy and clear picture, (3, 96, 128), of coloured blocks whose distance grows towards the top."""
+    """A hazy and a clear picture, (3, 96, 128), of coloured blocks whose distance grows towards the top."""
     rng = np.random.default_rng(seed)
     blocks = np.kron(rng.uniform(0, 0.9, (12, 16, 3)), np.ones((8, 8, 1))).astype(np.float32)
     blocks[rng.random(blocks.shape[:2]) < 0.2] = 0.02
@@ -102,7 +102,7 @@ def test_a_clear_picture_is_not_balanced_by_its_brightest_wall() -> None:
 
 
 def among_yellow_trees(A: list[float], *, sky: bool = True) -> FloatArray:
-    """Haze in front of nothing but yellow trees, with or without a sky above it; without, its colour is a wall's."""
+    """Haze in front of nothing but yellow trees, with or without a sky above; without, its colour might be a wall's."""
     rng = np.random.default_rng(4)
     trees = np.kron(rng.uniform(0.1, 0.5, (12, 16, 1)), np.ones((8, 8, 1))) * np.array([1.0, 0.75, 0.2])
     hazy = trees * 0.5 + 0.5 * np.array(A)
@@ -165,7 +165,7 @@ def test_a_warm_wall_in_grey_haze_is_not_the_colour_of_the_haze() -> None:
 
 
 def test_an_overexposed_airlight_has_no_colour() -> None:
-    """A channel that is clipped may have been as bright as any: the haze is not taken for tinted."""
+    """A clipped channel may have been brighter than the others, so the haze does not count as tinted."""
     hazy, _ = foggy(np.array([1.0, 0.9, 0.78], np.float32))
     assert spread_of(estimate_airlight(hazy * np.float32(0.9))) > 0.15
     assert spread_of(estimate_airlight(hazy)) == 0
@@ -199,7 +199,7 @@ def test_what_is_not_a_colour_is_refused(text: str) -> None:
 
 @pytest.fixture
 def sandstorm(tmp_path: Path) -> Path:
-    """A photo whose upper half is sand, and whose lower is grey."""
+    """A photo whose upper half is sand and whose lower half is grey."""
     picture = np.full((72, 96, 3), 120, np.uint8)
     picture[:36] = (SAND * 255).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "storm.png"), picture[..., ::-1])

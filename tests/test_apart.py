@@ -1,4 +1,4 @@
-"""A long film in shares: any number of workers give the same film, whoever of them dies."""
+"""A long film in shares: any number of workers make the same film, even if some of them die."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(film: Path) -> Path:
-    """What one worker makes of it."""
+    """The film as one worker makes it."""
     with ThreadPoolExecutor(1) as one:
         report = dehaze_video(film, dehazer=dehazer(), executor=one, run=RUN)
     assert report.statistics.encode.frames == 90
@@ -112,7 +112,7 @@ def test_shares_give_every_sample_of_a_single_run(film: Path, tmp_path: Path, se
         dehaze_video(film, shares, dehazer=dehazer(**settings), encode=lossless, executor=two, run=RUN)
     assert contents(shares) == contents(one)
     differ = [a != b for a, b in zip(contents(one)[0], contents(whole)[0], strict=True)]
-    assert any(differ) == (settings.get("steady") != "off")  # else there is no memory that a seam could show in
+    assert any(differ) == (settings.get("steady") != "off")  # otherwise there is no state in which a seam could show
 
 
 def test_shares_of_an_array_job_are_joined_in_any_order(film: Path, truth: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_worker_that_dies_costs_its_segment_alone(film: Path, truth: Path, tmp
     target = tmp_path / "clear.mp4"
 
     class Dying(ThreadPoolExecutor):
-        """The process that its third job runs in is killed."""
+        """A pool whose process is killed during its third job."""
 
         def submit(  # type: ignore[override]
             self, work: Callable[[SegmentJob], SegmentMade], job: SegmentJob, /

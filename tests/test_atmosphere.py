@@ -1,4 +1,4 @@
-"""Colour, brightness and covers around the network, in frames as videos and photos have them."""
+"""Colour, brightness and covered parts, handled around the network in frames of videos and photos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
 
 def sandy(height: int = 144, width: int = 256, seed: int = 1) -> np.ndarray:
-    """A sandy picture, (height, width, 3) uint8: colours and dark things on the ground, a sky that is all sand."""
+    """A sandy picture, (height, width, 3) uint8: colours and dark things on the ground, nothing but sand in the sky."""
     rng = np.random.default_rng(seed)
     blocks = rng.uniform(0, 0.6, (height // 8, width // 8, 3))
     blocks[rng.random(blocks.shape[:2]) < 0.5] *= 0.1
@@ -33,7 +33,7 @@ def sandy(height: int = 144, width: int = 256, seed: int = 1) -> np.ndarray:
 
 
 def darken(hazy: FloatArray) -> FloatArray:
-    """The "network": takes a veil off, which leaves the picture darker."""
+    """The "network": removes a veil, which darkens the picture."""
     return np.clip((hazy - 0.45) / 0.55, 0, 1).astype(np.float32)
 
 
@@ -201,7 +201,7 @@ def test_the_sky_below_a_letterbox_bar_stays_as_it_was_seen() -> None:
 
 @pytest.mark.parametrize(("thickness", "share"), [(0.0, 0.75), (1.0, 1.03), (9.0, 1.0)])
 def test_the_measured_haze_decides_how_much_of_the_networks_change_is_made(thickness: float, share: float) -> None:
-    """In clear air a part, in haze a little more than all; where nothing but haze is seen, just that."""
+    """In clear air a part of it, in haze a little more than all; where only haze is visible, exactly all of it."""
     rng = np.random.default_rng(1)
     blocks = np.kron(rng.uniform(0, 0.6, (3, 12, 16)), np.ones((8, 8)))
     blocks[:, rng.random(96) < 0.3] = 0

@@ -1,4 +1,4 @@
-"""Sound that a container cannot hold: named with what keeps it, converted to AAC, or left out if that is asked for."""
+"""Sound that a container cannot hold: named with what would keep it, converted to AAC, or left out on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--mode auto`: full in fog, not a bit changed in clear air, and no switching to and fro in between."""
+"""`--mode auto`: full strength in fog, no change in clear air, and no switching back and forth in between."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_air_must_stay_clear_for_a_while_before_it_is_left_alone() -> None:
 
 @pytest.mark.parametrize("period", [20, 60, 300, 600])
 def test_haze_that_drifts_around_the_threshold_does_not_switch(period: float) -> None:
-    """Half an hour, with the noise of single measurements."""
+    """Half an hour, with the noise of individual measurements."""
     auto, rng = AutoStrength(), np.random.default_rng(0)
     seconds = np.arange(0, 1800, 0.2)
     densities = (ON + OFF) / 2 + 0.03 * np.sin(2 * np.pi * seconds / period) + rng.normal(0, 0.01, len(seconds))
@@ -69,13 +69,13 @@ def test_it_follows_as_fast_where_the_network_seldom_runs() -> None:
 
 
 def unveil(picture: FloatArray) -> FloatArray:
-    """A "network" that clears drawn fog completely, and leaves what has black in it."""
+    """A "network" that clears drawn fog completely, and leaves pictures that contain black as they are."""
     least = float(picture.min(axis=0).min())
     return (picture - 0.8 * least) / (1 - 0.8 * least) if least > 0.1 else picture
 
 
 def film(frames: int, veil: float) -> list[Frame]:
-    """A texture, behind a veil."""
+    """A texture behind a veil."""
     wall = np.random.default_rng(0).integers(0, 200, (96, 160, 3)).astype(np.float32)
     wall[:16] = 200  # a sky
     shown = (wall * (1 - veil) + 200 * veil).astype(np.uint8)

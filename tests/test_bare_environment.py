@@ -1,4 +1,4 @@
-"""Every command in an environment without extras: it works, or one sentence has the command that installs the extra."""
+"""Every command without extras: it works, or one sentence names the command that installs the extra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 class Outcome(NamedTuple):
-    """What became of a command."""
+    """The outcome of a command."""
 
     exit_code: int
     output: str
@@ -77,7 +77,7 @@ NEEDS = {
     "train smoke": "train",
     "evaluate pairs --engine torch": "train",
 }
-"""Commands, and the extra that each is refused for want of."""
+"""Commands, and the extra without which each is refused."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The benchmark prints what it measured and nothing else, and tells what holds a pipeline back."""
+"""The benchmark prints what it measured and nothing else, and says what limits a pipeline."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_csv_has_a_line_per_row(report: BenchReport, tmp_path: Path) -> None:
 
 
 class Clock:
-    """Wall and processor time that pass only in the work that is measured."""
+    """Wall and processor time that pass only during the measured work."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wall = self.processor = 0.0
@@ -134,7 +134,7 @@ def test_measuring_warms_up_and_stops_when_rounds_agree(monkeypatch: pytest.Monk
     def steady() -> int:
         nonlocal calls
         calls += 1
-        clock.work(0.5 if calls == 1 else 0.01, cores=1.5)  # the first call compiles, say
+        clock.work(0.5 if calls == 1 else 0.01, cores=1.5)  # the first call may compile, for instance
         return 2
 
     timing = measure(steady, limit_seconds=20, round_seconds=0.2)

@@ -1,4 +1,4 @@
-"""Haze of a known colour, cleared by what light the scene can have at all."""
+"""Haze of a known colour, cleared by bounds on the light that a scene can have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAND, BROWN, DARK = (0.85, 0.7, 0.51), (0.34, 0.3, 0.24), (0.26, 0.26, 0.26)
 
 
 def scene(seed: int = 1) -> FloatArray:
-    """A clear picture, (3, 144, 256): blocks of all brightness and colour, so that each window nears a bound."""
+    """A clear picture, (3, 144, 256): blocks of all brightnesses and colours, so that each window is near a bound."""
     blocks = np.random.default_rng(seed).uniform(0, 1, (3, 36, 64)) ** 1.5
     return np.kron(blocks, np.ones((1, 4, 4))).astype(np.float32)
 

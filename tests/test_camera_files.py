@@ -1,4 +1,4 @@
-"""Files as cameras of eight makers write them, rebuilt with public tools: each thing in them is kept, or named."""
+"""Files as cameras of eight makers write them, rebuilt with public tools: everything in them is kept or named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def box(kind: bytes, payload: bytes) -> bytes:
 
 
 def with_track(path: Path, kind: bytes, name: str) -> Path:
-    """A film whose track of time code becomes one of another kind, as cameras keep their telemetry in."""
+    """A film whose time code track is turned into one of another kind, such as cameras use for telemetry."""
     data = bytearray(path.read_bytes())
     at = data.find(b"tmcd")
     while at >= 0:
@@ -34,7 +34,7 @@ def with_track(path: Path, kind: bytes, name: str) -> Path:
 
 
 def with_boxes(path: Path, inside: bytes = b"", after: bytes = b"") -> Path:
-    """A film with boxes in its index, which lies at its end, and after it."""
+    """A film with boxes in its index, which is at the end, and after it."""
     found = index_of(path)
     assert found is not None
     start, index = found
@@ -45,7 +45,7 @@ def with_boxes(path: Path, inside: bytes = b"", after: bytes = b"") -> Path:
 
 
 def film(path: Path, *more: str) -> Path:
-    """Picture, sound and a track of time code."""
+    """Video, sound and a time code track."""
     return ffmpeg(*NTSC, *SOUND, "-map", "0:v", "-map", "1:a", *H264, *AAC, "-timecode", "01:02:03;04", *more, path)
 
 
@@ -128,7 +128,7 @@ def test_an_android_phone_keeps_uneven_times_place_and_rotation(tmp_path: Path) 
 
 
 def test_sony_avchd_keeps_fields_dates_and_dolby_digital(tmp_path: Path) -> None:
-    """The date lies in user data of the pictures (MDPM)."""
+    """The date is in user data of the pictures (MDPM)."""
     modified = "h264_metadata=sei_user_data='17ee8c60-f84d-11d9-8cd6-0800200c9a66+MDPM'"
     interlaced = ("-vf", "tinterlace=interleave_top,setfield=tff", "-flags", "+ildct+ilme", "-x264opts", "tff=1")
     fields = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=50:d=1")

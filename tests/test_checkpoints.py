@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read, the authors' files import, hostile ones run nothing."""
+"""Checkpoints: what is written is read back, the authors' files import, hostile ones run nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_checkpoint_is_written_and_read_back(tmp_path: Path, network: AECRNet)
     assert os.listdir(tmp_path) == ["x.safetensors"]
     (tmp_path / "plain").touch()
     modes = {(tmp_path / name).stat().st_mode for name in ("plain", "x.safetensors")}
-    assert len(modes) == 1, "whoever may read the user's other files may read it"
+    assert len(modes) == 1, "it can be read by everyone who can read the user's other files"
 
 
 def test_half_precision_halves_the_file(tmp_path: Path, network: AECRNet) -> None:
@@ -90,7 +90,7 @@ def test_a_hostile_pickle_is_refused_and_nothing_in_it_runs(tmp_path: Path, netw
         with pytest.raises(CheckpointError, match="refused"):
             read_checkpoint(path)
     assert not marker.exists()
-    torch.load(zipped, weights_only=False)  # the bait is real: the unsafe way does run it
+    torch.load(zipped, weights_only=False)  # the bait is real: the unsafe way does execute it
     assert marker.exists()
 
 
@@ -193,5 +193,5 @@ def test_every_bundled_checkpoint_has_a_card_and_small_weights() -> None:
     for name in list_checkpoints():
         card = find_checkpoint(name).with_suffix(".md").read_text(encoding="utf-8")
         for topic in ("data", "recipe", "scores", "limits"):
-            assert topic in card.lower(), f"{name} says nothing of {topic}"
+            assert topic in card.lower(), f"{name} says nothing about {topic}"
         assert {t.dtype for t in read_checkpoint(find_checkpoint(name)).state.values()} == {np.dtype("float16")}

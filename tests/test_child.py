@@ -1,4 +1,4 @@
-"""Programs of our own are not led astray by files of the folder they are started in."""
+"""Our own child processes ignore modules in the folder they are started in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = (
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of modules, in which we are, that leave a trace when they are imported."""
+    """The current folder, full of modules that leave a trace when they are imported."""
     for name in HOSTILE:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'caught')!r}, 'a').write({name + ' '!r})\n")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`streamdehaze run` on the files of real devices: names, times, and signals that come twice."""
+"""`streamdehaze run` on files of real devices: names, file times, and signals that come twice."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_outputs_get_the_file_times_of_their_inputs_on_request(tmp_path: Path) -
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 @pytest.mark.parametrize("apart", [0.0, 0.3])
 def test_two_signals_close_together_count_as_one(tmp_path: Path, apart: float) -> None:
-    """Tools that stop a process signal it and then its group; the second must not cut the first one short."""
+    """Tools that stop a process signal it and then its group; the second signal must not interrupt the shutdown."""
     os.mkfifo(tmp_path / "silent")
-    # A busy machine may hear the second one late: it has a minute here.
+    # On a busy machine the second one may arrive late: it has a minute here.
     patient = "from streamdehaze.cli import main, shutdown; shutdown.ONE_SIGNAL_SECONDS = 60; main()"
     command = [sys.executable, "-c", patient, "run", str(tmp_path / "silent"), "-o"]
     process = subprocess.Popen([*command, str(tmp_path / "out.mkv"), "--engine", "torch"], stderr=subprocess.PIPE)

@@ -81,7 +81,7 @@ def test_a_word_unlike_any_command_is_answered_with_all() -> None:
 
 
 def completions(*words: str) -> list[tuple[str, str]]:
-    """What the shell is offered for the last word: type and text."""
+    """What the shell is offered as completions of the last word: type and text."""
     complete = BashComplete(main, {}, "streamdehaze", "_STREAMDEHAZE_COMPLETE")
     return [(item.type, item.value) for item in complete.get_completions([*words[:-1]], words[-1])]
 

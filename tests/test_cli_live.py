@@ -24,7 +24,7 @@ from waiting import PATIENCE_SECONDS, wait_until
 
 
 class Live:
-    """A running `streamdehaze live` and the lines it has said."""
+    """A running `streamdehaze live` and the lines it has printed."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -40,7 +40,7 @@ class Live:
         return any(words in line for line in list(self.lines))
 
     def ends(self, number: int) -> int:
-        """Send a signal; the exit code. (In under 5 seconds, on a machine that is not overloaded.)"""
+        """Send a signal and return the exit code; that takes under 5 seconds on a machine that is not overloaded."""
         self.process.send_signal(number)
         code = self.process.wait(PATIENCE_SECONDS)
         self._reader.join()
@@ -129,7 +129,7 @@ def test_what_cannot_be_finished_is_abandoned_in_time_or_at_a_second_signal(sign
         wait_until(lambda: stuck.says("at work"), "it works")
         for number in signals[:-1]:
             process.send_signal(number)
-            wait_until(lambda: stuck.says("finishing"), "it hears the first signal")
+            wait_until(lambda: stuck.says("finishing"), "it receives the first signal")
             time.sleep(1.2)  # two within a second count as one
         assert stuck.ends(signals[-1]) == code
     assert stuck.says("exiting anyway") == (code == 1)

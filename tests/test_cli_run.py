@@ -226,7 +226,7 @@ def test_quiet_is_silent_on_a_terminal(foggy: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_on_standard_input_is_read_in_any_order(foggy: Path, tmp_path: Path) -> None:
-    """The index of this MP4 is at its end, out of a pipe's reach."""
+    """The index of this MP4 is at its end, where a pipe cannot seek to."""
     with foggy.open("rb") as file:
         done = subprocess.run(
             [*STREAMDEHAZE, "run", "--engine", "torch", "-", "-o", str(tmp_path / "clear.mp4")],

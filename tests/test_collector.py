@@ -1,4 +1,4 @@
-"""The command line keeps Python's collector of cyclic garbage from searching what stays."""
+"""The command line keeps Python's cyclic garbage collector from scanning objects that stay."""
 
 from __future__ import annotations
 

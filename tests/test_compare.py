@@ -24,7 +24,7 @@ from streamdehaze.video.clip import Clip, write_clip
 def _gray_clip(
     path: Path, grays: Sequence[int], rate: Fraction, size: tuple[int, int] = (64, 48), sound: bool = False
 ) -> Path:
-    """Frames of one gray each."""
+    """Frames of one gray level each."""
     seconds = float(len(grays) / rate)
     noise = engine_sound(seconds) if sound else None
     chapters = [(0.0, "one"), (seconds / 2, "two")] if sound else []
@@ -53,7 +53,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_frames_are_matched_by_time_not_by_number(clips: tuple[Path, Path], tmp_path: Path) -> None:
-    """The second video has half the frames: each is shown for two of the first."""
+    """The second video has half as many frames: each is shown for two of the first."""
     output = tmp_path / "both.mp4"
     assert compare(*clips, output, mode="side-by-side", labels=("", "")) == 20
     frames, times = _frames(output)
@@ -65,7 +65,7 @@ def test_frames_are_matched_by_time_not_by_number(clips: tuple[Path, Path], tmp_
 
 
 def test_another_clock_does_not_change_the_time(clips: tuple[Path, Path], tmp_path: Path) -> None:
-    """MPEG-TS cannot start before zero, so its pictures come later by the encoder's delay; they are the same ones."""
+    """MPEG-TS cannot start before zero, so the same pictures come later by the encoder's delay."""
     shifted = tmp_path / "shifted.ts"
     with av.open(str(clips[0])) as before, av.open(str(shifted), "w") as after:
         copy = after.add_stream_from_template(before.streams.video[0], opaque=True)

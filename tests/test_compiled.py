@@ -1,4 +1,4 @@
-"""Loops compiled by numba, whose machine code later starts use without numba."""
+"""Loops compiled by numba, whose machine code is used without numba from the second start on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ compiled._folders = lambda: [pathlib.Path(os.environ["NUMBA_CACHE_DIR"])]
 
 
 def start(folder: Path) -> list[str]:
-    """What a process with this cache folder printed: modules, and the bytes of three results."""
+    """What a process with this cache folder printed: its modules, and the bytes of three results."""
     result = subprocess.run(
         [sys.executable, "-c", _ELSEWHERE + _PROGRAM], env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
         capture_output=True, text=True, check=True, timeout=120,
@@ -46,7 +46,7 @@ def start(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A cache folder, and what the process said that filled it."""
+    """A cache folder, and what the process that filled it printed."""
     folder = tmp_path_factory.mktemp("loops")
     return folder, start(folder)
 

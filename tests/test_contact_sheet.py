@@ -1,4 +1,4 @@
-"""`run --preview`: moments of a video on one picture, with the settings and the strength of each moment."""
+"""`run --preview`: moments of a video in one picture, with the settings and the strength at each moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contrastive regularization is the published one."""
+"""Contrastive regularization as published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs on an NVIDIA GPU, on one: PyTorch's engine, TensorRT's streams and graphs, decoding, training.
+"""Tests on a real NVIDIA GPU: PyTorch's engine, TensorRT's streams and graphs, decoding, training.
 
 TensorRT's own runtime is replaced by PyTorch's kernels, launched into the stream and at the addresses it is given, so
 that streams, pinned memory, graphs and the order of copies are the device's.
@@ -65,7 +65,7 @@ def test_compiled_with_cuda_graphs(network: AECRNet) -> None:
 
 
 class CountingCuda(Cuda):
-    """The device, and what was asked of it."""
+    """A device that records what was asked of it."""
 
     def __init__(self) -> None:
         self.memory: dict[int, torch.Tensor] = {}
@@ -87,7 +87,7 @@ class CountingCuda(Cuda):
 
 
 class TorchInPlaceOfTensorRT:
-    """The module `tensorrt` whose engine is PyTorch's network."""
+    """A module `tensorrt` whose engine is PyTorch's network."""
 
     __name__ = "tensorrt"
     __version__ = "0.torch"

@@ -1,4 +1,4 @@
-"""Promises of the dehazer: every format, every size, the affine maps' ceiling, strength, exact mode."""
+"""What the dehazer promises: every format, every size, the affine maps' ceiling, strength, exact mode."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> Non
         row, rows = layout.plane_size(index, width, height)
         planes.append(np.zeros((rows, row + 3), layout.dtype))
     for index, place in enumerate(layout.components):
-        # Inside the legal range of every matrix, so that RGB is not clipped; brightest below, so it is no sky.
+        # Inside the legal range of every matrix, so that RGB is not clipped; brightest at the bottom, unlike a sky.
         w, h = layout.component_size(index, width, height)
         ramp = np.linspace(0.46, 0.54, h)[:, None] * np.ones((1, w)) * layout.max_value
         view = planes[place.plane][:h, place.offset :: place.step]
@@ -117,7 +117,7 @@ def test_a_batch_equals_one_by_one_and_keeps_order_when_sizes_change() -> None:
     for frame, clear in zip(frames, together, strict=True):
         alone = dehazer.process([frame])[0]
         for a, b in zip(alone.planes, clear.planes, strict=True):
-            # The engine may sum in another order for another batch size: at most one code apart.
+            # The engine may sum in another order for another batch size, which changes a value by one code at most.
             w, h = min(a.shape[1], 24), min(a.shape[0], 24)
             assert np.abs(a[:h, :w].astype(int) - b[:h, :w].astype(int)).max() <= 1
 
@@ -155,7 +155,7 @@ def test_a_black_and_white_film_stays_black_and_white(exact: bool) -> None:
     clear, tinted = plain_dehazer(engine=EngineDouble(redder), exact=exact).process([grey, pink])
     assert float(np.abs(clear.planes[0].astype(float) - y).mean()) > 10
     assert all(np.abs(plane.astype(int) - 128).max() <= 1 for plane in clear.planes[1:])
-    assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour the network gives them"
+    assert np.abs(tinted.planes[1].astype(int) - 128).max() > 5, "others take the colour that the network gives"
 
 
 @pytest.mark.parametrize(("spread", "stays_grey"), [(1, True), (4, False)])

@@ -1,4 +1,4 @@
-"""The demo leaves what it promises, and what it made clear is nearer to the truth."""
+"""The demo writes what it promises, and what it cleared is nearer to the truth."""
 
 from __future__ import annotations
 

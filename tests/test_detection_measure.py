@@ -64,7 +64,7 @@ def boxes(path: Path) -> Path:
 
 
 def pictures(folder: Path) -> Path:
-    """A pair, 128×64, striped lest it passes for sky; the hazy one has a tenth of the contrast."""
+    """A pair, 128×64, striped so that it is not taken for sky; the hazy one has a tenth of the contrast."""
     clear = np.full((64, 128, 3), 40, np.uint8)
     clear[:, 32:96] = 200
     stripes = np.arange(128) // 8 % 2 == 0

@@ -1,4 +1,4 @@
-"""ONVIF cameras are found in the network and tell their streams; ours speak SOAP over HTTP and WS-Discovery."""
+"""ONVIF cameras are found in the network and list their streams; ours speak SOAP over HTTP and WS-Discovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks and network shares that fail: no result looks whole that is not, and no finished work is lost by it."""
+"""Disks and network shares that fail: no result looks complete that is not, and no finished work is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_only_a_complete_result_gets_the_final_name(cases: list[dict[str, Any]])
 def test_what_failed_is_reported_in_one_sentence(cases: list[dict[str, Any]]) -> None:
     assert wrong(cases, "expected") == []
     reading = [case for case in cases if case["what"].startswith(("reading", "one reading"))]
-    assert [case for case in reading if "--no-resume" in case["said"]] == []  # a disk's failure is no reason for that
+    assert [case for case in reading if "--no-resume" in case["said"]] == []  # a failing disk is no reason for that
     assert [case for case in reading if "is damaged" in case["said"]] == []
     assert [case for case in reading if "in.m" in case["said"] and "cannot be written" in case["said"]] == []
 

@@ -1,4 +1,4 @@
-"""The documents: what they point to is there, and the reference has every public name."""
+"""The documents: what they link to exists, and the reference has every public name."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_quick_topics_are_there() -> None:
 
 @pytest.mark.parametrize("folder", [".", "docs", "examples", "benchmarks", "streamdehaze"])
 def test_no_page_installs_the_package_by_a_name_on_an_index_that_is_not_ours(folder: str) -> None:
-    """As long as the package is not published, its name belongs to whoever registers it first."""
+    """Until the package is published, its name belongs to whoever registers it first."""
     files = (ROOT / folder).glob("*.md") if folder == "." else (ROOT / folder).rglob("*")
     texts = [path.read_text(encoding="utf-8", errors="ignore") for path in files if path.is_file()]
     commands = re.findall(r"(?:pip3?|pipx|uv tool|uv) install[^\n`]*|uv add[^\n`]*|uvx[^\n`]*", "\n".join(texts))

@@ -1,4 +1,4 @@
-"""`streamdehaze doctor` tells what is there, and what to type for what is not, most useful first."""
+"""`streamdehaze doctor` says what is installed, and what to type for what is missing, most useful first."""
 
 from __future__ import annotations
 

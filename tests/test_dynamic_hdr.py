@@ -1,4 +1,4 @@
-"""HDR of single pictures: HDR10+ and Dolby Vision of one layer stay with them in HEVC, the rest is named or refused."""
+"""Dynamic HDR: HDR10+ and single-layer Dolby Vision stay with their pictures in HEVC, the rest is named or refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hdr10_plus(average: int) -> bytes:
 
 
 def rpu(number: int) -> bytes:
-    """A unit as those of Dolby Vision look; FFmpeg hands it on without understanding it."""
+    """A unit that looks like one of Dolby Vision; FFmpeg passes it on without understanding it."""
     return b"\x7c\x01\x19" + bytes([number + 1, 9]) * 8
 
 

@@ -1,4 +1,4 @@
-"""The encoder stays with the input's codec, depth and chroma, and says so in words where it cannot."""
+"""The output keeps the input's codec, depth and chroma subsampling, and a message says so where it cannot."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_files_refine_the_preset_unless_one_is_asked_for(
 
 
 class Drive(Pictures):
-    """A source of what H.264 looks far ahead in: a street that comes nearer."""
+    """A source in which H.264 looks far ahead: a street that comes nearer."""
 
     def __init__(self, width: int) -> None:
         super().__init__("yuv420p", (width, 96), "h264")
@@ -224,13 +224,13 @@ class Drive(Pictures):
             yield frame_from_av(picture, pts=number, time_base=Fraction(1, 25))
 
 
-@pytest.mark.parametrize("width", [160, 128])  # the second: x264 may use all it has of the processor
+@pytest.mark.parametrize("width", [160, 128])  # at the second width x264 may use all features of the processor
 def test_the_same_pictures_always_give_the_same_film(tmp_path: Path, width: int) -> None:
     source = Drive(width)
     films = set()
     rng = np.random.default_rng(0)
     for number in range(12):
-        # What other work leaves in memory must not find its way into the film.
+        # What other work leaves in memory must not get into the film.
         left = [rng.integers(0, 256, size, np.uint8) for size in 2 ** rng.integers(8, 21, 60)]
         del left
         encode(source, tmp_path / f"{number}.h264")
@@ -322,7 +322,7 @@ def test_planes_are_views_and_keep_the_picture_alive() -> None:
 
 
 def test_conversions_are_the_same_every_time() -> None:
-    """FFmpeg's swscale in more than one thread overwrites samples in a few of a hundred pictures."""
+    """With more than one thread, FFmpeg's swscale overwrites samples in a few pictures out of a hundred."""
     picture = noise_picture((162, 90), "p010le", 1)
 
     def converted() -> list[np.ndarray]:

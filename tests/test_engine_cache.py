@@ -1,4 +1,4 @@
-"""Built engines are kept, found again, never used when anything has changed, and built once."""
+"""Built engines are cached, found again, never used after anything has changed, and built only once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cache(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
-    """That engine in a folder of the test's own, which the command line takes too."""
+    """That engine in a folder of the test's own, which the command line uses, too."""
     shutil.copytree(made / "engines", tmp_path / "engines")
     monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
     return EngineCache(tmp_path / "engines")
@@ -109,7 +109,7 @@ print(engine.name, *{{"torch", "ssl"}}.intersection(sys.modules))
 
 
 def test_a_build_needs_no_more_than_its_extra(made: Path, tmp_path: Path) -> None:
-    # The extras `train` and `onnx` bring these; `openvino` and `torch` alone must do.
+    # The extras `train` and `onnx` bring these; `openvino` and `torch` alone must be enough.
     program = f"""
 import sys
 for absent in ("torchvision", "onnxscript", "onnxruntime", "lightning", "scipy", "matplotlib"):
@@ -174,7 +174,7 @@ def test_one_compiled_model_serves_batches_and_the_single_pictures_between_them(
     for pictures in (slice(0, 4), slice(4, 8), slice(8, 9), slice(0, 9), slice(2, 3)):  # 9: more than requests
         np.testing.assert_allclose(engine.infer(hazy[pictures]), wanted[pictures], atol=1e-5)
     assert len(engine._compiled) == 1
-    for _ in range(16):  # they have come to stay
+    for _ in range(16):  # they are worth a model of their own by now
         np.testing.assert_allclose(engine.infer(hazy[:1]), wanted[:1], atol=1e-5)
     assert len(engine._compiled) == 2
 
@@ -207,7 +207,7 @@ def test_what_openvino_compiled_is_reused_but_not_if_altered(cache: EngineCache,
     (blob,) = kept.glob("*.blob")
     whole, first = blob.read_bytes(), blob.stat()
     assert np.array_equal(OpenVINOEngine(graph, cache=kept).infer(hazy), clear)
-    assert blob.stat().st_mtime_ns == first.st_mtime_ns  # not compiled anew
+    assert blob.stat().st_mtime_ns == first.st_mtime_ns  # not compiled again
     middle = len(whole) // 2
     for harmed in (whole[:middle] + b"\xff" * 2000 + whole[middle + 2000 :], whole[:middle], b""):
         blob.write_bytes(harmed)
@@ -255,7 +255,7 @@ def test_a_record_that_names_a_file_elsewhere_is_not_believed(cache: EngineCache
 def test_verify_finds_an_engine_below_the_floor_and_run_sets_it_aside_with_one_warning(
     made: Path, cache: EngineCache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A recipe asking for more than float16 has: the record is the engine's own, its floor another.
+    # A recipe that asks for more than float16 can give: the record is the engine's own, but with another floor.
     record = the_engine(cache)
     strict = Recipe(engine="openvino", floor_db=150.0)
     recipe_file = cache.folder / "strict.toml"
@@ -381,7 +381,7 @@ def test_a_disk_too_full_for_what_openvino_compiles_costs_only_time(cache: Engin
 
 @pytest.fixture
 def read_only(cache: EngineCache) -> Iterator[EngineCache]:
-    """The cache on a disk that has become read-only; its engine has been altered before."""
+    """The cache on a disk that has become read-only, after its engine was altered."""
     whole = {path: path.read_bytes() for path in cache.folder.iterdir() if path.suffix in (".onnx", ".json")}
     if (
         not shutil.which("mount")

@@ -1,4 +1,4 @@
-"""int8 engines: quantised in the middle and float at the ends, near PyTorch, made without NNCF from a kept graph."""
+"""int8 engines: quantised in the middle, float at the ends, close to PyTorch, made without NNCF from a cached graph."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def quantised_weights(path: Path) -> dict[str, bool]:
-    """Of each convolution's weight, by its name, whether it is in int8."""
+    """Whether the weight of each convolution, by name, is in int8."""
     graph = onnx.load(path).graph
     made_by = {output: node for node in graph.node for output in node.output}
     found = {}
@@ -92,7 +92,7 @@ def test_an_int8_engine_is_near_pytorch_and_says_what_it_is(mine: Path, tmp_path
     for pictures in (slice(0, 3), slice(0, 1)):
         got = engine.infer(HAZY[pictures])
         assert not np.array_equal(got, wanted[pictures])
-        # So small a picture is the hardest; what computes something else stays below 20 dB.
+        # Such a small picture is the hardest case; anything that computes something else stays below 20 dB.
         assert min(psnr(g, w, peak=1) for g, w in zip(got, wanted[pictures], strict=True)) > 28
     engine.close()
 

@@ -1,4 +1,4 @@
-"""Our calls of TensorRT, and the double that stands for it in tests, against the real classes of its lean runtime."""
+"""Our calls to TensorRT, and its double in tests, checked against the real classes of its lean runtime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ trt = pytest.importorskip("tensorrt_lean", reason="tensorrt-lean-cu13 is not ins
 
 ENGINE = Path(streamdehaze.__file__).parent / "engine" / "tensorrt"
 OURS = {"compute", "memory", "session", "addresses", "launches", "shape"}
-"""Of the double alone."""
+"""Names that only the double has."""
 
 
 def public(thing: object) -> set[str]:
@@ -37,7 +37,7 @@ def test_all_that_running_a_plan_calls_exists() -> None:
         assert called <= public(real), attribute
     assert "strategy: tensorrt_lean_bindings.tensorrt_lean.ExecutionContextAllocationStrategy =" in str(
         trt.ICudaEngine.create_execution_context.__doc__
-    )  # which we leave out
+    )  # which we do not set
     assert not hasattr(trt, "IRuntimeCache")  # by which TensorRT-RTX is known
 
 

@@ -21,7 +21,7 @@ from streamdehaze.engine.onnxruntime.backend import ONNXRuntimeBackend, ONNXRunt
 
 
 def quiet(what: str, share: float | None) -> None:
-    """The build's progress is not watched."""
+    """Ignore the progress of the build."""
 
 
 # Sums in another order differ by about 1e-6 of full scale; float16 has 11 bits.

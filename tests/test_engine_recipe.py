@@ -1,4 +1,4 @@
-"""Recipes: those in the repository are right, and what is wrong in one is named."""
+"""Recipes: those in the repository are valid, and errors in one are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch takes an engine's place only on sound evidence: twice, calmly, and clearly faster by wall and processor."""
+"""PyTorch replaces an engine only on good evidence: clearly faster twice, without load, in wall and processor time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ UNDER_LOAD = timing(20, 10, others=0.5)
         (UNDER_LOAD, SLOW),
         (timing(20, 10, others=None),) * 2,  # where load cannot be seen
         (timing(10.9, 10),) * 2,  # within the margin
-        (timing(20, 10, processor=9),) * 2,  # wall time alone is what load forges
+        (timing(20, 10, processor=9),) * 2,  # load alone distorts wall time like that
         (timing(9, 10, processor=20),) * 2,
     ],
 )
@@ -94,7 +94,7 @@ def test_the_shortest_of_alternate_rounds_counts_in_wall_and_processor_time() ->
 
 @pytest.fixture
 def busy() -> Iterator[None]:
-    """As many busy processes as the machine has cores, and one more."""
+    """One more busy process than the machine has cores."""
 
     program = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
     children = [subprocess.Popen(program, stdout=subprocess.PIPE) for _ in range((os.cpu_count() or 1) + 1)]
@@ -137,7 +137,7 @@ def cache(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engin
 
 
 def measured(cache: EngineCache, *timings: PairedTiming) -> None:
-    """Let this be what was measured of the engine in the cache."""
+    """Record this as the measurement of the cached engine."""
     (record,) = cache.records()
     assert record.verification is not None
     changed = record.verification.model_copy(update={"timings": timings})
@@ -173,7 +173,7 @@ def test_an_engine_that_was_slower_twice_is_set_aside_and_the_last_line_of_run_s
     last = result.output.strip().splitlines()[-1]
     assert "torch cpu float32; the openvino engine was twice measured slower, last at 0.50 of PyTorch's speed" in last
     assert not caplog.records
-    named = open_engine("aecrnet-s", "openvino")  # whoever names it gets it
+    named = open_engine("aecrnet-s", "openvino")  # those who name it get it
     assert named.name.startswith("openvino")
     named.close()
 

@@ -1,4 +1,4 @@
-"""Nobody waits for an engine: PyTorch serves at once, the engine takes over, and what fails is set aside in words."""
+"""Nobody waits for an engine: PyTorch serves at once, the engine takes over, and a failing one is set aside."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_a_recipe_for_pytorch_sets_its_precision_and_compiles(
 ) -> None:
     import torch
 
-    # The whole network is traced, and only its kernels are not compiled, which takes most of a minute.
+    # The whole network is traced; only compiling its kernels, which takes most of a minute, is left out.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
     recipe = tmp_path / "compiled.toml"
     recipe.write_text('engine = "torch"\nprecision = "bfloat16"\n')

@@ -235,7 +235,7 @@ def test_auto_takes_the_recipe_of_the_fastest_engine_kept_for_the_checkpoint(
     assert chosen() == [slow, usual]
 
 
-# From here on the device is a double: see runtime_double.py.
+# From here on the device is a double; see runtime_double.py.
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Scores agree with their definitions and with another library's."""
+"""Scores agree with their definitions and with another library."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_frames_of_a_video_are_scored_for_steadiness(tmp_path: Path, dehazer: De
 
 
 def test_looking_ahead_scores_every_frame_against_its_own_truth(tmp_path: Path) -> None:
-    # Two videos: what is held back at the end of the first belongs to it.
+    # Two videos: frames held back at the end of the first belong to it.
     for video, seed in (("C001", 1), ("C002", 5)):
         for i in range(4):
             clear = np.roll(picture(seed), 3 * i, axis=1)

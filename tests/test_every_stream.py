@@ -1,4 +1,4 @@
-"""`--video-stream all`: both cameras of a dash cam, both lenses, all angles, one after the other."""
+"""`--video-stream all`: both cameras of a dash cam, both lenses or all angles, one after the other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def brightness(path: Path) -> list[float]:
 
 
 def times(path: Path, stream: int) -> list[float]:
-    """When the packets of a stream are shown, in order."""
+    """Presentation times of the packets of a stream, in order."""
     with av.open(str(path)) as container:
         video = container.streams[stream]
         return sorted(float((p.pts or 0) * p.time_base) for p in container.demux(video) if p.size)
@@ -70,7 +70,7 @@ def test_every_video_of_a_file_is_made_clear(two: Path, tmp_path: Path) -> None:
 def test_a_window_is_the_same_for_every_video(two: Path, before: str, after: str, tmp_path: Path) -> None:
     source = ffmpeg("-i", two, "-map", "0", "-c", "copy", tmp_path / f"two.{before}") if before != "mp4" else two
     out = tmp_path / f"out.{after}"
-    read = ReadOptions(video_stream="all", start=0.32, end=0.72)  # of which neither is a time of the rear's pictures
+    read = ReadOptions(video_stream="all", start=0.32, end=0.72)  # neither is a time of the rear camera's pictures
     with quick_dehazer() as dehazer:
         dehaze_video(source, out, dehazer=dehazer, read=read)
     begin = min(float(each["start_time"]) for each in streams(source)) + 0.32
@@ -78,7 +78,7 @@ def test_a_window_is_the_same_for_every_video(two: Path, before: str, after: str
     now = [times(out, index) for index in range(3)]
     assert [len(each) for each in now] == [len(each) for each in was] == [10, 19, 4]
     moved = np.concatenate(now) - np.concatenate(was)
-    assert np.ptp(moved) < 0.002  # all alike, but for the ticks of Matroska
+    assert np.ptp(moved) < 0.002  # all alike, except for the ticks of Matroska
     assert list(tmp_path.glob("out*")) == [out]
 
 

@@ -70,7 +70,7 @@ def test_photos_in_a_folder(tmp_path: Path) -> None:
     hazy = FOG.apply(frame.clear, frame.depth_metres)
     for name in ("a.jpg", "b.png"):
         cv2.imwrite(str(tmp_path / name), hazy[..., ::-1] * 255)
-    for _ in range(2):  # the second time finds its own results there and leaves them out
+    for _ in range(2):  # the second time it finds its own results there and skips them
         assert len(_run("photos_in_a_folder.py", tmp_path).splitlines()) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.clear.jpg", "a.jpg", "b.clear.png", "b.png"]
 

@@ -1,4 +1,4 @@
-"""DPX and OpenEXR, in and out: depth, scene light, headers with time code and camera, numbers of frames."""
+"""DPX and OpenEXR, read and written: depth, scene light, headers with time code and camera, frame numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def exr(path: Path, kind: str, brightest: float = 1.0) -> Path:
 
 
 def samples(path: Path) -> npt.NDArray[np.float64]:
-    """Of each plane, as FFmpeg decodes them."""
+    """The samples of each plane, as FFmpeg decodes them."""
     with av.open(f"file:{path}", format="image2") as container:
         picture = next(container.decode(video=0))
     kind = {"gbrpf16le": np.float16, "gbrpf32le": np.float32}.get(picture.format.name, np.uint16)

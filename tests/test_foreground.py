@@ -1,4 +1,4 @@
-"""What has no haze in front of it, in training pictures."""
+"""Objects without haze in front of them, in training pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is assumed of a frame that does not say it."""
+"""What is assumed about a frame that does not say."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ BT601, BT709 = 6, 1
 def test_an_untagged_video_is_bt601_up_to_576_lines_and_bt709_above(height: int, matrix: int) -> None:
     layout = PixelFormat.parse("yuv420p")
     assert ColorSpec().resolved(layout, height) == ColorSpec(matrix=matrix, full_range=False)
-    assert ColorSpec(matrix=BT709).resolved(layout, 480).matrix == BT709, "a tag is no guess"
+    assert ColorSpec(matrix=BT709).resolved(layout, 480).matrix == BT709, "a tag is not a guess"

@@ -1,4 +1,4 @@
-"""Bars, rims and boxes: found, filled, kept."""
+"""Bars, rims and boxes: found, filled and kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamdehaze.frame import FloatArray
 
 
 def scene(seed: int = 1, brightness: float = 0.7) -> FloatArray:
-    """A foggy picture, (3, 144, 256), with a dark thing on its lower edge that is neither bar nor box."""
+    """A foggy picture, (3, 144, 256), with a dark object on its lower edge that is neither a bar nor a box."""
     rng = np.random.default_rng(seed)
     picture = cv2.GaussianBlur(rng.uniform(0.2, 1, (144, 256, 3)).astype(np.float32), (0, 0), 3) * brightness
     cv2.ellipse(picture, (60, 140), (14, 30), 20, 0, 360, (0.02, 0.02, 0.02), -1)

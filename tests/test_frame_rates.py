@@ -1,4 +1,4 @@
-"""Frame rates where no times are kept: the film is played at its own speed, or the output says that it is not."""
+"""Frame rates where no times are kept: the film plays at its own speed, or a message says that it does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def film(path: Path, rate: str, *options: str) -> Path:
 
 
 def run(source: Path, target: Path, *options: str) -> str:
-    """What a run says that only copies the pictures."""
+    """What a run that only copies the pictures reports."""
     done = CliRunner().invoke(
         main, ["run", str(source), "-o", str(target), "--strength", "0", "--steady", "off", "-q", *options]
     )

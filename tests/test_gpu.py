@@ -1,4 +1,4 @@
-"""Frames shrunk and changed by PyTorch's operations, as on a GPU: the samples are the CPU's kernels' to one level."""
+"""Frames shrunk and changed by PyTorch's operations, as on a GPU: within one level of the CPU's kernels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
 def frame_of(name: str, width: int, height: int, pts: int = 0) -> Frame:
-    """Noise in every sample, padding included, such as a decoder leaves."""
+    """Noise in every sample, including padding such as a decoder leaves."""
     layout = PixelFormat.parse(name)
     rng = np.random.default_rng(width + pts)
     planes = []
@@ -42,7 +42,7 @@ def frame_of(name: str, width: int, height: int, pts: int = 0) -> Frame:
 
 
 def samples(frame: Frame) -> list[npt.NDArray[np.int64]]:
-    """Of all colour components."""
+    """Samples of all colour components."""
     return [component_samples(frame, i).astype(np.int64) for i in range(len(frame.pixel_format.components))]
 
 
@@ -75,7 +75,7 @@ def test_every_format_is_shrunk_and_changed_as_on_the_cpu(name: str, width: int,
 
 
 class OnDevice(EngineDouble):
-    """An engine that runs on a device of PyTorch's."""
+    """An engine that runs on one of PyTorch's devices."""
 
     device = "cpu"
 
@@ -93,7 +93,7 @@ SETTINGS: dict[str, SettingsKeywords] = {
 def test_a_letterboxed_film_is_the_same_as_on_the_cpu(
     settings: SettingsKeywords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bars are kept bit for bit; an engine on a GPU is all it takes."""
+    """Bars are kept bit for bit, with nothing but an engine on a GPU."""
     frames = [frame_of("yuv420p", 151, 99, pts) for pts in range(6)]
     for frame in frames:
         frame.planes[0][:18] = frame.planes[0][-18:] = 16
@@ -104,7 +104,7 @@ def test_a_letterboxed_film_is_the_same_as_on_the_cpu(
         return dehazer.process(frames) + dehazer.flush()
 
     on_the_cpu = film(EngineDouble())
-    with monkeypatch.context() as patch:  # the kernels have no part in it
+    with monkeypatch.context() as patch:  # the CPU's kernels are not used
         patch.delattr(affine, "shrink_components")
         patch.delattr(affine, "apply")
         on_the_device = film(OnDevice())
@@ -122,7 +122,7 @@ def test_a_run_leaves_frames_to_the_device_of_its_engine() -> None:
 
 
 class Refusing(Gpu):
-    """A GPU whose memory is used up."""
+    """A GPU that is out of memory."""
 
     def upload(self, plane: Any) -> Any:
         raise torch.OutOfMemoryError("out of memory\nwith a stack trace")

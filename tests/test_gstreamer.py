@@ -1,4 +1,4 @@
-"""The GStreamer element, in the Python of GStreamer's own bindings."""
+"""The GStreamer element, in the Python that has GStreamer's bindings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_pipeline_gets_the_frames_that_the_library_gives(tmp_path: Path) -> No
         "!", "filesink", f"location={tmp_path / 'clear.yuv'}",
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    color = ColorSpec(primaries=6, transfer=6, matrix=6, full_range=False)  # what GStreamer takes small video for
+    color = ColorSpec(primaries=6, transfer=6, matrix=6, full_range=False)  # what GStreamer assumes for small video
     with Dehazer(engine="torch", steady="low", strength=0.9) as dehazer:
         wanted = b"".join(
             plane.tobytes()

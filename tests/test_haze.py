@@ -1,4 +1,4 @@
-"""Haze made on the fly obeys its equation, repeats, and stays the same over a sequence."""
+"""Haze made on the fly obeys its equation, is reproducible, and stays the same over a sequence."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_room_has_the_depth_of_its_walls() -> None:
     assert room.std() > 15
     assert far.max() == pytest.approx(1)
     assert far.min() > 0.02
-    # Walls, floor and ceiling are planes: along a row, inverse depth is linear, its second difference none.
+    # Walls, floor and ceiling are planes: along a row inverse depth is linear, and its second difference is 0.
     bend = np.abs(np.diff(1 / far.astype(np.float64), n=2, axis=1))
     assert np.median(bend) < 1e-3
 

@@ -27,7 +27,7 @@ def gradient(kind: type[np.generic]) -> npt.NDArray[Any]:
 
 
 def photo(path: Path, **options: Any) -> Path:
-    """A photo of a telephone held upright."""
+    """A photo of a phone held upright."""
     pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x010F] = "Apple"

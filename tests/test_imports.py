@@ -1,4 +1,4 @@
-"""Who imports whom: downwards only, in no circle, and PyAV in one folder; folders a newcomer can take in."""
+"""Who imports whom: downwards only, without cycles, PyAV in one folder only; and folders that a newcomer can grasp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
 
 
 def imported_by(file: Path) -> Iterator[str]:
-    """Every module that a file names, also inside functions and for type checkers only."""
+    """Every module that a file imports, also inside functions and for type checkers only."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -101,7 +101,7 @@ def test_only_the_opening_of_sources_decides_what_ffmpeg_may_reach() -> None:
 
 
 def run_by(module: str, file: Path) -> Iterator[str]:
-    """Every module of ours that importing a file runs at once: packages on the way too, but not within functions."""
+    """Every module of ours that importing a file runs: parent packages too, but not imports inside functions."""
     nodes: list[ast.AST] = list(ast.parse(file.read_text(encoding="utf-8")).body)
     while nodes:
         node = nodes.pop()

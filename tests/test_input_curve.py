@@ -1,4 +1,4 @@
-"""Log and HDR footage: published curves, there and back, and as much gained in fog as the same picture in BT.709."""
+"""Log and HDR footage: published curves and their inverses, and as much gain in fog as the same picture in BT.709."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_sonys_note_next_to_a_clip_is_read(tmp_path: Path, value: str | None, cu
 
 
 def noted(path: Path) -> InputCurve:
-    """The curve that `auto` takes for a file, the same for all of it."""
+    """The curve that `auto` chooses for all frames of a file."""
     with open_source(str(path)) as source:
         (found,) = {curve_of("auto", color) for color in (source.info.color, *(frame.color for frame in source))}
     assert curve_of("slog3", source.info.color) == "slog3", "what is asked for wins"
@@ -120,7 +120,7 @@ def dehazer() -> Iterator[Dehazer]:
 
 
 def gain(dehazer: Dehazer, footage: InputCurve, taken_for: InputCurve) -> float:
-    """dB gained in BT.709 by a foggy street in 16-bit footage of one curve, taken for another."""
+    """Gain in dB, in BT.709, of a foggy street in 16-bit footage of one curve that is read as another."""
 
     def encoded(picture: Floats) -> Frame:
         planes = np.ascontiguousarray(picture.transpose(2, 0, 1))

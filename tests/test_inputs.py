@@ -1,4 +1,4 @@
-"""What is typed becomes the right list of files, each with a name for its result that replaces nothing."""
+"""What is typed becomes the right list of files, each with an output name that replaces nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamdehaze.video.picture.pattern import is_sequence
 
 @pytest.fixture
 def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as people have them, as the current one."""
+    """A folder like those people have, as the current one."""
     for name in (
         "footage/shot10.mp4", "footage/shot2.MOV", "footage/harbour.jpg", "footage/notes.txt", "footage/.hidden.mp4",
         "footage/shot2.clear.MOV", "footage/shot10.part.mp4", "footage/shot10.clear.part.mp4",
@@ -66,7 +66,7 @@ def test_a_file_named_twice_is_read_once(footage: Path) -> None:
 
 def test_a_second_run_with_the_shells_star_skips_the_first_runs_results(footage: Path) -> None:
     assert paths("footage/shot2.MOV", "footage/shot2.clear.MOV") == ["footage/shot2.MOV"]
-    assert paths("footage/shot2.clear.MOV") == ["footage/shot2.clear.MOV"]  # alone, it is what somebody wants
+    assert paths("footage/shot2.clear.MOV") == ["footage/shot2.clear.MOV"]  # named by itself, it is wanted
 
 
 def test_a_missing_file_fails_by_itself(footage: Path) -> None:

@@ -1,4 +1,4 @@
-"""Transport and program streams joined byte by byte, or with a clock that was reset: all of the film, in step."""
+"""Transport and program streams joined byte by byte, or with a clock that was reset: the whole film, in sync."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def joined(folder: Path, *parts: Path) -> Path:
 
 
 def assert_in_step(path: Path, seconds: float) -> None:
-    """Pictures and sound both last this long, without jumps and together."""
+    """Pictures and sound both last this long, in sync and without jumps."""
     times = [float(time) for time in video_times(path)]
     assert times[-1] - times[0] == pytest.approx(seconds, abs=0.3)
     steps = [after - before for before, after in itertools.pairwise(times)]
@@ -62,7 +62,7 @@ def test_parts_joined_byte_by_byte_follow_each_other(
 
 @pytest.mark.parametrize("kind", ["ts", "mpg"])
 def test_the_length_of_a_joined_stream_is_not_a_loss(tmp_path: Path, kind: str) -> None:
-    """Of a joined stream, FFmpeg takes the last part's length for that of the whole."""
+    """FFmpeg takes the length of a joined stream's last part for that of the whole."""
     one = part(tmp_path / f"one.{kind}", PARTS[kind])
     assert copy_through(joined(tmp_path, one, one), tmp_path / f"out.{kind}").losses == []
 
@@ -70,7 +70,7 @@ def test_the_length_of_a_joined_stream_is_not_a_loss(tmp_path: Path, kind: str) 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
 @pytest.mark.parametrize("kind", ["ts", "mpg"])
 def test_a_stream_whose_clock_started_long_ago_begins_at_zero(tmp_path: Path, kind: str, ending: str) -> None:
-    """A player would show nothing for eight hours otherwise."""
+    """Otherwise a player would show nothing for eight hours."""
     source = part(tmp_path / f"late.{kind}", (*PARTS[kind][:-1], "mp2"), later=30_000)
     copy_through(source, tmp_path / f"out.{ending}")
     first = video_times(tmp_path / f"out.{ending}")[0]

@@ -1,4 +1,4 @@
-"""Strength over time: typed, or from a file; wrong ones are one sentence; continued exactly after an interruption."""
+"""Strength over time: typed or from a file, refused in one sentence if wrong, continued after an interruption."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def grey(index: int, level: int = 200) -> Frame:
 
 
 def test_each_frame_gets_the_strength_of_its_time() -> None:
-    """The network halves: 200 becomes 100 at full strength, stays at none, and becomes 50 at one and a half."""
+    """The network halves: 200 becomes 100 at strength 1, stays 200 at 0, and becomes 50 at 1.5."""
     dehazer = plain_dehazer(engine=quick_dehazer().engine, strength=Keyframes(((0, 0), (1, 1), (2, 1.5))))
     levels = [int(dehazer.process([grey(index)])[0].to_array().mean()) for index in (0, 5, 10, 20, 30)]
     assert levels == [200, 150, 100, 50, 50]

@@ -1,4 +1,4 @@
-"""Data sets are recognised as people have them; nothing is paired by position."""
+"""Data sets are recognised in the layouts people have; nothing is paired by position."""
 
 from __future__ import annotations
 

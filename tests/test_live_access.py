@@ -1,4 +1,4 @@
-"""Who may see and change what, and that strangers cannot keep the owner out."""
+"""Who may see and change what, and that strangers cannot lock the owner out."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_viewers_page_in_a_browser(pipeline: RenderedPipeline, certificate: tu
 
 
 def secure_camera(certificate: tuple[Path, Path]) -> JpegCamera:
-    """A camera that speaks HTTPS with a certificate it made itself."""
+    """A camera that speaks HTTPS with a self-signed certificate."""
     picture = jpeg((64, 48))
     return JpegCamera(lambda number: picture, 0.05, tls=certificate)
 

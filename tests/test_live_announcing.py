@@ -1,4 +1,4 @@
-"""Cameras announced to other programs: a real MQTT broker and a real web server hear of them."""
+"""Cameras announced to other programs: a real MQTT broker and a real web server are notified."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def broker(folder: Path, port: int) -> Iterator[None]:
 
 
 class Listener:
-    """Hears everything a broker has."""
+    """Receives everything on a broker."""
 
     def __init__(self, port: int) -> None:
         self.heard: dict[str, str] = {}
@@ -116,7 +116,7 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) 
             wait_until(lambda: listener.state("North_gate").get("enabled") == "OFF", "everything is published again")
             gate.machine.to(CameraState.ENDED, "stopped")
             publisher.stop()
-            wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it says goodbye")
+            wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it signs off")
             assert listener.state("North_gate")["message"] == "stopped"
             listener.client.disconnect()
             listener.client.loop_stop()
@@ -137,8 +137,8 @@ def test_a_process_that_dies_is_offline(tmp_path: Path) -> None:
         wait_until(lambda: listener.heard.get("streamdehaze/status") == "online", "it is there")
         sock = publisher._client.socket()
         publisher._client.loop_stop()
-        sock.close()  # no goodbye
-        wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "the broker tells")
+        sock.close()  # without signing off
+        wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "the broker announces it")
         listener.client.disconnect()
         listener.client.loop_stop()
 

@@ -1,4 +1,4 @@
-"""Clips of an event: they begin before they were asked for, and have their name once they are whole."""
+"""Clips of an event: they begin before they were requested, and get their name once they are complete."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_clip_begins_before_it_was_asked_for_and_is_published_whole(film: str,
         file = Path(asked.json()["file"])
         assert file.match("gate-*.mkv")
         second = httpx.post(server.url + path, json={"before_seconds": 2, "after_seconds": 300}).json()
-        assert not Path(second["file"]).exists(), "it has its name once it is whole"
+        assert not Path(second["file"]).exists(), "it gets its name once it is complete"
         wait_until(lambda: gate.clips[0].state == "finished", "it is written")
         known = httpx.get(server.url + path).json()["clips"]
         assert [clip["state"] for clip in known] == ["finished", "recording"]
         (listed,) = httpx.get(server.url + path).json()["files"]
-        assert listed["name"] == file.name, "the one that is still written is not there to be had"
+        assert listed["name"] == file.name, "one that is still being written is not offered"
         assert listed["bytes"] == file.stat().st_size
         download = httpx.get(server.url + listed["path"].removeprefix("/"))
         assert download.content == file.read_bytes()

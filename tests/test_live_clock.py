@@ -1,4 +1,4 @@
-"""Recordings of cameras have the times of what they show: steps as they came, and the date of the first picture."""
+"""Recordings of cameras have the times of what they show: intervals as they came, and the date of the first picture."""
 
 from __future__ import annotations
 

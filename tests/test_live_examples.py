@@ -1,4 +1,4 @@
-"""The operators' examples fit the program: what they name is there."""
+"""The operators' examples fit the program: everything they name exists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_cameras_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def metrics_had() -> set[str]:
-    """Names of all metrics a running page gives."""
+    """Names of all metrics that a running page exports."""
     with RenderedPipeline("north") as pipeline:
         server = WebServer(pipeline, ListenAddress("127.0.0.1", 0), token=None)
         server.start()
@@ -52,7 +52,7 @@ def metrics_had() -> set[str]:
 
 
 def metrics_of(query: str) -> set[str]:
-    """Names of all metrics a query asks for."""
+    """Names of all metrics in a query."""
     return set(re.findall(r"\b(?:streamdehaze|process)_[a-z_]+", query))
 
 
@@ -107,7 +107,7 @@ def test_every_metric_of_the_alerts_is_one_we_have() -> None:
 
 def test_every_file_that_the_compose_file_mounts_is_there() -> None:
     mounted = re.findall(r"- \./([\w./-]+):", (EXAMPLES / "compose.yaml").read_text("utf-8"))
-    made = {"secrets/north-gate.password"}  # by the command at its top
+    made = {"secrets/north-gate.password"}  # created by the command at its top
     assert len(mounted) >= 5
     assert [name for name in mounted if name not in made and not (EXAMPLES / name).exists()] == []
 

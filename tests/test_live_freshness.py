@@ -1,4 +1,4 @@
-"""What is dropped, in which order, and what quality gives up first."""
+"""What is dropped, in which order, and which quality is given up first."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Clock:
 
 
 def work(adapt: Adapt, clock: Clock, seconds: float, *, cost: float, late: bool) -> None:
-    """Work ten batches a second, each as long as the level's share of `cost` of the time, all of it network."""
+    """Work on ten batches per second, each taking the level's share of `cost` of the time, all of it in the network."""
     for _ in range(round(seconds * 10)):
         clock.now += 0.1
         busy = min(0.1, 0.1 * cost * adapt.level.cost / levels(256)[0].cost)
@@ -124,10 +124,10 @@ def test_quality_steps_down_until_it_keeps_up_and_back_up_when_it_can() -> None:
     clock = Clock()
     adapt = Adapt(256, clock=clock)
     assert str(adapt.level) == "network on every frame at 256 pixels"
-    work(adapt, clock, 10, cost=2.5, late=True)  # at full quality two and a half times what there is time for
+    work(adapt, clock, 10, cost=2.5, late=True)  # at full quality two and a half times as much as there is time for
     assert str(adapt.level) == "network on every 3rd frame at 256 pixels"
     work(adapt, clock, 30, cost=2.5, late=False)
-    assert adapt.index == 2, "stays where it keeps pace"
+    assert adapt.index == 2, "stays where it keeps up"
     work(adapt, clock, 30, cost=0.3, late=False)
     assert adapt.index == 0
 

@@ -37,7 +37,7 @@ def test_the_history_holds_the_mean_of_each_minute_of_a_day_but_not_of_the_night
     assert history.minutes() == [(6_000_000, pytest.approx(0.3)), (6_000_120, 0.5)]
     assert history.newest is same
     now[0] += 2
-    assert history.newest is None, "a minute without another one"
+    assert history.newest is None, "a minute without any other"
     now[0] += 24 * 3600 - 121
     assert history.minutes() == [(6_000_120, 0.5)]
     for _ in range(3000):
@@ -78,4 +78,4 @@ def test_dense_fog_is_an_event_once_it_has_lasted_and_again_when_it_has_gone() -
     assert after(100, 0.1, dark=True) == [], "unknown at night"
     assert after(100, 0.3) == [("fog_ends", 1361.0)]
     gate.visibility = Visibility(150, 120, 190)
-    assert after(100, 0.3) == [("fog_begins", 1461.0)], "metres are believed before density"
+    assert after(100, 0.3) == [("fog_begins", 1461.0)], "metres count more than density"

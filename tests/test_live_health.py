@@ -1,4 +1,4 @@
-"""What is reported as well is well: clear frames leave, pictures are of now, and who is down says since when."""
+"""What is reported as healthy is: frames become clear, pictures are current, and a dead camera says since when."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_camera_whose_frames_do_not_become_clear_is_not_running(tmp_path: Path
             assert client.get("/readyz").status_code == 200
             began = time.time()
             stuck.set()
-            wait_until(lambda: gate.machine.state is CameraState.UNCLEAR, "the state tells")
+            wait_until(lambda: gate.machine.state is CameraState.UNCLEAR, "the state says so")
             assert "frames arrive, but none has become clear for" in gate.machine.message
             assert (client.get("/readyz").status_code, client.get("/readyz").text) == (503, "0 of 1 cameras running\n")
             camera = client.get("/api/cameras").json()["cameras"][0]
@@ -68,7 +68,7 @@ def test_hazy_frames_are_not_a_sign_of_health(tmp_path: Path, monkeypatch: pytes
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.machine.state is CameraState.RUNNING, "it runs")
         monkeypatch.setattr(gate.stream, "look", lambda *_: 1 / 0)
-        wait_until(lambda: gate.machine.state is CameraState.UNCLEAR, "the state tells")
+        wait_until(lambda: gate.machine.state is CameraState.UNCLEAR, "the state says so")
         assert "its frames cannot be dehazed: ZeroDivisionError" in gate.machine.message
 
 
@@ -85,10 +85,10 @@ def test_the_snapshot_of_a_dead_camera_is_refused_and_never_dated_now(
     pipeline, client = served
     wait_until(lambda: pipeline.cameras["gate"].view.latest, "pictures")
     now = time.time()
-    wait_until(lambda: pipeline.cameras["gate"].view.latest.taken_at > now, "a picture from now on")  # type: ignore[union-attr]
+    wait_until(lambda: pipeline.cameras["gate"].view.latest.taken_at > now, "a new picture")  # type: ignore[union-attr]
     alive = client.get("/cameras/gate/snapshot")
     assert alive.status_code == 200
-    assert parsedate_to_datetime(alive.headers["Last-Modified"]).timestamp() >= int(now), "a live one is of now"
+    assert parsedate_to_datetime(alive.headers["Last-Modified"]).timestamp() >= int(now), "a live one is current"
     assert float(alive.headers["X-Frame-Age"]) >= 0
     pipeline._stop.set()
     wait_until(lambda: not any(thread.is_alive() for thread in pipeline._threads), "the film ends")

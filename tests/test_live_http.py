@@ -1,4 +1,4 @@
-"""Cameras that speak HTTP: MJPEG in bursts and at rates they do not keep, playlists, and files they must not name."""
+"""Cameras that speak HTTP: MJPEG in bursts and at wrong rates, playlists, and files that these must not name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises of the log: one JSON object a line, and no password in any of them."""
+"""What the log promises: one JSON object per line, and no password in any of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ADDRESS = "rtsp://admin:s3cr3t@camera:554/stream?channel=1"
 
 @pytest.fixture
 def log():
-    """A logger writing to text of its own, and that text."""
+    """A logger that writes to a text buffer, and that buffer."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     logger = logging.Logger("streamdehaze.test")

@@ -1,4 +1,4 @@
-"""Cameras that are unlike others: snapshots only, very slow, coming and going, and addresses as VLC writes them."""
+"""Unusual cameras: snapshots only, very slow, coming and going, and addresses as VLC writes them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from web_server import give, serving
 
 @contextmanager
 def snapshots(path: str) -> Iterator[str]:
-    """A camera that gives one picture at a time, another each time."""
+    """A camera that gives one picture at a time, a different one each time."""
     shades = itertools.count(40, 10)
     with serving(lambda request: give(request, jpeg((160, 120), next(shades) % 200), "image/jpeg")) as url:
         yield f"{url}/{path}"
@@ -55,7 +55,7 @@ def test_a_camera_that_gives_one_picture_at_a_time_is_polled(path: str) -> None:
             counters = pipeline.cameras["gate"].status().counters
     assert counters.reconnects == 0
     assert states[0] is CameraState.RUNNING
-    assert len({round(mean) for mean in means}) > 3, "each is another one"
+    assert len({round(mean) for mean in means}) > 3, "each is a different one"
 
 
 def test_a_camera_that_is_too_slow_for_a_timeout_is_reported_with_that_timeout(
@@ -88,7 +88,7 @@ def test_a_recurring_fault_is_counted_instead_of_repeated(caplog: pytest.LogCapt
     assert any(re.search(r"no frame came \(\d\d times in ten minutes\); trying again", line) for line in lines)
     caplog.clear()
     retry.after(Fault("refused", "nothing listens"))
-    assert len(caplog.records) == 1, "another fault is news"
+    assert len(caplog.records) == 1, "a different fault is logged"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_addresses_as_other_players_write_them(url: str, full: str) -> None:
 
 @contextmanager
 def announced_by_file(folder: Path) -> Iterator[Path]:
-    """A sender of RTP, and the file (SDP) that tells where it sends to."""
+    """A sender of RTP, and the SDP file that says where it sends."""
     stop, port = threading.Event(), free_udp_ports()
     path = folder / "gate.sdp"
     path.write_text(
@@ -136,7 +136,7 @@ def announced_by_file(folder: Path) -> Iterator[Path]:
 
 
 def free_udp_ports() -> int:
-    """An even port that is free, and the next one, which RTCP takes."""
+    """A free even port whose successor, for RTCP, is free as well."""
     while True:
         with socket.socket(type=socket.SOCK_DGRAM) as first, socket.socket(type=socket.SOCK_DGRAM) as second:
             first.bind(("127.0.0.1", 0))

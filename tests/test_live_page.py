@@ -1,4 +1,4 @@
-"""Promises of the web page, in a real browser: what an operator sees and moves."""
+"""What the web page promises, in a real browser: what an operator sees and operates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from waiting import wait_until
 TOKEN = "correct-horse-battery"
 HAZY_BRIGHT, HAZY_DARK = 220, 110
 
-# Grey level of the canvas a little left and right of a place, a fraction of the width.
+# Grey level of the canvas a little to the left and right of a place, given as a fraction of the width.
 PIXELS = """place => {
     const canvas = document.querySelector('.picture canvas');
     const pixels = canvas.getContext('2d');
@@ -114,7 +114,7 @@ def test_a_camera_that_dies_is_marked_dead_on_its_last_picture(page: Any, pipeli
     page.wait_for_selector(".camera .veil:has-text('Last picture')")
     with page.expect_download() as download:
         page.click("a:text-is('Snapshot')")
-    assert download.value.suggested_filename.startswith("Harbour-clear-"), "what is seen, and when it was taken"
+    assert download.value.suggested_filename.startswith("Harbour-clear-"), "what is shown, and when it was taken"
     machine.to(CameraState.BACKING_OFF)
     machine.to(CameraState.CONNECTING)
     machine.to(CameraState.RUNNING)
@@ -130,7 +130,7 @@ def test_a_camera_whose_frames_do_not_become_clear_shows_them_hazy_with_a_note(
     tile = page.locator(".tile:has-text('Harbour')")
     page.wait_for_selector(".tile[data-state=unclear] .veil:has-text('The engine is being prepared')")
     assert tile.locator("[data-slot=state]").inner_text() == "Not clear"
-    assert tile.locator("canvas").evaluate("canvas => getComputedStyle(canvas).filter") == "none", "it is the present"
+    assert tile.locator("canvas").evaluate("canvas => getComputedStyle(canvas).filter") == "none", "it is current"
     assert "1 not clear" in page.locator("#summary").inner_text()
     tile.click()
     page.wait_for_selector(".camera[data-state=unclear] .veil:has-text('fps arrive')")
@@ -212,7 +212,7 @@ def test_the_divider_follows_a_finger(browser: Any, server: WebServer) -> None:
 def test_video_takes_over_to_save_bandwidth(page: Any, server: WebServer) -> None:
     pytest.importorskip("aiortc", reason="video by WebRTC needs the extra 'webrtc'")
     open_camera(page, "North gate")
-    # A video that can be drawn replaces the JPEGs: count what is drawn from which.
+    # A video that can be drawn replaces the JPEGs: count how often each is drawn.
     page.evaluate(
         """() => {
             const draw = CanvasRenderingContext2D.prototype.drawImage;
@@ -374,5 +374,5 @@ def test_a_profile_can_be_chosen_if_there_are_any(page: Any, pipeline: RenderedP
     offered = page.locator("[data-slot=profile] option").all_inner_texts()
     assert offered == ["By time and haze (now none)", "None", "fog", "night"]
     page.select_option("[data-slot=profile]", "night")
-    wait_until(lambda: harbour.profile_choice == "night", "the camera is told")
+    wait_until(lambda: harbour.profile_choice == "night", "the camera gets it")
     harbour.profiles = ()

@@ -1,4 +1,4 @@
-"""Many cameras, one engine: no camera waits for a dead one, lists change while running, and memory stays flat."""
+"""Many cameras, one engine: no camera waits for a dead one, the list may change at run time, and memory stays flat."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_three_cameras_lose_nothing_to_a_fourth_that_keeps_dying() -> None:
         for status in statuses[:3]:
             assert (status.counters.dropped, status.counters.reconnects) == ({}, 0)
             assert status.counters.frames_in - status.counters.frames_out - status.buffered <= 8, (
-                "all but those on their way"
+                "all except those in flight"
             )
     finally:
         for server in (*servers, dying):
@@ -72,7 +72,7 @@ def test_frames_of_several_cameras_share_a_run_of_the_network(tmp_path: Path) ->
     engine = EngineDouble(seconds=0.02)
     with LivePipeline(configs, dehazer=plain_dehazer(engine=engine)) as pipeline:
         wait_until(lambda: all(c.status().counters.frames_out > 20 for c in pipeline.cameras.values()), "frames of all")
-        # The first are the warm-up's; frames of cameras that come later share as soon as the engine has more than one.
+        # The first are the warm-up's; later, cameras share a run as soon as the engine has frames of more than one.
         wait_until(lambda: any(count >= 2 for count, *_ in engine.batches[20:]), "a run for several cameras")
 
 
@@ -81,7 +81,7 @@ def test_quality_only_goes_down_to_sizes_the_engine_has_compiled(tmp_path: Path)
     engine.seconds = 0.2  # a picture; the film asks for 25 a second
     with LivePipeline([looping(tmp_path)], dehazer=plain_dehazer(engine=engine)) as pipeline:
         stream = pipeline.cameras["gate"].stream
-        wait_until(lambda: stream.network_size < 160, "quality goes down as far as to a smaller network")
+        wait_until(lambda: stream.network_size < 160, "quality goes down to a smaller network size")
     assert engine.unprepared == []
     assert (96, 128) in {shape[2:] for shape in engine.batches}, "in a shape of its own, not padded"
 
@@ -151,7 +151,7 @@ def test_strength_and_the_like_change_in_place(tmp_path: Path) -> None:
             "high",
             "neutral",
         )
-        assert before["b"].strength == 0.3, "what the page has set stays where the file did not change it"
+        assert before["b"].strength == 0.3, "what was set on the page stays unless the file changed it"
         frames = gate.status().counters.frames_out
         wait_until(lambda: gate.status().counters.frames_out > frames + 10, "frames continue")
         with pytest.raises(ConfigError):
@@ -176,17 +176,17 @@ def test_a_camera_has_a_limit_of_its_own(tmp_path: Path) -> None:
     began = time.monotonic()
     with LivePipeline([looping(tmp_path, max_fps=5)], dehazer=quick_dehazer()) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().counters.dropped.get("over_limit", 0) > 40, "most are left out")
+        wait_until(lambda: gate.status().counters.dropped.get("over_limit", 0) > 40, "most are skipped")
         wait_until(lambda: gate.status().counters.frames_out > 5, "frames")
         frames = gate.status().counters.frames_out
-    # A camera that was late by one frame's time may make up for it, so three frames can come at once.
+    # A camera that was late by one frame interval may catch up, so three frames can come at once.
     assert frames <= 5 * (time.monotonic() - began) + 3
 
 
 def test_overload_steps_quality_down_then_drops_the_oldest_and_stays_fresh(tmp_path: Path) -> None:
     config = looping(tmp_path, latency_budget=0.2)
     fast = str(slow_film(tmp_path / "fast.mp4", frames=100))
-    engine = EngineDouble(seconds=0.1)  # for a camera of 25 frames a second, on its own 2.5 times too slow
+    engine = EngineDouble(seconds=0.1)  # 2.5 times too slow for a single camera of 25 frames per second
     with LivePipeline([config.model_copy(update={"url": fast})], dehazer=plain_dehazer(engine=engine)) as pipeline:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().adapt_level >= 2, "quality is given up")
@@ -207,7 +207,7 @@ def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
         gate = pipeline.cameras["gate"]
         wait_until(lambda: gate.status().counters.frames_out > 15, "it works")
         before = process.memory_info().rss
-        wait_until(lambda: gate.status().counters.frames_out > 35, "it works on")
+        wait_until(lambda: gate.status().counters.frames_out > 35, "it continues to work")
         grown = process.memory_info().rss - before
         assert gate.status().adapt_level == 0
         assert gate.status().buffered <= gate.config.buffer_frames

@@ -1,4 +1,4 @@
-"""Profiles of cameras: by the time of day, by haze, and because one was chosen."""
+"""Profiles of cameras: by time of day, by haze, and by choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cameras are recorded as can be played: codecs fit containers, playlists continue, old files make room."""
+"""Recordings of cameras can be played: codecs fit containers, playlists continue, old files make room."""
 
 from __future__ import annotations
 
@@ -146,5 +146,5 @@ def test_a_camera_keeps_as_much_as_it_may_and_counts_the_rest(tmp_path: Path) ->
         camera = pipeline.cameras["gate"]
         wait_until(lambda: camera.status().sinks[0].deleted >= 2, "old files are deleted")
         current = camera.status().sinks[0].file
-        assert Path(current).exists(), "which one is written is shown"
+        assert Path(current).exists(), "the one being written is shown"
     assert len(list((tmp_path / "out").glob("*.ts"))) < 8

@@ -1,4 +1,4 @@
-"""Promises of `streamdehaze live --serve`: the command, its page, its logs and its end, all together."""
+"""What `streamdehaze live --serve` promises: the command, its page, its logs and its shutdown, all together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from waiting import PATIENCE_SECONDS, wait_until
 
 SECRET = "hunter2"
 TOKEN = "correct-horse-battery"
-# A kept connection may be closed by the server just when the next request is sent, if the machine is busy.
+# On a busy machine the server may close a kept-alive connection just when the next request is sent.
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Connection": "close"}
 
 
@@ -56,7 +56,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, sub
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:
-    """The page's address, once a picture can be had there."""
+    """The page's address, once it serves a picture."""
 
     def printed() -> bool:
         assert process.poll() is None, log.read_text()

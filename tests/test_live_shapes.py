@@ -1,4 +1,4 @@
-"""What one camera needs never stops another: sizes are prepared next to the work, and bounded."""
+"""What one camera needs never stops another: sizes are prepared in the background, and their number is bounded."""
 
 from __future__ import annotations
 

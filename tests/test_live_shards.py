@@ -1,4 +1,4 @@
-"""Cameras shared by several processes: each is served by one, and by another when that one is dead."""
+"""Cameras shared by several processes: each is served by one, and by another one when that dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where clear streams go to: files that survive being cut off, playlists, servers; and sinks that die and come back."""
+"""Where clear streams go: files that survive a power cut, playlists, servers; and sinks that die and come back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from waiting import PATIENCE_SECONDS, wait_until
 
 @contextmanager
 def sending(url: str, to: Sequence[str | Path], **options: object) -> Iterator[Camera]:
-    """A running camera with these sinks; nothing is too late for it."""
+    """A running camera with these sinks, which never drops frames for being late."""
     values = {
         "name": "gate",
         "url": url,
@@ -60,7 +60,7 @@ def film(folder: Path, frames: int = 50, **facts: object) -> Path:
 
 
 def pictures(path: Path) -> list[float]:
-    """The times of all pictures that can be decoded, seconds."""
+    """The times in seconds of all pictures that can be decoded."""
     with av.open(str(path)) as container:
         return [float(frame.time or 0) for frame in container.decode(video=0)]
 
@@ -135,7 +135,7 @@ def test_a_file_can_be_played_after_a_power_cut(tmp_path: Path, ending: str) -> 
         assert recorder.stdout.readline() == "recorded\n"
         recorder.send_signal(signal.SIGKILL)
     (clear,) = tmp_path.glob(f"clear-*{ending}")
-    assert len(pictures(clear)) >= 40, "all but the last second or two"
+    assert len(pictures(clear)) >= 40, "all except the last second or two"
 
 
 _FILL = """
@@ -270,7 +270,7 @@ def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_cameras(tmp_pat
             wait_until(lambda: "did not answer within 5 s" in camera.status().sinks[0].message, "it is given up")
             assert len(arrivals) > before + 1, "no frame waited for it"
             assert not camera.status().sinks[0].connected
-    # By now it may have been tried again: that process ends as soon as the server has been silent for long enough.
+    # By now there may be another try: its process ends once the server has been silent for long enough.
     wait_until(lambda: not psutil.Process().children(), "no process is left")
 
 
@@ -287,9 +287,9 @@ def test_every_frame_that_does_not_fit_is_counted(tmp_path: Path) -> None:
     )  # fmt: skip
     frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8))
     encoder = live_encoder("libx264", frame)
-    for number in range(12):  # a megabyte each, and none is written: there is room for eight
+    for number in range(12):  # a megabyte each, and none is written, so eight fit
         sink.offer(EncodedPacket(bytes(1 << 20), number, number, 1, TICK, number % 8 == 0, encoder))
-    assert sum(drops.values()) == 9 + 3  # all but the new one that comes as a keyframe
+    assert sum(drops.values()) == 9 + 3  # all except the new one that comes as a keyframe
     assert drops["sink_full"] == 9
 
 

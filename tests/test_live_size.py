@@ -1,4 +1,4 @@
-"""Pictures whose size changes, or is larger than any camera's: streams keep their size, memory its bound."""
+"""Pictures whose size changes or is huge: streams keep their size, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -101,6 +101,6 @@ def test_pictures_above_the_limit_are_refused_undecoded(size: tuple[int, int], a
     ):
         gate = pipeline.cameras["gate"]
         memory = psutil.Process().memory_info().rss
-        wait_until(lambda: "max_pixels (35389440)" in gate.machine.message, "it is refused in words")
+        wait_until(lambda: "max_pixels (35389440)" in gate.machine.message, "it is refused with a message")
         assert gate.machine.state in (CameraState.FAILED, CameraState.BACKING_OFF, CameraState.CONNECTING)
         assert psutil.Process().memory_info().rss - memory < 100 << 20, "a picture is 160 MB"

@@ -1,4 +1,4 @@
-"""A camera with a main and a low stream: the main one is recorded, the low one is shown."""
+"""A camera with a main stream and a substream: the main one is recorded, the substream is shown."""
 
 from __future__ import annotations
 

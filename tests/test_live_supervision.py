@@ -1,4 +1,4 @@
-"""Cameras that die, freeze, lie and refuse: `LivePipeline` comes back by itself, and says what is wrong once."""
+"""Cameras that die, freeze, lie and refuse: `LivePipeline` recovers by itself, and reports once what is wrong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from web_server import Request, give, serving
 
 
 class Watch:
-    """A pipeline with one camera, and what it told."""
+    """A pipeline with one camera, and what it reported."""
 
     def __init__(self, url: str, **options: object) -> None:
         self.states: list[tuple[CameraState, str]] = []
@@ -75,7 +75,7 @@ def test_what_a_cameras_own_clock_says_is_reported_where_it_sends_reports() -> N
         wait_until(lambda: watch.camera.status().clock_lag_seconds is not None, "a sender report")
         lag = watch.camera.status().clock_lag_seconds
         assert lag is not None
-        assert -0.5 < lag < PATIENCE_SECONDS, "the same clock, and however busy the machine is"
+        assert -0.5 < lag < PATIENCE_SECONDS, "the same clock, however busy the machine is"
     picture = jpeg((64, 48))
     with JpegCamera(lambda number: picture) as server, watching(server.url) as watch:
         wait_until(lambda: watch.frames, "frames of a camera without a clock")
@@ -210,7 +210,7 @@ _SDP = (
 
 @contextmanager
 def faking(codec: str, packets: Iterator[bytes]) -> Iterator[str]:
-    """A server that announces `codec` and then sends interleaved packets with these contents."""
+    """A server that announces `codec` and then sends interleaved packets with this content."""
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
 
@@ -306,7 +306,7 @@ def test_wrong_passwords_and_missing_streams_are_distinguished_and_reported_once
                 wait_until(lambda: watch.seen(CameraState.FAILED), "no such stream")
                 assert "has no such stream" in watch.camera.status().message
             with watching(f"rtsp://admin:${{RIGHT}}@{place}/stream") as watch:
-                wait_until(lambda: watch.frames, "the right password is taken")
+                wait_until(lambda: watch.frames, "the right password is accepted")
         finally:
             del os.environ["RIGHT"]
     assert sum("refuses this user" in record.getMessage() for record in caplog.records) == 1
@@ -326,7 +326,7 @@ def test_another_codec_size_and_rate_after_a_reconnect() -> None:
         assert (watch.camera.status().width, watch.camera.status().codec) == (160, "h264")
         server.kill()
         server.start(size="320x240", codec="mjpeg", fps="5")
-        wait_until(lambda: watch.frames[-1][1].width != 160, "a frame of the other kind")
+        wait_until(lambda: watch.frames[-1][1].width != 160, "a frame in the other format")
         status = watch.camera.status()
         assert (status.width, status.height, status.codec) == (320, 240, "mjpeg")
         times = [frame.pts for _, frame in watch.frames]
@@ -431,7 +431,7 @@ def test_a_file_without_a_picture_is_not_reopened_endlessly(tmp_path: Path) -> N
 
 @needs_rtsp_server
 def test_b_frames_and_a_clock_that_wraps_come_in_order_and_evenly() -> None:
-    near_the_end = (1 << 32) - 90000  # RTP's clock begins again after a second
+    near_the_end = (1 << 32) - 90000  # RTP's clock wraps after a second
     with (
         RtspCamera(size="160x120", fps="15", b_frames=2, rtp_offset=near_the_end) as server,
         watching(server.url, latency_budget=600.0, buffer_frames=1000) as watch,

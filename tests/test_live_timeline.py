@@ -1,4 +1,4 @@
-"""Time stamps of cameras: their own where sane, the arrival clock otherwise, and always growing."""
+"""Timestamps of cameras: their own if sane, the arrival clock otherwise, and always increasing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_clock_that_is_off_is_followed_without_a_jump(
 def test_a_good_clock_is_left_alone_through_congestion() -> None:
     timeline, times = Timeline(), []
     for n in range(15 * 600):
-        behind = (430 - n % 900) / 15  # once a minute nothing comes for two seconds, then all of it
+        behind = (430 - n % 900) / 15  # once a minute nothing comes for two seconds, then everything at once
         late = behind if 0 < behind < 2 else 0.03 * (n % 3)
         times.append(timeline.place(n * STEP, TICK, n / 15 + late))
     assert times == [n * STEP for n in range(len(times))]
@@ -110,7 +110,7 @@ def test_a_good_clock_is_left_alone_through_congestion() -> None:
 
 
 def test_a_burst_at_the_beginning_does_not_set_the_clock() -> None:
-    timeline = Timeline()  # a server that had kept six seconds
+    timeline = Timeline()  # a server that had buffered six seconds
     times = [timeline.place(n * STEP, TICK, max(n * 0.01, n / 15 - 5.0)) for n in range(3000)]
     steps = [after - before for before, after in pairwise(times)]
     assert min(steps) > STEP / 2

@@ -1,4 +1,4 @@
-"""Promises of the web server: who gets what, what strangers do not get, and nothing secret in any answer."""
+"""What the web server promises: who gets what, what strangers do not get, and no secret in any answer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pipeline() -> Iterator[RenderedPipeline]:
 
 @pytest.fixture(scope="module")
 def server(pipeline: RenderedPipeline) -> Iterator[WebServer]:
-    """Open to all who are on this machine."""
+    """Open to everyone on this machine."""
     with web_page(pipeline, limits=Limits(viewers=VIEWERS)) as running:
         yield running
 
@@ -55,7 +55,7 @@ def guarded(pipeline: RenderedPipeline) -> Iterator[WebServer]:
 
 @pytest.fixture
 def client(server: WebServer) -> Iterator[Any]:
-    # A kept connection may be closed by the server just when the next request is sent, if the machine is busy.
+    # On a busy machine the server may close a kept-alive connection just when the next request is sent.
     with httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS, headers={"Connection": "close"}) as running:
         yield running
 
@@ -65,7 +65,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def raw(server: WebServer, request: bytes) -> bytes:
-    """What comes back for these very bytes."""
+    """The response to exactly these bytes."""
     with socket.create_connection((server.address.host, server.address.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         answer = b""
@@ -103,7 +103,7 @@ def test_a_stream_holds_both_halves_of_the_same_frame(client: Any) -> None:
             height, width = picture.shape
             assert (width, height, headers["X-Camera"]) == (2 * 480, 288, "north")
             half = width // 2
-            # The bar along the top moves with every frame: it must end at the same place in both halves.
+            # The bar along the top moves with every frame, so it must end at the same place in both halves.
             hazy, clear = picture[5, :half].astype(int), picture[5, half:].astype(int)
             ends = [int(np.argmin(np.abs(np.diff(row)) < 20)) for row in (hazy, clear)]
             assert abs(ends[0] - ends[1]) <= 2
@@ -367,12 +367,12 @@ def test_large_requests_are_refused(server: WebServer, client: Any) -> None:
 
 
 def test_two_hundred_clients_share_the_server(server: WebServer, client: Any) -> None:
-    """Some watch, the others are asked to wait, the server keeps answering, and all is given back afterwards."""
+    """Some watch, the others are asked to wait, the server keeps answering, and everything is released afterwards."""
     request = b"GET /cameras/north/stream?width=320 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     place = (server.address.host, server.address.port)
     with contextlib.ExitStack() as stack:
         crowd = []
-        for _ in range(200):  # each asks at once: idle connections are closed when one client has many
+        for _ in range(200):  # each sends a request at once: idle connections of a client with many are closed
             crowd.append(stack.enter_context(socket.create_connection(place, timeout=PATIENCE_SECONDS)))
             crowd[-1].sendall(request)
         statuses = [connection.recv(12).split()[1] for connection in crowd]
@@ -450,8 +450,8 @@ def test_half_a_request_and_a_client_that_does_not_read_are_cut_off(
             def viewers(count: float) -> bool:
                 return f"streamdehaze_viewers {count}" in httpx.get(server.url + "metrics").text
 
-            wait_until(lambda: viewers(1.0), "it has a place")
-            wait_until(lambda: viewers(0.0), "a client that reads nothing loses its place")
+            wait_until(lambda: viewers(1.0), "it has a slot")
+            wait_until(lambda: viewers(0.0), "a client that reads nothing loses its slot")
 
 
 def test_every_answer_carries_the_protective_headers(client: Any) -> None:
@@ -509,7 +509,7 @@ def test_the_stop_event_ends_streams_and_leaves_no_thread(pipeline: RenderedPipe
     server.start()
     with httpx.stream("GET", server.url + "wall") as response:
         stop.set()
-        for _ in response.iter_raw():  # without an end if nothing ends it
+        for _ in response.iter_raw():  # endless unless something ends it
             pass
     server.stop()
     wait_until(lambda: set(threading.enumerate()) <= before, "all threads have ended")

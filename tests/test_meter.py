@@ -1,4 +1,4 @@
-"""The haze meter: rises with the fog and with nothing else."""
+"""The haze meter: it rises with fog and with nothing else."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_colour_of_the_haze_is_found(dehazer: Dehazer) -> None:
 
 
 def test_a_grey_camera_is_measured_and_dehazed_as_a_colour_one(dehazer: Dehazer) -> None:
-    """As thermal and near-infrared cameras are: one plane, here of 16 bits."""
+    """Like thermal and near-infrared cameras: one plane, here of 16 bits."""
     grey = [np.round(street(metres).mean(axis=2) * 257).astype(np.uint16) for metres in (100, 1e6)]
     found = [measure(dehazer, picture).density for picture in grey]
     colour = [measure(dehazer, street(metres)).density for metres in (100, 1e6)]
@@ -99,7 +99,7 @@ def test_a_grey_camera_is_measured_and_dehazed_as_a_colour_one(dehazer: Dehazer)
 
 
 def test_a_thermal_picture_gains_contrast_and_its_sky_stays_cold(dehazer: Dehazer) -> None:
-    """White-hot, in humid air: contrast falls with distance, and the sky is colder than all else."""
+    """White-hot, in humid air: contrast falls with distance, and the sky is colder than everything else."""
     scene = StreetScene(256, 144, frames=2).render(0)
     sky = scene.depth_metres > 1999
     t = np.exp(-3.9 / 600 * scene.depth_metres)
@@ -120,7 +120,7 @@ def test_raw_counts_of_a_radiometric_camera_are_too_dark(dehazer: Dehazer) -> No
 
 
 def test_the_larger_part_of_the_density_needs_no_network(dehazer: Dehazer) -> None:
-    """Even one that does nothing at all: the larger part of the density comes from the picture itself."""
+    """Even with one that does nothing, the larger part of the density comes from the picture itself."""
     found = []
     for metres in (100, 10_000):
         look = dehazer.stream().look(Frame.from_array(street(metres)))
@@ -135,7 +135,7 @@ def test_the_larger_part_of_the_density_needs_no_network(dehazer: Dehazer) -> No
 
 
 def test_what_the_network_leaves_alone_does_not_count_as_haze(dehazer: Dehazer) -> None:
-    """`--mode auto` goes by that: where the answer is the picture itself, there is nothing to remove."""
+    """`--mode auto` relies on that: where the answer is the picture itself, there is nothing to remove."""
     look = dehazer.stream().look(Frame.from_array(street(100)))
     assert look.balanced is not None
     (answer,) = dehazer.infer([look])

@@ -1,4 +1,4 @@
-"""Muon for convolutions: what it takes, and that a network learns by it."""
+"""Muon for convolutions: which weights it takes, and that a network learns with it."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_a_kernels_step_is_orthogonal_and_as_long_as_adams() -> None:
     layer.weight.grad = torch.randn_like(layer.weight) * torch.logspace(0, -1.5, 32).view(-1, 1, 1, 1)
     optimizer.step()
     step = (layer.weight.detach() - before).reshape(32, 27) / 1e-3
-    lengths = torch.linalg.svdvals(step) / (0.2 * 32**0.5)  # Adam's usual step is 0.2 of the rate a weight
-    assert 0.6 < lengths.min() <= lengths.max() < 1.3  # where the quintic's coefficients leave them
+    lengths = torch.linalg.svdvals(step) / (0.2 * 32**0.5)  # Adam's usual step is 0.2 of the rate per weight
+    assert 0.6 < lengths.min() <= lengths.max() < 1.3  # as far as the quintic's coefficients bring them
 
 
 def test_a_network_learns_with_it() -> None:

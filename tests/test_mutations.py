@@ -1,6 +1,6 @@
-"""Whatever a file holds, the program ends in time with a whole result or one sentence, and leaves nothing behind.
+"""Whatever a file contains, the program ends in time with a complete result or one sentence, and leaves nothing behind.
 
-Some hundreds of harmed files, always the same ones; `benchmarks/mutations.py` tries them by the thousand.
+A few hundred damaged files, always the same ones; `benchmarks/mutations.py` tries thousands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mutation import harm, judge, warm_up
 
 CASES = 240
 SECONDS = 120
-"""What is left after so long is left to a less busy machine; no case may be skipped on a quiet one."""
+"""Cases left after this time are left to a less busy machine; on a quiet one none may be skipped."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of forked processes as Linux does")
 
@@ -29,7 +29,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> list[Seed]:
 
 
 def test_good_files_are_processed(good: list[Seed], tmp_path: Path) -> None:
-    """What only looks odd is no reason to refuse it."""
+    """A file that only looks odd is not refused."""
     verdicts = {seed.name: judge(seed, seed.content, tmp_path / "case") for seed in good}
     wrong = {seed.name: verdicts[seed.name] for seed in good if verdicts[seed.name].kind != seed.verdict}
     assert wrong == {}

@@ -1,4 +1,4 @@
-"""AECR-Net is the paper's: parameters, keys, deformable convolution, network deconvolution."""
+"""AECR-Net is that of the paper: parameters, keys, deformable convolution, network deconvolution."""
 
 from __future__ import annotations
 

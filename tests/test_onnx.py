@@ -1,4 +1,4 @@
-"""Exported graphs compute what PyTorch computes, in every runtime, and carry nothing of the machine that made them."""
+"""Exported graphs compute what PyTorch computes, in every runtime, and reveal nothing about their origin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ort = pytest.importorskip("onnxruntime")
 
 
 def lively(width: int) -> AECRNet:
-    """A network with every part at work: whitening, offsets and mixing away from their starting values."""
+    """A network in which every part has an effect: whitening, offsets and mixing differ from their initial values."""
     torch.manual_seed(5)
     network = AECRNet(width)
     network.train()
@@ -42,7 +42,7 @@ def lively(width: int) -> AECRNet:
 
 
 def moving(name: str) -> AECRNet:
-    """A bundled checkpoint with offsets drawn at random, whatever it has learnt."""
+    """A bundled checkpoint with random offsets instead of those it has learnt."""
     torch.manual_seed(6)
     network = load_network(name)
     torch.nn.init.normal_(network.dcn_block.dcn.conv_offset_mask.weight, 0, 0.1)

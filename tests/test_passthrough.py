@@ -1,4 +1,4 @@
-"""Everything in a file that is not the picture comes out as it went in, or is named once."""
+"""Everything in a file that is not the picture comes out as it went in, or is named once as lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEVELS = LightLevels(
 
 
 def rich(**changes: Any) -> Clip:
-    """A clip with one of everything that MP4, MOV and Matroska can all hold."""
+    """A clip with one of everything that MP4, MOV and Matroska can hold."""
     facts: dict[str, Any] = {
         "audio": "aac",
         "metadata": {"title": "Fog", "comment": "cold morning"},
@@ -247,7 +247,7 @@ def test_interlaced_stays_interlaced(tmp_path: Path, codec: str, options: dict[s
 
 
 def test_closed_captions_survive(tmp_path: Path) -> None:
-    """A picture with side data of its own (here CEA-708 in an SEI message) takes it through the encoder."""
+    """A picture's own side data (here CEA-708 in an SEI message) passes through the encoder."""
     source = tmp_path / "in.mkv"
     Clip(options={"bf": "0"}).write(tmp_path / "plain.mkv")
     caption = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x2c\xff"

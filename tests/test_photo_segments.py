@@ -1,4 +1,4 @@
-"""Photos keep what their makers put into them: raw thermal pictures, depth, unknown segments; the rest is named."""
+"""Photos keep what camera makers put into them: raw thermal pictures, depth, unknown segments; the rest is named."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def passed(source: Path, target: Path) -> PictureSink:
 @pytest.mark.parametrize(
     "segments",
     [
-        [(1, THERMAL), (1, THERMAL[::-1].replace(b"Exif", b"Ex_f"))],  # FLIR: the raw picture in parts
+        [(1, THERMAL), (1, THERMAL[::-1].replace(b"Exif", b"Ex_f"))],  # FLIR: the raw picture, in parts
         [(3, b"raw thermal" * 900), (4, b"\0" * 5000), (5, b"planck")],  # DJI R-JPEG
         [(7, b"QVCI"), (8, b"SPIFF\0"), (11, b"JP" + b"C2PA manifest")],
         [(2, b"URN:maker's own"), (15, b"last")],

@@ -1,4 +1,4 @@
-"""A photo goes in and comes out with its depth, its transparency and everything its file said besides the pixels."""
+"""A photo keeps its bit depth, its transparency and everything else that its file holds besides the pixels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def photo() -> np.ndarray[Any, Any]:
     return np.stack([x * 4, y * 6, (x + y) * 2], axis=2).astype(np.uint8)
 
 
-@functools.cache  # its date changes by the second
+@functools.cache  # its date changes every second
 def icc_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -82,7 +82,7 @@ def save(path: Path, pixels: np.ndarray[Any, Any], **options: Any) -> Path:
 
 
 def save_with_everything(path: Path) -> Path:
-    """A picture whose file says all that its format can say."""
+    """A picture whose file contains everything that its format can hold."""
     text = PngImagePlugin.PngInfo()
     text.add_itxt("Title", "Nebel über dem See")
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
@@ -100,7 +100,7 @@ def save_with_everything(path: Path) -> Path:
 
 
 def passed_through(source: Path, target: Path, **options: Any) -> Frame:
-    """Write what was read, as `--strength 0` does; the frame on its way."""
+    """Write what was read, as `--strength 0` does, and return the frame in between."""
     opened = PictureSource(source)
     frames = list(opened)
     assert len(frames) == 1
@@ -122,7 +122,7 @@ def exif_of(path: Path) -> Image.Exif:
 
 
 def assert_stored_pixels_equal(before: Path, after: Path) -> None:
-    """By FFmpeg, which turns no picture by its orientation tag; JPEG and lossy WebP may differ a little."""
+    """Read by FFmpeg, which ignores the orientation tag; JPEG and lossy WebP may differ a little."""
     pictures = []
     for path in (before, after):
         with av.open(str(path)) as container:
@@ -177,7 +177,7 @@ def test_sixteen_bit_gray_with_alpha_survives(tmp_path: Path) -> None:
 
 
 def write_frame(path: Path, frame: Frame) -> None:
-    """Write one frame of our own making."""
+    """Write a frame made here."""
     save(path.with_name("blank.png"), np.zeros((frame.height, frame.width, 3), np.uint8))
     sink = PictureSink(path, PictureSource(path.with_name("blank.png")))
     sink.write(frame)
@@ -266,9 +266,9 @@ def test_exif_colour_profile_and_xmp_survive(tmp_path: Path, source: str, target
     exif = exif_of(after)
     assert exif[ExifTags.Base.Orientation] == 6
     assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] == pytest.approx(1 / 250)
-    if source != ".tif":  # Pillow, which made the file, spoils the letter on the way into a TIFF
+    if source != ".tif":  # Pillow, which made the file, garbles the letter when writing a TIFF
         assert "Ann Ö".encode() in after.read_bytes()
-    assert exif.get_ifd(ExifTags.IFD.IFD1) == {}, "the hazy picture's thumbnail is shown no more"
+    assert exif.get_ifd(ExifTags.IFD.IFD1) == {}, "the hazy picture's thumbnail is not shown any more"
     assert_stored_pixels_equal(before, after)
     with Image.open(after) as image:
         assert image.info["icc_profile"] == icc_profile()
@@ -380,7 +380,7 @@ def png_of_size(width: int, height: int) -> bytes:
 
 
 def spoiled(tmp_path: Path, kind: str) -> Path:
-    """A file that is not the picture its name says."""
+    """A file that is not the kind of picture its name says."""
     path = tmp_path / f"{kind}.{kind.partition('-')[0]}"
     if kind == "jpg-empty":
         path.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The pipeline keeps order and count, bounds its memory, stops when told, and shows the first error."""
+"""The pipeline keeps order and count, bounds its memory, stops on request, and raises the first error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_batches_hold_pictures_for_the_network_and_change_nothing(batch_size: in
 
 
 def test_no_frame_waits_for_pictures_it_does_not_need() -> None:
-    """Batches of one picture: what needs no network passes at once, and so does a video that is not changed."""
+    """In batches of one picture, frames that need no network pass at once, and so does a video that is not changed."""
     batch, stream = Batch(1), Stream(every=3)
     given = []
     for frame in CountingSource(7):
@@ -191,7 +191,7 @@ def test_a_stop_event_ends_waiting_for_a_source() -> None:
 
 
 def test_a_stop_after_the_sink_has_closed_does_not_undo_it() -> None:
-    """The output has its final name then, and "nothing was kept" would be a lie."""
+    """By then the output has its final name, and "nothing was kept" would be a lie."""
     stop = threading.Event()
 
     class StoppedWhileClosing(ListSink):
@@ -221,7 +221,7 @@ def test_an_interrupt_in_the_callers_thread_ends_every_stage() -> None:
 
 def test_the_bottleneck_is_the_stage_that_worked_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     class OwnTime(threading.local):
-        """Each thread's own clock, which stands but for the delays of its double."""
+        """A clock for each thread, which stands still except for the delays of its double."""
 
         seconds = 0.0
 

@@ -1,4 +1,4 @@
-"""Strength over place: a mask and limits by transmission; what is left alone is left alone to the bit."""
+"""Strength by place: a mask and limits by transmission; what is left alone is left alone to the bit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def moving_mask(path: Path, frames: int, *, rate: int = 25, size: tuple[int, int
 
 
 def test_a_mask_that_is_video_applies_frame_by_frame(tmp_path: Path) -> None:
-    """Also where frames are looked at again from the start, or from the middle on."""
+    """Even if frames are read again from the start or from the middle."""
     mask = Mask.read(moving_mask(tmp_path / "mask.mkv", 8))
     dehazer = plain_dehazer(engine=engine_of(unveil), mask=mask)
     whole = plain_dehazer(engine=engine_of(unveil)).process(film(8))
@@ -119,7 +119,7 @@ def test_a_mask_that_is_video_applies_frame_by_frame(tmp_path: Path) -> None:
 def test_masks_travel_to_other_processes(tmp_path: Path, left_half: Path) -> None:
     for path in (left_half, moving_mask(tmp_path / "mask.mkv", 8)):
         mask = Mask.read(path)
-        again = copy.deepcopy(mask)  # by what pickle uses, too
+        again = copy.deepcopy(mask)  # also by what pickle uses
         assert again == mask
         assert np.array_equal(again.at(3 / 25).weight, mask.at(3 / 25).weight)
         for each in (again, mask):

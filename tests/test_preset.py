@@ -1,4 +1,4 @@
-"""Presets: options about dehazing from a file; the command line wins, and what does not belong is refused."""
+"""Presets: dehazing options from a file; the command line overrides them, and what does not belong is refused."""
 
 from __future__ import annotations
 

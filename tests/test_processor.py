@@ -1,4 +1,4 @@
-"""What the processor is asked for is what it has: the wrong answer costs a factor of three."""
+"""The processor's features are recognised correctly: a wrong answer costs a factor of three."""
 
 from __future__ import annotations
 

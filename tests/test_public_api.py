@@ -1,4 +1,4 @@
-"""What `import streamdehaze` gives, and what it does not cost."""
+"""What `import streamdehaze` provides, and what it does not load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes makes the film that one process makes, whatever becomes of a node."""
+"""A Ray cluster of two nodes makes the same film as one process, whatever happens to a node."""
 
 from __future__ import annotations
 

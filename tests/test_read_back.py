@@ -1,4 +1,4 @@
-"""What an output lacks of its input is measured by reading it back, named, reported, and an error if asked for."""
+"""What an output lacks is found by reading it back, and is named, reported, and on request an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choices of how an input is read, and codecs that editors expect: rates, fields, DV, ProRes 4444, HDR side by side."""
+"""Options for reading an input, and codecs that editors expect: rates, fields, DV, ProRes 4444, HDR side by side."""
 
 from __future__ import annotations
 

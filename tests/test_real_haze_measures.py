@@ -1,4 +1,4 @@
-"""What is measured on real haze, where there is no truth."""
+"""Measures for real haze, where there is no ground truth."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_blotchy_sky_is_not_flat_and_without_a_sky_there_is_no_value() -> None
 
 
 def poles(ring: float = 0.0, seam: float = 0.0) -> np.ndarray:
-    """Dark poles before fog, with a ring of more fog around them and a darker seam inside, both 8 pixels wide."""
+    """Dark poles in front of fog, with a ring of denser fog around them and a darker seam inside, each of 8 pixels."""
     luma = np.full((240, 320), 150.0)
     for left in (60, 150, 240):
         luma[30:, left - 8 : left + 48] += ring

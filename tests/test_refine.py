@@ -12,7 +12,7 @@ ROWS, COLUMNS = 144, 256
 
 
 def fog_and_pole() -> np.ndarray:
-    """Even fog, (3, rows, columns), and a dark pole before it."""
+    """Even fog, (3, rows, columns), with a dark pole in front of it."""
     hazy = np.full((3, ROWS, COLUMNS), 0.7, np.float32)
     hazy[:, :, 120:136] = 0.25
     return hazy

@@ -1,4 +1,4 @@
-"""Memory, descriptors, signals and pipes: what a long-running process must not run out of, or hang on."""
+"""Memory, descriptors, signals and pipes: what a long-running process must not run out of or hang on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_memory_limit_on_the_command_line(foggy: Path, tmp_path: Path) -> No
 
 
 def open_descriptors() -> set[tuple[str, str]]:
-    """The number of each descriptor of this process and what it stands for."""
+    """The number of each descriptor of this process and what it refers to."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own
@@ -107,7 +107,7 @@ def test_running_out_of_descriptors_is_reported_in_one_sentence(foggy: Path, tmp
 
 
 def test_a_file_size_limit_keeps_the_finished_segments(foggy: Path, tmp_path: Path) -> None:
-    """As a quota does: the file that grows too large cannot be written, the smaller ones before it can."""
+    """Like a quota: the file that grows too large cannot be written, the smaller ones before it can."""
     dehazer = quick_dehazer()
     target = tmp_path / "out.mkv"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -142,7 +142,7 @@ def test_a_named_pipe_that_stalls_can_be_stopped(foggy: Path, tmp_path: Path, be
     )
     assert process.stderr is not None
     assert b"becomes" in process.stderr.readline()
-    holder = os.open(pipe, os.O_RDWR)  # a writer that goes on for ever
+    holder = os.open(pipe, os.O_RDWR)  # a writer that never stops
     if begun:
         os.write(holder, foggy.read_bytes()[:40_000])
     time.sleep(1)

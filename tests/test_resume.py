@@ -1,4 +1,4 @@
-"""Hours of work outlive a crash: what was finished is kept, and the result is the one an unbroken run gives."""
+"""Hours of work survive a crash: what was finished is kept, and the result is that of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECONDS = 0.8  # a segment of 20 frames
 
 
 class CrashError(Exception):
-    """The process ends here, as far as the files can tell."""
+    """As far as the files can tell, the process ends here."""
 
 
 def halving(crash_after: int | None = None, ready: Callable[[], bool] = lambda: True) -> EngineDouble:
@@ -71,7 +71,7 @@ def dehaze(source: Path, target: Path, *, crash_after: int | None = None, **opti
 
 
 def segments(target: Path) -> int:
-    """Segments that are kept of an output."""
+    """Finished segments of an output."""
     try:
         return len(json.loads((part_folder(target) / "manifest.json").read_text())["segments"])
     except (FileNotFoundError, TypeError):
@@ -79,7 +79,7 @@ def segments(target: Path) -> int:
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """All of a file that its user can see."""
+    """Everything in a file that a user can notice."""
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
         chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in container.chapters()]
@@ -127,7 +127,7 @@ def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(tmp_
     whole = contents(tmp_path / f"whole.{ending}")
     assert len(whole["frames"]) == 100
     assert contents(target) == whole
-    # cut or not: the same but for the pixels, which are encoded anew
+    # interrupted or not: the same except for the pixels, which are encoded again
     plain = contents(once)
     assert {**whole, "frames": 0} == {**plain, "frames": 0}
     left = sorted(path.name for path in tmp_path.iterdir())
@@ -164,7 +164,7 @@ def test_segments_of_every_kind_of_encoder_join(tmp_path: Path, codec: str) -> N
 def test_steady_video_is_as_steady_after_the_interruption(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As are strength that follows keyframes or the haze (here in a ramp throughout), and a mask that moves."""
+    """So are strength that follows keyframes or the haze (here a ramp throughout), and a mask that moves."""
     for name, density in (("START", 2.0), ("ON", -1.0), ("OFF", -2.0)):
         monkeypatch.setattr(auto, name, density)
     source = long_clip("mp4", still=True).write(tmp_path / "in.mp4")
@@ -299,7 +299,7 @@ def test_work_stopped_at_damage_is_kept_for_the_decision(tmp_path: Path) -> None
     target = tmp_path / "out.ts"
 
     class Unhurried(FileSource):
-        """Lets the first segment be finished before it comes to the damage."""
+        """Lets the first segment be finished before it reaches the damage."""
 
         def __iter__(self) -> Iterator[Frame]:
             for number, frame in enumerate(super().__iter__()):
@@ -317,7 +317,7 @@ def test_work_stopped_at_damage_is_kept_for_the_decision(tmp_path: Path) -> None
 
 
 def test_a_last_frame_that_is_concealed_differently_costs_no_work(tmp_path: Path) -> None:
-    """FFmpeg's threads conceal the same damage differently each time; another hash stands for that here."""
+    """FFmpeg's threads conceal the same damage differently each time; a different hash stands in for that here."""
     source = long_clip("mkv", codec="mpeg4", size=(160, 96)).write(tmp_path / "in.mkv")
     damage(source, (1 / 20, 1 / 10, 1 / 5))
     everything = frames_of(source)
@@ -346,7 +346,7 @@ def test_a_wrong_digit_in_the_manifest_is_noticed(unfinished: tuple[Path, Path])
     manifest = part_folder(target) / "manifest.json"
     content = manifest.read_bytes()
     facts = json.loads(content)
-    facts["segments"][-1]["last_pts"] += 100_000  # later pictures would be moved behind it
+    facts["segments"][-1]["last_pts"] += 100_000  # later pictures would be moved after it
     manifest.write_text(json.dumps(facts))
     with pytest.raises(SinkError, match=r"is damaged or of another version; --no-resume starts over"):
         dehaze(source, target)
@@ -355,9 +355,9 @@ def test_a_wrong_digit_in_the_manifest_is_noticed(unfinished: tuple[Path, Path])
 
 
 def test_an_input_with_another_tail_is_another_input(tmp_path: Path) -> None:
-    """Recordings from one camera begin alike, have the same size when preallocated, and are told apart by their end."""
+    """Recordings from one camera begin alike, have the same size if preallocated, and only differ in their end."""
     source = long_clip("mp4").write(tmp_path / "in.mp4")
-    with source.open("ab") as file:  # an MP4 box that players skip, larger than what is read of the beginning
+    with source.open("ab") as file:  # an MP4 box that players skip, larger than the part read at the beginning
         file.write((3 << 20).to_bytes(4, "big") + b"free" + bytes((3 << 20) - 8))
     target = tmp_path / "out.mp4"
     dehaze(source, target, crash_after=50)
@@ -462,7 +462,7 @@ def finished(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
 
 
 def interrupted(source: Path, target: Path, number: signal.Signals) -> subprocess.CompletedProcess[bytes]:
-    """A run that gets a signal when it has finished one more segment; it is held within the one after that."""
+    """A run that gets a signal when it has finished one more segment; it is held in the one after that."""
     before, command = segments(target), held_run(40, *run(source, "-o", target))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until(lambda: segments(target) > before or process.poll() is not None, "one more segment")
@@ -516,7 +516,7 @@ def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) ->
 
 @contextlib.contextmanager
 def mounted(image: Path, place: Path, *options: str) -> Iterator[Path]:
-    """A disk of its own: a file system inside a file."""
+    """A separate disk: a file system inside a file."""
     place.mkdir(exist_ok=True)
     mount = ["mount", "-o", ",".join(("loop", *options)), str(image), str(place)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
@@ -537,7 +537,7 @@ def disk_image(path: Path) -> Path:
 
 
 def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
-    """What a disk holds at a moment, without what only the memory holds of it, is what a power cut leaves."""
+    """What a disk holds at a given moment, without what is only in memory, is what a power cut leaves."""
     source = long_clip("mp4").write(tmp_path / "in.mp4")
     dehaze(source, tmp_path / "whole.mp4")
     image = disk_image(tmp_path / "disk.img")
@@ -572,7 +572,7 @@ def test_a_power_cut_costs_no_finished_segment(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_becomes_read_only_keeps_what_is_finished(tmp_path: Path) -> None:
-    """As Linux makes one on which it met an error."""
+    """As Linux does after an error on it."""
     source = long_clip("mp4").write(tmp_path / "in.mp4")
     dehaze(source, tmp_path / "whole.mp4")
     image = disk_image(tmp_path / "disk.img")
@@ -587,7 +587,7 @@ def test_a_disk_that_becomes_read_only_keeps_what_is_finished(tmp_path: Path) ->
 
     with mounted(image, tmp_path / "disk") as disk:
         target = disk / "out.mp4"
-        # The kernel answers a write that it had already begun with an input/output error.
+        # The kernel answers a write that had already begun with an input/output error.
         with pytest.raises(SinkError, match=r"cannot be written: (Read-only file system|Input/output error)"):
             dehaze(source, target, dehazer=plain_dehazer(engine=EngineDouble(before=abort)), batch_size=4)
         with pytest.raises(SinkError, match=r"is not writable|Read-only file system|Input/output error"):

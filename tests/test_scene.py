@@ -1,4 +1,4 @@
-"""The rendered street: what it says of distance, motion and fog is true."""
+"""The rendered street: what it says about distance, motion and fog is true."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _warped_back(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def _away_from_edges(frame: SceneFrame) -> np.ndarray:
-    """Pixels that stay in sight and whose neighbours lie at nearly the same distance."""
+    """Pixels that stay visible and whose neighbours are at nearly the same distance."""
     near = cv2.erode(frame.depth_metres, np.ones((5, 5)))
     far = cv2.dilate(frame.depth_metres, np.ones((5, 5)))
     return (far < 1.25 * near) & (cv2.dilate(frame.occluded.astype(np.uint8), np.ones((3, 3))) == 0)
@@ -75,7 +75,7 @@ def test_the_next_frame_warped_back_by_the_flow_is_this_frame(pair: tuple[SceneF
 
 
 def _approach(frame: SceneFrame, rows: slice, columns: slice, near: float, far: float) -> float:
-    """Metres a frame at which the nearest upright face in a region comes closer: how fast its picture grows."""
+    """Metres per frame by which the nearest upright face in a region approaches, by how fast its picture grows."""
     depth, flow = frame.depth_metres[rows, columns], frame.flow[rows, columns, 0]
     x = np.mgrid[rows, columns][1]
     there = (depth > near) & (depth < far)
@@ -86,7 +86,7 @@ def _approach(frame: SceneFrame, rows: slice, columns: slice, near: float, far: 
 
 
 def test_flow_follows_moving_things(pair: tuple[SceneFrame, SceneFrame]) -> None:
-    """The camera drives 0.32 m a frame, the car ahead as much, and the one that comes towards it 0.36 m."""
+    """The camera moves 0.32 m per frame, the car ahead as much, and the oncoming one 0.36 m."""
     car_ahead = _approach(pair[0], slice(90, 115), slice(140, 175), 12, 18)
     oncoming = _approach(pair[0], slice(85, 110), slice(90, 140), 20, 26)
     assert car_ahead == pytest.approx(0, abs=0.02)
@@ -94,7 +94,7 @@ def test_flow_follows_moving_things(pair: tuple[SceneFrame, SceneFrame]) -> None
 
 
 def test_distances_agree_along_the_flow(pair: tuple[SceneFrame, SceneFrame]) -> None:
-    """Standing things come nearer by at most what the camera drives in a frame, 0.32 m, oncoming cars by 0.68 m."""
+    """Standing things approach by at most what the camera moves per frame, 0.32 m, and oncoming cars by 0.68 m."""
     frame, following = pair
     steady = cv2.dilate(frame.depth_metres, np.ones((3, 3))) - cv2.erode(frame.depth_metres, np.ones((3, 3))) < 1
     kept = _away_from_edges(frame) & steady
@@ -104,7 +104,7 @@ def test_distances_agree_along_the_flow(pair: tuple[SceneFrame, SceneFrame]) -> 
 
 
 def test_distances_are_in_metres(pair: tuple[SceneFrame, SceneFrame]) -> None:
-    """At 8 m/s the road straight ahead comes 0.32 m nearer in a frame, a little less for looking down on it."""
+    """At 8 m/s the road straight ahead comes 0.32 m nearer per frame, a little less as the camera looks down on it."""
     frame, following = pair
     change = _warped_back(following.depth_metres, frame.flow) - frame.depth_metres
     road = np.s_[130:140, 150:170]
@@ -114,7 +114,7 @@ def test_distances_are_in_metres(pair: tuple[SceneFrame, SceneFrame]) -> None:
 
 
 def test_hidden_pixels_are_marked(pair: tuple[SceneFrame, SceneFrame]) -> None:
-    """What leaves the picture is marked, and marked pixels inside of it mostly meet something else there."""
+    """What leaves the picture is marked, and where marked pixels land inside it there is mostly something else."""
     frame, following = pair
     y, x = np.mgrid[0:180, 0:320] + 0.5
     goal_x, goal_y = x + frame.flow[..., 0], y + frame.flow[..., 1]

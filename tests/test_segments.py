@@ -1,4 +1,4 @@
-"""What segments rest on: cuts that depend on the frames since the last one alone, and files that give back all."""
+"""What segments rely on: cuts that only depend on the frames since the last one, and files that lose nothing."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def pixels(number: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
 
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
-    """Sixteen-bit frames 7, 8, 9 and 11: somebody deleted number 10."""
+    """Sixteen-bit frames 7, 8, 9 and 11; number 10 was deleted."""
     (tmp_path / "frames").mkdir()
     for number in (7, 8, 9, 11):
         cv2.imwrite(str(tmp_path / "frames" / f"{number:05d}.png"), pixels(number))

@@ -1,4 +1,4 @@
-"""What cannot be written is refused in one sentence, and nothing half-written stays behind."""
+"""What cannot be written is refused in one sentence, and nothing half-written is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sky stays as it was seen."""
+"""The sky keeps its look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AIRLIGHT = 0.8
 
 
 def scene(height: int = 144, width: int = 256) -> np.ndarray:
-    """Hazy, (3, height, width): an upper third of sky with the faint grain of a camera, and coloured blocks below."""
+    """A hazy picture, (3, height, width): a third of sky with a camera's faint grain on top, coloured blocks below."""
     rng = np.random.default_rng(4)
     hazy = np.full((3, height, width), AIRLIGHT, np.float32) + rng.normal(0, 0.002, (3, height, width))
     blocks = rng.uniform(0, 0.6, (3, height // 12 + 1, width // 12 + 1)).repeat(12, 1).repeat(12, 2)
@@ -78,7 +78,7 @@ def test_no_contour_shows_in_a_sky_that_darkens_gradually() -> None:
 def test_a_bright_sky_seen_through_smoke_of_a_known_colour_is_not_the_smoke() -> None:
     smoke = 0.3
     hazy = scene()
-    hazy[:, :48, :128] = 0.6  # the sky, and next to it nothing but smoke
+    hazy[:, :48, :128] = 0.6  # the sky, and only smoke next to it
     hazy[:, :48, 128:] = smoke
     answer = hazy * np.float32(0.5)
     answer[0, :48, :128] = 0.1  # it is blue

@@ -189,7 +189,7 @@ def test_corrupt_bytes_cost_frames_but_not_the_rest(tmp_path: Path, ending: str)
 
 
 def test_a_stream_that_begins_far_after_the_others_does_not_end_the_video(tmp_path: Path) -> None:
-    # FFmpeg looks for streams in the first and last megabytes; these are larger.
+    # FFmpeg looks for streams in the first and last megabytes; these parts are larger.
     facts = {"size": (352, 288), "options": {"qp": "2", "g": "12"}, "time_base": Fraction(1, 90000)}
     silent = Clip(pts=range(0, 24 * 3600, 3600), **facts).write(tmp_path / "silent.ts").read_bytes()  # type: ignore[arg-type]
     loud = Clip(pts=range(0, 6 * 3600, 3600), audio="aac", **facts).write(tmp_path / "loud.ts").read_bytes()  # type: ignore[arg-type]
@@ -238,7 +238,7 @@ def test_a_camera_is_as_strict_about_damage_as_a_file(tmp_path: Path, options: d
 
 
 def test_a_camera_that_repeats_its_parameter_sets_before_each_slice_is_not_damaged(tmp_path: Path) -> None:
-    """GStreamer does so, and FFmpeg begins a packet at each: half a picture."""
+    """GStreamer does so, and FFmpeg starts a packet at each of them: half a picture."""
     source = Clip(pts=range(0, 30 * 512, 512), size=(160, 96), options={"g": "10", "bf": "0", "slices": "3"})
     units = re.split(b"\0\0\1", source.write(tmp_path / "a.h264").read_bytes())[1:]
     sets = [unit for unit in units[:4] if unit[0] & 31 in (7, 8)]
@@ -263,9 +263,9 @@ def test_a_camera_that_repeats_its_parameter_sets_before_each_slice_is_not_damag
 
 
 def record_in_parts(source: Path, target: Path, apart: int | None) -> Path:
-    """Record raw H.264 as `ffmpeg -c copy` does a camera whose keyframes come in parts, `apart` ticks of 1/90000 s.
+    """Record raw H.264 as `ffmpeg -c copy` records a camera whose keyframes come in parts, `apart` ticks of 1/90000 s.
 
-    With None the parts of a picture are written as one, which FFmpeg takes apart again in a transport stream.
+    With None the parts of a picture are written as one, which FFmpeg splits again in a transport stream.
     """
     sets: list[bytes] = []
     with av.open(source) as before, av.open(target, "w") as after:
@@ -295,7 +295,7 @@ def record_in_parts(source: Path, target: Path, apart: int | None) -> Path:
 def test_a_recording_of_a_camera_whose_keyframes_come_in_parts_is_not_damaged(
     tmp_path: Path, ending: str, apart: int | None
 ) -> None:
-    """FFmpeg writes equal times a tick apart where the container wants them to increase."""
+    """Where a container requires increasing times, FFmpeg's program moves equal ones a tick apart."""
     options = {"g": "10", "bf": "0", "slices": "3", "sc_threshold": "0"}
     made = Clip(pts=range(0, 30 * 512, 512), size=(160, 96), options=options)
     source = made.write(tmp_path / "a.h264")

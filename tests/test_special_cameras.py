@@ -1,6 +1,6 @@
-"""Fisheye, grey, near-infrared and thermal cameras: measured and dehazed as any other, or refused in words.
+"""Fisheye, grey, near-infrared and thermal cameras: measured and dehazed like any other, or refused with a message.
 
-What their visibility is, test_visibility has.
+For their visibility see test_visibility.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def grey_street(metres: float) -> Floats:
 
 
 def thermal() -> Floats:
-    """White-hot, in humid air: contrast falls with distance, and the sky is colder than all else."""
+    """White-hot, in humid air: contrast falls with distance, and the sky is colder than everything else."""
     t = np.exp(-3.0 / 300 * street().depth_metres)
     warm = 0.5 + 0.5 * (street().clear.mean(axis=2) - street().clear.mean())
     return np.asarray(np.where(street().depth_metres > 1999, 0.12, warm * t + 0.45 * (1 - t)))

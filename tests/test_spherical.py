@@ -1,4 +1,4 @@
-"""360-degree and stereo films stay so in MP4 and MOV; other containers are named."""
+"""360-degree and stereo films remain so in MP4 and MOV; for other containers the loss is named."""
 
 from __future__ import annotations
 

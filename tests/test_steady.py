@@ -1,4 +1,4 @@
-"""Promises of smoothing over time: the still stands still, changes are followed at once, batches change nothing."""
+"""What smoothing over time promises: still parts stay still, changes are followed at once, batches change nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def film(pictures: list[FloatArray], noise: float = 0.004) -> list[Frame]:
 
 
 def with_box(picture: FloatArray, left: int) -> FloatArray:
-    """The street with a dark lorry passing."""
+    """The street with a dark lorry passing by."""
     picture = picture.copy()
     picture[60:120, max(left, 0) : max(left + 70, 0)] = (0.25, 0.2, 0.2)
     return picture
@@ -59,7 +59,7 @@ def clear(frames: list[Frame], steady: str = "off", nerves: float = 0.03, **opti
 
 
 def ideal(frames: list[Frame]) -> list[Bytes]:
-    """What a network with calm nerves makes of each frame."""
+    """What a network without flicker makes of each frame."""
     dehazer = plain_dehazer(engine=nervous_engine(0))
     return [frame.to_array() for frame in dehazer.process(frames)]
 
@@ -191,7 +191,7 @@ def test_auto_runs_the_network_when_something_happens(streets: tuple[FloatArray,
     passed = engine.pictures
     dehazer.reset()
     dehazer.process(film([with_box(streets[0], 12 * index - 70) for index in range(25)]))
-    assert engine.pictures - passed > still, "a thing that passes slowly, with the camera at rest"
+    assert engine.pictures - passed > still, "an object that passes slowly, with the camera at rest"
 
 
 def test_auto_runs_the_network_more_often_the_faster_the_camera_moves() -> None:
@@ -223,7 +223,7 @@ def test_the_place_where_held_frames_leave_is_not_visible_with_few_network_runs(
 def ahead(
     frames: list[Frame], engine: EngineDouble, batch: int = 1, ends: bool = True, **options: object
 ) -> list[Bytes]:
-    """The frames made clear with a look ahead, in batches; a film that ends has an answer for its last frame."""
+    """The frames cleared with look-ahead, in batches; a film that ends has an answer for its last frame."""
     dehazer = plain_dehazer(engine=engine, look_ahead=True, **options)  # type: ignore[arg-type]
     found = [f for start in range(0, len(frames), batch) for f in dehazer.process(frames[start : start + batch])]
     found += dehazer.flush() if ends else dehazer.video.flush()
@@ -232,7 +232,7 @@ def ahead(
 
 
 def truthful_engine(truths: list[FloatArray]) -> EngineDouble:
-    """A "network" that knows the truth of the frames it will be shown, but for its nerves."""
+    """A "network" that knows the truth of the frames it will be shown, except for some flicker."""
     coming = iter(truths)
 
     def clear(picture: FloatArray) -> FloatArray:
@@ -244,7 +244,7 @@ def truthful_engine(truths: list[FloatArray]) -> EngineDouble:
 
 
 def shortsighted_engine(nerves: float = 0.03) -> EngineDouble:
-    """A "network" that leaves more of a veil the less it sees, and has nerves."""
+    """A "network" that leaves more of a veil the less it sees, and flickers."""
 
     def clear(picture: FloatArray) -> FloatArray:
         seen = cv2.blur(picture.std(axis=0) + np.abs(cv2.Laplacian(picture.mean(axis=0), -1)), (31, 31)) * 8

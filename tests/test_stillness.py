@@ -1,4 +1,4 @@
-"""Measures of steadiness tell what dehazing adds from what the video itself does."""
+"""Measures of steadiness distinguish what dehazing adds from what the video itself does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films in object stores: read from there and written there, on a real S3 server where moto is installed."""
+"""Films in object stores: read from and written to them, on a real S3 server if moto is installed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clear(film: Path) -> Path:
-    """What comes of it without any store."""
+    """The result without any store."""
     return Path(dehaze_video(film, dehazer=dehazer(), run=RUN).output)
 
 

@@ -1,4 +1,4 @@
-"""One way for a frame: many streams in one batch, file or camera, get the bits that each gets alone."""
+"""One path for a frame: many streams in one batch, of files or cameras, get the same bits as each one alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def film(seed: int, frames: int = 12, width: int = 160, height: int = 96) -> lis
 
 
 def same(a: list[Frame], b: list[Frame]) -> bool:
-    """Whether two videos have the same samples; what pads the rows is not compared."""
+    """Whether two videos have the same samples; row padding is not compared."""
     return len(a) == len(b) and all(
         np.array_equal(component_samples(x, index), component_samples(y, index))
         for x, y in zip(a, b, strict=True)
@@ -54,14 +54,14 @@ def same(a: list[Frame], b: list[Frame]) -> bool:
 
 
 def alone(frames: list[Frame], settings: SettingsKeywords) -> list[Frame]:
-    """As a file goes, one frame at a time."""
+    """Like a file, one frame at a time."""
     dehazer = plain_dehazer(engine=nervous_engine(), **settings)
     return [clear for frame in frames for clear in dehazer.process([frame])] + dehazer.flush()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 def test_streams_that_share_batches_get_the_bits_each_gets_alone(batch: int) -> None:
-    """Every kind of settings at once, two frames of each stream in a row."""
+    """All kinds of settings at once, two frames of each stream in a row."""
     dehazer = plain_dehazer(engine=nervous_engine())
     streams = {name: dehazer.stream(**settings) for name, settings in SETTINGS.items()}
     films = {name: film(seed) for seed, name in enumerate(SETTINGS)}
@@ -152,7 +152,7 @@ def test_settings_change_from_the_next_frame_and_held_frames_keep_theirs() -> No
     assert [list(dehazer.process_many([(stream, frame)])) for frame in frames[:6]] == [[[]]] * 6
     stream.strength = 0
     (clear,) = dehazer.process_many([(stream, frames[6])])
-    assert [frame.pts for frame in clear] == list(range(7)), "what was held back comes first"
+    assert [frame.pts for frame in clear] == list(range(7)), "frames held back come first"
     assert clear[6] is frames[6]
     assert same(clear[:6], alone(frames[:6], {"steady": "low", "look_ahead": True}))
     stream.strength = 1
@@ -201,14 +201,14 @@ def test_a_wrong_setting_is_reported_by_the_next_look() -> None:
 
 
 def test_a_barred_film_continues_with_the_mask_it_had() -> None:
-    """The edge of a bar is found on the frame on which it came; what is dark next to it on a later one is the scene."""
+    """The edge of a bar is found in the frame in which it appears; dark parts next to it in later ones are scene."""
     frames = []
     for index in range(6):
         picture = np.full((120, 160, 3), 150 - index, np.uint8)
         picture[:, ::7] += 20
         picture[:21] = picture[99:] = 2
         if index >= 3:
-            picture[21:23, 40:90] = 4  # something dark drives along the bar
+            picture[21:23, 40:90] = 4  # something dark moves along the bar
         frames.append(Frame.from_array(picture, pts=index, time_base=Fraction(1, 25)))
 
     def cleared(stream: Stream, part: list[Frame]) -> list[bytes]:

@@ -37,7 +37,7 @@ def clock(path: Path) -> tuple[int, int, int]:
 
 
 def cut_through(source: Path, target: Path) -> Path:
-    """Every frame of a file into segments of half a second, joined."""
+    """Write every frame of a file into segments of half a second, and join these."""
     with FileSource(source) as frames, SegmentFileSink(target, frames, seconds=0.5) as sink:
         sink.take_up({})
         for frame in frames:
@@ -72,7 +72,7 @@ def test_a_variable_rate_is_not_called_fixed(tmp_path: Path) -> None:
 
 
 def test_a_camera_has_no_fixed_rate(tmp_path: Path) -> None:
-    """Its frames come when they like, and `max_fps` drops some."""
+    """Its frames come at any time, and `max_fps` drops some."""
     times = [0, 3600, 7200, 18000, 21600, 45000]
     frames = [frame_from_av(av.VideoFrame(64, 48, "yuv420p"), pts=pts, time_base=TICK) for pts in times]
     encoder = VideoEncoder(StreamSetup.live(frames[0], Encoding.for_viewers("libx264", "live")))
@@ -80,7 +80,7 @@ def test_a_camera_has_no_fixed_rate(tmp_path: Path) -> None:
     assert [packet.pts for packet in packets] == [packet.dts for packet in packets] == times  # each at once
     (tmp_path / "out.h264").write_bytes(b"".join(map(bytes, packets)))
     assert clock(tmp_path / "out.h264") == (1, 50, 0)
-    # With a keyframe: the bytes of another picture may pass for MP3.
+    # With a keyframe, as the bytes of another picture may be taken for MP3.
     (tmp_path / "header.h264").write_bytes(encoder.header + bytes(packets[0]))
     assert clock(tmp_path / "header.h264") == (1, 50, 0)
     with av.open(str(tmp_path / "out.h264")) as container:
@@ -153,7 +153,7 @@ def test_user_data_with_zeros_looks_like_no_start_code(codec: str) -> None:
 
 
 def test_a_kind_of_data_without_a_name_hides_no_other(tmp_path: Path) -> None:
-    """FFmpeg attaches EXIF to the pictures of Motion JPEG; PyAV has no name for it, and shows no data at all then."""
+    """FFmpeg attaches EXIF to the pictures of Motion JPEG; PyAV has no name for it, and then shows no data at all."""
     exif = Image.Exif()
     exif[271], exif[274] = "Maker", 6  # turned by a quarter
     Image.new("RGB", (64, 48)).save(tmp_path / "turned.jpg", exif=exif)
@@ -192,7 +192,7 @@ def test_place_date_and_camera_survive(tmp_path: Path, keys: dict[str, str], end
 
 
 def test_what_a_container_says_of_fields_against_its_pictures_is_named(tmp_path: Path) -> None:
-    """FFmpeg's writer of MXF has no place for the field order of DV, so that its reader says the top one."""
+    """FFmpeg's MXF writer has no place for the field order of DV, so its reader says that the top field comes first."""
     video = ("-f", "lavfi", "-i", "testsrc2=s=720x480:r=60000/1001:d=0.2", "-vf", "tinterlace=interleave_bottom")
     source = ffmpeg(*video, "-target", "ntsc-dv", tmp_path / "in.dv")
     losses = copy_through(source, tmp_path / "out.mxf").losses
@@ -231,7 +231,7 @@ def test_keys_that_a_container_drops_are_named_one_by_one(tmp_path: Path) -> Non
 )
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_the_location_of_chroma_survives(tmp_path: Path, making: tuple[str, ...], codec: str, ending: str) -> None:
-    """UHD films have it at the top left of the luma, other films at the left, and JPEG in the centre."""
+    """UHD films have it at the top left of the luma samples, other films at the left, and JPEG in the centre."""
     source = ffmpeg(*PICTURES, "-frames:v", "3", *making, "-pix_fmt", "yuv420p", tmp_path / f"in.{ending}")
     assert copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec)).losses == []
     before, after = (ffprobe(tmp_path / f"{name}.{ending}", "-show_streams")["streams"][0] for name in ("in", "out"))
@@ -239,7 +239,7 @@ def test_the_location_of_chroma_survives(tmp_path: Path, making: tuple[str, ...]
 
 
 def test_a_changed_location_of_chroma_is_named(tmp_path: Path) -> None:
-    center = ("-c:v", "libx264", "-x264-params", "chromaloc=1")  # which AV1 has no way to say
+    center = ("-c:v", "libx264", "-x264-params", "chromaloc=1")  # which AV1 cannot express
     source = ffmpeg(*PICTURES, "-frames:v", "3", *center, tmp_path / "in.mp4")
     lost = copy_through(source, tmp_path / "out.mp4", encode=EncodeOptions("libsvtav1")).losses
     assert lost == ["chroma location (center; now unspecified)"]
@@ -267,7 +267,7 @@ def grainy(folder: Path, codec: str) -> Path:
 
 
 def noise(path: Path, *, drawn: bool) -> float:
-    """How much the luma of the pictures varies, with their film grain drawn into them or not."""
+    """How much the luma of the pictures varies, with or without their film grain applied."""
     with av.open(str(path)) as container:
         if not drawn:
             container.streams.video[0].codec_context.options = {"export_side_data": "film_grain"}

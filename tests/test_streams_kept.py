@@ -1,4 +1,4 @@
-"""No stream is lost, nor the whole job lost because of one: sound, data and second pictures of real recorders."""
+"""No stream is lost, nor does one of them end the whole job: sound, data and second pictures of real recorders."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_sound_of_cameras_is_copied_into_the_same_container(
 
 @pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav"])
 def test_sound_that_the_container_refuses_with_its_first_block_is_left_out(tmp_path: Path, codec: str) -> None:
-    """FFmpeg writes both into MOV, but does not copy the one."""
+    """FFmpeg encodes both into MOV, but only copies one of them."""
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", codec, tmp_path / "in.mov")
     losses = copy_through(source, tmp_path / "out.mov").losses
     kept = counted(tmp_path / "out.mov")
@@ -211,7 +211,7 @@ def test_a_film_most_of_which_is_damaged_is_an_error(tmp_path: Path) -> None:
 
 
 def test_data_tracks_of_cameras_are_copied_or_named(tmp_path: Path) -> None:
-    """A telemetry track of unknown meaning: in MP4 its description would be lost, and so it is left out by name."""
+    """A telemetry track of an unknown kind: MP4 would lose its description, so it is left out and named."""
     made = ffmpeg(*PICTURES, *H264, "-metadata:s:v", "timecode=01:02:03:04", tmp_path / "in.mov")
     content = made.read_bytes()
     made.write_bytes(content.replace(b"tmcd", b"mebx"))
@@ -231,7 +231,7 @@ def test_subtitles_without_a_decoder_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["avi", "mkv", "mov", "mp4", "nut", "ts"])
 def test_a_second_video_of_an_unknown_codec_is_named(tmp_path: Path, ending: str) -> None:
-    """AVI would hold it as if its packets were raw pictures."""
+    """AVI would store its packets as if they were raw pictures."""
     content = two_cameras(tmp_path).read_bytes()
     at = content.rindex(b"avc1")
     source = tmp_path / "unknown.mp4"
@@ -243,7 +243,7 @@ def test_a_second_video_of_an_unknown_codec_is_named(tmp_path: Path, ending: str
 def test_pictures_continue_where_the_container_refuses_sound_in_the_middle(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As DTS that turns into another codec, or a changed block size: here by a packet that no muxer takes."""
+    """As with DTS that turns into another codec, or a changed block size; here it is a packet that no muxer takes."""
     from streamdehaze.video.writing import passthrough
 
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / "in.mp4")

@@ -12,7 +12,7 @@ A = 0.75
 
 
 def road(thickness: float, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hazy, clear and transmission, (H, W, 3) and (H, W), of dark blocks under a sky that is all haze."""
+    """Hazy and clear picture, (H, W, 3), and transmission, (H, W), of dark blocks under a sky that is all haze."""
     rng = np.random.default_rng(2)
     clear = np.kron(rng.uniform(0, 0.7, (18, 32, 3)), np.ones((8, 8, 1))).astype(np.float32)
     clear[rng.random(clear.shape[:2]) < 0.3] = 0.01

@@ -17,7 +17,7 @@ from streamdehaze.engine.build.picture import hazy_pictures
 ROOT = Path(__file__).parents[1]
 
 HARMLESS = {"ldconfig", "fc-list", "uname", "lscpu"}
-"""Programs of the system that torch and matplotlib ask for libraries and fonts when they are imported."""
+"""System programs that torch and matplotlib run when they are imported, to find libraries and fonts."""
 
 _WATCH = f"""
 import os, sys
@@ -38,7 +38,7 @@ sys.addaudithook(_watch)
 
 
 class Watched:
-    """Python processes, children included, whose forks and sockets are written down; their home is empty before."""
+    """Python processes, including children, whose forks and sockets are recorded, with an empty home at the start."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "sitecustomize.py").write_text(_WATCH)

@@ -1,4 +1,4 @@
-"""Times of pictures pass through as the integers they are, in every container and at every kind of start."""
+"""Times of pictures survive as exact integers, in every container and with every kind of start."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def clip(ending: str, kind: str) -> Clip:
 
 
 def test_rate_and_time_base_are_fractions(tmp_path: Path) -> None:
-    """PyAV 19 has a number of its own for them, which cannot do all that a Fraction can."""
+    """PyAV 19 has its own type of number for them, which cannot do everything that a Fraction can."""
     with closing(FileSource(Clip().write(tmp_path / "in.mp4"))) as source:
         frame = next(iter(source))
         found = (frame.time_base, source.info.time_base, source.info.average_rate)
@@ -236,7 +236,7 @@ def test_sound_that_starts_between_milliseconds_keeps_its_start(tmp_path: Path, 
 
 
 def test_an_avi_is_as_long_as_its_pictures(tmp_path: Path) -> None:
-    """Its writer counts the last picture's duration in whole pictures."""
+    """FFmpeg's AVI writer counts the last picture's duration in whole pictures."""
     source = Clip(time_base=Fraction(1, 12800)).write(tmp_path / "in.mp4")
     copy_through(source, tmp_path / "out.avi")
     with av.open(str(tmp_path / "out.avi")) as container:

@@ -1,4 +1,4 @@
-"""Configurations are checked word for word, and the recipes are what they say."""
+"""Configurations are checked key by key, and the recipes are what they say."""
 
 from __future__ import annotations
 

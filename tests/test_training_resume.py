@@ -1,4 +1,4 @@
-"""A run that is stopped and resumed is the run that was never stopped."""
+"""A run that is stopped and resumed equals one that was never stopped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, ac
     broken = configuration(tmp_path, scenes, name="broken", **changes)
     file = tmp_path / "broken.json"
     file.write_text(broken.model_dump_json())
-    # SIGKILL leaves no chance to save: what was saved on the way is all there is.
+    # SIGKILL leaves no chance to save, so only what was saved on the way is there.
     program = (
         "import os, signal, sys\n"
         "from streamdehaze.training import writer\n"
@@ -171,7 +171,7 @@ def test_the_last_good_state_survives_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_damaged_picture_is_named_in_one_sentence_from_a_worker_process(tmp_path: Path) -> None:
-    """In a process of its own: workers are forked, which is not for one in which many other libraries run threads."""
+    """In a process of its own: workers are forked, which is not safe in one where many libraries run threads."""
     scenes = make_scenes(tmp_path / "scenes", 1)
     (scenes / "0.png").write_bytes(b"no picture")
     done = train_apart(tmp_path, scenes, "damaged", 1, "workers = 1")

@@ -1,4 +1,4 @@
-"""The whole way: a short training, its checkpoint in `run`, and a hazy clip that gains by it."""
+"""From start to end: a short training, its checkpoint in `run`, and a hazy clip that gains from it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_clip(path: Path) -> list[np.ndarray]:
 def test_the_smoke_recipe_teaches_a_checkpoint_that_clears_a_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by the command, taken back here
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by the command, restored here
     scenes = make_scenes(tmp_path / "scenes", 24)
     changes = [f"data=[{{folder = '{scenes}'}}]", f"output={tmp_path}", "machine.threads=1"]
     main(["train", "smoke", *changes], standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The VapourSynth filter, in VapourSynth itself: a wheel for Python 3.12 and newer."""
+"""The VapourSynth filter, in real VapourSynth, whose wheel needs Python 3.12 or newer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamdehaze.integrations.vapoursynth import REACH, dehaze  # noqa: E402
 
 
 def gradient(name: str, frames: int = 3) -> vs.VideoNode:
-    """A clip with something in it that differs from frame to frame."""
+    """A clip that differs from frame to frame."""
     core = vs.core
     flat = core.std.BlankClip(format=vs.RGB48, width=96, height=64, length=frames, fpsnum=25, fpsden=1, keep=False)
 

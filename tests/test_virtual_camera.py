@@ -1,4 +1,4 @@
-"""The clear picture as a camera of this computer: pyvirtualcam's interface with a double of the device."""
+"""The clear picture as a virtual camera: pyvirtualcam's interface with a double of the device."""
 
 from __future__ import annotations
 

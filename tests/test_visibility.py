@@ -1,4 +1,4 @@
-"""Visibility in metres of a camera that does not move: right in drawn fog, and silent where it cannot be told."""
+"""Visibility in metres for a fixed camera: right in drawn fog, and unknown where it cannot be determined."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ View = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 def through(view: View, metres: float, seed: int = 0, exposure: float = 1.0) -> npt.NDArray[np.uint8]:
-    """The view in even fog of this visibility at 5 % contrast, by a sensor with noise."""
+    """The view in even fog of this visibility at 5 % contrast, as seen by a noisy sensor."""
     clear, depth = view
     t = np.exp(-3.0 / metres * depth)[..., None]
     hazy = (clear * t + np.float32(0.83) * (1 - t)) * exposure
@@ -113,7 +113,7 @@ def test_at_night_and_for_another_view_it_says_unknown(view: View, reference: Re
 
 
 def lawless(clear: Contrast, metres: float, number: int) -> Contrast:
-    """Where contrast does not fall as the law of haze has it, but as the root of visibility."""
+    """Where contrast does not follow the law of haze, but the square root of visibility."""
     ripple = np.random.default_rng(number).uniform(0.8, 1.25, clear.blocks.shape).astype(np.float32)
     left = np.float32(min(1.0, (metres / 10000) ** 0.5)) * ripple
     assert clear.broad is not None
@@ -157,7 +157,7 @@ def test_a_few_pictures_are_too_few_to_learn_metres(view: View) -> None:
 
 
 def lit(view: View, *, from_left: bool) -> View:
-    """The view with the sun at one side: what it does not reach, but for the sky, is half as bright at the other."""
+    """The view with the sun on one side: except for the sky, the other side is half as bright."""
     shade = np.linspace(1, 0.5, view[1].shape[1], dtype=np.float32)
     shade = np.broadcast_to(shade if from_left else shade[::-1], view[1].shape)
     return view[0] * np.where(view[1] < 1999, shade, 1)[..., None], view[1]
@@ -205,7 +205,7 @@ def test_what_was_learned_is_kept_and_old_days_are_forgotten(
     learned, again = days.reference(), ClearDays.load(tmp_path / "days.npz").reference()
     assert learned is not None
     assert again is not None
-    assert [each.hour for each in learned.views] == [None]  # three days are too few for more
+    assert [each.hour for each in learned.views] == [None]  # three days are not enough for more
     learned.save(tmp_path / "camera.npz")
     for kept in (again, Reference.load(tmp_path / "camera.npz")):
         assert kept.views[0].day == date(2026, 11, 5)
@@ -257,7 +257,7 @@ def test_a_picture_of_another_shape_is_refused(reference: Reference) -> None:
 
 
 def test_ground_is_as_far_as_the_line_of_sight_is_flat() -> None:
-    """A camera 8 m up that looks at the horizon: 45 degrees below it, the ground is 8·√2 m away."""
+    """A camera at a height of 8 m that looks at the horizon: 45 degrees below it, the ground is 8·√2 m away."""
     distance = distances_of_ground((200, 300), height_metres=8, horizon=0.5, view_degrees=90)
     assert np.isnan(distance[:100]).all()
     assert distance[-1, 0] == pytest.approx(8 * np.sqrt(2), rel=0.01)
@@ -349,7 +349,7 @@ def test_a_live_camera_reports_the_median_of_the_last_minute_and_learns_its_clea
     assert watch.visibility is None
     foggy, clear = frame(view, 200, 9), frame(view, 100_000, 9)
     assert show(foggy).metres == pytest.approx(200, rel=0.25)
-    assert show(clear, times=2).metres == pytest.approx(200, rel=0.25), "a moment is not the weather"
+    assert show(clear, times=2).metres == pytest.approx(200, rel=0.25), "one moment does not make the weather"
     assert show(clear).least is not None
     assert show(Frame.from_array(np.zeros((360, 640, 3), np.uint8))).unknown == "too dark"
     assert "another shape" in str(show(Frame.from_array(np.zeros((360, 360, 3), np.uint8))).unknown)
@@ -361,7 +361,7 @@ def test_a_live_camera_reports_the_median_of_the_last_minute_and_learns_its_clea
     assert path.with_suffix(".learned.npz").exists()
     assert show(foggy).metres == pytest.approx(200, rel=0.25)
     again = VisibilityWatch(path, frames, "gate", now=lambda: now[0])
-    assert again._days.span > timedelta(days=7), "a restart forgets nothing"
+    assert again._days.span > timedelta(days=7), "nothing is lost in a restart"
     now[0] += timedelta(days=200)
     assert "days old" in str(show(foggy).unknown), "what it has learned has"
 

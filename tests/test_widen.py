@@ -1,4 +1,4 @@
-"""A widened network is the same function; averaging and plain convolution keep what they promise."""
+"""A widened network is the same function; averaging and plain convolution do what they promise."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 300.0
-"""So long that a busy machine fails no test, and a hang fails one in words; no test promises a time by it."""
+"""Long enough for a busy machine; a test that hangs fails with a message. It is not a promise about time."""
 
 
 def wait_until(holds: Callable[[], object], what: str) -> None:

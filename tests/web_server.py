@@ -1,4 +1,4 @@
-"""A small web server on loopback, for what cameras, receivers of events and players ask of one."""
+"""A small web server on loopback, for cameras, receivers of events and players in tests."""
 
 from __future__ import annotations
 
