@@ -55,41 +55,46 @@ class Muxer:
         self, output: Output, video: StreamSetup | EncodedPacket, companions: Companions | None = None
     ) -> None:
         self.output, self._companions = output, companions
-        container = output.container
+        self.encoder: VideoEncoder
+        """What makes the packets of the video."""
+        self._video: Any
+        self._delay: Fraction
         try:
             if companions is not None:
-                companions.add_to(container, after_video=False)
+                companions.add_to(output.container, after_video=False)
             if isinstance(video, StreamSetup):
-                self._delay = video.delay * video.tick
-                self.encoder = VideoEncoder(video, container)
-                self._video = self.encoder.muxed
+                self._add_encoder(video)
             else:
-                assert isinstance(video.format, VideoEncoder)
-                self._delay = -(video.dts or 0) * video.time_base
-                self.encoder = video.format
-                self._video = _copy_of(self.encoder, container)
-                if video.arrival is not None:  # what Matroska stores as DateUTC, MP4 as its creation time
-                    began = time.time() - (output.since - video.arrival)
-                    container.metadata["creation_time"] = _iso(began)
+                self._add_copy(video)
             if companions is not None:
-                companions.add_to(container, after_video=True)
-            if isinstance(video, StreamSetup):
-                self._label(video)
-            else:
-                container.start_encoding()
+                companions.add_to(output.container, after_video=True)
+            output.container.start_encoding()
         except BaseException:
             output.give_up()
             raise
         self._track = CameraTrack(self._video)
 
-    def _label(self, setup: StreamSetup) -> None:
-        source = setup.source
+    def _add_encoder(self, setup: StreamSetup) -> None:
+        """Add a stream with an encoder of its own, and what the source says about itself."""
+        container, source = self.output.container, setup.source
+        self.encoder = VideoEncoder(setup, container)
+        self._video = self.encoder.muxed
+        self._delay = setup.delay * setup.tick
         if source is not None:
             self._video.metadata.update(setup.tags)
             self._video.disposition = source.video.disposition
-            self.output.container.metadata.update(current_metadata(source.container.metadata))
+            container.metadata.update(current_metadata(source.container.metadata))
             if source.chapters:
-                self.output.container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
+                container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
+
+    def _add_copy(self, first: EncodedPacket) -> None:
+        """Add a stream for the packets of an encoder that is open elsewhere, and the date of the first one."""
+        assert isinstance(first.format, VideoEncoder)
+        container, self.encoder = self.output.container, first.format
+        self._video = _copy_of(self.encoder, container)
+        self._delay = -(first.dts or 0) * first.time_base
+        if first.arrival is not None:  # what Matroska stores as DateUTC, MP4 as its creation time
+            container.metadata["creation_time"] = _iso(time.time() - (self.output.since - first.arrival))
 
     def write(self, packets: Iterable[Packet[Any]] = ()) -> None:
         """Write what waits of the other streams, then these packets of the video."""
