@@ -8,8 +8,8 @@ from streamdehaze.dehaze.look import Look
 
 DEFAULT_BATCH_SIZE, BATCH_BYTES = 4, 48 << 20
 """A batch has this many pictures if no size is asked for, and fewer if their frames take more than these bytes."""
-_BATCH_FRAMES = 12
-"""Nor does it have more frames than this then: at rest most need no network, and yet take memory."""
+_BATCH_FRAMES = 7
+"""Nor does it have more frames than this then, which at rest have two pictures: the others only take memory."""
 
 
 class Batch:
