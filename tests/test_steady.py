@@ -121,6 +121,16 @@ def test_a_passing_object_leaves_no_ghost(streets: tuple[FloatArray, FloatArray]
         assert error(calm[index][covered], true[index][covered]) < 2.5
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_what_was_covered_comes_back_as_it_was(streets: tuple[FloatArray, FloatArray], every: int) -> None:
+    covered = [with_box(streets[0], 80)] * 3
+    frames = film([streets[0]] * 17 + covered + [streets[0]] * 2 + covered + [streets[0]] * 2, noise=0.002)
+    nervous, calm = clear(frames), clear(frames, "low", every=every)
+    box = (slice(60, 120), slice(80, 150))
+    for back in (20, 21, 25, 26):
+        assert error(calm[back][box], calm[16][box]) < 0.4 * error(nervous[back][box], nervous[16][box])
+
+
 def test_batches_give_what_one_by_one_gives(streets: tuple[FloatArray, FloatArray]) -> None:
     pictures = [streets[0]] * 4 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 4
     frames = film(pictures)
@@ -309,6 +319,14 @@ def test_between_keyframes_maps_are_blended_from_both_sides_and_exact_at_them(
     nervous, blended = clear(moving), ahead(moving, nervous_engine(), every=4)
     for index in range(0, 13, 4):
         assert np.array_equal(blended[index], nervous[index])
+
+
+def test_where_held_frames_leave_is_not_seen_at_rest(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 80, noise=0.001)
+    calm = ahead(frames, nervous_engine(), steady="low")
+    changes = np.array([error(calm[index], calm[index - 1]) for index in range(1, 80)])
+    left = changes[[24, 49]]  # 25 frames leave at once
+    assert left.max() < 1.5 * np.median(changes)
 
 
 def test_the_last_frame_of_a_film_has_an_answer_of_its_own(streets: tuple[FloatArray, FloatArray]) -> None:

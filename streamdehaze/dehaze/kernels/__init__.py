@@ -4,8 +4,11 @@ Each releases the interpreter lock and keeps its inner loop over a contiguous ro
 rows to work in come from outside, because compiled loops allocate nothing (`streamdehaze.dehaze.kernels.compiled`).
 """
 
-from streamdehaze.dehaze.kernels.maps import blend, carry, correct, process_noise
+from streamdehaze.dehaze.kernels.maps import blend, carry, carry_over, correct, process_noise, recall
 from streamdehaze.dehaze.kernels.planes import apply_affine, shrink
 from streamdehaze.dehaze.kernels.statistics import channel_mean, median
 
-__all__ = ["apply_affine", "blend", "carry", "channel_mean", "correct", "median", "process_noise", "shrink"]
+__all__ = [
+    "apply_affine", "blend", "carry", "carry_over", "channel_mean", "correct", "median", "process_noise", "recall",
+    "shrink",
+]  # fmt: skip

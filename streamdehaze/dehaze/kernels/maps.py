@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from streamdehaze.dehaze.kernels.compiled import Loop
 from streamdehaze.frame import FloatArray
@@ -101,9 +102,9 @@ def _blend(planes: Any, fresh: Any, weight: Any, total: Any, corrections: Any) -
                     corrections[n, band, cell] += part * share
 
 
-def correct(planes: FloatArray, variance: FloatArray, noise: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
-    """Write `planes` (n, rows, columns), drawn towards the first n of `ahead` by P / (P + Q), into `out`."""
-    _correct(planes, variance / (variance + noise), ahead, out)
+def correct(planes: FloatArray, share: FloatArray, ahead: FloatArray, out: FloatArray) -> None:
+    """Write `planes` (n, rows, columns), drawn to the first n of `ahead` by `share` (rows, columns), into `out`."""
+    _correct(planes, share, ahead, out)
 
 
 @Loop
@@ -113,3 +114,59 @@ def _correct(planes: Any, share: Any, ahead: Any, out: Any) -> None:
         for y in range(rows):
             for x in range(columns):
                 out[n, y, x] = planes[n, y, x] + share[y, x] * (ahead[n, y, x] - planes[n, y, x])
+
+
+def carry_over(rest: FloatArray, share: FloatArray, planes: FloatArray) -> None:
+    """Reduce `rest` (n, rows, columns) to `share` (rows, columns) of it, and add it to `planes`, both in place."""
+    _carry_over(rest, share, planes)
+
+
+@Loop
+def _carry_over(rest: Any, share: Any, planes: Any) -> None:
+    count, rows, columns = planes.shape
+    for n in range(count):
+        for y in range(rows):
+            for x in range(columns):
+                rest[n, y, x] *= share[y, x]
+                planes[n, y, x] += rest[n, y, x]
+
+
+def recall(
+    planes: FloatArray, kept: FloatArray, picture: FloatArray, noise: FloatArray, floor: float, covered: float
+) -> npt.NDArray[np.uint8]:
+    """Keep in `kept` what `planes` hold of pixels that are now covered, and give back what is uncovered, in place.
+
+    Args:
+        planes, kept: gain, offset and reference of n components, and the variance, (3n + 1, rows, columns).
+        picture: components, (n, rows, columns).
+        noise: process noise, (rows, columns); 0 afterwards where something was given back.
+        floor: largest difference from a reference that is noise.
+        covered: process noise above which a pixel is covered.
+
+    Returns:
+        1 where something was given back, else 0, (rows, columns).
+    """
+    found = np.empty(noise.shape, np.uint8)
+    _recall(planes, kept, picture, noise, float(floor), float(covered), found)
+    return found
+
+
+@Loop
+def _recall(planes: Any, kept: Any, picture: Any, noise: Any, floor: float, covered: float, found: Any) -> None:
+    count, rows, columns = planes.shape
+    channels, last = picture.shape[0], count - 1
+    for y in range(rows):
+        for x in range(columns):
+            found[y, x] = 0
+            if noise[y, x] > covered and planes[last, y, x] < kept[last, y, x]:
+                for n in range(count):
+                    kept[n, y, x] = planes[n, y, x]
+            elif planes[last, y, x] + noise[y, x] > kept[last, y, x]:
+                change = np.float32(0)
+                for n in range(channels):
+                    change = max(change, abs(picture[n, y, x] - kept[2 * channels + n, y, x]))
+                if change <= floor:
+                    found[y, x] = 1
+                    noise[y, x] = 0
+                    for n in range(count):
+                        planes[n, y, x] = kept[n, y, x]

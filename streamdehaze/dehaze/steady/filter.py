@@ -11,7 +11,8 @@ Its answers become small affine maps (`streamdehaze.dehaze.affine`), and these a
    process noise grows with the distance of the picture from R beyond the picture's own noise; so the Kalman gain falls
    as 1/n while a pixel stands still and is near 1 where something passes. While the camera stands, R is filtered with
    the same gain, so that slow drift of the light or the fog cannot hide between two frames; while it moves, R is the
-   picture before, which has not been blurred by being carried.
+   picture before, which has not been blurred by being carried. What a pixel was before something passed in front of it
+   is taken again once the picture is as it was (`streamdehaze.dehaze.steady.background`).
 4. **blend** the fresh maps in.
 5. **level**: while the camera stands still, the overall brightness is held (`streamdehaze.dehaze.steady.level`).
 
@@ -21,8 +22,9 @@ and 5.
 At a cut everything starts over with that very frame. What was known is kept aside for `_SHELF_FRAMES` frames: if the
 picture returns to it (a flash, a camera switched there and back), it is used again.
 
-The state is a dozen small planes, a few MB at most. It depends on the frames in order and on nothing else: batches give
-what single frames give, and `state_dict` / `load_state_dict` (plain arrays) continue bit for bit where a run was cut.
+The state is two dozen small planes, a few MB at most. It depends on the frames in order and on nothing else: batches
+give what single frames give, and `state_dict` / `load_state_dict` (plain arrays) continue bit for bit where a run was
+cut.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
 from streamdehaze.dehaze.kernels import blend, carry, channel_mean, process_noise
+from streamdehaze.dehaze.steady.background import Background
 from streamdehaze.dehaze.steady.level import Level
 from streamdehaze.dehaze.steady.motion import Motion, find_motion, same_scene
 from streamdehaze.dehaze.steady.trend import Trend
@@ -151,6 +154,7 @@ class TemporalFilter:
         self._shelf_age = 0
         self._level = Level()
         self._trend = Trend()
+        self._background = Background()
 
     def skip(self) -> None:
         """Let a frame pass without a look at it: the next one begins a new scene."""
@@ -203,6 +207,7 @@ class TemporalFilter:
             self._shelf, self._shelf_age = (self._planes if motion is not None else None), 0
             self._planes = new
             self._trend.forget()
+            self._background.forget()
             self._given = new[: 2 * n].copy()
             return Estimate(self._given, new[-1].copy(), still_trust, None, new_scene=True)
         flow = None if motion.cut else motion.flow
@@ -211,18 +216,27 @@ class TemporalFilter:
             known = self._planes
             self._trend.forget()
         else:
+            self._background.forget()
             known = carried(self._planes, flow, components, trust)
             self._trend.apply(known)
-        variance = known[-1] + process_noise(known[2 * n : 3 * n], components, motion.floor, trust.spread, trust.drift)
+        noise = process_noise(known[2 * n : 3 * n], components, motion.floor, trust.spread, trust.drift)
+        still: npt.NDArray[np.bool_] | None = None
+        uncovered: npt.NDArray[np.bool_] | None = None
+        if flow is None:
+            uncovered = self._background.update(known, components, noise, motion.floor, trust.drift)
+        variance = known[-1] + noise
         gain = variance / (variance + 1)
         known[-1] = variance
+        if flow is None:
+            still = gain < _TRUSTED
+            if uncovered is not None:
+                still &= ~uncovered  # their brightness has changed
         if new is not None:
             known = self._weighed(known, new, gain, moves=flow is not None)
         if flow is not None:
             known[2 * n : 3 * n] = components
         self._planes = known
-        still = gain < _TRUSTED if flow is None else None
-        if self._given is None or new is not None or flow is not None or motion.cut:
+        if self._given is None or new is not None or flow is not None or motion.cut or uncovered is not None:
             self._given = known[: 2 * n].copy()
         return Estimate(self._given, known[-1].copy(), trust, still, new_scene=motion.cut)
 
@@ -251,6 +265,7 @@ class TemporalFilter:
             "numbers": np.array([*numbers, self._shelf_age], np.float64),
             "brightness": self._level.brightness.copy(),
             "trend": self._trend.cells.copy(),
+            "background": self._background.planes.copy(),
         }
         for name, array in (("grey", self._grey), ("planes", self._planes), ("shelf", self._shelf)):
             if array is not None:
@@ -270,7 +285,7 @@ class TemporalFilter:
             self._key = bytes(np.asarray(state["key"], np.uint8)).decode()
             noise, seconds, interval, since, unrest, held_back, age = (float(x) for x in state["numbers"])
             self._level.brightness, self._level.held_back = _floats(state["brightness"]), held_back
-            self._trend.cells = _floats(state["trend"])
+            self._trend.cells, self._background.planes = _floats(state["trend"]), _floats(state["background"])
         except (KeyError, ValueError) as error:
             raise ConfigError(f"this is no state of smoothing over time: {error}; start over") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval
@@ -322,6 +337,7 @@ class TemporalFilter:
         if not same_scene(components, shelf[2 * n : 3 * n], motion.noise):
             return False
         self._planes, self._shelf, self._shelf_age = shelf, self._planes, 0
+        self._background.forget()
         return True
 
 

@@ -8,6 +8,9 @@ their estimates are corrected by those that follow (the smoother of Rauch, Tung 
 
 Where every frame has an answer that is taken as it is, P is 0 and nothing changes; between two such frames, k apart,
 P grows by Q with each frame, and C is j/(j + 1) after j of them: a linear blend along the motion.
+
+Frames leave together, and those that stay are corrected again by others: the first of them would not begin where the
+last of the others ended. While the camera is at rest, what that one has missed is therefore subtracted, and fades.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from streamdehaze.dehaze.kernels import correct, process_noise
+from streamdehaze.dehaze.kernels import carry_over, correct, process_noise
 from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
 from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
@@ -31,6 +34,8 @@ difference where the network runs on every frame."""
 _SPARSE_STAY, _SPARSE_STAY_OF = 22, 8 / 5
 """The same where it does not: with fewer answers ahead, the place where frames leave would be seen. The dozen that
 leaves at once fits into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
+_FADING = np.float32(0.8)
+"""What is left from frame to frame of what those that left have missed."""
 
 Item = TypeVar("Item")
 
@@ -49,6 +54,17 @@ class Held(Generic[Item]):
     estimate: Estimate
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What is known of the frame that left last, if the camera is at rest."""
+
+    estimate: Estimate
+    """Before it was corrected."""
+    components: FloatArray
+    planes: FloatArray
+    """Gain and offset of each component, as it left."""
+
+
 class LookAhead(Generic[Item]):
     """Holds frames back and corrects their estimates.
 
@@ -61,6 +77,7 @@ class LookAhead(Generic[Item]):
     def __init__(self) -> None:
         self._held: list[Held[Item]] = []
         self._flows: list[FloatArray | None] = []  # from each to the one after; None if the camera stands
+        self._left: _Left | None = None
 
     def add(self, held: Held[Item]) -> None:
         """Take the next frame."""
@@ -98,6 +115,7 @@ class LookAhead(Generic[Item]):
         """Forget the frames that are held."""
         self._held.clear()
         self._flows.clear()
+        self._left = None
 
     def _staying(self, most: int) -> int:
         if all(held.observation.network for held in self._held):
@@ -106,27 +124,66 @@ class LookAhead(Generic[Item]):
 
     def _correct_first(self, count: int) -> None:
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
-        after = self._held[-1]
+        shares: list[FloatArray | None] = [None] * count  # of each frame's estimate in that of the one before, at rest
+        last, after = self._held[count - 1], self._held[-1]
         rooms: list[FloatArray] = [np.empty(0, np.float32)] * 2  # in turn for those that nobody keeps
         for index in range(len(self._held) - 2, -1, -1):
-            held, room = self._held[index], rooms[index % 2]
+            held, flow, room = self._held[index], self._flows[index], rooms[index % 2]
             if index < count or room.shape != held.estimate.planes.shape:
                 room = rooms[index % 2] = np.empty_like(held.estimate.planes)
-            after = self._correct(held, after, self._flows[index], room)
+            estimate, share = _corrected(held.estimate, held.components, after, flow, room)
+            after = replace(held, estimate=estimate)
             if index < count:
                 self._held[index] = after
+            if index + 1 < count and flow is None:
+                shares[index + 1] = share
+        if self._left is not None:
+            room = np.empty_like(self._left.planes)
+            better, shares[0] = _corrected(self._left.estimate, self._left.components, after, None, room)
+            self._continue(self._left.planes - better.planes, shares)
+        self._left = None
+        if count < len(self._held) and self._flows[count - 1] is None:
+            self._left = _Left(last.estimate, last.components, self._held[count - 1].estimate.planes)
 
-    @staticmethod
-    def _correct(held: Held[Item], after: Held[Item], flow: FloatArray | None, room: FloatArray) -> Held[Item]:
-        """A frame with its estimate corrected by that of the frame after; `room` holds the new planes."""
-        estimate, motion = held.estimate, after.observation.motion
-        if after.estimate.new_scene or motion is None:
-            return held
-        trust, ahead, components = after.estimate.trust, after.estimate.planes, after.components
-        if flow is not None:
-            moved = carried(np.concatenate([ahead, components]), flow, held.components, trust)
-            ahead, components = np.split(moved, [len(ahead)])
-        noise = process_noise(components, held.components, motion.floor, trust.spread, trust.drift)
-        correct(estimate.planes, estimate.variance, noise, ahead, room)
-        better = Estimate(room, estimate.variance, estimate.trust, estimate.still, new_scene=estimate.new_scene)
-        return replace(held, estimate=better)
+    def _continue(self, missed: FloatArray, shares: Sequence[FloatArray | None]) -> None:
+        """Begin where the frames that left ended, so that the place where frames leave is not seen.
+
+        Those held now would have corrected the frame that left last by `missed`; the first of them are off by as much,
+        and less from frame to frame. What has passed since is not.
+        """
+        for index, share in enumerate(shares):
+            if share is None:
+                return
+            held = self._held[index]
+            planes = held.estimate.planes
+            after = self._held[index + 1 : index + 2]
+            if not after or after[0].estimate.new_scene:  # nothing corrected them: they may be shared
+                planes = planes.copy()
+                self._held[index] = replace(held, estimate=replace(held.estimate, planes=planes))
+            carry_over(missed, share * _FADING, planes)
+
+
+def _corrected(
+    estimate: Estimate, components: FloatArray, after: Held[Item], flow: FloatArray | None, room: FloatArray
+) -> tuple[Estimate, FloatArray | None]:
+    """The estimate of a frame corrected by that of the frame after it, and by what share; None if they show different
+    scenes.
+
+    Args:
+        estimate: as `TemporalFilter.follow` gave it.
+        components: of that frame, (n, rows, columns).
+        after: the frame after it, its estimate corrected.
+        flow: from the frame to that one; None if the camera stands.
+        room: holds the new planes.
+    """
+    motion = after.observation.motion
+    if after.estimate.new_scene or motion is None:
+        return estimate, None
+    trust, ahead, seen = after.estimate.trust, after.estimate.planes, after.components
+    if flow is not None:
+        moved = carried(np.concatenate([ahead, seen]), flow, components, trust)
+        ahead, seen = np.split(moved, [len(ahead)])
+    noise = process_noise(seen, components, motion.floor, trust.spread, trust.drift)
+    share = estimate.variance / (estimate.variance + noise)
+    correct(estimate.planes, share, ahead, room)
+    return replace(estimate, planes=room), share
