@@ -3,11 +3,11 @@
     python benchmarks/fit_meter.py --photos FOLDER ... [--take 6] [--first 1] [--streets 70] [--rooms 100]
 
 Haze of random thickness is drawn over photos with depth (the folders; every `--take`-th photo of each from `--first`
-on, so that none is among those that haze_meter.py takes with `--clear`; once clear and twice hazy) and over drawn
-streets and rooms (from seed 300; haze_meter.py measures from seed 100), with exposure, gamma, sensor noise, black bars
-and, in half of them, JPEG drawn at random. Ridge regression of ln(τ + 0.1) on the terms, drawn scenes with twice the
-weight of photos, because their depth is known; cross validation leaves whole scenes out. No network takes part, so a
-new checkpoint needs no new weights: only `_TRUST` and `_SCALE` in density.py concern its answers.
+on; once clear and twice hazy) and over drawn streets and rooms (from seed 300; haze_meter.py measures from seed 100),
+with exposure, gamma, sensor noise, black bars and, in half of them, JPEG drawn at random. Ridge regression of
+ln(τ + 0.1) on the terms, drawn scenes with twice the weight of photos, because their depth is known; cross validation
+leaves whole scenes out. No network takes part, so a new checkpoint needs no new weights: only `_TRUST` and `_SCALE` in
+density.py concern its answers.
 """
 
 from __future__ import annotations

@@ -68,6 +68,31 @@ def test_it_follows_as_fast_where_the_network_seldom_runs() -> None:
     assert seldom.level == pytest.approx(each.level, abs=0.05)
 
 
+def test_a_second_opinion_is_asked_where_there_may_be_haze_and_once_a_second() -> None:
+    auto, asked = AutoStrength(), []
+
+    def recognize() -> float:
+        asked.append(True)
+        return 0.001
+
+    levels = [
+        auto.follow(0.05 if index < 25 else 0.25, index / RATE, starts=index in (0, 60), second_opinion=recognize)
+        for index in range(80)
+    ]
+    assert not any(levels)
+    assert len(asked) == 3  # at 1 s, at 2 s, and at 2.4 s, where a scene starts
+
+
+@pytest.mark.parametrize(("recognized", "level"), [(0.02, 0), (0.5, 1)])
+def test_a_second_opinion_decides_in_doubt(recognized: float, level: int) -> None:
+    assert AutoStrength().follow(0.2, 0.0, starts=True, second_opinion=lambda: recognized) == level
+
+
+def test_no_second_opinion_makes_haze_of_clear_air_or_clears_thick_fog() -> None:
+    assert AutoStrength().follow(0.06, 0.0, starts=True, second_opinion=lambda: 1.0) == 0
+    assert AutoStrength().follow(0.7, 0.0, starts=True, second_opinion=lambda: 0.02) == 1
+
+
 def unveil(picture: FloatArray) -> FloatArray:
     """A "network" that clears drawn fog completely, and leaves pictures that contain black as they are."""
     least = float(picture.min(axis=0).min())

@@ -12,6 +12,7 @@ A frame takes four steps, each with its own function:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,7 @@ from streamdehaze.frame import FloatArray, Frame
 from streamdehaze.meter import density
 from streamdehaze.meter.auto import AutoStrength
 from streamdehaze.meter.reading import Reading
+from streamdehaze.meter.recognition import recognized_density
 
 _MEASURED_SECONDS = 0.2
 """The haze is measured this often at most, unless the strength depends on it: it takes a tenth of a frame's time."""
@@ -302,7 +304,10 @@ class Stream(Settings):
             starts = observation.motion is None or observation.motion.cut
         else:  # nothing tells a cut; without a time the frame is a single photo
             starts = look.frame.pts is None
-        return self._auto.follow(None if measured is None else measured.agreed, look.frame.seconds, starts=starts)
+        if measured is None or look.balanced is None:
+            return self._auto.follow(None, look.frame.seconds, starts=starts)
+        recognize = functools.partial(recognized_density, look.balanced.hazy)
+        return self._auto.follow(measured.agreed, look.frame.seconds, starts=starts, second_opinion=recognize)
 
     def _release(self, *, everything: bool = False) -> list[Solution]:
         """The frames that need not be held back any longer."""

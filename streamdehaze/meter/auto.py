@@ -1,6 +1,6 @@
 """`AutoStrength`: dehaze where there is haze, and leave clear air unchanged, bit for bit.
 
-The density of a video, as far as the network agrees, is smoothed over time. Dehazing starts where it rises above `ON`,
+The density of a video, as far as the networks agree, is smoothed over time. Dehazing starts where it rises above `ON`,
 and stops only once it has been below `OFF` for `CLEAR_SECONDS`; in between nothing switches, so drifting haze around a
 threshold does not make the picture come and go. The strength then moves in ramps: seconds up, slower down. Where a
 scene begins, nothing is carried over: it starts with the strength its first frame calls for.
@@ -8,6 +8,7 @@ scene begins, nothing is carried over: it starts with the strength its first fra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,12 @@ CLEAR_SECONDS = 300.0
 """The air must have been clear for this long before dehazing stops."""
 UP_SECONDS, DOWN_SECONDS = 4.0, 20.0
 """Time from strength 0 to full, and back."""
+DOUBTFUL = 0.07
+"""Density up to which no second opinion makes it haze."""
+ASK_SECONDS = 1.0
+"""How often a second opinion is asked for within a scene: what it shows changes slowly."""
+_MEASURED, _RECOGNIZED = 0.75, 0.25
+"""Weights of the measured density and the second opinion in their geometric mean."""
 _USUAL_STEP, _LONGEST_STEP = 0.04, 10.0
 """Seconds between frames whose times are unknown; and the most that any two count as apart."""
 
@@ -35,7 +42,7 @@ class AutoStrength:
     """The share of the strength that the haze of one video calls for, frame by frame."""
 
     def __init__(self) -> None:
-        self._density = self._seconds = np.nan
+        self._density = self._seconds = self._recognized = self._asked = np.nan
         self._unmeasured = self._clear_for = 0.0
         self._on = False
         self.level = 0.0
@@ -43,14 +50,26 @@ class AutoStrength:
         self.changes = 0
         """How often dehazing was switched on or off within a scene."""
 
-    def follow(self, density: float | None, seconds: float | None, *, starts: bool) -> float:
+    def follow(
+        self,
+        density: float | None,
+        seconds: float | None,
+        *,
+        starts: bool,
+        second_opinion: Callable[[], float] | None = None,
+    ) -> float:
         """The new `level`.
 
         Args:
             density: of the next frame; None where it was not measured.
             seconds: its time.
             starts: whether a scene starts with it.
+            second_opinion: finds the density in another way.
         """
+        if density is not None and density > DOUBTFUL and second_opinion is not None:
+            if starts or seconds is None or not 0 <= seconds - self._asked < ASK_SECONDS:
+                self._recognized, self._asked = second_opinion(), np.nan if seconds is None else seconds
+            density = float(density**_MEASURED * self._recognized**_RECOGNIZED)
         step = _USUAL_STEP
         if seconds is not None:
             if not np.isnan(self._seconds):
@@ -75,9 +94,9 @@ class AutoStrength:
         return self.level
 
     def state(self) -> npt.NDArray[np.float64]:
-        """What is remembered, (7,)."""
-        numbers = self._density, self._seconds, self._unmeasured, self._clear_for, self._on, self.level, self.changes
-        return np.array(numbers, np.float64)
+        """What is remembered, (9,)."""
+        measured = self._density, self._seconds, self._unmeasured, self._recognized, self._asked
+        return np.array((*measured, self._clear_for, self._on, self.level, self.changes), np.float64)
 
     def load(self, state: npt.NDArray[np.float64]) -> None:
         """Continue where `state` was taken.
@@ -85,7 +104,8 @@ class AutoStrength:
         Raises:
             ValueError: if it is not one.
         """
-        if state.shape != (7,):
-            raise ValueError(f"the state of automatic strength has 7 numbers, not {state.size}")
-        self._density, self._seconds, self._unmeasured, self._clear_for, on, self.level, changes = map(float, state)
+        if state.shape != (9,):
+            raise ValueError(f"the state of automatic strength has 9 numbers, not {state.size}")
+        self._density, self._seconds, self._unmeasured, self._recognized, self._asked = map(float, state[:5])
+        self._clear_for, on, self.level, changes = map(float, state[5:])
         self._on, self.changes = bool(on), int(changes)
