@@ -92,8 +92,10 @@ def test_reports_survive_json_and_compare_row_by_row(report: BenchReport, tmp_pa
 
 
 def test_pipelines_tell_what_they_add_to_a_still_picture(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(60, 200, (48, 64, 3), dtype=np.uint8)
-    write_clip(tmp_path / "still.mp4", Clip([noise] * 12, (64, 48), Fraction(25)))
+    rng = np.random.default_rng(0)
+    still = rng.integers(60, 200, (48, 64, 3), dtype=np.uint8)
+    frames = [still + rng.integers(0, 8, still.shape, dtype=np.uint8) for _ in range(12)]  # a sensor's noise
+    write_clip(tmp_path / "still.mp4", Clip(frames, (64, 48), Fraction(25)))
     plan = BenchPlan(
         video=tmp_path / "still.mp4", network_sizes=[64], batches=[2], engines=["torch"], limit_seconds=0.1
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.picture import hazy_pictures, read_hazy
+from streamdehaze.engine.processor import has_int8_dot_products
 from streamdehaze.engine.protocol import BuildProgress
 from streamdehaze.errors import EngineError, SourceError, first_line
 from streamdehaze.extras import needed_for
@@ -81,6 +82,7 @@ def quantize(
         import onnxruntime  # noqa: F401 - NNCF calibrates with it and says so less clearly
 
         nncf = import_quietly("nncf")
+        overflow_fix = import_quietly("nncf.quantization.advanced_parameters").OverflowFix
     found = find_checkpoint(checkpoint)
     path = path or found.with_suffix(".int8.onnx")
     read = read_checkpoint(found)
@@ -106,9 +108,11 @@ def quantize(
                 subset_size=len(calibration),
                 # NNCF's default, the mean of the pictures' ranges, clips what is brighter or darker than most.
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    # Other processors add pairs of products in 16 bits, which saturate unless weights have 7.
+                    overflow_fix=None if has_int8_dot_products() else overflow_fix.ENABLE,
                     activations_range_estimator_params=import_quietly(
                         "nncf.quantization.range_estimator"
-                    ).RangeEstimatorParametersSet.MINMAX
+                    ).RangeEstimatorParametersSet.MINMAX,
                 ),
                 ignored_scope=nncf.IgnoredScope(names=kept),
             )
