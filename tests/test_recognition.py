@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
@@ -16,16 +17,21 @@ from streamdehaze.frame import FloatArray
 from streamdehaze.meter.auto import START
 from streamdehaze.meter.measure import measure
 from streamdehaze.meter.recognition import recognized_density
-from streamdehaze.scene import Fog, StreetScene
+from streamdehaze.scene import Fog, SceneFrame, StreetScene
 
 Bytes = npt.NDArray[np.uint8]
 
 pytestmark = pytest.mark.quick
 
 
+@functools.cache
+def clear_street(seed: int) -> SceneFrame:
+    return StreetScene(256, 144, frames=2, seed=seed).render(0)
+
+
 def street(visibility_metres: float, seed: int = 0) -> FloatArray:
     """A drawn street through even fog, RGB (3, rows, columns)."""
-    scene = StreetScene(256, 144, frames=2, seed=seed).render(0)
+    scene = clear_street(seed)
     foggy = Fog(visibility_metres=visibility_metres).apply(scene.clear, scene.depth_metres)
     return np.ascontiguousarray(foggy.transpose(2, 0, 1), np.float32)
 
