@@ -151,6 +151,11 @@ def clip(picture: Bytes, frames: int = 8) -> list[Frame]:
     ]
 
 
+def list_photos(folder: Path) -> list[Path]:
+    """The pictures of a folder, without their depth."""
+    return [path for path in find_pictures(folder) if not path.stem.endswith(".depth")]
+
+
 def unchanged(dehazer: Dehazer, frames: list[Frame]) -> bool:
     """Whether every frame comes out bit for bit."""
     dehazer.reset()
@@ -164,8 +169,7 @@ def harm(auto: Dehazer, clear: list[Path], held_out: list[Path]) -> None:
     street = [unchanged(auto, clip((clear * 255 + 0.5).astype(np.uint8))) for clear, _, _ in streets(12)]
     print(f"auto, drawn clear streets: {sum(street)} of {len(street)} clips unchanged")
     for folder, first, step in [(each, 0, 1) for each in clear] + [(each, 1, 2) for each in held_out]:
-        paths = [path for path in find_pictures(folder) if not path.stem.endswith(".depth")]
-        pictures = [read_picture(path) for path in paths[first::step]]
+        pictures = [read_picture(path) for path in list_photos(folder)[first::step]]
         photos = [unchanged(auto, [Frame.from_array(np.ascontiguousarray(picture))]) for picture in pictures]
         clips = [unchanged(auto, clip(picture)) for picture in pictures[::6]]
         print(

@@ -27,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from haze_meter import MOST, rooms, streets
+from fit_meter import SKY
+from haze_meter import MOST, list_photos, rooms, streets
 from torch import nn
 
 from streamdehaze.datasets import find_layout
-from streamdehaze.datasets.layouts import find_pictures
 from streamdehaze.datasets.pairs import read_scene
 from streamdehaze.datasets.picture import read_picture
 
@@ -45,8 +45,6 @@ LONG_SIDE = 176
 FIRST_SEED = 3000
 HAZY = 0.35
 """Density that photos of real haze count as."""
-SKY = 1.19
-"""Relative depth from which on a photo's pixel is sky."""
 SHARE = {"photo": 0.62, "clear": 0.12, "hazy": 0.1, "street": 0.1, "room": 0.06}
 """Of the pictures of each kind."""
 BATCH, RATE, DECAY, AVERAGE = 32, 1.5e-3, 0.02, 0.998
@@ -127,11 +125,6 @@ def scenes(photos: list[Path], clear: list[Path], hazy: list[Path], drawn: tuple
         for picture, depth, _ in views(count, FIRST_SEED):
             small = shrink(picture * 255).astype(np.uint8)
             yield Scene(kind, small, shrink(np.minimum(depth, 2000)), sky, thickness)
-
-
-def list_photos(folder: Path) -> list[Path]:
-    """Those that `haze_meter.py` counts, in the same order."""
-    return [path for path in find_pictures(folder) if not path.stem.endswith(".depth")]
 
 
 def example(scene: Scene, rng: np.random.Generator) -> tuple[Floats, float]:

@@ -28,9 +28,9 @@ CLEAR_SECONDS = 300.0
 """The air must have been clear for this long before dehazing stops."""
 UP_SECONDS, DOWN_SECONDS = 4.0, 20.0
 """Time from strength 0 to full, and back."""
-DOUBTFUL = 0.07
+_DOUBTFUL = 0.07
 """Density up to which no second opinion makes it haze."""
-ASK_SECONDS = 1.0
+_ASK_SECONDS = 1.0
 """How often a second opinion is asked for within a scene: what it shows changes slowly."""
 _MEASURED, _RECOGNIZED = 0.75, 0.25
 """Weights of the measured density and the second opinion in their geometric mean."""
@@ -66,8 +66,8 @@ class AutoStrength:
             starts: whether a scene starts with it.
             second_opinion: finds the density in another way.
         """
-        if density is not None and density > DOUBTFUL and second_opinion is not None:
-            if starts or seconds is None or not 0 <= seconds - self._asked < ASK_SECONDS:
+        if density is not None and density > _DOUBTFUL and second_opinion is not None:
+            if starts or seconds is None or not 0 <= seconds - self._asked < _ASK_SECONDS:
                 self._recognized, self._asked = second_opinion(), np.nan if seconds is None else seconds
             density = float(density**_MEASURED * self._recognized**_RECOGNIZED)
         step = _USUAL_STEP

@@ -126,7 +126,7 @@ class LookAhead(Generic[Item]):
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
         shares: list[FloatArray | None] = [None] * count  # of each frame's estimate in that of the one before, at rest
         last, after = self._held[count - 1], self._held[-1]
-        rooms: list[FloatArray] = [np.empty(0, np.float32)] * 2  # in turn for those that nobody keeps
+        rooms: list[FloatArray] = [np.empty(0, np.float32)] * 2  # reused alternately for those that are not kept
         for index in range(len(self._held) - 2, -1, -1):
             held, flow, room = self._held[index], self._flows[index], rooms[index % 2]
             if index < count or room.shape != held.estimate.planes.shape:
