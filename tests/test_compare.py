@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from PIL import Image, ImageOps
 
 from streamdehaze.cli import main
-from streamdehaze.compare import compare
+from streamdehaze.compare import compare, montage
+from streamdehaze.compare.compare import CompareMode
 from streamdehaze.compare.montage import side_by_side, split_screen
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.scene.clip import engine_sound
@@ -128,6 +129,21 @@ def test_labels_stay_in_their_corner_of_their_half() -> None:
     assert split_screen([tiny, tiny], ("hazy", "clear"), [0.5]).shape == (3, 5, 3)
 
 
+@pytest.mark.parametrize("fonts", [montage._FONTS, ()], ids=["system", "none"])
+def test_letters_of_other_languages_are_never_boxes(monkeypatch: pytest.MonkeyPatch, fonts: tuple[str, ...]) -> None:
+    """Labels are the files' names by default, and Pillow's own font has English letters only."""
+    monkeypatch.setattr(montage, "_FONTS", fonts)
+    for text in ("Nebel über Köln", "Туман", "雾", "clear"):
+        written, font = montage._letters(text, 20)
+        box = bytes(font.getmask("\U0010ffff"))
+        assert all(bytes(font.getmask(letter)) != box for letter in written)
+        assert len(written) == len(text)
+        assert written == text or not written.isalpha() or not fonts
+    assert montage._letters("clear", 20)[0] == "clear"
+    if not fonts:
+        assert montage._letters("Nebel über Köln", 20)[0] == "Nebel uber Koln"
+
+
 def test_a_picture_shows_one_moment(clips: tuple[Path, Path], tmp_path: Path) -> None:
     middle, late = tmp_path / "middle.png", tmp_path / "late.png"
     compare(*clips, middle, labels=("", ""))
@@ -152,16 +168,21 @@ def _halves(width: int = 96, height: int = 64) -> np.ndarray:
     return picture
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_turned_videos_are_compared_as_players_show_them(tmp_path: Path, quarters: int) -> None:
-    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+def _phone_clip(path: Path, quarters: int) -> Path:
+    """The halves, stored upright and shown turned."""
+    with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", 25, options={"crf": "10"})
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         video.set_display_rotation(90 * quarters)
         for _ in range(3):
             container.mux(video.encode(av.VideoFrame.from_ndarray(_halves(), "rgb24")))
         container.mux(video.encode(None))
-    path = tmp_path / "phone.mp4"
+    return path
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turned_videos_are_compared_as_players_show_them(tmp_path: Path, quarters: int) -> None:
+    path = _phone_clip(tmp_path / "phone.mp4", quarters)
     compare(path, path, tmp_path / "both.png", labels=("", ""), divider=0)
     compare(path, path, tmp_path / "both.mp4", labels=("", ""), divider=0)
     wanted = np.rot90(_halves(), quarters)[..., 0].astype(float)
@@ -170,6 +191,24 @@ def test_turned_videos_are_compared_as_players_show_them(tmp_path: Path, quarter
         difference = np.abs(shown - wanted)
         assert np.median(difference) < 8
         assert (difference > 40).mean() < 0.1  # where the halves meet, and the divider
+
+
+@pytest.mark.parametrize("mode", ["split", "side-by-side"])
+def test_a_turned_video_is_compared_with_one_stored_as_it_is_shown(tmp_path: Path, mode: CompareMode) -> None:
+    phone = _phone_clip(tmp_path / "phone.mp4", 1)
+    export = tmp_path / "export.mp4"  # an editor's, which turned the pixels and made it smaller
+    pictures = (np.ascontiguousarray(np.rot90(_halves(48, 32))) for _ in range(3))
+    write_clip(export, Clip(pictures, (32, 48), Fraction(25)))
+    for first, second, size in ((phone, export, (96, 64)), (export, phone, (48, 32))):
+        assert compare(first, second, tmp_path / "both.mp4", mode=mode, labels=("", ""), overwrite=True) == 3
+        shown = _frames(tmp_path / "both.mp4")[0][0].astype(float)
+        assert shown.shape == (size[0], size[1] * (2 if mode == "side-by-side" else 1))
+        upper, lower = np.array_split(shown, 2)
+        assert abs(np.median(upper) - 200) < 10
+        assert abs(np.median(lower) - 40) < 10
+    with pytest.raises(ConfigError, match="64x96 and 96x64 pixels have different shapes"):
+        compare(phone, _gray_clip(tmp_path / "wide.mp4", [9], Fraction(25), (96, 64)), tmp_path / "no.mp4")
+    assert not list(tmp_path.glob("no*"))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

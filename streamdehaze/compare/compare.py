@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from streamdehaze.compare.montage import side_by_side, split_screen
-from streamdehaze.compare.upright import upright
+from streamdehaze.compare.upright import is_turned, upright
 from streamdehaze.errors import ConfigError, SinkError, SourceError
 from streamdehaze.frame import ColorSpec, Frame
 from streamdehaze.pipeline.ends import open_sink, open_source
@@ -49,7 +49,7 @@ class Comparison(Reader):
         at: seconds from the start; show only the frame on screen then.
 
     Raises:
-        ConfigError: if the two differ in shape or `divider` is outside 0 to 1.
+        ConfigError: if `divider` is outside 0 to 1, or, once both are read, if the two differ in shape.
     """
 
     def __init__(
@@ -64,27 +64,23 @@ class Comparison(Reader):
     ) -> None:
         if divider is not None and not 0 <= divider <= 1:
             raise ConfigError(f"the divider must lie between 0 and 1, not at {divider}")
-        a, b = first.info, second.info
-        if abs(a.width * b.height / (a.height * b.width) - 1) > _SAME_SHAPE:
-            raise ConfigError(
-                f"{a.width}x{a.height} and {b.width}x{b.height} pixels have different shapes and cannot be compared"
-            )
         self._first, self._second = first, second
         self._mode, self._divider, self._labels = mode, divider, labels
         self._at = at
         self._warned = False
-        width = a.width * (2 if mode == "side-by-side" else 1)
-        count = 1 if at is not None else a.frame_count
-        self._info = replace(a, width=width, pixel_format="rgb24", frame_count=count)
+        info = first.info
+        width = info.width * (2 if mode == "side-by-side" else 1)
+        count = 1 if at is not None else info.frame_count
+        self._info = replace(info, width=width, pixel_format="rgb24", frame_count=count)
 
     def __iter__(self) -> Iterator[Frame]:
         """Montages in presentation order, once."""
-        size = self._first.info.width, self._first.info.height
-        convert_first, convert_second = RgbConverter(*size), RgbConverter(*size)
+        converters: list[RgbConverter] = []
         for time, frame, other in self._chosen():
+            converters = converters or self._converters(frame, other)
             pictures = [
-                upright(convert_first(frame), frame, self._first),
-                upright(convert_second(other), other, self._second),
+                upright(converters[0](frame), frame, self._first),
+                upright(converters[1](other), other, self._second),
             ]
             if self._mode == "side-by-side":
                 montage = side_by_side(pictures, self._labels)
@@ -98,6 +94,19 @@ class Comparison(Reader):
                 time_base=frame.time_base,
                 duration=frame.duration,
             )
+
+    def _converters(self, frame: Frame, other: Frame) -> list[RgbConverter]:
+        """To RGB of one size each, so that both are as large once they are upright."""
+        turned = is_turned(frame, self._first), is_turned(other, self._second)
+        a, b = self._first.info, self._second.info
+        size = a.width, a.height
+        shown = [(i.height, i.width) if turn else (i.width, i.height) for i, turn in zip((a, b), turned, strict=True)]
+        (width, height), (other_width, other_height) = shown
+        if abs(width * other_height / (height * other_width) - 1) > _SAME_SHAPE:
+            raise ConfigError(
+                f"{width}x{height} and {other_width}x{other_height} pixels have different shapes and cannot be compared"
+            )
+        return [RgbConverter(*size), RgbConverter(*(size if turned[0] == turned[1] else reversed(size)))]
 
     def _color(self, frame: Frame, other: Frame) -> ColorSpec:
         """Primaries and transfer of the montage: those of both; the first one's, with a word, where they differ."""

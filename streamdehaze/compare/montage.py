@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from streamdehaze.frame import FloatArray
 from streamdehaze.video.rgb import RgbArray
+
+_FONTS = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "Arial Unicode.ttf",
+    "NotoSansCJK-Regular.ttc", "PingFang.ttc", "msyh.ttc", "malgun.ttf",
+)  # fmt: skip
+"""Fonts of the systems, looked for where Pillow's own, which has little but English letters, does not do."""
+_NO_LETTER = "\U0010ffff"
 
 
 def split_screen(pictures: Sequence[RgbArray], labels: Sequence[str], dividers: Sequence[float]) -> RgbArray:
@@ -73,9 +82,9 @@ def _write(montage: RgbArray, text: str, left: int, right: int, height: int, *, 
 @functools.lru_cache(maxsize=32)
 def _plate(text: str, size: int) -> FloatArray:
     """A label as (rows, columns, 2): how much it darkens what is below, how much white ink lies on top; 0 to 1."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font = ImageFont.load_default(size)
+    text, font = _letters(text, size)
     left, top, right, bottom = font.getbbox(text)
     pad = size // 2
     shape = (round(right - left) + 2 * pad, round(bottom - top) + pad + pad // 2)
@@ -85,3 +94,27 @@ def _plate(text: str, size: int) -> FloatArray:
     both: FloatArray = np.stack([np.asarray(plate), np.asarray(ink)], axis=-1).astype(np.float32)
     both /= 255
     return both
+
+
+def _letters(text: str, size: int) -> tuple[str, Any]:
+    """A text, and a font that has all its letters; where there is none, with other letters for those missing."""
+    from PIL import ImageFont
+
+    own = ImageFont.load_default(size)
+    if _has(own, text):
+        return text, own
+    for name in _FONTS:
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        if _has(font, text):
+            return text, font
+    plain = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return "".join(letter if _has(own, letter) else "?" for letter in plain), own
+
+
+def _has(font: Any, text: str) -> bool:
+    """Whether a font draws every letter as something of its own."""
+    missing = bytes(font.getmask(_NO_LETTER))
+    return all(bytes(font.getmask(letter)) != missing for letter in set(text))

@@ -31,3 +31,8 @@ def upright(pixels: Pixels, frame: Frame, source: Source) -> Pixels:
         pixels, a, b = np.fliplr(pixels), -a, -b
     quarters = round(-math.atan2(b, a) / (math.pi / 2))  # as av_display_rotation_get
     return np.ascontiguousarray(np.rot90(pixels, quarters))
+
+
+def is_turned(frame: Frame, source: Source) -> bool:
+    """Whether width and height of a `frame` of `source` change places as it is turned."""
+    return len(upright(np.zeros((1, 2, 3), np.uint8), frame, source)) == 2
