@@ -132,7 +132,14 @@ def _carry_over(rest: Any, share: Any, planes: Any) -> None:
 
 
 def recall(
-    planes: FloatArray, kept: FloatArray, picture: FloatArray, noise: FloatArray, floor: float, covered: float
+    planes: FloatArray,
+    kept: FloatArray,
+    picture: FloatArray,
+    noise: FloatArray,
+    floor: float,
+    covered: float,
+    *,
+    give_back: bool = True,
 ) -> npt.NDArray[np.uint8]:
     """Keep in `kept` what `planes` hold of pixels that are now covered, and give back what is uncovered, in place.
 
@@ -142,17 +149,20 @@ def recall(
         noise: process noise, (rows, columns); 0 afterwards where something was given back.
         floor: largest difference from a reference that is noise.
         covered: process noise above which a pixel is covered.
+        give_back: whether anything is given back.
 
     Returns:
         1 where something was given back, else 0, (rows, columns).
     """
     found = np.empty(noise.shape, np.uint8)
-    _recall(planes, kept, picture, noise, float(floor), float(covered), found)
+    _recall(planes, kept, picture, noise, float(floor), float(covered), int(give_back), found)
     return found
 
 
 @Loop
-def _recall(planes: Any, kept: Any, picture: Any, noise: Any, floor: float, covered: float, found: Any) -> None:
+def _recall(
+    planes: Any, kept: Any, picture: Any, noise: Any, floor: float, covered: float, give: int, found: Any
+) -> None:
     count, rows, columns = planes.shape
     channels, last = picture.shape[0], count - 1
     for y in range(rows):
@@ -161,7 +171,7 @@ def _recall(planes: Any, kept: Any, picture: Any, noise: Any, floor: float, cove
             if noise[y, x] > covered and planes[last, y, x] < kept[last, y, x]:
                 for n in range(count):
                     kept[n, y, x] = planes[n, y, x]
-            elif planes[last, y, x] + noise[y, x] > kept[last, y, x]:
+            elif give and planes[last, y, x] + noise[y, x] > kept[last, y, x]:
                 change = np.float32(0)
                 for n in range(channels):
                     change = max(change, abs(picture[n, y, x] - kept[2 * channels + n, y, x]))

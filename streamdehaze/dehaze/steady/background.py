@@ -31,7 +31,14 @@ class Background:
         anything has been covered."""
 
     def update(
-        self, known: FloatArray, components: FloatArray, noise: FloatArray, floor: float, drift: float
+        self,
+        known: FloatArray,
+        components: FloatArray,
+        noise: FloatArray,
+        floor: float,
+        drift: float,
+        *,
+        give_back: bool = True,
     ) -> npt.NDArray[np.bool_] | None:
         """Remember what is now covered, and give back in `known` and `noise` what is uncovered.
 
@@ -41,6 +48,7 @@ class Background:
             noise: process noise up to this frame, (rows, columns); changed in place.
             floor: largest difference from a reference that is noise, of full scale.
             drift: process noise of an unchanged pixel.
+            give_back: whether anything is given back; otherwise it is left to a later frame.
 
         Returns:
             Which pixels are uncovered, (rows, columns); None if none is.
@@ -50,5 +58,5 @@ class Background:
                 return None
             self.planes = np.full_like(known, _NOTHING)
         self.planes[-1] += np.float32(drift)
-        uncovered = recall(known, self.planes, components, noise, floor, _COVERED).view(np.bool_)
+        uncovered = recall(known, self.planes, components, noise, floor, _COVERED, give_back=give_back).view(np.bool_)
         return uncovered if uncovered.any() else None

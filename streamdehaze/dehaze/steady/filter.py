@@ -223,7 +223,11 @@ class TemporalFilter:
         still: npt.NDArray[np.bool_] | None = None
         uncovered: npt.NDArray[np.bool_] | None = None
         if flow is None:
-            uncovered = self._background.update(known, components, noise, motion.floor, trust.drift)
+            # Of frames held back, the answer that comes next corrects those before it; they can share their planes.
+            give_back = new is not None or not self.ahead
+            uncovered = self._background.update(
+                known, components, noise, motion.floor, trust.drift, give_back=give_back
+            )
         variance = known[-1] + noise
         gain = variance / (variance + 1)
         known[-1] = variance
