@@ -341,7 +341,7 @@ def test_the_last_frame_of_a_film_has_an_answer_of_its_own(streets: tuple[FloatA
 def test_looking_ahead_neither_crosses_a_cut_nor_hangs_on_batches(
     streets: tuple[FloatArray, FloatArray], steady: str, every: int | str
 ) -> None:
-    pictures = [streets[0]] * 38 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 4
+    pictures = [streets[0]] * 38 + [with_box(streets[0], left) for left in range(0, 60, 12)] + [streets[1]] * 2
     frames = film(pictures)
     options: dict[str, Any] = {"steady": steady, "every": every}
     found = ahead(frames, nervous_engine(), **options)

@@ -27,13 +27,13 @@ from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
 
 LOOK_AHEAD_FRAMES, _BYTES = 36, 96 << 20
-"""Held back at most. Of 720p it is 36 frames, of 1080p 32, of 4K 8."""
-_STAY, _STAY_OF = 11, 3
-"""This many frames stay when the others leave, or this fraction of all; looking farther ahead makes no
-difference where the network runs on every frame."""
-_SPARSE_STAY, _SPARSE_STAY_OF = 22, 8 / 5
-"""The same where it does not: with fewer answers ahead, the place where frames leave would be seen. The dozen that
-leaves at once fits into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
+"""Held back at most; fewer of 1080p and more."""
+_DENSE = LOOK_AHEAD_FRAMES, 11, 1 / 3
+"""Held back at most where the network runs on every frame, how many of them stay when the others leave, and at most
+which share of all: looking farther ahead makes no difference."""
+_SPARSE = 30, 22, 3 / 4
+"""The same where it does not: with fewer answers ahead, the place where frames leave would be seen. Those that leave at
+once fit into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
 _FADING = np.float32(0.8)
 """What is left from frame to frame of what those that left have missed."""
 
@@ -102,10 +102,14 @@ class LookAhead(Generic[Item]):
         """The frames to pass on, in order, with corrected estimates; none while too few are held."""
         if not self._held:
             return []
-        most = max(2, min(LOOK_AHEAD_FRAMES, _BYTES // max(held.nbytes for held in self._held)))
-        if not everything and len(self._held) < most:
-            return []
-        count = len(self._held) if everything else most - self._staying(most)
+        count = len(self._held)
+        if not everything:
+            dense = all(held.observation.network for held in self._held)
+            most, stay, share = _DENSE if dense else _SPARSE
+            most = min(most, max(2, _BYTES // max(held.nbytes for held in self._held)))
+            if count < most:
+                return []
+            count -= min(stay, int(share * most))
         self._correct_first(count)
         released = self._held[:count]
         del self._held[:count], self._flows[:count]
@@ -116,11 +120,6 @@ class LookAhead(Generic[Item]):
         self._held.clear()
         self._flows.clear()
         self._left = None
-
-    def _staying(self, most: int) -> int:
-        if all(held.observation.network for held in self._held):
-            return min(_STAY, most // _STAY_OF)
-        return min(_SPARSE_STAY, int(most / _SPARSE_STAY_OF))
 
     def _correct_first(self, count: int) -> None:
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
