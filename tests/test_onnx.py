@@ -212,6 +212,24 @@ def test_openvino_runs_its_own_deformable_convolution_and_it_equals_the_grid_for
     assert "GridSample" not in operators
 
 
+def test_the_last_convolution_makes_blocks_of_pixels_and_the_same_ones(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    from streamdehaze.engine.onnx.template import write_filled
+    from streamdehaze.engine.openvino.graph import read_deform_conv, widen_last_convolution
+
+    write_filled(Checkpoint.of(AECRNet(4)), tmp_path / "graph.onnx", {})
+    core = openvino.Core()
+    read_deform_conv(core)
+    plain, widened = (core.read_model(tmp_path / "graph.onnx") for _ in range(2))
+    for model in (plain, widened):
+        model.reshape([1, 3, 72, 96])
+    widen_last_convolution(widened)
+    assert 24 in [node.get_output_shape(0)[1] for node in widened.get_ops() if node.get_type_name() == "Convolution"]
+    hazy, exactly = hazy_pictures(1, 72, 96), {"INFERENCE_PRECISION_HINT": "f32"}
+    one, other = (core.compile_model(model, "CPU", exactly)([hazy])[0] for model in (plain, widened))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_every_attribute_of_deformable_convolution_reaches_openvino(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     from torchvision.ops import deform_conv2d

@@ -14,7 +14,7 @@ import numpy as np
 
 from streamdehaze.durable import file_sha256
 from streamdehaze.engine.build.checked_cache import drop_altered, write_hashes
-from streamdehaze.engine.openvino.graph import read_deform_conv
+from streamdehaze.engine.openvino.graph import read_deform_conv, widen_last_convolution
 from streamdehaze.engine.openvino.int8 import quantize, quantized_graph
 from streamdehaze.engine.processor import has_bfloat16, usable_cores
 from streamdehaze.engine.protocol import Backend, BuildProgress, CompilingEngine
@@ -213,6 +213,8 @@ class OpenVINOEngine(CompilingEngine):
             config["NUM_STREAMS"] = min(self._threads, max(batch, 2))
         try:
             model.reshape([1, 3, height, width])
+            if self._device == "CPU":
+                widen_last_convolution(model)
             with _COMPILING:
                 compiled = self._core.compile_model(model, self._device, config)
             if self._cache is not None:
