@@ -18,7 +18,7 @@ import pytest
 
 from clips import Clip, video_ticks
 from doubles import quick_dehazer
-from streamdehaze import dehaze_video
+from streamdehaze import ReadOptions, dehaze_video
 from streamdehaze.errors import ResourceError, StreamDehazeError
 from waiting import PATIENCE_SECONDS
 
@@ -131,6 +131,20 @@ def test_a_named_pipe_is_read_once(foggy: Path, tmp_path: Path) -> None:
     dehaze_video(pipe, tmp_path / "out.mkv", dehazer=quick_dehazer())
     writer.join()
     assert video_ticks(tmp_path / "out.mkv") == video_ticks(foggy)
+
+
+@pytest.mark.parametrize("start", [None, 0.2])
+def test_an_index_at_the_end_of_a_named_pipe_is_reported(tmp_path: Path, start: float | None) -> None:
+    """Nothing opens the pipe again to find out more: that would wait for another writer."""
+    film = Clip().write(tmp_path / "film.mp4").read_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(film), daemon=True)
+    writer.start()
+    with pytest.raises(StreamDehazeError, match="its index is at its end, which a pipe cannot seek to"):
+        dehaze_video(pipe, tmp_path / "out.mkv", dehazer=quick_dehazer(), read=ReadOptions(start=start))
+    writer.join(PATIENCE_SECONDS)
+    assert not (tmp_path / "out.mkv").exists()
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from streamdehaze.errors import SourceError
@@ -16,11 +17,13 @@ _LOOKED_AT = 1 << 20
 
 
 def refuse_encrypted(path: str) -> None:
-    """Check that a file that cannot be decoded is not encrypted.
+    """Check that a file that cannot be decoded is not encrypted; of a pipe, nothing is left to look at.
 
     Raises:
         SourceError: if it is.
     """
+    if not os.path.isfile(path):
+        return
     try:
         with open(path, "rb") as file:
             start = file.read(_LOOKED_AT)

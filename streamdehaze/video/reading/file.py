@@ -459,7 +459,7 @@ class FileSource(Reader):
         return False
 
     def _conclude(self, decoded: int, yielded: int) -> None:
-        if decoded == 0 and not self.window.trims:
+        if decoded == 0 and (self.damaged or not self.window.trims):
             refuse_encrypted(self.name)
             hint = ""
             if self.path is None and "mov" in self.container.format.name:
