@@ -17,7 +17,7 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "footage/shot10.mp4", "footage/shot2.MOV", "footage/harbour.jpg", "footage/notes.txt", "footage/.hidden.mp4",
         "footage/shot2.clear.MOV", "footage/shot10.part.mp4", "footage/shot10.clear.part.mp4",
-        "footage/moved.clear.mp4", "footage/day2/shot2.MOV", "footage/day2/deep/x.png", "empty/notes.txt",
+        "footage/moved.clear.mp4", "footage/shot10.clear.preview.jpg", "footage/day2/shot2.MOV", "footage/day2/deep/x.png", "empty/notes.txt",
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +142,12 @@ def test_a_folder_into_a_folder_keeps_its_inner_folders(footage: Path) -> None:
     assert Job("footage/day2/deep/x.png", "out/day2/deep/x.clear.png") in jobs
     assert Job("footage/shot2.MOV", "out/shot2.clear.MOV") in jobs
     assert Path("out/day2/deep").is_dir()
+
+
+@pytest.mark.parametrize("output", ["made/%05d.png", "made/{stem}.png", "made/"])
+def test_folders_of_results_that_have_names_of_their_own_are_made(footage: Path, output: str) -> None:
+    plan_jobs(["frames/%05d.png"], output)
+    assert (footage / "made").is_dir()
 
 
 def test_one_output_file_for_many_inputs_is_refused(footage: Path) -> None:

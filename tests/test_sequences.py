@@ -68,6 +68,20 @@ def test_ffmpeg_reads_the_sequence(frames: Path, tmp_path: Path) -> None:
     assert np.array_equal(decoded, [pixels(number) for number in (7, 8, 9)])
 
 
+def test_missing_numbers_are_named(frames: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A render that lacks frames makes a shorter film."""
+    open_source(frames / "%05d.png").close()
+    assert [record.message.split(": ", 1)[1] for record in caplog.records] == [
+        "number 10 is missing; the frames after it follow on without a gap in time"
+    ]
+    caplog.clear()
+    open_source(frames / "%05d.png", ReadOptions(end=0.12)).close()
+    assert not caplog.records
+    cv2.imwrite(str(frames / "00020.png"), pixels(20))
+    open_source(frames / "%05d.png").close()
+    assert "9 numbers are missing, 10 first" in caplog.text
+
+
 def test_times_run_at_25_frames_a_second_and_can_be_cut(frames: Path) -> None:
     with closing(open_source(frames / "%05d.png")) as source:
         assert [(frame.pts, frame.time_base) for frame in source] == [(n, Fraction(1, 25)) for n in range(4)]

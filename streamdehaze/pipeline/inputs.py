@@ -35,7 +35,7 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 """Lower-case extensions of videos in a folder; a file given by name is tried whatever its extension."""
 
-_OUR_MARKS = (".clear", ".part")
+_OUR_MARKS = (".clear", ".part", ".clear.preview")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
         )
     jobs = [Job(each.path, output_path(each, output)) for each in found]
     _refuse_clashes(jobs)
-    if output is not None and not _is_one_file(output):
+    if output is not None and (is_sequence(output) or not _is_one_file(output)):
         for job in jobs:
             if not in_store(job.output):
                 make_folder(Path(job.output).parent)
@@ -97,7 +97,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
 def expand_inputs(inputs: Sequence[str], *, recursive: bool = False) -> list[Input]:
     """Every single thing to read, each once, folders and globs in natural order (2 before 10).
 
-    Our own results (NAME.clear.EXT, NAME.part.EXT) are left out of folders and globs, and elsewhere when the
+    Our own results (NAME.clear.EXT, NAME.clear.preview.jpg, NAME.part.EXT) are left out of folders and globs, and elsewhere when the
     file they were made from is an input too: the shell's `*.mp4` names both.
 
     Raises:

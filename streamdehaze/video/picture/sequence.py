@@ -38,8 +38,8 @@ class _Origin:
 class SequenceSource(Reader):
     """The pictures of an image sequence such as "frames/%05d.png", in the order of their numbers.
 
-    Missing numbers are no end: the frames after them follow on, and keep their numbers in a `SequenceSink`. Size and
-    pixel format in `info` are those of the first picture.
+    Missing numbers are no end, but reported: the frames after them follow on, and keep their numbers in a `SequenceSink`.
+    Size and pixel format in `info` are those of the first picture.
 
     Args:
         path: the pattern.
@@ -72,6 +72,7 @@ class SequenceSource(Reader):
         ]
         if not self._files:
             raise SourceError(f"'{self.path}' has no frames between --start and --end")
+        self._name_missing()
         with contextlib.closing(PictureSource(self._files[0][2])) as first:
             self._info = replace(
                 first.info,
@@ -85,6 +86,14 @@ class SequenceSource(Reader):
     def files(self) -> list[Path]:
         """The pictures, in order."""
         return [file for _, _, file in self._files]
+
+    def _name_missing(self) -> None:
+        numbers = {number for _, number, _ in self._files}
+        first, last = min(numbers), max(numbers)
+        if missing := last - first + 1 - len(numbers):
+            gap = next(number for number in range(first, last) if number not in numbers)
+            which = f"number {gap} is missing" if missing == 1 else f"{missing} numbers are missing, {gap} first"
+            log.warning("%s: %s; the frames after it follow on without a gap in time", self.path, which)
 
     def skip(self, frames: int) -> None:
         """Leave out the first `frames` pictures, of which an earlier run made something."""
