@@ -41,7 +41,21 @@ def test_what_cannot_be_shown_is_reported_in_one_sentence(film: Path, tmp_path: 
     assert done.output.endswith("film.mp4' has no frame at 90 seconds or later\n")
     assert done.output.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+    done = run(film, "-o", str(tmp_path / "none" / "out.mp4"), "--preview", "0")
+    assert (done.exit_code, done.output.endswith("does not exist; create it first\n")) == (1, True)
     (tmp_path / "out.preview.jpg").write_bytes(b"mine")
     done = run(film, "-o", str(tmp_path / "out.mp4"), "--preview", "0")
     assert (done.exit_code, "exists already" in done.output) == (1, True)
     assert (tmp_path / "out.preview.jpg").read_bytes() == b"mine"
+
+
+def test_what_cannot_be_previewed_does_not_keep_the_others_from_it(film: Path, tmp_path: Path) -> None:
+    """Photos in a folder, and clips that end before the moment."""
+    photo, short = tmp_path / "a.png", slow_film(tmp_path / "b.mp4", 10, (160, 120))
+    cv2.imwrite(str(photo), np.full((120, 160, 3), 90, np.uint8))
+    done = run(photo, str(short), str(film), "-o", f"{tmp_path}/out/", "--preview", "1")
+    assert done.exit_code == 1
+    assert f"'{photo}' is a picture; --preview shows moments of videos" in done.output
+    assert f"'{short}' has no frame at 1 seconds or later" in done.output
+    assert "film.clear.preview.jpg: 1 moment, hazy and clear" in done.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["film.clear.preview.jpg"]

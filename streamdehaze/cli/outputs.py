@@ -11,14 +11,16 @@ from streamdehaze.errors import ConfigError, SinkError
 
 
 def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
-    """Refuse to write where there is something, before the work begins.
+    """Refuse to write where there is something, or into folders that are missing, before the work begins.
 
     Raises:
         SinkError: for the first path that exists, unless `overwrite`.
+        ConfigError: for the first without a folder.
     """
     for path in paths:
         if path is not None and path.exists() and not overwrite:
             raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
+    require_folders(*paths)
 
 
 def require_folders(*paths: Path | None) -> None:

@@ -78,18 +78,27 @@ class Work:
         click.echo(str(preview))
         return preview.as_dict()
 
-    def write_contact_sheet(self, job: Job, moments: tuple[float, ...], dehazer: Dehazer) -> None:
+    def write_contact_sheet(self, job: Job, moments: tuple[float, ...], dehazer: Dehazer) -> dict[str, Any]:
         """Write moments of one job's input, hazy and clear."""
         from streamdehaze.compare.contact_sheet import contact_sheet
+        from streamdehaze.video.picture import is_picture
 
-        if "-" in (job.input, job.output):
-            raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
-        with self._near(job) as ends:
-            path = Path(Path(job.output).name if ends.is_needed else job.output).with_suffix(".preview.jpg")
-            refuse_existing(path, overwrite=self.options.overwrite)
-            self.pick(ends.source, dehazer)
-            contact_sheet(ends.source, moments, dehazer, path, read=self.read)
-        click.echo(f"{path}: {len(moments)} moments, hazy and clear")
+        try:
+            if "-" in (job.input, job.output):
+                raise ConfigError("--preview needs a file to read and the name of a file to write; a pipe has neither")
+            if is_picture(job.input):
+                raise ConfigError(f"'{job.shown}' is a picture; --preview shows moments of videos")
+            with self._near(job) as ends:
+                path = Path(Path(job.output).name if ends.is_needed else job.output).with_suffix(".preview.jpg")
+                refuse_existing(path, overwrite=self.options.overwrite)
+                self.pick(ends.source, dehazer)
+                contact_sheet(ends.source, moments, dehazer, path, read=self.read)
+        except (StreamDehazeError, OSError) as error:
+            say(self.console, f"streamdehaze: {error}")
+            return {"input": job.shown, "error": str(error)}
+        count = "1 moment" if len(moments) == 1 else f"{len(moments)} moments"
+        click.echo(f"{path}: {count}, hazy and clear")
+        return {"input": job.shown, "output": str(path)}
 
     def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
         """Do one job; a failure is printed and does not keep the others from being done."""

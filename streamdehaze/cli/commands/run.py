@@ -372,8 +372,7 @@ def command(
     ) as dehazer:
         collector.resume()
         if moments is not None:
-            for job in jobs:
-                work.write_contact_sheet(job, moments, dehazer)
+            _exit([work.write_contact_sheet(job, moments, dehazer) for job in jobs], strict=strict)
             return
         try:
             with open_workers(workers, ray, quiet=quiet, verbose=verbose) as executor:

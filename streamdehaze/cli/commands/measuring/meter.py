@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.console import say, standard_error
-from streamdehaze.cli.outputs import refuse_existing, require_folders, write_text
+from streamdehaze.cli.outputs import refuse_existing, write_text
 from streamdehaze.cli.parameters import (
     END,
     FILE,
@@ -98,7 +98,6 @@ def command(
     console = standard_error(quiet=quiet, verbose=False)
     named = (csv_path, json_path, plot_path, map_path, scenes_path)
     refuse_existing(*named, overwrite=overwrite)
-    require_folders(*named)
     if plot_path is not None:
         from streamdehaze.extras import require
 
