@@ -17,7 +17,8 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "footage/shot10.mp4", "footage/shot2.MOV", "footage/harbour.jpg", "footage/notes.txt", "footage/.hidden.mp4",
         "footage/shot2.clear.MOV", "footage/shot10.part.mp4", "footage/shot10.clear.part.mp4",
-        "footage/moved.clear.mp4", "footage/shot10.clear.preview.jpg", "footage/day2/shot2.MOV", "footage/day2/deep/x.png", "empty/notes.txt",
+        "footage/moved.clear.mp4", "footage/shot10.clear.preview.jpg", "footage/day2/shot2.MOV",
+        "footage/day2/deep/x.png", "empty/notes.txt",
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

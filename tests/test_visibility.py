@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -308,6 +309,36 @@ def test_a_camera_is_learned_from_a_meter_and_read(view: View, week: Path, tmp_p
     (same,) = json.loads(visibility("read", camera, tmp_path / "now.png", "--json", "-").stdout)
     assert same["metres"] == int(row["metres"])
     assert " m (" in visibility("read", camera, tmp_path / "now.png").stdout
+
+
+def test_pictures_that_cannot_be_read_are_named_and_the_others_read(view: View, week: Path, tmp_path: Path) -> None:
+    """A camera that died while it wrote leaves half a picture."""
+    folder = tmp_path / "week"
+    shutil.copytree(week, folder)
+    half = folder / "4.png"
+    half.write_bytes(half.read_bytes()[:9000])
+    camera, table = tmp_path / "gate.npz", tmp_path / "metres.csv"
+    learned = visibility("learn", folder, "-o", camera, "--mark", "0.2,0.6,80", "--mark", "0.7,0.45,400")
+    assert (learned.exit_code, "7 pictures" in learned.output) == (1, True)
+    assert learned.output.count(f"'{half}'") == 1
+    (tall := np.zeros((640, 360, 3), np.uint8))[:320] = 200
+    cv2.imwrite(str(folder / "5.png"), tall)
+    done = visibility("read", camera, folder, "--csv", table)
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 2
+    assert f"{folder / '5.png'}: the picture has another shape than the camera's reference" in done.output
+    assert [Path(row["input"]).stem for row in csv.DictReader(table.read_text().splitlines())] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "6",
+        "7",
+    ]
+    done = visibility("learn", folder, "-o", tmp_path / "no.npz", "--mark", "0.2,0.6,80", "--mark", "0.7,0.45,400")
+    assert f"'{folder / '5.png'}' has another shape than '{folder / '0.png'}'" in done.output
+    done = visibility("learn", folder / "0.png", "-o", tmp_path / "none" / "x.npz", "--meter", folder / "meter.csv")
+    assert (done.exit_code, "does not exist; create it first" in done.output) == (1, True)
 
 
 def test_wrong_calibrations_are_reported_in_one_sentence_each(week: Path, tmp_path: Path) -> None:

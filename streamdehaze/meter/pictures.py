@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from streamdehaze.address import without_secrets
-from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.errors import ConfigError, SourceError, StreamDehazeError
 from streamdehaze.frame import Frame
 from streamdehaze.pipeline.ends import open_source
 from streamdehaze.pipeline.inputs import expand_inputs
@@ -36,12 +36,24 @@ class SourcePicture:
     """When, in local time: by the date and time in its name, else by the camera's note in a photo (EXIF)."""
 
 
-def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) -> Iterator[SourcePicture]:
+def pictures(
+    inputs: tuple[str, ...],
+    *,
+    every: int,
+    recursive: bool = False,
+    failed: Callable[[StreamDehazeError], object] | None = None,
+) -> Iterator[SourcePicture]:
     """Photos, and every k-th frame of videos.
+
+    Args:
+        inputs: files, folders, globs and addresses.
+        every: k.
+        recursive: take the folders inside folders too.
+        failed: called for each input that cannot be read; the next follows then.
 
     Raises:
         SourceError: if an input is live.
-        StreamDehazeError: if an input cannot be read.
+        StreamDehazeError: if an input cannot be read, without `failed`.
     """
     expanded = expand_inputs(inputs, recursive=recursive)
     for each in expanded:
@@ -50,14 +62,23 @@ def pictures(inputs: tuple[str, ...], *, every: int, recursive: bool = False) ->
                 f"{without_secrets(each.path)} is a live stream, which has no end; record some of it first"
             )
     for each in expanded:
-        with Staging(each.path) as near, open_source(near.source) as source:
-            photo = what_is(near.source) is Kind.PICTURE
-            began = taken_at(near.source)
-            for index, frame in enumerate(source):
-                if index % every == 0:
-                    seconds = None if photo else frame.seconds
-                    taken = None if began is None else began + timedelta(seconds=seconds or 0.0)
-                    yield SourcePicture(each.path, seconds, frame, taken)
+        try:
+            yield from _pictures_of(each.path, every)
+        except StreamDehazeError as error:
+            if failed is None:
+                raise
+            failed(error)
+
+
+def _pictures_of(path: str, every: int) -> Iterator[SourcePicture]:
+    with Staging(path) as near, open_source(near.source) as source:
+        photo = what_is(near.source) is Kind.PICTURE
+        began = taken_at(near.source)
+        for index, frame in enumerate(source):
+            if index % every == 0:
+                seconds = None if photo else frame.seconds
+                taken = None if began is None else began + timedelta(seconds=seconds or 0.0)
+                yield SourcePicture(path, seconds, frame, taken)
 
 
 def taken_at(path: str) -> datetime | None:

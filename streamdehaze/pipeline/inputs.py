@@ -97,8 +97,8 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
 def expand_inputs(inputs: Sequence[str], *, recursive: bool = False) -> list[Input]:
     """Every single thing to read, each once, folders and globs in natural order (2 before 10).
 
-    Our own results (NAME.clear.EXT, NAME.clear.preview.jpg, NAME.part.EXT) are left out of folders and globs, and elsewhere when the
-    file they were made from is an input too: the shell's `*.mp4` names both.
+    Our own results (NAME.clear.EXT, NAME.clear.preview.jpg, NAME.part.EXT) are left out of folders and globs, and
+    elsewhere when the file they were made from is an input too: the shell's `*.mp4` names both.
 
     Raises:
         SourceError: if there is nothing to read.

@@ -38,8 +38,8 @@ class _Origin:
 class SequenceSource(Reader):
     """The pictures of an image sequence such as "frames/%05d.png", in the order of their numbers.
 
-    Missing numbers are no end, but reported: the frames after them follow on, and keep their numbers in a `SequenceSink`.
-    Size and pixel format in `info` are those of the first picture.
+    Missing numbers are reported, and no end: the frames after them follow on, and keep their numbers in a
+    `SequenceSink`. Size and pixel format in `info` are those of the first picture.
 
     Args:
         path: the pattern.

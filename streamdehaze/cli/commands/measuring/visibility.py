@@ -14,7 +14,7 @@ import rich_click as click
 from streamdehaze.cli.group import Group
 from streamdehaze.cli.outputs import refuse_existing, write_text
 from streamdehaze.cli.parameters import FILE, INPUT, RECURSIVE, TEXT_FILE
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, StreamDehazeError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from streamdehaze.meter.visibility import Contrast
 
 _EVERY = click.option("--every", type=click.IntRange(min=1), default=25, help="Take every K-th frame of videos.")
+
+
+class _Failures:
+    """What is printed of inputs that cannot be read, each once; the others are read, and the exit code is then 1."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, error: StreamDehazeError) -> None:
+        if str(error) not in self._known:
+            self._known.add(str(error))
+            click.echo(f"streamdehaze: {error}", err=True)
+
+    def end(self) -> None:
+        if self._known:
+            raise SystemExit(1)
 
 
 def mark(text: str) -> tuple[float, float, float]:
@@ -99,14 +115,19 @@ def learn(
     contrasts: list[Contrast] = []
     times: list[datetime | None] = []
     metres: list[float] = []
-    for picture in pictures(inputs, every=every, recursive=recursive):
+    failures = _Failures()
+    first = ""
+    for picture in pictures(inputs, every=every, recursive=recursive, failed=failures):
         if values is not None:
             name = Path(picture.input).name
             if name not in values:
                 continue
             metres.append(values[name])
+        first = first or picture.input
         contrasts.append(Contrast.of(picture.frame))
         times.append(picture.taken)
+        if contrasts[-1].blocks.shape != contrasts[0].blocks.shape:
+            raise ConfigError(f"'{picture.input}' has another shape than '{first}'; a reference is for one camera")
     if values is not None and not contrasts:
         raise ConfigError(f"'{meter}' has no value for any of the pictures; its column 'frame' has their file names")
     if values is not None:
@@ -128,7 +149,9 @@ def learn(
     if reference.calibration is not None:
         factor = exp(reference.calibration.error)
         learned = f"; metres as the meter has them, within a factor of {factor:.2f} on days left out"
-    click.echo(f"{output}: {len(contrasts)} pictures, {known}{around}{learned}")
+    count = "1 picture" if len(contrasts) == 1 else f"{len(contrasts)} pictures"
+    click.echo(f"{output}: {count}, {known}{around}{learned}")
+    failures.end()
 
 
 @command.command(name="read")
@@ -163,8 +186,13 @@ def read(
 
     camera = Reference.load(reference)
     rows = []
-    for picture in pictures(inputs, every=every, recursive=recursive):
-        found = camera.read(picture.frame, picture.taken, max_age_days=max_age)
+    failures = _Failures()
+    for picture in pictures(inputs, every=every, recursive=recursive, failed=failures):
+        try:
+            found = camera.read(picture.frame, picture.taken, max_age_days=max_age)
+        except ConfigError as error:
+            failures(ConfigError(f"{picture.input}: {error}"))
+            continue
         rows.append(
             {
                 "input": picture.input,
@@ -185,3 +213,4 @@ def read(
         write_text(csv_path, text.getvalue())
     if json_path is not None:
         write_text(json_path, json.dumps(rows, indent=1) + "\n")
+    failures.end()
