@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from streamdehaze.address import Address, read_secret, without_secrets
-from streamdehaze.errors import ConfigError
+from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.live import TRANSITIONS, CameraConfig, CameraState, StateMachine, read_config
 from streamdehaze.live.config import camera_name
+from streamdehaze.video.fault import fault_of
+from streamdehaze.video.reading.open import open_live
 
 
 def written(folder: Path, text: str) -> Path:
@@ -76,7 +78,21 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
         ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: Input should be less than"),
         ('[[camera]]\nname = "a"\nurl = "b"\n[[camera]]\nname = "a"\nurl = "c"', "two cameras are called 'a'"),
         ('[[camera]]\nname = "a/b"\nurl = "c"', "camera 'a/b', name: it begins with a letter or digit and has only"),
-        ("camera = 3", "camera: it is a list: write it in square brackets"),
+        ("camera = 3", "camera: each camera is a table of its own, under [[camera]]"),
+        ('[camera]\nname = "a"\nurl = "rtsp://h"', "camera: each camera is a table of its own, under [[camera]]"),
+        (
+            '[[camera]]\nname = "a"\nurl = "rtsp://h"\nto = ["hls/{name}"]',
+            "camera 'a', to: nothing is sent to 'hls/a'; "
+            "use a .mkv, .ts, .mp4 file (segments), .m3u8 or a folder that ends in / (HLS), or rtsp://…",
+        ),
+        (
+            '[[camera]]\nname = "a"\nurl = "rtsp://h"\nto = ["{nam}.mkv"]',
+            "camera 'a', to: there is no placeholder {nam}; {name} stands for the camera's name",
+        ),
+        (
+            '[[camera]]\nname = "a"\nurl = "rtsp://h"\nto = ["a.mkv"]\ncodec = "prores_ks"',
+            "camera 'a', to: the encoder prores_ks does not take yuv420p, in which cameras are sent; use libx264",
+        ),
         (
             '[[camera]]\nname = "a"\nurl = "b"\nto = "c.mkv"',
             "camera 'a', to: it is a list: write it in square brackets",
@@ -253,6 +269,9 @@ def test_addresses_that_cannot_be_read() -> None:
         Address.of("rtsp://admin:a#hush@192.0.2.7/stream")
     with pytest.raises(ConfigError, match="names no host"):
         Address.of("rtsp:///stream")
+    with pytest.raises(SourceError, match="no camera is read from ftp:// addresses") as caught:
+        open_live(Address.of("ftp://192.0.2.7/gate.mp4"), open_seconds=1, stall_seconds=1)
+    assert fault_of(caught.value, Address.of("ftp://192.0.2.7/gate.mp4"), timeout=1).permanent
 
 
 def test_names_for_cameras_without_one() -> None:

@@ -236,6 +236,8 @@ def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
         reason = f"there is no such option{_near(place[-1], table)}"
     if detail["type"] == "tuple_type":
         reason = "it is a list: write it in square brackets"
+        if place == ["camera"]:
+            reason = "each camera is a table of its own, under [[camera]]"
     if detail["type"] == "string_pattern_mismatch":
         reason = _PATTERNS.get((table, place[-1]), reason)
     return without_secrets(f"{', '.join(place)}: {reason}" if place else reason)

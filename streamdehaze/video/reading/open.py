@@ -267,6 +267,10 @@ def open_live(
     kind = what_is(address.full)
     if kind in _FORMATS and not os.path.exists(address.full):
         raise FileNotFoundError(address.shown)
+    if kind is Kind.STREAM and address.scheme not in _NETWORK.split(","):
+        raise SourceError(
+            f"no camera is read from {address.scheme}:// addresses; use rtsp://, rtmp://, srt:// or http://"
+        )
     look_up(address)
     tls = {} if trust is None else trust.check(address, sending=False)
     # FFmpeg's own limits come first; PyAV's, which interrupt whatever FFmpeg does, are the safety net.

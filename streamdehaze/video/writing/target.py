@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,9 @@ _STREAM_CODECS: Mapping[str, frozenset[str]] = {
 data that nothing reads."""
 _IN_WORDS = {"mpegts": "MPEG-TS", "hls": "HLS", "mp4": "MP4", "flv": "RTMP", "rtsp": "RTSP"}
 INIT_FILE = "init.mp4"
+LIVE_FORMAT = "yuv420p"
+"""The pixel format that cameras are sent in."""
+_PLACEHOLDER = re.compile(r"(?<!\$)\{\w*\}")
 
 _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 """Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
@@ -131,6 +135,8 @@ class LiveTarget:
         """
         is_address = bool(scheme_of(to))
         to = to.replace("{name}", quote(camera, safe="") if is_address else camera)
+        if unknown := _PLACEHOLDER.search(to):
+            raise ConfigError(f"there is no placeholder {unknown[0]}; {{name}} stands for the camera's name")
         if is_address:
             address = Address.of(to)
             if address.scheme not in _FORMATS:
@@ -144,7 +150,8 @@ class LiveTarget:
             return cls(Address.of(str(path)), "hls", rotates=False)
         if path.suffix not in _FILES:
             raise ConfigError(
-                f"nothing is sent to '{to}'; use a {', '.join(_FILES)} file (segments), .m3u8 or a folder (HLS), or rtsp://…"
+                f"nothing is sent to '{to}'; use a {', '.join(_FILES)} file (segments), .m3u8 or a folder that ends in "
+                "/ (HLS), or rtsp://…"
             )
         if "%" not in path.name:
             path = path.with_name(f"{path.stem}-%Y%m%d-%H%M%S%z{path.suffix}")
@@ -155,13 +162,19 @@ class LiveTarget:
         """The target for a ``--to`` that gets what FFmpeg's `encoder` makes.
 
         Raises:
-            ConfigError: as for `of`; also if there is no such encoder, or players cannot read its codec there.
+            ConfigError: as for `of`; also if there is no such encoder, or one for other pictures, or players cannot
+                read its codec there.
         """
         try:
-            codec = av.Codec(encoder, "w").canonical_name
+            found = av.Codec(encoder, "w")
         except av.codec.codec.UnknownCodecError:
             near = ", ".join(difflib.get_close_matches(encoder, LIVE_ENCODERS, n=3, cutoff=0.4))
             raise ConfigError(f"there is no encoder '{encoder}' here{near and '; near it: '}{near}") from None
+        if found.video_formats and LIVE_FORMAT not in {each.name for each in found.video_formats}:
+            raise ConfigError(
+                f"the encoder {encoder} does not take {LIVE_FORMAT}, in which cameras are sent; use libx264"
+            )
+        codec = found.canonical_name
         target = replace(cls.of(to, camera), codec=codec)
         if codec not in _STREAM_CODECS.get(target.format, {codec}):
             place = target.name if target.address.scheme else to
