@@ -8,7 +8,8 @@ All of it happens on the small picture, before and after the network; the maps c
    physics replaces it where the haze is of a known colour that no network learns (`boundary`), and the sky stays as it
    was seen (`sky`);
 4. the answer gets back what the balance took of the tint;
-5. and about the hazy picture's brightness (`tone`).
+5. about the hazy picture's brightness (`tone`);
+6. and no colour that the haze leaves nothing of to be seen (`casts`).
 
 Airlight and brightness follow the video slowly, so that nothing pumps; at a cut they start again.
 """

@@ -113,10 +113,13 @@ class Airlight:
             return np.broadcast_to(back, balanced.shape).astype(np.float32)
         if mode == "neutral":
             return np.ones_like(balanced)
-        haze = darkest(balanced) / self.brightness
-        haze = box_mean(haze, max(haze.shape) // 32)
-        left = 1 - strong * (1 - _LEFT) * ramp(haze, _NEAR, _FAR)
+        left = 1 - strong * (1 - _LEFT) * ramp(self.share(balanced), _NEAR, _FAR)
         return np.asarray(back**left, np.float32)
+
+    def share(self, balanced: FloatArray) -> FloatArray:
+        """Share of haze in each pixel's light, (rows, columns), at most; of the balanced picture."""
+        haze = box_mean(darkest(balanced), max(balanced.shape) // 32) / np.float32(self.brightness)
+        return np.asarray(np.minimum(haze, 1), np.float32)
 
 
 def given_airlight(color: Color, rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:

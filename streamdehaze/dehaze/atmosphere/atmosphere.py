@@ -10,6 +10,7 @@ import numpy.typing as npt
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.atmosphere.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
 from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
+from streamdehaze.dehaze.atmosphere.casts import without_casts
 from streamdehaze.dehaze.atmosphere.refine import without_halos
 from streamdehaze.dehaze.atmosphere.sky import keep_sky
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode, brighten, exponent
@@ -102,14 +103,16 @@ class Atmosphere:
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
         clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness, unlike)
-        clear = clear * balanced.airlight.turn_back(balanced.picture, airlight)
-        if brightness == "natural":
-            return clear
-        found = exponent(balanced.hazy, clear, balanced.scene)
-        if balanced.weight < 1 and self._gamma is not None:
-            found = self._gamma + balanced.weight * (found - self._gamma)
-        self._gamma = found
-        return brighten(clear, balanced.hazy, found)
+        back = balanced.airlight.turn_back(balanced.picture, airlight)
+        clear = clear * back
+        if brightness == "keep":
+            found = exponent(balanced.hazy, clear, balanced.scene)
+            if balanced.weight < 1 and self._gamma is not None:
+                found = self._gamma + balanced.weight * (found - self._gamma)
+            self._gamma = found
+            clear = brighten(clear, balanced.hazy, found)
+        light = balanced.airlight.share(balanced.picture) * np.float32(balanced.airlight.brightness)
+        return without_casts(balanced.picture * back, clear, light)
 
     def state(self) -> npt.NDArray[np.float64]:
         """What is remembered: airlight, density, evidence, exponent and frames since; NaN for what is not."""
