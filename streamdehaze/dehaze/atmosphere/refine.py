@@ -14,7 +14,7 @@ import numpy as np
 from streamdehaze.dehaze.guided import box_mean
 from streamdehaze.frame import FloatArray
 
-_RADIUS = 16
+_RADIUS = 12
 """The picture's long side, in units of half the wide window's side."""
 _EPSILON = 1e-4
 """Variance in the wide window below which the answer becomes even."""
