@@ -245,6 +245,8 @@ def _may_stand_still(container_format: str) -> bool:
 def _rescale(packet: Packet[Any], delay: Fraction, time_base: Fraction) -> None:
     """Put a packet's times, `delay` seconds later, into ticks of `time_base`."""
     tick = fraction(packet.time_base)
+    if tick == time_base and not delay:
+        return
     pts, dts, duration = packet.pts, packet.dts, packet.duration
     packet.time_base = time_base
     packet.pts = None if pts is None else round((pts * tick + delay) / time_base)
