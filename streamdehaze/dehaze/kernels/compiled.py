@@ -101,9 +101,14 @@ class Loop:
         """The machine code for these arguments; `_NONE` if it can be run by numba only."""
         import numba
 
+        config: Any = numba.config
         signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
         dispatcher = self._dispatcher(cache=False)  # numba has no text of what comes from its cache
-        dispatcher.compile(signature)
+        usual, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1  # vectors for short loops of a fixed length too
+        try:
+            dispatcher.compile(signature)
+        finally:
+            config.SLP_VECTORIZE = usual
         try:
             return _machine_code(dispatcher.inspect_llvm(signature), kinds)
         except Exception as error:

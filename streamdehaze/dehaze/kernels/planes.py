@@ -15,6 +15,9 @@ import numpy.typing as npt
 from streamdehaze.dehaze.kernels.compiled import Loop
 from streamdehaze.frame import FloatArray
 
+_RUN = 8
+"""Samples of a row that are averaged or stretched at once, so that a compiler does it with a vector of them."""
+
 
 def shrink(
     plane: npt.NDArray[Any],
@@ -31,10 +34,10 @@ def shrink(
     Rows first, into one float row that stays in the cache, then columns.
     """
     columns = out.shape[1]
-    # Of a column, `place` has the samples and `share` how much of each counts; the last ones may count nothing.
-    most = math.ceil(width / columns) + 1
-    place, share = np.empty((most, columns), np.int32), np.empty((most, columns), np.float32)
-    total = np.empty(width, np.float32)
+    # Of a column, `place` has the first sample and `share` how much of each counts; the last ones count nothing.
+    most = -(-(math.ceil(width / columns) + 1) // _RUN) * _RUN
+    place, share = np.empty(columns, np.int64), np.empty((columns, most), np.float32)
+    total = np.empty(width + most, np.float32)
     _shrink(plane, offset, step, shift, width, height, float(scale), place, share, total, out)
 
 
@@ -47,15 +50,14 @@ def _shrink(
     row_ratio = height / out_height
     column_ratio = width / out_width
     norm = np.float32(scale / (row_ratio * column_ratio))
-    most = 0
     for i in range(out_width):
         left, right = i * column_ratio, min((i + 1) * column_ratio, float(width))
-        first, last = int(left), int(np.ceil(right)) - 1
-        most = max(most, last - first + 1)
-        for k in range(len(place)):
-            x = min(first + k, width - 1)
-            place[k, i] = x
-            share[k, i] = max(0.0, min(first + k + 1.0, right) - max(float(first + k), left))
+        place[i] = int(left)
+        for k in range(share.shape[1]):
+            x = float(place[i] + k)
+            share[i, k] = max(0.0, min(x + 1, right) - max(x, left))
+    for x in range(width, len(total)):
+        total[x] = 0
     for j in range(out_height):
         top, bottom = j * row_ratio, min((j + 1) * row_ratio, float(height))
         for x in range(width):
@@ -72,16 +74,12 @@ def _shrink(
             y += 1
         row = out[j]
         for i in range(out_width):
-            row[i] = 0
-        for k in range(most):
-            for i in range(out_width):
-                row[i] += share[k, i] * total[place[k, i]]
-        for i in range(out_width):
-            row[i] *= norm
-
-
-_RUN = 8
-"""Samples of a row that are stretched at once; those too many are written over by the ones that belong there."""
+            mean = np.float32(0)
+            for begin in range(0, share.shape[1], _RUN):
+                first = np.uint64(place[i] + begin)  # unsigned: a negative index would be looked for
+                for k in range(_RUN):
+                    mean += share[i, np.uint64(begin + k)] * total[first + np.uint64(k)]
+            row[i] = mean * norm
 
 
 def apply_affine(
@@ -100,7 +98,7 @@ def apply_affine(
 
     `gain` and `bias` are small (rows, columns) maps, enlarged bilinearly (centres aligned); `bias` is in sample units.
     """
-    begin, fraction = np.empty(gain.shape[1] + 1, np.int32), np.empty(width + _RUN, np.float32)
+    begin, fraction = np.empty(gain.shape[1] + 1, np.int64), np.empty(gain.shape[1], np.float32)
     wide = np.empty((2, 2, width + _RUN), np.float32)
     gain, bias = (np.ascontiguousarray(small, np.float32) for small in (gain, bias))
     _apply_affine(plane, offset, step, shift, width, height, gain, bias, top, begin, fraction, wide, out)
@@ -111,27 +109,29 @@ def _apply_affine(
     plane: Any, offset: int, step: int, shift: int, width: int, height: int,
     gain: Any, bias: Any, top: int, begin: Any, fraction: Any, wide: Any, out: Any,
 ) -> None:  # fmt: skip
-    """`begin` has room for where the samples begin that lie between each two columns of the maps; `wide` for two rows
-    of each map stretched to `width`: those above and below the row of samples."""
+    """`begin` has room for where the samples begin that lie between each two columns of the maps, `fraction` for how
+    far the first of them is from the left one; `wide` for two rows of each map stretched to `width`: those above and
+    below the row of samples. What a run writes too much, the next one writes over."""
     rows, columns = gain.shape
+    distance = columns / width
     column = 0
     begin[0] = 0
     for x in range(width):
-        u = min(max((x + 0.5) * (columns / width) - 0.5, 0.0), columns - 1.0)
+        u = min(max((x + 0.5) * distance - 0.5, 0.0), columns - 1.0)
         while column < int(u):
             column += 1
             begin[column] = x
-        fraction[x] = u - column
     while column < columns:
         column += 1
         begin[column] = width
-    for x in range(width, len(fraction)):
-        fraction[x] = 0
+    for i in range(columns):
+        fraction[i] = (begin[i] + 0.5) * distance - 0.5 - i
     newest = -1
     ratio = rows / height
     ceiling = np.float32(top)
     half = np.float32(0.5)
     zero = np.float32(0)
+    along = np.float32(distance)
     for y in range(height):
         v = min(max((y + 0.5) * ratio - 0.5, 0.0), rows - 1.0)
         upper = int(v)
@@ -144,14 +144,14 @@ def _apply_affine(
                 right = min(i + 1, columns - 1)
                 a, b = gain[index, i], bias[index, i]
                 change_a, change_b = gain[index, right] - a, bias[index, right] - b
-                first = np.uint64(begin[i])  # unsigned: a negative index would be looked for
-                for k in range(_RUN):
-                    x = first + np.uint64(k)
-                    wide[0, slot, x] = a + fraction[x] * change_a
-                    wide[1, slot, x] = b + fraction[x] * change_b
-                for x in range(begin[i] + _RUN, begin[i + 1]):
-                    wide[0, slot, x] = a + fraction[x] * change_a
-                    wide[1, slot, x] = b + fraction[x] * change_b
+                first, last, share = np.uint64(begin[i]), np.uint64(begin[i + 1]), fraction[i]
+                while first < last:
+                    for k in range(_RUN):  # left of the first column it is repeated
+                        wide[0, slot, first + np.uint64(k)] = a + max(share + np.float32(k) * along, zero) * change_a
+                    for k in range(_RUN):
+                        wide[1, slot, first + np.uint64(k)] = b + max(share + np.float32(k) * along, zero) * change_b
+                    first += np.uint64(_RUN)
+                    share += np.float32(_RUN) * along
         gain_0, gain_1, bias_0, bias_1 = wide[0, upper % 2], wide[0, lower % 2], wide[1, upper % 2], wide[1, lower % 2]
         row, target = plane[y], out[y]
         if step == 1 and shift == 0:
