@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,8 @@ from streamdehaze.frame import Family, FloatArray
 
 _RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
 """Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
+_UNSEEN = 0.05 / 255
+"""A change of brightness from frame to frame, of full scale, that nobody sees: this much more is let through."""
 
 
 class Level:
@@ -51,7 +55,7 @@ class Level:
             if still is not None and np.count_nonzero(still) > _SHARE * still.size:
                 change = float((brightness - self.brightness)[still].mean())
             held = (self.held_back + change) * (1 - _RATE)
-            self.held_back = min(max(held, -_MOST), _MOST)
+            self.held_back = math.copysign(min(max(abs(held) - _UNSEEN, 0.0), _MOST), held)
         self.brightness = brightness
         held_back = np.zeros((n, 1, 1), np.float32)
         held_back[bright] = self.held_back
