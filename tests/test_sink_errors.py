@@ -6,10 +6,12 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -192,3 +194,29 @@ def test_open_source_and_sink_make_a_working_pair(source: Path, tmp_path: Path) 
     reader.close()
     assert video_times(tmp_path / "out.mkv")[0] == Fraction(0)
     assert all(int(frame.planes[0].max()) == 0 for frame in frames_of(tmp_path / "out.mkv"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, nothing keeps two programs from writing one file")
+@pytest.mark.parametrize("name", ["out.mp4", "out.png"])
+def test_two_runs_do_not_write_over_each_other(source: Path, tmp_path: Path, name: str) -> None:
+    """The same command started twice: neither file would be whole, and both would call it done."""
+    photo = tmp_path / "in" / "photo.png"
+    cv2.imwrite(str(photo), np.full((48, 64, 3), 90, np.uint8))
+    path = photo if name.endswith("png") else source
+    with open_source(path) as reader:
+        frames = list(reader)
+    with open_source(path) as reader:
+        first, second = (open_sink(tmp_path / name, reader) for _ in range(2))
+        first.write(frames[0])
+        with pytest.raises(SinkError, match="another run is writing"):
+            second.write(frames[0])
+        for frame in frames[1:]:
+            first.write(frame)
+        late = open_sink(tmp_path / name, reader)
+        first.close()
+        content = (tmp_path / name).read_bytes()
+        late.write(frames[0])
+        with pytest.raises(SinkError, match="exists already"):
+            late.close()
+    assert (tmp_path / name).read_bytes() == content
+    assert not list(tmp_path.glob("*.part.*"))

@@ -167,6 +167,7 @@ class SequenceSink(Writer):
         sync_file(partial)
         rename_durably(partial, file)
         del self._partials[partial]
+        self._disclaim()
         self.frames += 1
         new = [each for each in lost if each not in self.losses]
         self.losses += new

@@ -65,6 +65,7 @@ class FileSink(Writer):
             None if self._source is None else self._source.container.format.name,
         )
         super().__init__(self._target.name)
+        self._overwrite = overwrite
         self._rate = grid_rate(source.info.average_rate)
         self._encoding = encoding_for(source, self._target, encode)
         self._companions: Companions | None = source if isinstance(source, Companions) else None
@@ -108,6 +109,8 @@ class FileSink(Writer):
             raise SinkError(f"no frame reached {self._name}, so it was not written")
         self._muxer.write(self._muxer.encoder.flush())
         self._muxer.close()
+        if self._target.path is not None and self._target.path.exists() and not self._overwrite:
+            raise SinkError(f"{self._name} exists already; use --overwrite to replace it")
         if self._read_back is not None and self._source is not None:
             for partial in self._partials:
                 hevc = self._encoding.encoder.units == "hevc"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ class Writer(Sink):
         self._name = name
         self._over = False
         self._partials: dict[Path, Path] = {}
+        self._claims: dict[Path, int] = {}
         self.publish: Callable[[Path, Path], None] = os.replace
         """Gives a complete file, which has a partial name, its final one."""
         self.losses: list[str] = []
@@ -86,6 +88,7 @@ class Writer(Sink):
                 sync_folder(folder)
             self._over = True
             self._release(published=True)
+            self._disclaim()
 
     def abort(self) -> None:
         """Give the output up: nothing stays under its final name, nor next to it."""
@@ -96,6 +99,7 @@ class Writer(Sink):
         for partial in self._partials:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
+        self._disclaim()
 
     def __enter__(self) -> Self:
         return self
@@ -109,10 +113,40 @@ class Writer(Sink):
             self.abort()
 
     def _partial(self, path: Path) -> Path:
-        """The name of a file until it is published."""
+        """The name of a file until it is published, which no other run writes meanwhile.
+
+        Raises:
+            SinkError: if another run does.
+        """
         partial = path.with_name(f"{path.stem}.part{path.suffix}")
+        if sys.platform != "win32":
+            self._claims[partial] = self._claim(partial)
         self._partials[partial] = path
         return partial
+
+    if sys.platform != "win32":
+
+        def _claim(self, partial: Path) -> int:
+            """Lock a file that two runs would write over each other; a file system without locks lets both."""
+            import fcntl
+
+            while True:
+                claim = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+                try:
+                    fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    os.close(claim)
+                    raise SinkError(f"another run is writing {self._name}; wait for it, or stop it") from error
+                except OSError:
+                    return claim
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(claim), os.stat(partial)):
+                        return claim
+                os.close(claim)  # the other run gave it its final name between the two
+
+    def _disclaim(self) -> None:
+        while self._claims:
+            os.close(self._claims.popitem()[1])
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:
