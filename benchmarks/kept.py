@@ -101,7 +101,7 @@ def make(folder: Path, container: str, codec: str, sound: str) -> Path | None:
         "-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1:r=48000",
         "-f", "lavfi", "-i", "sine=f=220:d=1:r=48000", "-i", folder / "chapters.txt",
         "-map", "0:v", "-map", "1:a", "-map", "2:a", "-map_metadata", "3", "-map_chapters", "3",
-        "-vf", "setsar=4/3,format=yuv420p" if codec in ("h264", "hevc", "mpeg4") else "null",
+        "-vf", "null" if codec == "dvvideo" else "setsar=4/3",  # DV has two aspect ratios of its own
         "-c:v", *VIDEO[codec], "-c:a", sound,
         *(["-ac", "2"] if container == "dv" else []), "-metadata:s:a:0", "language=fra",
         "-metadata:s:a:1", "language=deu",
@@ -188,7 +188,7 @@ def main() -> None:
         "|---|---|---|---|---|",
         *map(_line, rows),
         "",
-        "## What pictures and files carry besides",
+        "## What else pictures and files carry",
         "",
         "| what | container | written by | lacks, and says so | `ffmpeg -map 0 -dn -c copy` lacks |",
         "|---|---|---|---|---|",

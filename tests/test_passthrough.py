@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,7 +17,9 @@ from av.stream import Disposition
 from PIL import Image
 
 from clips import Clip, copy_through, noise_picture, other_packets, video_ticks, video_times
+from public_tools import PICTURES, ffmpeg
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video.writing import aspect
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 
 MILLISECOND = Fraction(1, 1000)
@@ -138,12 +142,70 @@ def test_everything_that_the_container_refuses_is_named_once(tmp_path: Path, cap
     assert len(other_packets(tmp_path / "out.avi")["1 audio aac"]) == len(other_packets(source)["1 audio aac"])
 
 
-@pytest.mark.parametrize(("ending", "codec"), [("webm", "auto"), ("mkv", "ffv1"), ("avi", "ffv1")])
-def test_aspect_that_cannot_be_written_is_named(tmp_path: Path, ending: str, codec: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "codec", "title"),
+    [
+        ("webm", "libvpx", ""),
+        ("webm", "libvpx-vp9", "fog"),
+        ("mkv", "libvpx-vp9", ""),
+        ("mkv", "ffv1", "Nebel über der Elbe"),
+        ("mkv", "ffv1", "n" * 120),
+        ("mkv", "libx264", ""),
+    ],
+)
+def test_aspect_survives_in_matroska_of_any_codec(tmp_path: Path, ending: str, codec: str, title: str) -> None:
+    """FFmpeg's muxer asks for it where PyAV cannot put it; the stream's name, which has room for it, is as it was."""
+    tags = {"title": title} if title else {}
+    source = Clip(aspect=Fraction(64, 45), video_metadata=tags).write(tmp_path / "in.mkv")
+    target = tmp_path / f"out.{ending}"
+    sink = copy_through(source, target, encode=EncodeOptions(codec=codec))
+    assert sink.losses == []
+    with av.open(str(target)) as after:
+        video = after.streams.video[0]
+        assert video.metadata.get("title", "") == title
+        assert video.sample_aspect_ratio == Fraction(64, 45)
+        assert sum(1 for _ in after.decode(video)) == 24
+    data = target.read_bytes()
+    (tracks,) = (content for kind, content in elements(data, 4096) if kind == b"\x16\x54\xae\x6b")
+    if tracks.startswith(b"\xbf\x84"):  # a checksum of the rest
+        assert zlib.crc32(tracks[6:]) == int.from_bytes(tracks[2:6], "little")
+    display = b"\x54\xb0\x84" + (4096).to_bytes(4, "big") + b"\x54\xba\x84" + (2160).to_bytes(4, "big")
+    assert display + b"\x54\xb2\x84\0\0\0\3" in tracks  # 91 1/45 by 48 pixels, as a ratio
+
+
+def test_a_second_video_in_matroska_keeps_its_own_aspect(tmp_path: Path) -> None:
+    """The two lenses of a camera, or the picture-in-picture of a disc."""
+    for name, ratio in (("a", "4/3"), ("b", "8/9")):
+        ffmpeg(*PICTURES, "-vf", f"setsar={ratio}", "-c:v", "ffv1", tmp_path / f"{name}.mkv")
+    both = ffmpeg("-i", tmp_path / "a.mkv", "-i", tmp_path / "b.mkv", "-map", "0", "-map", "1", "-c", "copy",
+                  tmp_path / "both.mkv")  # fmt: skip
+    copy_through(both, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as after:
+        assert [video.sample_aspect_ratio for video in after.streams.video] == [Fraction(4, 3), Fraction(8, 9)]
+        assert not any("pixels" in video.metadata.get("title", "") for video in after.streams.video)
+
+
+def elements(data: bytes, at_most: int) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of what lies in a Matroska file's segment up to there."""
+    found = list(aspect._elements(data, 0, len(data)))
+    assert [kind for kind, *_ in found] == [b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"]
+    for kind, at, start, end in aspect._elements(data, found[1][2], len(data)):
+        if at > at_most:
+            return
+        yield kind, data[start:end]
+
+
+def test_odd_shapes_of_pixels_are_rounded_where_the_display_would_be_huge(tmp_path: Path) -> None:
+    source = Clip(aspect=Fraction(1232, 909)).write(tmp_path / "in.mkv")
+    sink = copy_through(source, tmp_path / "out.mkv", encode=EncodeOptions(codec="ffv1"))
+    assert sink.losses == ["sample aspect ratio 1232:909 (now 87:64)"]
+
+
+def test_aspect_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     source = Clip(aspect=Fraction(4, 3)).write(tmp_path / "in.mp4")
-    sink = copy_through(source, tmp_path / f"out.{ending}", encode=EncodeOptions(codec=codec))
+    sink = copy_through(source, tmp_path / "out.avi", encode=EncodeOptions(codec="ffv1"))
     assert "sample aspect ratio 4:3" in sink.losses
-    with av.open(str(tmp_path / f"out.{ending}")) as after:
+    with av.open(str(tmp_path / "out.avi")) as after:
         assert after.streams.video[0].sample_aspect_ratio in (None, 0, 1)
 
 

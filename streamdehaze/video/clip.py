@@ -11,7 +11,6 @@ from typing import Any
 
 import av
 import numpy as np
-from av.container import OutputContainer
 
 from streamdehaze.frame import ColorSpec, FloatArray, Frame, VideoInfo
 from streamdehaze.video.planes import PictureWriter, frame_from_av
@@ -77,14 +76,14 @@ class Clip(Reader):
         if self._encoder is not None:
             self._packets.extend(self._encoder.encode(None))
 
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+    def add_to(self, output: Output, *, after_video: bool) -> None:
         """Add the sound's stream and the chapters to a container."""
         if after_video and self._encoder is not None:
-            self._output = output.add_stream_from_template(self._encoder, opaque=True)
+            self._output = output.container.add_stream_from_template(self._encoder, opaque=True)
         if after_video and self._chapters:
             starts = [round(seconds / _CHAPTER_TICK) for seconds, _ in self._chapters]
             ends = [*starts[1:], len(self._sound) * 1000 // SAMPLE_RATE]
-            output.set_chapters(
+            output.container.set_chapters(
                 [
                     {"id": number, "start": start, "end": end, "time_base": _CHAPTER_TICK, "metadata": {"title": title}}
                     for number, (start, end, (_, title)) in enumerate(zip(starts, ends, self._chapters, strict=True))

@@ -180,12 +180,12 @@ def _rehearsed(setup: StreamSetup, frame: Frame, companions: Companions, place: 
     memory = io.BytesIO()
     memory.name = "rehearsal"
     container = av.open(memory, "w", format=setup.format, container_options=setup.container_options, **ANY_METADATA)
-    muxer = Muxer(Output(container), setup, companions)
+    muxer = Muxer(Output(container, memory=memory), setup, companions)
     try:
         for packet in (*muxer.encoder.encode(frame), *muxer.encoder.flush()):
             packet.stream = muxer.encoder.muxed
             container.mux_one(packet)  # and no packet of the companions: their headers are enough
-        container.close()
+        muxer.output.close()
     except BaseException:
         muxer.output.give_up()
         raise

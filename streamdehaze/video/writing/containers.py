@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -20,6 +20,7 @@ from av.stream import Stream
 
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.pyav import ANY_METADATA
+from streamdehaze.video.writing import aspect
 
 log = logging.getLogger("streamdehaze")
 
@@ -30,10 +31,12 @@ class Output:
     Args:
         container: open for writing.
         path: of a file that is removed if it is given up while empty, so that a full disk is not strewn with them.
+        memory: what it is written into, if that is no file.
     """
 
-    def __init__(self, container: OutputContainer, path: Path | None = None) -> None:
-        self.container, self.path = container, path
+    def __init__(self, container: OutputContainer, path: Path | None = None, memory: BinaryIO | None = None) -> None:
+        self.container, self.path, self.memory = container, path, memory
+        self._is_shaped = False
         self.bytes = 0
         """Total size of the packets that a camera sent."""
         self.since = time.monotonic()
@@ -51,6 +54,13 @@ class Output:
         """
         self.container.mux_one(packet)
 
+    def shape(self, stream: Any, ratio: Fraction | None) -> None:
+        """Give the pixels of a video a width by their height, where PyAV leaves that out."""
+        is_seekable = self.path is not None or self.memory is not None
+        if ratio and ratio != 1 and is_seekable and self.container.format.name.split(",")[0] in aspect.FORMATS:
+            stream.metadata["title"] = stream.metadata.get("title", "") + aspect.room_for(ratio)
+            self._is_shaped = True
+
     def close(self) -> None:
         """Finish it properly.
 
@@ -58,6 +68,10 @@ class Output:
             OSError, av.error.FFmpegError: if that fails.
         """
         self.container.close()
+        if self._is_shaped:
+            with contextlib.nullcontext(self.memory) if self.path is None else open(self.path, "r+b") as file:
+                if file is not None:
+                    aspect.write_aspects(file)
 
     def give_up(self) -> None:
         """Release it, whatever state it is in."""

@@ -29,7 +29,7 @@ from streamdehaze.video.writing.spherical import carried_boxes
 class Companions(Protocol):
     """Streams that go with a video."""
 
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+    def add_to(self, output: Output, *, after_video: bool) -> None:
         """Add the streams that come before the video, or after it."""
         ...
 
@@ -61,13 +61,13 @@ class Muxer:
         self._delay: Fraction
         try:
             if companions is not None:
-                companions.add_to(output.container, after_video=False)
+                companions.add_to(output, after_video=False)
             if isinstance(video, StreamSetup):
                 self._add_encoder(video)
             else:
                 self._add_copy(video)
             if companions is not None:
-                companions.add_to(output.container, after_video=True)
+                companions.add_to(output, after_video=True)
             output.container.start_encoding()
         except BaseException:
             output.give_up()
@@ -82,6 +82,7 @@ class Muxer:
         self._delay = setup.delay * setup.tick
         if source is not None:
             self._video.metadata.update(setup.tags)
+            self.output.shape(self._video, source.video.sample_aspect_ratio)
             self._video.disposition = source.video.disposition
             container.metadata.update(current_metadata(source.container.metadata))
             if source.chapters:

@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
@@ -97,17 +98,19 @@ class Passthrough:
         self._whole: set[int] = set()
         """Those of them that have come to a keyframe."""
 
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+    def add_to(self, output: Output, *, after_video: bool) -> None:
         """Add the streams that come before the video in the input, or after it, so that their order stays."""
         for stream in self.accepted:
             if (stream.index > self._source.video.index) == after_video:
                 if stream.index in self._covers:
-                    _attach_cover(stream, self._covers[stream.index], output)
+                    _attach_cover(stream, self._covers[stream.index], output.container)
                 else:
                     sound = self._sounds.get(stream.index)
                     converted = None if sound is None else sound.stream
-                    copy: Any = copy_stream(stream, output, converted)
-                    if output.format.name == "avi" and codec_name(stream).startswith("adpcm"):
+                    copy: Any = copy_stream(stream, output.container, converted)
+                    if isinstance(stream, VideoStream):
+                        output.shape(copy, stream.sample_aspect_ratio)
+                    if output.container.format.name == "avi" and codec_name(stream).startswith("adpcm"):
                         copy.codec_context.bit_rate = self._source.block_bit_rate(stream) or copy.codec_context.bit_rate
                     self._outputs[stream.index] = copy
 

@@ -11,7 +11,6 @@ import av
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
@@ -90,11 +89,11 @@ class CameraSound:
         """What converts it; None if it goes through as it is."""
         self._waiting: deque[EncodedPacket] = deque()
 
-    def add_to(self, output: OutputContainer, *, after_video: bool) -> None:
+    def add_to(self, output: Output, *, after_video: bool) -> None:
         """Add a stream for it, after the video's."""
         if not after_video:
             return
-        stream = add_parameters((self.aac or self.format).stream, output)
+        stream = add_parameters((self.aac or self.format).stream, output.container)
         self._track = CameraTrack(stream)
 
     def put(self, packet: EncodedPacket) -> None:

@@ -104,7 +104,7 @@ class FileTarget:
             OSError, av.error.FFmpegError: if that cannot be done.
         """
         place = "pipe:1" if path is None else f"file:{path}"
-        return Output(av.open(place, "w", format=self.format, container_options=options, **ANY_METADATA))
+        return Output(av.open(place, "w", format=self.format, container_options=options, **ANY_METADATA), path)
 
 
 @dataclass(frozen=True)
