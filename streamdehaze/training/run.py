@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
+import itertools
 import logging
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +18,14 @@ import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
 from streamdehaze.engine.processor import has_bfloat16, process_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError, first_line
 from streamdehaze.training.config import DataConfig, TrainingConfig
-from streamdehaze.training.samples.dataset import HazeSamples, PositionBatches, Sample, WeightedSet
+from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, Sample, WeightedSet
 from streamdehaze.training.task import DehazingTask, check_same_run
 from streamdehaze.training.validation import Validation
 from streamdehaze.training.writer import STATE, CheckpointWriter, WholeFiles
@@ -106,6 +109,24 @@ def layout_of(data: DataConfig, run_folder: Path) -> Layout:
         names = ", ".join(path.name for path in layout.unmatched[:5])
         log.warning("%s: %d pictures without a partner are left out: %s", layout.folder, len(layout.unmatched), names)
     return layout
+
+
+def hazy_batches(config: TrainingConfig, sizes: Sequence[tuple[int, int]], batch: int) -> Iterator[Tensor]:
+    """The hazy pictures of a run without end, (batch, 3, height, width) RGB in [0, 1].
+
+    Args:
+        config: whose data and weather to take.
+        sizes: (width, height) of the batches, in turn.
+        batch: pictures in each.
+
+    Raises:
+        SourceError: if a data set is not as it should be.
+    """
+    samples = SampleData(config).samples
+    samples.load()
+    for number in itertools.count():
+        width, height = sizes[number % len(sizes)]
+        yield torch.stack([samples[Position(number * batch + each, height, width)].hazy for each in range(batch)])
 
 
 def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
