@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The checkpoint in a folder of the test's own, on a processor that is fast in int8."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(opening_module, "has_int8_dot_products", lambda: True)
+    monkeypatch.setattr(opening_module, "is_fast_in_int8", lambda: True)
     monkeypatch.delenv("STREAMDEHAZE_INT8", raising=False)
     return tmp_path / "mine.safetensors"
 
@@ -139,7 +139,7 @@ def test_int8_is_the_default_where_it_pays_and_can_be_switched_off(mine: Path, m
     monkeypatch.setenv("STREAMDEHAZE_INT8", "0")
     assert precisions() == ["auto"]
     monkeypatch.delenv("STREAMDEHAZE_INT8")
-    monkeypatch.setattr(opening_module, "has_int8_dot_products", lambda: False)
+    monkeypatch.setattr(opening_module, "is_fast_in_int8", lambda: False)
     assert precisions() == ["auto"]
 
 

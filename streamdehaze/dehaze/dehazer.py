@@ -81,7 +81,9 @@ class Dehazer:
     def engine(self) -> Engine:
         """What runs the network."""
         assert self._engine_name is not None
-        return open_engine(self.checkpoint, self._engine_name, wait=self._engine_wait, int8=not self.video.exact)
+        # Who has the network run on every frame, or on a photo, wants its picture rather than its speed.
+        int8 = self.video.every != 1
+        return open_engine(self.checkpoint, self._engine_name, wait=self._engine_wait, int8=int8)
 
     @cached_property
     def gpu(self) -> Gpu | None:

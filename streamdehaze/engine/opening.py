@@ -11,7 +11,7 @@ from streamdehaze.engine.build.build import out_of_date
 from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.build.request import DEFAULT_SHAPE, BuildRequest
 from streamdehaze.engine.openvino.int8 import quantized_graph
-from streamdehaze.engine.processor import has_int8_dot_products
+from streamdehaze.engine.processor import is_fast_in_int8
 from streamdehaze.engine.protocol import Engine
 from streamdehaze.engine.recipe import Recipe, read_recipe
 from streamdehaze.engine.switching import SwitchingEngine
@@ -48,7 +48,7 @@ def open_engine(
             PyTorch.
         device: "auto", "cpu", "cuda" or "cuda:1".
         wait: return only when the compiled engine serves; its failure is then an error.
-        int8: let OpenVINO compute in int8 by default where the processor is made for it, the checkpoint has an int8
+        int8: let OpenVINO compute in int8 by default where the processor is fast in it, the checkpoint has an int8
             graph and that passes its comparison; `$STREAMDEHAZE_INT8=0` in the environment forbids it, too.
         cache: where built engines are kept; the user's own by default.
 
@@ -122,7 +122,7 @@ def default_recipes(engine: str, checkpoint: str, *, int8: bool = True) -> list[
     """
     recipes = [Recipe.model_validate({"engine": engine})]
     allowed = engine == "openvino" and int8 and os.environ.get("STREAMDEHAZE_INT8", "1") != "0"
-    if allowed and has_int8_dot_products() and quantized_graph(checkpoint) is not None:
+    if allowed and is_fast_in_int8() and quantized_graph(checkpoint) is not None:
         recipes.insert(0, Recipe(engine="openvino", precision="int8"))
     return recipes
 
