@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from clips import Clip
 from streamdehaze.cli import main
+from streamdehaze.dehaze import Dehazer
 from streamdehaze.engine import EngineCache, Recipe, TorchEngine, open_engine, read_recipe
 from streamdehaze.engine import opening as opening_module
 from streamdehaze.engine.build.build import build_engine
@@ -104,6 +107,7 @@ def test_an_engine_is_made_from_the_kept_graph_without_nncf_and_not_at_all_witho
 import sys
 sys.modules["nncf"] = sys.modules["onnxruntime"] = None
 from streamdehaze.cli import main
+from streamdehaze.dehaze import Dehazer
 main(["engine", "build", "--recipe", sys.argv[1], "--checkpoint", sys.argv[2]])
 """
     recipe = Path(__file__).parents[1] / "engines" / "cpu-openvino-int8.toml"
@@ -141,6 +145,26 @@ def test_int8_is_the_default_where_it_pays_and_can_be_switched_off(mine: Path, m
     monkeypatch.delenv("STREAMDEHAZE_INT8")
     monkeypatch.setattr(opening_module, "is_fast_in_int8", lambda: False)
     assert precisions() == ["auto"]
+
+
+def test_photos_and_videos_with_the_network_on_every_frame_are_computed_in_float(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMDEHAZE_ENGINES", str(tmp_path / "engines"))
+    for recipe in (INT8, Recipe(engine="openvino")):
+        build_engine(BuildRequest(str(mine), recipe), EngineCache())
+    with Dehazer(mine, engine="openvino", steady="low", every="auto") as dehazer:
+        assert dehazer.engine.name == "openvino cpu int8"
+    with Dehazer(mine, engine="openvino") as dehazer:
+        assert dehazer.engine.name != "openvino cpu int8"
+    photo, film = tmp_path / "hazy.png", tmp_path / "hazy.mp4"
+    cv2.imwrite(str(photo), (HAZY[0].transpose(1, 2, 0) * 255).astype(np.uint8))
+    Clip(pts=[0, 512, 1024]).write(film)
+    for inputs, in_int8 in (([film], True), ([photo], False), ([photo, film], False)):
+        arguments = ["run", *map(str, inputs), "--checkpoint", str(mine), "--engine", "openvino", "--overwrite"]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert ("openvino cpu int8" in result.output) == in_int8
 
 
 def test_where_int8_failed_its_comparison_the_float_engine_serves(mine: Path, tmp_path: Path) -> None:

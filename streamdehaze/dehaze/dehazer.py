@@ -43,6 +43,7 @@ class Dehazer:
         checkpoint: name of a bundled checkpoint or path of one; ignored if `engine` is an `Engine`.
         engine: "auto", "torch", … or an `Engine` of your own.
         engine_wait: wait until a compiled engine is built, rather than let PyTorch serve meanwhile.
+        int8: let the network compute in int8 where it does not run on every frame, see `open_engine`.
         **settings: the fields of `Settings`: strength, mode, airlight, airlight_color, brightness, network_size, exact,
             steady, every, look_ahead, input_curve, mask, near, far. With `look_ahead`, `process` returns frames later
             than it takes them; `flush` returns the rest.
@@ -63,8 +64,10 @@ class Dehazer:
         *,
         engine: str | Engine = "auto",
         engine_wait: bool = False,
+        int8: bool = True,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
+        self._int8 = int8
         self.video = Stream(**settings)
         """The stream of `process` and of calls with an array."""
         self.network_seconds = 0.0
@@ -81,8 +84,8 @@ class Dehazer:
     def engine(self) -> Engine:
         """What runs the network."""
         assert self._engine_name is not None
-        # Who has the network run on every frame, or on a photo, wants its picture rather than its speed.
-        int8 = self.video.every != 1
+        # Who has the network run on every frame wants its picture rather than its speed.
+        int8 = self._int8 and self.video.every != 1
         return open_engine(self.checkpoint, self._engine_name, wait=self._engine_wait, int8=int8)
 
     @cached_property
@@ -114,7 +117,8 @@ class Dehazer:
         """
         if self._engine_name is None:
             raise ConfigError("this dehazer's engine is an object, which cannot be sent to a worker; name an engine")
-        return {"checkpoint": self.checkpoint, "engine": self._engine_name, **self.video.settings}
+        named = {"checkpoint": self.checkpoint, "engine": self._engine_name, "int8": self._int8}
+        return {**named, **self.video.settings}
 
     @property
     def settings(self) -> dict[str, Any]:

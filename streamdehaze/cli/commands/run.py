@@ -328,6 +328,7 @@ def command(
     from streamdehaze.pipeline.inputs import plan_jobs
     from streamdehaze.pipeline.sharing.segments import DeferredDehazer
     from streamdehaze.video import EncodeOptions, ReadOptions
+    from streamdehaze.video.picture import is_picture
 
     require_folders(report)
     jobs = plan_jobs(inputs, output, recursive=recursive)
@@ -364,6 +365,7 @@ def command(
         checkpoint,
         engine=engine,
         engine_wait=engine_wait,
+        int8=not any(is_picture(job.input) for job in jobs),
         mask=None if mask is None else Mask.read(mask),
         steady=steady,
         every=every or ("auto" if look_ahead and steady != "off" else 1),
