@@ -11,18 +11,13 @@ from pathlib import Path
 
 def processor_name() -> str:
     """Such as "AMD EPYC 9B14"."""
-    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
-
-
-def processor_identity() -> str:
-    """All that decides which machine code it runs: the model and its features."""
-    found = _cpuinfo()
-    model = [found[name] for name in ("vendor_id", "cpu family", "model", "stepping", "flags") if name in found]
-    if len(model) == 5:
-        return " ".join(model)
-    from llvmlite import binding
-
-    return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def process_cores() -> int:
@@ -47,7 +42,7 @@ def usable_cores() -> int:
 
 def has_bfloat16() -> bool:
     """Whether it multiplies bfloat16: AVX512-BF16 or AMX on x86, BF16 on ARM. Others emulate it, far slower."""
-    return not _features().isdisjoint({"avx512bf16", "amx-bf16", "bf16", "avx512_bf16", "amx_bf16"})
+    return not _features().isdisjoint({"avx512bf16", "amx-bf16", "bf16"})
 
 
 def is_fast_in_int8() -> bool:
@@ -57,10 +52,7 @@ def is_fast_in_int8() -> bool:
 
 @functools.cache
 def _features() -> frozenset[str]:
-    """Names of its instruction sets, as Linux or LLVM writes them; what the system does not support is left out."""
-    if flags := _cpuinfo().get("flags"):
-        return frozenset(flags.split())
-    # LLVM comes with numba, and asks the processor itself.
+    # LLVM comes with numba, asks the processor itself and takes the operating system's support into account.
     from llvmlite import binding
 
     try:
@@ -68,14 +60,3 @@ def _features() -> frozenset[str]:
     except RuntimeError:  # LLVM does not know this platform
         return frozenset()
     return frozenset(name for name, present in found.items() if present)
-
-
-@functools.cache
-def _cpuinfo() -> dict[str, str]:
-    """What Linux says of the first processor; empty elsewhere. ("flags" is there on x86 only.)"""
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return {}
-    lines = [line.partition(":") for line in first.splitlines()]
-    return {name.strip(): value.strip() for name, _, value in lines}

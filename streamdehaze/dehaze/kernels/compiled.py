@@ -2,9 +2,9 @@
 
 To import numba and have it load what it cached takes 0.45 s of processor time, a third of what `run` needs for two
 seconds of video. So the code of each loop is taken out of what numba made (`inspect_llvm`), translated by llvmlite and
-written to a file; from then on the file is loaded (by `streamdehaze.dehaze.kernels.object_file`, or by llvmlite where
-that cannot) and called by ctypes. A file is used on the same processor, for the same source, numba and llvmlite.
-Without one, or where anything about it is unexpected, numba compiles and runs the loop as it always did.
+written to a file; from then on llvmlite loads the file and ctypes calls it, which takes 0.05 s. A file is used on the
+same processor, for the same source, numba and llvmlite. Without one, or where anything about it is unexpected, numba
+compiles and runs the loop as it always did.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from streamdehaze.dehaze.kernels.object_file import MachineCode
 from streamdehaze.durable import cache_folder, write_whole
-from streamdehaze.engine.processor import processor_identity
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +147,10 @@ def _folders() -> list[Path]:
 
 @functools.cache
 def _compilers() -> tuple[str, ...]:
-    return metadata.version("numba"), metadata.version("llvmlite"), processor_identity()
+    import llvmlite.binding as llvm
+
+    versions = (metadata.version("numba"), metadata.version("llvmlite"))
+    return *versions, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 def _hash(code: bytes) -> bytes:
@@ -221,7 +222,15 @@ _C_TYPES = {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64, "double": ctypes.c_do
 
 
 def _native(code: bytes, kinds: tuple[str, ...]) -> Callable[..., None]:
-    address = _loaded_at(code)
+    import llvmlite.binding as llvm
+
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address = engine.get_function_address(_ENTRY)
+    if not address:
+        raise ValueError("it lacks the function")
+    _loaded.append(engine)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, *(_C_TYPES[name] for name in _parameters(kinds)))(address)
 
     places = ctypes.addressof(_places)
@@ -238,27 +247,3 @@ def _native(code: bytes, kinds: tuple[str, ...]) -> Callable[..., None]:
             raise RuntimeError("a compiled loop failed")
 
     return call
-
-
-def _loaded_at(code: bytes) -> int:
-    """The address of the function in an object file.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    try:
-        machine_code = MachineCode(code, _ENTRY)
-        _loaded.append(machine_code)
-        return machine_code.address
-    except (ValueError, OSError) as error:
-        _log.debug("LLVM loads machine code: %s", error)
-    import llvmlite.binding as llvm
-
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    address: int = engine.get_function_address(_ENTRY)
-    if not address:
-        raise ValueError("it lacks the function")
-    _loaded.append(engine)
-    return address
