@@ -17,6 +17,7 @@ from doubles import quick_dehazer
 from rtsp_camera import free_port
 from streamdehaze.frame import Frame
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
+from streamdehaze.video.reading import open as reading_module
 from waiting import wait_until
 from web_server import serving
 
@@ -85,7 +86,8 @@ def test_a_playlist_cannot_name_files_of_this_machine(tmp_path: Path) -> None:
         assert not seen
 
 
-def test_what_this_ffmpeg_cannot_do_is_reported() -> None:
+def test_what_this_ffmpeg_cannot_do_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "_NETWORK", f"{reading_module._NETWORK},mmsh2")  # which no FFmpeg has
     with watching(f"mmsh2://127.0.0.1:{free_port()}/x") as (pipeline, _):
         camera = pipeline.cameras["gate"]
         wait_until(lambda: camera.machine.state is CameraState.FAILED, "it is refused")
