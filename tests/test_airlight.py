@@ -73,14 +73,14 @@ def test_balanced_haze_is_grey_and_keep_restores_its_colour() -> None:
     airlight = estimate_airlight(hazy)
     balanced = hazy * airlight.balance[:, None, None]
     assert np.ptp(balanced[:, 5, 5]) < 0.01
-    np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "keep"), hazy, atol=1e-6)
+    np.testing.assert_allclose(balanced * airlight.turn_back(airlight.share(balanced), "keep"), hazy, atol=1e-6)
 
 
 def test_auto_neutralises_what_sand_has_tinted_and_keeps_what_is_near() -> None:
     hazy, _ = foggy(SAND)
     airlight = estimate_airlight(hazy)
     balanced = hazy * airlight.balance[:, None, None]
-    result = balanced * airlight.turn_back(balanced, "auto")
+    result = balanced * airlight.turn_back(airlight.share(balanced), "auto")
     before, after = (np.ptp(x[:, 5, 5]) / x[:, 5, 5].mean() for x in (hazy, result))
     assert after < 0.5 * before
     np.testing.assert_allclose(result[:, 90:], hazy[:, 90:], rtol=0.05)
@@ -90,7 +90,9 @@ def test_auto_keeps_a_weak_tint() -> None:
     dusk = np.array([0.71, 0.7, 0.69], np.float32)
     airlight = estimate_airlight(foggy(dusk)[0])
     balanced = foggy(dusk)[0] * airlight.balance[:, None, None]
-    np.testing.assert_array_equal(airlight.turn_back(balanced, "auto"), airlight.turn_back(balanced, "keep"))
+    np.testing.assert_array_equal(
+        airlight.turn_back(airlight.share(balanced), "auto"), airlight.turn_back(airlight.share(balanced), "keep")
+    )
 
 
 def test_a_clear_picture_is_not_balanced_by_its_brightest_wall() -> None:
@@ -138,7 +140,8 @@ def test_a_blue_sky_does_not_give_the_tint_of_haze() -> None:
 def test_flat_pictures_stay_finite(mode: str, level: float) -> None:
     flat = np.full((3, 16, 20), level, np.float32)
     airlight = estimate_airlight(flat)
-    factors = airlight.turn_back(flat * airlight.balance[:, None, None], mode)  # type: ignore[arg-type]
+    share = airlight.share(flat * airlight.balance[:, None, None])
+    factors = airlight.turn_back(share, mode)  # type: ignore[arg-type]
     assert np.isfinite(factors).all()
     assert 0 <= airlight.density <= 1
 
@@ -161,7 +164,7 @@ def test_a_warm_wall_in_grey_haze_is_not_the_colour_of_the_haze() -> None:
     assert airlight.density > 0.4  # and there is haze
     np.testing.assert_allclose(airlight.balance, 1, atol=0.01)
     balanced = hazy * airlight.balance[:, None, None]
-    np.testing.assert_allclose(balanced * airlight.turn_back(balanced, "auto"), hazy, atol=0.01)
+    np.testing.assert_allclose(balanced * airlight.turn_back(airlight.share(balanced), "auto"), hazy, atol=0.01)
 
 
 def test_an_overexposed_airlight_has_no_colour() -> None:

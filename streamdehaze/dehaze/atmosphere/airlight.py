@@ -96,7 +96,7 @@ class Airlight:
         """Brightness of the haze once it is balanced."""
         return float((self.color * self.balance).mean())
 
-    def turn_back(self, balanced: FloatArray, mode: AirlightMode) -> FloatArray:
+    def turn_back(self, share: FloatArray, mode: AirlightMode) -> FloatArray:
         """Factors for the network's answer to a balanced picture, (3, rows, columns): what `balance` took, or less.
 
         "keep" gives the light of the scene back everywhere, "neutral" nowhere: the haze's colour becomes white. "auto"
@@ -104,16 +104,16 @@ class Airlight:
         neutral what haze has coloured.
 
         Args:
-            balanced: the balanced hazy picture, (3, rows, columns).
+            share: of haze in the light of each pixel, (rows, columns), as `share` finds it.
             mode: one of `AIRLIGHT_MODES`.
         """
         back = (1 / self.balance)[:, None, None]
         strong = self.evidence * ramp(self.tint, _KEPT_TINT, _NEUTRAL_TINT)
         if mode == "keep" or (mode == "auto" and strong == 0):
-            return np.broadcast_to(back, balanced.shape).astype(np.float32)
+            return np.broadcast_to(back, (3, *share.shape)).astype(np.float32)
         if mode == "neutral":
-            return np.ones_like(balanced)
-        left = 1 - strong * (1 - _LEFT) * ramp(self.share(balanced), _NEAR, _FAR)
+            return np.ones((3, *share.shape), np.float32)
+        left = 1 - strong * (1 - _LEFT) * ramp(share, _NEAR, _FAR)
         return np.asarray(back**left, np.float32)
 
     def share(self, balanced: FloatArray) -> FloatArray:

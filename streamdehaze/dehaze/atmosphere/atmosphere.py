@@ -103,7 +103,8 @@ class Atmosphere:
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
         view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
         clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness, unlike)
-        back = balanced.airlight.turn_back(balanced.picture, airlight)
+        share_of_haze = balanced.airlight.share(balanced.picture)
+        back = balanced.airlight.turn_back(share_of_haze, airlight)
         clear = clear * back
         if brightness == "keep":
             found = exponent(balanced.hazy, clear, balanced.scene)
@@ -111,8 +112,7 @@ class Atmosphere:
                 found = self._gamma + balanced.weight * (found - self._gamma)
             self._gamma = found
             clear = brighten(clear, balanced.hazy, found)
-        light = balanced.airlight.share(balanced.picture) * np.float32(balanced.airlight.brightness)
-        return without_casts(balanced.picture * back, clear, light)
+        return without_casts(balanced.picture * back, clear, share_of_haze * np.float32(balanced.airlight.brightness))
 
     def state(self) -> npt.NDArray[np.float64]:
         """What is remembered: airlight, density, evidence, exponent and frames since; NaN for what is not."""
