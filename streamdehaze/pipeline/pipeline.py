@@ -24,7 +24,7 @@ from streamdehaze.video.resume.cut import Cut, Cutter, WarmUp
 QUEUE_BYTES = 8 << 20
 """Bound of the queue before the dehaze thread; one frame always fits."""
 _SOLVED_QUEUES = 2
-"""Bound of the queue after it, in units of that: looking ahead hands out a dozen frames and more at once. Where they do
+"""Bound of the queue after it, in units of that: looking ahead hands out eight frames and more at once. Where they do
 not fit, this stage and the encoder wait in turn."""
 _CLEAR_BYTES = 4 << 20
 """The same for clear frames: a few, so that the encoder need not wait for each."""

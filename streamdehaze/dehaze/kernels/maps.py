@@ -139,7 +139,7 @@ def recall(
     floor: float,
     covered: float,
     *,
-    give_back: bool = True,
+    give_back: bool,
 ) -> npt.NDArray[np.uint8]:
     """Keep in `kept` what `planes` hold of pixels that are now covered, and give back what is uncovered, in place.
 

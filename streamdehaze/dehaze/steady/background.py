@@ -38,7 +38,7 @@ class Background:
         floor: float,
         drift: float,
         *,
-        give_back: bool = True,
+        give_back: bool,
     ) -> npt.NDArray[np.bool_] | None:
         """Remember what is now covered, and give back in `known` and `noise` what is uncovered.
 

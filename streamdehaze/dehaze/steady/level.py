@@ -14,7 +14,7 @@ from streamdehaze.frame import Family, FloatArray
 _RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
 """Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
 _UNSEEN = 0.05 / 255
-"""A change of brightness from frame to frame, of full scale, that nobody sees: this much more is let through."""
+"""A change of brightness from frame to frame, of full scale, too small to be seen: this much more is let through."""
 
 
 class Level:

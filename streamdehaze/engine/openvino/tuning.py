@@ -78,7 +78,7 @@ class QuantizedNetwork(nn.Module):
         self._rounded = dict[str, _Steps]()
         """By the name of the rounded tensor."""
         self._weights = dict[str, str]()
-        """Constant of the int8 weights by the name of the tensor that they are scaled to."""
+        """Constant of their step by that of int8 weights."""
         for node, attributes in self._nodes:
             if node.op_type == _BACK and node.input[0] in self._constants:
                 whole, step = (self._constants[name] for name in node.input[:2])
@@ -86,7 +86,7 @@ class QuantizedNetwork(nn.Module):
                     step = step.reshape([-1 if axis == attributes["axis"] else 1 for axis in range(whole.ndim)])
                 self._learn(node.input[0], whole * step)
                 self._constants[node.input[1]] = step
-                self._weights[node.output[0]] = node.input[0]
+                self._weights[node.input[0]] = node.input[1]
             elif node.op_type == _ROUND:
                 zero = self._constants[node.input[2]]
                 kind = torch.iinfo(zero.dtype)
@@ -114,7 +114,7 @@ class QuantizedNetwork(nn.Module):
         """(B, 3, H, W) RGB in [0, 1] → the same."""
         found = {self._model.graph.input[0].name: hazy}
         for node, attributes in self._nodes:
-            if node.output[0] in self._weights:
+            if node.op_type == _BACK and node.input[0] in self._weights:
                 step = self._constants[node.input[1]]
                 result = _round(self._value(node.input[0]) / step).clamp(-_WEIGHTS, _WEIGHTS) * step
             elif node.op_type == _ROUND:
@@ -134,15 +134,13 @@ class QuantizedNetwork(nn.Module):
         """Put what was learned into the graph."""
         from onnx import numpy_helper
 
-        whole = {constant: back for back, constant in self._weights.items()}
         steps = {each.step for each in self._rounded.values()}
-        step_of = {node.output[0]: node.input[1] for node, _ in self._nodes if node.op_type == _BACK}
         for tensor in self._model.graph.initializer:
             if _key(tensor.name) not in self._learned:
                 continue
             value = self._learned[_key(tensor.name)].detach()
-            if tensor.name in whole:
-                step = self._constants[step_of[whole[tensor.name]]]
+            if tensor.name in self._weights:
+                step = self._constants[self._weights[tensor.name]]
                 value = (value / step).round().clamp(-_WEIGHTS, _WEIGHTS).to(torch.int8)
             elif tensor.name in steps:
                 value = value.exp()

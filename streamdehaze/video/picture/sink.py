@@ -71,5 +71,5 @@ class PictureSink(Writer):
     def _finish(self) -> None:
         if not self._partials:
             raise SinkError(f"no frame reached {self._name}, so it was not written")
-        if not self._overwrite and self.path.exists():
-            raise SinkError(f"{self._name} exists already; use --overwrite to replace it")
+        if not self._overwrite:
+            self._refuse_existing(self.path)

@@ -109,8 +109,8 @@ class FileSink(Writer):
             raise SinkError(f"no frame reached {self._name}, so it was not written")
         self._muxer.write(self._muxer.encoder.flush())
         self._muxer.close()
-        if self._target.path is not None and self._target.path.exists() and not self._overwrite:
-            raise SinkError(f"{self._name} exists already; use --overwrite to replace it")
+        if self._target.path is not None and not self._overwrite:
+            self._refuse_existing(self._target.path)
         if self._read_back is not None and self._source is not None:
             for partial in self._partials:
                 hevc = self._encoding.encoder.units == "hevc"

@@ -124,6 +124,15 @@ class Writer(Sink):
         self._partials[partial] = path
         return partial
 
+    def _refuse_existing(self, path: Path) -> None:
+        """Check, before a file gets its final name, that nothing was made under it meanwhile.
+
+        Raises:
+            SinkError: if something was.
+        """
+        if path.exists():
+            raise SinkError(f"{self._name} exists already; use --overwrite to replace it")
+
     if sys.platform != "win32":
 
         def _claim(self, partial: Path) -> int:
