@@ -142,13 +142,17 @@ def test_a_folder_into_a_folder_keeps_its_inner_folders(footage: Path) -> None:
     jobs = plan_jobs(["footage"], "out/", recursive=True)
     assert Job("footage/day2/deep/x.png", "out/day2/deep/x.clear.png") in jobs
     assert Job("footage/shot2.MOV", "out/shot2.clear.MOV") in jobs
-    assert Path("out/day2/deep").is_dir()
 
 
 @pytest.mark.parametrize("output", ["made/%05d.png", "made/{stem}.png", "made/"])
-def test_folders_of_results_that_have_names_of_their_own_are_made(footage: Path, output: str) -> None:
+def test_folders_of_results_that_have_names_of_their_own_need_not_be_there(footage: Path, output: str) -> None:
     plan_jobs(["frames/%05d.png"], output)
-    assert (footage / "made").is_dir()
+    assert not (footage / "made").exists()
+
+
+def test_the_folder_of_a_file_is_to_be_there(footage: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the folder 'made' for 'x\.mp4' does not exist; create it first"):
+        plan_jobs(["footage/shot2.MOV"], "made/x.mp4")
 
 
 def test_one_output_file_for_many_inputs_is_refused(footage: Path) -> None:

@@ -91,6 +91,28 @@ def test_a_dry_run_says_what_will_be_lost_and_writes_nothing(film: Path, tmp_pat
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("output", ["new/", "new/{stem}/{name}", "new/%05d.png"])
+@pytest.mark.parametrize("how", [(), ("--segment-seconds", "1")])
+def test_a_dry_run_makes_no_folder_and_the_run_itself_does(
+    film: Path, tmp_path: Path, output: str, how: tuple[str, ...]
+) -> None:
+    command = ["run", str(film), "-o", f"{tmp_path}/{output}", *how]
+    result = CliRunner().invoke(main, [*command, "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "new").exists()
+    result = CliRunner().invoke(main, [*command, *PLAIN])
+    assert result.exit_code == 0, result.output
+    assert any(path.is_file() for path in (tmp_path / "new").rglob("*"))
+
+
+def test_a_run_sends_nothing_to_an_address(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["run", str(film), "-o", "rtsp://me:secret@host/x", *PLAIN])
+    assert result.exit_code == 1
+    assert "'rtsp://host/x' is an address" in result.output
+    assert list(tmp_path.glob("rtsp*")) == []
+
+
 def test_losses_of_long_files_in_segments_are_named_too(tmp_path: Path) -> None:
     clip = Clip(audio="aac", subtitles="subrip", pts=range(0, 75 * 512, 512)).write(tmp_path / "film.mkv")
     report = tmp_path / "run.json"

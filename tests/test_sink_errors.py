@@ -49,8 +49,13 @@ def test_input_is_never_the_output(source: Path, tmp_path: Path) -> None:
     assert "is the input itself" in refusal(source, tmp_path / "link.mp4", overwrite=True)
 
 
-def test_missing_folder(source: Path, tmp_path: Path) -> None:
-    assert "does not exist; create it first" in refusal(source, tmp_path / "no" / "out.mp4")
+def test_a_missing_folder_is_made_once_there_is_something_to_write(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "deep" / "out.mp4"
+    assert "use .mp4, .mkv" in refusal(source, target.with_suffix(".xyz"))
+    assert not target.parent.parent.exists()
+    copy_through(source, target)
+    assert len(video_times(target)) == 24
+    assert "is a file, so" in refusal(source, target / "out.mp4")
 
 
 def test_folder_as_target(source: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import click
 
 from streamdehaze.cli.console import RunProgress, say
 from streamdehaze.cli.outputs import refuse_existing
+from streamdehaze.durable import make_folder
 from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Work:
                 raise ConfigError(f"'{job.shown}' is a picture; --preview shows moments of videos")
             with self._near(job) as ends:
                 path = Path(Path(job.output).name if ends.is_needed else job.output).with_suffix(".preview.jpg")
+                make_folder(path.parent)
                 refuse_existing(path, overwrite=self.options.overwrite)
                 self.pick(ends.source, dehazer)
                 contact_sheet(ends.source, moments, dehazer, path, read=self.read)

@@ -6,6 +6,7 @@ import os
 import threading
 from typing import IO, TYPE_CHECKING
 
+from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.errors import SinkError
 from streamdehaze.video import (
     EncodeOptions,
@@ -105,6 +106,11 @@ def open_sink(
         ...     for frame in frames:
         ...         copy.write(frame)
     """
+    if scheme_of(os.fspath(path)):
+        raise SinkError(
+            f"'{without_secrets(os.fspath(path))}' is an address, and this writes files; to send a stream, use "
+            "'streamdehaze live' with --to"
+        )
     if what_is(path) is Kind.PICTURE:
         return PictureSink(path, source, overwrite=overwrite)
     if what_is(path) is Kind.SEQUENCE:

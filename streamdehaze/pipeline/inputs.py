@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
-from streamdehaze.address import without_secrets
-from streamdehaze.durable import make_folder
+from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
@@ -67,7 +66,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
     """What to read and what to call the results.
 
     A file that is given by name but missing becomes a job too, so that it fails alone when it is opened.
-    Folders that `output` needs are created.
+    Folders of results that have names of their own need not be there.
 
     Args:
         inputs: files, folders, globs, image sequences ("frames/%05d.png"), URLs, "-".
@@ -77,7 +76,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
 
     Raises:
         SourceError: if there is nothing to read.
-        ConfigError: if the outputs cannot be named, or two inputs would share one.
+        ConfigError: if the outputs cannot be named, two inputs would share one, or the folder of a file is missing.
     """
     found = expand_inputs(inputs, recursive=recursive)
     if output is not None and len(found) > 1 and _is_one_file(output):
@@ -87,10 +86,10 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
         )
     jobs = [Job(each.path, output_path(each, output)) for each in found]
     _refuse_clashes(jobs)
-    if output is not None and (is_sequence(output) or not _is_one_file(output)):
-        for job in jobs:
-            if not in_store(job.output):
-                make_folder(Path(job.output).parent)
+    if output is not None and _is_one_file(output) and not scheme_of(output) and not is_sequence(output):
+        folder = Path(output).parent
+        if not folder.is_dir():
+            raise ConfigError(f"the folder '{folder}' for '{Path(output).name}' does not exist; create it first")
     return jobs
 
 

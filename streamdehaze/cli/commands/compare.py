@@ -7,6 +7,7 @@ from typing import Literal
 
 import rich_click as click
 
+from streamdehaze.cli.outputs import require_folders
 from streamdehaze.cli.parameters import PATH, QUIET
 
 
@@ -65,6 +66,7 @@ def command(
     from streamdehaze.cli.console import say, standard_error
     from streamdehaze.compare import compare
 
+    require_folders(output)
     console = standard_error(quiet=quiet, verbose=False)
     frames = compare(
         first,

@@ -131,7 +131,7 @@ def take_plan(folder: Path, plan: Plan) -> Plan:
         SinkError: if it does not, the folder holds a run of another kind, or cannot be written.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if not (folder / PLAN).exists():
             if (folder / MANIFEST).exists():
                 raise SinkError(

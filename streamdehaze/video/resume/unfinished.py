@@ -113,7 +113,7 @@ class WorkFolder:
     """The folder NAME.part while this run writes into it.
 
     Args:
-        path: of the folder, which is made if it is missing.
+        path: of the folder, which is made if it is missing, as are those above it.
         name: of the output, for messages.
         fresh: describes the work of this run, and has no segments.
         resume: continue the work that an earlier run left in it; else that is removed.
@@ -126,7 +126,7 @@ class WorkFolder:
     def __init__(self, path: Path, name: str, fresh: Manifest, *, resume: bool) -> None:
         self.path, self._name = path, name
         try:
-            path.mkdir(exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent)
         except FileExistsError as error:
             raise SinkError(f"'{path}' is a file; its name is needed for a folder of segments") from error

@@ -113,11 +113,13 @@ class Writer(Sink):
             self.abort()
 
     def _partial(self, path: Path) -> Path:
-        """The name of a file until it is published, which no other run writes meanwhile.
+        """The name of a file until it is published, which no other run writes meanwhile; its folder is made.
 
         Raises:
             SinkError: if another run does.
+            OSError: if the folder cannot be made.
         """
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.part{path.suffix}")
         if sys.platform != "win32":
             self._claims[partial] = self._claim(partial)

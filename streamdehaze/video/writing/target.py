@@ -75,8 +75,8 @@ class FileTarget:
             like: FFmpeg's name of the input's format, for an extension that says nothing (.dav, .insv).
 
         Raises:
-            SinkError: if it exists already, is the input or a terminal, or its folder is missing or not
-                writable.
+            SinkError: if it exists already, is the input or a terminal, or its folder is not writable, or missing where
+                none can be made.
         """
         if os.fspath(path) == "-":
             if os.isatty(1):
@@ -265,13 +265,13 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
     """Check that a file can be written under this name.
 
     Raises:
-        SinkError: if it exists already, is the input, or its folder is missing or not writable.
+        SinkError: if it exists already, is the input, or its folder is not writable, or missing where none can be made.
     """
     if target.is_dir():
         raise SinkError(f"'{target}' is a folder; give the name of a file in it")
-    folder = target.parent
+    folder = next(folder for folder in (target.parent, *target.absolute().parents) if folder.exists())
     if not folder.is_dir():
-        raise SinkError(f"the folder '{folder}' does not exist; create it first")
+        raise SinkError(f"'{folder}' is a file, so '{target}' cannot be in it; choose another name for the output")
     if target.exists():
         if source is not None and os.path.exists(source) and os.path.samefile(source, target):
             raise SinkError(f"'{target}' is the input itself; choose another name for the output")
