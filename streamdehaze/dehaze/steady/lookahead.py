@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from streamdehaze.dehaze.kernels import carry_over, correct, process_noise
+from streamdehaze.dehaze.kernels import carry, carry_over, correct, process_noise
 from streamdehaze.dehaze.steady.filter import Estimate, Observation, carried
 from streamdehaze.dehaze.steady.motion import find_flow
 from streamdehaze.frame import FloatArray
@@ -34,6 +34,7 @@ which share of all: looking farther ahead makes no difference."""
 _SPARSE = 30, 22, 3 / 4
 """The same where it does not: with fewer answers ahead, the place where frames leave would be seen. Those that leave at
 once fit into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
+_NOTHING = np.empty((0, 0), np.float32)
 _FADING = np.float32(0.8)
 """What is left from frame to frame of what those that left have missed."""
 
@@ -55,14 +56,25 @@ class Held(Generic[Item]):
 
 
 @dataclass(frozen=True)
+class _Link:
+    """How a frame is connected with the one after it, of the same scene."""
+
+    flow: FloatArray | None
+    """From the frame to that one, (rows, columns, 2); None if the camera stands."""
+    share: FloatArray
+    """C, of that one's corrected estimate in this one's, (rows, columns)."""
+
+
+@dataclass(frozen=True)
 class _Left:
     """What is known of the frame that left last, if the camera is at rest."""
 
-    estimate: Estimate
-    """Before it was corrected."""
-    components: FloatArray
+    estimate: FloatArray
+    """Gain and offset of each component, before they were corrected."""
     planes: FloatArray
-    """Gain and offset of each component, as it left."""
+    """The same as it left."""
+    share: FloatArray
+    """See `_Link.share`."""
 
 
 class LookAhead(Generic[Item]):
@@ -76,17 +88,18 @@ class LookAhead(Generic[Item]):
 
     def __init__(self) -> None:
         self._held: list[Held[Item]] = []
-        self._flows: list[FloatArray | None] = []  # from each to the one after; None if the camera stands
+        self._links: list[_Link | None] = []  # from each to the one after; None if a scene begins with that
         self._left: _Left | None = None
 
     def add(self, held: Held[Item]) -> None:
         """Take the next frame."""
-        motion = held.observation.motion
         if self._held:
-            moves = motion is not None and not motion.cut and motion.flow is not None
-            before = self._held[-1].observation
-            self._flows.append(find_flow(before.grey, held.observation.grey) if moves else None)
-            self._held[-1] = replace(self._held[-1], observation=before.without_pictures())
+            before = self._held[-1]
+            self._links.append(_link(before, held))
+            # All that is left to know of the one before.
+            estimate = replace(before.estimate, variance=_NOTHING)
+            observation = before.observation.without_pictures()
+            self._held[-1] = replace(before, estimate=estimate, observation=observation)
         self._held.append(held)
 
     @property
@@ -112,77 +125,85 @@ class LookAhead(Generic[Item]):
             count -= min(stay, int(share * most))
         self._correct_first(count)
         released = self._held[:count]
-        del self._held[:count], self._flows[:count]
+        del self._held[:count], self._links[:count]
         return released
 
     def drop(self) -> None:
         """Forget the frames that are held."""
         self._held.clear()
-        self._flows.clear()
+        self._links.clear()
         self._left = None
 
     def _correct_first(self, count: int) -> None:
         """Correct the first frames, going back from the last; the others keep the estimates that more will correct."""
-        shares: list[FloatArray | None] = [None] * count  # of each frame's estimate in that of the one before, at rest
-        last, after = self._held[count - 1], self._held[-1]
+        known = self._held[count - 1].estimate.planes
+        after = self._held[-1].estimate.planes
         rooms: list[FloatArray] = [np.empty(0, np.float32)] * 2  # reused alternately for those that are not kept
+        share: FloatArray | None = None
         for index in range(len(self._held) - 2, -1, -1):
-            held, flow, room = self._held[index], self._flows[index], rooms[index % 2]
-            if index < count or room.shape != held.estimate.planes.shape:
-                room = rooms[index % 2] = np.empty_like(held.estimate.planes)
-            estimate, share = _corrected(held.estimate, held.components, after, flow, room)
-            after = replace(held, estimate=estimate)
+            held, link, room = self._held[index], self._links[index], rooms[index % 2]
+            planes = held.estimate.planes
+            if link is None:
+                after = planes
+                continue
+            share = link.share if share is None else share * link.share
+            if index > count and link.flow is None and self._has_same_planes(index - 1):
+                continue  # the one before is corrected by the share of both at once
+            if index < count or room.shape != planes.shape:
+                room = rooms[index % 2] = np.empty_like(planes)
+            if link.flow is not None:
+                seen, trust = self._held[index + 1].components, self._held[index + 1].estimate.trust
+                after = carried(np.concatenate([after, seen]), link.flow, held.components, trust)[: len(planes)]
+            correct(planes, share, after, room)
+            after, share = room, None
             if index < count:
-                self._held[index] = after
-            if index + 1 < count and flow is None:
-                shares[index + 1] = share
+                self._held[index] = replace(held, estimate=replace(held.estimate, planes=room))
         if self._left is not None:
-            room = np.empty_like(self._left.planes)
-            better, shares[0] = _corrected(self._left.estimate, self._left.components, after, None, room)
-            self._continue(self._left.planes - better.planes, shares)
-        self._left = None
-        if count < len(self._held) and self._flows[count - 1] is None:
-            self._left = _Left(last.estimate, last.components, self._held[count - 1].estimate.planes)
+            better = np.empty_like(self._left.planes)
+            correct(self._left.estimate, self._left.share, after, better)
+            self._continue(self._left.planes - better, self._left.share, count)
+        link = self._links[count - 1] if count < len(self._held) else None
+        at_rest = link is not None and link.flow is None
+        self._left = _Left(known, self._held[count - 1].estimate.planes, link.share) if link and at_rest else None
 
-    def _continue(self, missed: FloatArray, shares: Sequence[FloatArray | None]) -> None:
+    def _has_same_planes(self, index: int) -> bool:
+        """Whether the camera stands from a frame to the one after, and no answer came between them."""
+        link = self._links[index]
+        same = self._held[index].estimate.planes is self._held[index + 1].estimate.planes
+        return same and link is not None and link.flow is None
+
+    def _continue(self, missed: FloatArray, share: FloatArray, count: int) -> None:
         """Begin where the frames that left ended, so that the place where frames leave is not seen.
 
-        Those held now would have corrected the frame that left last by `missed`; the first of them are off by as much,
-        and less from frame to frame. What has passed since is not.
+        The first of those held now would have corrected the frame that left last by `missed`; the first of them are off
+        by as much, and less from frame to frame. What has passed since is not.
+
+        Args:
+            missed: (2n, rows, columns); changed in place.
+            share: of the first frame's estimate in that of the one that left last.
+            count: how many are about to leave.
         """
-        for index, share in enumerate(shares):
-            if share is None:
-                return
+        for index in range(count):
             held = self._held[index]
+            link = self._links[index] if index < len(self._links) else None
             planes = held.estimate.planes
-            after = self._held[index + 1 : index + 2]
-            if not after or after[0].estimate.new_scene:  # nothing corrected them: they may be shared
+            if link is None:  # nothing corrected them: they may be shared
                 planes = planes.copy()
                 self._held[index] = replace(held, estimate=replace(held.estimate, planes=planes))
             carry_over(missed, share * _FADING, planes)
+            if link is None or link.flow is not None:
+                return
+            share = link.share
 
 
-def _corrected(
-    estimate: Estimate, components: FloatArray, after: Held[Item], flow: FloatArray | None, room: FloatArray
-) -> tuple[Estimate, FloatArray | None]:
-    """The estimate of a frame corrected by that of the frame after it, and by what share; None if they show different
-    scenes.
-
-    Args:
-        estimate: as `TemporalFilter.follow` gave it.
-        components: of that frame, (n, rows, columns).
-        after: the frame after it, its estimate corrected.
-        flow: from the frame to that one; None if the camera stands.
-        room: holds the new planes.
-    """
+def _link(held: Held[Item], after: Held[Item]) -> _Link | None:
     motion = after.observation.motion
     if after.estimate.new_scene or motion is None:
-        return estimate, None
-    trust, ahead, seen = after.estimate.trust, after.estimate.planes, after.components
-    if flow is not None:
-        moved = carried(np.concatenate([ahead, seen]), flow, components, trust)
-        ahead, seen = np.split(moved, [len(ahead)])
-    noise = process_noise(seen, components, motion.floor, trust.spread, trust.drift)
-    share = estimate.variance / (estimate.variance + noise)
-    correct(estimate.planes, share, ahead, room)
-    return replace(estimate, planes=room), share
+        return None
+    flow, seen = None, after.components
+    if motion.flow is not None:
+        flow = find_flow(held.observation.grey, after.observation.grey)
+        seen = np.empty_like(seen)
+        carry(after.components, flow, seen)
+    noise = process_noise(seen, held.components, motion.floor, after.estimate.trust.spread, after.estimate.trust.drift)
+    return _Link(flow, held.estimate.variance / (held.estimate.variance + noise))
