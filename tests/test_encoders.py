@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,6 +21,7 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.scene import StreetScene
 from streamdehaze.video import EncodeOptions, FileSink
 from streamdehaze.video.planes import PictureWriter, frame_from_av
+from streamdehaze.video.writing.encoding.codecs import ENCODERS
 from streamdehaze.video.writing.encoding.constant import ConstantRate
 
 FORMATS = (
@@ -151,7 +154,8 @@ def test_codec_family_depth_and_chroma_are_kept(
         ({"codec": "prores"}, "cannot hold prores"),
         ({"codec": "mpeg4"}, "mpeg4 cannot keep the 10 bits"),
         ({"options": {"refz": "3"}}, "has no option 'refz'" + _NEAR_REFS),
-        ({"preset": "warp"}, "libx264 does not take .* with --preset warp"),
+        ({"preset": "warp"}, "libx264 has no preset 'warp'; it has ultrafast, superfast"),
+        ({"codec": "h265", "options": {"preset": "warp"}}, "libx265 has no preset 'warp'"),
         ({"codec": "h265", "options": {"refz": "3"}}, "libx265 has no option 'refz'"),
         ({"options": {"profile": "baseball"}}, "libx264 does not take"),
         ({"pixel_format": "yuv240p"}, "no pixel format 'yuv240p'; near it: yuv4"),
@@ -164,6 +168,72 @@ def test_options_that_cannot_be_met_are_named(tmp_path: Path, options: dict[str,
     with pytest.raises(SinkError, match=words):
         FileSink(tmp_path / "out.mp4", source, encode=EncodeOptions(**options))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("codec", "crf", "words"),
+    [
+        ("libx264", 99, "numbers from 0 (best) to 51 as --crf, not 99"),
+        ("libx264", -1, "numbers from 0 (best) to 51"),
+        ("libx264", math.nan, "numbers from 0 (best) to 51"),
+        ("libx265", 51.5, "numbers from 0 (best) to 51"),
+        ("libsvtav1", 0, "whole numbers from 1 (best) to 63"),  # which FFmpeg takes for none
+        ("libsvtav1", 24.5, "whole numbers from 1 (best) to 63 as --crf, not 24.5"),
+        ("libvpx-vp9", 64, "whole numbers from 0 (best) to 63"),
+        ("libvpx", 64, "whole numbers from 0 (best) to 63"),
+        ("mpeg2video", 51, "whole numbers from 1 (best) to 31"),
+        ("mjpeg", 0, "whole numbers from 1 (best) to 31"),
+    ],
+)
+def test_a_quality_that_an_encoder_does_not_know_is_refused_with_its_scale(
+    tmp_path: Path, codec: str, crf: float, words: str
+) -> None:
+    with pytest.raises(SinkError, match=re.escape(f"the encoder {codec} takes {words}")):
+        FileSink(tmp_path / "out.mkv", Pictures("yuv420p"), encode=EncodeOptions(codec, crf))
+
+
+@pytest.mark.skipif(not hasattr(av.CodecContext, "supported_options"), reason="PyAV 17 does not say what options take")
+@pytest.mark.parametrize(
+    ("encode", "words"),
+    [
+        (EncodeOptions("libsvtav1", preset="99"), "libsvtav1 takes numbers from -2 to 13 as --preset, not '99'"),
+        (EncodeOptions("libvpx-vp9", preset="slow"), "libvpx-vp9 takes numbers from -8 to 8 as --preset, not 'slow'"),
+        (EncodeOptions("libx264", options={"g": "often"}), "libx264 takes numbers as --encoder-option g, not 'often'"),
+        (EncodeOptions("libx264", options={"aq-mode": "some"}), "takes numbers or none, variance"),
+        (EncodeOptions("ffv1", options={"coder": "7"}), "ffv1 takes numbers from -2 to 2 or rice, "),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_refused_with_what_it_takes(
+    tmp_path: Path, encode: EncodeOptions, words: str
+) -> None:
+    with pytest.raises(SinkError, match=re.escape(words)):
+        FileSink(tmp_path / "out.mkv", Pictures("yuv420p", (64, 64)), encode=encode)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("libx264", "mkv"), ("libx264rgb", "mkv"), ("libx265", "mkv"), ("libsvtav1", "mkv"), ("libvpx", "mkv"),
+        ("libvpx-vp9", "mkv"), ("mjpeg", "mkv"), ("mpeg1video", "mkv"), ("mpeg2video", "mkv"), ("mpeg4", "mkv"),
+        ("msmpeg4", "asf"), ("flv", "flv"), ("wmv1", "asf"), ("wmv2", "asf"),
+    ],
+)  # fmt: skip
+def test_the_whole_scale_of_an_encoder_makes_a_difference(tmp_path: Path, name: str, ending: str) -> None:
+    scale = ENCODERS[name].scale
+    assert scale is not None
+    sizes = []
+    for crf in (scale.best, scale.best + 1, (scale.best + scale.worst) // 2, scale.worst):
+        path = tmp_path / f"{crf}.{ending}"
+        pixels = "rgb24" if name.endswith("rgb") else None
+        encode(Pictures("yuv420p", (128, 96)), path, codec=name, crf=crf, pixel_format=pixels)
+        sizes.append(path.stat().st_size)
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
+def test_options_in_one_text_follow_those_that_are_set_anyway(tmp_path: Path) -> None:
+    for given, found in (("bframes=1", b"bframes=1"), ("log-level=none", b"bframes=4")):
+        encode(Pictures("yuv420p", (128, 96), "hevc"), tmp_path / f"{given}.mkv", options={"x265-params": given})
+        assert found in (tmp_path / f"{given}.mkv").read_bytes()
 
 
 def test_lossless_codec_has_no_quality(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import av
 import av.error
 import cv2
+from av.codec import CodecContext
 from av.codec.codec import Codec, UnknownCodecError, find_best_pix_fmt_of_list
 
 from streamdehaze.errors import SinkError
@@ -40,6 +41,9 @@ log = logging.getLogger("streamdehaze")
 
 _TRUE_LOSS = Loss.RESOLUTION | Loss.DEPTH | Loss.CHROMA | Loss.COLORQUANT | Loss.COLORSPACE
 _PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
+_NUMBERS = frozenset({"INT", "INT64", "UINT", "UINT64", "FLOAT", "DOUBLE"})
+"""FFmpeg's types of options whose values are numbers, or names of such."""
+_UNBOUNDED = 1 << 30
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
 _TINY_PIXELS = 4
@@ -116,7 +120,8 @@ class Encoding:
             context.bit_rate = self.bitrate
         if (qscale := options.pop("qscale", None)) is not None:
             context.qscale = True
-            context.global_quality = round(float(qscale))
+            # FFmpeg would take it from each picture, which PyAV cannot write there (findings/pyav-qscale.sh).
+            options = {"qmin": qscale, "qmax": qscale, **options}
         context.options.update(options)
 
     def convert(self, writer: PictureWriter, picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
@@ -257,6 +262,7 @@ def _openable(
                     yield encoding
                     break
             else:
+                _refuse_values(encoder, wanted)
                 raise SinkError(
                     f"the encoder {name} does not take {pictures.width}x{pictures.height} pictures in "
                     f"{wanted.pixel_format or pictures.pixel_format}{wanted.in_words()} in a {container} file"
@@ -291,25 +297,63 @@ def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: E
 
 
 def _options(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
-    if wanted.crf is not None and encoder.quality_option is None:
-        raise SinkError(f"the encoder {encoder.name} has no constant quality; leave --crf out")
+    tuning = encoder.file
+    if wanted.crf is not None:
+        if encoder.scale is None:
+            raise SinkError(f"the encoder {encoder.name} has no constant quality; leave --crf out")
+        encoder.scale.check(encoder.name, wanted.crf)
+        tuning = replace(tuning, quality=wanted.crf)
     if wanted.preset is not None and encoder.preset_option is None:
         raise SinkError(f"the encoder {encoder.name} has no presets; leave --preset out")
-    quality = encoder.file.quality if wanted.crf is None else wanted.crf
-    options = encoder.options(replace(encoder.file, quality=quality, preset=wanted.preset or encoder.file.preset))
-    if wanted.preset is None and encoder.preset_option not in wanted.options:
-        options.update(encoder.file_options)
+    if preset := wanted.preset or wanted.options.get(encoder.preset_option or ""):
+        if encoder.presets and preset not in encoder.presets and not preset.isdecimal():
+            raise SinkError(f"the encoder {encoder.name} has no preset '{preset}'; it has {', '.join(encoder.presets)}")
+        tuning = tuning.with_preset(preset)
+    options = encoder.options(tuning)
     if encoder.name == "mpeg2video" and pictures.constant is not None and wanted.crf is None:
         options.pop("qscale", None)
         options |= pictures.constant.options
     if pictures.width * pictures.height >= LARGE_PIXELS:
-        options.update(encoder.large_options)
+        _add(options, encoder.large_options)
     if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":
         options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
-    options.update(wanted.options)
+    _add(options, wanted.options)
     return _repeatable(encoder, options, pictures.width)
+
+
+def _add(options: dict[str, str], more: Mapping[str, str]) -> None:
+    """Put options in the place of earlier ones; those of x264, x265 and SVT-AV1 in one text follow the earlier ones."""
+    for name, value in more.items():
+        before = options.get(name) if name.endswith("-params") else None
+        options[name] = f"{before}:{value}" if before else value
+
+
+def _refuse_values(encoder: Encoder, wanted: EncodeOptions) -> None:
+    """Check the values of options by what FFmpeg says they may be, as far as PyAV shows it (from release 18 on).
+
+    Raises:
+        SinkError: for the first that cannot be.
+    """
+    given = [(f"--encoder-option {name}", name, value) for name, value in wanted.options.items()]
+    if wanted.preset is not None and encoder.preset_option is not None:
+        given.append(("--preset", encoder.preset_option, wanted.preset))
+    supported = getattr(CodecContext.create(encoder.name, "w"), "supported_options", None)
+    known = {option.name: option for kind in ("generic", "private") for option in getattr(supported, kind, ())}
+    for typed, name, value in given:
+        option = known.get(name)
+        if option is None or option.type.name not in _NUMBERS:
+            continue
+        names = [choice.name for choice in option.choices or ()]
+        try:
+            fits = option.min <= float(value) <= option.max
+        except ValueError:
+            fits = value in names or value[:1] in "+-.0123456789"  # "20M" is a number, too
+        if not fits:
+            bounds = f"numbers from {option.min:g} to {option.max:g}" if option.max < _UNBOUNDED else "numbers"
+            takes = " or ".join([bounds, *([", ".join(names)] if names else [])])
+            raise SinkError(f"the encoder {encoder.name} takes {takes} as {typed}, not '{value}'")
 
 
 _AVX_512F = 13

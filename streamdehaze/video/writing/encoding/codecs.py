@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
+
+from streamdehaze.errors import SinkError
 
 LARGE_PIXELS = 3840 * 2160 * 9 // 10
 """Pixels from which a picture is 4K or more."""
@@ -16,10 +18,41 @@ class Tuning:
     """How an encoder is driven for one purpose."""
 
     quality: float | None = None
-    """On the scale of the encoder's `quality_option`."""
+    """On the encoder's scale."""
     preset: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options."""
+    refinements: Mapping[str, str] = field(default_factory=dict)
+    """Changes to the preset, which say nothing of another one."""
+
+    def with_preset(self, preset: str) -> Tuning:
+        """The same with another preset."""
+        return replace(self, preset=preset, refinements={})
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale of an encoder's constant quality, which `--crf` sets."""
+
+    option: str
+    """FFmpeg's name; "qscale" for the quantiser of the old codecs."""
+    best: float
+    worst: float
+    whole: bool = False
+    """Whether there is nothing between its numbers."""
+
+    def check(self, encoder: str, quality: float) -> None:
+        """Check that a number is on it.
+
+        Raises:
+            SinkError: if it is not, and naming the encoder.
+        """
+        if not self.best <= quality <= self.worst or (self.whole and quality % 1):
+            numbers = "whole numbers" if self.whole else "numbers"
+            raise SinkError(
+                f"the encoder {encoder} takes {numbers} from {self.best:g} (best) to {self.worst:g} as --crf, "
+                f"not {quality:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -27,14 +60,13 @@ class Encoder:
     """One of FFmpeg's encoders, and how it is driven."""
 
     name: str
-    quality_option: str | None = None
-    """Option of its constant quality, which `--crf` sets; "qscale" for the quantiser of the old codecs."""
+    scale: Scale | None = None
     preset_option: str | None = None
     """Option that trades speed for size, which `--preset` sets."""
+    presets: tuple[str, ...] = ()
+    """Its values, where FFmpeg does not list them."""
     file: Tuning = field(default_factory=Tuning)
     """For files: visually transparent, and fast enough that the network never waits; users may override all of it."""
-    file_options: Mapping[str, str] = field(default_factory=dict)
-    """Changes to the preset for files, where the user does not choose another."""
     live: Tuning = field(default_factory=Tuning)
     """For the streams of cameras: every picture comes out as soon as it is in."""
     web: Tuning = field(default_factory=Tuning)
@@ -58,9 +90,9 @@ class Encoder:
 
     def options(self, tuning: Tuning) -> dict[str, str]:
         """A tuning as FFmpeg's options."""
-        options = dict(tuning.options)
-        if self.quality_option is not None and tuning.quality is not None:
-            options[self.quality_option] = f"{tuning.quality:g}"
+        options = {**tuning.options, **tuning.refinements}
+        if self.scale is not None and tuning.quality is not None:
+            options[self.scale.option] = f"{tuning.quality:g}"
         if self.preset_option is not None and tuning.preset is not None:
             options[self.preset_option] = tuning.preset
         return options
@@ -72,16 +104,33 @@ MPEG_RATES = tuple(
 )  # ISO/IEC 13818-2 table 6-4
 _AT_ONCE = {"tune": "zerolatency", "forced-idr": "1"}
 _REPEATED_HEADERS = {"x264-params": "repeat-headers=1"}
+_X26X = (
+    Scale("crf", 0, 51),
+    "preset",
+    (
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+        "veryslow",
+        "placebo",
+    ),
+)
+_VPX = Scale("crf", 0, 63, whole=True)
+_QUANTISER = Scale("qscale", 1, 31, whole=True)
 
 _SOFTWARE = (
     Encoder(
-        "libx264", "crf", "preset",
-        file=Tuning(18, "veryfast"),
+        "libx264", *_X26X,
         # Vectors for parts of a macroblock cost more than they save; a second reference, one more B-frame and looking a
         # little farther ahead make good for them (benchmarks/README.md, "Encoding").
-        file_options={
+        file=Tuning(18, "veryfast", refinements={
             "partitions": "i8x8,i4x4", "motion-est": "dia", "bf": "4", "refs": "2", "rc-lookahead": "14",
-        },
+        }),
         live=Tuning(21, "veryfast", {**_AT_ONCE, **_REPEATED_HEADERS}),
         web=Tuning(23, "superfast", {
             **_AT_ONCE, **_REPEATED_HEADERS, "profile": "baseline", "maxrate": "6M", "bufsize": "3M",
@@ -90,26 +139,26 @@ _SOFTWARE = (
         hdr_option="x264-params", interlaces=True, counts_frames=True,
         units="h264",
     ),
-    Encoder("libx264rgb", "crf", "preset", Tuning(18, "veryfast"), units="h264", interlaces=True, counts_frames=True),
+    Encoder("libx264rgb", *_X26X, Tuning(18, "veryfast"), units="h264", interlaces=True, counts_frames=True),
     Encoder(
-        "libx265", "crf", "preset",
+        "libx265", *_X26X,
         file=Tuning(18, "veryfast", {"x265-params": "log-level=error"}),
         live=Tuning(24, "ultrafast", {**_AT_ONCE, "x265-params": "log-level=error:repeat-headers=1"}),
-        large_options={"x265-params": "log-level=error:rc-lookahead=8:frame-threads=1"},
+        large_options={"x265-params": "rc-lookahead=8:frame-threads=1"},
         hdr_option="x265-params",
         units="hevc",
     ),
     Encoder(
-        "libsvtav1", "crf", "preset",
+        "libsvtav1", Scale("crf", 1, 63, whole=True), "preset",
         file=Tuning(24, "8"),
         live=Tuning(32, "12", {"svtav1-params": "pred-struct=1:lookahead=0"}),
         hdr_option="svtav1-params",
         units="av1",
     ),
-    Encoder("libvpx", "crf", "cpu-used",
-            Tuning(10, "5", {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"})),
+    Encoder("libvpx", _VPX, "cpu-used",
+            file=Tuning(10, "5", {"deadline": "good", "b": "20M", "qmin": "0", "auto-alt-ref": "0"})),
     Encoder(
-        "libvpx-vp9", "crf", "cpu-used",
+        "libvpx-vp9", _VPX, "cpu-used",
         file=Tuning(24, "5", {"deadline": "good", "b": "0", "row-mt": "1"}),
         live=Tuning(31, "8", {"deadline": "realtime", "lag-in-frames": "0"}),
     ),
@@ -126,23 +175,23 @@ _SOFTWARE = (
     *(Encoder(name) for name in (
         "cfhd", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "jpeg2000", "png", "apng", "gif", "qtrle",
     )),
-    Encoder("mjpeg", "qscale", file=Tuning(2), full_range=True),
-    Encoder("mpeg1video", "qscale", file=Tuning(2), counts_frames=True, rates=MPEG_RATES),
-    Encoder("mpeg2video", "qscale", file=Tuning(2), counts_frames=True, rates=MPEG_RATES,
+    Encoder("mjpeg", _QUANTISER, file=Tuning(2), full_range=True),
+    Encoder("mpeg1video", _QUANTISER, file=Tuning(2), counts_frames=True, rates=MPEG_RATES),
+    Encoder("mpeg2video", _QUANTISER, file=Tuning(2), counts_frames=True, rates=MPEG_RATES,
             interlaces=True),
-    Encoder("mpeg4", "qscale", file=Tuning(2), counts_frames=True, interlaces=True),
-    Encoder("msmpeg4", "qscale", file=Tuning(2), counts_frames=True),
-    Encoder("flv", "qscale", file=Tuning(2), counts_frames=True),
-    Encoder("wmv1", "qscale", file=Tuning(2), counts_frames=True),
-    Encoder("wmv2", "qscale", file=Tuning(2), counts_frames=True),
+    Encoder("mpeg4", _QUANTISER, file=Tuning(2), counts_frames=True, interlaces=True),
+    Encoder("msmpeg4", _QUANTISER, file=Tuning(2), counts_frames=True),
+    Encoder("flv", _QUANTISER, file=Tuning(2), counts_frames=True),
+    Encoder("wmv1", _QUANTISER, file=Tuning(2), counts_frames=True),
+    Encoder("wmv2", _QUANTISER, file=Tuning(2), counts_frames=True),
 )  # fmt: skip
 _HARDWARE = tuple(
     Encoder(
-        f"{codec}_nvenc", "cq", "preset",
+        f"{codec}_nvenc", Scale("cq", 1, worst), "preset",
         file=Tuning(20, "p4", {"rc": "vbr", "b": "0"}),
         live=Tuning(live_quality, "p2", {"tune": "ull", "forced-idr": "1", "zerolatency": "1"}),
     )
-    for codec, live_quality in (("h264", 23), ("hevc", 25), ("av1", 32))
+    for codec, worst, live_quality in (("h264", 51, 23), ("hevc", 51, 25), ("av1", 63, 32))
 )  # fmt: skip
 
 ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTWARE, *_HARDWARE)}
