@@ -150,6 +150,7 @@ def test_everything_that_the_container_refuses_is_named_once(tmp_path: Path, cap
         ("mkv", "libvpx-vp9", ""),
         ("mkv", "ffv1", "Nebel über der Elbe"),
         ("mkv", "ffv1", "n" * 120),
+        ("mkv", "ffv1", "n" * 20_000),
         ("mkv", "libx264", ""),
     ],
 )
@@ -166,7 +167,7 @@ def test_aspect_survives_in_matroska_of_any_codec(tmp_path: Path, ending: str, c
         assert video.sample_aspect_ratio == Fraction(64, 45)
         assert sum(1 for _ in after.decode(video)) == 24
     data = target.read_bytes()
-    (tracks,) = (content for kind, content in elements(data, 4096) if kind == b"\x16\x54\xae\x6b")
+    (tracks,) = (content for kind, content in elements(data, 8192) if kind == b"\x16\x54\xae\x6b")
     if tracks.startswith(b"\xbf\x84"):  # a checksum of the rest
         assert zlib.crc32(tracks[6:]) == int.from_bytes(tracks[2:6], "little")
     display = b"\x54\xb0\x84" + (4096).to_bytes(4, "big") + b"\x54\xba\x84" + (2160).to_bytes(4, "big")
@@ -183,6 +184,26 @@ def test_a_second_video_in_matroska_keeps_its_own_aspect(tmp_path: Path) -> None
     with av.open(str(tmp_path / "out.mkv")) as after:
         assert [video.sample_aspect_ratio for video in after.streams.video] == [Fraction(4, 3), Fraction(8, 9)]
         assert not any("pixels" in video.metadata.get("title", "") for video in after.streams.video)
+
+
+def test_aspect_survives_beside_subtitles_that_bring_megabytes_of_fonts(tmp_path: Path) -> None:
+    """A list of tracks is as long as what the players of its streams need to know; attachments come after it."""
+    letters = "\n".join(["!" * 80] * 20_000)
+    (tmp_path / "in.ass").write_text(
+        f"[Script Info]\nScriptType: v4.00+\n\n[Fonts]\nfontname: fog.ttf\n{letters}\n\n[V4+ Styles]\n"
+        "Format: Name, Fontname, Fontsize\nStyle: Default,fog,20\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Text\nDialogue: 0,0:00:00.00,0:00:01.00,Default,fog\n"
+    )
+    (tmp_path / "font.ttf").write_bytes(bytes(3_000_000))
+    source = ffmpeg(
+        *PICTURES, "-i", tmp_path / "in.ass", "-map", "1", "-map", "0", "-vf", "setsar=4/3", "-c:v", "ffv1",
+        "-attach", tmp_path / "font.ttf", "-metadata:s:t", "mimetype=font/ttf", tmp_path / "in.mkv",
+    )  # fmt: skip
+    assert copy_through(source, tmp_path / "out.mkv").losses == []
+    with av.open(str(tmp_path / "out.mkv")) as after:
+        assert after.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert len(after.streams.subtitles[0].codec_context.extradata or b"") > 1_600_000
+        assert "title" not in after.streams.video[0].metadata
 
 
 def elements(data: bytes, at_most: int) -> Iterator[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ Room for it is left in the stream's name, and used once the file is complete; no
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ FORMATS = frozenset({"matroska", "webm"})
 _ROOM = re.compile(rb"<pixels (\d+):(\d+)>\.*\Z")
 _ROOM_BYTES = 50
 
-_HEAD_BYTES = 1 << 20
+_HEAD_BYTES = 12
+"""Of an element's kind and size, at most."""
 _LARGEST = 1 << 14
 """Beyond that, a display size is rounded."""
 _RATIO = 3
@@ -40,15 +42,15 @@ def write_aspects(file: BinaryIO) -> None:
     Raises:
         OSError: if that fails.
     """
-    file.seek(0)
-    head = file.read(_HEAD_BYTES)
-    for kind, _, start, end in _elements(head, 0, len(head)):
-        if kind == _SEGMENT:
-            tracks = next((place for place in _elements(head, start, end) if place[0] == _TRACKS), None)
-            if tracks is not None:
-                file.seek(tracks[2])
-                file.write(_tracks(head[tracks[2] : tracks[3]]))
-            return
+    place: tuple[int, int] | None = (0, file.seek(0, os.SEEK_END))
+    for kind in (_SEGMENT, _TRACKS):
+        place = place and next(((start, end) for found, start, end in _places(file, *place) if found == kind), None)
+    if place is not None:
+        start, end = place
+        file.seek(start)
+        tracks = file.read(end - start)  # with subtitles that bring their fonts along, megabytes
+        file.seek(start)
+        file.write(_tracks(tracks))
 
 
 def _tracks(tracks: bytes) -> bytes:
@@ -99,6 +101,19 @@ def _video(video: bytes, ratio: Fraction) -> bytes:
     return b"".join((*kept, *(_element(kind, number.to_bytes(4, "big")) for kind, number in shown)))
 
 
+def _places(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each element of a file, and where its content begins and ends."""
+    while at < end:
+        file.seek(at)
+        head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")
+        found = next(_elements(head, 0, end - at), None)
+        if found is None:
+            return
+        kind, _, start, after = found
+        yield kind, at + start, at + after
+        at += after
+
+
 def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
     """Each element's kind, and where it, its content and the next one begin; one of unknown size lasts until `end`."""
     while at < end and data[at]:
@@ -115,5 +130,5 @@ def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int,
 
 
 def _element(kind: bytes, content: bytes) -> bytes:
-    digits = 1 if len(content) < 127 else 2
+    digits = next(digits for digits in range(1, 9) if len(content) < (1 << 7 * digits) - 1)
     return kind + (1 << 7 * digits | len(content)).to_bytes(digits, "big") + content
