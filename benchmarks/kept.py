@@ -84,6 +84,9 @@ CARRIED = {
         ("-c:v", "libx264", "-movflags", "use_metadata_tags", "-metadata", "com.apple.quicktime.model=iPhone",
          "-metadata", "com.apple.quicktime.location.ISO6709=+48.1000+011.5000/"),
     ),
+    "name of a channel": (
+        "ts", ("-c:v", "libx264", "-metadata", "service_name=Fog TV", "-metadata", "service_provider=Fog")
+    ),
     "transparency": ("mov", ("-vf", "format=yuva444p10le", "-c:v", "prores_ks", "-profile:v", "4444")),
     "transparency of VP9": ("webm", ("-vf", "format=yuva420p", "-c:v", "libvpx-vp9", "-deadline", "realtime")),
 }  # fmt: skip

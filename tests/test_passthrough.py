@@ -174,6 +174,16 @@ def test_aspect_survives_in_matroska_of_any_codec(tmp_path: Path, ending: str, c
     assert display + b"\x54\xb2\x84\0\0\0\3" in tracks  # 91 1/45 by 48 pixels, as a ratio
 
 
+def test_where_things_lie_in_an_flv_file_is_no_tag_of_it(tmp_path: Path) -> None:
+    """What writers of an index note: true of their own file alone."""
+    source = ffmpeg(*PICTURES, "-flvflags", "add_keyframe_index", "-metadata", "title=fog", tmp_path / "in.flv")
+    with av.open(str(source)) as before:
+        assert {"videosize", "lastkeyframelocation", "datasize", "title"} <= set(before.metadata)
+    assert copy_through(source, tmp_path / "out.flv").losses == []
+    with av.open(str(tmp_path / "out.flv")) as after:
+        assert set(after.metadata) == {"title", "encoder"}
+
+
 def test_a_second_video_in_matroska_keeps_its_own_aspect(tmp_path: Path) -> None:
     """The two lenses of a camera, or the picture-in-picture of a disc."""
     for name, ratio in (("a", "4/3"), ("b", "8/9")):

@@ -120,7 +120,7 @@ class ReadBack:
     ) -> None:
         source = self._source
         pictures = self._pictures if self._seen else after.pictures  # nothing is known of frames from elsewhere
-        before = FileFacts.of(source.container, source.video, pictures, source.companions)
+        before = FileFacts.of(source.container, source.video, pictures, source.companions, source.tags)
         if not after.format.startswith("mov"):  # which has an index to compare with that of the input
             written = self.companions.written
             streams = tuple(replace(each, packets=written[each.index]) for each in before.streams)
@@ -146,6 +146,9 @@ def _unread(source: FileSource) -> list[str]:
         return []
     try:
         lost = camera_boxes(path)
+        if len(source.services) > 1:
+            names = ", ".join(service.name or str(service.number) for service in source.services)
+            lost.append(f"the division into {len(source.services)} services ({names}); all streams are in one")
     except OSError as error:
         raise SourceError(f"'{source.name}' cannot be read ({error.strerror})") from error
     return lost

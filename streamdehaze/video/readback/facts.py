@@ -21,6 +21,7 @@ from streamdehaze.frame import ColorSpec
 from streamdehaze.video.planes import color_of
 from streamdehaze.video.pyav import ANY_METADATA, fraction, frame_rate
 from streamdehaze.video.reading.open import PROBED_SECONDS, default_of, demux, has_parameters, videos_of
+from streamdehaze.video.reading.services import service_of, services_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.sidedata import display_matrix, first_field, kinds_of
 
@@ -35,6 +36,8 @@ _OF_THE_FILE = frozenset(
         "product_uid", "product_name", "product_version", "company_name", "application_platform", "modification_date",
         "toolkit_version", "toolkit_version_num", "product_version_num", "data_type", "file_package_name",
         "material_package_name",
+        "hasvideo", "hasaudio", "haskeyframes", "hasmetadata", "hascuepoints", "canseektoend", "datasize", "videosize",
+        "audiosize", "filesize", "lasttimestamp", "lastkeyframetimestamp", "lastkeyframelocation",
     }
 )  # fmt: skip
 _COUNTED = frozenset({"matroska,webm", "mpegts", "avi", "nut", "flv", "asf", "ogg"})
@@ -211,7 +214,12 @@ class FileFacts:
 
     @classmethod
     def of(
-        cls, container: InputContainer, video: VideoStream, pictures: PictureFacts, streams: Iterable[Stream]
+        cls,
+        container: InputContainer,
+        video: VideoStream,
+        pictures: PictureFacts,
+        streams: Iterable[Stream],
+        tags: Mapping[str, str],
     ) -> FileFacts:
         """The facts about a file that is open for reading.
 
@@ -220,8 +228,8 @@ class FileFacts:
             video: its main stream.
             pictures: of it.
             streams: the other ones that count.
+            tags: what the file says of itself.
         """
-        tags = {key.lower(): value for key, value in current_metadata(container.metadata).items()}
         chapters = tuple(
             (chapter["start"] * fraction(chapter["time_base"]), chapter["metadata"].get("title", ""))
             for chapter in container.chapters()
@@ -231,7 +239,7 @@ class FileFacts:
             seconds = video.duration * fraction(video.time_base)
         return cls(
             container.format.name,
-            tags,
+            {key.lower(): value for key, value in current_metadata(tags).items()},
             chapters,
             tuple(StreamFacts.of(stream) for stream in streams),
             StreamFacts.of(video),
@@ -256,6 +264,7 @@ def read_facts(
     Raises:
         av.error.FFmpegError, OSError, ValueError: if it cannot be read back.
     """
+    services = services_of(file)
     with av.open(file, "r", **ANY_METADATA) as container:
         videos = videos_of(container)
         if not videos:
@@ -267,7 +276,8 @@ def read_facts(
         for picture in itertools.islice(container.decode(stream), pictures):
             facts = facts.and_of(picture, aspect)
         others = [each for each in container.streams if each.index != stream.index]
-        found = FileFacts.of(container, stream, facts, others)
+        tags = {**container.metadata, **service_of(stream, services).tags}
+        found = FileFacts.of(container, stream, facts, others, tags)
         with contextlib.suppress(av.error.FFmpegError):  # some formats cannot be read from their beginning again
             container.seek(0)
             found = replace(found, chroma_location=chroma_location(container, stream))

@@ -42,6 +42,7 @@ from streamdehaze.video.reading.open import (
 )
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import seek
+from streamdehaze.video.reading.services import Service, service_of, services_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.reading.times.clock import Clock
 from streamdehaze.video.reading.times.continuity import Continuity
@@ -213,6 +214,21 @@ class FileSource(Reader):
         self._collected = frozenset(stream.index for stream in streams)
         if self.window.start is not None and (lead_in or self.options.get("keep_clock")):
             self._led_in = frozenset(each.index for each in videos_of(self.container)) & self._collected
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        """Those of a transport stream that is a file."""
+        return services_of(self.path) if self.path is not None and os.path.isfile(self.path) else ()
+
+    @property
+    def service(self) -> Service:
+        """That with the video."""
+        return service_of(self.video, self.services)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself, and what the service with the video is called."""
+        return {**self.container.metadata, **self.service.tags}
 
     @cached_property
     def chroma_location(self) -> str | None:

@@ -84,7 +84,7 @@ class Muxer:
             self._video.metadata.update(setup.tags)
             self.output.shape(self._video, source.video.sample_aspect_ratio)
             self._video.disposition = source.video.disposition
-            container.metadata.update(current_metadata(source.container.metadata))
+            container.metadata.update(current_metadata(source.tags))
             if source.chapters:
                 container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
 

@@ -188,12 +188,14 @@ class StreamSetup:
         options = self.encoding.container_options
         if self.format in TAKES_NEGATIVE_TIMES or (self.format == "mpegts" and (self.first_pts or 0) < 0):
             options["avoid_negative_ts"] = "disabled"
+        if self.format == "mpegts" and self.source is not None:
+            options["mpegts_service_id"] = str(self.source.service.number)
         if self.format in MOV_FAMILY:
             others = [] if self.source is None else self.source.others
             ticks = [self.tick.denominator, *(s.time_base.denominator for s in others if s.time_base)]
             options["video_track_timescale"] = str(self.tick.denominator)
             options["movie_timescale"] = str(min(math.lcm(1000, *ticks), _MOV_CLOCK_LIMIT))
-            tags = {} if self.source is None else current_metadata(self.source.container.metadata)
+            tags = {} if self.source is None else current_metadata(self.source.tags)
             if any(key.lower() not in MOV_TAGS for key in tags):
                 options["movflags"] = "use_metadata_tags"  # keys as Apple writes them: camera, place, date
         return options
