@@ -29,7 +29,6 @@ from streamdehaze.video.reading.decoder import Decoder, whole_pictures
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
-from streamdehaze.video.reading.lead import from_keyframe_before
 from streamdehaze.video.reading.open import (
     PROBED_SECONDS,
     HardwareDecoding,
@@ -41,7 +40,7 @@ from streamdehaze.video.reading.open import (
     what_is,
 )
 from streamdehaze.video.reading.options import Deinterlacing, OnDamage
-from streamdehaze.video.reading.seek import seek
+from streamdehaze.video.reading.seek import from_keyframe_before, seek
 from streamdehaze.video.reading.services import Service, service_of, services_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.reading.times.clock import Clock

@@ -1,13 +1,16 @@
-"""Seeking to a picture at or before an instant, in any format."""
+"""Getting to a picture at or before an instant, in any format: by seeking, or by reading without decoding where time
+says nothing about place."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamdehaze.video.pyav import fraction
@@ -16,6 +19,8 @@ from streamdehaze.video.reading.open import demux
 
 _BEFORE_SECONDS = 10
 """No decoding timestamp lies more than this many seconds before the first frame."""
+_MOST_BYTES = 256 << 20
+"""Limit for the packets kept while no keyframe comes."""
 
 
 def seek(
@@ -65,6 +70,34 @@ def seek(
             container.seek(int(target // time_base), stream=video)
             return False
     return False
+
+
+def from_keyframe_before(packets: Iterator[Packet[Any]], video: int, instant: Fraction) -> Iterator[Packet[Any]]:
+    """The packets from the last keyframe but one at or before an instant; the video's earlier ones are left out.
+
+    Args:
+        packets: of the whole file, on one clock.
+        video: number of the stream that is decoded.
+        instant: seconds on that clock.
+    """
+    groups: list[list[Packet[Any]]] = [[]]
+    size = 0
+    for packet in packets:
+        if packet.stream_index != video:
+            yield packet
+            continue
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_keyframe:
+            groups = [*groups[-1:], []]
+            size = sum(each.size for group in groups for each in group)
+        groups[-1].append(packet)
+        size += packet.size
+        arrived = stamp is not None and stamp * fraction(packet.time_base) >= instant
+        if arrived or not packet.size or size > _MOST_BYTES:
+            break
+    for group in groups:
+        yield from group
+    yield from packets
 
 
 def _instants(container: InputContainer, video: VideoStream) -> Iterator[Fraction]:
