@@ -128,14 +128,12 @@ def apply(frame: Frame, frame_format: FrameFormat, maps: AffineMaps, strength: f
     pixel_format = frame_format.pixel_format
     sources = [_native(plane) for plane in frame.planes]
     targets = empty_planes(frame, sources)
-    gain = 1 + strength * (maps.gain - 1)
-    bias = strength * maps.offset * pixel_format.max_value
     for index, (component, (width, height)) in enumerate(
         zip(pixel_format.components, frame_format.component_sizes, strict=True)
     ):
         apply_affine(
             sources[component.plane], component.offset, component.step, pixel_format.shift, width, height,
-            gain[index], bias[index], pixel_format.max_value, targets[component.plane],
+            maps.gain[index], maps.offset[index], strength, pixel_format.max_value, targets[component.plane],
         )  # fmt: skip
     return frame.with_planes(tuple(plane.astype(pixel_format.dtype, copy=False) for plane in targets))
 

@@ -51,7 +51,7 @@ class FrameMask:
         if self._age is None or self._age.shape != found.shape:
             self._age = np.where(found, np.uint8(_PATIENCE), np.uint8(0))
         else:
-            self._age = np.where(found, np.minimum(self._age + 1, _PATIENCE), 0).astype(np.uint8)
+            self._age = found * np.minimum(self._age + np.uint8(1), np.uint8(_PATIENCE))
         covered = self._age == _PATIENCE
         if self.covered is None or not np.array_equal(covered, self.covered):
             self.covered = covered if covered.any() else None
@@ -138,13 +138,12 @@ def _boxes(black: Mask) -> Mask:
     boxes = np.zeros(black.shape, bool)
     if np.count_nonzero(closed) < _BOX_AREA * black.size:
         return boxes
-    _, labels = cv2.connectedComponents(closed, connectivity=4)
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0  # what is in no region
-    for label in np.flatnonzero(areas >= _BOX_AREA * black.size):
-        left, top, width, height = cv2.boundingRect((labels == label).view(np.uint8))
-        if areas[label] >= _BOX_FILLED * width * height and min(width, height) >= 3:
-            boxes[top : top + height, left : left + width] = True
+    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    for left, top, width, height in map(cv2.boundingRect, outlines):
+        box = slice(top, top + height), slice(left, left + width)
+        area = np.count_nonzero(closed[box])
+        if area >= max(_BOX_AREA * black.size, _BOX_FILLED * width * height) and min(width, height) >= 3:
+            boxes[box] = True
     return boxes
 
 

@@ -26,7 +26,7 @@ from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.atmosphere.sky import sky_of
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.kernels import channel_mean, median
+from streamdehaze.dehaze.kernels import channel_mean, exp, median
 from streamdehaze.frame import FloatArray
 
 AirlightMode = Literal["auto", "keep", "neutral"]
@@ -114,7 +114,7 @@ class Airlight:
         if mode == "neutral":
             return np.ones((3, *share.shape), np.float32)
         left = 1 - strong * (1 - _LEFT) * ramp(share, _NEAR, _FAR)
-        return np.asarray(back**left, np.float32)
+        return exp(left * np.log(back))
 
     def share(self, balanced: FloatArray) -> FloatArray:
         """Share of haze in each pixel's light, (rows, columns), at most; of the balanced picture."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.guided import box_mean, guided_filter
-from streamdehaze.dehaze.kernels import channel_mean, median
+from streamdehaze.dehaze.kernels import channel_mean, exp, log, median
 from streamdehaze.frame import FloatArray
 
 BrightnessMode = Literal["keep", "natural"]
@@ -53,8 +53,8 @@ def exponent(hazy: FloatArray, clear: FloatArray, scene: npt.NDArray[np.bool_] |
     logs = []
     for picture in (hazy, clear):
         luma = np.maximum(channel_mean(picture), _DARKEST)
-        log = np.log(luma if scene is None else luma[scene])
-        logs.append(float((median(log) + log.mean()) / 2))
+        light = log(luma if scene is None else luma[scene])
+        logs.append(float((median(light) + light.mean()) / 2))
     before, after = logs
     if after > -1e-3:
         return 1.0
@@ -79,9 +79,9 @@ def brighten(clear: FloatArray, hazy: FloatArray, gamma: float) -> FloatArray:
     base = guided_filter(luma, luma, max(luma.shape) // 32, _EDGE**2)
     detail = np.clip(log_luma - _log(base), -_DETAIL, _DETAIL)
     # Half of the power bounds it: what stands out from its surroundings does not leave [0, 1] either.
-    factor = np.exp(np.minimum((1 - power) * (detail - logs), (power / 2 - 1) * logs))
+    factor = exp(np.minimum((1 - power) * (detail - logs), (power / 2 - 1) * logs))
     return np.asarray(np.minimum(clear * factor, 1), np.float32)
 
 
 def _log(x: FloatArray) -> FloatArray:
-    return np.asarray(np.log(np.clip(x, _BLACK, _WHITE)), np.float32)
+    return log(np.clip(x, _BLACK, _WHITE))

@@ -6,9 +6,9 @@ rows to work in come from outside, because compiled loops allocate nothing (`str
 
 from streamdehaze.dehaze.kernels.maps import blend, carry, carry_over, correct, process_noise, recall
 from streamdehaze.dehaze.kernels.planes import apply_affine, shrink
-from streamdehaze.dehaze.kernels.statistics import channel_mean, median
+from streamdehaze.dehaze.kernels.statistics import channel_mean, exp, log, median
 
 __all__ = [
-    "apply_affine", "blend", "carry", "carry_over", "channel_mean", "correct", "median", "process_noise", "recall",
-    "shrink",
+    "apply_affine", "blend", "carry", "carry_over", "channel_mean", "correct", "exp", "log", "median",
+    "process_noise", "recall", "shrink",
 ]  # fmt: skip

@@ -91,47 +91,54 @@ def apply_affine(
     height: int,
     gain: FloatArray,
     bias: FloatArray,
+    strength: float,
     top: int,
     out: npt.NDArray[Any],
 ) -> None:
     """Write ``round(gain · sample + bias)``, clipped to 0…`top`, into `out`, laid out as `plane`.
 
-    `gain` and `bias` are small (rows, columns) maps, enlarged bilinearly (centres aligned); `bias` is in sample units.
+    `gain` and `bias` are small (rows, columns) maps, enlarged bilinearly (centres aligned); `bias` is in units of
+    `top`. Of the change that they make, `strength` is the share that is made.
     """
-    begin, fraction = np.empty(gain.shape[1] + 1, np.int64), np.empty(gain.shape[1], np.float32)
-    wide = np.empty((2, 2, width + _RUN), np.float32)
+    columns = gain.shape[1]
+    begin, fraction = np.empty(columns + 2, np.int64), np.empty(columns + 1, np.float32)
+    narrow, wide = np.empty((2, columns + 2), np.float32), np.empty((3, 2, width + _RUN), np.float32)
     gain, bias = (np.ascontiguousarray(small, np.float32) for small in (gain, bias))
-    _apply_affine(plane, offset, step, shift, width, height, gain, bias, top, begin, fraction, wide, out)
+    _apply_affine(
+        plane, offset, step, shift, width, height, gain, bias, float(strength), top, begin, fraction, narrow, wide, out
+    )
 
 
 @Loop
 def _apply_affine(
     plane: Any, offset: int, step: int, shift: int, width: int, height: int,
-    gain: Any, bias: Any, top: int, begin: Any, fraction: Any, wide: Any, out: Any,
+    gain: Any, bias: Any, strength: float, top: int, begin: Any, fraction: Any, narrow: Any, wide: Any, out: Any,
 ) -> None:  # fmt: skip
-    """`begin` has room for where the samples begin that lie between each two columns of the maps, `fraction` for how
-    far the first of them is from the left one; `wide` for two rows of each map stretched to `width`: those above and
-    below the row of samples. What a run writes too much, the next one writes over."""
+    """`begin` has room for where the samples begin that lie left of each column of the maps, and right of the last,
+    `fraction` for how far the first of them is from the column before. `narrow` is for a row of both maps; `wide` for
+    two rows, stretched to `width`, and for their difference: those above and below the row of samples. What a run
+    writes too much, the next one writes over."""
     rows, columns = gain.shape
     distance = columns / width
     column = 0
     begin[0] = 0
     for x in range(width):
-        u = min(max((x + 0.5) * distance - 0.5, 0.0), columns - 1.0)
+        u = (x + 0.5) * distance + 0.5
         while column < int(u):
             column += 1
             begin[column] = x
-    while column < columns:
+    while column <= columns:
         column += 1
         begin[column] = width
-    for i in range(columns):
-        fraction[i] = (begin[i] + 0.5) * distance - 0.5 - i
-    newest = -1
+    for i in range(columns + 1):
+        fraction[i] = (begin[i] + 0.5) * distance + 0.5 - i
+    newest, cell = -1, -1
     ratio = rows / height
-    ceiling = np.float32(top)
-    half = np.float32(0.5)
-    zero = np.float32(0)
+    ceiling, share = np.float32(top), np.float32(strength)
+    half, zero, one = np.float32(0.5), np.float32(0), np.float32(1)
     along = np.float32(distance)
+    gains, biases = narrow[0], narrow[1]
+    gain_rise, bias_rise = wide[2, 0], wide[2, 1]
     for y in range(height):
         v = min(max((y + 0.5) * ratio - 0.5, 0.0), rows - 1.0)
         upper = int(v)
@@ -139,30 +146,43 @@ def _apply_affine(
         f = np.float32(v - upper)
         for index in range(max(upper, newest + 1), lower + 1):
             newest = index
-            slot = index % 2
             for i in range(columns):
-                right = min(i + 1, columns - 1)
-                a, b = gain[index, i], bias[index, i]
-                change_a, change_b = gain[index, right] - a, bias[index, right] - b
-                first, last, share = np.uint64(begin[i]), np.uint64(begin[i + 1]), fraction[i]
+                gains[i + 1] = one + share * (gain[index, i] - one)
+                biases[i + 1] = share * bias[index, i] * ceiling + half
+            for row in (gains, biases):  # beyond the outermost columns the maps do not change
+                row[0], row[columns + 1] = row[1], row[columns]
+            gain_row, bias_row = wide[index % 2, 0], wide[index % 2, 1]
+            for i in range(columns + 1):
+                a, b = gains[i], biases[i]
+                change_a, change_b = gains[i + 1] - a, biases[i + 1] - b
+                first, last, way = np.uint64(begin[i]), np.uint64(begin[i + 1]), fraction[i]
                 while first < last:
-                    for k in range(_RUN):  # left of the first column it is repeated
-                        wide[0, slot, first + np.uint64(k)] = a + max(share + np.float32(k) * along, zero) * change_a
                     for k in range(_RUN):
-                        wide[1, slot, first + np.uint64(k)] = b + max(share + np.float32(k) * along, zero) * change_b
+                        gain_row[first + np.uint64(k)] = a + (way + np.float32(k) * along) * change_a
+                    for k in range(_RUN):
+                        bias_row[first + np.uint64(k)] = b + (way + np.float32(k) * along) * change_b
                     first += np.uint64(_RUN)
-                    share += np.float32(_RUN) * along
-        gain_0, gain_1, bias_0, bias_1 = wide[0, upper % 2], wide[0, lower % 2], wide[1, upper % 2], wide[1, lower % 2]
-        row, target = plane[y], out[y]
-        if step == 1 and shift == 0:
+                    way += np.float32(_RUN) * along
+        gain_row, bias_row = wide[upper % 2, 0], wide[upper % 2, 1]
+        if upper != cell:
+            cell = upper
             for x in range(width):
-                a = gain_0[x] + f * (gain_1[x] - gain_0[x])
-                b = bias_0[x] + f * (bias_1[x] - bias_0[x])
-                value = min(max(a * np.float32(row[x]) + b + half, zero), ceiling)
-                target[x] = np.int32(value)
+                gain_rise[x] = wide[lower % 2, 0, x] - gain_row[x]
+                bias_rise[x] = wide[lower % 2, 1, x] - bias_row[x]
+        samples, target = plane[y], out[y]
+        if step == 1 and shift == 0 and top == 255:  # processors clip to that as they pack bytes
+            for x in range(width):
+                a = gain_row[x] + f * gain_rise[x]
+                b = bias_row[x] + f * bias_rise[x]
+                target[x] = min(max(np.int32(a * np.float32(samples[x]) + b), np.int32(0)), np.int32(255))
+        elif step == 1 and shift == 0:
+            for x in range(width):
+                a = gain_row[x] + f * gain_rise[x]
+                b = bias_row[x] + f * bias_rise[x]
+                target[x] = np.int32(min(max(a * np.float32(samples[x]) + b, zero), ceiling))
         else:
             for x in range(width):
-                a = gain_0[x] + f * (gain_1[x] - gain_0[x])
-                b = bias_0[x] + f * (bias_1[x] - bias_0[x])
-                value = min(max(a * np.float32(row[x * step + offset] >> shift) + b + half, zero), ceiling)
+                a = gain_row[x] + f * gain_rise[x]
+                b = bias_row[x] + f * bias_rise[x]
+                value = min(max(a * np.float32(samples[x * step + offset] >> shift) + b, zero), ceiling)
                 target[x * step + offset] = np.int32(value) << shift

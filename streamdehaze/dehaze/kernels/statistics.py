@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from streamdehaze.frame import FloatArray
@@ -22,3 +23,13 @@ def channel_mean(picture: FloatArray) -> FloatArray:
     for channel in picture[1:]:
         total = total + channel
     return np.asarray(total / np.float32(len(picture)), np.float32)
+
+
+def log(x: FloatArray) -> FloatArray:
+    """The natural logarithm, within 1e-6 of `np.log`'s."""
+    return np.asarray(cv2.log(x.reshape(-1, x.shape[-1])), np.float32).reshape(x.shape)
+
+
+def exp(x: FloatArray) -> FloatArray:
+    """e to the power of x, within a millionth of `np.exp`'s."""
+    return np.asarray(cv2.exp(x.reshape(-1, x.shape[-1])), np.float32).reshape(x.shape)
