@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from doubles import EngineDouble, plain_dehazer
 from public_tools import ffmpeg, ffprobe
 from streamdehaze import dehaze_video
 from streamdehaze.errors import SourceError
+from streamdehaze.video import FileSink, SequenceSource
 from streamdehaze.video.picture.film import read_header
 from streamdehaze.video.picture.sink import PictureSink
 from streamdehaze.video.picture.source import PictureSource
@@ -80,19 +82,63 @@ def test_dpx_stays_bit_identical(tmp_path: Path, pixels: str) -> None:
     assert before["pix_fmt"][:-2] == after["pix_fmt"][:-2]  # whatever the order of bytes
 
 
-def test_dpx_keeps_time_code_and_the_names_in_its_header(tmp_path: Path) -> None:
-    source = ffmpeg(*PICTURE, "-pix_fmt", "gbrp10be", tmp_path / "a.dpx")
-    data = bytearray(source.read_bytes())
-    data[160:166] = b"camera"
-    data[1664:1664] = bytes(384)
-    data[1920:1924] = struct.pack(">I", 0x01020304)  # SMPTE time code
-    struct.pack_into(">I", data, 4, 2048)
-    source.write_bytes(data)
+def scanned(path: Path, order: str = ">", *, names: bool = True) -> Path:
+    """A DPX with the headers of a scanner: a time code, and who made it."""
+    data = bytearray(ffmpeg(*PICTURE, "-pix_fmt", {">": "gbrp10be", "<": "gbrp10le"}[order], path).read_bytes())
+    data[160:166] = b"camera" if names else data[160:166]
+    data[1664:1664] = b"\xff" * 384
+    data[1920:1924] = struct.pack(f"{order}I", 0x01020344)  # SMPTE time code, of 29.97 frames a second
+    struct.pack_into(f"{order}I", data, 4, 2048)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_dpx_keeps_time_code_and_the_names_in_its_header(tmp_path: Path, order: str) -> None:
+    source = scanned(tmp_path / "a.dpx", order)
     assert copied(source, tmp_path / "b.dpx") == []
     after = (tmp_path / "b.dpx").read_bytes()
     assert after[160:166] == b"camera"
-    assert after[1920:1924] == data[1920:1924]
+    assert after[1920:1924] == struct.pack(f"{order}I", 0x01020344)
     assert np.array_equal(samples(source), samples(tmp_path / "b.dpx"))
+    assert copied(source, tmp_path / "b.exr") == ["what the DPX header says of time code, camera and film"]
+
+
+@pytest.mark.parametrize("order", ["be", "le"])
+def test_pixels_of_a_dpx_are_not_taken_for_its_film_header(tmp_path: Path, order: str) -> None:
+    """FFmpeg writes none, and puts the pixels in its place."""
+    source = ffmpeg(*PICTURE, "-pix_fmt", f"gbrp10{order}", tmp_path / "a.dpx")
+    assert copied(source, tmp_path / "b.dpx") == []
+    assert len((tmp_path / "b.dpx").read_bytes()) == len(source.read_bytes())
+    assert copied(source, tmp_path / "b.exr") == []  # nor is there anything to lose
+
+
+@pytest.mark.parametrize("ending", ["mov", "mkv", "mxf"])
+@pytest.mark.parametrize("kind", ["dpx", "exr"])
+def test_a_film_made_of_pictures_has_their_time_code(tmp_path: Path, kind: str, ending: str) -> None:
+    if kind == "dpx":
+        scanned(tmp_path / "a.0001.dpx", names=False)
+        found, rest = "01:02:03;04", "what the DPX header says of camera and film"
+    else:
+        tagged(exr(tmp_path / "a.0001.exr", "half"))
+        found, rest = "01:02:03:04", "what the EXR header says of camera and film"
+    source = SequenceSource(tmp_path / f"a.%04d.{kind}", rate=Fraction(30000, 1001))
+    target = tmp_path / f"out.{ending}"
+    with FileSink(target, source) as sink:
+        for frame in source:
+            sink.write(frame)
+    probed = ffprobe(target, "-show_streams", "-show_format")
+    tags = {**probed["format"].get("tags", {}), **probed["streams"][0].get("tags", {})}
+    assert {key.lower(): value for key, value in tags.items()}["timecode"] == found
+    assert rest in sink.losses
+
+
+def test_what_a_film_loses_of_pictures_is_named_and_in_the_report(tmp_path: Path) -> None:
+    scanned(tmp_path / "a.0001.dpx")
+    report = dehaze_video(tmp_path / "a.%04d.dpx", tmp_path / "out.mp4", dehazer=plain_dehazer(engine=EngineDouble()))
+    assert report.losses == (
+        "what the DPX header says of time code, camera and film", "pixel format gbrp10le (now yuv444p10le)",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["half", "float"])

@@ -19,6 +19,7 @@ from PIL import Image
 from clips import Clip, copy_through, noise_picture, other_packets, video_ticks, video_times
 from public_tools import PICTURES, ffmpeg
 from streamdehaze.video import EncodeOptions, FileSink, FileSource
+from streamdehaze.video.sidedata import side_data
 from streamdehaze.video.writing import aspect
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 
@@ -317,6 +318,16 @@ def test_hdr_light_levels_and_ten_bits_survive(tmp_path: Path, codec: str, endin
     assert levels.primaries == pytest.approx(LEVELS.primaries, abs=2e-5)
     assert levels.luminance == pytest.approx(LEVELS.luminance, rel=2e-3)
     assert len(video_times(target)) == len(video_times(source))
+
+
+def test_unknown_light_levels_are_no_loss(tmp_path: Path) -> None:
+    """x265 writes levels of 0 where it is told of HDR10 alone."""
+    source = Clip(
+        codec="libx265", pixel_format="yuv420p10le", size=(128, 96), color=PQ,
+        options={"x265-params": "log-level=error:hdr10=1", "preset": "ultrafast"},
+    ).write(tmp_path / "in.mkv")  # fmt: skip
+    assert "CONTENT_LIGHT_LEVEL" in {kind.name for kind in side_data(first_picture(source))}
+    assert copy_through(source, tmp_path / "out.mkv", encode=EncodeOptions(codec="ffv1")).losses == []
 
 
 def test_hdr_light_levels_an_encoder_cannot_write_are_named(tmp_path: Path) -> None:

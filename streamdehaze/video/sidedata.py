@@ -33,10 +33,13 @@ def side_data(picture: av.VideoFrame) -> dict[SideDataType, list[bytes]]:
 
 
 def kinds_of(picture: av.VideoFrame) -> frozenset[str]:
-    """The names of the kinds; "KIND_31" for one without. Settings of the input's encoder are none."""
+    """The names of the kinds; "KIND_31" for one without. Settings of the input's encoder are none, nor are light levels
+    of 0, which stand for unknown ones (CTA-861.3, 4.2)."""
     data = side_data(picture)
     if all(text.startswith(_ENCODERS) for text in data.get(SideDataType.SEI_UNREGISTERED, ())):
         data.pop(SideDataType.SEI_UNREGISTERED, None)
+    if not any(map(any, data.get(SideDataType.CONTENT_LIGHT_LEVEL, ()))):
+        data.pop(SideDataType.CONTENT_LIGHT_LEVEL, None)
     names = {kind.name for kind in data}
     try:
         SideDataContainer(picture)  # type: ignore[call-arg]

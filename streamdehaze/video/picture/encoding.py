@@ -10,6 +10,7 @@ import numpy as np
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
+from streamdehaze.video.picture.film import said_by
 from streamdehaze.video.picture.formats import FORMATS, PictureFormat, format_for
 from streamdehaze.video.picture.metadata import PictureMetadata, Pixels
 from streamdehaze.video.planes import PictureWriter
@@ -39,8 +40,8 @@ def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality:
     target = picture_format(path)
     lost = [*metadata.left_out, *target.lost(metadata)]
     other = "EXR" if metadata.film.startswith(_EXR) else "DPX"
-    if metadata.film and target.name != other:
-        lost.append(f"what the {other} header says of time code, camera and film")
+    if metadata.film and target.name != other and (said := said_by(metadata.film)):
+        lost.append(said)
     if target.encode_frame is not None:
         try:
             return target.encode_frame(frame, metadata), lost

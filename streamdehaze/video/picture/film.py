@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.error
@@ -37,6 +37,12 @@ _GENERIC, _HEADER = 1664, 2048
 """Bytes of DPX headers: FFmpeg writes file, image and orientation; film and television headers follow them."""
 _FILE_TEXTS = slice(36, 660)
 """File name, date, creator, project and copyright in a DPX header."""
+_WHO = slice(160, 660)
+"""The last three of them."""
+_DPX_TIME, _EXR_TIME = 1920, b"timeCode"
+_NO_TIME = 0xFFFFFFFF
+_TELLING_NOTHING = _CODING | {b"pixelAspectRatio", b"writer", b"gamma"}
+"""EXR attributes that FFmpeg writes into every file, besides."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,7 @@ def encode_dpx(frame: Frame, metadata: PictureMetadata) -> bytes:
     data = _encoded("dpx", frame, name)
     if metadata.film[:4] in (b"XPDS", b"SDPX"):
         order = "<" if data.startswith(b"XPDS") else ">"
-        same_order = data[:4] == metadata.film[:4]
-        film = metadata.film[_GENERIC:_HEADER] if same_order else b""
+        film = metadata.film[_GENERIC:] if data[:4] == metadata.film[:4] else b""
         head = bytearray(data[:_GENERIC] + film)
         head[_FILE_TEXTS] = metadata.film[_FILE_TEXTS]
         struct.pack_into(f"{order}I", head, 4, len(head))
@@ -146,7 +151,8 @@ def read_header(path: Path) -> tuple[bytes, tuple[str, ...]]:
     with path.open("rb") as file:
         head = file.read(_HEADER)
         if not head.startswith(_EXR):
-            return head, ()
+            pixels = int.from_bytes(head[4:8], _order(head))
+            return head[: _HEADER if pixels >= _HEADER else _GENERIC], ()
         head += file.read(1 << 20)
     attributes, end = _attributes(head)
     channels = next((_channels(each.value) for each in attributes if each.name == b"channels"), [])
@@ -155,6 +161,37 @@ def read_header(path: Path) -> tuple[bytes, tuple[str, ...]]:
     if int.from_bytes(head[4:8], "little") & _MULTIPART:
         lost.append("parts after the first")
     return head[:end], tuple(lost)
+
+
+def said_by(header: bytes) -> str:
+    """What a header says of more than its pixels, as text; "" for nothing."""
+    if header.startswith(_EXR):
+        told = any(each.name not in _TELLING_NOTHING for each in _attributes(header)[0])
+    else:
+        who = header[_WHO].strip(b"\0\xff")
+        told = bool(header[_GENERIC:].strip(b"\0\xff")) or bool(who and not who.startswith(b"Lav"))
+    return f"what the {'EXR' if header.startswith(_EXR) else 'DPX'} header says of time code, camera and film" * told
+
+
+def time_code_of(header: bytes) -> str:
+    """The time code in a header, as FFmpeg writes it ("01:00:00:12"); "" for none (SMPTE 12M, 2065-4; 268M)."""
+    if header.startswith(_EXR):
+        bits = next(
+            (int.from_bytes(each.value[:4], "little") for each in _attributes(header)[0] if each.name == _EXR_TIME),
+            _NO_TIME,
+        )
+    else:
+        bits = int.from_bytes(header[_DPX_TIME:][:4], _order(header)) if len(header) == _HEADER else _NO_TIME
+    hours, minutes, seconds, frames = (
+        10 * (bits >> shift + 4 & tens) + (bits >> shift & 15) for shift, tens in ((24, 3), (16, 7), (8, 7), (0, 3))
+    )
+    if bits == _NO_TIME or hours > 23 or minutes > 59 or seconds > 59:
+        return ""
+    return f"{hours:02}:{minutes:02}:{seconds:02}{';' if bits & 0x40 else ':'}{frames:02}"
+
+
+def _order(header: bytes) -> Literal["little", "big"]:
+    return "little" if header.startswith(b"XPDS") else "big"
 
 
 def _attributes(head: bytes) -> tuple[list[_Attribute], int]:

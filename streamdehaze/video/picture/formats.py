@@ -136,14 +136,15 @@ def _lost_by_blocks(metadata: PictureMetadata) -> list[str]:
     return words + (["IPTC caption data"] if metadata.photoshop else [])
 
 
-def _lost_by_bmp(metadata: PictureMetadata) -> list[str]:
+def told_by(metadata: PictureMetadata) -> list[str]:
+    """All that a picture says besides its pixels, as text; BMP and films hold none of it."""
     blocks = (("EXIF", metadata.exif), ("ICC profile", metadata.icc_profile), ("XMP", metadata.xmp))
     words = [name for name, block in blocks if block] + _lost_texts(metadata, set()) + _lost_png_color(metadata)
     return words + (["IPTC caption data"] if metadata.photoshop else [])
 
 
 def _lost_by_film(metadata: PictureMetadata) -> list[str]:
-    return _lost_by_bmp(metadata) + (["resolution"] if metadata.dpi else [])
+    return told_by(metadata) + (["resolution"] if metadata.dpi else [])
 
 
 def _lost_texts(metadata: PictureMetadata, held: set[str]) -> list[str]:
@@ -162,7 +163,7 @@ FORMATS = (
     PictureFormat("PNG", "png", (".png",), lambda p, m, _: png.encode(p, m), png.lost, deep=True),
     PictureFormat("TIFF", "tiff", (".tif", ".tiff"), lambda p, m, _: tiff.encode(p, m), tiff.lost, deep=True),
     PictureFormat("WebP", "webp", (".webp",), _encode_webp, _lost_by_blocks),
-    PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, _lost_by_bmp, alpha=False),
+    PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, told_by, alpha=False),
     PictureFormat("AVIF", "av1", (".avif",), _encode_avif, _lost_by_blocks),
     PictureFormat("DPX", "dpx", (".dpx",), None, _lost_by_film, deep=True, encode_frame=encode_dpx),
     *(

@@ -74,6 +74,8 @@ class SequenceSource(Reader):
             raise SourceError(f"'{self.path}' has no frames between --start and --end")
         self._name_missing()
         with contextlib.closing(PictureSource(self._files[0][2])) as first:
+            self.metadata = first.metadata
+            """Of the first picture."""
             self._info = replace(
                 first.info,
                 average_rate=rate,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 
 from streamdehaze.errors import SinkError
 from streamdehaze.frame import Frame
+from streamdehaze.video.picture.film import said_by, time_code_of
+from streamdehaze.video.picture.formats import told_by
 from streamdehaze.video.picture.sequence import SequenceSource
 from streamdehaze.video.protocols import Source
 from streamdehaze.video.readback.check import ReadBack
@@ -24,6 +27,8 @@ log = logging.getLogger("streamdehaze")
 
 _WITH_GRAIN = frozenset({"h264", "hevc"})
 """Codecs whose film grain is kept; of AV1, no encoder here takes its parameters."""
+_WITH_TIME_CODE = frozenset({"mov", "mxf", "matroska"})
+"""Containers in which FFmpeg writes down when a film begins."""
 _FOR_BROADCAST = frozenset({"mxf", "mxf_d10", "mov"})
 """Containers in which a constant bit rate stays one; others take a constant quality."""
 
@@ -76,6 +81,10 @@ class FileSink(Writer):
             self._companions = companions = Passthrough(self._source, self._target.format, asked.audio)
             self._read_back = ReadBack(self._name, self._source, asked, self._target.format, companions)
             self.losses = self._read_back.losses
+        self._time_code = ""
+        if isinstance(source, SequenceSource):
+            self._time_code = time_code_of(source.metadata.film) if self._target.format in _WITH_TIME_CODE else ""
+            self._name_losses(source, encode)
         self.frames = 0
         """Frames written so far."""
         self._muxer: Muxer | None = None
@@ -121,9 +130,22 @@ class FileSink(Writer):
         if self._muxer is not None and not published:
             self._muxer.output.give_up()
 
+    def _name_losses(self, source: SequenceSource, encode: EncodeOptions | None) -> None:
+        """Name what a film does not keep of the files of single pictures."""
+        info, metadata = source.info, source.metadata
+        lost = [*metadata.left_out, *told_by(metadata)]
+        if said := said_by(metadata.film):
+            lost.append(said.replace("time code, ", "") if self._time_code else said)
+        for each in lost:
+            log.warning("not kept in %s: %s", self._name, each)
+        if self.pixel_format != info.pixel_format and (encode is None or encode.pixel_format is None):
+            lost.append(f"pixel format {info.pixel_format} (now {self.pixel_format})")  # of which a warning was given
+        self.losses += lost
+
     def _setup_for(self, frame: Frame) -> StreamSetup:
         target = self._target
         setup = StreamSetup.of(target.name, target.format, frame, self._encoding, self._rate, self._source)
+        setup = replace(setup, time_code=self._time_code)
         if self._read_back is not None:
             self._read_back.see(frame)
             self._read_back.rehearse(setup, frame)

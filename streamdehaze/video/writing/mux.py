@@ -80,8 +80,8 @@ class Muxer:
         self.encoder = VideoEncoder(setup, container)
         self._video = self.encoder.muxed
         self._delay = setup.delay * setup.tick
+        self._video.metadata.update(setup.tags)
         if source is not None:
-            self._video.metadata.update(setup.tags)
             self.output.shape(self._video, source.video.sample_aspect_ratio)
             self._video.disposition = source.video.disposition
             container.metadata.update(current_metadata(source.tags))

@@ -103,6 +103,8 @@ class StreamSetup:
     levels: LightLevels = field(default_factory=LightLevels)
     matrix: tuple[int, ...] | None = None
     """By which players turn and flip the pictures."""
+    time_code: str = ""
+    """Of the first picture, where no file says it."""
     source: FileSource | None = None
     """The input: tags, aspect, field order and rates come from it."""
     keyframe_seconds: float | None = None
@@ -153,7 +155,7 @@ class StreamSetup:
             first_field(original),
             light_levels(original),
             display_matrix(original),
-            source,
+            source=source,
         )
 
     @classmethod
@@ -212,7 +214,7 @@ class StreamSetup:
     def tags(self) -> dict[str, str]:
         """Metadata of the video stream."""
         if self.source is None:
-            return {}
+            return {"timecode": self.time_code} if self.time_code else {}
         tags = {
             key: value
             for key, value in stream_metadata(self.source.video.metadata).items()
