@@ -16,7 +16,7 @@ import numpy as np
 
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.dehaze.guided import box_mean
-from streamdehaze.dehaze.kernels import apply_affine, channel_mean, shrink
+from streamdehaze.dehaze.kernels import apply_affine, channel_mean, mix, shrink
 from streamdehaze.frame import Family, FloatArray, Frame, Plane
 
 RADIUS, EPSILON = 1, 5e-5
@@ -61,18 +61,12 @@ def shrink_components(frame: Frame, frame_format: FrameFormat) -> FloatArray:
 
 def to_rgb(components: FloatArray, frame_format: FrameFormat) -> FloatArray:
     """Components (n, H, W) of a frame → RGB (3, H, W), clipped to [0, 1]."""
-    matrix, offset = frame_format.rgb_from_planes
-    rgb = np.tensordot(matrix, components, axes=1)
-    rgb += offset[:, None, None]
-    return np.clip(rgb, 0, 1, out=rgb)
+    return mix(*frame_format.rgb_from_planes, components, clip=True)
 
 
 def from_rgb(rgb: FloatArray, frame_format: FrameFormat) -> FloatArray:
     """RGB (3, H, W) → the frame's own components (n, H, W): the inverse of `to_rgb`."""
-    matrix, offset = frame_format.planes_from_rgb
-    components: FloatArray = np.tensordot(matrix, rgb, axes=1)
-    components += offset[:, None, None]
-    return components
+    return mix(*frame_format.planes_from_rgb, rgb)
 
 
 def fit(hazy: FloatArray, clear: FloatArray, family: Family) -> AffineMaps:

@@ -1,6 +1,6 @@
-"""Shrinking planes by area, and applying enlarged affine maps to them: every sample is read and written once.
+"""Shrinking planes by area, mixing their colours, and applying enlarged affine maps to them.
 
-Planes are (rows, row length) arrays of uint8 or uint16 in native byte order; sample x of a row is
+Native planes are (rows, row length) arrays of uint8 or uint16 in native byte order; sample x of a row is
 ``row[x * step + offset] >> shift``.
 """
 
@@ -80,6 +80,42 @@ def _shrink(
                 for k in range(_RUN):
                     mean += share[i, np.uint64(begin + k)] * total[first + np.uint64(k)]
             row[i] = mean * norm
+
+
+def mix(matrix: FloatArray, offset: FloatArray, planes: FloatArray, *, clip: bool = False) -> FloatArray:
+    """Other planes, (m, rows, columns): ``matrix · planes + offset``; with `clip` in [0, 1].
+
+    NumPy would share a product as small as that out to several threads, which takes more of their time than of one's.
+
+    Args:
+        matrix: (m, n).
+        offset: (m,).
+        planes: (n, rows, columns).
+        clip: whether values beyond are clipped.
+    """
+    out = np.empty((len(matrix), *planes.shape[1:]), np.float32)
+    planes = np.ascontiguousarray(planes, np.float32)
+    _mix(matrix.copy(), offset.copy(), planes, int(clip), out)  # copies, for those given are read-only
+    return out
+
+
+@Loop
+def _mix(matrix: Any, offset: Any, planes: Any, clip: int, out: Any) -> None:
+    count, rows, columns = out.shape
+    for y in range(rows):
+        for m in range(count):
+            target, source, factor = out[m, y], planes[0, y], matrix[m, 0]
+            for x in range(columns):
+                target[x] = factor * source[x]
+            for n in range(1, len(planes)):
+                source, factor = planes[n, y], matrix[m, n]
+                for x in range(columns):
+                    target[x] += factor * source[x]
+            for x in range(columns):
+                target[x] += offset[m]
+            if clip:
+                for x in range(columns):
+                    target[x] = min(max(target[x], np.float32(0)), np.float32(1))
 
 
 def apply_affine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -53,7 +54,7 @@ class Level:
         else:
             change = 0.0
             if still is not None and np.count_nonzero(still) > _SHARE * still.size:
-                change = float((brightness - self.brightness)[still].mean())
+                change = cv2.mean(brightness - self.brightness, still.view(np.uint8))[0]
             held = (self.held_back + change) * (1 - _RATE)
             self.held_back = math.copysign(min(max(abs(held) - _UNSEEN, 0.0), _MOST), held)
         self.brightness = brightness

@@ -66,7 +66,9 @@ def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Moti
     difference = grey - grey_before
     floor = max(2.5 * noise, CHANGE_FLOOR)
     flow, length, cut = None, 0.0, False
-    if _share(np.abs(difference) > floor) > _MOVING_SHARE:
+    change = np.abs(difference)
+    changed = _share(change > floor)
+    if changed > _MOVING_SHARE:
         moved = grey_before
         if min(grey.shape) >= _SMALLEST:
             flow = find_flow(grey, grey_before)
@@ -76,8 +78,8 @@ def find_motion(grey: FloatArray, grey_before: FloatArray, noise: float) -> Moti
         difference = grey - moved
         light = abs(median(difference[::4, ::4]))
         cut = light > _LIGHT_STEP or _correlation(grey, moved, noise) < _CUT_CORRELATION
-    change = np.abs(difference)
-    changed = _share(change > floor)
+        change = np.abs(difference)
+        changed = _share(change > floor)
     if not cut:
         measured = 1.4826 / 2**0.5 * median(change[::4, ::4])
         noise += _NOISE_MEMORY * (min(max(measured, NOISE_FLOOR), NOISE_CEILING) - noise)
