@@ -26,6 +26,8 @@ _WHOLE = 0.99
 """Share of a row or column that is black in a bar."""
 _BOX_AREA, _BOX_FILLED = 0.004, 0.93
 """Least share of the frame that a box has, and of its own rectangle that it fills, letters included."""
+_BRIDGED = 6
+"""Pixels on either side of a letter, half as many above and below it, over which the black around it is bridged."""
 _DISC = 0.96
 """Overlap of what is not black with a disc, over their union, from which on the black around it is a rim."""
 _MOST_COVERED = 0.85
@@ -51,7 +53,7 @@ class FrameMask:
         if self._age is None or self._age.shape != found.shape:
             self._age = np.where(found, np.uint8(_PATIENCE), np.uint8(0))
         else:
-            self._age = found * np.minimum(self._age + np.uint8(1), np.uint8(_PATIENCE))
+            self._age = found.view(np.uint8) * np.minimum(self._age + np.uint8(1), np.uint8(_PATIENCE))
         covered = self._age == _PATIENCE
         if self.covered is None or not np.array_equal(covered, self.covered):
             self.covered = covered if covered.any() else None
@@ -133,9 +135,13 @@ def _rim(black: Mask) -> Mask:
 
 def _boxes(black: Mask) -> Mask:
     """Filled rectangles; letters in them are bridged, so that a clock's box is one region."""
-    padded = cv2.copyMakeBorder(black.astype(np.uint8), 6, 6, 6, 6, cv2.BORDER_REPLICATE)
-    closed = np.ascontiguousarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 13), np.uint8))[6:-6, 6:-6])
     boxes = np.zeros(black.shape, bool)
+    reach = _BRIDGED
+    left, top, width, height = cv2.boundingRect(black.view(np.uint8))  # elsewhere nothing is to be bridged
+    part = slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach)
+    padded = cv2.copyMakeBorder(black[part].astype(np.uint8), reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    bridged = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((reach + 1, 2 * reach + 1), np.uint8))
+    closed = np.ascontiguousarray(bridged[reach:-reach, reach:-reach])
     if np.count_nonzero(closed) < _BOX_AREA * black.size:
         return boxes
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -143,7 +149,7 @@ def _boxes(black: Mask) -> Mask:
         box = slice(top, top + height), slice(left, left + width)
         area = np.count_nonzero(closed[box])
         if area >= max(_BOX_AREA * black.size, _BOX_FILLED * width * height) and min(width, height) >= 3:
-            boxes[box] = True
+            boxes[part][box] = True
     return boxes
 
 
