@@ -26,17 +26,20 @@ import shlex
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from processes import Cost, measure
 
-from streamdehaze import Dehazer, open_sink, open_source
-from streamdehaze.dehaze.stream import apply
-from streamdehaze.engine.onnx.export import GraphShape, export_onnx
-from streamdehaze.frame import Frame
-from streamdehaze.network import DEFAULT_CHECKPOINT, load_network
+from streamdehaze.cli import let_threads_sleep
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from streamdehaze import Dehazer
+    from streamdehaze.frame import Frame
 
 CLIPS = {"whole": (None, None), "1080p": ((1920, 1080), 456), "4k": ((3840, 2160), 120), "short": (None, 50)}
 """Size and number of frames of each clip; None for the video's own."""
@@ -55,7 +58,7 @@ change = core.resize.Bilinear(change, hazy.width, hazy.height)
 clear = core.std.Expr([rgb, change], "x y + 0 max 1 min")
 core.resize.Bilinear(clear, format=vs.YUV420P8, matrix=1).set_output()
 """
-PART_FRAMES = 96
+PART_FRAMES, QUEUED = 96, 8
 
 
 def clip(video: str, name: str, folder: Path) -> str:
@@ -72,6 +75,8 @@ def clip(video: str, name: str, folder: Path) -> str:
 
 def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
     """Print a row for each way to work on one clip; the commands take turns."""
+    from streamdehaze import open_source
+
     for name, command in ways.items():
         if command[1] == "run":  # so that its engine is built and its caches are filled
             measure([*command[:2], "--engine-wait", *command[2:]])
@@ -94,6 +99,9 @@ def compare(video: str, ways: dict[str, list[str]], rounds: int) -> None:
 
 def vapoursynth(vspipe: str, video: str, folder: Path) -> list[str]:
     """The command of a peer: VapourSynth and vs-mlrt's OpenVINO plugin with our graph."""
+    from streamdehaze.engine.onnx.export import GraphShape, export_onnx
+    from streamdehaze.network import DEFAULT_CHECKPOINT, load_network
+
     network, script = folder / "network.onnx", folder / f"{Path(video).stem}.vpy"
     if not network.exists():
         export_onnx(load_network(DEFAULT_CHECKPOINT).folded(), network, GraphShape(1, *NETWORK_SIZE[::-1]))
@@ -104,54 +112,68 @@ def vapoursynth(vspipe: str, video: str, folder: Path) -> list[str]:
     return ["bash", "-o", "pipefail", "-c", pipe]
 
 
+class Spent:
+    """Processor seconds of each part, all threads."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._begun = time.process_time()
+
+    def on(self, part: str) -> None:
+        """Count what was spent since the last call."""
+        now = time.process_time()
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._begun
+        self._begun = now
+
+
+def dehaze(dehazer: Dehazer, frames: list[Frame], clear: list[Frame] | deque[Frame], spent: Spent) -> None:
+    """Append the clear frames, as `run` makes them in batches."""
+    from streamdehaze.dehaze.stream import apply
+
+    dehazer.reset()
+    stream, looks = dehazer.video, []
+    for index, frame in enumerate(frames):
+        looks.append(stream.look(frame, dehazer.gpu))
+        spent.on("look (shrink, motion, airlight)")
+        if sum(look.picture is not None for look in looks) < 4 and index + 1 < len(frames):
+            continue
+        answers = dehazer.infer(looks)
+        spent.on("network")
+        solutions = []
+        for look, answer in zip(looks, answers, strict=True):
+            solutions += stream.solve(look, answer)
+        solutions += dehazer.solve_rest() if index + 1 == len(frames) else []
+        looks.clear()
+        spent.on("solve (fit, smooth)")
+        for solution in solutions:
+            clear.append(apply(solution))
+        spent.on("apply")
+
+
 def parts(video: str, folder: Path, engine: str) -> None:
     """Print processor milliseconds a frame of each part, all threads, over the first frames of a video."""
-    spent: dict[str, float] = {}
-
-    def time_of(part: str, begun: float) -> None:
-        spent[part] = spent.get(part, 0.0) + time.process_time() - begun
+    from streamdehaze import Dehazer, open_sink, open_source
 
     with closing(open_source(video)) as source:
-        begun = time.process_time()
+        spent = Spent()
         frames = list(itertools.islice(source, PART_FRAMES))
-        time_of("decode", begun)
-        dehazer = Dehazer(engine=engine, engine_wait=True, steady="low", every="auto", look_ahead=True)
-        for frame in frames[:4]:  # warm
-            dehazer.process([frame])
-        dehazer.flush()
-        dehazer.reset()
-        sink = open_sink(str(folder / "parts.mp4"), source)
-        stream, looks = dehazer.video, []
+        spent.on("decode")
         clear: list[Frame] = []
-        for index, frame in enumerate(frames):
-            begun = time.process_time()
-            looks.append(stream.look(frame, dehazer.gpu))
-            time_of("look (shrink, motion, airlight)", begun)
-            if sum(look.picture is not None for look in looks) < 4 and index + 1 < len(frames):
-                continue
-            begun = time.process_time()
-            answers = dehazer.infer(looks)
-            time_of("network", begun)
-            solutions = []
-            begun = time.process_time()
-            for look, answer in zip(looks, answers, strict=True):
-                solutions += stream.solve(look, answer)
-            solutions += dehazer.solve_rest() if index + 1 == len(frames) else []
-            looks.clear()
-            time_of("solve (fit, smooth)", begun)
-            begun = time.process_time()
-            clear += [apply(solution) for solution in solutions]
-            time_of("apply", begun)
-        begun = time.process_time()
+        with Dehazer(engine=engine, engine_wait=True, steady="low", every="auto", look_ahead=True) as dehazer:
+            dehaze(dehazer, frames, clear, Spent())  # to encode them below, and so that all is loaded
+            spent.on("start")
+            dehaze(dehazer, frames, deque(maxlen=QUEUED), spent)  # whose memory is used again, as in `run`
+        sink = open_sink(str(folder / "parts.mp4"), source)
+        spent.on("start")
         for frame in clear:
             sink.write(frame)
         sink.close()
-        time_of("encode", begun)
-        dehazer.close()
+        spent.on("encode")
+    del spent.seconds["start"]
     print(f"\n{frames[0].width}×{frames[0].height}, {engine}, processor ms a frame of {len(frames)}:")
-    for part, seconds in spent.items():
+    for part, seconds in spent.seconds.items():
         print(f"{part:32} {1000 * seconds / len(frames):7.2f}")
-    print(f"{'sum':32} {1000 * sum(spent.values()) / len(frames):7.2f}", flush=True)
+    print(f"{'sum':32} {1000 * sum(spent.seconds.values()) / len(frames):7.2f}", flush=True)
 
 
 def streamdehaze() -> str:
@@ -160,6 +182,7 @@ def streamdehaze() -> str:
 
 def loop_fps(video: str, folder: Path) -> float:
     """Frames a second of the usual loop: whole frames, width 64, eager PyTorch."""
+    import numpy as np
     import supervision
     import torch
 
@@ -179,6 +202,7 @@ def loop_fps(video: str, folder: Path) -> float:
 
 
 def main() -> None:
+    let_threads_sleep()  # as `run` does, before what has threads is imported
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
     parser.add_argument("--clips", nargs="+", choices=CLIPS, default=["whole"])

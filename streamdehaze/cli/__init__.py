@@ -54,6 +54,22 @@ class _Commands(Group):
             ctx.exit(1)
 
 
+def let_threads_sleep() -> None:
+    """Let the threads of libraries that are imported from now on sleep while they wait.
+
+    They wait for each other by spinning. Where decoders and encoders want the same cores that is ruinous: on two busy
+    cores AECR-Net took 4 times as long in PyTorch as with OpenMP threads that sleep, and a thirtieth of a run's
+    processor time was OpenBLAS and OpenCV waiting, whose pictures are too small to share out. Each reads its variable
+    once, when it is imported.
+    """
+    for name, value in (
+        ("OMP_WAIT_POLICY", "PASSIVE"),
+        ("OPENBLAS_THREAD_TIMEOUT", "4"),
+        ("OPENCV_FOR_THREADS_NUM", "1"),
+    ):
+        os.environ.setdefault(name, value)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="streamdehaze")
 def main() -> None:
@@ -68,16 +84,7 @@ def main() -> None:
     Completion of commands, options, files, checkpoints and engines: add this line to ~/.bashrc (or zsh_source to
     ~/.zshrc): eval "$(_STREAMDEHAZE_COMPLETE=bash_source streamdehaze)"
     """
-    # Threads of libraries wait for each other by spinning. Where decoders and encoders want the same cores that is
-    # ruinous: on two busy cores AECR-Net took 4 times as long in PyTorch as with OpenMP threads that sleep, and a
-    # thirtieth of a run's processor time was OpenBLAS and OpenCV waiting, whose pictures are too small to share out.
-    # Each reads its variable once, when it is imported.
-    for name, value in (
-        ("OMP_WAIT_POLICY", "PASSIVE"),
-        ("OPENBLAS_THREAD_TIMEOUT", "4"),
-        ("OPENCV_FOR_THREADS_NUM", "1"),
-    ):
-        os.environ.setdefault(name, value)
+    let_threads_sleep()
     collector.rest()
 
 
