@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import glob
 import itertools
 import os
 import re
@@ -42,6 +44,9 @@ INIT_FILE = "init.mp4"
 LIVE_FORMAT = "yuv420p"
 """The pixel format that cameras are sent in."""
 _PLACEHOLDER = re.compile(r"(?<!\$)\{\w*\}")
+
+_SEGMENT = re.compile(r"\d{10}\.(ts|m4s)")
+"""What FFmpeg puts after a playlist's name: numbers that began with the seconds since 1970."""
 
 _LIVE_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "300000"}
 """Everything goes out at once; sound that is late or lost holds the pictures back by 0.3 s at most."""
@@ -213,6 +218,8 @@ class LiveTarget:
         path.parent.mkdir(parents=True, exist_ok=True)
         # HLS opens its files itself and does not know "file:" before a playlist.
         place = str(path) if self.format == "hls" else f"file:{path}"
+        if self.format == "hls":
+            _delete_unnamed(path)
         container = av.open(place, "w", format=self.format, container_options={**_LIVE_OPTIONS, **self._options()})
         return Output(container, path if self.rotates else None)
 
@@ -252,6 +259,15 @@ class LiveTarget:
         else:  # numbers that no player and no cache has met
             options["hls_start_number_source"] = "epoch"
         return options
+
+
+def _delete_unnamed(playlist: Path) -> None:
+    """Delete segments that a playlist does not name; FFmpeg forgets one per run (findings/ffmpeg-hls-append.sh)."""
+    named = _text_of(playlist).split()
+    for segment in playlist.parent.glob(f"{glob.escape(playlist.stem)}*"):
+        if _SEGMENT.fullmatch(segment.name[len(playlist.stem) :]) and segment.name not in named:
+            with contextlib.suppress(OSError):
+                segment.unlink()
 
 
 def _text_of(path: Path) -> str:
