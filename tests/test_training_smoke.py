@@ -21,7 +21,7 @@ from streamdehaze.cli import main
 from streamdehaze.engine.build.answer import SHAPE, kept_answer
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.torch import TorchEngine
-from streamdehaze.errors import CheckpointError, ConfigError
+from streamdehaze.errors import CheckpointError, ConfigError, EngineError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import load_network, read_checkpoint
 from streamdehaze.network.checkpoint import Weights
@@ -185,6 +185,16 @@ def test_the_number_of_threads_is_in_the_environment_when_torch_is_imported(tmp_
     )
     assert done.stdout.splitlines()[0] == "torch with 3"
     assert done.returncode == 1, done.stderr  # there is no such checkpoint
+
+
+def test_another_network_is_not_trained_where_it_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    module = f"{Path(__file__).parents[1]}/examples/own_architecture.py:Small"
+    with pytest.raises(EngineError, match=r"^writing ONNX needs the package onnxscript: .*pip install"):
+        train(configuration(tmp_path, make_scenes(tmp_path / "scenes"), network={"module": module}))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_another_network_is_trained_from_one_file_and_served_as_onnx(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
+from streamdehaze.engine.onnx.export import require_exporter
 from streamdehaze.engine.processor import has_bfloat16, process_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError, first_line
 from streamdehaze.training.config import DataConfig, TrainingConfig
@@ -138,10 +139,13 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
 
     Raises:
         ConfigError: if the configuration contradicts the run it would resume, or the machine.
+        EngineError: if a network of one's own could not be written as ONNX, in which form alone it is served.
         SourceError: if a data set is not as it should be.
         TrainingError: if the loss is not finite or the state cannot be written.
         Cancelled: after Ctrl-C or SIGTERM, when everything is saved.
     """
+    if config.network.module is not None:
+        require_exporter()
     folder = config.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -140,16 +140,25 @@ def export_onnx(
     Raises:
         EngineError: if the exporter's packages are missing (extra `onnx`) or it fails.
     """
-    try:
-        import onnx  # noqa: F401 - torch's exporter needs both and says so less clearly
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise EngineError(f"compiling an engine needs the package {error.name}: {install_command('onnx')}") from error
+    require_exporter()
     deployed: nn.Module = _Clamped(network)
     if isinstance(network, AECRNet):
         deployed = DeployedNetwork(network, half=precision == "float16", native_deform=native_deform)
     model = _clean(_export(deployed.eval(), shape))
     write_graph(model, path, network.width if isinstance(network, AECRNet) else None, precision, metadata or {})
+
+
+def require_exporter() -> None:
+    """Check that PyTorch can export.
+
+    Raises:
+        EngineError: if packages for it are missing (extra `onnx`).
+    """
+    try:
+        import onnx  # noqa: F401 - torch's exporter needs both and says so less clearly
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise EngineError(f"writing ONNX needs the package {error.name}: {install_command('onnx')}") from error
 
 
 def _export(deployed: nn.Module, shape: GraphShape) -> onnx.ModelProto:
