@@ -61,6 +61,8 @@ def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL, spread_rang
     at_top = np.zeros(count, np.float32)
     at_top[regions[: max(1, len(regions) // 24)]] = 1
     at_top[0] = 0  # what is no region
+    if not at_top.any():
+        return np.zeros_like(luma)
     found = found * at_top[regions]
     return np.clip(guided_filter(luma, found, _RADIUS, _EPSILON), 0, 1)
 
@@ -96,9 +98,11 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float
 def _whole_sky(luma: FloatArray, airlight: float) -> FloatArray:
     """The sky right up to what stands before it: no window there is flat, but its pixels are like those farther off."""
     sky = sky_of(luma, airlight, _SURE_LEVEL, _SURE_SPREAD_RANGE)
-    edge = float(sky[: max(1, len(sky) // 24)].mean())
+    edge = ramp(float(sky[: max(1, len(sky) // 24)].mean()), *_UPPER_EDGE)
+    if edge == 0:
+        return np.zeros_like(luma)
     around = box_mean(sky, _RADIUS)
     level = box_mean(sky * luma, _RADIUS) / np.maximum(around, 1e-3)
     alike = np.clip(1.5 - np.abs(luma - level) / _ALIKE, 0, 1)
-    whole: FloatArray = np.maximum(sky, alike * ramp(around, *_NEXT)) * np.float32(ramp(edge, *_UPPER_EDGE))
+    whole: FloatArray = np.maximum(sky, alike * ramp(around, *_NEXT)) * np.float32(edge)
     return np.clip(guided_filter(luma, whole, _SOFT_RADIUS, _SOFT_EPSILON), 0, 1)
