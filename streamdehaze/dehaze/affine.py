@@ -47,15 +47,15 @@ def shrink_components(frame: Frame, frame_format: FrameFormat) -> FloatArray:
         zip(pixel_format.components, frame_format.component_sizes, strict=True)
     ):
         # A frame no larger than the network's size in one direction is first shrunk in the other, then enlarged.
-        target = np.empty((min(height, shape[0]), min(width, shape[1])), np.float32)
+        target = small[index]
+        if height < shape[0] or width < shape[1]:
+            target = np.empty((min(height, shape[0]), min(width, shape[1])), np.float32)
         shrink(
             planes[component.plane], component.offset, component.step, pixel_format.shift, width, height,
             1.0 / pixel_format.max_value, target,
         )  # fmt: skip
         if target.shape != shape:
             small[index] = cv2.resize(target, shape[::-1], interpolation=cv2.INTER_LINEAR)
-        else:
-            small[index] = target
     return small
 
 

@@ -19,10 +19,11 @@ def median(values: FloatArray) -> float:
 
 def channel_mean(picture: FloatArray) -> FloatArray:
     """As ``picture.mean(axis=0)``, bit for bit, of few channels (n, rows, columns)."""
-    total = picture[0]
+    total: FloatArray = picture[0].copy()
     for channel in picture[1:]:
-        total = total + channel
-    return np.asarray(total / np.float32(len(picture)), np.float32)
+        total += channel
+    total /= np.float32(len(picture))
+    return total
 
 
 def log(x: FloatArray) -> FloatArray:

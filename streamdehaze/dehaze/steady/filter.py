@@ -65,7 +65,7 @@ _FIRST_DOUBT = 0.25
 """Variance of the first maps of a scene, in units of that of one answer, where no frames are held back. Taken for no
 better than the second, they would show as a jump: the second answer would move every pixel halfway to itself."""
 _TRUSTED = 0.3
-"""Kalman gain below which a pixel counts as still."""
+"""Kalman gain ``P / (P + 1)`` below which a pixel counts as still."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 """A jump in time longer than both begins a new scene: a seek, or a camera that was away."""
 
@@ -229,14 +229,13 @@ class TemporalFilter:
                 known, components, noise, motion.floor, trust.drift, give_back=give_back
             )
         variance = known[-1] + noise
-        gain = variance / (variance + 1)
         known[-1] = variance
         if flow is None:
-            still = gain < _TRUSTED
+            still = variance < np.float32(_TRUSTED / (1 - _TRUSTED))
             if uncovered is not None:
                 still &= ~uncovered  # their brightness has changed
         if new is not None:
-            known = self._weighed(known, new, gain, moves=flow is not None)
+            known = self._weighed(known, new, moves=flow is not None)
         if flow is not None:
             known[2 * n : 3 * n] = components
         self._planes = known
@@ -247,9 +246,9 @@ class TemporalFilter:
     def follow_late(self, estimate: Estimate, components: FloatArray, fresh: AffineMaps) -> Estimate:
         """The last estimate, made by `follow` without maps, now that the network has run on its frame after all."""
         assert self._planes is not None
-        n, variance = len(components), self._planes[-1]
+        n = len(components)
         new = self._answer(components, fresh)
-        self._planes = self._weighed(self._planes, new, variance / (variance + 1), moves=estimate.still is None)
+        self._planes = self._weighed(self._planes, new, moves=estimate.still is None)
         self._given = self._planes[: 2 * n].copy()
         self._since, self._unrest = 0, 0.0
         return replace(estimate, planes=self._given, variance=self._planes[-1].copy())
@@ -319,10 +318,11 @@ class TemporalFilter:
         """An answer as it is remembered: gain, offset and reference of each component, and the variance."""
         return np.concatenate([fresh.gain, fresh.offset, components, self._doubt(components)])
 
-    def _weighed(self, known: FloatArray, new: FloatArray, gain: FloatArray, *, moves: bool) -> FloatArray:
-        """What is known with an answer by its Kalman gain (rows, columns); it may be changed in place."""
+    def _weighed(self, known: FloatArray, new: FloatArray, *, moves: bool) -> FloatArray:
+        """What is known with an answer by its Kalman gain; it may be changed in place."""
         if self.steady == "off":
             return new
+        gain = known[-1] / (known[-1] + 1)
         corrections = self._trend.cells_of(known[: 2 * (len(known) // 3)])
         blend(known[:-1], new[:-1], gain, corrections)
         known[-1] = gain  # which is the variance, once it was applied
