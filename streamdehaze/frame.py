@@ -304,10 +304,16 @@ class Frame:
         """A frame around an array of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA.
 
         Raises:
-            ValueError: if the array is not uint8 or uint16 or has another shape.
+            TypeError: if it is no array.
+            ValueError: if the array is not uint8 or uint16, has another shape, or is empty.
         """
+        if not isinstance(array, np.ndarray):
+            raise TypeError(
+                f"array must be a NumPy array, not {type(array).__name__}; for tensors there is from_tensor"
+            )
         if array.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"array must be uint8 or uint16, not {array.dtype}")
+            scaled = "; turn 0…1 into 0…65535 for uint16" if array.dtype.kind == "f" else ""
+            raise ValueError(f"array must be uint8 or uint16, not {array.dtype}{scaled}")
         wide = array.dtype == np.uint16
         if array.ndim == 2:
             name = "gray16le" if wide else "gray"
@@ -316,6 +322,8 @@ class Frame:
             name = names[array.shape[2]][wide]
         else:
             raise ValueError(f"array must be (height, width), (height, width, 3) or (…, 4), not {array.shape}")
+        if not array.size:
+            raise ValueError(f"array of shape {array.shape} has no pixels")
         height, width = array.shape[:2]
         pixel_format = PixelFormat.parse(name)
         plane = np.ascontiguousarray(array, dtype=pixel_format.dtype).reshape(height, -1)

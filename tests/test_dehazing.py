@@ -138,8 +138,14 @@ def test_wrong_options_are_named() -> None:
         plain_dehazer(engine=EngineDouble(), strength=1.6)
     with pytest.raises(ConfigError, match="network size must be a multiple of 4"):
         plain_dehazer(engine=EngineDouble(), network_size=250)
-    with pytest.raises(ValueError, match="uint8 or uint16, not float64"):
-        plain_dehazer(engine=EngineDouble())(np.zeros((8, 8, 3)))
+    for wrong, words in (
+        (np.zeros((8, 8, 3)), "uint8 or uint16, not float64; turn 0…1 into 0…65535 for uint16"),
+        (np.zeros((8, 8, 3), np.int32), "uint8 or uint16, not int32$"),
+        (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\) has no pixels"),
+        ([[[0, 0, 0]]], "not list; for tensors there is from_tensor"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            plain_dehazer(engine=EngineDouble())(wrong)  # type: ignore[arg-type]
 
 
 def redder(hazy: FloatArray) -> FloatArray:
