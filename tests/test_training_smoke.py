@@ -21,7 +21,7 @@ from streamdehaze.cli import main
 from streamdehaze.engine.build.answer import SHAPE, kept_answer
 from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.torch import TorchEngine
-from streamdehaze.errors import CheckpointError, ConfigError, EngineError
+from streamdehaze.errors import CheckpointError, ConfigError
 from streamdehaze.fidelity import psnr
 from streamdehaze.network import load_network, read_checkpoint
 from streamdehaze.network.checkpoint import Weights
@@ -192,7 +192,20 @@ def test_another_network_is_not_trained_where_it_could_not_be_written(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     module = f"{Path(__file__).parents[1]}/examples/own_architecture.py:Small"
-    with pytest.raises(EngineError, match=r"^writing ONNX needs the package onnxscript: .*pip install"):
+    with pytest.raises(
+        ConfigError, match=r"once it is trained: writing ONNX needs the package onnxscript: .*pip install"
+    ):
+        train(configuration(tmp_path, make_scenes(tmp_path / "scenes"), network={"module": module}))
+    monkeypatch.undo()
+    pytest.importorskip("onnxscript")
+    (tmp_path / "moody.py").write_text(
+        "from torch import nn\n"
+        "class Moody(nn.Conv2d):\n"
+        "    def __init__(self): super().__init__(3, 3, 3, padding=1)\n"
+        "    def forward(self, hazy): return super().forward(hazy) if hazy.mean() > 0.5 else hazy\n"
+    )
+    module = f"{tmp_path}/moody.py:Moody"
+    with pytest.raises(ConfigError, match=r"exporter failed: .*data-dependent"):
         train(configuration(tmp_path, make_scenes(tmp_path / "scenes"), network={"module": module}))
     assert not (tmp_path / "runs").exists()
 

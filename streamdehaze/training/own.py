@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import tempfile
 from pathlib import Path
 
 import torch
@@ -51,6 +52,21 @@ def load_own(network: nn.Module, checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{checkpoint.name} does not fit network.module: {str(error).splitlines()[-1].strip()}"
         ) from None
+
+
+def check_own_graph(network: nn.Module, module: str) -> None:
+    """Check, before days of training, that a network can be written as ONNX, the only form in which it is served.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    from streamdehaze.engine.onnx.export import export_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            export_onnx(network, Path(folder) / "network.onnx")
+        except StreamDehazeError as error:
+            raise ConfigError(f"network.module = '{module}' cannot be served once it is trained: {error}") from error
 
 
 def write_own_graph(network: nn.Module, path: Path, facts: dict[str, str]) -> None:

@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
-from streamdehaze.engine.onnx.export import require_exporter
 from streamdehaze.engine.processor import has_bfloat16, process_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError, first_line
 from streamdehaze.training.config import DataConfig, TrainingConfig
+from streamdehaze.training.own import check_own_graph
 from streamdehaze.training.samples.dataset import HazeSamples, Position, PositionBatches, Sample, WeightedSet
-from streamdehaze.training.task import DehazingTask, check_same_run
+from streamdehaze.training.task import DehazingTask, check_same_run, start_network
 from streamdehaze.training.validation import Validation
 from streamdehaze.training.writer import STATE, CheckpointWriter, WholeFiles
 
@@ -138,14 +138,14 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
         restart: start over even if there is something to resume.
 
     Raises:
-        ConfigError: if the configuration contradicts the run it would resume, or the machine.
-        EngineError: if a network of one's own could not be written as ONNX, in which form alone it is served.
+        ConfigError: if the configuration contradicts the run it would resume, or the machine, or a network of one's own
+            cannot be written as ONNX.
         SourceError: if a data set is not as it should be.
         TrainingError: if the loss is not finite or the state cannot be written.
         Cancelled: after Ctrl-C or SIGTERM, when everything is saved.
     """
     if config.network.module is not None:
-        require_exporter()
+        check_own_graph(start_network(config.network), config.network.module)
     folder = config.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -184,7 +184,7 @@ def _export(deployed: nn.Module, shape: GraphShape) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter's errors share no base
-            raise EngineError(f"torch's ONNX exporter failed: {first_line(error)}") from error
+            raise EngineError(f"torch's ONNX exporter failed: {first_line(error.__cause__ or error)}") from error
     assert program is not None
     model: onnx.ModelProto = copy.deepcopy(program.model_proto)
     return model
