@@ -154,29 +154,39 @@ def recall(
     Returns:
         1 where something was given back, else 0, (rows, columns).
     """
-    found = np.empty(noise.shape, np.uint8)
-    _recall(planes, kept, picture, noise, float(floor), float(covered), int(give_back), found)
+    found, change = np.empty(noise.shape, np.uint8), np.empty(noise.shape[1], np.float32)
+    _recall(planes, kept, picture, noise, float(floor), float(covered), int(give_back), change, found)
     return found
 
 
 @Loop
 def _recall(
-    planes: Any, kept: Any, picture: Any, noise: Any, floor: float, covered: float, give: int, found: Any
+    planes: Any, kept: Any, picture: Any, noise: Any, floor: float, covered: float, give: int, change: Any, found: Any
 ) -> None:
+    """Each row is looked at as a whole first, in loops for vectors: little of it is to be kept or given back."""
     count, rows, columns = planes.shape
     channels, last = picture.shape[0], count - 1
+    most, noisy = np.float32(floor), np.float32(covered)
     for y in range(rows):
         for x in range(columns):
-            found[y, x] = 0
-            if noise[y, x] > covered and planes[last, y, x] < kept[last, y, x]:
+            change[x] = 0 if give else most + 1
+        for n in range(channels if give else 0):
+            row, other = picture[n, y], kept[2 * channels + n, y]
+            for x in range(columns):  # as in `_process_noise`
+                change[x] += max(abs(row[x] - other[x]) - change[x], np.float32(0))
+        added, variance, kept_variance, what = noise[y], planes[last, y], kept[last, y], found[y]
+        anything = 0
+        for x in range(columns):
+            hidden = (added[x] > noisy) & (variance[x] < kept_variance[x])
+            seen = (variance[x] + added[x] > kept_variance[x]) & (change[x] <= most)
+            what[x] = 2 if hidden else seen
+            anything |= what[x]
+        for x in range(columns if anything else 0):
+            if what[x] == 2:
+                what[x] = 0
                 for n in range(count):
                     kept[n, y, x] = planes[n, y, x]
-            elif give and planes[last, y, x] + noise[y, x] > kept[last, y, x]:
-                change = np.float32(0)
-                for n in range(channels):
-                    change = max(change, abs(picture[n, y, x] - kept[2 * channels + n, y, x]))
-                if change <= floor:
-                    found[y, x] = 1
-                    noise[y, x] = 0
-                    for n in range(count):
-                        planes[n, y, x] = kept[n, y, x]
+            elif what[x]:
+                added[x] = 0
+                for n in range(count):
+                    planes[n, y, x] = kept[n, y, x]
