@@ -34,7 +34,12 @@ def without_halos(hazy: FloatArray, answer: FloatArray) -> FloatArray:
     rows, columns = I.shape[:2]
     # What is even needs no more than every second pixel (He & Sun, "Fast Guided Filter", arXiv 1505.00996).
     half = (columns + 1) // 2, (rows + 1) // 2
-    half_I, half_J = (np.asarray(cv2.resize(x, half, interpolation=cv2.INTER_AREA), np.float32) for x in (I, J))
+    half_I, half_J = (
+        np.asarray(
+            cv2.merge([cv2.resize(channel, half, interpolation=cv2.INTER_AREA) for channel in picture]), np.float32
+        )
+        for picture in (hazy, answer)
+    )
     radius = max(rows, columns) // (2 * _RADIUS)
     mean_I, mean_J = box_mean(half_I, radius), box_mean(half_J, radius)
     variance = np.maximum(box_mean(half_I * half_I, radius) - mean_I * mean_I, 0)
@@ -47,4 +52,4 @@ def without_halos(hazy: FloatArray, answer: FloatArray) -> FloatArray:
     small = box_mean(I, 1)
     texture = np.maximum(box_mean(I * I, 1) - small * small, 0)
     even += texture / (texture + _TEXTURE) * (J - even)
-    return np.asarray(np.stack(cv2.split(even)), np.float32)
+    return np.ascontiguousarray(even.transpose(2, 0, 1), np.float32)
