@@ -43,6 +43,27 @@ def test_files_in_a_folder_that_are_skipped_are_counted(tmp_path: Path, caplog: 
     assert ".jxl (2), .insv (1), .txt (1)" in caplog.text
 
 
+def test_frames_of_a_film_that_are_given_as_photos_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in (
+        "a.0998.exr",
+        "a.0999.exr",
+        "a.1000.exr",
+        "b7.dpx",
+        "b8.dpx",
+        "c.0001.dpx",
+        "IMG_0001.jpg",
+        "IMG_0002.jpg",
+    ):
+        (tmp_path / name).write_bytes(b"x")
+    assert len(plan_jobs([str(tmp_path)])) == 8
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("3 frames are made clear one by one")
+    assert told.endswith(f"give '{tmp_path}/a.####.exr'")
+    caplog.clear()
+    plan_jobs([str(tmp_path / "a.####.exr")])
+    assert not caplog.records
+
+
 def test_folders_inside_a_folder_are_taken_on_request(footage: Path) -> None:
     inside = ["footage/day2/shot2.MOV", "footage/day2/deep/x.png"]
     assert paths("footage", recursive=True) == [*paths("footage"), *inside]

@@ -16,7 +16,8 @@ from streamdehaze.address import scheme_of, without_secrets
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
-from streamdehaze.video.picture.pattern import is_sequence, natural_order
+from streamdehaze.video.picture.film import FILM_SUFFIXES
+from streamdehaze.video.picture.pattern import is_sequence, natural_order, sequences_of
 from streamdehaze.video.reading.open import Kind, what_is
 
 log = logging.getLogger("streamdehaze")
@@ -86,6 +87,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
         )
     jobs = [Job(each.path, output_path(each, output)) for each in found]
     _refuse_clashes(jobs)
+    _name_sequences(jobs)
     if output is not None and _is_one_file(output) and not scheme_of(output) and not is_sequence(output):
         folder = Path(output).parent
         if not folder.is_dir():
@@ -193,12 +195,19 @@ def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[In
                 yield Input(each.path, PurePath(entry.name) / each.below)
 
 
+def _name_sequences(jobs: Sequence[Job]) -> None:
+    """Report frames of films that are worked on as photos; photos are numbered, too, and are none."""
+    frames = (Path(job.input) for job in jobs if PurePath(job.input).suffix.lower() in FILM_SUFFIXES)
+    for pattern, count in sequences_of(frames).items():
+        log.warning("%d frames are made clear one by one; to have them smoothed over time, give '%s'", count, pattern)
+
+
 def _name_passed_over(files: Sequence[Path]) -> None:
     """Report how many files in folders are left out, by extension; the detailed log names each."""
     kinds = Counter(path.suffix.lower() or "no extension" for path in files)
     counted = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
-    log.warning("%d files in folders are left out, as their names are not those of videos or photos: %s",
-                len(files), counted)  # fmt: skip
+    what = "1 file in folders is" if len(files) == 1 else f"{len(files)} files in folders are"
+    log.warning("%s left out for a name that no video or photo has: %s", what, counted)
     for path in files:
         log.info("'%s' is left out", path)
 

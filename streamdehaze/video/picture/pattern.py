@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 _NUMBER = re.compile(r"%(0?\d*)d|(#{3,})")
 """As FFmpeg writes it, "%04d", or as compositing programs do, "####"."""
+_LAST_DIGITS = re.compile(r"\d{3,}(?=\D*$)")
 
 
 def is_sequence(path: str | os.PathLike[str]) -> bool:
@@ -34,6 +37,16 @@ def numbered_files(pattern: Path) -> dict[int, Path]:
     numbers = sorted(int(hit[1]) for hit in found if hit)
     files = {number: numbered(pattern, number) for number in numbers}
     return {number: file for number, file in files.items() if file.exists()}
+
+
+def sequences_of(paths: Iterable[Path]) -> dict[Path, int]:
+    """The sequences that some files are of, such as "shot.####.exr", and how many of each there are, two or more."""
+    patterns = Counter(
+        path.with_stem(_LAST_DIGITS.sub(lambda digits: "#" * len(digits[0]), path.stem))
+        for path in paths
+        if _LAST_DIGITS.search(path.stem)
+    )
+    return {pattern: count for pattern, count in patterns.items() if count > 1}
 
 
 def natural_order(path: Path) -> list[tuple[bool, int, str]]:
