@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,18 @@ def test_the_name_of_a_channel_is_a_tag_elsewhere_and_a_name_again_on_the_way_ba
     assert copy_through(channel(tmp_path, **NAMES), tmp_path / "out.avi").losses == [
         "tags service_name, service_provider"
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_the_name_of_a_channel_survives_a_pipe(tmp_path: Path) -> None:
+    source = channel(tmp_path, **NAMES)
+    os.mkfifo(tmp_path / "pipe")
+    feeder = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(source.read_bytes()))
+    feeder.start()
+    assert copy_through(tmp_path / "pipe", tmp_path / "out.ts").losses == []
+    feeder.join()
+    with FileSource(tmp_path / "out.ts") as copy:
+        assert copy.service.tags == NAMES
 
 
 def test_what_ffmpeg_writes_where_it_was_given_no_name_is_none(tmp_path: Path) -> None:

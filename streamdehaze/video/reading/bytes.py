@@ -11,6 +11,7 @@ from typing import IO
 
 from streamdehaze.errors import Cancelled, SourceError
 
+_BEGINNING_BYTES = 1 << 22
 _POLL_SECONDS = 0.1
 """Longest time a waiting read takes to notice the stop event."""
 
@@ -72,6 +73,8 @@ class Pipe:
 
     def __init__(self, stop: threading.Event, descriptor: int = 0, name: str = "standard input") -> None:
         self.name = name
+        self.beginning = bytearray()
+        """What was read first, which cannot be read again."""
         self._stop, self._descriptor = stop, descriptor
 
     def read(self, size: int) -> bytes:
@@ -84,7 +87,10 @@ class Pipe:
         while os.name == "posix" and not select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
             if self._stop.is_set():
                 raise Cancelled(f"stopped while waiting for {self.name}")
-        return os.read(self._descriptor, size)
+        data = os.read(self._descriptor, size)
+        if len(self.beginning) < _BEGINNING_BYTES:
+            self.beginning += data
+        return data
 
     def close(self) -> None:
         """Close a named pipe; standard input stays open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import threading
@@ -25,6 +26,7 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.reading.bytes import Pipe
 from streamdehaze.video.reading.decoder import Decoder, whole_pictures
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
@@ -216,7 +218,9 @@ class FileSource(Reader):
 
     @cached_property
     def services(self) -> tuple[Service, ...]:
-        """Those of a transport stream that is a file."""
+        """Those of a transport stream from a file or pipe."""
+        if isinstance(self._media.file, Pipe):
+            return services_of(io.BytesIO(self._media.file.beginning))
         return services_of(self.path) if self.path is not None and os.path.isfile(self.path) else ()
 
     @property
