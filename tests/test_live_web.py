@@ -153,6 +153,11 @@ def test_changes_take_effect_and_nonsense_is_refused(client: Any, pipeline: Rend
         assert refusal.json()["error"]
     assert client.patch("/api/cameras/south", content=b'{"strength": NaN}').status_code == 415
     assert client.patch("/api/cameras/nobody", json={}).status_code == 404
+    status = client.get("/api/cameras/south").json()
+    assert (status["name"], status["strength"]) == ("south", 0.25)
+    assert set(status) == set(client.get("/api/cameras").json()["cameras"][0])
+    assert client.get("/api/cameras/nobody").status_code == 404
+    assert client.get("/api/cameras/south/haze").json()["interval_seconds"] == 60
     assert pipeline.cameras["south"].strength == 0.25
 
 

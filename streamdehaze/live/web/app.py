@@ -110,9 +110,9 @@ class Page:
             Route("/logout", self._logout, methods=["POST"]),
             Route("/static/{name}", self._static),
             Route("/api/cameras", self._cameras),
-            Route("/api/cameras/{name:path}", self._change, methods=["PATCH"]),
             Route("/api/cameras/{name:path}/haze", self._haze),
             Route("/api/cameras/{name:path}/clips", self._clips, methods=["GET", "POST"]),
+            Route("/api/cameras/{name:path}", self._one, methods=["GET", "PATCH"]),
             Route("/wall", self._wall),
             Route("/cameras/{name:path}/stream", self._stream),
             Route("/cameras/{name:path}/snapshot", self._snapshot),
@@ -202,9 +202,9 @@ class Page:
             }
         )
 
-    async def _change(self, request: Request) -> Response:
+    async def _one(self, request: Request) -> Response:
         camera = self._camera(request)
-        change = await _body(request, CameraChange)
+        change = await _body(request, CameraChange) if request.method == "PATCH" else CameraChange()
         for key, value in change.model_dump(exclude_none=True).items():
             try:
                 await run_in_threadpool(getattr(camera, f"set_{key}"), value)
