@@ -17,9 +17,11 @@ import pytest
 from PIL import Image
 
 from doubles import quick_dehazer, stopping_at
+from public_tools import ffmpeg
 from streamdehaze import ReadOptions, dehaze_video, open_sink, open_source
 from streamdehaze.errors import Cancelled, SinkError, SourceError
 from streamdehaze.pipeline.inputs import plan_jobs
+from streamdehaze.pipeline.preview import preview_video
 from streamdehaze.video import FileSource, Sink, Source
 
 
@@ -111,6 +113,16 @@ def test_a_video_becomes_a_sequence_and_back(frames: Path, tmp_path: Path) -> No
     assert passed_through(video, open_sink(tmp_path / "again_%03d.png", video)) == 4
     names = sorted(path.name for path in tmp_path.glob("again_*"))
     assert names == [f"again_{number:03d}.png" for number in (1, 2, 3, 4)]
+
+
+def test_what_pictures_lack_of_a_film_is_named(tmp_path: Path) -> None:
+    film = ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", "-f", "lavfi", "-i", "sine=d=0.2", "-c:v", "prores_ks",
+        "-c:a", "pcm_s16le", "-timecode", "01:00:00:00", "-metadata", "title=fog", tmp_path / "film.mov",
+    )  # fmt: skip
+    losses = ("audio stream 1 (pcm_s16le)", "time code 01:00:00:00", "tag title")
+    assert preview_video(film, tmp_path / "clear" / "%05d.png").plan.losses == losses
+    assert dehaze_video(film, tmp_path / "%05d.png", dehazer=quick_dehazer()).losses == losses
 
 
 def test_existing_pictures_are_not_replaced(frames: Path) -> None:

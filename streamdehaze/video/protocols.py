@@ -42,6 +42,11 @@ class Reader(Source):
         """The facts known before the first frame."""
         return self._info
 
+    @property
+    def besides(self) -> list[str]:
+        """What there is that a sequence of pictures has no place for, as text."""
+        return []
+
     def close(self) -> None:
         """Nothing is open, unless a subclass has something."""
 

@@ -148,12 +148,15 @@ class SequenceSink(Writer):
         self._next = 1
         self.frames = 0
         """Pictures written so far."""
+        self.losses += source.besides if isinstance(source, Reader) else []
+        for each in self.losses:
+            log.warning("not kept in %s: %s", self._name, each)
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
         metadata = frame.opaque.metadata if isinstance(frame.opaque, _Origin) else PictureMetadata()
         _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, None)
-        return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
+        return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=(*self.losses, *lost))
 
     def _write(self, frame: Frame) -> None:
         self._write_one(frame)

@@ -26,6 +26,7 @@ from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.readback.facts import StreamFacts, current_metadata
 from streamdehaze.video.reading.bytes import Pipe
 from streamdehaze.video.reading.decoder import Decoder, whole_pictures
 from streamdehaze.video.reading.deinterlace import Deinterlacer
@@ -232,6 +233,16 @@ class FileSource(Reader):
     def tags(self) -> dict[str, str]:
         """What the file says of itself, and what the service with the video is called."""
         return {**self.container.metadata, **self.service.tags}
+
+    @property
+    def besides(self) -> list[str]:
+        """Its other streams, time code, chapters and tags, as text."""
+        found = [str(StreamFacts.of(stream)) for stream in self.companions]
+        tags = {key.lower(): value for key, value in {**self.video.metadata, **self.tags}.items()}
+        found += [f"time code {tags['timecode']}"] if "timecode" in tags else []
+        found += [f"{len(self.chapters)} chapters"] if self.chapters else []
+        others = sorted({key.lower() for key in current_metadata(self.tags)} - {"timecode"})
+        return found + ([f"{'tags' if len(others) > 1 else 'tag'} {', '.join(others)}"] if others else [])
 
     @cached_property
     def chroma_location(self) -> str | None:
