@@ -12,10 +12,10 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from streamdehaze.child import python_command
 from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
 from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements, versions
+from streamdehaze.process import python_command
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-lean", "tensorrt-rtx")
 """Extras that bring an engine."""

@@ -321,6 +321,9 @@ def command(
         raise click.UsageError("--airlight-color and --airlight-at contradict each other")
     if (ways := sum(each is not None for each in (workers, share, ray))) > 1:
         raise click.UsageError("choose one of --workers, --segment and --ray")
+    from streamdehaze.process import limit_arenas
+
+    limit_arenas(1)
     from streamdehaze.cli.workers import open_workers
     from streamdehaze.control.mask import Mask
     from streamdehaze.dehaze import Dehazer

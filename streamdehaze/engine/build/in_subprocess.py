@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from streamdehaze.child import python_command
 from streamdehaze.engine.build.build import build_engine
 from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.engine.build.request import BuildRequest
 from streamdehaze.errors import Cancelled, EngineError, StreamDehazeError
+from streamdehaze.process import python_command
 
 
 def build_in_subprocess(request: BuildRequest, cache: EngineCache, stop: threading.Event) -> None:

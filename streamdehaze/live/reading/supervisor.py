@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
-from streamdehaze.live import allocator
 from streamdehaze.live.background import Background
 from streamdehaze.live.config import CameraConfig
 from streamdehaze.live.retry import Retry
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
+from streamdehaze.process import give_back
 from streamdehaze.video.fault import Fault, silence
 from streamdehaze.video.reading.camera import Connection, Receiver
 
@@ -100,7 +100,7 @@ class Supervisor(Background):
             connection.join(_JOIN_SECONDS if not connection.over or self._stop.is_set() else 2 * _JOIN_SECONDS)
             self._abandoned = [old for old in (*self._abandoned, connection) if old.alive]
             self._connection = None
-            allocator.give_back()
+            give_back()
 
     def _watch(self, connection: Connection, address: Address) -> Fault | None:
         opened_at = time.monotonic()

@@ -15,7 +15,7 @@ import av
 import av.error
 from av.packet import Packet
 
-from streamdehaze.child import python_command
+from streamdehaze.process import python_command
 from streamdehaze.video.writing.containers import Output
 
 _PROGRAM = str(Path(__file__).with_name("sender.py"))

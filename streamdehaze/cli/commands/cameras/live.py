@@ -222,13 +222,13 @@ def command(
     from streamdehaze.cli.shutdown import ShutdownHandler
     from streamdehaze.dehaze import Dehazer
     from streamdehaze.live import LivePipeline
-    from streamdehaze.live.allocator import limit_arenas
     from streamdehaze.live.shards import Shards
+    from streamdehaze.process import limit_arenas
     from streamdehaze.toml import value as toml_value
 
     if virtual_camera is not None:
         from streamdehaze.integrations.virtual_camera import VirtualCamera
-    limit_arenas()
+    limit_arenas(4)
     shards = Shards(*(shard or (1, 1)), shards_folder)
 
     def read() -> LiveConfig:

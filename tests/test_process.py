@@ -1,4 +1,4 @@
-"""Our own child processes ignore modules in the folder they are started in."""
+"""Our own child processes ignore modules in the folder they are started in; threads share memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdehaze.child import python_command
+from streamdehaze.process import python_command
 
 HOSTILE = (
     "runpy",
@@ -76,3 +76,47 @@ def test_the_sending_process_finds_its_modules_elsewhere(hostile: Path) -> None:
     sender.container.add_stream("libx264", rate=25)
     sender.give_up()
     assert traces(hostile) == ""
+
+
+ARENAS = """
+import ctypes, sys, threading
+from streamdehaze.process import limit_arenas
+
+if count := int(sys.argv[1]):
+    limit_arenas(count)
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes, libc.fclose.argtypes = [ctypes.c_int, ctypes.c_void_p], [ctypes.c_void_p]
+together = threading.Barrier(6)
+
+def allocate():
+    together.wait()
+    libc.malloc(100)
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.quick
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+def test_threads_share_as_many_arenas_as_are_allowed(tmp_path: Path) -> None:
+    def arenas(limit: int) -> int:
+        path = tmp_path / "arenas.xml"
+        done = subprocess.run([sys.executable, "-c", ARENAS, str(limit), str(path)], capture_output=True, text=True)
+        if "undefined symbol" in done.stderr:
+            pytest.skip("this C library is not glibc")
+        assert done.returncode == 0, done.stderr
+        return path.read_text(encoding="ascii").count("<heap nr=")
+
+    assert arenas(0) > 2
+    assert arenas(1) == 1
+    assert arenas(2) == 2
