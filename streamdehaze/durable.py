@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from streamdehaze.errors import SinkError
+from streamdehaze.errors import ConfigError, SinkError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -67,6 +67,17 @@ def cache_folder(name: str) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("streamdehaze", appauthor=False) / name
+
+
+def require_folders(*paths: Path | None) -> None:
+    """Refuse to write into folders that are missing, before the work begins.
+
+    Raises:
+        ConfigError: for the first one.
+    """
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
 
 
 def make_folder(folder: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from streamdehaze.durable import write_output
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.durable import require_folders, write_output
+from streamdehaze.errors import SinkError
 
 
 def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
@@ -21,17 +21,6 @@ def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
         if path is not None and path.exists() and not overwrite:
             raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
     require_folders(*paths)
-
-
-def require_folders(*paths: Path | None) -> None:
-    """Refuse to write into folders that are missing, before the work begins.
-
-    Raises:
-        ConfigError: for the first one.
-    """
-    for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from streamdehaze.address import scheme_of, without_secrets
+from streamdehaze.durable import require_folders
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.pipeline.sharing.staging import in_store, matching, name_of, parent_of
 from streamdehaze.video.picture import PICTURE_SUFFIXES, is_picture
@@ -89,9 +90,7 @@ def plan_jobs(inputs: Sequence[str], output: str | None = None, *, recursive: bo
     _refuse_clashes(jobs)
     _name_sequences(jobs)
     if output is not None and _is_one_file(output) and not scheme_of(output) and not is_sequence(output):
-        folder = Path(output).parent
-        if not folder.is_dir():
-            raise ConfigError(f"the folder '{folder}' for '{Path(output).name}' does not exist; create it first")
+        require_folders(Path(output))
     return jobs
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from streamdehaze.cli.console import say
-from streamdehaze.cli.outputs import require_folders
 from streamdehaze.cli.parameters import (
     CHECKPOINT,
     ENGINE,
@@ -22,6 +21,7 @@ from streamdehaze.cli.parameters import (
     panel,
     picture_size,
 )
+from streamdehaze.durable import require_folders
 from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 

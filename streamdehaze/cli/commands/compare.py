@@ -7,8 +7,8 @@ from typing import Literal
 
 import rich_click as click
 
-from streamdehaze.cli.outputs import require_folders
 from streamdehaze.cli.parameters import PATH, QUIET
+from streamdehaze.durable import require_folders
 
 
 def divider_place(text: str) -> float | None:

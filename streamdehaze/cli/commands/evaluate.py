@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from streamdehaze.cli.outputs import require_folders
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     BRIGHTNESS,
@@ -20,6 +19,7 @@ from streamdehaze.cli.parameters import (
     STEADY,
     panel,
 )  # fmt: skip
+from streamdehaze.durable import require_folders
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.extras import require
 

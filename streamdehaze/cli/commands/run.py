@@ -13,7 +13,7 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import standard_error
-from streamdehaze.cli.outputs import require_folders, write_text
+from streamdehaze.cli.outputs import write_text
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     AIRLIGHT_COLOR,
@@ -46,6 +46,7 @@ from streamdehaze.cli.parameters import (
 )
 from streamdehaze.cli.shutdown import SHUTDOWN, ShutdownHandler
 from streamdehaze.cli.work import Work
+from streamdehaze.durable import require_folders
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze.steady import Every, Steady
