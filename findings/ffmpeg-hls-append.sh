@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A live stream is sent as HLS with hls_flags=delete_segments+append_list: old segments go, and a stream that broke off is
 # continued in its playlist. A good guess: the folder stays at the same size, however often the stream breaks off. Each time
-# one segment stays for ever. FFmpeg keeps hls_delete_threshold segments (1 by default) more than the playlist names, for
+# one segment stays forever. FFmpeg keeps hls_delete_threshold segments (1 by default) more than the playlist names, for
 # players that are late, and remembers them in memory; the next run knows only the segments that the playlist names. A
 # camera that reconnects every minute leaves an hour of video a day (segments of 2 s). The threshold cannot be 0; so whoever
 # continues a playlist has to delete what it does not name.

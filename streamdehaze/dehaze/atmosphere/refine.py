@@ -34,12 +34,9 @@ def without_halos(hazy: FloatArray, answer: FloatArray) -> FloatArray:
     rows, columns = I.shape[:2]
     # What is even needs no more than every second pixel (He & Sun, "Fast Guided Filter", arXiv 1505.00996).
     half = (columns + 1) // 2, (rows + 1) // 2
-    half_I, half_J = (
-        np.asarray(
-            cv2.merge([cv2.resize(channel, half, interpolation=cv2.INTER_AREA) for channel in picture]), np.float32
-        )
-        for picture in (hazy, answer)
-    )
+    # Halving three channels in one call takes OpenCV more than twice as long as each on its own.
+    halves = ([cv2.resize(x, half, interpolation=cv2.INTER_AREA) for x in picture] for picture in (hazy, answer))
+    half_I, half_J = (np.asarray(cv2.merge(channels), np.float32) for channels in halves)
     radius = max(rows, columns) // (2 * _RADIUS)
     mean_I, mean_J = box_mean(half_I, radius), box_mean(half_J, radius)
     variance = np.maximum(box_mean(half_I * half_I, radius) - mean_I * mean_I, 0)
