@@ -236,6 +236,32 @@ def test_options_in_one_text_follow_those_that_are_set_anyway(tmp_path: Path) ->
         assert found in (tmp_path / f"{given}.mkv").read_bytes()
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+@pytest.mark.parametrize("wrong", ["nonsense=3", "non.sense=3", "aq-mode=some"])
+def test_a_parameter_that_the_library_does_not_take_is_refused_each_time(
+    tmp_path: Path, codec: str, wrong: str
+) -> None:
+    option = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[codec]
+    for _ in range(2):
+        with pytest.raises(SinkError, match=f"{codec} does not take '{wrong}' in --encoder-option {option}; "):
+            FileSink(
+                tmp_path / "out.mkv",
+                Pictures("yuv420p", (64, 64)),
+                encode=EncodeOptions(codec, options={option: f"keyint=12:{wrong}"}),
+            )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", ["keyint", "keyint=12:bframes", "=3"])
+def test_parameters_that_are_no_pairs_are_refused_with_an_example(tmp_path: Path, given: str) -> None:
+    with pytest.raises(SinkError, match=f"x264-params takes KEY=VALUE pairs .*, not '{given}'"):
+        FileSink(
+            tmp_path / "out.mkv",
+            Pictures("yuv420p", (64, 64)),
+            encode=EncodeOptions("h264", options={"x264-params": given}),
+        )
+
+
 def test_lossless_codec_has_no_quality(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="ffv1 has no constant quality; leave --crf out"):
         FileSink(tmp_path / "out.mkv", Pictures("yuv420p"), encode=EncodeOptions(crf=20))

@@ -36,6 +36,7 @@ from streamdehaze.video.writing.encoding.codecs import (
 from streamdehaze.video.writing.encoding.constant import ConstantRate
 from streamdehaze.video.writing.encoding.loss import Loss, conversion_loss
 from streamdehaze.video.writing.encoding.opening import opening_encoder
+from streamdehaze.video.writing.encoding.parameters import refusing_parameters
 
 log = logging.getLogger("streamdehaze")
 
@@ -258,7 +259,9 @@ def _openable(
             for pixel_format in _pixel_formats(pictures, encoder, codec, wanted):
                 options = _options(pictures, encoder, pixel_format, wanted)
                 encoding = Encoding(encoder, pixel_format, options)
-                if try_out(encoding, pictures, container):
+                with refusing_parameters(name, wanted.options):
+                    fits = try_out(encoding, pictures, container)
+                if fits:
                     yield encoding
                     break
             else:
