@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +22,29 @@ else:
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["TOMLDecodeError", "Table", "explain", "read_toml", "value"]
+__all__ = ["Fault", "TOMLDecodeError", "Table", "explain", "faults_of", "read_toml", "value"]
+
+_TO_WRITE: Mapping[str, str] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("string_type", "path_type"), "text in quotes"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list in square brackets"),
+    **dict.fromkeys(("dict_type", "model_type"), "a table of keys and values"),
+    **dict.fromkeys(("time_type", "time_parsing"), 'a time of day, such as "22:00"'),
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "{le} or less",
+    "multiple_of": "a multiple of {multiple_of:g}",
+    "string_too_short": "at least one character",
+    "string_too_long": "at most {max_length} characters",
+}
+"""What to write instead, by pydantic's name of the fault and with its numbers."""
+_SAID: Mapping[str, str] = {"missing": "it is missing", "json_invalid": "it is not JSON"}
+_UNION_MEMBER = re.compile(r"constrained-\w+|literal\[.*\]")
+"""What pydantic adds to the place of a value that may be of several types: each has its own fault then."""
 
 
 def read_toml(path: Path, named: str) -> dict[str, Any]:
@@ -57,23 +81,58 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class Fault(NamedTuple):
+    """What is wrong at one place of a table."""
+
+    place: tuple[int | str, ...]
+    """Keys and positions in lists, from the outside in."""
+    kind: str
+    """Pydantic's name of it."""
+    words: str
+    """What to write instead, or what is wrong."""
+    given: object
+    """What is there; it may be secret."""
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """All faults, one a place."""
+    found: dict[tuple[int | str, ...], Fault] = {}
+    for detail in error.errors(include_url=False):
+        place, words = detail["loc"], _words(detail)
+        if place and _UNION_MEMBER.fullmatch(str(place[-1])):
+            place = place[:-1]
+            if place in found:
+                words = f"{found[place].words}, or {words.removeprefix('write ')}"
+        found[place] = Fault(place, detail["type"], words, detail["input"])
+    return list(found.values())
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """All faults, unknown keys first, each with the nearest right one: it may be why another is missing."""
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    faults = sorted(faults_of(error), key=lambda fault: fault.kind != "extra_forbidden")
     return "; ".join(_explain_one(fault, model) for fault in faults)
 
 
-def _explain_one(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(model, fault["loc"][:-1])
-        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+def _explain_one(fault: Fault, model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in fault.place)
+    if fault.kind == "extra_forbidden":
+        known = _known_keys(model, fault.place[:-1])
+        near = difflib.get_close_matches(str(fault.place[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return f"unknown key '{where}'; {hint}"
-    message, given = fault["msg"].removeprefix("Value error, "), fault["input"]
-    if isinstance(given, (str, int, float)) and fault["type"] != "value_error":
-        message += f", not {given!r}"
-    return f"{where}: {message}" if where else message
+    words = fault.words
+    if isinstance(fault.given, (str, int, float)) and fault.kind != "value_error":
+        words += f", not {fault.given!r}"
+    return f"{where}: {words}" if where else words
+
+
+def _words(detail: ErrorDetails) -> str:
+    kind = detail["type"]
+    if kind in _SAID:
+        return _SAID[kind]
+    if kind in _TO_WRITE:
+        return f"write {_TO_WRITE[kind].format_map(detail.get('ctx', {}))}"
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:

@@ -172,7 +172,7 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         (["--config", "cameras.toml"], 1, "'cameras.toml' cannot be read"),
         (["rtsp://h/", "rtsp://g/", "--to", "clear.mkv"], 1, "put {name} in --to"),
         (["rtsp://h/", "--to", "clear.avi"], 1, "use a .mkv, .ts, .mp4 file"),
-        (["rtsp://h/", "--network-size", "50"], 1, "network_size: Input should be a multiple of 4"),
+        (["rtsp://h/", "--network-size", "50"], 1, "network_size: write a multiple of 4"),
         (["rtsp://h/", "--latency-budget", "soon"], 2, "write 90, 1.5s, 200ms"),
     ],
 )

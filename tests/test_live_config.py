@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from streamdehaze.address import Address, read_secret, without_secrets
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.live import TRANSITIONS, CameraConfig, CameraState, StateMachine, read_config
-from streamdehaze.live.config import camera_name
+from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
+from streamdehaze.live.config import LiveConfig, camera_name, check_config
+from streamdehaze.live.profiles import ProfileConfig
 from streamdehaze.video.fault import fault_of
 from streamdehaze.video.reading.open import open_live
 
@@ -73,9 +79,9 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('[[camera]]\nname = "gate"', "camera 'gate', url: Field required"),
+        ('[[camera]]\nname = "gate"', "camera 'gate', url: it is missing"),
         ('[[camera]]\nname = "a"\nurl = "rtsp://h/"\nsterngth = 1', "camera 'a', sterngth: there is no such option"),
-        ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: Input should be less than"),
+        ('[[camera]]\nurl = "rtsp://u:hush@h/"\nname = "a"\nstrength = 2', "strength: write 1.5 or less"),
         ('[[camera]]\nname = "a"\nurl = "b"\n[[camera]]\nname = "a"\nurl = "c"', "two cameras are called 'a'"),
         ('[[camera]]\nname = "a/b"\nurl = "c"', "camera 'a/b', name: it begins with a letter or digit and has only"),
         ("camera = 3", "camera: each camera is a table of its own, under [[camera]]"),
@@ -95,8 +101,17 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
         ),
         (
             '[[camera]]\nname = "a"\nurl = "b"\nto = "c.mkv"',
-            "camera 'a', to: it is a list: write it in square brackets",
+            "camera 'a', to: write a list in square brackets",
         ),
+        (
+            '[[camera]]\nname = "gate"\nurl = "rtsp://h"\nbitrate = "3M"',
+            "cameras.toml: camera 'gate', bitrate: write a whole number",
+        ),
+        (
+            '[[camera]]\nname = "gate"\nurl = "rtsp://h"\nevery = "some"',
+            "camera 'gate', every: write a whole number, or 'auto'",
+        ),
+        ("[profile.my-night]\nafter = 'ten'", 'profile, my-night, after: write a time of day, such as "22:00"'),
         ("adapt = maybe", "is not TOML"),
     ],
 )
@@ -105,6 +120,32 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         read_config(written(tmp_path, text))
     assert sentence in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "model"), [("camera", CameraConfig), ("profile", ProfileConfig), ("mqtt", MqttConfig),
+                         ("webhook", WebhookConfig), ("", LiveConfig)],
+)  # fmt: skip
+@pytest.mark.parametrize("wrong", ["x", "", -1, 1.5, True, [], [1], {}, math.nan], ids=repr)
+def test_whatever_is_wrong_is_told_in_words_of_ours(table: str, model: type[BaseModel], wrong: object) -> None:
+    said: dict[str, str] = {}
+    for key in model.model_fields:
+        camera = {"name": "gate", "url": "rtsp://h/"}
+        values: dict[str, Any] = {
+            "camera": {"camera": [camera | {key: wrong}]},
+            "profile": {"profile": {"fog": {key: wrong}}},
+            "mqtt": {"mqtt": {"host": "h", key: wrong}},
+            "webhook": {"webhook": {"url": "http://h/", key: wrong}},
+            "": {key: wrong},
+        }
+        try:
+            check_config(values[table], "cameras.toml")
+        except ConfigError as error:
+            said[key] = str(error)
+    assert said
+    for key, text in said.items():
+        assert re.match(f"cameras.toml: .*({key}|after and until go together)", text)
+        assert not re.search("should|required|pathlib|instance|valid|\n", text), text
 
 
 @pytest.mark.parametrize("content", ['name = "Gärten"'.encode("latin-1"), b"camera = " + b"[" * 5000])

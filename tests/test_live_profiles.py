@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_profile_is_named() -> None:
         check_config(values, "cameras.toml")
     text = str(error.value)
     assert "profile, fog, strenght: there is no such option; did you mean strength?" in text
-    assert "profile, dusk, haze_above: Input should be less than 1" in text
+    assert "profile, dusk, haze_above: write a number below 1" in text
     with pytest.raises(ValueError, match="after and until go together"):
         ProfileConfig.model_validate({"after": "06:00"})
     values["profile"] = {"fog": {}}

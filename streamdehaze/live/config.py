@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -20,12 +20,9 @@ from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig, check_choice
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
-from streamdehaze.toml import Table, read_toml
+from streamdehaze.toml import Fault, Table, faults_of, read_toml
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 class CameraConfig(CameraOptions):
@@ -181,8 +178,7 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
     try:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        found = dict.fromkeys(_problem(detail, values) for detail in details)
+        found = dict.fromkeys(_problem(fault, values) for fault in faults_of(error))
         raise ConfigError(_in_words(origin, list(found))) from None
     problems: list[str] = []
     for camera in config.camera:
@@ -224,21 +220,19 @@ def _in_words(origin: str, problems: Sequence[str]) -> str:
     return f"{origin}: {len(problems)} things are wrong:" + "".join(f"\n  {problem}" for problem in problems)
 
 
-def _problem(detail: ErrorDetails, values: dict[str, Any]) -> str:
-    place = [str(part) for part in detail["loc"]]
+def _problem(fault: Fault, values: dict[str, Any]) -> str:
+    place = [str(part) for part in fault.place]
     table = place[0] if len(place) > 1 and place[0] in _TABLES else ""
     if table == "camera":
         entry = values["camera"][int(place[1])] if isinstance(values["camera"], list | tuple) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         place[:2] = [f"camera '{name}'" if name else f"camera {int(place[1]) + 1}"]
-    reason = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
+    reason = fault.words
+    if fault.kind == "extra_forbidden":
         reason = f"there is no such option{_near(place[-1], table)}"
-    if detail["type"] == "tuple_type":
-        reason = "it is a list: write it in square brackets"
-        if place == ["camera"]:
-            reason = "each camera is a table of its own, under [[camera]]"
-    if detail["type"] == "string_pattern_mismatch":
+    if fault.place[:1] == ("camera",) and fault.kind in ("tuple_type", "model_type") and len(fault.place) < 3:
+        reason = "each camera is a table of its own, under [[camera]]"
+    if fault.kind == "string_pattern_mismatch":
         reason = _PATTERNS.get((table, place[-1]), reason)
     return without_secrets(f"{', '.join(place)}: {reason}" if place else reason)
 

@@ -30,14 +30,17 @@ _HAZE_SECONDS = 60.0
 
 
 def _airlight_color(value: object) -> object:
+    if isinstance(value, tuple):
+        return value  # a colour already
+    levels = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     try:
-        return check_airlight(parse_color(value)) if isinstance(value, str) else value
+        return check_airlight(parse_color(levels))
     except ConfigError as error:
         raise ValueError(str(error)) from None
 
 
 AirlightColor = Annotated[Color, BeforeValidator(_airlight_color)]
-"""As `parse_color` reads it."""
+"""As `parse_color` reads it; a list of the three levels will do."""
 
 
 class ProfileConfig(Table):

@@ -38,7 +38,7 @@ from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
 from streamdehaze.meter.auto import Mode
-from streamdehaze.toml import Table
+from streamdehaze.toml import Table, faults_of
 from streamdehaze.video.writing.target import INIT_FILE
 
 WALL_INTERVAL_SECONDS = 0.1
@@ -275,10 +275,10 @@ class Page:
 
     async def _negotiate(self, request: Request) -> Response:
         sessions = self._video_sessions(request)
+        offer = await _body(request, Offer)
         try:
-            offer = Offer.model_validate_json(await request.body())
             session = await sessions.begin(request.path_params["name"], "both", _width(request, 960), offer)
-        except ValueError as error:  # pydantic's is one
+        except ValueError as error:
             return refuse(422, first_line(error))
         return JSONResponse(session.answer.model_dump())
 
@@ -370,9 +370,9 @@ async def _body(request: Request, model: type[_Model]) -> _Model:
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the request"
-        raise HTTPException(422, f"{field}: {first['msg']}") from None
+        first = faults_of(error)[0]
+        field = ".".join(map(str, first.place)) or "the request"
+        raise HTTPException(422, f"{field}: {first.words}") from None
 
 
 def _side(request: Request) -> Side:
