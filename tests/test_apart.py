@@ -175,7 +175,7 @@ def test_a_damaged_segment_is_made_again(film: Path, truth: Path, tmp_path: Path
         make_segment(job)
     packets = part_folder(target) / "00001.packets"
     packets.write_bytes(packets.read_bytes()[:-1] + b"?")
-    with pytest.raises(SinkError, match=r"1 of 5 segments are missing in .*: 2"):
+    with pytest.raises(SinkError, match=r"1 of 5 segments is missing in .*: 2"):
         join(part_folder(target))
     assert make_segment(work[1]).statistics is not None
     assert make_segment(work[2]).statistics is None  # it was there

@@ -511,7 +511,7 @@ def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) ->
     assert part_folder(target).is_dir()
     assert "removed: " in parts("--delete")
     assert not part_folder(target).exists()
-    assert "nothing is kept" in parts()
+    assert "no unfinished work" in parts()
 
 
 @contextlib.contextmanager

@@ -193,7 +193,7 @@ def test_an_array_job_on_s3(s3: Any, clear: Path, tmp_path: Path) -> None:
     s3.rm_file("films/clear.mp4.part/00001.packets")
     code, output = streamdehaze("join", "s3://films/clear.mp4.part")
     assert (code, s3.exists("films/clear.mp4")) == (1, False)
-    assert "1 of 3 segments are missing in 's3://films/clear.mp4.part': 2" in output.replace("\n", " ")
+    assert "1 of 3 segments is missing in 's3://films/clear.mp4.part': 2" in output.replace("\n", " ")
     assert streamdehaze(*run, "--segment", "2/2")[0] == 0
     code, output = streamdehaze("join", "s3://films/clear.mp4.part")
     assert code == 0, output

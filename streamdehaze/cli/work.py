@@ -196,8 +196,8 @@ class Work:
         if not self.quiet:
             say(
                 self.console,
-                f"share {number} of {count}: {frames} frames in {len(made)} segments are in '{folder}'; once all are, "
-                f"streamdehaze join {folder}",
+                f"share {number} of {count}: {len(made)} segment{'' if len(made) == 1 else 's'}, {frames} frames, in "
+                f"'{folder}'; once all shares are done, run streamdehaze join {folder}",
             )
         return {"input": job.shown, "output": folder, "frames_out": frames}
 

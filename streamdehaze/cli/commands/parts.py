@@ -24,4 +24,4 @@ def command(places: tuple[Path, ...], delete: bool) -> None:
             remove_unfinished(work)
         click.echo(f"{'removed: ' if delete else ''}{work}")
     total = sum(work.size_bytes for work in found)
-    click.echo(f"{len(found)} unfinished, {total / 1e6:.1f} MB" if found else "nothing is kept")
+    click.echo(f"{len(found)} unfinished, {total / 1e6:.1f} MB" if found else "no unfinished work")

@@ -197,7 +197,8 @@ def whole_work(folder: Path) -> tuple[Plan, Manifest, list[SegmentRecord]]:
     found = [finished(folder, number, plan) for number in range(plan.count)]
     if missing := [str(number + 1) for number, record in enumerate(found) if record is None]:
         listed = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
-        raise SinkError(f"{len(missing)} of {plan.count} segments are missing in '{folder}': {listed}")
+        are = "is" if len(missing) == 1 else "are"
+        raise SinkError(f"{len(missing)} of {plan.count} segments {are} missing in '{folder}': {listed}")
     records = [record for record in found if record is not None]
     segments, frames = list[Segment](), 0
     before: Segment | None = None

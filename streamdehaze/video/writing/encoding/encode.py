@@ -22,6 +22,7 @@ from streamdehaze.video.readback.facts import current_metadata, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, first_field, user_data
+from streamdehaze.video.writing.animation import ANIMATIONS, Animation
 from streamdehaze.video.writing.containers import add_parameters, holding_container, home_of
 from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
@@ -192,6 +193,8 @@ class StreamSetup:
             options["avoid_negative_ts"] = "disabled"
         if self.format == "mpegts" and self.source is not None:
             options["mpegts_service_id"] = str(self.source.service.number)
+        if self.format in ANIMATIONS and self.source is not None and (played := Animation.of(self.source.path)):
+            options |= played.options(self.format, whole=not self.source.window.trims)
         if self.format in MOV_FAMILY:
             others = [] if self.source is None else self.source.others
             ticks = [self.tick.denominator, *(s.time_base.denominator for s in others if s.time_base)]
