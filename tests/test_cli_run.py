@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,30 @@ def test_strength_zero_into_ffv1_is_bit_identical(foggy: Path, tmp_path: Path) -
     assert len(pairs) == len(frame_times(foggy))
     for before, after in pairs:
         assert (before.to_ndarray() == after.to_ndarray()).all()
+
+
+def test_a_report_replaces_reports_but_no_film(foggy: Path, tmp_path: Path) -> None:
+    film, out = shutil.copy(foggy, tmp_path / "film.mp4"), tmp_path / "out.mp4"
+    another = shutil.copy(foggy, tmp_path / "another.json")
+    before = foggy.read_bytes()
+    for command in (
+        ["run", film, "-o", out, "--report", film],
+        ["run", film, "-o", out, "--report", out],
+        ["run", film, "-o", out, "--report", another],
+        ["run", film, "-o", out, "--dry-run", "--report", another],
+        ["meter", film, "--csv", film, "--overwrite"],
+        ["meter", film, "--json", another, "--overwrite"],
+        ["meter", film, "--csv", tmp_path / "x", "--json", tmp_path / "x"],
+        ["bench", film, "--json", film],
+    ):
+        result = streamdehaze(*command)
+        assert result.returncode == 1, command
+        assert_one_sentence(result)
+        assert "choose another name for the report" in " ".join(result.stderr.decode().split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another.json", "film.mp4"]
+    assert Path(film).read_bytes() == Path(another).read_bytes() == before
+    for _ in range(2):
+        assert streamdehaze("run", film, "-o", out, "--dry-run", "--report", tmp_path / "x.json").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -509,7 +509,7 @@ def test_unfinished_work_is_listed_and_removed(unfinished: tuple[Path, Path]) ->
     assert "out.mp4.part" in parts()
     assert "1 unfinished" in parts()
     assert part_folder(target).is_dir()
-    assert "removed: " in parts("--delete")
+    assert "removed '" in parts("--delete")
     assert not part_folder(target).exists()
     assert "no unfinished work" in parts()
 

@@ -186,7 +186,7 @@ def frames_a_second(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"'{text}' is not a frame rate; write 24, 29.97 or 30000/1001.") from None
     if not 0 < rate <= 1000:
-        raise click.BadParameter(f"'{text}' is not between 0 and 1000 frames a second.")
+        raise click.BadParameter(f"'{text}' is not a frame rate; write a number above 0, and at most 1000")
     of_television = Fraction(round(rate) * 1000, 1001)
     return of_television if rate != round(rate) and abs(rate - of_television) < Fraction(1, 100) else rate
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from streamdehaze.cli.console import say
+from streamdehaze.cli.outputs import check_reports
 from streamdehaze.cli.parameters import (
     CHECKPOINT,
     ENGINE,
@@ -138,7 +139,8 @@ def command(
     # What is wrong or missing is reported before the minutes of measuring.
     earlier = read_report(against) if against else None
     qualities = [read_quality(path) for path in quality_files]
-    require_folders(json_file, csv_file, markdown_file, plot_file)
+    require_folders(plot_file)
+    check_reports(json_file, csv_file, markdown_file, others=() if video is None else [str(video)])
     if plot_file:
         require("matplotlib", "--plot", "plot")
     plan = BenchPlan(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from streamdehaze.cli.outputs import check_reports
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     BRIGHTNESS,
@@ -105,7 +106,8 @@ def command(
     from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_traces
 
-    require_folders(csv_file, json_file, trace, grid)
+    require_folders(trace, grid)
+    check_reports(csv_file, json_file)
     if grid is not None and not cv2.haveImageWriter(str(grid)):
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes, reader = Extremes(), open_reader() if text else None

@@ -22,6 +22,8 @@ def command(places: tuple[Path, ...], delete: bool) -> None:
     for work in found:
         if delete:
             remove_unfinished(work)
-        click.echo(f"{'removed: ' if delete else ''}{work}")
+        click.echo(f"removed '{work.folder}' with {work.amount}" if delete else str(work))
     total = sum(work.size_bytes for work in found)
-    click.echo(f"{len(found)} unfinished, {total / 1e6:.1f} MB" if found else "no unfinished work")
+    click.echo(
+        f"{len(found)} {'removed' if delete else 'unfinished'}, {total / 1e6:.1f} MB" if found else "no unfinished work"
+    )

@@ -13,7 +13,7 @@ import rich_click as click
 
 from streamdehaze.cli import collector
 from streamdehaze.cli.console import standard_error
-from streamdehaze.cli.outputs import write_text
+from streamdehaze.cli.outputs import check_reports, write_text
 from streamdehaze.cli.parameters import (
     AIRLIGHT,
     AIRLIGHT_COLOR,
@@ -46,7 +46,6 @@ from streamdehaze.cli.parameters import (
 )
 from streamdehaze.cli.shutdown import SHUTDOWN, ShutdownHandler
 from streamdehaze.cli.work import Work
-from streamdehaze.durable import require_folders
 
 if TYPE_CHECKING:
     from streamdehaze.dehaze.steady import Every, Steady
@@ -334,8 +333,8 @@ def command(
     from streamdehaze.video import EncodeOptions, ReadOptions
     from streamdehaze.video.picture import is_picture
 
-    require_folders(report)
     jobs = plan_jobs(inputs, output, recursive=recursive)
+    check_reports(report, others=[name for job in jobs for name in (job.input, job.output)])
     work = Work(
         ReadOptions(
             start=start,

@@ -57,7 +57,9 @@ class RayExecutor:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 if address == "auto":
-                    raise StreamDehazeError("no Ray cluster runs on this machine; give the address of one") from error
+                    raise StreamDehazeError(
+                        "no Ray cluster runs on this machine; give the address of one, or 'local' to start one"
+                    ) from error
                 raise StreamDehazeError(f"there is no Ray cluster at '{address}': {first_line(error)}") from error
             finally:
                 if handler is not None and threading.current_thread() is threading.main_thread():

@@ -46,7 +46,12 @@ class Unfinished:
     size_bytes: int
 
     def __str__(self) -> str:
-        return f"{self.frames} frames ({self.size_bytes / 1e6:.1f} MB) are kept in '{self.folder}'"
+        return f"{self.amount} are kept in '{self.folder}'"
+
+    @property
+    def amount(self) -> str:
+        """Frames and disk space in words."""
+        return f"{self.frames} frames ({self.size_bytes / 1e6:.1f} MB)"
 
 
 def unfinished_work(path: str | os.PathLike[str]) -> Unfinished | None:

@@ -327,10 +327,8 @@ def _by_extension(path: Path) -> str:
     try:
         container = av.open(f"file:{path}", "w").format.name
     except (ValueError, av.error.FFmpegError):
-        extension = f"the extension '{path.suffix}'" if path.suffix else "no extension"
-        raise SinkError(
-            f"'{path}' has {extension}, which no container uses; use .mp4, .mkv, .mov, .webm, .avi or .ts"
-        ) from None
+        wrong = f"the extension '{path.suffix}', which no container uses" if path.suffix else "no extension"
+        raise SinkError(f"'{path}' has {wrong}; use .mp4, .mkv, .mov, .webm, .avi or .ts") from None
     if container in ("image2", "null"):
         raise SinkError(
             f"'{path}' names a kind of picture that cannot be written; use .png, .jpg, .tif or .webp, or for a video "

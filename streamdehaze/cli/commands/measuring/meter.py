@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.console import say, standard_error
-from streamdehaze.cli.outputs import refuse_existing, write_text
+from streamdehaze.cli.outputs import check_reports, refuse_existing, write_text
 from streamdehaze.cli.parameters import (
     END,
     FILE,
@@ -111,6 +111,7 @@ def command(
     from streamdehaze.pipeline.sharing.staging import Staging
 
     found = expand_inputs(inputs, recursive=recursive)
+    check_reports(csv_path, json_path, scenes_path, others=[each.path for each in found])
     if map_path is not None and len(found) > 1:
         raise ConfigError(f"--map writes the transmission of one input, but there are {len(found)}")
     if scenes_path is not None and (len(found) > 1 or scenes_path.suffix != ".toml"):

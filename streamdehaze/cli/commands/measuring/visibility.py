@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from streamdehaze.cli.group import Group
-from streamdehaze.cli.outputs import refuse_existing, write_text
+from streamdehaze.cli.outputs import check_reports, refuse_existing, write_text
 from streamdehaze.cli.parameters import FILE, INPUT, RECURSIVE, TEXT_FILE
 from streamdehaze.errors import ConfigError, StreamDehazeError
 
@@ -181,6 +181,7 @@ def read(
 ) -> None:
     """Read the visibility in pictures of the camera that REFERENCE was learned from."""
     refuse_existing(csv_path, json_path, overwrite=overwrite)
+    check_reports(csv_path, json_path, others=inputs)
     from streamdehaze.meter.pictures import pictures
     from streamdehaze.meter.visibility import Reference
 
