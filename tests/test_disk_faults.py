@@ -68,3 +68,18 @@ def test_the_same_command_continues_once_the_disk_works_again(cases: list[dict[s
     assert [case for case in cases if case["again"]] == []
     assert [case for case in cases if case["left"]] == []
     assert any(case["kept"] for case in cases)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["parts"], ["run", "--help"], ["doctor", "--json"]])
+def test_a_full_disk_under_standard_output_is_reported_in_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "streamdehaze", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.decode() == "streamdehaze: standard output cannot be written: No space left on device\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
+import sys
+from typing import Any
 
 import rich_click as click
 
@@ -20,6 +23,8 @@ _PANELS = {
     "Networks": ("train", "evaluate", "data", "networks.checkpoint", "networks.export"),
 }
 """The modules below `commands`; a command is called as the last part of its module's name."""
+_DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO})
+"""Kinds of errors that have no file's name where standard output is meant."""
 _MODULES = {module.rpartition(".")[2]: module for modules in _PANELS.values() for module in modules}
 
 
@@ -34,6 +39,21 @@ class _Commands(Group):
             return None
         command: click.Command = importlib.import_module(f"streamdehaze.cli.commands.{_MODULES[cmd_name]}").command
         return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line, and report a full disk under standard output as any other."""
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+        except OSError as error:
+            if error.filename is not None or error.errno not in _DISK_TROUBLE:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries once more at its end
+            click.echo(f"streamdehaze: standard output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
