@@ -79,7 +79,7 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
     click.option(
         "--limit",
         type=click.FloatRange(min=0),
-        help="Most seconds for a number to settle.  [default: 2.5; 10 with --thorough]",
+        help="Give each number at most this many seconds to settle.  [default: 2.5; 10 with --thorough]",
     ),
 )
 @panel(
@@ -117,10 +117,10 @@ def command(
 ) -> None:
     """Measure every stage and the whole pipeline.
 
-    On VIDEO, a file or the address of a camera (rtsp://…; its first frames are recorded as they are), or on hazy clips
-    drawn for each --size (720p if none is given). Options that may be repeated are combined. Every number is repeated
-    until its rounds agree within 2 %; those that do not by --limit are marked. Each is printed as soon as it is known;
-    a clip of 720p takes under two minutes.
+    VIDEO is a file, or the address of a camera (rtsp://…), whose first frames are recorded as they are. Without it,
+    hazy clips are drawn, one for each --size (720p if none is given). Options that may be repeated are combined. Every
+    number is repeated until its rounds agree within 2 %; those that do not by --limit are marked. Each is printed as
+    soon as it is known; a clip of 720p takes under two minutes.
 
     \b
     Examples:

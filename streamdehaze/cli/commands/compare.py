@@ -37,8 +37,19 @@ def two_labels(text: str) -> tuple[str, str]:
     default="split",
     help="One picture with a divider, or two next to each other.",
 )
-@click.option("--divider", type=divider_place, default="0.5", help="Its place as a share of the width, or `moving`.")
-@click.option("--labels", type=two_labels, help="Captions, e.g. `hazy,clear`; `''` for none.  [default: file names]")
+@click.option(
+    "--divider",
+    type=divider_place,
+    metavar="SHARE",
+    default="0.5",
+    help="Its place as a share of the width, or `moving`.",
+)
+@click.option(
+    "--labels",
+    type=two_labels,
+    metavar="FIRST,SECOND",
+    help="Captions, e.g. `hazy,clear`; `''` for none.  [default: file names]",
+)
 @click.option("--at", type=float, help="For a picture: seconds from the start.  [default: the middle]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @QUIET

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group(name="engine", cls=Group)
 def command() -> None:
-    """Build, list, show, verify and remove compiled engines; quantise checkpoints.
+    """Build, list, show, verify and remove compiled engines; quantize checkpoints.
 
     An engine is made from a checkpoint by a recipe, compared with PyTorch, and kept in the user's cache folder
     ($STREAMDEHAZE_ENGINES chooses another). `run` builds what it needs by itself.

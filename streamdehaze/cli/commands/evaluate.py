@@ -82,7 +82,7 @@ def command(
     """Score a checkpoint on a data set.
 
     DATA is a folder of hazy and clear pictures, of clear pictures with depth, or of hazy pictures alone, or a CSV file
-    with the columns hazy and clear. Printed are PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for
+    with the columns hazy and clear. It prints PSNR (dB) and SSIM against the truth; e, r̄ and σ (Hautière 2008) for
     what became visible, r̄ also in the far band; brightness, near-black and clipped pixels, chroma of the haze,
     flatness of the sky and halos for what else was done; for videos the error along the true motion next to the truth's
     own, what dehazing adds to still pixels, and the wobble of the brightness, in 8-bit levels.

@@ -13,7 +13,7 @@ from streamdehaze.cli.parameters import INPUT
     "--input",
     "source",
     type=INPUT,
-    help="The video that the segments were made of, if it is now at another place.",
+    help="The video that the segments were made from, if it has moved.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def command(folders: tuple[str, ...], source: str | None, overwrite: bool) -> None:

@@ -93,7 +93,7 @@ _LEAVE_SECONDS = 60.0
     click.option(
         "--strict",
         is_flag=True,
-        help="Exit with code 3 if an output lacks anything of its input without having been asked to.",
+        help="Exit with code 3 if an output lacks anything of its input that you did not ask to leave out.",
     ),
     click.option(
         "--dry-run", is_flag=True, help="Only print encoder, copied streams and losses for each input; write nothing."
@@ -136,25 +136,25 @@ _LEAVE_SECONDS = 60.0
     click.option(
         "--mask",
         type=FILE,
-        help="A picture, or a video of the same rate, that says how much of the strength applies where: white all, "
-        "black none (unchanged, bit for bit).",
+        help="A picture, or a video of the same frame rate, that says where to dehaze: white fully, "
+        "black not at all (unchanged, bit for bit), grey in between.",
     ),
     click.option(
         "--near",
         type=click.FloatRange(0, 1),
         metavar="T",
-        help="Leave what more than this share of its light arrives from, e.g. 0.9: the foreground.",
+        help="Leave the foreground alone: whatever lets more than this share of its light through the haze, e.g. 0.9.",
     ),
     click.option(
         "--far",
         type=click.FloatRange(0, 1),
         metavar="T",
-        help="Leave what less than this share of its light arrives from, e.g. 0.2: the farthest.",
+        help="Leave the farthest parts alone: whatever lets less than this share of its light through the haze, "
+        "e.g. 0.2.",
     ),
     STEADY.unless_given(
         default="low",
-        help=f"{STEADY.help[:-1]}; ignored for photos. Without it (off) files become about twice as large and take "
-        "longer.",
+        help=f"{STEADY.help[:-1]}; ignored for photos. off makes files about twice as large and takes longer.",
     ),
     NETWORK,
     MODE,
@@ -190,7 +190,7 @@ _LEAVE_SECONDS = 60.0
         "--video-stream",
         type=stream_number,
         metavar="N|all",
-        help="Number of the video stream to work on, of several in a file, or all, one after the other.  [default: the "
+        help="Which video stream to dehaze where a file has several: its number, or all.  [default: the "
         "file's default]",
     ),
     click.option(
@@ -206,7 +206,7 @@ _LEAVE_SECONDS = 60.0
     click.option(
         "--resume/--no-resume",
         default=None,
-        help="Unfinished work is continued anyway; --resume also skips finished outputs; --no-resume starts over.",
+        help="Unfinished work is always continued; --resume also skips finished outputs; --no-resume starts over.",
     ),
     click.option(
         "--segment-seconds",
@@ -234,7 +234,7 @@ _LEAVE_SECONDS = 60.0
         "share",
         type=part_of,
         metavar="K/N",
-        help="Only make every N-th segment, from the K-th on, in `NAME.part` on a folder or object store that all "
+        help="Only make every N-th segment, from the K-th on, in `NAME.part` in a folder or object store that all "
         "machines share; `streamdehaze join` makes the file of them.",
     ),
     click.option(
@@ -247,7 +247,7 @@ _LEAVE_SECONDS = 60.0
     "Speed",
     RUNTIME,
     click.option(
-        "--engine-wait", is_flag=True, help="Wait until the engine is built; PyTorch serves meanwhile otherwise."
+        "--engine-wait", is_flag=True, help="Wait until the engine is built, instead of starting with PyTorch."
     ),
     EVERY.unless_given(default="auto; 1 with --exact, --steady off, or standard input"),
     BATCH_SIZE.unless_given(default="4, fewer of large ones"),

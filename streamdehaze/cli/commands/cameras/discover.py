@@ -31,7 +31,9 @@ def command(
     password_file: Path | None,
     toml: bool,
 ) -> None:
-    """Find ONVIF cameras in the network, or ask those given, and list their streams.
+    """Find ONVIF cameras on the network, or ask those given, and list their streams.
+
+    Without HOST, every camera of the local network that answers is listed.
 
     \b
     Examples:

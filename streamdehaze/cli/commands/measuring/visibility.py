@@ -75,8 +75,12 @@ def command() -> None:
     metavar="X,Y,METRES",
     help="Something at a known distance: its place as shares of width and height; two or more.",
 )
-@click.option("--height", type=float, help="Metres of the camera above flat ground; with --horizon and --view.")
-@click.option("--horizon", type=float, help="The horizon's line as a share of the height, from above; may be hidden.")
+@click.option("--height", type=float, help="Height of the camera above flat ground, metres; with --horizon and --view.")
+@click.option(
+    "--horizon",
+    type=float,
+    help="Where the horizon lies, as a share of the picture's height from the top; it may be hidden.",
+)
 @click.option("--view", type=float, help="Vertical angle of view, degrees.")
 @click.option("--meter", type=FILE, help="CSV with the columns frame and metres, of a visibility meter at the camera.")
 @_EVERY

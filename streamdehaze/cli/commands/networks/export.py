@@ -13,7 +13,7 @@ from streamdehaze.cli.parameters import CHECKPOINT, FILE, picture_size
 
 @click.command(name="export")
 @click.argument("checkpoint", type=CHECKPOINT, default="aecrnet-s")
-@click.option("-o", "--output", type=FILE, help="[default: CHECKPOINT.onnx]")
+@click.option("-o", "--output", type=FILE, help="The ONNX file.  [default: CHECKPOINT.onnx]")
 @click.option("--size", type=picture_size, metavar="WxH", help="Only take pictures of this size; any size if left out.")
 @click.option("--batch", type=click.IntRange(min=1), help="Only take this many at once; any number if left out.")
 @click.option(
