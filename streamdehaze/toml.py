@@ -34,9 +34,9 @@ _TO_WRITE: Mapping[str, str] = {
     **dict.fromkeys(("time_type", "time_parsing"), 'a time of day, such as "22:00"'),
     "literal_error": "{expected}",
     "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "{ge} or more",
+    "greater_than_equal": "{ge:g} or more",
     "less_than": "a number below {lt:g}",
-    "less_than_equal": "{le} or less",
+    "less_than_equal": "{le:g} or less",
     "multiple_of": "a multiple of {multiple_of:g}",
     "string_too_short": "at least one character",
     "string_too_long": "at most {max_length} characters",
@@ -107,21 +107,27 @@ def faults_of(error: ValidationError) -> list[Fault]:
     return list(found.values())
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """All faults, unknown keys first, each with the nearest right one: it may be why another is missing."""
+def explain(error: ValidationError, model: type[BaseModel], whole: str = "") -> str:
+    """All faults, unknown keys first, each with the nearest right one: it may be why another is missing.
+
+    Args:
+        error: the faults.
+        model: what was checked.
+        whole: what a fault of no single key is said of.
+    """
     faults = sorted(faults_of(error), key=lambda fault: fault.kind != "extra_forbidden")
-    return "; ".join(_explain_one(fault, model) for fault in faults)
+    return "; ".join(_explain_one(fault, model, whole) for fault in faults)
 
 
-def _explain_one(fault: Fault, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in fault.place)
+def _explain_one(fault: Fault, model: type[BaseModel], whole: str) -> str:
+    where = ".".join(str(part) for part in fault.place) or whole
     if fault.kind == "extra_forbidden":
         known = _known_keys(model, fault.place[:-1])
         near = difflib.get_close_matches(str(fault.place[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return f"unknown key '{where}'; {hint}"
     words = fault.words
-    if isinstance(fault.given, (str, int, float)) and fault.kind != "value_error":
+    if isinstance(fault.given, (str, int, float)) and fault.kind not in ("value_error", "json_invalid"):
         words += f", not {fault.given!r}"
     return f"{where}: {words}" if where else words
 

@@ -38,7 +38,7 @@ from streamdehaze.live.web.media.video import Offer, VideoSessions, is_available
 from streamdehaze.live.web.metrics import Metrics
 from streamdehaze.live.web.protocols import WatchedCamera, WatchedPipeline
 from streamdehaze.meter.auto import Mode
-from streamdehaze.toml import Table, faults_of
+from streamdehaze.toml import Table, explain
 from streamdehaze.video.writing.target import INIT_FILE
 
 WALL_INTERVAL_SECONDS = 0.1
@@ -370,9 +370,7 @@ async def _body(request: Request, model: type[_Model]) -> _Model:
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
-        first = faults_of(error)[0]
-        field = ".".join(map(str, first.place)) or "the request"
-        raise HTTPException(422, f"{field}: {first.words}") from None
+        raise HTTPException(422, explain(error, model, "the request")) from None
 
 
 def _side(request: Request) -> Side:
