@@ -13,6 +13,7 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
+from streamdehaze.address import without_secrets
 from streamdehaze.control.times import parse_seconds
 from streamdehaze.errors import ConfigError
 
@@ -78,9 +79,19 @@ def _presets() -> Iterable[str]:
     return preset_names()
 
 
-PATH = click.Path(path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
-TEXT_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+class LocalPath(click.Path):
+    """A path of this machine: an address would lose a slash and become the name of a file that is missing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an address is refused."""
+        if isinstance(value, str) and re.match(r"[A-Za-z][\w+.-]+://", value):
+            self.fail(f"'{without_secrets(value)}' is an address; this takes files of this machine only.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = LocalPath(path_type=Path)
+FILE = LocalPath(dir_okay=False, path_type=Path)
+TEXT_FILE = LocalPath(dir_okay=False, allow_dash=True, path_type=Path)
 """A file to write, or "-" for standard output."""
 INPUT = Name("path")
 """A file, or what stands for one: an address, a pattern, "-"."""
