@@ -19,6 +19,8 @@ network = builder.create_network(0 if strongly_typed is None else 1 << int(stron
 parser = trt.OnnxParser(network, logger)
 if not parser.parse_from_file(graph):
     sys.exit(str(parser.get_error(0)))
+if -1 in network.get_input(0).shape:
+    sys.exit(f"{graph} takes pictures of any size; export it with --size and --batch")
 config = builder.create_builder_config()
 if architecture:
     config.num_compute_capabilities = 1

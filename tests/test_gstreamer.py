@@ -9,9 +9,11 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from clips import Clip
 from streamdehaze import ColorSpec, Dehazer, Frame, PixelFormat
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -70,6 +72,30 @@ def test_a_pipeline_gets_the_frames_that_the_library_gives(tmp_path: Path) -> No
             for plane in clear.planes
         )
     assert (tmp_path / "clear.yuv").read_bytes() == wanted
+
+
+def test_the_documented_pipeline_writes_a_film(tmp_path: Path) -> None:
+    needs_gstreamer()
+    pytest.importorskip("openvino", reason="the engine on a CPU is OpenVINO's")  # which GStreamer's libunwind disturbs
+    hazy = Clip(size=(WIDTH, HEIGHT), pts=range(0, 5120, 512)).write(tmp_path / "foggy.mkv")
+    found = system_python(
+        "-m", "streamdehaze.integrations.gstreamer",
+        "filesrc", f"location={hazy}", "!", "decodebin", "!", "videoconvert",
+        "!", "streamdehaze", "steady=low", "strength=0.8", "engine=openvino",
+        "!", "videoconvert", "!", "x264enc", "!", "matroskamux", "!", "filesink", f"location={tmp_path / 'clear.mkv'}",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    with av.open(str(tmp_path / "clear.mkv")) as clear:
+        assert [(frame.width, frame.height) for frame in clear.decode(video=0)] == 10 * [(WIDTH, HEIGHT)]
+
+
+@pytest.mark.parametrize("pipeline", [[], ["nonsense"], ["videotestsrc", "!"]])
+def test_what_is_no_pipeline_is_refused_in_one_sentence(pipeline: list[str]) -> None:
+    needs_gstreamer()
+    found = system_python("-m", "streamdehaze.integrations.gstreamer", *pipeline)
+    assert found.returncode == 1
+    assert found.stderr.strip().splitlines()[-1].startswith("streamdehaze: no pipeline can be made of this: ")
+    assert "Traceback" not in found.stderr
 
 
 def test_a_wrong_setting_ends_the_pipeline_in_one_sentence() -> None:

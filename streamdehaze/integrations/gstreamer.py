@@ -11,12 +11,19 @@ Buffers keep their times. With `steady` or `every`, maps are smoothed over time 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import sys
 from fractions import Fraction
 
 import gi
 import numpy as np
 import numpy.typing as npt
+
+# GStreamer brings libunwind along. Where NumPy was loaded first, C++ exceptions that OpenVINO throws through libgcc are
+# continued by libunwind, which ends the process; and Python's bindings throw one where any iteration ends.
+with contextlib.suppress(OSError):
+    ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
@@ -80,7 +87,8 @@ class StreamDehaze(Gst.Element):  # type: ignore[misc]
     def _event(self, pad: Gst.Pad, parent: Gst.Object, event: Gst.Event) -> bool:
         if event.type is Gst.EventType.CAPS:
             self._info = GstVideo.VideoInfo.new_from_caps(event.parse_caps())
-        elif event.type in (Gst.EventType.SEGMENT, Gst.EventType.FLUSH_STOP) and self._dehazer is not None:
+            return bool(self._source.push_event(event))  # the default does so for proxies only
+        if event.type in (Gst.EventType.SEGMENT, Gst.EventType.FLUSH_STOP) and self._dehazer is not None:
             self._dehazer.reset()
         return bool(Gst.Pad.event_default(pad, parent, event))
 
@@ -137,7 +145,10 @@ __gstelementfactory__ = ("streamdehaze", Gst.Rank.NONE, StreamDehaze)
 def main() -> None:
     """Run a pipeline, as gst-launch does, with this element known."""
     Gst.Element.register(None, *__gstelementfactory__)
-    pipeline = Gst.parse_launch(" ".join(sys.argv[1:]))
+    try:
+        pipeline = Gst.parse_launch(" ".join(sys.argv[1:]))
+    except GLib.Error as error:
+        sys.exit(f"streamdehaze: no pipeline can be made of this: {error.message}")
     pipeline.set_state(Gst.State.PLAYING)
     message = pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
     pipeline.set_state(Gst.State.NULL)
