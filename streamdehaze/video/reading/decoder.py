@@ -14,11 +14,15 @@ from av.codec.context import Flags
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from streamdehaze.video.writing.encoding.sei import units_of
+
 log = logging.getLogger("streamdehaze")
 
-_SLICE_OF_KEYFRAME = 5
-"""The type of a unit of H.264, in the last five bits of its first byte."""
+_SLICES, _SLICE_OF_KEYFRAME, _MESSAGES, _PARAMETERS = range(1, 6), 5, 6, (7, 8)
+"""Types of units of H.264, in the last five bits of their first byte (table 7-1)."""
 _SLICE_AFTER_START_CODE = re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65](.)", re.DOTALL)
+_X264 = b"x264 - core"
+"""What old versions of it wrote, FFmpeg decodes as they meant it."""
 _KEPT_SIDE_DATA: tuple[Any, ...] = ("new_extradata", "prft")
 
 
@@ -35,20 +39,18 @@ class Decoder:
     def __init__(
         self, video: VideoStream, *, strict: bool = False, live: bool = False, max_pixels: int | None = None
     ) -> None:
-        self._video = video
+        self._context, self._time_base = video.codec_context, video.time_base
         self._expects_damage = False
         self.refused = 0
         """Packets in a row that FFmpeg refused, as it does those of pictures above `max_pixels`."""
-        context = video.codec_context
+        context = self._context
         if max_pixels is not None:
             context.options = {"max_pixels": str(max_pixels)}
         if context.name == "h264" and not context.is_hwaccel:
             # It flags what it conceals, but its slice threads flag nothing where a picture has several slices, and a
             # frame thread copies the flags when it hands a picture out, while another may still be concealing it: one
             # damaged picture in twenty goes out unflagged. `err_detect` does not help: where slices are missing nothing
-            # is refused. Decoders in turn, each on groups of pictures of its own, run side by side only if whole groups
-            # are kept decoded, 3 GB for ten seconds of 4K.
-            # One thread is seldom the bottleneck: at 4K it takes a seventh of the processor time of a run.
+            # is refused. Decoders of one thread each are set on groups of pictures in turn instead, see `groups`.
             video.thread_type = "NONE"
         elif live:
             video.thread_type = "SLICE"  # frame threads would hold back as many pictures as there are threads
@@ -59,13 +61,13 @@ class Decoder:
 
     def start_without_keyframe(self) -> None:
         """Hand out everything from here on: a stream of rolling intra refresh has no keyframe to wait for."""
-        self._video.codec_context.flags |= Flags.output_corrupt
+        self._context.flags |= Flags.output_corrupt
         self._expects_damage = True
 
     def decode(self, packet: Any) -> list[av.VideoFrame] | None:
         """The pictures a packet completes, damaged or not; None if it cannot be decoded."""
         try:
-            pictures = self._video.decode(packet)
+            pictures = self._context.decode(packet)
             self.refused = 0
             return pictures
         except av.error.FFmpegError as error:
@@ -73,9 +75,48 @@ class Decoder:
             log.debug("%s", error)
             return None
 
+    def drain(self) -> list[av.VideoFrame]:
+        """The pictures still inside; what comes next must begin with an IDR picture."""
+        end: Packet[Any] = Packet()
+        if self._time_base is not None:
+            end.time_base = self._time_base
+        pictures = self.decode(end) or []
+        self._context.flush_buffers()
+        return pictures
+
     def is_damaged(self, picture: av.VideoFrame) -> bool:
         """Whether the decoder concealed damage in it."""
         return picture.is_corrupt and not self._expects_damage
+
+
+class GroupFinder:
+    """Tells where closed groups of pictures of H.264 begin, and where something changes how others are decoded.
+
+    Args:
+        header: the stream's; in MP4's form, where each unit comes after its length, it begins with 1.
+    """
+
+    def __init__(self, header: bytes) -> None:
+        self._length_bytes = (header[4] & 3) + 1 if header[:1] == b"\x01" and len(header) > 4 else 0
+        self._known = set() if self._length_bytes else set(units_of(header, 0))
+        self._has_begun = False
+
+    def look(self, packet: Packet[Any]) -> tuple[bool, bool]:
+        """Whether a packet begins with an IDR picture, and whether it has parameters unlike those at the beginning."""
+        units = [unit for unit in units_of(bytes(packet), self._length_bytes) if len(unit) > 1]
+        kinds = [unit[0] & 31 for unit in units]
+        kept = {
+            unit
+            for kind, unit in zip(kinds, units, strict=True)
+            if kind in _PARAMETERS or (kind == _MESSAGES and _X264 in unit)
+        }
+        if not self._has_begun:
+            self._known |= kept
+            self._has_begun = True
+        is_odd = self._length_bytes > 0 and any(b"\0\0\1" in unit for unit in units)  # where FFmpeg begins another one
+        first = next((unit for kind, unit in zip(kinds, units, strict=True) if kind in _SLICES), b"\0\0")
+        begins = first[0] & 31 == _SLICE_OF_KEYFRAME and first[1] >= 0x80  # see `_begins_within_keyframe`
+        return begins, not kept <= self._known or is_odd or packet.has_sidedata("new_extradata")
 
 
 def whole_pictures(

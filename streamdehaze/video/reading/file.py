@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import av
 import av.error
+import psutil
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
@@ -28,9 +29,10 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.readback.facts import StreamFacts, current_metadata
 from streamdehaze.video.reading.bytes import Pipe
-from streamdehaze.video.reading.decoder import Decoder, whole_pictures
+from streamdehaze.video.reading.decoder import Decoder, GroupFinder, whole_pictures
 from streamdehaze.video.reading.deinterlace import Deinterlacer
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
+from streamdehaze.video.reading.groups import GroupDecoder, Pictures
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.open import (
     PROBED_SECONDS,
@@ -62,6 +64,8 @@ _RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
 """Raw streams that FFmpeg times by a rate in their headers."""
 _RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
 """Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
+_AHEAD_BYTES, _FREE_SHARE = 1 << 30, 16
+"""Pictures decoded ahead hold at most so much, and this part of the memory that is free."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -116,6 +120,7 @@ class FileSource(Reader):
         if keep_clock:
             self.options["keep_clock"] = True
         self._stop = stop
+        self._input_options = input_options
         self._at = at
         self._on_damage = on_damage
         self.path = _path_of(path)
@@ -143,6 +148,8 @@ class FileSource(Reader):
             self._media.close()
             raise
         self._decoder = Decoder(self.video, strict=on_damage != "keep")
+        self.decoders = 1
+        """How many decode H.264 side by side in software, of a file; set it before the first frame is read."""
         self.companions = [stream for stream in self.container.streams if self._is_companion(stream)]
         """All streams but the video and what is made again from its metadata."""
         self.others = [each for each in self.companions if each.discard != Discard.all or each.type == "attachment"]
@@ -182,7 +189,7 @@ class FileSource(Reader):
         if self.path is None:
             raise SourceError(f"{self.name} can be read only once")
         again = FileSource(self.path, **self.options, at=at, stop=self._stop)
-        again._warned = self._warned
+        again._warned, again.decoders = self._warned, self.decoders
         if self.leaves_grain_out:
             again.leave_grain_out()
         return again
@@ -282,11 +289,15 @@ class FileSource(Reader):
         Raises:
             SourceError: if not a single one can be decoded.
         """
+        with contextlib.closing(self._decoded(self._read())) as items:
+            yield from self._frames(items)
+
+    def _frames(self, items: Iterator[tuple[av.Packet[Any], Pictures]]) -> Iterator[Frame]:
         decoded = yielded = 0
-        for packet in self._walk():
+        for packet, pictures in self._walk(items):
             if packet.stream_index != self.video.index or self._video_over:
                 continue
-            for picture, pts in self._pictures(packet):
+            for picture, pts in self._placed(packet, pictures):
                 decoded += 1
                 if self.window.after(pts, self._frame_tick):
                     self._video_over = True
@@ -302,17 +313,14 @@ class FileSource(Reader):
 
         The instants are decoding times on the clock of the result.
         """
-        for packet in self._walk():
+        for packet, _ in self._walk((packet, None) for packet in self._read()):
             if packet.stream_index == self.video.index:
                 instant = packet.pts if packet.pts is not None else packet.dts
                 self._video_over |= instant is not None and self.window.after(instant, self._time_base)
             yield self._read_until - self.window.offset
 
-    def _walk(self) -> Iterator[av.Packet[Stream]]:
-        """Every packet from the window's start to its end, once; those of collected streams are kept on the way."""
-        if self._begun:
-            raise RuntimeError("a FileSource is read once; open the file again")
-        self._begun = True
+    def _read(self) -> Iterator[av.Packet[Stream]]:
+        """Every packet from the window's start on."""
         beginning = self.window.start if self._at is None else self._at
         if self._is_spaced:
             beginning = None  # times are counted from the first packet on
@@ -326,20 +334,64 @@ class FileSource(Reader):
         packets = whole_pictures(self._demux(), self.video, sought=sought)
         if beginning is not None and self._continuity.applies:
             packets = from_keyframe_before(packets, self.video.index, beginning)
-        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
                 raise encrypted(self.name)
+            if self._is_spaced and packet.size and packet.stream_index == self.video.index:
+                self._space(packet)
+            yield packet
+
+    def _decoded(self, packets: Iterator[av.Packet[Any]]) -> Generator[tuple[av.Packet[Any], Pictures], None, None]:
+        """The packets, those of the video with their pictures."""
+        context = self.video.codec_context
+        options, flags, is_alone = dict(context.options), context.flags, self.decoders < 2 or context.is_hwaccel
+
+        def another() -> Decoder:
+            assert self.path is not None
+            with contextlib.closing(open_media(self.path, options=self._input_options)) as media:
+                video = media.main_video(self.video.index)
+                video.codec_context.options, video.codec_context.flags = options, flags
+                return Decoder(video)
+
+        def noted() -> Iterator[av.Packet[Any]]:
+            for packet in packets:
+                if self._notes is not None and packet.size and packet.stream_index == self.video.index:
+                    packet.opaque = self._notes.of(packet)
+                yield packet
+
+        if is_alone or context.name != "h264" or self.path is None or not os.path.isfile(self.path):
+            for packet in noted():
+                is_wanted = packet.stream_index == self.video.index and not self._video_over
+                yield packet, self._decoder.decode(packet) if is_wanted else None
+            return
+        finder, ahead = GroupFinder(bytes(context.extradata or b"")), self._most_ahead()
+        decoder = GroupDecoder(self._decoder, another, self.video.index, finder, self.decoders, ahead, self._stop)
+        yield from decoder.pictures(noted())
+
+    def _walk(
+        self, items: Iterator[tuple[av.Packet[Stream], Pictures]]
+    ) -> Iterator[tuple[av.Packet[Stream], Pictures]]:
+        """What was read up to the window's end, once; packets of collected streams are kept on the way."""
+        if self._begun:
+            raise RuntimeError("a FileSource is read once; open the file again")
+        self._begun = True
+        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
+        for packet, pictures in items:
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
-                if self._is_spaced and packet.size:
-                    self._space(packet)
             elif packet.stream_index in self._collected and self._keep(packet):
                 waiting.discard(packet.stream_index)
-            yield packet
+            yield packet, pictures
             if self._video_over and not waiting:
                 break
+
+    def _most_ahead(self) -> int:
+        """Pictures that may be decoded ahead: each decoder keeps the memory of the most that ever waited for it."""
+        context = self.video.codec_context
+        bits = context.format.padded_bits_per_pixel if context.format is not None else 12
+        free: int = min(_AHEAD_BYTES, psutil.virtual_memory().available // _FREE_SHARE)
+        return max(1, free // self.decoders * 8 // max(context.width * context.height * bits, 1))
 
     def _warn_once(self, key: str, message: str, *values: object) -> None:
         if key not in self._warned:
@@ -401,6 +453,7 @@ class FileSource(Reader):
                         self._packet_count += packet.stream_index == self.video.index
                         self._continuity.place(packet)
                         self._note_progress(packet)
+                        self._time(packet)
                         yield packet
                 break
             except (av.error.FFmpegError, OSError) as error:
@@ -418,6 +471,12 @@ class FileSource(Reader):
     def _note_late(self) -> None:
         self.late += 1
 
+    def _time(self, packet: av.Packet[Stream]) -> None:
+        """Give data that are not in step with anything, as MISB ST 1402 has it, the time of what is around them."""
+        time_base = fraction(packet.time_base)
+        if packet.stream_index != self.video.index and packet.pts is None and packet.dts is None and time_base:
+            packet.pts = packet.dts = int((self._read_until or self.origin) / time_base)
+
     def _space(self, packet: av.Packet[Stream]) -> None:
         """Give a packet of a raw stream the time that it has at the rate asked for."""
         step = 1 / ((self._rate or 1) * self._time_base)
@@ -429,20 +488,17 @@ class FileSource(Reader):
         if packet.dts is not None and packet.time_base:
             self._read_until = max(self._read_until, (packet.dts + (packet.duration or 0)) * packet.time_base)
 
-    def _pictures(self, packet: av.Packet[Any]) -> Iterator[tuple[av.VideoFrame, int]]:
-        """Decoded pictures and their times on the file's own clock; an empty packet brings out the last ones."""
+    def _placed(self, packet: av.Packet[Any], pictures: Pictures) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Pictures that came out with a packet and their times on the file's own clock; the last packet is empty."""
         last = not packet.size
-        if self._notes is not None and not last:
-            packet.opaque = self._notes.of(packet)
         if self._no_pts and packet.dts is not None:
             self._clock.expect(packet.dts)
-        pictures = self._decoder.decode(packet)
         if pictures is None:
             self._clock.skip()
-            self._note_damage()
+            self._note_damage(packet.dts if packet.dts is not None else packet.pts)
         for picture, pts in self._clock.place(pictures or [], last=last):
             if self._decoder.is_damaged(picture):
-                self._note_damage()
+                self._note_damage(pts)
                 if self._on_damage == "skip":
                     continue
             if self._deinterlacer is None:
@@ -453,10 +509,12 @@ class FileSource(Reader):
         if last and self._deinterlacer is not None:
             yield from self._deinterlacer.finish()
 
-    def _note_damage(self) -> None:
+    def _note_damage(self, ticks: int | None = None) -> None:
+        """Count damage at an instant of the video, or at the end of what was read so far."""
         self.damaged += 1
         if self._on_damage == "stop":
-            place = f"near {float(self._read_until - self.origin):.3f} s"
+            instant = self._read_until if ticks is None else ticks * self._time_base
+            place = f"near {float(instant - self.origin):.3f} s"
             raise SourceError(f"'{self.name}' is damaged {place}; continue with --on-damage keep or skip")
 
     def _keep(self, packet: av.Packet[Stream]) -> bool:
@@ -468,8 +526,7 @@ class FileSource(Reader):
         elif not time_base:
             return False
         else:
-            if instant is None:  # of data that are not in step with anything, as MISB ST 1402 has it
-                instant = packet.pts = packet.dts = int((self._read_until or self.origin) / time_base)
+            assert instant is not None  # see `_time`
             if self.window.after(instant, time_base):
                 return True
             if packet.stream.type == "subtitle" and packet.pts is not None and packet.duration:

@@ -53,7 +53,7 @@ class PictureNotes:
         if codec == "av1":
             found = cls(tuple(each for each in t35_messages(packet) if each.startswith(_HDR10_PLUS)))
             return found if found.hdr10_plus else None
-        kinds = [(_kind(unit[0], codec), unit) for unit in _units(packet, length_bytes) if len(unit) > 2]
+        kinds = [(_kind(unit[0], codec), unit) for unit in units_of(packet, length_bytes) if len(unit) > 2]
         header = len(_H264_SEI if codec == "h264" else _HEVC_SEI)
         messages = [
             message
@@ -130,7 +130,8 @@ def _kind(head: int, codec: str) -> int:
     return head & 31 if codec == "h264" else head >> 1 & 63
 
 
-def _units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
+def units_of(packet: bytes, length_bytes: int) -> Iterator[bytes]:
+    """The units of a packet of H.264 or HEVC, after start codes (annex B of either) or after lengths of some bytes."""
     if not length_bytes:
         yield from (unit.rstrip(b"\0") for unit in packet.split(_START)[1:])
         return
