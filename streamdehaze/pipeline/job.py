@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.engine.processor import usable_cores
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.pipeline.ends import open_sink, open_source
 from streamdehaze.pipeline.inputs import output_path
@@ -44,6 +45,10 @@ from streamdehaze.video.resume.source import Continued
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_LARGE_PIXELS = 1280 * 720
+"""Of a picture; smaller ones of H.264 are decoded faster than anything takes them."""
+_BUSY_CORES = 2
+"""So many are busy with one decoder and all that follows it."""
 _NOT_SHARED = "only a video file that becomes a file can be shared out in segments"
 
 
@@ -197,6 +202,7 @@ class _Task:
                 continue
             read = each.read.applied_to(each.source)
             with FileSource(each.source, **read, keep_clock=each.keep_clock, stop=self.stop) as opened:
+                opened.decoders = self._decoders(opened)
                 report = replace(self, source=opened, target=each.target).do()
             if whole is None:
                 whole = report
@@ -211,7 +217,15 @@ class _Task:
         """The source; one of the caller's own stays open."""
         if isinstance(self.source, Source):
             return nullcontext(self.source)
-        return open_source(self.source, self.read, stop=self.stop)
+        opened = open_source(self.source, self.read, stop=self.stop)
+        if isinstance(opened, FileSource):
+            opened.decoders = self._decoders(opened)
+        return opened
+
+    def _decoders(self, film: FileSource) -> int:
+        """How many decode a film: one, unless it is large, memory may be used, and there are cores enough."""
+        is_large = film.info.width * film.info.height >= _LARGE_PIXELS
+        return 2 if is_large and self.run.memory_limit is None and usable_cores() > _BUSY_CORES else 1
 
     def _opened_sink(self, source: Source) -> Sink:
         run = self.run
