@@ -21,8 +21,8 @@ from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.pipeline import job
 from streamdehaze.video import FileSource
 from streamdehaze.video.reading import file
-from streamdehaze.video.reading.decoder import Decoder
-from streamdehaze.video.reading.groups import GroupDecoder
+from streamdehaze.video.reading.decoding.decoder import Decoder
+from streamdehaze.video.reading.decoding.groups import GroupDecoder
 
 KINDS = {
     "reordered": {"g": "30"},

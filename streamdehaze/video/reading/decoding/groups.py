@@ -16,7 +16,7 @@ import av.error
 from av.packet import Packet
 
 from streamdehaze.errors import Cancelled, StreamDehazeError
-from streamdehaze.video.reading.decoder import Decoder, GroupFinder
+from streamdehaze.video.reading.decoding.decoder import Decoder, GroupFinder
 
 log = logging.getLogger("streamdehaze")
 
