@@ -1,4 +1,4 @@
-"""What files of GIF and APNG say of a whole animation: FFmpeg reads it, and passes it on to nobody."""
+"""What GIF and APNG files say of a whole animation: FFmpeg reads it, but does not pass it on."""
 
 from __future__ import annotations
 
