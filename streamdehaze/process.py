@@ -1,4 +1,4 @@
-"""A process of ours: memory that its threads share, and Python programs that it starts."""
+"""A process of ours: memory that it may use and its threads share, and Python programs that it starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 _M_ARENA_MAX = -8
 """glibc's malloc.h"""
@@ -30,6 +31,18 @@ def give_back() -> None:
     trim = _function("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def free_memory(container: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that the machine has left, or this process's container, where that is less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        most, used = (int((container / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no control group, or its limit is "max"
+        return free
+    return min(free, max(most - used, 0))
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Our own child processes ignore modules in the folder they are started in; threads share memory."""
+"""Our own child processes ignore modules in the folder they are started in; threads share the memory that is left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdehaze.process import python_command
+from streamdehaze.process import free_memory, python_command
 
 HOSTILE = (
     "runpy",
@@ -120,3 +120,12 @@ def test_threads_share_as_many_arenas_as_are_allowed(tmp_path: Path) -> None:
     assert arenas(0) > 2
     assert arenas(1) == 1
     assert arenas(2) == 2
+
+
+def test_a_containers_limit_counts_where_it_leaves_less_than_the_machine(tmp_path: Path) -> None:
+    machines = free_memory(tmp_path)
+    assert machines > 1 << 20
+    (tmp_path / "memory.current").write_text("1000\n")
+    for limit, left in (("max", None), ("5000", 4000), ("500", 0), (str(1 << 60), None)):
+        (tmp_path / "memory.max").write_text(limit + "\n")
+        assert free_memory(tmp_path) == left or (left is None and free_memory(tmp_path) > 1 << 20)

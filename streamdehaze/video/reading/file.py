@@ -17,13 +17,13 @@ from typing import IO, Any
 
 import av
 import av.error
-import psutil
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
 from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
+from streamdehaze.process import free_memory
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
@@ -390,7 +390,7 @@ class FileSource(Reader):
         """Pictures that may be decoded ahead: each decoder keeps the memory of the most that ever waited for it."""
         context = self.video.codec_context
         bits = context.format.padded_bits_per_pixel if context.format is not None else 12
-        free: int = min(_AHEAD_BYTES, psutil.virtual_memory().available // _FREE_SHARE)
+        free = min(_AHEAD_BYTES, free_memory() // _FREE_SHARE)
         return max(1, free // self.decoders * 8 // max(context.width * context.height * bits, 1))
 
     def _warn_once(self, key: str, message: str, *values: object) -> None:
