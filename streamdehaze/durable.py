@@ -70,14 +70,29 @@ def cache_folder(name: str) -> Path:
 
 
 def require_folders(*paths: Path | None) -> None:
-    """Refuse to write into folders that are missing, before the work begins.
+    """Refuse to write into folders that are missing or not writable, before the work begins; "-" needs none.
 
     Raises:
-        ConfigError: for the first one.
+        ConfigError: for the first that is missing.
+        SinkError: for the first that is not writable.
     """
     for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
+        if path is None or str(path) == "-":
+            continue
+        if not path.absolute().parent.is_dir():
             raise ConfigError(f"the folder '{path.parent}' for '{path.name}' does not exist; create it first")
+        if os.path.isfile(path) or not os.path.exists(path):  # devices and pipes are opened as they are
+            require_writable(path.parent)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that files cannot be written into.
+
+    Raises:
+        SinkError: if it is one.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise SinkError(f"the folder '{folder}' is not writable")
 
 
 def make_folder(folder: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 
 from clips import Clip, copy_through, frames_of, video_times
 from streamdehaze import open_sink, open_source
+from streamdehaze.cli.outputs import check_reports
+from streamdehaze.durable import require_folders
 from streamdehaze.errors import SinkError
 from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink
 
@@ -81,6 +83,10 @@ def test_read_only_folder(source: Path, tmp_path: Path) -> None:
     os.seteuid(65534)
     try:
         assert "is not writable" in refusal(source, locked / "out.mp4")
+        for paths in ([locked / "haze.csv"], [Path("-"), tmp_path.parents[-1] / "haze.json"]):
+            with pytest.raises(SinkError, match=r"the folder '.*' is not writable"):
+                check_reports(*paths)  # and not after hours of work
+        require_folders(Path("-"), Path(os.devnull))
     finally:
         os.seteuid(0)
 

@@ -18,6 +18,7 @@ import av
 import av.error
 
 from streamdehaze.address import Address, scheme_of
+from streamdehaze.durable import require_writable
 from streamdehaze.errors import ConfigError, SinkError
 from streamdehaze.video.pyav import ANY_METADATA
 from streamdehaze.video.trust import Trust
@@ -293,8 +294,7 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
             raise SinkError(f"'{target}' is the input itself; choose another name for the output")
         if not overwrite:
             raise SinkError(f"'{target}' exists already; use --overwrite to replace it")
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise SinkError(f"the folder '{folder}' is not writable")
+    require_writable(folder)
 
 
 _WRITTEN_AS = {"mov": "mp4", "matroska": "matroska", "mpegts": "mpegts", "mpeg": "mpeg", "avi": "avi", "mxf": "mxf",
