@@ -104,6 +104,11 @@ def _wait_for(folder: Path, pattern: str) -> None:
     wait_until(lambda: list(folder.glob(pattern)), f"there is {pattern}")
 
 
+def test_an_empty_pipe_is_said_to_be_empty(tmp_path: Path) -> None:
+    outcome = run("-", "-o", tmp_path / "clear.mkv", stdin=b"")
+    assert (outcome.returncode, outcome.stderr) == (1, b"streamdehaze: 'standard input' is empty (0 bytes)\n")
+
+
 def _as_matroska(path: Path) -> bytes:
     target = path.with_name("piped.mkv.bin")
     with av.open(str(path)) as source, av.open(str(target), "w", format="matroska") as output:

@@ -97,7 +97,11 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
         ),
         (
             '[[camera]]\nname = "a"\nurl = "rtsp://h"\nto = ["a.mkv"]\ncodec = "prores_ks"',
-            "camera 'a', to: the encoder prores_ks does not take yuv420p, in which cameras are sent; use libx264",
+            "camera 'a', codec: the encoder prores_ks does not take yuv420p, in which cameras are sent; use libx264",
+        ),
+        (
+            '[[camera]]\nname = "a"\nurl = "rtsp://h"\nto = ["a.mkv", "b.mkv"]\ncodec = "x265"',
+            "cameras.toml: camera 'a', codec: there is no encoder 'x265' here; near it: libx265, libx264",
         ),
         (
             '[[camera]]\nname = "a"\nurl = "b"\nto = "c.mkv"',

@@ -57,6 +57,8 @@ def test_folder(tmp_path: Path) -> None:
 def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     assert "is empty (0 bytes)" in refusal(tmp_path / "empty.mp4")
+    with (tmp_path / "empty.mp4").open("rb") as file:
+        assert "is empty (0 bytes)" in refusal(file)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "notes.mp4", "notes.mkv"])

@@ -22,7 +22,7 @@ from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
 from streamdehaze.toml import Fault, Table, faults_of, read_toml
 from streamdehaze.video.reading.camera import CameraOptions
-from streamdehaze.video.writing.target import LiveTarget
+from streamdehaze.video.writing.target import LiveTarget, live_encoder
 
 
 class CameraConfig(CameraOptions):
@@ -183,6 +183,7 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
     problems: list[str] = []
     for camera in config.camera:
         checks: list[tuple[str, Callable[[], object]]] = [
+            ("codec", partial(live_encoder, camera.codec)),
             *(("to", partial(LiveTarget.for_encoder, to, camera.name, camera.codec)) for to in camera.to),
             ("clips", partial(_check_clips, camera)),
             ("visibility", partial(Reference.load, camera.visibility) if camera.visibility is not None else tuple),
@@ -193,6 +194,8 @@ def check_config(values: dict[str, Any], origin: str) -> LiveConfig:
                 check()
             except ConfigError as error:
                 problems.append(f"camera '{camera.name}', {key}: {error}")
+                if key == "codec":
+                    break  # or each target would complain of it
     if problems:
         raise ConfigError(_in_words(origin, problems))
     return config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 import functools
+import io
 import logging
 import os
 import threading
@@ -396,6 +397,8 @@ def _open(
         )
         return container
     except (av.error.FFmpegError, OSError, RuntimeError, NotImplementedError) as error:
+        if _is_empty(target):
+            raise SourceError(f"'{name}' is empty (0 bytes)") from error
         if hwaccel == "auto":
             log.info("no CUDA decoder for %s; decoding in software", name)
             return _open(target, name, container_format, options, "none")
@@ -408,6 +411,12 @@ def _open(
             raise SourceError(f"'{name}' is not a video file, or is damaged beyond reading") from error
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"'{name}' cannot be opened as a video: {reason}") from error
+
+
+def _is_empty(target: Any) -> bool:
+    if isinstance(target, Pipe):
+        return not target.beginning
+    return isinstance(target, io.IOBase) and target.seekable() and target.seek(0, io.SEEK_END) == 0
 
 
 def _opens_in_software(target: Any, container_format: str | None, options: dict[str, str]) -> bool:

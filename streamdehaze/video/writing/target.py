@@ -168,19 +168,9 @@ class LiveTarget:
         """The target for a ``--to`` that gets what FFmpeg's `encoder` makes.
 
         Raises:
-            ConfigError: as for `of`; also if there is no such encoder, or one for other pictures, or players cannot
-                read its codec there.
+            ConfigError: as for `of` and `live_encoder`; also if players cannot read its codec there.
         """
-        try:
-            found = av.Codec(encoder, "w")
-        except av.codec.codec.UnknownCodecError:
-            near = ", ".join(difflib.get_close_matches(encoder, LIVE_ENCODERS, n=3, cutoff=0.4))
-            raise ConfigError(f"there is no encoder '{encoder}' here{near and '; near it: '}{near}") from None
-        if found.video_formats and LIVE_FORMAT not in {each.name for each in found.video_formats}:
-            raise ConfigError(
-                f"the encoder {encoder} does not take {LIVE_FORMAT}, in which cameras are sent; use libx264"
-            )
-        codec = found.canonical_name
+        codec = live_encoder(encoder).canonical_name
         target = replace(cls.of(to, camera), codec=codec)
         if codec not in _STREAM_CODECS.get(target.format, {codec}):
             place = target.name if target.address.scheme else to
@@ -260,6 +250,22 @@ class LiveTarget:
         else:  # numbers that no player and no cache has met
             options["hls_start_number_source"] = "epoch"
         return options
+
+
+def live_encoder(name: str) -> av.Codec:
+    """FFmpeg's encoder of a name, for cameras.
+
+    Raises:
+        ConfigError: if there is none, or it takes other pictures than theirs.
+    """
+    try:
+        found = av.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        near = ", ".join(difflib.get_close_matches(name, LIVE_ENCODERS, n=3, cutoff=0.4))
+        raise ConfigError(f"there is no encoder '{name}' here{near and '; near it: '}{near}") from None
+    if found.video_formats and LIVE_FORMAT not in {each.name for each in found.video_formats}:
+        raise ConfigError(f"the encoder {name} does not take {LIVE_FORMAT}, in which cameras are sent; use libx264")
+    return found
 
 
 def _delete_unnamed(playlist: Path) -> None:
