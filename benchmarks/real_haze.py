@@ -1,7 +1,7 @@
 """Whether the pictures are worth having in real haze: the measures that checkpoints are chosen by.
 
     python benchmarks/real_haze.py [CHECKPOINT ...] [--smog FOLDER] [--traffic FOLDER] [--video FILE] [--depth FOLDER]
-        [--pairs FOLDER] [--set KEY=VALUE ...] [--json FILE]
+        [--street] [--pairs FOLDER] [--set KEY=VALUE ...] [--json FILE]
 
 Each checkpoint (a name, a file, or "teacher" for the physical estimate that real haze is learned from) becomes a
 column, each measure a row; rows whose pictures are not given are left out. `Dehazer` works as `streamdehaze run` does
@@ -23,6 +23,8 @@ settings, such as `--set strength=0.7`. The pictures and the drawn haze are the 
   gained against the clear photo of drawn grey fog, sand, brown and dark smoke (β 1.2 and 2.2 alternately, the smoke
   uneven; sky, where the depth marks it, is left out). The fog also behind the covers, as far as there is a gain without
   them. The clear photos against themselves.
+- `--street`: the same gains on our own drawn street, which nothing is trained on (seeds 5 and 11, first and 16th frame,
+  visibilities of 60 and 130 m), without its sky: nothing is seen of it, and behind dark smoke it is most of the error.
 - `--pairs`: hazy pictures with a truth, such as SOTS-indoor: PSNR of 50, evenly picked; their clear pictures against
   themselves.
 
@@ -62,6 +64,9 @@ from streamdehaze.evaluation.haze_map import LONG_SIDE
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import Frame
 from streamdehaze.meter.pictures import read_meter
+from streamdehaze.scene import Fog, StreetScene
+from streamdehaze.scene.clip import to_bytes
+from streamdehaze.scene.raycast import SKY_METRES
 from streamdehaze.video.picture.pattern import natural_order
 from streamdehaze.video.rgb import RgbConverter
 
@@ -79,6 +84,12 @@ AIRLIGHTS = {
     "dark smoke": (0.26, 0.26, 0.26),
 }
 """Of drawn haze, in the middle of what the trainer draws as such."""
+STREET_AIRLIGHTS = {
+    "grey fog": (0.85, 0.85, 0.85),
+    "sand": (0.80, 0.62, 0.40),
+    "brown smoke": (0.45, 0.38, 0.32),
+    "dark smoke": (0.25, 0.25, 0.26),
+}
 
 
 class Teacher:
@@ -167,11 +178,15 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
     return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
 
 
+def measured_smog(folder: Path) -> list[Path]:
+    """The photos of real haze that are measured: recipes leave every fourth out."""
+    return sorted(find_pictures(folder), key=natural_order)[::4]
+
+
 def smog(folder: Path, photo: Photo) -> Iterator[tuple[str, float]]:
     """Rows of real haze without ground truth."""
-    paths = sorted(find_pictures(folder), key=natural_order)[::4]
     means, changed = Means(), 0
-    for number, path in enumerate(paths):
+    for number, path in enumerate(measured_smog(folder)):
         hazy = read_picture(path)
         haze, result = map_haze(hazy), photo(hazy)
         score(means, hazy, result, haze)
@@ -340,9 +355,8 @@ def changed_in_bars(before: Frame, after: Frame, rows: int) -> int:
 
 def drawn(folder: Path, photo: Photo, natural: Photo, knowing: Callable[[Color], Photo]) -> Iterator[tuple[str, float]]:
     """Rows of drawn haze on clear photos with depth."""
-    scenes: list[Scene] = evenly([scene for scene in find_layout(folder).scenes if is_clear(scene)], 24)
     means, changed = Means(), 0
-    for number, scene in enumerate(scenes):
+    for number, scene in enumerate(measured_scenes(folder)):
         clear, depth = read_scene(scene)
         no_sky = depth < SKY_DEPTH - 0.04
         means.add("itself", psnr(photo(clear), clear))
@@ -366,6 +380,24 @@ def drawn(folder: Path, photo: Photo, natural: Photo, knowing: Callable[[Color],
         yield f"drawn {name}, its colour given: gain, dB", means[f"{name}, colour given"]
     yield from cover_rows("drawn fog", means, changed)
     yield "clear photos against themselves, dB", means["itself"]
+
+
+def street(natural: Photo) -> Iterator[tuple[str, float]]:
+    """Rows of drawn haze in our own street."""
+    means = Means()
+    for seed, index in itertools.product((5, 11), (0, 15)):
+        frame = StreetScene(384, 216, frames=16, seed=seed).render(index)
+        clear, no_sky = to_bytes(frame.clear), frame.depth_metres < SKY_METRES
+        for (name, color), metres in itertools.product(STREET_AIRLIGHTS.items(), (60, 130)):
+            hazy = to_bytes(Fog(metres, color).apply(frame.clear, frame.depth_metres))
+            means.add(name, gain_db(hazy, natural(hazy), clear, no_sky))
+    for name in STREET_AIRLIGHTS:
+        yield f"street, {name}: gain, dB", means[name]
+
+
+def measured_scenes(folder: Path) -> list[Scene]:
+    """The photos with depth before which haze is drawn."""
+    return evenly([scene for scene in find_layout(folder).scenes if is_clear(scene)], 24)
 
 
 def is_clear(scene: Scene) -> bool:
@@ -427,6 +459,7 @@ def column(checkpoint: str, asked: argparse.Namespace, settings: dict[str, Any])
         smog(asked.smog, photo) if asked.smog else (),
         video(asked.video, dehazer) if asked.video else (),
         drawn(asked.depth, photo, natural, knowing) if asked.depth else (),
+        street(natural) if asked.street else (),
         pairs(asked.pairs, photo, natural) if asked.pairs else (),
     )
     rows = dict(itertools.chain.from_iterable(parts))
@@ -450,6 +483,7 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="*", default=["aecrnet-s"])
     for name in ("smog", "traffic", "video", "depth", "pairs"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--street", action="store_true")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--set", dest="settings", type=setting, action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamdehaze.dehaze.atmosphere.sky import keep_sky, sky_of
+from streamdehaze.dehaze.atmosphere import sky
+from streamdehaze.dehaze.atmosphere.sky import find_sky, sky_of
 from streamdehaze.dehaze.stream import Stream
-from streamdehaze.frame import Frame
+from streamdehaze.frame import FloatArray, Frame
 
 AIRLIGHT = 0.8
+
+
+def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float = 0.0) -> FloatArray:
+    return sky.keep_sky(hazy, answer, find_sky(hazy, airlight, known))
 
 
 def scene(height: int = 144, width: int = 256) -> np.ndarray:

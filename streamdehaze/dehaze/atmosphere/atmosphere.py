@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ from streamdehaze.dehaze.atmosphere.airlight import Airlight, AirlightMode, esti
 from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.dehaze.atmosphere.casts import without_casts
 from streamdehaze.dehaze.atmosphere.refine import without_halos
-from streamdehaze.dehaze.atmosphere.sky import keep_sky
+from streamdehaze.dehaze.atmosphere.sky import find_sky, keep_sky, neutral_sky
+from streamdehaze.dehaze.atmosphere.smoke import UNSURE, Smoke, look_for_smoke, may_be_smoke
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode, brighten, exponent
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.frame import FloatArray
@@ -21,6 +22,8 @@ _FOLLOW = 0.1
 """Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
 _FOLLOW_EVIDENCE = 0.02
 """The same of how far the tint is the haze's: it is of the scene, but an exposure that shifts may change it at once."""
+_POSSIBLE, _LOOK_AGAIN = 0.08, 25
+"""Probability of smoke below which it is looked for only after so many frames."""
 _DENSITIES = (0.15, 0.3, 0.4, 0.7, 0.78)
 _SHARES = (0.75, 1.0, 1.03, 1.03, 1.0)
 """Density of the haze, and the share of the network's change that is made at it. In clear air a good part of the change
@@ -39,6 +42,8 @@ class Balanced:
     airlight: Airlight
     scene: npt.NDArray[np.bool_] | None
     """(rows, columns), False where the frame is covered; None if it is not."""
+    smoke: Smoke | None
+    """What is known of smoke, where there is some."""
     weight: float
     """Weight of this picture's estimate against what is remembered; 1 where nothing connects it with the previous
     one."""
@@ -51,6 +56,8 @@ class Atmosphere:
         self._airlight: Airlight | None = None
         self._gamma: float | None = None
         self._frames = 0  # since the last balanced one
+        self._smoke_probability = 0.0
+        self._smoke_frames = 0  # since smoke was last looked for
 
     def skip(self) -> None:
         """Let a frame pass that the network does not run on."""
@@ -83,9 +90,10 @@ class Atmosphere:
                 before.evidence + slow_weight * (found.evidence - before.evidence),
                 found.given,
             )
+        smoke = None if found.given else self._smoke(picture[_view(scene)], found, starts=weight == 1)
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
-        return Balanced(picture, grey, found, scene, weight)
+        return Balanced(picture, grey, found, scene, smoke, weight)
 
     def finish(
         self, balanced: Balanced, answer: FloatArray, airlight: AirlightMode, brightness: BrightnessMode
@@ -101,11 +109,19 @@ class Atmosphere:
             bounded = clear_picture(balanced.hazy, balanced.airlight) * balanced.airlight.balance[:, None, None]
             clear += np.float32(unlike) * (bounded - clear)
         # The sky reaches the upper edge of the scene; what fills a bar above it is no part of that.
-        view = (slice(None), *(between_bars(~balanced.scene) if balanced.scene is not None else (slice(None),) * 2))
-        clear[view] = keep_sky(balanced.picture[view], clear[view], balanced.airlight.brightness, unlike)
+        view = _view(balanced.scene)
+        sky = find_sky(balanced.picture[view], balanced.airlight.brightness, unlike)
+        clear[view] = keep_sky(balanced.picture[view], clear[view], sky)
         share_of_haze = balanced.airlight.share(balanced.picture)
         back = balanced.airlight.turn_back(share_of_haze, airlight)
         clear = clear * back
+        if (smoke := balanced.smoke) is not None:
+            without = smoke.clear_picture(balanced.hazy[view])
+            if airlight == "keep":
+                without = without * (smoke.airlight / smoke.airlight.mean())[:, None, None]
+            else:  # what is sure to be sand or smoke is not the light of the scene
+                clear[view] = neutral_sky(clear[view], sky, smoke.share)
+            clear[view] += np.float32(smoke.share) * (1 - sky) * (without - clear[view])
         if brightness == "keep":
             found = exponent(balanced.hazy, clear, balanced.scene)
             if balanced.weight < 1 and self._gamma is not None:
@@ -115,10 +131,12 @@ class Atmosphere:
         return without_casts(balanced.picture * back, clear, share_of_haze * np.float32(balanced.airlight.brightness))
 
     def state(self) -> npt.NDArray[np.float64]:
-        """What is remembered: airlight, density, evidence, exponent and frames since; NaN for what is not."""
+        """What is remembered: airlight, density, evidence, exponent, frames since, probability of smoke and frames
+        since it was looked for; NaN for what is not."""
         known = self._airlight
         airlight = [np.nan] * 5 if known is None else [*known.color, known.density, known.evidence]
-        return np.array([*airlight, np.nan if self._gamma is None else self._gamma, self._frames], np.float64)
+        gamma = np.nan if self._gamma is None else self._gamma
+        return np.array([*airlight, gamma, self._frames, self._smoke_probability, self._smoke_frames], np.float64)
 
     def load(self, state: npt.NDArray[np.float64]) -> None:
         """Continue where `state` was taken.
@@ -126,8 +144,34 @@ class Atmosphere:
         Raises:
             ValueError: if it is not one.
         """
-        *color, density, evidence, gamma, frames = (float(x) for x in state)
+        *color, density, evidence, gamma, frames, probability, smoke_frames = (float(x) for x in state)
         if len(color) != 3:
-            raise ValueError(f"an atmosphere has 7 numbers, not {len(state)}")
+            raise ValueError(f"an atmosphere has 9 numbers, not {len(state)}")
         self._airlight = None if np.isnan(density) else Airlight(np.array(color, np.float32), density, evidence)
         self._gamma, self._frames = None if np.isnan(gamma) else gamma, int(frames)
+        self._smoke_probability, self._smoke_frames = probability, int(smoke_frames)
+
+    def _smoke(self, picture: FloatArray, airlight: Airlight, *, starts: bool) -> Smoke | None:
+        """What is known of smoke in the next picture; None where there is none, as far as the last look tells.
+
+        Args:
+            picture: RGB (3, rows, columns) in [0, 1].
+            airlight: as estimated in it.
+            starts: whether a scene starts with it.
+        """
+        self._smoke_frames += self._frames + 1
+        if not starts and self._smoke_probability < _POSSIBLE and self._smoke_frames < _LOOK_AGAIN:
+            return None
+        found = look_for_smoke(picture) if may_be_smoke(airlight) else None
+        weight = 1 if starts else 1 - (1 - _FOLLOW) ** (self._frames + 1)
+        seen = 0.0 if found is None else found.probability
+        self._smoke_probability += weight * (seen - self._smoke_probability)
+        self._smoke_frames = 0
+        if found is None or self._smoke_probability <= UNSURE:
+            return None
+        return replace(found, probability=self._smoke_probability)
+
+
+def _view(scene: npt.NDArray[np.bool_] | None) -> tuple[slice, ...]:
+    """Where a picture (3, rows, columns) has no bars."""
+    return slice(None), *(between_bars(~scene) if scene is not None else (slice(None),) * 2)

@@ -67,12 +67,11 @@ def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL, spread_rang
     return np.clip(guided_filter(luma, found, _RADIUS, _EPSILON), 0, 1)
 
 
-def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float = 0.0) -> FloatArray:
-    """The network's answer, but the sky as it was seen, at the brightness that the answer gives it on average.
+def find_sky(hazy: FloatArray, airlight: float, known: float = 0.0) -> FloatArray:
+    """How much each pixel is sky, (rows, columns) in [0, 1]; 0 everywhere if too little reaches the upper edge.
 
     Args:
-        hazy: the picture that the network saw, (3, rows, columns) in [0, 1], its haze grey.
-        answer: the network's, of the same shape.
+        hazy: (3, rows, columns) in [0, 1], its haze grey.
         airlight: brightness of the haze.
         known: how sure the haze's colour is, 0 to 1: where 1, what is brighter or of another colour is no sky, as a
             bright one behind dark smoke.
@@ -86,6 +85,18 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float
     if known > 0:
         differs = np.asarray(np.abs(hazy / np.float32(airlight) - 1).max(axis=0), np.float32)
         sky = sky * (1 - np.float32(known) * (1 - ramp(differs, _UNLIKE, _ALIKE_HAZE)))
+    return sky
+
+
+def keep_sky(hazy: FloatArray, answer: FloatArray, sky: FloatArray) -> FloatArray:
+    """The network's answer, but the sky as it was seen, at the brightness that the answer gives it on average.
+
+    Args:
+        hazy: the picture that the network saw, (3, rows, columns) in [0, 1].
+        answer: the network's, of the same shape.
+        sky: as `find_sky` has it.
+    """
+    luma = channel_mean(hazy)
     light = float((sky * luma).sum())
     if light == 0:
         return answer
@@ -93,6 +104,16 @@ def keep_sky(hazy: FloatArray, answer: FloatArray, airlight: float, known: float
     ratio = max(least, float((sky * channel_mean(answer)).sum()) / light)
     kept: FloatArray = answer + sky * (np.float32(ratio) * hazy - answer)
     return kept
+
+
+def neutral_sky(clear: FloatArray, sky: FloatArray, share: float) -> FloatArray:
+    """A picture (3, rows, columns) whose sky has lost a share of its tint, not of its light; `sky` as in `keep_sky`."""
+    light = (clear * sky).sum(axis=(1, 2))
+    if light.min() <= 0:
+        return clear
+    factors = (light.mean() / light)[:, None, None]
+    neutral: FloatArray = clear * (1 + np.float32(share) * sky * (factors - 1))
+    return neutral
 
 
 def _whole_sky(luma: FloatArray, airlight: float) -> FloatArray:
