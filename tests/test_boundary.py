@@ -7,6 +7,7 @@ import pytest
 
 from doubles import EngineDouble, plain_dehazer
 from streamdehaze.control.color import Color
+from streamdehaze.dehaze.atmosphere import atmosphere
 from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight, given_airlight
 from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.fidelity import psnr
@@ -55,7 +56,8 @@ def test_an_estimated_colour_is_trusted_less() -> None:
 
 
 @pytest.mark.parametrize("color", [SAND, BROWN, DARK])
-def test_frames_are_cleared_without_the_network(color: Color) -> None:
+def test_frames_are_cleared_without_the_network(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atmosphere, "may_be_smoke", lambda airlight: False)  # nor by the one for smoke
     clear = scene()
     hazy = (through(color, clear).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
     truth = (clear.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
