@@ -16,6 +16,7 @@ processor time, whatever else runs; `--state` keeps the weights, and another cal
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -25,10 +26,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from fit_meter import SKY
 from haze_meter import MOST, list_photos, rooms, streets
+from small_networks import Course, write
 from torch import nn
 
 from streamdehaze.datasets import find_layout
@@ -47,7 +48,7 @@ HAZY = 0.35
 """Density that photos of real haze count as."""
 SHARE = {"photo": 0.62, "clear": 0.12, "hazy": 0.1, "street": 0.1, "room": 0.06}
 """Of the pictures of each kind."""
-BATCH, RATE, DECAY, AVERAGE = 32, 1.5e-3, 0.02, 0.998
+BATCH, RATE = 32, 1.5e-3
 
 
 class Block(nn.Module):
@@ -194,35 +195,23 @@ def train(found: list[Scene], minutes: float, state: Path | None) -> Recognition
     kinds = {kind: members for kind, members in kinds.items() if members}
     shares = np.array([SHARE[kind] for kind in kinds])
     print(*(f"{kind}: {len(members)}" for kind, members in kinds.items()), flush=True)
-    if state is not None and state.exists():
-        network.load_state_dict(torch.load(state, weights_only=True))
+    course = Course(network, state)
+    if course.goes_on:
         rng = np.random.default_rng()
-    average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
-    began, step, smooth = time.process_time(), 0, math.nan
-    while (done := (time.process_time() - began) / (60 * minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, step / 200) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+    began = time.process_time()
+    for step in itertools.count():
+        done = (time.process_time() - began) / (60 * minutes)
+        if done >= 1:
+            break
         drawn = (kinds[kind] for kind in rng.choice(list(kinds), BATCH, p=shares / shares.sum()))
         pictures, densities = zip(*(example(each[rng.integers(len(each))], rng) for each in drawn), strict=True)
         truth = torch.tensor(densities, dtype=torch.float32)
         seen = torch.from_numpy(np.stack(pictures)).to(memory_format=torch.channels_last)
         loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0], truth)
         loss = loss - nn.functional.binary_cross_entropy(truth, truth)  # 0 for the truth itself
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        smooth = loss.item() if step == 1 else 0.995 * smooth + 0.005 * loss.item()
-        for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - AVERAGE)
-        if step % 500 == 0:
-            print(f"{done:4.0%}  step {step}, loss {smooth:.4f}", flush=True)
-            if state is not None:
-                torch.save(average, state)
-    network.load_state_dict(average)
-    return network.to(memory_format=torch.contiguous_format).eval()
+        course.step(loss, RATE * min(1, step / 200) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6, done)
+    course.finish()
+    return network.to(memory_format=torch.contiguous_format)
 
 
 def main() -> None:
@@ -240,17 +229,9 @@ def main() -> None:
     torch.set_num_threads(1)
     found = list(scenes(asked.photos, asked.clear, asked.hazy, (asked.streets, asked.rooms)))
     network = train(found, asked.minutes, asked.state)
-    torch.onnx.export(
-        network, (torch.zeros(1, 3, ROWS, COLUMNS),), asked.output, input_names=["picture"], output_names=["logit"],
-        dynamo=True, external_data=False, verbose=False,
-    )  # fmt: skip
-    model = onnx.load(asked.output)
     named = ", ".join(folder.name for folder in (*asked.photos, *asked.clear, *asked.hazy))
-    facts = {"trained on": f"{named}; {asked.streets} drawn streets, {asked.rooms} drawn rooms", "input": "RGB, 0 to 1"}
-    onnx.helper.set_model_props(model, facts)
-    for node in model.graph.node:  # what PyTorch knows of it, with the paths of this machine
-        del node.metadata_props[:]
-    onnx.save(model, asked.output)
+    named += f"; {asked.streets} drawn streets, {asked.rooms} drawn rooms"
+    write(network, asked.output, (ROWS, COLUMNS), ["logit"], named)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from real_haze import measured_scenes, measured_smog
+from small_networks import Course, write
 from torch import nn
 from torch.nn import functional as F
 
@@ -55,7 +55,7 @@ NOTICEABLE = (0.1, 0.25)
 SMOOTH, EDGE = 24, 1e-3
 """As the package's `smoke` has them."""
 SKY_WEIGHT = 0.15
-BATCH, RATE, DECAY, AVERAGE = 24, 9e-4, 0.02, 0.998
+BATCH, RATE = 24, 9e-4
 HEAD_BATCHES, HEAD_STEPS = 1000, 4000
 """Of pictures that show whether there is smoke, and of what learns to see it."""
 
@@ -78,7 +78,7 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.silu(self.first(self.norm(x)))
-        factor, term = torch.tanh(self.whole(y.mean((2, 3)))).unflatten(1, (-1, 1, 1)).chunk(2, 1)
+        factor, term = torch.tanh(self.whole(y.mean((2, 3)))).unflatten(1, (-1, 1, 1)).chunk(2, 1)  # type: ignore[no-untyped-call]
         return x + torch.as_tensor(self.second(y * (1 + factor) + term))
 
 
@@ -298,33 +298,14 @@ def loss_of(network: Smoke, batch: list[torch.Tensor]) -> torch.Tensor:
 def train(examples: Examples, minutes: float, state: Path | None) -> Smoke:
     """The network after so many minutes."""
     network = Smoke()
-    if state is not None and state.exists():
-        network.load_state_dict(torch.load(state, weights_only=True))
-    average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
-    began, smooth = time.monotonic(), math.nan
+    course, began = Course(network, state), time.monotonic()
     for step, batch in enumerate(torch.utils.data.DataLoader(examples, BATCH, num_workers=1, prefetch_factor=4), 1):
         done = (time.monotonic() - began) / (60 * minutes)
         if done >= 1:
             break
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, step / 150) * (1 - done) + 1e-6
-        loss = loss_of(network, batch)
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss of step {step} is {loss.item()}")
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        smooth = loss.item() if step == 1 else 0.995 * smooth + 0.005 * loss.item()
-        for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - AVERAGE)
-        if step % 500 == 0:
-            print(f"{done:4.0%}  step {step}, loss {smooth:.4f}", flush=True)
-            if state is not None:
-                torch.save(average, state)
-    network.load_state_dict(average)
-    return network.eval()
+        course.step(loss_of(network, batch), RATE * min(1, step / 150) * (1 - done) + 1e-6, done)
+    course.finish()
+    return network
 
 
 def learn_to_recognize(network: Smoke, examples: Examples) -> None:
@@ -344,19 +325,6 @@ def learn_to_recognize(network: Smoke, examples: Examples) -> None:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-
-
-def write(network: Smoke, path: Path, folders: list[Path]) -> None:
-    torch.onnx.export(
-        network, (torch.zeros(1, 3, ROWS, COLUMNS),), path, input_names=["picture"],
-        output_names=["maps", "airlight", "logit"], dynamo=True, external_data=False, verbose=False,
-    )  # fmt: skip
-    model = onnx.load(path)
-    named = ", ".join(folder.name for folder in folders)
-    onnx.helper.set_model_props(model, {"trained on": named, "input": "RGB, 0 to 1"})
-    for node in model.graph.node:  # what PyTorch knows of it, with the paths of this machine
-        del node.metadata_props[:]
-    onnx.save(model, path)
 
 
 def main() -> None:
@@ -387,7 +355,8 @@ def main() -> None:
     hazy = [shrink(read_picture(path)) for path in sorted(paths)]
     network = train(Examples(photos, weights, [], CLEARED), asked.minutes, asked.state)
     learn_to_recognize(network, Examples(photos, weights, hazy, RECOGNIZED))
-    write(network, asked.output, [*asked.photos, *asked.clear, *asked.hazy])
+    named = ", ".join(folder.name for folder in (*asked.photos, *asked.clear, *asked.hazy))
+    write(network, asked.output, (ROWS, COLUMNS), ["maps", "airlight", "logit"], named)
 
 
 if __name__ == "__main__":
