@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +17,8 @@ from streamdehaze.video.writing.encoding.sei import units_of
 
 log = logging.getLogger("streamdehaze")
 
-_SLICES, _SLICE_OF_KEYFRAME, _MESSAGES, _PARAMETERS = range(1, 6), 5, 6, (7, 8)
+_SLICES, _KEY_SLICE, _MESSAGES, _PARAMETERS = range(1, 6), 5, 6, (7, 8)
 """Types of units of H.264, in the last five bits of their first byte (table 7-1)."""
-_SLICE_AFTER_START_CODE = re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65](.)", re.DOTALL)
 _X264 = b"x264 - core"
 """What old versions of it wrote, FFmpeg decodes as they meant it."""
 _KEPT_SIDE_DATA: tuple[Any, ...] = ("new_extradata", "prft")
@@ -97,25 +95,20 @@ class GroupFinder:
     """
 
     def __init__(self, header: bytes) -> None:
-        self._length_bytes = (header[4] & 3) + 1 if header[:1] == b"\x01" and len(header) > 4 else 0
+        self._length_bytes = _length_bytes(header)
         self._known = set() if self._length_bytes else set(units_of(header, 0))
         self._has_begun = False
 
     def look(self, packet: Packet[Any]) -> tuple[bool, bool]:
         """Whether a packet begins with an IDR picture, and whether it has parameters unlike those at the beginning."""
         units = [unit for unit in units_of(bytes(packet), self._length_bytes) if len(unit) > 1]
-        kinds = [unit[0] & 31 for unit in units]
-        kept = {
-            unit
-            for kind, unit in zip(kinds, units, strict=True)
-            if kind in _PARAMETERS or (kind == _MESSAGES and _X264 in unit)
-        }
+        kept = {unit for unit in units if _kind(unit) in _PARAMETERS or (_kind(unit) == _MESSAGES and _X264 in unit)}
         if not self._has_begun:
             self._known |= kept
             self._has_begun = True
         is_odd = self._length_bytes > 0 and any(b"\0\0\1" in unit for unit in units)  # where FFmpeg begins another one
-        first = next((unit for kind, unit in zip(kinds, units, strict=True) if kind in _SLICES), b"\0\0")
-        begins = first[0] & 31 == _SLICE_OF_KEYFRAME and first[1] >= 0x80  # see `_begins_within_keyframe`
+        first = next((unit for unit in units if _kind(unit) in _SLICES), None)
+        begins = first is not None and _kind(first) == _KEY_SLICE and _begins_picture(first)
         return begins, not kept <= self._known or is_odd or packet.has_sidedata("new_extradata")
 
 
@@ -165,27 +158,23 @@ def whole_pictures(
 
 def _begins_within_keyframe(packet: Packet[Any], video: VideoStream) -> bool:
     """Whether a packet of H.264 begins with a later slice of a keyframe."""
-    content, header = bytes(packet), bytes(video.codec_context.extradata or b"")
-    slice_data = _first_slice_data(content, header)
-    return bool(slice_data) and slice_data[0] < 0x80  # 1, as the first bit, is the number of macroblock 0 (7.3.3)
+    length_bytes = _length_bytes(bytes(video.codec_context.extradata or b""))
+    slices = (unit for unit in units_of(bytes(packet), length_bytes) if len(unit) > 1 and _kind(unit) == _KEY_SLICE)
+    first = next(slices, None)
+    return first is not None and not _begins_picture(first)
 
 
-def _first_slice_data(content: bytes, header: bytes) -> bytes:
-    """What the first slice of a keyframe has after its first byte; b"" if there is none.
+def _length_bytes(header: bytes) -> int:
+    """Bytes of the length before each unit, by the stream's header; 0 where units come after start codes."""
+    return (header[4] & 3) + 1 if header[:1] == b"\x01" and len(header) > 4 else 0
 
-    Args:
-        content: of a packet.
-        header: the stream's; in MP4's form, where each unit comes after its length, it begins with 1.
-    """
-    if header[:1] != b"\x01" or len(header) < 5:
-        found = _SLICE_AFTER_START_CODE.search(content)
-        return found[1] if found else b""
-    digits, at = (header[4] & 3) + 1, 0
-    while (unit := at + digits) < len(content):
-        if content[unit] & 31 == _SLICE_OF_KEYFRAME:
-            return content[unit + 1 : unit + 2]
-        at = unit + int.from_bytes(content[at:unit], "big")
-    return b""
+
+def _kind(unit: bytes) -> int:
+    return unit[0] & 31
+
+
+def _begins_picture(unit: bytes) -> bool:
+    return unit[1] >= 0x80  # 1, as the first bit, is the number of macroblock 0 (7.3.3)
 
 
 def _apart(packet: Packet[Any], before: Packet[Any]) -> int:
