@@ -2,26 +2,18 @@
 
 Products on white, faded prints and lawns under a grey sky have as little contrast and colour as a street in thin fog.
 What they show tells them apart: this network has seen photos, drawn streets and rooms, with haze and without. `--mode
-auto` asks it, but it does not decide alone: of the weather before one camera it is the worse judge. It runs in OpenCV,
-which every installation has; benchmarks/train_meter.py trains it.
+auto` asks it, but it does not decide alone: of the weather before one camera it is the worse judge.
+benchmarks/train_meter.py trains it.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-import threading
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from streamdehaze.frame import FloatArray
+from streamdehaze.network.small import SmallNetwork, probability
 
-_ROWS, _COLUMNS = 64, 96
-"""Of the picture that the network sees, whatever the aspect ratio of the frame."""
-_lock = threading.Lock()
-"""A network of OpenCV keeps its input until it has run."""
+_NETWORK = SmallNetwork(Path(__file__).with_name("haze.onnx"), 64, 96, ["logit"])
 
 
 def recognized_density(hazy: FloatArray) -> float:
@@ -30,14 +22,5 @@ def recognized_density(hazy: FloatArray) -> float:
     Args:
         hazy: RGB (3, rows, columns) in [0, 1]; what covers the scene is filled.
     """
-    small = [cv2.resize(plane, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA) for plane in hazy]
-    with _lock:
-        network = _network()
-        network.setInput(np.stack(small)[None])
-        logit = float(np.asarray(network.forward()).item())
-    return 1 / (1 + math.exp(-logit))
-
-
-@functools.cache
-def _network() -> cv2.dnn.Net:
-    return cv2.dnn.readNetFromONNX(str(Path(__file__).with_name("haze.onnx")))
+    (logit,) = _NETWORK.answers(hazy)
+    return probability(logit)

@@ -2,15 +2,12 @@
 
 Networks for haze learn from bright grey fog, take dark smoke for a dim day, and physics (`boundary`) has to be told the
 colour of the air. This one saw smoke and sand drawn before photos and rendered towns of known depth. It answers with a
-gain and an offset of each pixel rather than with colours, and says how sure it is of smoke or sand at all. It runs in
-OpenCV, which every installation has, and on few pictures while there is none; benchmarks/train_smoke.py trains it.
+gain and an offset of each pixel rather than with colours, and says how sure it is of smoke or sand at all. It runs on
+few pictures while there is none; benchmarks/train_smoke.py trains it.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +19,17 @@ from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.guided import guided_filter
 from streamdehaze.dehaze.kernels import channel_mean
 from streamdehaze.frame import FloatArray
+from streamdehaze.network.small import SmallNetwork, probability
 
-_ROWS, _COLUMNS = 96, 160
-"""Of the picture that the network sees, whatever the aspect ratio of the frame."""
-_CELL = 8
-"""Pixels of that picture, in both directions, for which the network answers at once."""
+_ROWS, _COLUMNS, _CELL = 96, 160, 8
+"""Of the picture that the network sees, and pixels of it, in both directions, for which the network answers at once."""
 UNSURE, _SURE = 0.3, 0.55
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
 _BRIGHT, _GREY = 0.7, 0.06
 """Airlight that is brighter than this and has a weaker tint (see `Airlight.tint`), or a cold one, is that of fog."""
-_lock = threading.Lock()
-"""A network of OpenCV keeps its input until it has run."""
+_NETWORK = SmallNetwork(Path(__file__).with_name("smoke.onnx"), _ROWS, _COLUMNS, ["maps", "airlight", "logit"])
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Smoke:
 
 
 def may_be_smoke(airlight: Airlight) -> bool:
-    """Whether haze of that colour, as `estimate_airlight` finds it, is worth a look; one in 15 drawn smokes is not."""
+    """Whether haze of that colour, as `estimate_airlight` finds it, is worth a look; one in ten drawn smokes is not."""
     red, _, blue = airlight.color
     return float(airlight.color.mean()) < _BRIGHT or (airlight.tint > _GREY and red > blue)
 
@@ -76,16 +71,7 @@ def look_for_smoke(hazy: FloatArray) -> Smoke:
     Args:
         hazy: RGB (3, rows, columns) in [0, 1]; what covers the scene is filled.
     """
-    small = [cv2.resize(plane, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA) for plane in hazy]
-    with _lock:
-        network = _network()
-        network.setInput(np.stack(small)[None])
-        (maps,), (airlight,), ((logit,),) = (x.copy() for x in network.forward(("maps", "airlight", "logit")))
+    maps, airlight, logit = _NETWORK.answers(hazy)
     rows, columns = _ROWS // _CELL, _COLUMNS // _CELL
     gain = maps[3:].reshape(_CELL, _CELL, rows, columns).transpose(2, 0, 3, 1).reshape(_ROWS, _COLUMNS)
-    return Smoke(airlight, gain, maps[:3], 1 / (1 + math.exp(-logit)))
-
-
-@functools.cache
-def _network() -> cv2.dnn.Net:
-    return cv2.dnn.readNetFromONNX(str(Path(__file__).with_name("smoke.onnx")))
+    return Smoke(airlight, gain, maps[:3], probability(logit))
