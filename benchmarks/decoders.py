@@ -3,7 +3,8 @@
     python benchmarks/decoders.py VIDEO [--clips 1080p-60 1080p-250 4k-60 4k-250] [--decoders 1 2] [--rounds 3]
 
 VIDEO is looped and enlarged with x264 (veryfast, CRF 18) to clips that are named by their size and the pictures in a
-group. Each is read, without anything done to the frames, in its own process, one after the other in each round; the best round counts.
+group. Each is read, without anything done to the frames, in its own process; of the rounds, in which one and two
+decoders take turns, the best counts.
 """
 
 from __future__ import annotations
