@@ -36,6 +36,15 @@ def unchanged_log() -> Iterator[None]:
     log.handlers, log.level, log.propagate = before
 
 
+@pytest.fixture
+def without_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What becomes of an engine's answer is known only where no other network has a say (see `Smoke`).
+
+    Random pixels are nothing that one has learned from: it may take them for smoke.
+    """
+    monkeypatch.setattr("streamdehaze.dehaze.atmosphere.atmosphere.may_be_smoke", lambda airlight: False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tests log file names that are not valid text, which xdist cannot send to the reporting process."""

@@ -22,7 +22,10 @@ ENCODERS = {
     "theora": "theoraenc ! rtptheorapay name=pay0 pt=96 {seed}",
     "vp8": "vp8enc deadline=1 cpu-used=8 keyframe-max-dist={gop} ! rtpvp8pay name=pay0 pt=96 {seed}",
 }
-AUDIO = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8"
+AUDIO = (
+    "audiotestsrc is-live=true wave=white-noise ! audio/x-raw,rate=8000,channels=1 ! alawenc ! "
+    "rtppcmapay name=pay1 pt=8"
+)
 RECORD = (
     "( rtph264depay name=depay0 ! h264parse ! matroskamux name=mux streamable=true ! "
     "filesink location={file} async=false sync=false {audio} )"

@@ -13,10 +13,11 @@ from clips import Clip
 from doubles import EngineDouble
 from streamdehaze import Dehazer, Frame, open_source
 from streamdehaze.dehaze import Stream
-from streamdehaze.dehaze.atmosphere import Atmosphere, atmosphere
+from streamdehaze.dehaze.atmosphere import Atmosphere
 from streamdehaze.dehaze.frame_mask import fill
 from streamdehaze.frame import FloatArray, PixelFormat
 
+pytestmark = pytest.mark.usefixtures("without_smoke")  # test_smoke.py has the network for sand
 SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
 
@@ -30,12 +31,6 @@ def sandy(height: int = 144, width: int = 256, seed: int = 1) -> np.ndarray:
     hazy = ground * t + SAND * (1 - t)
     hazy[: height // 5] = SAND
     return (hazy * 255 + 0.5).astype(np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def without_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here, what becomes of the network's answer is looked at; test_smoke.py has the network for sand."""
-    monkeypatch.setattr(atmosphere, "may_be_smoke", lambda airlight: False)
 
 
 def darken(hazy: FloatArray) -> FloatArray:
