@@ -164,6 +164,19 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         assert {"time", "level", "logger", "message"} <= json.loads(line).keys()
 
 
+def test_quiet_reports_what_needs_an_operator_and_takes_a_password_that_comes_later(tmp_path: Path) -> None:
+    config, password = tmp_path / "cameras.toml", tmp_path / "gate.password"
+    config.write_text(
+        f'[[camera]]\nname = "gate"\nurl = "{film(tmp_path)}"\npassword_file = "{password.name}"\n'
+        f'to = ["{tmp_path / "clear.mkv"}"]\nslow_retry_seconds = 0.5\n'
+    )
+    with live("--config", config, "--quiet", "--engine", "torch") as running:
+        wait_until(lambda: running.says(f"gate: the password file '{password}' cannot be read"), "the missing password")
+        password.write_text("hush\n")
+        password.chmod(0o600)
+        assert running.process.wait(PATIENCE_SECONDS) == 0, "the film is over"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -173,6 +186,13 @@ def test_the_configuration_is_read_again_on_sighup_and_a_wrong_one_changes_nothi
         (["rtsp://h/", "rtsp://g/", "--to", "clear.mkv"], 1, "put {name} in --to"),
         (["rtsp://h/", "--to", "clear.avi"], 1, "use a .mkv, .ts, .mp4 file"),
         (["rtsp://h/", "--network-size", "50"], 1, "network_size: write a multiple of 4"),
+        (["rtsp://h/", "--password-file", "gone.txt"], 1, "the password file 'gone.txt' cannot be read: No such file"),
+        (
+            ["rtsp://h/", "--password-env", "GONE"],
+            1,
+            "the environment variable GONE, which an address needs, is not set",
+        ),
+        (["rtsp://u:${GONE}@h/"], 1, "the environment variable GONE, which an address needs, is not set"),
         (["rtsp://h/", "--latency-budget", "soon"], 2, "write 90, 1.5s, 200ms"),
     ],
 )

@@ -69,7 +69,8 @@ class Retry:
             if self._is_worth_a_line(fault.message):
                 often = f" ({len(self._times)} times in ten minutes)" if len(self._times) > _LINES else ""
                 text, extra = "%s: %s%s; %s", {"camera": self._camera, "fault": fault.kind}
-                log.warning(text, self._camera, fault.message, often, again, extra=extra)
+                level = logging.ERROR if fault.permanent else logging.WARNING  # the first needs an operator
+                log.log(level, text, self._camera, fault.message, often, again, extra=extra)
             self.reported = fault.message
         return self._slow.next() if fault.permanent else self._quick.next()
 

@@ -236,6 +236,9 @@ def command(
         return whole.model_copy(update={"camera": tuple(shards.mine(whole.camera))})
 
     checked = read()
+    if urls:
+        for camera in checked.camera:
+            camera.address()  # of what was just typed, a missing password is an error; in a file, it may come later
     if virtual_camera is not None and len(checked.camera) != 1:
         raise click.UsageError("--virtual-camera shows one camera; give one")
     page = None
