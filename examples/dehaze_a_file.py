@@ -1,8 +1,14 @@
 """Make one foggy video clear: python dehaze_a_file.py foggy.mp4"""
 
+import argparse
 import sys
 
-from streamdehaze import dehaze_video
+from streamdehaze import StreamDehazeError, dehaze_video
 
-report = dehaze_video(sys.argv[1], overwrite=True)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("video")
+try:
+    report = dehaze_video(parser.parse_args().video, overwrite=True)
+except StreamDehazeError as error:  # one sentence: what was wrong, and what to do
+    sys.exit(str(error))
 print(f"{report.output}: {report.statistics.encode.frames} frames at {report.statistics.fps:.1f} fps")

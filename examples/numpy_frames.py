@@ -3,13 +3,19 @@
 Here OpenCV reads the frames, as many programs do; a robot's camera or a simulator would serve as well.
 """
 
+import argparse
 import sys
 
 import cv2
 
 from streamdehaze import Dehazer
 
-capture = cv2.VideoCapture(sys.argv[1])
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("video")
+video = parser.parse_args().video
+capture = cv2.VideoCapture(video)
+if not capture.isOpened():
+    sys.exit(f"OpenCV cannot read '{video}'")
 count = 0
 with Dehazer("aecrnet-s", strength=0.9) as dehazer:
     while True:

@@ -4,6 +4,7 @@
 needed here, but tensorrt and an NVIDIA GPU; or tensorrt-rtx, which builds without one for the architecture named last.
 """
 
+import argparse
 import sys
 
 try:
@@ -11,23 +12,27 @@ try:
 except ImportError:
     import tensorrt_rtx as trt
 
-graph, target, *architecture = sys.argv[1:]
+arguments = argparse.ArgumentParser(description=__doc__)
+arguments.add_argument("graph")
+arguments.add_argument("engine")
+arguments.add_argument("architecture", nargs="?")
+given = arguments.parse_args()
 logger = trt.Logger(trt.Logger.ERROR)
 builder = trt.Builder(logger)
 strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # TensorRT 11 knows nothing else
 network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
 parser = trt.OnnxParser(network, logger)
-if not parser.parse_from_file(graph):
+if not parser.parse_from_file(given.graph):
     sys.exit(str(parser.get_error(0)))
 if -1 in network.get_input(0).shape:
-    sys.exit(f"{graph} takes pictures of any size; export it with --size and --batch")
+    sys.exit(f"{given.graph} takes pictures of any size; export it with --size and --batch")
 config = builder.create_builder_config()
-if architecture:
+if given.architecture:
     config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, architecture[0]), 0)
+    config.set_compute_capability(getattr(trt.ComputeCapability, given.architecture), 0)
 plan = builder.build_serialized_network(network, config)
 if plan is None:
     sys.exit("the network could not be built")
-with open(target, "wb") as file:
+with open(given.engine, "wb") as file:
     file.write(plan)
-print(f"{target}: {plan.nbytes / 1e6:.1f} MB for pictures of shape {tuple(network.get_input(0).shape)}")
+print(f"{given.engine}: {plan.nbytes / 1e6:.1f} MB for pictures of shape {tuple(network.get_input(0).shape)}")

@@ -4,12 +4,13 @@ Here it is an ONNX file for (batch, 3, height, width) RGB between 0 and 1, run b
 that turns such an array into one of the same shape works. The rest (small pictures, maps, smoothing, encoding) stays.
 """
 
+import argparse
 import sys
 
 import numpy as np
 import onnxruntime
 
-from streamdehaze import Dehazer, dehaze_video
+from streamdehaze import Dehazer, StreamDehazeError, dehaze_video
 from streamdehaze.engine import Engine
 
 
@@ -26,7 +27,14 @@ class OwnNetwork(Engine):
 
 
 if __name__ == "__main__":
-    network, source, target = sys.argv[1:]
-    with Dehazer(engine=OwnNetwork(network), steady="low", every="auto", look_ahead=True) as dehazer:
-        report = dehaze_video(source, target, dehazer=dehazer)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network")
+    parser.add_argument("hazy")
+    parser.add_argument("clear")
+    given = parser.parse_args()
+    try:
+        with Dehazer(engine=OwnNetwork(given.network), steady="low", every="auto", look_ahead=True) as dehazer:
+            report = dehaze_video(given.hazy, given.clear, dehazer=dehazer)
+    except StreamDehazeError as error:
+        sys.exit(str(error))
     print(f"{report.statistics.encode.frames} frames by {report.engine}")

@@ -4,7 +4,7 @@ Frames come from a simulated fog camera and go to a meter that measures each one
 in threads of their own, with bounded queues between them. python own_source_to_own_sink.py [frames]
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -60,7 +60,9 @@ class ContrastMeter:
         print("stopped before the end")
 
 
-camera = FogCamera(frames=int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("frames", type=int, nargs="?", default=50)
+camera = FogCamera(parser.parse_args().frames)
 report = dehaze_video(camera, ContrastMeter(), dehazer="aecrnet-s")
 print(f"{report.statistics.fps:.1f} fps; the slowest stage is {report.statistics.bottleneck}")
 camera.close()

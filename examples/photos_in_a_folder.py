@@ -3,14 +3,18 @@
 EXIF, colour profile and resolution are kept. One network serves all the photos.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 from streamdehaze import Dehazer, StreamDehazeError, dehaze_image
 
-photos = [
-    p for p in sorted(Path(sys.argv[1]).iterdir()) if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif"}
-]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", type=Path)
+folder = parser.parse_args().folder
+if not folder.is_dir():
+    sys.exit(f"'{folder}' is not a folder")
+photos = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif"}]
 failed = 0
 with Dehazer("aecrnet-s") as dehazer:
     for photo in photos:

@@ -35,11 +35,12 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _run(name: str, *arguments: str | Path) -> str:
+def _run(name: str, *arguments: str | Path, code: int = 0) -> str:
+    """Run an example; what it prints, on standard error if it shall fail."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
 
 
 def test_every_example_is_tested() -> None:
@@ -48,6 +49,30 @@ def test_every_example_is_tested() -> None:
         "onnx_in_onnxruntime.py", "onnx_in_openvino.py", "onnx_in_tensorrt.py", "own_network.py",
         "own_architecture.py",  # in test_training_smoke.py
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("dehaze_a_file.py", "streamdehaze"),
+        ("numpy_frames.py", "cv2"),
+        ("photos_in_a_folder.py", "streamdehaze"),
+        ("onnx_in_onnxruntime.py", "onnxruntime"),
+        ("onnx_in_openvino.py", "openvino"),
+        ("onnx_in_tensorrt.py", "tensorrt_rtx"),
+        ("own_network.py", "onnxruntime"),
+    ],
+)
+def test_an_example_without_arguments_says_how_it_is_called(name: str, needs: str) -> None:
+    pytest.importorskip(needs)
+    assert f"usage: {name} [-h]" in _run(name, code=2)
+
+
+@pytest.mark.parametrize("name", ["dehaze_a_file.py", "numpy_frames.py", "photos_in_a_folder.py"])
+def test_an_example_names_a_file_that_is_not_there_in_one_line(name: str, tmp_path: Path) -> None:
+    printed = _run(name, tmp_path / "gone", code=1)
+    assert "Traceback" not in printed
+    assert f"'{tmp_path / 'gone'}'" in printed.splitlines()[-1]
 
 
 def test_dehaze_a_file(foggy: Path) -> None:
