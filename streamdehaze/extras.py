@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -65,6 +66,8 @@ def needed_for(what: str, extra: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package in ("", "streamdehaze"):  # a fault of ours, which no installation cures
             raise
+        if python := newer_python(extra).get(package):
+            raise MissingPackageError(f"{what} needs {package}, and that Python {python} or newer") from error
         raise MissingPackageError(f"{what} needs {package}: {install_command(extra)}") from error
 
 
@@ -125,6 +128,24 @@ def requirements(extra: str = "") -> list[Requirement]:
         else:
             each.marker = None
             found.append(each)
+    return found
+
+
+def newer_python(extra: str) -> dict[str, str]:
+    """Packages of an extra that the running Python is too old for, and the oldest that will do."""
+    from packaging.requirements import Requirement
+
+    found: dict[str, str] = {}
+    for each in map(Requirement, metadata.requires("streamdehaze") or []):
+        conditions = str(each.marker or "")
+        oldest = re.search(r'python_version >= "([\d.]+)"', conditions)
+        if (
+            each.marker
+            and oldest
+            and f'extra == "{extra}"' in conditions
+            and not each.marker.evaluate({"extra": extra})
+        ):
+            found[each.name] = oldest[1]
     return found
 
 

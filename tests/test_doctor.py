@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import pytest
 
 from streamdehaze import extras
 from streamdehaze.diagnosis import Finding, advice, diagnose, is_healthy
-from streamdehaze.diagnosis.packages import module_of, user_extras
-from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements, versions
+from streamdehaze.diagnosis.packages import module_of, packages, user_extras
+from streamdehaze.errors import MissingPackageError
+from streamdehaze.extras import PURPOSES, install_command, needed_for, pip_install, requirements, versions
 
 
 def _doctor(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -55,7 +57,20 @@ def test_every_requirement_and_every_extra_is_looked_at(findings: list[Finding])
     names = {finding.name for finding in findings if finding.section in ("packages", "engines", "extras")}
     assert {*user_extras(), *(each.name for each in requirements())} <= names
     assert {"live", "webrtc", "plot", "train", "openvino"} <= names
-    assert {"starlette", "aiortc"} <= {each.name for each in requirements("webrtc")}, "extras inside extras"
+    assert {"starlette", "uvicorn"} <= {each.name for each in requirements("webrtc")}, "extras inside extras"
+
+
+def test_an_extra_whose_package_needs_a_newer_python_is_not_called_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ['future; python_version >= "4.2" and extra == "vapoursynth"', 'numpy; extra == "vapoursynth"']
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    (found,) = (each for each in packages() if each.name == "vapoursynth")
+    assert (found.state, found.fix) == ("missing", None)
+    assert found.detail.endswith("future needs Python 4.2 or newer")
+    with (
+        pytest.raises(MissingPackageError, match=r"a script needs future, and that Python 4\.2 or newer"),
+        needed_for("a script", "vapoursynth"),
+    ):
+        raise ModuleNotFoundError(name="future")
 
 
 def test_every_extra_has_a_purpose() -> None:

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from streamdehaze.diagnosis.finding import Finding, one_line
 from streamdehaze.diagnosis.machine import nvidia_gpu
-from streamdehaze.extras import PURPOSES, install_command, pip_install, requirements, versions
+from streamdehaze.extras import PURPOSES, install_command, newer_python, pip_install, requirements, versions
 from streamdehaze.process import python_command
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-lean", "tensorrt-rtx")
@@ -53,6 +53,9 @@ def packages() -> Iterator[Finding]:
 def _extra(extra: str, group: list[Requirement], faults: dict[Requirement, str]) -> Finding:
     section, purpose = "engines" if extra in _ENGINES else "extras", PURPOSES.get(extra, "an extra")
     faulty = [each for each in group if each in faults]
+    if newer := newer_python(extra):
+        needs = ", ".join(f"{name} needs Python {python} or newer" for name, python in newer.items())
+        return Finding(section, extra, "missing", f"{purpose}: {needs}")
     if not faulty:
         versions = ", ".join(f"{each.name} {_version(each) or ''}".strip() for each in group)
         return Finding(section, extra, "ok", f"{purpose}: {versions}")
