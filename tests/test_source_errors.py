@@ -22,7 +22,8 @@ from av.packet import Packet
 from clips import Clip, copy_through, frames_of, noise_picture, video_ticks
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSource
-from streamdehaze.video.reading.decoding.decoder import Decoder, whole_pictures
+from streamdehaze.video.reading.decoding.decoder import Decoder
+from streamdehaze.video.reading.decoding.h264 import whole_pictures
 
 
 def refusal(path: object, **options: object) -> str:

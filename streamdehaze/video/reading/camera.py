@@ -24,7 +24,8 @@ from streamdehaze.toml import Table
 from streamdehaze.video.fault import Fault, fault_of, silence
 from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.pyav import fraction, frame_rate
-from streamdehaze.video.reading.decoding.decoder import Decoder, whole_pictures
+from streamdehaze.video.reading.decoding.decoder import Decoder
+from streamdehaze.video.reading.decoding.h264 import whole_pictures
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import HardwareDecoding, NoVideoError, Transport, demux, open_live, what_is
 from streamdehaze.video.reading.times.timeline import TICK

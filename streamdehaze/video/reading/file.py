@@ -29,9 +29,10 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.readback.facts import StreamFacts, current_metadata
 from streamdehaze.video.reading.bytes import Pipe
-from streamdehaze.video.reading.decoding.decoder import Decoder, GroupFinder, whole_pictures
+from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.deinterlace import Deinterlacer
 from streamdehaze.video.reading.decoding.groups import GroupDecoder, Pictures
+from streamdehaze.video.reading.decoding.h264 import GroupFinder, whole_pictures
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.open import (

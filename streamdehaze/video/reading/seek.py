@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamdehaze.video.pyav import fraction
-from streamdehaze.video.reading.decoding.decoder import whole_pictures
+from streamdehaze.video.reading.decoding.h264 import whole_pictures
 from streamdehaze.video.reading.open import demux
 
 _BEFORE_SECONDS = 10

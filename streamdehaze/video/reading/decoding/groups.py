@@ -16,7 +16,8 @@ import av.error
 from av.packet import Packet
 
 from streamdehaze.errors import Cancelled, StreamDehazeError
-from streamdehaze.video.reading.decoding.decoder import Decoder, GroupFinder
+from streamdehaze.video.reading.decoding.decoder import Decoder
+from streamdehaze.video.reading.decoding.h264 import GroupFinder
 
 log = logging.getLogger("streamdehaze")
 
