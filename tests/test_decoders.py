@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from streamdehaze.errors import Cancelled, SourceError
 from streamdehaze.pipeline import job
 from streamdehaze.video import FileSource
 from streamdehaze.video.reading import file
+from streamdehaze.video.reading.decoding import groups
 from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.groups import GroupDecoder
 
@@ -66,9 +68,9 @@ def reading(path: Path, decoders: int, ahead: int = 100, **options: Any) -> Read
     """What a source gives with a number of decoders that may be ahead by a number of pictures."""
     found = Reading([], [], 0, "")
     try:
-        with FileSource(path, **options) as source:
+        with FileSource(path, **options) as source, pytest.MonkeyPatch.context() as patched:
             source.decoders = decoders
-            source._most_ahead = lambda: ahead  # type: ignore[method-assign]
+            patched.setattr(groups, "_most_ahead", lambda *_: ahead)
             for frame in source:
                 found.frames.append((frame.pts, frame.duration, frame.color, source.damaged))
                 widths = [frame.pixel_format.plane_size(index, frame.width, 1)[0] for index in range(3)]
@@ -224,10 +226,10 @@ def test_no_more_pictures_wait_than_may(tmp_path: Path, monkeypatch: pytest.Monk
         return made[0]
 
     monkeypatch.setattr(file, "GroupDecoder", kept)
+    monkeypatch.setattr(groups, "_most_ahead", lambda *_: 6)
     most = 0
     with FileSource(film(tmp_path, "plain", "mp4")) as source:
         source.decoders = 2
-        source._most_ahead = lambda: 6  # type: ignore[method-assign]
         for number, _ in enumerate(source):
             time.sleep(0.01 if number % 10 == 0 else 0)
             most = max(most, made[0]._ready)
@@ -260,6 +262,23 @@ def test_what_fails_in_a_decoder_reaches_the_reader(tmp_path: Path, monkeypatch:
         source.decoders = 2
         with pytest.raises(MemoryError, match="no room"):
             list(source)
+
+
+@pytest.mark.parametrize("kind", ["reordered", "plain"])
+@pytest.mark.parametrize("read", [59, 61, 62, 70])
+def test_a_failure_of_reading_comes_after_the_pictures_before_it(
+    films: Callable[[str, str], Path], kind: str, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demux = FileSource._demux
+
+    def failing(self: FileSource) -> Iterator[Any]:
+        yield from itertools.islice(demux(self), read)  # the third group begins with packet 60
+        raise SourceError("gone")
+
+    monkeypatch.setattr(FileSource, "_demux", failing)
+    one = reading(films(kind, "mp4"), 1)
+    assert one.error == "gone"
+    assert reading(films(kind, "mp4"), 2) == reading(films(kind, "mp4"), 3) == one
 
 
 def test_waiting_for_a_picture_ends_with_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,6 @@ from av.stream import Discard, Disposition, Stream
 from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
 from streamdehaze.errors import ConfigError, SourceError
 from streamdehaze.frame import Frame, VideoInfo
-from streamdehaze.process import free_memory
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
@@ -32,7 +31,7 @@ from streamdehaze.video.reading.bytes import Pipe
 from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.deinterlace import Deinterlacer
 from streamdehaze.video.reading.decoding.groups import GroupDecoder, Pictures
-from streamdehaze.video.reading.decoding.h264 import GroupFinder, whole_pictures
+from streamdehaze.video.reading.decoding.h264 import whole_pictures
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.open import (
@@ -65,8 +64,6 @@ _RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
 """Raw streams that FFmpeg times by a rate in their headers."""
 _RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
 """Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
-_AHEAD_BYTES, _FREE_SHARE = 1 << 30, 16
-"""Pictures decoded ahead hold at most so much, and this part of the memory that is free."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
 
@@ -290,7 +287,7 @@ class FileSource(Reader):
         Raises:
             SourceError: if not a single one can be decoded.
         """
-        with contextlib.closing(self._decoded(self._read())) as items:
+        with contextlib.closing(self._decoded()) as items:
             yield from self._frames(items)
 
     def _frames(self, items: Iterator[tuple[av.Packet[Any], Pictures]]) -> Iterator[Frame]:
@@ -342,10 +339,10 @@ class FileSource(Reader):
                 self._space(packet)
             yield packet
 
-    def _decoded(self, packets: Iterator[av.Packet[Any]]) -> Generator[tuple[av.Packet[Any], Pictures], None, None]:
-        """The packets, those of the video with their pictures."""
+    def _decoded(self) -> Generator[tuple[av.Packet[Any], Pictures], None, None]:
+        """Every packet from the window's start on, those of the video with their pictures."""
         context = self.video.codec_context
-        options, flags, is_alone = dict(context.options), context.flags, self.decoders < 2 or context.is_hwaccel
+        options, flags = dict(context.options), context.flags  # PyAV empties them when it opens the context
 
         def another() -> Decoder:
             assert self.path is not None
@@ -354,20 +351,21 @@ class FileSource(Reader):
                 video.codec_context.options, video.codec_context.flags = options, flags
                 return Decoder(video)
 
-        def noted() -> Iterator[av.Packet[Any]]:
-            for packet in packets:
-                if self._notes is not None and packet.size and packet.stream_index == self.video.index:
-                    packet.opaque = self._notes.of(packet)
-                yield packet
+        packets = self._noted(self._read())
+        is_file = self.path is not None and os.path.isfile(self.path)
+        if self.decoders > 1 and self._decoder.has_one_thread and is_file:
+            return GroupDecoder(self._decoder, another, self.video, self.decoders, self._stop).pictures(packets)
+        return ((packet, self._decoder.decode(packet) if self._is_wanted(packet) else None) for packet in packets)
 
-        if is_alone or context.name != "h264" or self.path is None or not os.path.isfile(self.path):
-            for packet in noted():
-                is_wanted = packet.stream_index == self.video.index and not self._video_over
-                yield packet, self._decoder.decode(packet) if is_wanted else None
-            return
-        finder, ahead = GroupFinder(bytes(context.extradata or b"")), self._most_ahead()
-        decoder = GroupDecoder(self._decoder, another, self.video.index, finder, self.decoders, ahead, self._stop)
-        yield from decoder.pictures(noted())
+    def _noted(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+        """Packets of the video with what they say of their pictures."""
+        for packet in packets:
+            if self._notes is not None and packet.size and packet.stream_index == self.video.index:
+                packet.opaque = self._notes.of(packet)
+            yield packet
+
+    def _is_wanted(self, packet: av.Packet[Any]) -> bool:
+        return packet.stream_index == self.video.index and not self._video_over
 
     def _walk(
         self, items: Iterator[tuple[av.Packet[Stream], Pictures]]
@@ -386,13 +384,6 @@ class FileSource(Reader):
             yield packet, pictures
             if self._video_over and not waiting:
                 break
-
-    def _most_ahead(self) -> int:
-        """Pictures that may be decoded ahead: each decoder keeps the memory of the most that ever waited for it."""
-        context = self.video.codec_context
-        bits = context.format.padded_bits_per_pixel if context.format is not None else 12
-        free = min(_AHEAD_BYTES, free_memory() // _FREE_SHARE)
-        return max(1, free // self.decoders * 8 // max(context.width * context.height * bits, 1))
 
     def _warn_once(self, key: str, message: str, *values: object) -> None:
         if key not in self._warned:

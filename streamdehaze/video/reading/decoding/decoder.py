@@ -35,11 +35,13 @@ class Decoder:
         context = self._context
         if max_pixels is not None:
             context.options = {"max_pixels": str(max_pixels)}
-        if context.name == "h264" and not context.is_hwaccel:
+        self.has_one_thread = context.name == "h264" and not context.is_hwaccel
+        """Whether it decodes H.264 in software, where several may decode groups of pictures in turn (see `groups`)."""
+        if self.has_one_thread:
             # It flags what it conceals, but its slice threads flag nothing where a picture has several slices, and a
             # frame thread copies the flags when it hands a picture out, while another may still be concealing it: one
             # damaged picture in twenty goes out unflagged. `err_detect` does not help: where slices are missing nothing
-            # is refused. Decoders of one thread each are set on groups of pictures in turn instead, see `groups`.
+            # is refused.
             video.thread_type = "NONE"
         elif live:
             video.thread_type = "SLICE"  # frame threads would hold back as many pictures as there are threads
