@@ -184,7 +184,8 @@ def test_other_encrypted_films_are_refused_as_well(
         copy_through(locked, tmp_path / "out.mp4")
 
 
-def test_a_scrambled_transport_stream_is_refused_as_encrypted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stamp_bytes", [0, 4])
+def test_a_scrambled_transport_stream_is_refused_as_encrypted(tmp_path: Path, stamp_bytes: int) -> None:
     source = ffmpeg(*PICTURES, *SOUND, *H264, "-c:a", "aac", tmp_path / "in.ts")
     content, random = bytearray(source.read_bytes()), np.random.default_rng(1)
     for at in range(0, len(content), 188):
@@ -192,7 +193,8 @@ def test_a_scrambled_transport_stream_is_refused_as_encrypted(tmp_path: Path) ->
             content[at + 3] |= 0x80
             start = at + 4 + (content[at + 4] + 1 if content[at + 3] & 0x20 else 0)
             content[start : at + 188] = random.bytes(at + 188 - start)
-    source.write_bytes(content)
+    packets = (bytes(content[at : at + 188]) for at in range(0, len(content), 188))
+    source.write_bytes(b"".join(bytes(stamp_bytes) + packet for packet in packets))  # with stamps, as in .m2ts files
     with pytest.raises(SourceError, match="is encrypted; decrypt it first"):
         copy_through(source, tmp_path / "out.mkv")
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.mp4 import index_of
+from streamdehaze.video.reading.transport import TransportStream
 
 _ENTRIES = (b"encv", b"enca")
 """Kinds of encrypted streams in MP4 and MOV files (ISO/IEC 23001-7)."""
-_SYNC, _PACKET_BYTES = 0x47, 188
 _SCRAMBLED = 0xC0
 """Bits of the fourth byte of a packet of a transport stream (ISO/IEC 13818-1, 2.4.3.2)."""
-_LOOKED_AT = 1 << 20
 
 
 def refuse_encrypted(path: str) -> None:
@@ -26,13 +25,12 @@ def refuse_encrypted(path: str) -> None:
         return
     try:
         with open(path, "rb") as file:
-            start = file.read(_LOOKED_AT)
+            stream = TransportStream.of(file)
         index = index_of(Path(path))
     except OSError:
         return
-    packets = [start[at : at + 4] for at in range(0, len(start) - _PACKET_BYTES, _PACKET_BYTES)]
-    is_stream = bool(packets) and all(packet[0] == _SYNC for packet in packets)
-    is_scrambled = is_stream and sum(packet[3] & _SCRAMBLED > 0 for packet in packets) * 2 > len(packets)
+    packets = [] if stream is None else list(stream.packets())
+    is_scrambled = sum(packet[3] & _SCRAMBLED > 0 for packet in packets) * 2 > len(packets)
     if is_scrambled or (index is not None and any(kind in index[1] for kind in _ENTRIES)):
         raise encrypted(path)
 

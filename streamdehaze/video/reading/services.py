@@ -3,7 +3,6 @@ show them (ISO/IEC 13818-1, 2.4.4; EN 300 468, 5.2.3 and annex A)."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -12,13 +11,8 @@ from typing import BinaryIO
 
 from av.video.stream import VideoStream
 
-_PACKET, _SYNC = 188, 0x47
-_STRIDES = (188, 192, 204)
-"""Bytes from packet to packet: plain, after a time stamp (.m2ts), before a checksum."""
-_TRIED = 8
-"""Packets at whose beginnings a transport stream is known."""
-_HEAD_BYTES = 1 << 23
-"""The tables are repeated every 2 s at least, which of a whole satellite channel's stream are 8 MiB."""
+from streamdehaze.video.reading.transport import TransportStream
+
 _PAT_PID, _SDT_PID = 0x00, 0x11
 _PAT, _PMT, _SDT = 0x00, 0x02, 0x42
 """Tables: the services, the streams of one, and the names of all."""
@@ -71,64 +65,18 @@ def services_of(file: str | BinaryIO) -> tuple[Service, ...]:
     if isinstance(file, str):
         with open(file.removeprefix("file:"), "rb") as opened:
             return services_of(opened)
-    head = file.read((_TRIED + 1) * _STRIDES[-1])
-    places = itertools.product(range(_STRIDES[-1]), _STRIDES)
-    grid = next(((at, by) for at, by in places if set(head[at : at + _TRIED * by : by]) == {_SYNC}), None)
-    if grid is not None:
-        head += file.read(_HEAD_BYTES)
+    stream = TransportStream.of(file)
     file.seek(0)
-    return () if grid is None else _services(_Stream(head, *grid))
+    return () if stream is None else _services(stream)
 
 
-def _services(stream: _Stream) -> tuple[Service, ...]:
+def _services(stream: TransportStream) -> tuple[Service, ...]:
     names = {number: texts for table in stream.tables(_SDT_PID, _SDT) for number, *texts in _names(table)}
     found = []
     for number, pid in (each for table in stream.tables(_PAT_PID, _PAT) for each in _programs(table)):
         pids = next((_pids(table) for table in stream.tables(pid, _PMT) if _number(table) == number), frozenset())
         found.append(Service(number, pids, *names.get(number, ())))
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """The beginning of a transport stream."""
-
-    data: bytes
-    first: int
-    """Where its first packet is."""
-    stride: int
-
-    def tables(self, pid: int, kind: int) -> Iterator[bytes]:
-        """The whole tables of one kind on a PID, each once."""
-        seen, table = set(), b""
-        for packet in self._packets(pid):
-            begins, has_field, has_content = packet[1] & 0x40, packet[3] & 0x20, packet[3] & 0x10
-            content = packet[5 + packet[4] if has_field else 4 :] if has_content else b""
-            if begins and content:
-                table = content[1 + content[0] :]
-            elif table:
-                table += content
-            while len(table) > 3 and len(table) >= (size := 3 + (_number(table, 1) & 0xFFF)):
-                whole, table = table[:size], table[size:]
-                if whole[0] == kind and whole not in seen and _is_sound(whole):
-                    seen.add(whole)
-                    yield whole
-
-    def _packets(self, pid: int) -> Iterator[bytes]:
-        data, high, low = self.data, pid >> 8, pid & 0xFF
-        for at in range(self.first, len(data) - _PACKET + 1, self.stride):
-            if data[at + 2] == low and data[at + 1] & 0x1F == high and data[at] == _SYNC:
-                yield data[at : at + _PACKET]
-
-
-def _is_sound(table: bytes) -> bool:
-    """Whether the checksum at the end is that of the rest."""
-    check = 0xFFFFFFFF
-    for byte in table:
-        check ^= byte << 24
-        for _ in range(8):
-            check = (check << 1 ^ (0x04C11DB7 if check >> 31 else 0)) & 0xFFFFFFFF
-    return check == 0
 
 
 def _programs(table: bytes) -> Iterator[tuple[int, int]]:
