@@ -15,7 +15,7 @@ import numpy as np
 from av.packet import Packet
 
 from streamdehaze.frame import Frame
-from streamdehaze.video import FileSink, FileSource
+from streamdehaze.video import FileSink, FileSource, PictureSink, PictureSource
 
 
 @dataclass
@@ -185,6 +185,14 @@ def copy_through(source: Path, target: Path, *, window: dict[str, Any] | None = 
             sink.write(frame)
         sink.close()
         return sink
+
+
+def copy_photo(source: Path, target: Path) -> list[str]:
+    """Write a photo's picture, unchanged, into another file; what that lacks."""
+    with PictureSource(source) as reader, PictureSink(target, reader) as sink:
+        for frame in reader:
+            sink.write(frame)
+    return sink.losses
 
 
 def video_times(path: Path) -> list[Fraction]:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clips import copy_photo
 from doubles import EngineDouble, plain_dehazer
 from public_tools import ffmpeg, ffprobe
 from streamdehaze import dehaze_video
 from streamdehaze.errors import SourceError
 from streamdehaze.video import FileSink, SequenceSource
 from streamdehaze.video.picture.film import read_header
-from streamdehaze.video.picture.sink import PictureSink
 from streamdehaze.video.picture.source import PictureSource
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.04")
@@ -64,19 +64,10 @@ def tagged(path: Path) -> Path:
     return path
 
 
-def copied(source: Path, target: Path) -> list[str]:
-    """What a copy of a picture lacks."""
-    reader = PictureSource(source)
-    with PictureSink(target, reader) as sink:
-        for frame in reader:
-            sink.write(frame)
-    return sink.losses
-
-
 @pytest.mark.parametrize("pixels", ["gbrp10le", "gbrp12le", "rgb24", "rgb48le", "gray16be"])
 def test_dpx_stays_bit_identical(tmp_path: Path, pixels: str) -> None:
     source = ffmpeg(*PICTURE, "-pix_fmt", pixels, tmp_path / "a.dpx")
-    assert copied(source, tmp_path / "b.dpx") == []
+    assert copy_photo(source, tmp_path / "b.dpx") == []
     assert np.array_equal(samples(source), samples(tmp_path / "b.dpx"))
     before, after = (ffprobe(path, "-show_streams")["streams"][0] for path in (source, tmp_path / "b.dpx"))
     assert before["pix_fmt"][:-2] == after["pix_fmt"][:-2]  # whatever the order of bytes
@@ -96,21 +87,21 @@ def scanned(path: Path, order: str = ">", *, names: bool = True) -> Path:
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_dpx_keeps_time_code_and_the_names_in_its_header(tmp_path: Path, order: str) -> None:
     source = scanned(tmp_path / "a.dpx", order)
-    assert copied(source, tmp_path / "b.dpx") == []
+    assert copy_photo(source, tmp_path / "b.dpx") == []
     after = (tmp_path / "b.dpx").read_bytes()
     assert after[160:166] == b"camera"
     assert after[1920:1924] == struct.pack(f"{order}I", 0x01020344)
     assert np.array_equal(samples(source), samples(tmp_path / "b.dpx"))
-    assert copied(source, tmp_path / "b.exr") == ["what the DPX header says of time code, camera and film"]
+    assert copy_photo(source, tmp_path / "b.exr") == ["what the DPX header says of time code, camera and film"]
 
 
 @pytest.mark.parametrize("order", ["be", "le"])
 def test_pixels_of_a_dpx_are_not_taken_for_its_film_header(tmp_path: Path, order: str) -> None:
     """FFmpeg writes none, and puts the pixels in its place."""
     source = ffmpeg(*PICTURE, "-pix_fmt", f"gbrp10{order}", tmp_path / "a.dpx")
-    assert copied(source, tmp_path / "b.dpx") == []
+    assert copy_photo(source, tmp_path / "b.dpx") == []
     assert len((tmp_path / "b.dpx").read_bytes()) == len(source.read_bytes())
-    assert copied(source, tmp_path / "b.exr") == []  # nor is there anything to lose
+    assert copy_photo(source, tmp_path / "b.exr") == []  # nor is there anything to lose
 
 
 @pytest.mark.parametrize("ending", ["mov", "mkv", "mxf"])
@@ -144,7 +135,7 @@ def test_what_a_film_loses_of_pictures_is_named_and_in_the_report(tmp_path: Path
 @pytest.mark.parametrize("kind", ["half", "float"])
 def test_exr_keeps_light_above_white(tmp_path: Path, kind: str) -> None:
     source = exr(tmp_path / "a.exr", kind, brightest=20.0)
-    assert copied(source, tmp_path / "b.exr") == []
+    assert copy_photo(source, tmp_path / "b.exr") == []
     before, after = samples(source), samples(tmp_path / "b.exr")
     assert before.max() == pytest.approx(20)
     bright = before > 0.001
@@ -154,18 +145,18 @@ def test_exr_keeps_light_above_white(tmp_path: Path, kind: str) -> None:
 
 def test_exr_keeps_its_attributes_and_names_what_is_lost(tmp_path: Path) -> None:
     source = tagged(exr(tmp_path / "a.exr", "half"))
-    assert copied(source, tmp_path / "b.exr") == []
+    assert copy_photo(source, tmp_path / "b.exr") == []
     data = (tmp_path / "b.exr").read_bytes()
     assert all(name + b"\0" + KINDS[name] in data and value in data for name, value in TAGS.items())
     assert samples(tmp_path / "b.exr") == pytest.approx(samples(source), abs=1e-5)
-    assert copied(source, tmp_path / "b.png") == ["what the EXR header says of time code, camera and film"]
+    assert copy_photo(source, tmp_path / "b.png") == ["what the EXR header says of time code, camera and film"]
     source.write_bytes(source.read_bytes().replace(b"B\0\x01", b"Z\0\x01", 1))
     assert read_header(source)[1] == ("channels Z",)
 
 
 def test_a_display_picture_becomes_light(tmp_path: Path) -> None:
     source = ffmpeg("-f", "lavfi", "-i", "color=0x808080:s=64x48:d=0.04", "-pix_fmt", "rgb24", tmp_path / "a.png")
-    copied(source, tmp_path / "b.exr")
+    copy_photo(source, tmp_path / "b.exr")
     assert samples(tmp_path / "b.exr") == pytest.approx(0.2159, abs=0.003)
 
 

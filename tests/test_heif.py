@@ -11,11 +11,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
 
+from clips import copy_photo
 from doubles import quick_dehazer
 from streamdehaze import dehaze_image
 from streamdehaze.cli import main
-from streamdehaze.video.picture.sink import PictureSink
-from streamdehaze.video.picture.source import PictureSource
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
 
@@ -37,18 +36,10 @@ def photo(path: Path, **options: Any) -> Path:
     return path
 
 
-def copied(source: Path, target: Path) -> list[str]:
-    reader = PictureSource(source)
-    with PictureSink(target, reader) as sink:
-        for frame in reader:
-            sink.write(frame)
-    return sink.losses
-
-
 @pytest.mark.parametrize("ending", ["heic", "HIF", "jpg", "png"])
 def test_pixels_and_metadata_survive(tmp_path: Path, ending: str) -> None:
     source = photo(tmp_path / "IMG.HEIC")
-    assert copied(source, tmp_path / f"out.{ending}") == []
+    assert copy_photo(source, tmp_path / f"out.{ending}") == []
     with Image.open(source) as before, Image.open(tmp_path / f"out.{ending}") as after:
         assert np.abs(np.asarray(before).astype(int) - np.asarray(after)).max() <= 12
         assert after.getexif()[0x010F] == "Apple"
@@ -58,23 +49,23 @@ def test_pixels_and_metadata_survive(tmp_path: Path, ending: str) -> None:
 
 def test_a_photo_under_another_name_is_read(tmp_path: Path) -> None:
     renamed = photo(tmp_path / "a.heic").rename(tmp_path / "a.jpg")
-    assert copied(renamed, tmp_path / "b.heic") == []
+    assert copy_photo(renamed, tmp_path / "b.heic") == []
 
 
 def test_ten_bits_stay_ten_bits(tmp_path: Path) -> None:
     deep = gradient(np.uint16)
     pillow_heif.encode("RGB;16", (64, 48), deep.tobytes(), tmp_path / "a.heic", quality=95, chroma=444)
-    assert copied(tmp_path / "a.heic", tmp_path / "b.heic") == []
+    assert copy_photo(tmp_path / "a.heic", tmp_path / "b.heic") == []
     after = pillow_heif.open_heif(tmp_path / "b.heic", convert_hdr_to_8bit=False)
     assert after.info["bit_depth"] == 10
     assert np.abs(np.asarray(after).astype(int) - deep).max() < 65535 * 0.02
-    assert copied(tmp_path / "a.heic", tmp_path / "c.jpg")[0] == "16 bits a sample (rounded to 8)"
+    assert copy_photo(tmp_path / "a.heic", tmp_path / "c.jpg")[0] == "16 bits a sample (rounded to 8)"
 
 
 def test_further_pictures_are_named(tmp_path: Path) -> None:
     again = Image.fromarray(gradient(np.uint8)[::-1].copy())
     source = photo(tmp_path / "burst.heic", save_all=True, append_images=[again])
-    assert copied(source, tmp_path / "out.heic") == ["1 further picture in the file"]
+    assert copy_photo(source, tmp_path / "out.heic") == ["1 further picture in the file"]
 
 
 def test_a_photo_is_dehazed_and_a_damaged_one_named(tmp_path: Path) -> None:

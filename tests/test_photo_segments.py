@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamdehaze.video import PictureSink, PictureSource
+from clips import copy_photo
 
 THERMAL = b"FLIR\0\1\0\1" + bytes(range(256)) * 200
 
@@ -27,13 +27,6 @@ def photo(path: Path, *segments: tuple[int, bytes], after: bytes = b"", xmp: byt
     return path
 
 
-def passed(source: Path, target: Path) -> PictureSink:
-    with PictureSource(source) as frames, PictureSink(target, frames) as sink:
-        for frame in frames:
-            sink.write(frame)
-    return sink
-
-
 @pytest.mark.parametrize(
     "segments",
     [
@@ -44,8 +37,7 @@ def passed(source: Path, target: Path) -> PictureSink:
     ],
 )
 def test_unknown_segments_are_copied(tmp_path: Path, segments: list[tuple[int, bytes]]) -> None:
-    sink = passed(photo(tmp_path / "in.jpg", *segments), tmp_path / "out.jpg")
-    assert sink.losses == []
+    assert copy_photo(photo(tmp_path / "in.jpg", *segments), tmp_path / "out.jpg") == []
     with Image.open(tmp_path / "out.jpg") as after:
         found = [(name, data) for name, data in after.applist if name != "APP0"]  # type: ignore[attr-defined]
     assert found == [(f"APP{number}", data) for number, data in segments]
@@ -57,13 +49,12 @@ def test_what_follows_the_picture_is_named_and_no_longer_pointed_to(tmp_path: Pa
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description GCamera:MotionPhoto="1" '
         b'GCamera:MotionPhotoVersion="1" dc:title="kept"/></x:xmpmeta>'
     )
-    sink = passed(photo(tmp_path / "in.jpg", after=film, xmp=xmp), tmp_path / "out.jpg")
-    assert len(sink.losses) == 1
-    assert sink.losses[0].startswith(f"{len(film)} bytes after the picture")
+    (lost,) = copy_photo(photo(tmp_path / "in.jpg", after=film, xmp=xmp), tmp_path / "out.jpg")
+    assert lost.startswith(f"{len(film)} bytes after the picture")
     content = (tmp_path / "out.jpg").read_bytes()
     assert b"MotionPhoto" not in content
     assert b"kept" in content
 
 
 def test_an_ordinary_photo_has_nothing_after_it(tmp_path: Path) -> None:
-    assert passed(photo(tmp_path / "in.jpg", after=bytes(4)), tmp_path / "out.jpg").losses == []
+    assert copy_photo(photo(tmp_path / "in.jpg", after=bytes(4)), tmp_path / "out.jpg") == []
