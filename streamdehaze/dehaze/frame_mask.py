@@ -153,9 +153,15 @@ def _boxes(black: Mask) -> Mask:
     return boxes
 
 
-def between_bars(covered: Mask) -> tuple[slice, slice]:
-    """Rows and columns of a small picture that no bar takes as a whole."""
-    rows, columns = np.flatnonzero(~covered.all(axis=1)), np.flatnonzero(~covered.all(axis=0))
+def between_bars(scene: Mask | None) -> tuple[slice, slice]:
+    """Rows and columns of a small picture that no bar takes as a whole.
+
+    Args:
+        scene: (rows, columns), False where the picture is covered; None if it is not.
+    """
+    if scene is None:
+        return slice(None), slice(None)
+    rows, columns = np.flatnonzero(scene.any(axis=1)), np.flatnonzero(scene.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
@@ -168,7 +174,7 @@ def fill(components: FloatArray, covered: Mask) -> FloatArray:
     """
     planes = np.asarray(cv2.merge([*components]), np.float32)
     filled = _pull_push(planes, (~covered).astype(np.float32))
-    rows, columns = between_bars(covered)
+    rows, columns = between_bars(~covered)
     mirrored = np.asarray(
         cv2.copyMakeBorder(
             np.ascontiguousarray(filled[rows, columns]), rows.start, len(filled) - rows.stop,

@@ -24,11 +24,12 @@ class SmallNetwork:
     columns: int
     """Of the picture that it sees, whatever the aspect ratio of the frame."""
     outputs: Sequence[str]
+    """Names of those that are asked for."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     """OpenCV keeps the input until it has run."""
 
     def answers(self, hazy: FloatArray) -> list[FloatArray]:
-        """Its outputs, of one picture.
+        """Its outputs for one picture, in their order and without the batch's axis.
 
         Args:
             hazy: RGB (3, rows, columns) in [0, 1] of any size; what covers the scene is filled.

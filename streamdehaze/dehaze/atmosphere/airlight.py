@@ -125,9 +125,7 @@ class Airlight:
 def given_airlight(color: Color, rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:
     """The airlight of a small picture whose colour is known, see `estimate_airlight`."""
     known = np.array(color, np.float32)
-    relative = darkest(rgb / known[:, None, None])
-    density = median(relative if scene is None or not scene.any() else relative[scene])
-    return Airlight(known, min(1.0, density), given=True)
+    return Airlight(known, _density(rgb, known, scene), given=True)
 
 
 def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = None) -> Airlight:
@@ -150,19 +148,23 @@ def estimate_airlight(rgb: FloatArray, scene: npt.NDArray[np.bool_] | None = Non
     count = min(visible, max(8, int(_HAZIEST * visible)))
     haziest = np.argpartition(ranked, -count)[-count:]
     color = np.clip(rgb.reshape(3, -1)[:, haziest].mean(axis=1), _DARKEST, 1).astype(np.float32)
-    relative = darkest(rgb / color[:, None, None])
-    density = median(relative if scene is None else relative[scene])
-    found = Airlight(color, min(1.0, density))
+    found = Airlight(color, _density(rgb, color, scene))
     brightest = float(color.max())
     evidence = _evidence(rgb, color, scene) * ramp(brightest, _CLIPPED, _FULL)
     if evidence < 1:
-        rows, columns = between_bars(~scene) if scene is not None else (slice(None), slice(None))
+        rows, columns = between_bars(scene)
         of_sky = _evidence_of_sky(rgb[:, rows, columns], found) * ramp(brightest, _CLIPPED_SKY, _FULL_SKY)
         evidence = max(evidence, of_sky)
     return replace(found, evidence=evidence)
 
 
-def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None = None) -> float:
+def _density(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None) -> float:
+    """`Airlight.density` of a small picture, see `estimate_airlight`, whose airlight has a colour, (3,)."""
+    relative = darkest(rgb / color[:, None, None])
+    return min(1.0, median(relative if scene is None or not scene.any() else relative[scene]))
+
+
+def _evidence(rgb: FloatArray, color: npt.NDArray[np.float32], scene: npt.NDArray[np.bool_] | None) -> float:
     """`Airlight.evidence`, from the least value of each channel in windows: ``A_c·(1 − t)``, where something is dark.
 
     Args:

@@ -90,7 +90,7 @@ class Atmosphere:
                 before.evidence + slow_weight * (found.evidence - before.evidence),
                 found.given,
             )
-        smoke = None if found.given else self._smoke(picture[_view(scene)], found, starts=weight == 1)
+        smoke = None if found.given else self._smoke(picture[_view(scene)], found, weight)
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
         return Balanced(picture, grey, found, scene, smoke, weight)
@@ -151,19 +151,18 @@ class Atmosphere:
         self._gamma, self._frames = None if np.isnan(gamma) else gamma, int(frames)
         self._smoke_probability, self._smoke_frames = probability, int(smoke_frames)
 
-    def _smoke(self, picture: FloatArray, airlight: Airlight, *, starts: bool) -> Smoke | None:
+    def _smoke(self, picture: FloatArray, airlight: Airlight, weight: float) -> Smoke | None:
         """What is known of smoke in the next picture; None where there is none, as far as the last look tells.
 
         Args:
             picture: RGB (3, rows, columns) in [0, 1].
             airlight: as estimated in it.
-            starts: whether a scene starts with it.
+            weight: as in `Balanced`.
         """
         self._smoke_frames += self._frames + 1
-        if not starts and self._smoke_probability < _POSSIBLE and self._smoke_frames < _LOOK_AGAIN:
+        if weight < 1 and self._smoke_probability < _POSSIBLE and self._smoke_frames < _LOOK_AGAIN:
             return None
         found = look_for_smoke(picture) if may_be_smoke(airlight) else None
-        weight = 1 if starts else 1 - (1 - _FOLLOW) ** (self._frames + 1)
         seen = 0.0 if found is None else found.probability
         self._smoke_probability += weight * (seen - self._smoke_probability)
         self._smoke_frames = 0
@@ -174,4 +173,4 @@ class Atmosphere:
 
 def _view(scene: npt.NDArray[np.bool_] | None) -> tuple[slice, ...]:
     """Where a picture (3, rows, columns) has no bars."""
-    return slice(None), *(between_bars(~scene) if scene is not None else (slice(None),) * 2)
+    return slice(None), *between_bars(scene)
