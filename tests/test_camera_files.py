@@ -9,8 +9,8 @@ import pytest
 
 from clips import Clip, copy_through, other_packets
 from public_tools import H264, PICTURES, SOUND, ffmpeg, ffprobe, streams
-from streamdehaze.video.mp4 import index_of
 from streamdehaze.video.readback.boxes import camera_boxes
+from streamdehaze.video.syntax.mp4 import index_of
 
 NTSC = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30000/1001:d=1")
 AAC = ("-c:a", "aac")

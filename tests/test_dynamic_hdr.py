@@ -12,10 +12,10 @@ from clips import copy_through
 from public_tools import PICTURES, ffmpeg
 from streamdehaze.errors import SourceError
 from streamdehaze.video import EncodeOptions, FileSource, SegmentFileSink
-from streamdehaze.video.mp4 import add_video_boxes
 from streamdehaze.video.reading.hdr import dolby_vision_profile
 from streamdehaze.video.sidedata import side_data
-from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data
+from streamdehaze.video.syntax.mp4 import add_video_boxes
+from streamdehaze.video.syntax.sei import PictureNotes, with_user_data
 
 PQ = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-pix_fmt", "yuv420p10le")
 QUIET = EncodeOptions(preset="ultrafast")

@@ -67,6 +67,8 @@ def test_pyav_is_imported_below_video_only() -> None:
     [
         ("video", ("live", "pipeline", "compare", "cli", "bench", "dehaze")),
         ("video.picture", ("video.reading",)),
+        ("video.reading", ("video.writing", "video.resume")),
+        ("video.syntax", ("video.reading", "video.writing")),
         ("engine", ("dehaze", "pipeline", "live", "video")),
         ("dehaze", ("pipeline", "live", "cli")),
         ("pipeline", ("cli", "bench")),

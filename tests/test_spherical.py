@@ -8,7 +8,7 @@ import pytest
 
 from clips import copy_through, video_times
 from public_tools import H264, PICTURES, SOUND, ffmpeg, streams
-from streamdehaze.video.mp4 import add_video_boxes
+from streamdehaze.video.syntax.mp4 import add_video_boxes
 from streamdehaze.video.writing.spherical import carried_boxes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from streamdehaze.video.mp4 import boxes_in, index_of, outermost
+from streamdehaze.video.syntax.mp4 import boxes_in, index_of, outermost
 
 _OF_FILES = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx ssix styp pdin emsg prft meta pnot PICT".split())
 _OF_INDEXES = frozenset(b"mvhd trak mvex iods udta meta free skip cmov clip ctab ainf pssh".split())

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.mp4 import index_of
-from streamdehaze.video.reading.transport import TransportStream
+from streamdehaze.video.syntax.mp4 import index_of
+from streamdehaze.video.syntax.transport import TransportStream
 
 _ENTRIES = (b"encv", b"enca")
 """Kinds of encrypted streams in MP4 and MOV files (ISO/IEC 23001-7)."""

@@ -48,10 +48,9 @@ from streamdehaze.video.reading.options import Deinterlacing, OnDamage
 from streamdehaze.video.reading.seek import from_keyframe_before, seek
 from streamdehaze.video.reading.services import Service, service_of, services_of
 from streamdehaze.video.reading.siting import chroma_location
-from streamdehaze.video.reading.times.clock import Clock
+from streamdehaze.video.reading.times.clock import Clock, has_decoding_times_only
 from streamdehaze.video.reading.times.continuity import Continuity
 from streamdehaze.video.reading.times.window import Window
-from streamdehaze.video.writing.encoding.codecs import NO_PRESENTATION_TIMES
 
 log = logging.getLogger("streamdehaze")
 
@@ -176,7 +175,7 @@ class FileSource(Reader):
         self._begun = self._video_over = False
         self._continuity = Continuity(self.container, self._warn_once)
         self._is_spaced = rate is not None and self.container.format.name in _RATE_INSIDE
-        self._no_pts = self._is_spaced or _has_decoding_times_only(self.container.format.name, self.info.codec)
+        self._no_pts = self._is_spaced or has_decoding_times_only(self.container.format.name, self.info.codec)
 
     def reopen(self, *, at: Fraction | None = None) -> FileSource:
         """The same file again, from its beginning or from a picture `at` or before an instant of its own clock.
@@ -564,13 +563,6 @@ class FileSource(Reader):
         if not self.container.duration:
             return False
         return self._read_until < Fraction(self.container.duration, av.time_base) - 1
-
-
-def _has_decoding_times_only(container_format: str, codec: str) -> bool:
-    """Whether packets say when they are decoded and not when they are shown, whatever FFmpeg makes of it."""
-    if container_format in NO_PRESENTATION_TIMES or container_format == "asf":
-        return True
-    return container_format == "mxf" and codec in ("h264", "hevc")
 
 
 def takes_rate(container_format: str) -> bool:

@@ -12,8 +12,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
-from streamdehaze.video.mp4 import video_boxes
-from streamdehaze.video.writing.encoding.sei import PictureNotes, Units
+from streamdehaze.video.syntax.mp4 import video_boxes
+from streamdehaze.video.syntax.sei import PictureNotes, Units
 
 _TRANSFERS = frozenset({16, 18})
 """PQ and HLG (H.273)."""

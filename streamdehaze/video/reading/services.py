@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from av.video.stream import VideoStream
 
-from streamdehaze.video.reading.transport import TransportStream
+from streamdehaze.video.syntax.transport import TransportStream
 
 _PAT_PID, _SDT_PID = 0x00, 0x11
 _PAT, _PMT, _SDT = 0x00, 0x02, 0x42

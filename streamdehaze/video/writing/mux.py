@@ -13,11 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 from av.container import OutputContainer
 from av.packet import Packet
 
-from streamdehaze.video.mp4 import add_video_boxes
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.window import Window
+from streamdehaze.video.syntax.mp4 import add_video_boxes
 from streamdehaze.video.writing.containers import CameraTrack, Output
 from streamdehaze.video.writing.encoding.codecs import APPLE_TAG, MOV_FAMILY
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder

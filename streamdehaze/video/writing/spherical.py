@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from streamdehaze.video.mp4 import video_boxes
 from streamdehaze.video.reading.hdr import DOLBY_VISION, ONE_LAYER
+from streamdehaze.video.syntax.mp4 import video_boxes
 
 _SPHERICAL = (b"st3d", b"sv3d")
 

@@ -8,7 +8,7 @@ from typing import Any
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamdehaze.video.writing.encoding.sei import units_of
+from streamdehaze.video.syntax.sei import units_of
 
 _SLICES, _KEY_SLICE, _MESSAGES, _PARAMETERS = range(1, 6), 5, 6, (7, 8)
 """Types of units of H.264, in the last five bits of their first byte (table 7-1)."""

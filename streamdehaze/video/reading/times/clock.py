@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import av
 
+NO_PRESENTATION_TIMES = frozenset({"avi"})
+"""Containers whose packets say when they are decoded, and not when they are shown."""
 _PATIENCE = 64
 """Pictures without a time that may wait for the first one with a time, from which theirs are counted back."""
 
@@ -73,3 +75,10 @@ class Clock:
             self._warn_once("spaced", "frames without times are taken to come at %.6g a second", float(self._rate))
         self._next = pts + (self._step if spaced else picture.duration or self._step)
         return pts
+
+
+def has_decoding_times_only(container_format: str, codec: str) -> bool:
+    """Whether packets say when they are decoded and not when they are shown, whatever FFmpeg makes of it."""
+    if container_format in NO_PRESENTATION_TIMES or container_format == "asf":
+        return True
+    return container_format == "mxf" and codec in ("h264", "hevc")

@@ -274,7 +274,6 @@ MOV_TAGS = frozenset(
     }
 )  # fmt: skip
 """Metadata keys that MOV and MP4 have places of their own for; any other needs a list of keys."""
-NO_PRESENTATION_TIMES = frozenset({"avi"})
 FREE_CLOCKS = frozenset({"mpegts", "mpeg", "vob", "dvd", "svcd", "vcd", "hls"})
 """Containers whose times count from any instant; others begin at 0."""
 WITHOUT_TIMES = frozenset(

@@ -20,8 +20,10 @@ from streamdehaze.video.planes import PictureWriter, color_of
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import current_metadata, stream_metadata
 from streamdehaze.video.reading.file import FileSource
+from streamdehaze.video.reading.times.clock import NO_PRESENTATION_TIMES
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, first_field, user_data
+from streamdehaze.video.syntax.sei import PictureNotes, with_user_data, without_fixed_rate
 from streamdehaze.video.writing.animation import ANIMATIONS, Animation
 from streamdehaze.video.writing.containers import add_parameters, holding_container, home_of
 from streamdehaze.video.writing.encoding.choose import Encoding
@@ -30,14 +32,12 @@ from streamdehaze.video.writing.encoding.codecs import (
     FREE_CLOCKS,
     MOV_FAMILY,
     MOV_TAGS,
-    NO_PRESENTATION_TIMES,
     TAKES_NEGATIVE_TIMES,
     WITHOUT_B_FRAMES,
     WITHOUT_TIMES,
 )
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
-from streamdehaze.video.writing.encoding.sei import PictureNotes, with_user_data, without_fixed_rate
 
 log = logging.getLogger("streamdehaze")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from streamdehaze.video.writing.encoding.obu import t35_messages, with_t35_messages
+from streamdehaze.video.syntax.obu import t35_messages, with_t35_messages
 
 Units = Literal["h264", "hevc", "av1"]
 """The codecs whose pictures can be given more than an encoder writes."""
