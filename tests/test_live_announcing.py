@@ -92,6 +92,7 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) 
                 key = part["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
                 assert key in listener.state("North_gate"), key
                 assert part["unique_id"].startswith("streamdehaze_North_gate_")
+                assert ("state_class" in part) == ("unit_of_measurement" in part), "figures have statistics"
             listener.client.publish(device["cmps"]["strength"]["command_topic"], "0.25")
             listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
             wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
@@ -120,6 +121,72 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) 
             assert listener.state("North_gate")["message"] == "stopped"
             listener.client.disconnect()
             listener.client.loop_stop()
+
+
+@needs_broker
+def test_a_camera_that_is_removed_leaves_nothing_on_the_broker(tmp_path: Path) -> None:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    port = free_port()
+    config = MqttConfig(host="127.0.0.1", port=port, username="viewer", password_env="MQTT_TEST")
+    with broker(tmp_path, port), RenderedPipeline("gate", "yard") as pipeline, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MQTT_TEST", "hunter2")
+        publisher = MqttPublisher(config, lambda: pipeline.cameras)
+        publisher.start()
+        listener = Listener(port)
+        discovery = "homeassistant/device/streamdehaze_yard/config"
+        wait_until(lambda: listener.state("yard") and listener.heard.get(discovery), "it is there")
+        pipeline.cameras = {"gate": pipeline.cameras["gate"]}
+        wait_until(lambda: listener.heard["streamdehaze/yard/state"] == listener.heard[discovery] == "", "it is gone")
+        publisher.stop()
+        listener.client.disconnect()
+        listener.client.loop_stop()
+
+
+@needs_broker
+def test_a_camera_that_moves_to_another_shard_stays_available(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    port = free_port()
+    config = MqttConfig(host="127.0.0.1", port=port, username="viewer", password_env="MQTT_TEST")
+    with broker(tmp_path, port), RenderedPipeline("gate", "yard") as pipeline, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MQTT_TEST", "hunter2")
+        gate, yard = ({name: camera} for name, camera in pipeline.cameras.items())
+        mine: dict[int, Any] = {1: gate, 2: yard}
+        first, second = (MqttPublisher(config, lambda number=number: mine[number], number) for number in mine)
+        listener = Listener(port)
+        discovery = "homeassistant/device/streamdehaze_yard/config"
+
+        def availability() -> str | None:
+            topic = json.loads(listener.heard.get(discovery) or "{}").get("availability_topic")
+            return listener.heard.get(topic)
+
+        first.start()
+        second.start()
+        wait_until(lambda: availability() == "online", "the camera of the second")
+        second.stop()
+        wait_until(lambda: availability() == "offline", "it is stopped")
+        mine[1] = gate | yard
+        wait_until(lambda: availability() == "online", "the first has taken over")
+        listener.client.publish("streamdehaze/nobody/strength/set", "1")
+        mine[1] = gate
+        listener.client.publish("streamdehaze/gate/strength/set", "0.25")
+        wait_until(lambda: listener.state("gate")["strength"] == 0.25, "the first goes on")
+        assert listener.heard[discovery], "the camera is another's now, and not gone"
+        assert "there is no such camera" not in caplog.text
+        first.stop()
+        listener.client.disconnect()
+        listener.client.loop_stop()
+
+
+def test_two_cameras_that_would_share_a_topic_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.toml"
+    cameras = '[[camera]]\nname = "東門"\nurl = "rtsp://h/1"\n[[camera]]\nname = "西門"\nurl = "rtsp://h/2"\n'
+    path.write_text(cameras, encoding="utf-8")
+    assert len(read_config(path).camera) == 2, "without a broker nothing is wrong"
+    path.write_text(cameras + '[mqtt]\nhost = "h"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="'東門' and '西門' would have the same MQTT topic, '_'; let"):
+        read_config(path)
 
 
 @needs_broker

@@ -16,7 +16,7 @@ from streamdehaze.dehaze.atmosphere.airlight import AirlightMode
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode
 from streamdehaze.dehaze.steady.filter import Steady
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig
+from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig, topic_of
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig, check_choice
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
@@ -149,6 +149,17 @@ class LiveConfig(Table):
                 raise ValueError(f"two cameras are called '{camera.name}'; names must differ")
             seen.add(camera.name)
         return cameras
+
+    @model_validator(mode="after")
+    def _topics_of_their_own(self) -> LiveConfig:
+        names: dict[str, str] = {}
+        for name in (camera.name for camera in self.camera if self.mqtt is not None):
+            if (other := names.setdefault(topic_of(name), name)) != name:
+                raise ValueError(
+                    f"'{other}' and '{name}' would have the same MQTT topic, '{topic_of(name)}'; "
+                    "let their names differ in letters from a to z or in digits"
+                )
+        return self
 
 
 def read_config(path: Path) -> LiveConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -53,3 +54,8 @@ class WebhookConfig(Table):
     """``${NAME}`` in it is an environment variable."""
     ca_file: Path | None = None
     """Certificates (PEM) to trust instead of the system's."""
+
+
+def topic_of(camera: str) -> str:
+    """A camera's name as part of a topic, with the signs that Home Assistant allows there."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", camera)

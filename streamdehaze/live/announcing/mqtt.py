@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from streamdehaze import __version__
 from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.errors import ConfigError
-from streamdehaze.live.announcing.config import MqttConfig
+from streamdehaze.live.announcing.config import MqttConfig, topic_of
 from streamdehaze.live.announcing.events import Event
 from streamdehaze.live.background import Background
 from streamdehaze.live.profiles import AUTOMATIC, NONE
@@ -65,21 +64,26 @@ class MqttPublisher(Background):
     Args:
         config: the broker and topics.
         cameras: gives the cameras by name, as they are now.
+        shard: the number of this process, if others serve the rest of the cameras: its status is `status/NUMBER`, and a
+            camera that it serves no longer has moved to another.
 
     Raises:
         ConfigError: if the password is not where it should be, or a certificate file cannot be read.
     """
 
-    def __init__(self, config: MqttConfig, cameras: Callable[[], Mapping[str, WatchedCamera]]) -> None:
+    def __init__(
+        self, config: MqttConfig, cameras: Callable[[], Mapping[str, WatchedCamera]], shard: int | None = None
+    ) -> None:
         super().__init__("mqtt")
-        self._config, self._cameras = config, cameras
+        self._config, self._cameras, self._is_shard = config, cameras, shard is not None
+        self._status = self._topic("status", *(() if shard is None else (str(shard),)))
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="")
         if config.username is not None:
             self._client.username_pw_set(config.username, config.password())
         if config.tls:
             self._client.tls_set_context(client_context(config.ca_file))
         self._client.reconnect_delay_set(1, _LONGEST_RETRY_SECONDS)
-        self._client.will_set(self._topic("status"), "offline", qos=1, retain=True)
+        self._client.will_set(self._status, "offline", qos=1, retain=True)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._received
@@ -106,7 +110,7 @@ class MqttPublisher(Background):
     def tell(self, event: Event) -> None:
         """Publish an event."""
         if self._client.is_connected():
-            self._client.publish(self._topic(_id(event.camera), "event"), json.dumps(event.as_dict()), qos=1)
+            self._client.publish(self._topic(topic_of(event.camera), "event"), json.dumps(event.as_dict()), qos=1)
 
     def _topic(self, *parts: str) -> str:
         return "/".join((self._config.topic, *parts))
@@ -120,7 +124,7 @@ class MqttPublisher(Background):
         self._was_refused = ""
         log.info("connected to the MQTT broker %s", self._config.host)
         client.subscribe([(self._topic("+", setting, "set"), 1) for setting in _SETTERS])
-        client.publish(self._topic("status"), "online", qos=1, retain=True)
+        client.publish(self._status, "online", qos=1, retain=True)
         self._again.set()  # publish everything again: the broker may have lost it
 
     def _disconnected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
@@ -129,7 +133,9 @@ class MqttPublisher(Background):
 
     def _received(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
         _, name, setting, _ = message.topic.rsplit("/", 3)
-        camera = next((each for known, each in self._cameras().items() if _id(known) == name), None)
+        camera = next((each for known, each in self._cameras().items() if topic_of(known) == name), None)
+        if camera is None and self._is_shard:
+            return
         text = message.payload.decode("utf-8", "replace")
         try:
             if camera is None:
@@ -154,20 +160,25 @@ class MqttPublisher(Background):
                 since = 0.0
         if self._client.is_connected():
             self._publish(everything=True)
-            self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(_LEAVE_SECONDS)
+            self._client.publish(self._status, "offline", qos=1, retain=True).wait_for_publish(_LEAVE_SECONDS)
 
     def _publish(self, *, everything: bool) -> None:
         cameras = self._cameras()
-        for name in self._announced.keys() - cameras.keys():
-            del self._announced[name]
-            self._client.publish(self._discovery_topic(name), "", qos=1, retain=True)  # Home Assistant forgets it
+        for name in self._published.keys() - cameras.keys():
+            del self._published[name]
+            self._announced.pop(name, None)
+            if self._is_shard:
+                continue
+            self._client.publish(self._topic(topic_of(name), "state"), "", qos=1, retain=True)
+            if self._config.discovery:
+                self._client.publish(self._discovery_topic(name), "", qos=1, retain=True)  # Home Assistant forgets it
         for name, camera in cameras.items():
             status = camera.status()
             state = _state(status)
             before = self._published.get(name, {})
             is_news = any(state[key] != before.get(key) for key in _NEWS)
             if everything or is_news:
-                self._client.publish(self._topic(_id(name), "state"), json.dumps(state), qos=1, retain=True)
+                self._client.publish(self._topic(topic_of(name), "state"), json.dumps(state), qos=1, retain=True)
                 self._published[name] = state
             if self._config.discovery:
                 self._announce(status)
@@ -179,39 +190,40 @@ class MqttPublisher(Background):
             self._client.publish(self._discovery_topic(status.name), device, qos=1, retain=True)
 
     def _discovery_topic(self, name: str) -> str:
-        return f"{self._config.discovery}/device/streamdehaze_{_id(name)}/config"
+        return f"{self._config.discovery}/device/streamdehaze_{topic_of(name)}/config"
 
     def _device(self, status: CameraStatus) -> dict[str, Any]:
         """The camera as Home Assistant's device-based discovery has it."""
-        name, profiles, identity = status.name, status.profiles, _id(status.name)
+        name, profiles, identity = status.name, status.profiles, topic_of(status.name)
         state = self._topic(identity, "state")
 
         def part(platform: str, key: str, label: str, **more: object) -> dict[str, Any]:
             value = {"value_template": f"{{{{ value_json.{key} }}}}"}
             return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
 
+        measured = {"state_class": "measurement"}  # Home Assistant keeps statistics of it
         every = part("select", "every", "Network runs on every k-th frame", icon="mdi:speedometer",
                      options=list(dict.fromkeys((*_EVERY, str(status.every)))),
                      command_topic=self._topic(identity, "every", "set"))  # fmt: skip
-        visibility = part(
-            "sensor", "visibility_metres", "Distance seen", unit_of_measurement="m", device_class="distance"
-        )
+        visibility = part("sensor", "visibility_metres", "Distance seen", unit_of_measurement="m",
+                          device_class="distance", **measured)  # fmt: skip
         choice = part("select", "profile_choice", "Profile", options=[AUTOMATIC, NONE, *profiles],
                       command_topic=self._topic(identity, "profile", "set"))  # fmt: skip
         return {
             "dev": {"ids": [f"streamdehaze_{identity}"], "name": name, "mf": "StreamDehaze", "sw": __version__},
             "o": {"name": "streamdehaze", "sw": __version__},
             "state_topic": state,
-            "availability_topic": self._topic("status"),
+            "availability_topic": self._status,
             "cmps": {
                 "running": part("binary_sensor", "running", "Running", device_class="running",
                                 payload_on="ON", payload_off="OFF", json_attributes_topic=state),
                 "state": part("sensor", "state", "State"),
-                "haze": part("sensor", "haze", "Haze", unit_of_measurement="%", icon="mdi:weather-fog"),
+                "haze": part("sensor", "haze", "Haze", unit_of_measurement="%", icon="mdi:weather-fog", **measured),
                 "haze_class": part("sensor", "haze_class", "Visibility", icon="mdi:weather-fog"),
                 **({} if status.visibility is None else {"visibility": visibility}),
-                "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration"),
-                "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps"),
+                "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration",
+                                **measured),
+                "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps", **measured),
                 "strength": part("number", "strength", "Strength", min=0, max=MOST_STRENGTH, step=0.01,
                                  command_topic=self._topic(identity, "strength", "set")),
                 "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
@@ -245,8 +257,3 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "profile": status.profile,
         "profile_choice": status.profile_choice,
     }
-
-
-def _id(name: str) -> str:
-    """A camera's name as part of a topic."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)

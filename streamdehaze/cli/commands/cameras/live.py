@@ -278,7 +278,7 @@ def command(
                 server.start()
                 if not quiet:
                     click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
-            announcers = _announcers(pipeline, checked)
+            announcers = _announcers(pipeline, checked, None if shard is None else shards.number)
             if virtual_camera is not None:
                 announcers.append(VirtualCamera(lambda: _only(pipeline).full_view, virtual_camera or None))
             try:
@@ -310,13 +310,13 @@ class _Announcer(Protocol):
     def stop(self) -> None: ...
 
 
-def _announcers(pipeline: LivePipeline, config: LiveConfig) -> list[_Announcer]:
+def _announcers(pipeline: LivePipeline, config: LiveConfig, shard: int | None) -> list[_Announcer]:
     """What reports the cameras to other programs."""
     started: list[MqttPublisher | Webhook] = []
     if config.mqtt is not None:
         with needed_for("[mqtt]", "mqtt"):
             from streamdehaze.live.announcing.mqtt import MqttPublisher
-        started.append(MqttPublisher(config.mqtt, lambda: pipeline.cameras))
+        started.append(MqttPublisher(config.mqtt, lambda: pipeline.cameras, shard))
     if config.webhook is not None:
         from streamdehaze.live.announcing.webhook import Webhook
 
