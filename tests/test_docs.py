@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")) if path.is_file()
 )
+OPTIONS_OF_OTHERS = {
+    "--index-url", "--no-deps", "--no-binary", "--system-site-packages", "--build-arg", "--array", "--cpus-per-task",
+    "--dependency", "--requeue",
+}  # fmt: skip
+"""Those of pip, venv, Docker and Slurm."""
 
 
 def prose(path: Path) -> str:
@@ -53,16 +58,9 @@ def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
 
 def test_every_option_that_the_pages_name_is_one_we_have() -> None:
     commands: list[click.Command] = [main]
-    options = {
-        "--help",
-        "--index-url",
-        "--no-deps",
-        "--requirement",
-        "--divider",
-        "--dependency",
-        "--array",
-        "--requeue",
-    }
+    options = {"--help"}
+    for benchmark in (ROOT / "benchmarks").glob("*.py"):
+        options |= set(re.findall(r'add_argument\("(--[a-z-]+)"', benchmark.read_text(encoding="utf-8")))
     while commands:
         command = commands.pop()
         options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -71,9 +69,9 @@ def test_every_option_that_the_pages_name_is_one_we_have() -> None:
             commands += [
                 found for name in command.list_commands(context) if (found := command.get_command(context, name))
             ]
-    for page in ("editors.md", "troubleshooting.md", "machines.md"):
-        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - options - {"--cpus-per-task"} == set(), page
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
+        assert named - options - OPTIONS_OF_OTHERS == set(), page.name
 
 
 def test_the_quick_topics_are_there() -> None:
