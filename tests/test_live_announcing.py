@@ -65,7 +65,9 @@ class Listener:
 
 
 @needs_broker
-def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) -> None:
+def test_cameras_appear_on_the_broker_and_take_settings_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from streamdehaze.live.announcing.mqtt import MqttPublisher
 
     port = free_port()
@@ -79,7 +81,7 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(tmp_path: Path) 
         pipeline.cameras["North gate"].visibility = Visibility(340.2, 210, 1500)
         publisher = MqttPublisher(config, lambda: pipeline.cameras)
         publisher.start()  # before there is a broker
-        time.sleep(1)
+        wait_until(lambda: "the MQTT broker 127.0.0.1 cannot be reached: " in caplog.text, "that is reported")
         with broker(tmp_path, port):
             listener = Listener(port)
             gate = pipeline.cameras["North gate"]

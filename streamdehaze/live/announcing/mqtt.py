@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -85,12 +86,14 @@ class MqttPublisher(Background):
         self._client.reconnect_delay_set(1, _LONGEST_RETRY_SECONDS)
         self._client.will_set(self._status, "offline", qos=1, retain=True)
         self._client.on_connect = self._connected
+        self._client.on_connect_fail = self._unreachable
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._received
         self._published: dict[str, dict[str, Any]] = {}
         self._announced: dict[str, str] = {}
         self._again = threading.Event()
-        self._was_refused = ""
+        self._reported = ""
+        """The trouble with the broker that is the case now."""
 
     def start(self) -> None:
         """Begin; whether the broker is there does not matter yet."""
@@ -117,19 +120,26 @@ class MqttPublisher(Background):
 
     def _connected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
         if reason.is_failure:
-            if str(reason) != self._was_refused:
+            if str(reason) != self._reported:
                 log.error("the MQTT broker %s refuses: %s", self._config.host, reason)
-            self._was_refused = str(reason)
+            self._reported = str(reason)
             return
-        self._was_refused = ""
+        self._reported = ""
         log.info("connected to the MQTT broker %s", self._config.host)
         client.subscribe([(self._topic("+", setting, "set"), 1) for setting in _SETTERS])
         client.publish(self._status, "online", qos=1, retain=True)
         self._again.set()  # publish everything again: the broker may have lost it
 
     def _disconnected(self, client: mqtt.Client, data: object, flags: object, reason: Any, properties: object) -> None:
-        if reason.is_failure and not self._stop.is_set() and not self._was_refused:
+        if reason.is_failure and not self._stop.is_set() and not self._reported:
+            self._reported = str(reason)
             log.warning("the MQTT broker %s is lost: %s; trying again", self._config.host, reason)
+
+    def _unreachable(self, client: mqtt.Client, data: object) -> None:
+        if not self._reported:
+            error = sys.exc_info()[1]  # the client calls this while it handles the exception
+            self._reported = str(getattr(error, "strerror", None) or error)
+            log.warning("the MQTT broker %s cannot be reached: %s; trying again", self._config.host, self._reported)
 
     def _received(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
         _, name, setting, _ = message.topic.rsplit("/", 3)
