@@ -15,7 +15,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
 # PyAV 18 needs Python 3.11, PyAV 19 Python 3.12. 18.0 cannot put the parameters of a filter into every stream.
-MATRIX = [("3.10", "17"), ("3.11", "18.0"), ("3.11", "18"), ("3.13", "17"), ("3.13", "18"), ("3.13", "19")]
+MATRIX = [("3.10", "17"), ("3.11", "18.0"), ("3.11", "18"), ("3.13", "17"), ("3.13", "19"), ("3.14", "19")]
 
 
 @nox.session
