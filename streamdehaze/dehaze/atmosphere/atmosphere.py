@@ -117,6 +117,7 @@ class Atmosphere:
         clear = clear * back
         if (smoke := balanced.smoke) is not None:
             without = smoke.clear_picture(balanced.hazy[view])
+            sky = sky * smoke.likeness(balanced.hazy[view])
             if airlight == "keep":
                 without = without * (smoke.airlight / smoke.airlight.mean())[:, None, None]
             else:  # what is sure to be sand or smoke is not the light of the scene
@@ -128,7 +129,11 @@ class Atmosphere:
                 found = self._gamma + balanced.weight * (found - self._gamma)
             self._gamma = found
             clear = brighten(clear, balanced.hazy, found)
-        return without_casts(balanced.picture * back, clear, share_of_haze * np.float32(balanced.airlight.brightness))
+        light = share_of_haze * np.float32(balanced.airlight.brightness)
+        even = without_casts(balanced.picture * back, clear, light)
+        if smoke is not None:  # its network gives back colours that little is left of
+            even += np.float32(smoke.share) * (clear - even)
+        return even
 
     def state(self) -> npt.NDArray[np.float64]:
         """What is remembered: airlight, density, evidence, exponent, frames since, probability of smoke and frames

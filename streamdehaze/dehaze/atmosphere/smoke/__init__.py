@@ -27,6 +27,9 @@ UNSURE, _SURE = 0.3, 0.55
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
+_ALIKE, _UNLIKE = 0.05, 0.1
+"""Largest relative difference of a channel from the smoke's up to which a sky is nothing but smoke, and from which on it
+is seen through it."""
 _BRIGHT, _GREY = 0.7, 0.06
 """Airlight that is brighter than this and has a weaker tint (see `Airlight.tint`), or a cold one, is that of fog."""
 _NETWORK = SmallNetwork(Path(__file__).with_name("smoke.onnx"), _ROWS, _COLUMNS, ["maps", "airlight", "logit"])
@@ -57,6 +60,11 @@ class Smoke:
         gain = guided_filter(channel_mean(hazy), gain, max(hazy.shape) // _SMOOTH, _EDGE)
         A = self.airlight[:, None, None]
         return np.asarray(np.maximum(gain * (hazy - A) + A + np.stack(offset), 0), np.float32)
+
+    def likeness(self, hazy: FloatArray) -> FloatArray:
+        """How far each pixel of a picture (3, rows, columns) has the colour of the smoke, (rows, columns) in [0, 1]."""
+        differs = np.abs(hazy / self.airlight[:, None, None] - 1).max(axis=0)
+        return np.asarray(ramp(differs, _UNLIKE, _ALIKE), np.float32)
 
 
 def may_be_smoke(airlight: Airlight) -> bool:
