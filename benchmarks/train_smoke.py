@@ -46,18 +46,18 @@ ROWS, COLUMNS, CELL = 96, 160, 8
 """Of the picture that the network sees, whatever the aspect ratio of the frame, and of what it answers for at once."""
 SHORT_SIDE = 150
 """Pixels of the pictures that are kept in memory, from which crops are taken."""
-CLEARED = {"clear": 0.06, "grey": 0.12, "sand": 0.28, "smoke": 0.54}
-"""Shares of the pictures that the network learns to clear."""
-RECOGNIZED = {"clear": 0.12, "dim": 0.14, "real": 0.14, "grey": 0.25, "sand": 0.13, "smoke": 0.22}
-"""Shares of those in which it learns, afterwards, whether there is smoke: a dim day looks like it."""
+SHARES = {"clear": 0.05, "dim": 0.1, "real": 0.1, "grey": 0.15, "sand": 0.22, "smoke": 0.38}
+"""Of the pictures that it learns from; those of a dim day, and of real haze, teach it what is no smoke, and no more."""
+RECOGNITION = 0.06
+"""Weight of whether there is smoke in the loss."""
+UNCERTAIN = 0.5, 0.42
+"""Grey fog that is darker than the first, and grey smoke that is brighter than the second, may be the other."""
 NOTICEABLE = (0.1, 0.25)
 """Mean share of smoke in the light up to which a picture counts as free of it, and from which on as smoke."""
 SMOOTH, EDGE = 24, 1e-3
 """As the package's `smoke` has them."""
 SKY_WEIGHT = 0.15
-BATCH, RATE = 24, 9e-4
-HEAD_BATCHES, HEAD_STEPS = 1000, 4000
-"""Of pictures that show whether there is smoke, and of what learns to see it."""
+BATCH, RATE = 32, 6e-4
 
 
 class Block(nn.Module):
@@ -111,21 +111,17 @@ class Smoke(nn.Module):
         middle = self.after[0](F.interpolate(self.up[0](coarse), scale_factor=2.0, mode="nearest") + middle)
         fine = F.silu(self.after[1](F.interpolate(self.up[1](middle), scale_factor=2.0, mode="nearest") + fine))
         gain = torch.exp(torch.clamp(self.gain(fine), -3, 3))
-        signs = self.signs(coarse)
+        signs = signs_in(coarse)
         color = torch.sigmoid(self.color(signs[:, : coarse.shape[1]]))
         return torch.cat([self.offset(fine), gain], 1), color, self.smoke(signs)
 
-    def look(self, picture: torch.Tensor) -> torch.Tensor:
-        """What tells whether there is smoke, (n, features)."""
-        middle = self.before[1](self.down[0](F.silu(self.before[0](self.cells(2 * picture - 1) + self.place))))
-        return self.signs(self.before[2](self.down[1](F.silu(middle))))
 
-    @staticmethod
-    def signs(coarse: torch.Tensor) -> torch.Tensor:
-        x = F.silu(coarse)
-        mean = x.mean((2, 3), keepdim=True)
-        variance = ((x - mean) ** 2).mean((2, 3))
-        return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a root's slope at 0 is infinite
+def signs_in(coarse: torch.Tensor) -> torch.Tensor:
+    """Mean and standard deviation of each channel, (n, 2 * channels): what tells whether there is smoke."""
+    x = F.silu(coarse)
+    mean = x.mean((2, 3), keepdim=True)
+    variance = ((x - mean) ** 2).mean((2, 3))
+    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a root's slope at 0 is infinite
 
 
 def blocks(channels: int, count: int) -> nn.Sequential:
@@ -174,13 +170,13 @@ class Examples(torch.utils.data.IterableDataset[tuple[Floats, Floats, Floats, np
     """Drawn at random, without end: hazy and clear picture, (3, 96, 160), how much each pixel counts, and whether there
     is smoke: 1, 0, or 0.5 where neither is certain."""
 
-    def __init__(self, photos: list[Photo], weights: list[float], hazy: list[Photo], kinds: dict[str, float]) -> None:
-        self._photos, self._hazy, self._kinds = photos, hazy, kinds
+    def __init__(self, photos: list[Photo], weights: list[float], hazy: list[Photo]) -> None:
+        self._photos, self._hazy = photos, hazy
         self._shares = np.array(weights) / sum(weights)
 
     def __iter__(self) -> Iterator[tuple[Floats, Floats, Floats, np.float32]]:
         rng = np.random.default_rng(torch.initial_seed())
-        kinds = {kind: share for kind, share in self._kinds.items() if self._hazy or kind != "real"}
+        kinds = {kind: share for kind, share in SHARES.items() if self._hazy or kind != "real"}
         shares = np.array(list(kinds.values())) / sum(kinds.values())
         while True:
             kind = str(rng.choice(list(kinds), p=shares))
@@ -206,7 +202,7 @@ def example(
     if kind in ("clear", "dim", "grey") and rng.random() < 0.4:  # the warm light of lamps and evenings is no sand
         clear = (clear * earthy(rng.uniform(0, 0.35), rng)).astype(np.float32)
     if kind == "dim":
-        clear = clear * np.float32(rng.uniform(0.25, 0.8))
+        clear = clear * np.float32(math.exp(rng.uniform(math.log(0.08), math.log(0.8))))
     thickness = np.zeros_like(depth)
     if kind not in ("clear", "dim"):
         offset = rng.uniform(0, 0.25) if rng.random() < 0.3 else 0
@@ -215,11 +211,17 @@ def example(
     if rng.random() < 0.6:
         thickness = thickness * (1 + uneven(rng))
     t = np.exp(-np.maximum(thickness, 0))[..., None]
-    hazy = clear * t + color_of(kind, rng) * (1 - t)
+    color = color_of(kind, rng)
+    light = np.float32(rng.uniform(0.3, 1)) if kind == "grey" and rng.random() < 0.3 else np.float32(1)  # dusk
+    clear, hazy = clear * light, (clear * t + color * (1 - t)) * light
     if rng.random() < 0.3:
-        hazy = hazy + rng.normal(0, rng.uniform(0, 0.01), hazy.shape)
+        hazy = hazy + rng.normal(0, rng.uniform(0, 0.04 if kind == "dim" else 0.01), hazy.shape)
     hazy = np.round(np.clip(hazy, 0, 1) * 255) / 255
     smoke = float(np.interp(1 - t.mean(), NOTICEABLE, (0, 1))) if kind in ("sand", "smoke") else 0.0
+    brightness = float(color.mean() * light)
+    either = brightness < UNCERTAIN[0] if kind == "grey" else kind == "smoke" and brightness > UNCERTAIN[1]
+    if either and np.ptp(color) < 0.05:
+        smoke = 0.5
     weight = np.where(depth > SKY_DEPTH - 0.06, SKY_WEIGHT, 1).astype(np.float32) * np.float32(kind != "dim")
     return planes(hazy), planes(clear), weight, np.float32(0.5 if 0 < smoke < 1 else smoke)
 
@@ -285,14 +287,16 @@ def rising(height: int, width: int) -> Floats:
 
 
 def loss_of(network: Smoke, batch: list[torch.Tensor]) -> torch.Tensor:
-    hazy, clear, weight, _ = batch
-    maps, color, _ = network(hazy)
-    error = clear_pictures(hazy, maps, color) - clear
+    hazy, clear, weight, smoke = batch
+    maps, color, logit = network(hazy)
     total = weight.sum((1, 2))
-    squares = ((error**2).mean(1) * weight).sum((1, 2)) / total
-    sizes = (error.abs().mean(1) * weight).sum((1, 2)) / total
+    error = (clear_pictures(hazy, maps, color) - clear)[total > 0]
+    share = (weight / total[:, None, None])[total > 0]
+    squares, sizes = ((each.mean(1) * share).sum((1, 2)) for each in (error**2, error.abs()))
+    known = smoke != 0.5
+    recognition = F.binary_cross_entropy_with_logits(logit[known, 0], smoke[known])
     # The mean logarithm is a mean PSNR; alone, it would neglect what is hard.
-    return 0.1 * torch.log(squares + 1e-3).mean() + sizes.mean()
+    return 0.1 * torch.log(squares + 1e-3).mean() + sizes.mean() + RECOGNITION * recognition
 
 
 def train(examples: Examples, minutes: float, state: Path | None) -> Smoke:
@@ -306,25 +310,6 @@ def train(examples: Examples, minutes: float, state: Path | None) -> Smoke:
         course.step(loss_of(network, batch), RATE * min(1, step / 150) * (1 - done) + 1e-6, done)
     course.finish()
     return network
-
-
-def learn_to_recognize(network: Smoke, examples: Examples) -> None:
-    """Fit what says whether there is smoke to what the rest of the network has learned."""
-    signs, known = [], []
-    loader = torch.utils.data.DataLoader(examples, BATCH, num_workers=1, prefetch_factor=4)
-    with torch.no_grad():
-        for (hazy, _, _, smoke), _ in zip(loader, range(HEAD_BATCHES), strict=False):
-            signs.append(network.look(hazy)[smoke != 0.5])
-            known.append(smoke[smoke != 0.5])
-    x, y = torch.cat(signs), torch.cat(known)
-    optimizer = torch.optim.AdamW(network.smoke.parameters(), RATE, weight_decay=0.3)
-    for step in range(HEAD_STEPS):
-        optimizer.param_groups[0]["lr"] = RATE * (1 - step / HEAD_STEPS)
-        some = torch.randint(len(x), (256,))
-        loss = F.binary_cross_entropy_with_logits(network.smoke(F.dropout(x[some], 0.1))[:, 0], y[some])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
 
 
 def main() -> None:
@@ -353,8 +338,7 @@ def main() -> None:
     paths = {path for folder in asked.hazy for path in find_pictures(folder)}
     paths -= {path for folder in asked.hazy for path in measured_smog(folder)}
     hazy = [shrink(read_picture(path)) for path in sorted(paths)]
-    network = train(Examples(photos, weights, [], CLEARED), asked.minutes, asked.state)
-    learn_to_recognize(network, Examples(photos, weights, hazy, RECOGNIZED))
+    network = train(Examples(photos, weights, hazy), asked.minutes, asked.state)
     named = ", ".join(folder.name for folder in (*asked.photos, *asked.clear, *asked.hazy))
     write(network, asked.output, (ROWS, COLUMNS), ["maps", "airlight", "logit"], named)
 
