@@ -42,7 +42,7 @@ def without_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Random pixels are nothing that one has learned from: it may take them for smoke.
     """
-    monkeypatch.setattr("streamdehaze.dehaze.atmosphere.atmosphere.may_be_smoke", lambda airlight: False)
+    monkeypatch.setattr("streamdehaze.dehaze.atmosphere.Atmosphere._smoke", lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)

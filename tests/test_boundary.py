@@ -7,7 +7,6 @@ import pytest
 
 from doubles import EngineDouble, plain_dehazer
 from streamdehaze.control.color import Color
-from streamdehaze.dehaze.atmosphere import atmosphere
 from streamdehaze.dehaze.atmosphere.airlight import estimate_airlight, given_airlight
 from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.fidelity import psnr
@@ -55,9 +54,9 @@ def test_an_estimated_colour_is_trusted_less() -> None:
     assert unlike_fog(estimate_airlight(hazy)) == 0
 
 
+@pytest.mark.usefixtures("without_smoke")
 @pytest.mark.parametrize("color", [SAND, BROWN, DARK])
-def test_frames_are_cleared_without_the_network(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atmosphere, "may_be_smoke", lambda airlight: False)  # nor by the one for smoke
+def test_frames_are_cleared_without_the_network(color: Color) -> None:
     clear = scene()
     hazy = (through(color, clear).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
     truth = (clear.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)

@@ -84,12 +84,6 @@ def test_without_smoke_it_is_seldom_looked_for_and_nothing_changes(asked: Asked)
     np.testing.assert_array_equal(finished(Atmosphere(), picture), first)
 
 
-def test_in_bright_grey_or_bluish_haze_no_smoke_is_looked_for(asked: Asked) -> None:
-    for color in (GREY, (0.8, 0.85, 0.95)):
-        Atmosphere().balance(through(color, visibility_metres=20))
-    assert asked.count == 0
-
-
 def test_where_there_is_smoke_every_picture_is_asked_about(asked: Asked) -> None:
     picture, known, asked.probability = through(DARK), Atmosphere(), 1.0
     np.testing.assert_allclose(finished(known, picture, starts=True), picture / 2, atol=1e-4)

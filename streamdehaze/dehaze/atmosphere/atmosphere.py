@@ -13,7 +13,7 @@ from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.dehaze.atmosphere.casts import without_casts
 from streamdehaze.dehaze.atmosphere.refine import without_halos
 from streamdehaze.dehaze.atmosphere.sky import find_sky, keep_sky, neutral_sky
-from streamdehaze.dehaze.atmosphere.smoke import UNSURE, Smoke, look_for_smoke, may_be_smoke
+from streamdehaze.dehaze.atmosphere.smoke import UNSURE, Smoke, look_for_smoke
 from streamdehaze.dehaze.atmosphere.tone import BrightnessMode, brighten, exponent
 from streamdehaze.dehaze.frame_mask import between_bars
 from streamdehaze.frame import FloatArray
@@ -22,7 +22,7 @@ _FOLLOW = 0.1
 """Weight of the newest estimate after one frame of a video; after k frames it is ``1 − (1 − 0.1)^k``."""
 _FOLLOW_EVIDENCE = 0.02
 """The same of how far the tint is the haze's: it is of the scene, but an exposure that shifts may change it at once."""
-_POSSIBLE, _LOOK_AGAIN = 0.08, 25
+_POSSIBLE, _LOOK_AGAIN = 0.2, 25
 """Probability of smoke below which it is looked for only after so many frames."""
 _DENSITIES = (0.15, 0.3, 0.4, 0.7, 0.78)
 _SHARES = (0.75, 1.0, 1.03, 1.03, 1.0)
@@ -90,7 +90,7 @@ class Atmosphere:
                 before.evidence + slow_weight * (found.evidence - before.evidence),
                 found.given,
             )
-        smoke = None if found.given else self._smoke(picture[_view(scene)], found, weight)
+        smoke = None if found.given else self._smoke(picture[_view(scene)], weight)
         self._airlight, self._frames = found, 0
         grey = np.clip(picture * found.balance[:, None, None], 0, 1)
         return Balanced(picture, grey, found, scene, smoke, weight)
@@ -156,22 +156,20 @@ class Atmosphere:
         self._gamma, self._frames = None if np.isnan(gamma) else gamma, int(frames)
         self._smoke_probability, self._smoke_frames = probability, int(smoke_frames)
 
-    def _smoke(self, picture: FloatArray, airlight: Airlight, weight: float) -> Smoke | None:
+    def _smoke(self, picture: FloatArray, weight: float) -> Smoke | None:
         """What is known of smoke in the next picture; None where there is none, as far as the last look tells.
 
         Args:
             picture: RGB (3, rows, columns) in [0, 1].
-            airlight: as estimated in it.
             weight: as in `Balanced`.
         """
         self._smoke_frames += self._frames + 1
         if weight < 1 and self._smoke_probability < _POSSIBLE and self._smoke_frames < _LOOK_AGAIN:
             return None
-        found = look_for_smoke(picture) if may_be_smoke(airlight) else None
-        seen = 0.0 if found is None else found.probability
-        self._smoke_probability += weight * (seen - self._smoke_probability)
+        found = look_for_smoke(picture)
+        self._smoke_probability += weight * (found.probability - self._smoke_probability)
         self._smoke_frames = 0
-        if found is None or self._smoke_probability <= UNSURE:
+        if self._smoke_probability <= UNSURE:
             return None
         return replace(found, probability=self._smoke_probability)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamdehaze.dehaze.atmosphere.airlight import Airlight
 from streamdehaze.dehaze.atmosphere.ramp import ramp
 from streamdehaze.dehaze.guided import guided_filter
 from streamdehaze.dehaze.kernels import channel_mean
@@ -23,15 +22,12 @@ from streamdehaze.network.small import SmallNetwork, probability
 
 _ROWS, _COLUMNS, _CELL = 96, 160, 8
 """Of the picture that the network sees, and pixels of it, in both directions, for which the network answers at once."""
-UNSURE, _SURE = 0.3, 0.55
+UNSURE, _SURE = 0.5, 0.65
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
 _ALIKE, _UNLIKE = 0.05, 0.1
-"""Largest relative difference of a channel from the smoke's up to which a sky is nothing but smoke, and from which on it
-is seen through it."""
-_BRIGHT, _GREY = 0.7, 0.06
-"""Airlight that is brighter than this and has a weaker tint (see `Airlight.tint`), or a cold one, is that of fog."""
+"""Relative difference of a channel from the smoke's up to which a sky is only smoke, and from which on it is a sky."""
 _NETWORK = SmallNetwork(Path(__file__).with_name("smoke.onnx"), _ROWS, _COLUMNS, ["maps", "airlight", "logit"])
 
 
@@ -65,12 +61,6 @@ class Smoke:
         """How far each pixel of a picture (3, rows, columns) has the colour of the smoke, (rows, columns) in [0, 1]."""
         differs = np.abs(hazy / self.airlight[:, None, None] - 1).max(axis=0)
         return np.asarray(ramp(differs, _UNLIKE, _ALIKE), np.float32)
-
-
-def may_be_smoke(airlight: Airlight) -> bool:
-    """Whether haze of that colour, as `estimate_airlight` finds it, is worth a look; one in ten drawn smokes is not."""
-    red, _, blue = airlight.color
-    return float(airlight.color.mean()) < _BRIGHT or (airlight.tint > _GREY and red > blue)
 
 
 def look_for_smoke(hazy: FloatArray) -> Smoke:
