@@ -26,7 +26,7 @@ UNSURE, _SURE = 0.5, 0.65
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
-_ALIKE, _UNLIKE = 0.05, 0.1
+_ALIKE, _UNLIKE = 0.1, 0.2
 """Relative difference of a channel from the smoke's up to which a sky is only smoke, and from which on it is a sky."""
 _NETWORK = SmallNetwork(Path(__file__).with_name("smoke.onnx"), _ROWS, _COLUMNS, ["maps", "airlight", "logit"])
 
