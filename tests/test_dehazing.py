@@ -50,6 +50,7 @@ def test_strength_zero_returns_every_format_bit_for_bit(name: str) -> None:
         assert np.array_equal(before, after)
 
 
+@pytest.mark.usefixtures("without_smoke")
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> None:
