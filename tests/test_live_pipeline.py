@@ -206,9 +206,9 @@ def test_memory_is_flat_under_overload(tmp_path: Path) -> None:
     process = psutil.Process()
     with LivePipeline([config], dehazer=plain_dehazer(engine=engine), adapt=False) as pipeline:
         gate = pipeline.cameras["gate"]
-        wait_until(lambda: gate.status().counters.frames_out > 15, "it works")
+        wait_until(lambda: gate.status().counters.frames_out > 30, "every part has what it needs")
         before = process.memory_info().rss
-        wait_until(lambda: gate.status().counters.frames_out > 35, "it continues to work")
+        wait_until(lambda: gate.status().counters.frames_out > 60, "it continues to work")
         grown = process.memory_info().rss - before
         assert gate.status().adapt_level == 0
         assert gate.status().buffered <= gate.config.buffer_frames
