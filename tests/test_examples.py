@@ -36,7 +36,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(name: str, *arguments: str | Path, code: int = 0) -> str:
-    """Run an example; what it prints, on standard error if it shall fail."""
+    """Run an example; what it prints, on standard error if it is meant to fail."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stderr

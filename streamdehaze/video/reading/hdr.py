@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from streamdehaze.errors import SourceError
 from streamdehaze.video.syntax.mp4 import video_boxes
-from streamdehaze.video.syntax.sei import PictureNotes, Units
+from streamdehaze.video.syntax.sei import PictureNotes, Units, length_bytes_of
 
 _TRANSFERS = frozenset({16, 18})
 """PQ and HLG (H.273)."""
@@ -65,10 +65,7 @@ class NoteReader:
         if codec not in ("h264", "hevc", "av1") or (codec == "av1" and int(context.color_trc) not in _TRANSFERS):
             return None
         context.flags |= Flags.copy_opaque
-        header = bytes(context.extradata or b"")
-        place = {"h264": 4, "hevc": 21}.get(codec, len(header))  # ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1
-        has_lengths = len(header) > place and header[0] == 1
-        length_bytes = (header[place] & 3) + 1 if has_lengths else 0
+        length_bytes = length_bytes_of(bytes(context.extradata or b""), codec)
         return cls(cast("Units", codec), length_bytes, dolby_vision=profile in (None, ONE_LAYER))
 
     def of(self, packet: Packet[Any]) -> PictureNotes | None:

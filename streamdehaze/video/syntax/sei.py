@@ -130,6 +130,12 @@ def _kind(head: int, codec: str) -> int:
     return head & 31 if codec == "h264" else head >> 1 & 63
 
 
+def length_bytes_of(header: bytes, codec: str) -> int:
+    """Bytes of the length before each unit of H.264 or HEVC, by the stream's header; 0 for start codes instead."""
+    place = {"h264": 4, "hevc": 21}.get(codec, len(header))  # ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1
+    return (header[place] & 3) + 1 if len(header) > place and header[0] == 1 else 0
+
+
 def units_of(packet: bytes, length_bytes: int) -> Iterator[bytes]:
     """The units of a packet of H.264 or HEVC, after start codes (annex B of either) or after lengths of some bytes."""
     if not length_bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamdehaze.video.syntax.sei import units_of
+from streamdehaze.video.syntax.sei import length_bytes_of, units_of
 
 _SLICES, _KEY_SLICE, _MESSAGES, _PARAMETERS = range(1, 6), 5, 6, (7, 8)
 """Types of units of H.264, in the last five bits of their first byte (table 7-1)."""
@@ -25,7 +25,7 @@ class GroupFinder:
     """
 
     def __init__(self, header: bytes) -> None:
-        self._length_bytes = _length_bytes(header)
+        self._length_bytes = length_bytes_of(header, "h264")
         self._known = set() if self._length_bytes else set(units_of(header, 0))
         self._has_begun = False
 
@@ -88,15 +88,10 @@ def whole_pictures(
 
 def _begins_within_keyframe(packet: Packet[Any], video: VideoStream) -> bool:
     """Whether a packet of H.264 begins with a later slice of a keyframe."""
-    length_bytes = _length_bytes(bytes(video.codec_context.extradata or b""))
+    length_bytes = length_bytes_of(bytes(video.codec_context.extradata or b""), "h264")
     slices = (unit for unit in units_of(bytes(packet), length_bytes) if len(unit) > 1 and _kind(unit) == _KEY_SLICE)
     first = next(slices, None)
     return first is not None and not _begins_picture(first)
-
-
-def _length_bytes(header: bytes) -> int:
-    """Bytes of the length before each unit, by the stream's header; 0 where units come after start codes."""
-    return (header[4] & 3) + 1 if header[:1] == b"\x01" and len(header) > 4 else 0
 
 
 def _kind(unit: bytes) -> int:
