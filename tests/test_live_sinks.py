@@ -32,8 +32,8 @@ from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.writing.containers import Output
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.mux import Muxer
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget

@@ -21,8 +21,8 @@ from streamdehaze.video.planes import frame_from_av
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, kinds_of, user_data
 from streamdehaze.video.syntax.sei import PictureNotes, with_user_data
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.encoding import Encoding
 
 STAMP = bytes.fromhex("086f3693b7b34f2c965321492feee5b8") + b"hello\0"
 STAMPED = ("-bsf:v", "h264_metadata=sei_user_data='086f3693-b7b3-4f2c-9653-21492feee5b8+hello'")

@@ -16,7 +16,7 @@ from streamdehaze.video.reading.open import Kind, what_is
 from streamdehaze.video.reading.options import ReadOptions
 from streamdehaze.video.resume.sink import SEGMENT_SECONDS, SegmentFileSink
 from streamdehaze.video.resume.unfinished import is_finished, part_folder, unfinished_work
-from streamdehaze.video.writing.encoding.choose import EncodeOptions
+from streamdehaze.video.writing.encoding.encoding import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 from streamdehaze.video.writing.publish import Writer
 

@@ -17,7 +17,7 @@ from streamdehaze.video.planes import PictureWriter, frame_from_av
 from streamdehaze.video.protocols import Reader
 from streamdehaze.video.rgb import RgbArray
 from streamdehaze.video.writing.containers import Output, holding_container
-from streamdehaze.video.writing.encoding.choose import EncodeOptions
+from streamdehaze.video.writing.encoding.encoding import EncodeOptions
 from streamdehaze.video.writing.file import FileSink
 
 SAMPLE_RATE = 48_000

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from streamdehaze.dehaze.steady import Every, Steady
     from streamdehaze.video.reading.open import HardwareDecoding
     from streamdehaze.video.reading.options import OnDamage
-    from streamdehaze.video.writing.encoding.choose import AudioCodec
+    from streamdehaze.video.writing.encoding.encoding import AudioCodec
 
 _LEAVE_SECONDS = 60.0
 """From a signal to the end of the process at the latest: segments may be large, and disks slow."""

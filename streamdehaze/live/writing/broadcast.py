@@ -19,8 +19,8 @@ from streamdehaze.live.writing.retention import Retention
 from streamdehaze.live.writing.sink import LiveSink
 from streamdehaze.live.writing.size import StreamSize
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
+from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.sound import SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 

@@ -27,9 +27,9 @@ from streamdehaze.video.readback.facts import (
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.syntax.sei import PictureNotes
 from streamdehaze.video.writing.containers import Output, holds
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, WITHOUT_TIMES
 from streamdehaze.video.writing.encoding.encode import UNEVEN, StreamSetup
+from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.mux import Companions, Muxer
 from streamdehaze.video.writing.passthrough import Passthrough
 

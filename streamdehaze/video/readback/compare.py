@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
 from streamdehaze.video.reading.file import takes_rate
-from streamdehaze.video.writing.encoding.choose import AudioCodec
+from streamdehaze.video.writing.encoding.encoding import AudioCodec
 
 _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)

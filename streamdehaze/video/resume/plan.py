@@ -26,7 +26,7 @@ from streamdehaze.video.resume.manifest import (
 )
 from streamdehaze.video.resume.sink import SegmentFileSink
 from streamdehaze.video.resume.spans import Spans
-from streamdehaze.video.writing.encoding.choose import AudioCodec, EncodeOptions
+from streamdehaze.video.writing.encoding.encoding import AudioCodec, EncodeOptions
 
 
 class Plan(Table, strict=True):

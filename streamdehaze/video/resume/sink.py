@@ -32,9 +32,9 @@ from streamdehaze.video.resume.manifest import (
 )
 from streamdehaze.video.resume.spans import SpanCutter, Spans
 from streamdehaze.video.resume.unfinished import WorkFolder, part_folder, sweep
-from streamdehaze.video.writing.encoding.choose import EncodeOptions, grid_rate
 from streamdehaze.video.writing.encoding.codecs import ONE_ENCODER_RUN
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
+from streamdehaze.video.writing.encoding.encoding import EncodeOptions, grid_rate
 from streamdehaze.video.writing.file import asked_of, encoding_for, leave_grain_out
 from streamdehaze.video.writing.mux import Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough

@@ -15,9 +15,10 @@ from streamdehaze.video.protocols import Source
 from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.writing.encoding.choose import EncodeOptions, Encoding, Pictures, choose_encoding, grid_rate
+from streamdehaze.video.writing.encoding.choose import choose_encoding
 from streamdehaze.video.writing.encoding.constant import ConstantRate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
+from streamdehaze.video.writing.encoding.encoding import EncodeOptions, Encoding, Pictures, grid_rate
 from streamdehaze.video.writing.mux import Companions, Muxer, carry_boxes
 from streamdehaze.video.writing.passthrough import Passthrough
 from streamdehaze.video.writing.publish import OutputPlan, Writer

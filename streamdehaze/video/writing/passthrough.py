@@ -21,8 +21,8 @@ from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_me
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
 from streamdehaze.video.writing.containers import Output, add_parameters, holds, trial_container
-from streamdehaze.video.writing.encoding.choose import AudioCodec
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
+from streamdehaze.video.writing.encoding.encoding import AudioCodec
 from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
 
 log = logging.getLogger("streamdehaze")

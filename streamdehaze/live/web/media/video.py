@@ -24,8 +24,8 @@ from streamdehaze.live.web.protocols import WatchedPipeline
 from streamdehaze.toml import Table
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.reading.times.timeline import TICK
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder, layout_of
+from streamdehaze.video.writing.encoding.encoding import Encoding
 
 log = logging.getLogger("streamdehaze.live.web")
 

@@ -26,7 +26,6 @@ from streamdehaze.video.sidedata import display_matrix, first_field, user_data
 from streamdehaze.video.syntax.sei import PictureNotes, with_user_data, without_fixed_rate
 from streamdehaze.video.writing.animation import ANIMATIONS, Animation
 from streamdehaze.video.writing.containers import add_parameters, holding_container, home_of
-from streamdehaze.video.writing.encoding.choose import Encoding
 from streamdehaze.video.writing.encoding.codecs import (
     APPLE_TAG,
     FREE_CLOCKS,
@@ -36,6 +35,7 @@ from streamdehaze.video.writing.encoding.codecs import (
     WITHOUT_B_FRAMES,
     WITHOUT_TIMES,
 )
+from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
 
