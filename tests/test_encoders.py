@@ -84,6 +84,42 @@ def test_pictures_in_ffv1_are_bit_identical(tmp_path: Path, pixel_format: str) -
             np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize(
+    ("pixel_format", "ending", "written"),
+    [
+        ("yuv420p", "avi", "yuv420p"),
+        ("yuv422p", "mov", "uyvy422"),
+        ("rgb24", "avi", "bgr24"),
+        ("rgb24", "mkv", "rgba"),
+        ("argb", "avi", "rgba"),
+        ("bgr24", "mov", "bgr24"),
+        ("gbrp", "mov", "rgb24"),
+        ("gray16le", "mov", "gray16be"),
+        ("p010le", "nut", "yuv420p10le"),
+    ],
+)
+def test_raw_pictures_are_arranged_as_the_container_can_say(
+    tmp_path: Path, pixel_format: str, ending: str, written: str
+) -> None:
+    path, source = tmp_path / f"out.{ending}", Pictures(pixel_format)
+    assert encode(source, path, codec="rawvideo").pixel_format == written
+    with av.open(str(path)) as read:
+        assert read.streams.video[0].codec_context.pix_fmt == written
+    for before, after in zip(source, frames_of(path), strict=True):
+        for expected, actual in zip(colours(before), colours(after), strict=False):  # there may be transparency, too
+            np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "ending"), [("yuv444p", "avi"), ("yuv420p10le", "mov"), ("gray10le", "avi"), ("yuva420p", "mov")]
+)
+def test_raw_pictures_that_a_container_has_no_name_for_are_refused(
+    tmp_path: Path, pixel_format: str, ending: str
+) -> None:
+    with pytest.raises(SinkError, match=f"rawvideo does not take 34x18 pictures in {pixel_format} in {ending} files; "):
+        FileSink(tmp_path / f"out.{ending}", Pictures(pixel_format), encode=EncodeOptions("rawvideo"))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (479, 269), (17, 16)])
 @pytest.mark.parametrize("codec", ["ffv1", "h264", "vp9", "mjpeg", "mpeg4"])
 def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int], codec: str) -> None:
@@ -131,6 +167,7 @@ def test_odd_sizes_get_an_encoder_that_takes_them(tmp_path: Path, size: tuple[in
         ("huffyuv", "yuv422p", "mkv", "ffvhuff", "yuv422p"),
         ("wmv2", "yuv420p", "mkv", "wmv2", "yuv420p"),
         ("v210", "yuv422p10le", "mkv", "v210", "yuv422p10le"),
+        ("r210", "gbrp10le", "mov", "r210", "gbrp10le"),
         ("png", "rgb24", "mp4", "libx264", "yuv444p"),
         ("h264", "yuv420p", "webm", "libvpx-vp9", "yuv420p"),
         ("h264", "yuv420p10le", "y4m", "wrapped_avframe", "yuv420p10le"),

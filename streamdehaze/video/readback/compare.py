@@ -10,6 +10,7 @@ from fractions import Fraction
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
 from streamdehaze.video.reading.file import takes_rate
 from streamdehaze.video.writing.encoding.encoding import AudioCodec
+from streamdehaze.video.writing.encoding.loss import conversion_loss
 
 _CHAPTER_SLACK = Fraction(1, 100)
 _SYNC_SLACK = Fraction(1, 20)
@@ -215,7 +216,7 @@ def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterat
     old, new = before.pixel_format.replace("yuvj", "yuv"), after.pixel_format.replace("yuvj", "yuv")
     if (before.width, before.height) != (after.width, after.height):
         yield Difference("size", f"size {before.width}x{before.height} (now {after.width}x{after.height})")
-    if old != new and not asked.pixel_format:
+    if old != new and not _is_rearranged(old, new) and not asked.pixel_format:
         yield Difference("pixel format", f"pixel format {old} (now {new})")
     if before.aspect != after.aspect:
         ratio = f"{before.aspect.numerator}:{before.aspect.denominator}"
@@ -230,6 +231,11 @@ def _pictures(before: PictureFacts, after: PictureFacts, asked: Asked) -> Iterat
     yield from _colors(before, after, asked)
     for kind in sorted(before.kinds - after.kinds - _IGNORED_KINDS):
         yield Difference("side data", KIND_NAMES.get(kind, f"data of the kind {kind} attached to pictures"))
+
+
+def _is_rearranged(before: str, after: str) -> bool:
+    """Whether one pixel format holds the same samples as another, as bgr24 those of rgb24."""
+    return bool(before and after) and not (conversion_loss(before, after) or conversion_loss(after, before))
 
 
 def _stated_fields(before: FileFacts, after: FileFacts) -> Iterator[Difference]:

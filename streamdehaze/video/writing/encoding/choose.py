@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
@@ -36,8 +37,15 @@ _TRUE_LOSS = Loss.RESOLUTION | Loss.DEPTH | Loss.CHROMA | Loss.COLORQUANT | Loss
 _PIXEL_FORMATS: frozenset[str] = frozenset(av.video.format.names)  # type: ignore[attr-defined]
 _PROBE_SIZE = (1920, 1080)
 """Encoders are tried with at most this many pixels: larger pictures would only cost memory."""
+_SMALL_SIZE = (16, 16)
 _TINY_PIXELS = 4
 """For fewer than these SVT-AV1 4.2 opens, and then never finishes."""
+_RAW = "rawvideo"
+_ARRANGEMENTS = (
+    "gray16be", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv420p16le",
+    "uyvy422", "rgb24", "bgr24", "rgba", "bgra", "argb", "rgb48be", "rgba64be",
+)  # fmt: skip
+"""What raw pictures are rearranged to where a container cannot say how they are arranged."""
 _RATE_SLACK = Fraction(1, 100)
 """Share by which a film may become slower or faster where a bitstream knows few rates; the comparison names it."""
 
@@ -73,8 +81,8 @@ def choose_encoding(pictures: Pictures, container: str, wanted: EncodeOptions) -
             for name in family + fallback:
                 _refuse_unknown_rate(name, container, pictures.rate)
             raise SinkError(
-                f"no encoder keeps {pictures.width}x{pictures.height} {pictures.pixel_format} pictures in a "
-                f"{container} file; write to .mkv, or choose --codec and --pixel-format"
+                f"no encoder keeps {pictures.width}x{pictures.height} {pictures.pixel_format} pictures in "
+                f"{container} files; write to .mkv, or choose --codec and --pixel-format"
             )
         log.warning(
             "%s video cannot be kept in a file of the format %s; encoding with %s (%s) instead",
@@ -92,7 +100,7 @@ def _explicit(pictures: Pictures, container: str, wanted: EncodeOptions) -> Enco
         known = [name for name in (*FAMILIES, *av.codecs_available) if _is_video_encoder(name)]
         raise SinkError(f"there is no encoder '{wanted.codec}' here{nearest_names(wanted.codec, known)}")
     if not any(_container_takes(container, name) for name in names):
-        raise SinkError(f"a {container} file cannot hold {wanted.codec}; choose another --codec or file extension")
+        raise SinkError(f"{container} files cannot hold {wanted.codec}; choose another --codec or file extension")
     failures: list[SinkError] = []
     found = _best(pictures, container, wanted, names, strict=False, failures=failures)
     if found is None:
@@ -158,7 +166,8 @@ def _openable(
                 refuse_values(encoder, wanted)
                 raise SinkError(
                     f"the encoder {name} does not take {pictures.width}x{pictures.height} pictures in "
-                    f"{wanted.pixel_format or pictures.pixel_format}{wanted.in_words()} in a {container} file"
+                    f"{wanted.pixel_format or pictures.pixel_format}{wanted.in_words()} in {container} files; "
+                    "choose another --codec, --pixel-format or file extension"
                 )
         except SinkError as error:
             if failures is None and (wanted.options or wanted.preset or wanted.crf is not None):
@@ -168,7 +177,10 @@ def _openable(
 
 
 def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: EncodeOptions) -> Iterator[str]:
-    """Formats to try, the nearest first, then one without subsampling for odd sizes H.264 and HEVC refuse."""
+    """Formats to try, the nearest first, then one without subsampling for odd sizes H.264 and HEVC refuse.
+
+    Raw pictures may be rearranged, as long as nothing is lost.
+    """
     takes = [*encoder.formats] or [format.name for format in codec.video_formats or ()]
     if wanted.pixel_format is not None:
         if takes and wanted.pixel_format not in takes:
@@ -184,6 +196,9 @@ def _pixel_formats(pictures: Pictures, encoder: Encoder, codec: Codec, wanted: E
         nearest, _ = find_best_pix_fmt_of_list(takes, given, has_alpha=True)
         if nearest is not None:
             yield nearest.name
+    if encoder.name == _RAW:
+        lost = _TRUE_LOSS | Loss.ALPHA
+        yield from (name for name in _ARRANGEMENTS if name != given and not conversion_loss(given, name) & lost)
     whole = [name for name in takes if "444" in name and _depth(name) >= min(_depth(given), 10)]
     if (pictures.width | pictures.height) & 1 and whole:
         yield min(whole, key=_depth)
@@ -221,7 +236,29 @@ def try_out(encoding: Encoding, pictures: Pictures, container: str) -> bool:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         log.debug("%s in %s: %s", encoding.encoder.name, container, error)
         return False
-    return True
+    return encoding.encoder.name != _RAW or _reads_back(encoding, container)
+
+
+def _reads_back(encoding: Encoding, container: str) -> bool:
+    """Whether raw pictures are read as they were written: AVI and MOV take all formats, but can name only some.
+
+    See findings/ffmpeg-raw-arrangement.sh.
+    """
+    memory = io.BytesIO()
+    memory.name = "trial"
+    try:
+        with av.open(memory, "w", format=container) as output:
+            stream: Any = output.add_stream(encoding.encoder.name, rate=25)
+            encoding.apply(stream.codec_context, *_SMALL_SIZE)
+            picture = av.VideoFrame(*_SMALL_SIZE, encoding.pixel_format)
+            picture.pts = 0
+            output.mux([*stream.encode(picture), *stream.encode(None)])
+        memory.seek(0)
+        with av.open(memory) as written:
+            found = written.streams.video[0].codec_context.format  # `pix_fmt` of none ends the process with PyAV 17
+            return found is not None and found.name == encoding.pixel_format
+    except av.error.FFmpegError:  # such as .yuv, which says nothing of what is in it
+        return True
 
 
 def _refuse_unknown_rate(name: str, container: str, rate: Fraction) -> None:
@@ -238,7 +275,7 @@ def _refuse_unknown_rate(name: str, container: str, rate: Fraction) -> None:
     if min(abs(each - rate) for each in known) > _RATE_SLACK * rate:
         rates = ", ".join(f"{float(each):.5g}" for each in known)
         raise SinkError(
-            f"a {container} file is played at one of {rates} frames a second, none of which is the {float(rate):.5g} "
+            f"{container} files are played at one of {rates} frames a second, none of which is the {float(rate):.5g} "
             f"of the input; write to .mkv or .mp4"
         )
 

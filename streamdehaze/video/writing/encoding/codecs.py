@@ -201,7 +201,7 @@ LIVE_ENCODERS = tuple(encoder.name for encoder in ENCODERS.values() if encoder.l
 
 _BY_THEIR_OWN_NAME = (
     "ffv1", "dnxhd", "dvvideo",
-    "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "mjpeg", "jpeg2000", "png", "apng", "gif",
+    "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "r210", "mjpeg", "jpeg2000", "png", "apng", "gif",
     "qtrle", "mpeg1video", "mpeg2video", "mpeg4", "wmv1", "wmv2",
 )  # fmt: skip
 
