@@ -32,11 +32,16 @@ def write_whole(path: Path, content: bytes) -> None:
 def write_output(path: Path, content: bytes) -> None:
     """`write_whole` for a file that a user asked for.
 
+    A link stays one, and the file behind it is replaced; a device or pipe, such as /dev/stdout, is written into.
+
     Raises:
         SinkError: naming the file, if that fails.
     """
     try:
-        write_whole(path, content)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            write_whole(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
 

@@ -17,8 +17,8 @@ import pytest
 
 from clips import Clip, copy_through, frames_of, video_times
 from streamdehaze import open_sink, open_source
-from streamdehaze.cli.outputs import check_reports
-from streamdehaze.durable import require_folders
+from streamdehaze.cli.outputs import check_reports, refuse_existing
+from streamdehaze.durable import require_folders, write_output
 from streamdehaze.errors import SinkError
 from streamdehaze.video import EncodeOptions, FileSink, FileSource, Sink
 
@@ -62,6 +62,32 @@ def test_a_missing_folder_is_made_once_there_is_something_to_write(source: Path,
 
 def test_folder_as_target(source: Path, tmp_path: Path) -> None:
     assert "is a folder" in refusal(source, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_device_is_never_replaced(source: Path, tmp_path: Path) -> None:
+    """Who is root may replace /dev/null by a film."""
+    os.mkfifo(tmp_path / "out.mkv")
+    assert "is a device or pipe, which no file may replace" in refusal(source, tmp_path / "out.mkv", overwrite=True)
+    assert (tmp_path / "out.mkv").is_fifo()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_reports_are_written_into_pipes_and_through_links(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    refuse_existing(pipe, overwrite=False)
+    write_output(pipe, b"report")
+    assert os.read(reader, 100) == b"report"
+    os.close(reader)
+    assert pipe.is_fifo()
+    link.symlink_to(tmp_path / "file")
+    for content in (b"first", b"second"):
+        write_output(link, content)
+        assert link.is_symlink()
+        assert (tmp_path / "file").read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
 
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", "out.txt"])

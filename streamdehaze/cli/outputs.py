@@ -18,12 +18,14 @@ _HEAD_BYTES = 4096
 def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
     """Refuse to write where there is something, or into folders that are missing, before the work begins.
 
+    Devices and pipes are written into.
+
     Raises:
-        SinkError: for the first path that exists, unless `overwrite`.
+        SinkError: for the first file or folder that exists, unless `overwrite`.
         ConfigError: for the first without a folder.
     """
     for path in paths:
-        if path is not None and path.exists() and not overwrite:
+        if path is not None and not overwrite and (path.is_file() or path.is_dir()):
             raise SinkError(f"'{path}' exists already; choose another name or add --overwrite")
     require_folders(*paths)
 

@@ -288,10 +288,15 @@ def refuse_unwritable(target: Path, overwrite: bool, source: str | os.PathLike[s
     """Check that a file can be written under this name.
 
     Raises:
-        SinkError: if it exists already, is the input, or its folder is not writable, or missing where none can be made.
+        SinkError: if it exists already, is the input, a folder or a device, or its folder is not writable, or missing
+            where none can be made.
     """
     if target.is_dir():
         raise SinkError(f"'{target}' is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise SinkError(
+            f"'{target}' is a device or pipe, which no file may replace; use -o - > {target} to write into it"
+        )
     folder = next(folder for folder in (target.parent, *target.absolute().parents) if folder.exists())
     if not folder.is_dir():
         raise SinkError(f"'{folder}' is a file, so '{target}' cannot be in it; choose another name for the output")
