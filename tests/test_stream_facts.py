@@ -242,6 +242,16 @@ def test_the_location_of_chroma_survives(tmp_path: Path, making: tuple[str, ...]
     assert after["chroma_location"] == before["chroma_location"] != "left"
 
 
+@pytest.mark.parametrize(("codec", "location"), [("mjpeg", "center"), ("mpeg1video", "center"), ("dvvideo", "topleft")])
+def test_the_location_that_a_codec_prescribes_is_said_in_another(tmp_path: Path, codec: str, location: str) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    film = ("-f", "lavfi", "-i", "testsrc2=s=720x576:r=25:d=0.12", "-c:v", codec, "-pix_fmt", pixels)
+    source = ffmpeg(*film, tmp_path / "in.mkv")
+    assert copy_through(source, tmp_path / "out.mkv", encode=EncodeOptions("libx264")).losses == []
+    (after,) = ffprobe(tmp_path / "out.mkv", "-show_streams")["streams"]
+    assert after["chroma_location"] == location
+
+
 def test_a_changed_location_of_chroma_is_named(tmp_path: Path) -> None:
     center = ("-c:v", "libx264", "-x264-params", "chromaloc=1")  # which AV1 cannot express
     source = ffmpeg(*PICTURES, "-frames:v", "3", *center, tmp_path / "in.mp4")

@@ -1,8 +1,9 @@
-"""Where the chroma samples of H.264, HEVC and AV1 video lie: players that heed it would shift colours otherwise."""
+"""Where the chroma samples of a video lie: players that heed it would shift colours otherwise."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
@@ -11,6 +12,7 @@ from av.stream import Stream
 
 LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names in the order of its numbers; left is what unspecified means."""
+_HALVED = ("yuv420p", "yuvj420p")
 _H26X = "chroma_sample_loc_type", {place: place + 1 for place in range(6)}
 _OPTIONS = {
     "h264": ("h264_mp4toannexb,h264_metadata", *_H26X),
@@ -19,6 +21,9 @@ _OPTIONS = {
 }
 """By codec the filters that rewrite headers, their option, and FFmpeg's number for each of its values."""
 
+_BY_STANDARD = {"mpeg1video": "center", "h263": "center", "theora": "center", "mjpeg": "center", "dvvideo": "topleft"}
+"""Codecs whose 4:2:0 pictures all have them in one place."""
+
 _MOST_PACKETS = 600
 """Among which a keyframe is looked for."""
 
@@ -26,12 +31,15 @@ _MOST_PACKETS = 600
 def chroma_location(container: InputContainer, video: Stream) -> str | None:
     """One of `LOCATIONS`; None for a codec of which it cannot be found out.
 
-    PyAV does not show it. But a header in which FFmpeg sets what it says already stays the same.
+    PyAV does not show it. But a header of H.264, HEVC or AV1 in which FFmpeg sets what it says already stays the same.
 
     Raises:
         av.error.FFmpegError, OSError, ValueError: if the stream cannot be read.
     """
-    codec = video.codec_context.codec.canonical_name
+    context: Any = video.codec_context
+    codec = context.codec.canonical_name
+    if codec in _BY_STANDARD and context.format is not None and context.format.name.startswith(_HALVED):
+        return _BY_STANDARD[codec]
     if codec not in _OPTIONS:
         return None
     filters, option, values = _OPTIONS[codec]
