@@ -81,6 +81,12 @@ def test_with_closes_after_an_error(tmp_path: Path) -> None:
         list(source)
 
 
+def test_options_win_over_those_of_read(tmp_path: Path) -> None:
+    read = ReadOptions(start=0.04, end=0.12)
+    with open_source(made(tmp_path, "foggy.mp4"), read, end=0.2) as source:
+        assert len(list(source)) == 4
+
+
 @pytest.mark.parametrize("name", ["foggy.mp4", "photo.png", "%d.png"])
 def test_an_unknown_option_is_a_type_error(tmp_path: Path, name: str) -> None:
     unknown: dict[str, Any] = {"strat": 5}

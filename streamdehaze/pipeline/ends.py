@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from streamdehaze.address import scheme_of, without_secrets
@@ -47,7 +48,7 @@ def open_source(
         path: "foggy.mp4", "frames/%05d.png", "-" for standard input, "rtsp://…", "/dev/video0", or a binary stream.
         read: how it is read.
         stop: ends waiting for a pipe or camera.
-        options: the fields of `ReadOptions`, instead of `read`.
+        options: the fields of `ReadOptions`, which win over those of `read`.
 
     Raises:
         SourceError: if it is missing, empty, damaged, or not something that can be read.
@@ -58,7 +59,7 @@ def open_source(
         >>> with open_source("foggy.mp4", start=10.0) as frames:
         ...     first = next(iter(frames))
     """
-    given = (ReadOptions(**options) if read is None else read).applied_to(path)
+    given = replace(read or ReadOptions(), **options).applied_to(path)
     if given.get("video_stream") == "all":  # which `dehaze_video` reads one after the other
         del given["video_stream"]
     kind = what_is(path)
