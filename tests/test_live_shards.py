@@ -104,4 +104,4 @@ def test_a_folder_of_shards_without_a_shard_is_refused(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "--shards-folder goes with --shard" in result.output
     result = CliRunner().invoke(main, ["live", "foggy.mp4", "--shard", "3/2"])
-    assert "is not a part such as 2/5" in result.output
+    assert "is not a part of several" in result.output

@@ -70,7 +70,7 @@ def test_a_file_that_is_not_media(tmp_path: Path, name: str) -> None:
 
 def test_audio_only(tmp_path: Path) -> None:
     path = audio_only(tmp_path / "sound.m4a")
-    assert refusal(path) == f"'{path}' has no video stream; only audio was found in it"
+    assert refusal(path) == f"'{path}' has no video stream, only audio"
 
 
 def test_album_art_is_not_a_video(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_album_art_is_not_a_video(tmp_path: Path) -> None:
         picture = av.Packet(bytes(coder.encode(noise_picture((16, 16), "rgb24", 0))[0]))
         picture.stream, picture.pts, picture.dts, picture.time_base = cover, 0, 0, Fraction(1, 25)
         output.mux_one(picture)
-    assert "has no video stream" in refusal(tmp_path / "b.mp4")
+    assert "has no video stream, only a cover and audio" in refusal(tmp_path / "b.mp4")
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to step down from")

@@ -170,7 +170,7 @@ def key_value(text: str) -> tuple[str, str]:
     """An option's key and value."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise click.BadParameter(f"'{text}' is not KEY=VALUE.")
+        raise click.BadParameter(f"'{text}' is not KEY=VALUE; write tune=film, say.")
     return key, value
 
 
@@ -178,7 +178,7 @@ def picture_size(text: str) -> tuple[int, int]:
     """Width and height, as in "256x144"."""
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise ValueError(f"'{text}' is not WIDTHxHEIGHT, such as 256x144")
+        raise click.BadParameter(f"'{text}' is not WIDTHxHEIGHT; write 256x144.")
     return int(width), int(height)
 
 
@@ -186,7 +186,7 @@ def part_of(text: str) -> tuple[int, int]:
     """A part of several, as in "2/5"."""
     number, slash, count = text.partition("/")
     if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"'{text}' is not a part such as 2/5")
+        raise click.BadParameter(f"'{text}' is not a part of several; write 1/5 to 5/5 for the parts of five.")
     return int(number), int(count)
 
 
@@ -197,7 +197,7 @@ def frames_a_second(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"'{text}' is not a frame rate; write 24, 29.97 or 30000/1001.") from None
     if not 0 < rate <= 1000:
-        raise click.BadParameter(f"'{text}' is not a frame rate; write a number above 0, and at most 1000")
+        raise click.BadParameter(f"'{text}' is not a frame rate; write a number above 0, and at most 1000.")
     of_television = Fraction(round(rate) * 1000, 1001)
     return of_television if rate != round(rate) and abs(rate - of_television) < Fraction(1, 100) else rate
 
@@ -216,7 +216,7 @@ def every(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(f"'{text}' is neither a number of frames nor auto.")
+        raise click.BadParameter(f"'{text}' is neither a number of frames nor auto; write 1, 2, … or auto.")
     return int(text)
 
 

@@ -38,8 +38,8 @@ def _size(text: str) -> tuple[int, int]:
     """Width and height, or a name for them."""
     try:
         return _NAMES.get(text.lower()) or picture_size(text)
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is neither WIDTHxHEIGHT nor one of {', '.join(_NAMES)}") from None
+    except click.BadParameter:
+        raise click.BadParameter(f"'{text}' is neither WIDTHxHEIGHT nor one of {', '.join(_NAMES)}.") from None
 
 
 def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> Option:

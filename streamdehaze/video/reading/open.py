@@ -168,9 +168,9 @@ class Media:
         """
         streams = videos_of(self.container)
         if not streams:
-            kinds = sorted({stream.type for stream in self.container.streams})
-            found = f"only {' and '.join(kinds)}" if kinds else "nothing at all"
-            raise NoVideoError(f"'{self.name}' has no video stream; {found} was found in it")
+            kinds = sorted({"a cover" if each.type == "video" else each.type for each in self.container.streams})
+            found = f"no video stream, only {' and '.join(kinds)}" if kinds else "no streams at all"
+            raise NoVideoError(f"'{self.name}' has {found}")
         wanted = [stream for stream in streams if stream.index == number]
         if number is not None and not wanted:
             known = ", ".join(str(stream.index) for stream in streams)
