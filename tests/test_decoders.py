@@ -25,6 +25,7 @@ from streamdehaze.video.reading import file
 from streamdehaze.video.reading.decoding import groups
 from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.groups import GroupDecoder
+from streamdehaze.video.reading.demuxer import Demuxer
 
 KINDS = {
     "reordered": {"g": "30"},
@@ -269,13 +270,13 @@ def test_what_fails_in_a_decoder_reaches_the_reader(tmp_path: Path, monkeypatch:
 def test_a_failure_of_reading_comes_after_the_pictures_before_it(
     films: Callable[[str, str], Path], kind: str, read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    demux = FileSource._demux
+    packets = Demuxer.packets
 
-    def failing(self: FileSource) -> Iterator[Any]:
-        yield from itertools.islice(demux(self), read)  # the third group begins with packet 60
+    def failing(self: Demuxer) -> Iterator[Any]:
+        yield from itertools.islice(packets(self), read)  # the third group begins with packet 60
         raise SourceError("gone")
 
-    monkeypatch.setattr(FileSource, "_demux", failing)
+    monkeypatch.setattr(Demuxer, "packets", failing)
     one = reading(films(kind, "mp4"), 1)
     assert one.error == "gone"
     assert reading(films(kind, "mp4"), 2) == reading(films(kind, "mp4"), 3) == one

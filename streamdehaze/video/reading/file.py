@@ -18,7 +18,7 @@ from typing import IO, Any
 import av
 import av.error
 from av.container import InputContainer
-from av.stream import Discard, Disposition, Stream
+from av.stream import Discard, Stream
 
 from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
 from streamdehaze.errors import ConfigError, SourceError
@@ -28,10 +28,12 @@ from streamdehaze.video.protocols import Reader
 from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.readback.facts import StreamFacts, current_metadata
 from streamdehaze.video.reading.bytes import Pipe
+from streamdehaze.video.reading.companions import CompanionPackets
 from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.deinterlace import Deinterlacer
 from streamdehaze.video.reading.decoding.groups import GroupDecoder, Pictures
 from streamdehaze.video.reading.decoding.h264 import whole_pictures
+from streamdehaze.video.reading.demuxer import Demuxer
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.open import (
@@ -49,7 +51,6 @@ from streamdehaze.video.reading.seek import from_keyframe_before, seek
 from streamdehaze.video.reading.services import Service, service_of, services_of
 from streamdehaze.video.reading.siting import chroma_location
 from streamdehaze.video.reading.times.clock import Clock, has_decoding_times_only
-from streamdehaze.video.reading.times.continuity import Continuity
 from streamdehaze.video.reading.times.window import Window
 
 log = logging.getLogger("streamdehaze")
@@ -63,8 +64,6 @@ _RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
 """Raw streams that FFmpeg times by a rate in their headers."""
 _RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
 """Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
-_READ_RETRIES = 16
-"""Unreadable places in a row after which reading stops as at the end of the file."""
 
 
 class FileSource(Reader):
@@ -152,30 +151,29 @@ class FileSource(Reader):
         self.others = [each for each in self.companions if each.discard != Discard.all or each.type == "attachment"]
         """Those whose packets FFmpeg hands out, or that have none."""
         self.chapters = self.window.chapters(self.container.chapters())
-        self.packets: deque[av.Packet[Stream]] = deque()
+        self._companion_packets = CompanionPackets(self.window)
         self._time_base = time_base
-        self.late = 0
-        """Packets so far of streams that were not there yet when the file was opened, which are lost."""
         self.headless = 0
         """Video packets so far before the first keyframe."""
         self.leaves_grain_out = False
         """Whether film grain is left to the players of the output."""
         self._keyframe_seen = False
-        self._collected: frozenset[int] = frozenset()
-        self._led_in: frozenset[int] = frozenset()
-        """Those of them that are videos and begin with the keyframe before the window."""
         self._deinterlacer = Deinterlacer(time_base, fields=deinterlace == "fields") if deinterlace else None
         self._frame_tick = time_base / 2 if deinterlace == "fields" else time_base
         self._rate = frame_rate(self.video) if rate is None else Fraction(rate)
         self._warned = {"spaced"} if rate is not None else set()
         self._clock = Clock(time_base, self._rate, self._warn_once)
         self._info = self._describe()
-        self._read_until = Fraction(0)
-        self._packet_count = self._spaced = 0
         self._begun = self._video_over = False
-        self._continuity = Continuity(self.container, self._warn_once)
-        self._is_spaced = rate is not None and self.container.format.name in _RATE_INSIDE
-        self._no_pts = self._is_spaced or has_decoding_times_only(self.container.format.name, self.info.codec)
+        self._demuxer = Demuxer(
+            self.container,
+            self.video,
+            origin=self.origin,
+            rate=self._rate if rate is not None and self.container.format.name in _RATE_INSIDE else None,
+            warn_once=self._warn_once,
+            note_damage=self._note_damage,
+        )
+        self._no_pts = self._demuxer.is_spaced or has_decoding_times_only(self.container.format.name, self.info.codec)
 
     def reopen(self, *, at: Fraction | None = None) -> FileSource:
         """The same file again, from its beginning or from a picture `at` or before an instant of its own clock.
@@ -205,21 +203,32 @@ class FileSource(Reader):
     @property
     def has_free_clock(self) -> bool:
         """Whether its times count from an instant that means nothing, as those of transport streams do."""
-        return self._continuity.applies
+        return self._demuxer.has_free_clock
 
     @property
     def begins(self) -> Fraction:
         """When the first of its streams begins on the clock of the frames, seconds."""
         return Fraction(0) if self.window.offset else self.origin
 
+    @property
+    def packets(self) -> deque[av.Packet[Stream]]:
+        """Packets of the streams named in `collect`, in the order they were read; a sink takes them out."""
+        return self._companion_packets.waiting
+
+    @property
+    def late(self) -> int:
+        """Packets so far of streams that were not there yet when the file was opened, which are lost."""
+        return self._demuxer.late
+
     def collect(self, streams: list[Stream], *, lead_in: bool = False) -> None:
         """Keep the packets of `streams` in `packets` from now on; the others are dropped.
 
         With `lead_in`, videos in them begin with what their first picture in the window is decoded from.
         """
-        self._collected = frozenset(stream.index for stream in streams)
+        kept = self._companion_packets
+        kept.wanted = frozenset(stream.index for stream in streams)
         if self.window.start is not None and (lead_in or self.options.get("keep_clock")):
-            self._led_in = frozenset(each.index for each in videos_of(self.container)) & self._collected
+            kept.led_in = frozenset(each.index for each in videos_of(self.container)) & kept.wanted
 
     @cached_property
     def services(self) -> tuple[Service, ...]:
@@ -314,28 +323,27 @@ class FileSource(Reader):
             if packet.stream_index == self.video.index:
                 instant = packet.pts if packet.pts is not None else packet.dts
                 self._video_over |= instant is not None and self.window.after(instant, self._time_base)
-            yield self._read_until - self.window.offset
+            yield self._demuxer.until - self.window.offset
 
     def _read(self) -> Iterator[av.Packet[Stream]]:
         """Every packet from the window's start on."""
         beginning = self.window.start if self._at is None else self._at
-        if self._is_spaced:
+        if self._demuxer.is_spaced:
             beginning = None  # times are counted from the first packet on
         sought = False
-        if beginning is not None and not self._continuity.applies:
-            others = [each for each in videos_of(self.container) if each.index in self._led_in]
+        if beginning is not None and not self.has_free_clock:
+            others = [each for each in videos_of(self.container) if each.index in self._companion_packets.led_in]
             sought = seek(
                 self.container, self.video, beginning,
                 origin=self.origin, time_base=self._time_base, others=others,
             )  # fmt: skip
-        packets = whole_pictures(self._demux(), self.video, sought=sought)
-        if beginning is not None and self._continuity.applies:
+        packets = whole_pictures(self._demuxer.packets(), self.video, sought=sought)
+        if beginning is not None and self.has_free_clock:
             packets = from_keyframe_before(packets, self.video.index, beginning)
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
                 raise encrypted(self.name)
-            if self._is_spaced and packet.size and packet.stream_index == self.video.index:
-                self._space(packet)
+            self._demuxer.space(packet)
             yield packet
 
     def _decoded(self) -> Generator[tuple[av.Packet[Any], Pictures], None, None]:
@@ -373,12 +381,12 @@ class FileSource(Reader):
         if self._begun:
             raise RuntimeError("a FileSource is read once; open the file again")
         self._begun = True
-        waiting = {s.index for s in self.others if s.type == "audio"} & self._collected
+        waiting = {s.index for s in self.others if s.type == "audio"} & self._companion_packets.wanted
         for packet, pictures in items:
             if packet.stream_index == self.video.index:
                 self._keyframe_seen |= packet.is_keyframe
                 self.headless += not self._keyframe_seen and packet.size > 0
-            elif packet.stream_index in self._collected and self._keep(packet):
+            elif self._companion_packets.take(packet):
                 waiting.discard(packet.stream_index)
             yield packet, pictures
             if self._video_over and not waiting:
@@ -433,52 +441,6 @@ class FileSource(Reader):
             return self.video.duration * self._time_base
         return Fraction(self.container.duration, av.time_base) if self.container.duration else None
 
-    def _demux(self) -> Iterator[av.Packet[Stream]]:
-        """Packets to the end of the file; places that cannot be read are skipped and counted."""
-        failures = 0
-        while failures < _READ_RETRIES:
-            try:
-                for packet in demux(self.container, late=self._note_late):
-                    if packet.size:
-                        failures = 0
-                        self._packet_count += packet.stream_index == self.video.index
-                        self._continuity.place(packet)
-                        self._note_progress(packet)
-                        self._time(packet)
-                        yield packet
-                break
-            except (av.error.FFmpegError, OSError) as error:
-                failures += 1
-                log.debug("%s: %s", self.name, error)
-                self._note_damage()
-        yield self._flush()
-
-    def _flush(self) -> av.Packet[Stream]:
-        packet: av.Packet[Any] = av.Packet()
-        packet.stream = self.video
-        packet.time_base = self._time_base
-        return packet
-
-    def _note_late(self) -> None:
-        self.late += 1
-
-    def _time(self, packet: av.Packet[Stream]) -> None:
-        """Give data that are not in step with anything, as MISB ST 1402 has it, the time of what is around them."""
-        time_base = fraction(packet.time_base)
-        if packet.stream_index != self.video.index and packet.pts is None and packet.dts is None and time_base:
-            packet.pts = packet.dts = int((self._read_until or self.origin) / time_base)
-
-    def _space(self, packet: av.Packet[Stream]) -> None:
-        """Give a packet of a raw stream the time that it has at the rate asked for."""
-        step = 1 / ((self._rate or 1) * self._time_base)
-        packet.pts, packet.dts, packet.duration = None, round(self._spaced * step), round(step)
-        self._spaced += 1
-        self._note_progress(packet)
-
-    def _note_progress(self, packet: av.Packet[Stream]) -> None:
-        if packet.dts is not None and packet.time_base:
-            self._read_until = max(self._read_until, (packet.dts + (packet.duration or 0)) * packet.time_base)
-
     def _placed(self, packet: av.Packet[Any], pictures: Pictures) -> Iterator[tuple[av.VideoFrame, int]]:
         """Pictures that came out with a packet and their times on the file's own clock; the last packet is empty."""
         last = not packet.size
@@ -504,37 +466,9 @@ class FileSource(Reader):
         """Count damage at an instant of the video, or at the end of what was read so far."""
         self.damaged += 1
         if self._on_damage == "stop":
-            instant = self._read_until if ticks is None else ticks * self._time_base
+            instant = self._demuxer.until if ticks is None else ticks * self._time_base
             place = f"near {float(instant - self.origin):.3f} s"
             raise SourceError(f"'{self.name}' is damaged {place}; continue with --on-damage keep or skip")
-
-    def _keep(self, packet: av.Packet[Stream]) -> bool:
-        """Put a packet into `packets` if it lies in the window; True once its stream is past the end."""
-        time_base = fraction(packet.time_base)
-        instant = packet.pts if packet.pts is not None else packet.dts
-        if Disposition.attached_pic in packet.stream.disposition:
-            packet.pts = packet.dts = 0  # a cover belongs to the whole file
-        elif not time_base:
-            return False
-        else:
-            assert instant is not None  # see `_time`
-            if self.window.after(instant, time_base):
-                return True
-            if packet.stream.type == "subtitle" and packet.pts is not None and packet.duration:
-                packet.pts, packet.duration = self.window.cut(packet.pts, packet.duration, time_base)
-                packet.dts = instant = packet.pts
-            if self.window.before(instant, time_base):
-                if packet.stream_index not in self._led_in:
-                    return False
-                if packet.is_keyframe:
-                    earlier = [each for each in self.packets if each.stream_index != packet.stream_index]
-                    self.packets = deque(earlier)
-            if packet.pts is not None:
-                packet.pts = self.window.shift(packet.pts, time_base)
-            if packet.dts is not None:
-                packet.dts = self.window.shift(packet.dts, time_base)
-        self.packets.append(packet)
-        return False
 
     def _conclude(self, decoded: int, yielded: int) -> None:
         if decoded == 0 and (self.damaged or not self.window.trims):
@@ -559,10 +493,10 @@ class FileSource(Reader):
 
     def _ends_early(self) -> bool:
         if "mov" in self.container.format.name and self.video.frames and self._at is None:  # it lists every packet
-            return self._packet_count < self.video.frames
+            return self._demuxer.pictures < self.video.frames
         if not self.container.duration:
             return False
-        return self._read_until < Fraction(self.container.duration, av.time_base) - 1
+        return self._demuxer.until < Fraction(self.container.duration, av.time_base) - 1
 
 
 def takes_rate(container_format: str) -> bool:
