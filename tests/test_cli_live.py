@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from clips import Clip
 from rtsp_camera import free_port
 from streamdehaze.cli import main
+from streamdehaze.cli.commands.cameras.live import command
 from waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -133,6 +134,14 @@ def test_what_cannot_be_finished_is_abandoned_in_time_or_at_a_second_signal(sign
             time.sleep(1.2)  # two within a second count as one
         assert stuck.ends(signals[-1]) == code
     assert stuck.says("exiting anyway") == (code == 1)
+
+
+def test_the_size_of_files_is_typed_as_in_other_commands() -> None:
+    with command.make_context("live", ["camera.mp4", "--segment-bytes", "1.5M"]) as context:
+        assert context.params["segment_bytes"] == 3 << 19
+    result = CliRunner().invoke(main, ["live", "camera.mp4", "--segment-bytes", "many"])
+    assert result.exit_code == 2
+    assert "'many' is not a size in bytes" in result.output
 
 
 def test_files_that_end_end_the_command(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def size_bytes(text: str) -> int:
     """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"'{text}' is not an amount of memory; write 800M or 1.5G.")
+        raise click.BadParameter(f"'{text}' is not a size in bytes; write 800M or 1.5G.")
     return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
 
 

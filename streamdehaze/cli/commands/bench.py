@@ -10,6 +10,7 @@ import rich_click as click
 from streamdehaze.cli.console import say
 from streamdehaze.cli.outputs import check_reports
 from streamdehaze.cli.parameters import (
+    BATCH_SIZE,
     CHECKPOINT,
     ENGINE,
     FILE,
@@ -61,7 +62,15 @@ def _each(name: str, plural: str, type: Any, default: list[Any], help: str) -> O
 @panel(
     "Combinations",
     _each("--network-size", "network_sizes", int, [192, 256], "Long side of the small picture, pixels"),
-    _each("--batch", "batches", click.IntRange(min=1), [4], "Frames per run of the network"),
+    click.option(
+        "--batch-size",
+        "--batch",  # its name in earlier versions
+        "batches",
+        type=click.IntRange(min=1),
+        multiple=True,
+        default=[4],
+        help=f"{BATCH_SIZE.help.removesuffix('.')}; may be repeated.",
+    ),
     _each("--checkpoint", "checkpoints", CHECKPOINT, [NETWORK.default], NETWORK.help.removesuffix(".")),
     _each("--engine", "engines", ENGINE, ["auto"], RUNTIME.help.removesuffix(".")),
     click.option(

@@ -29,6 +29,7 @@ from streamdehaze.cli.parameters import (
     panel,
     part_of,
     seconds,
+    size_bytes,
 )
 from streamdehaze.cli.service import ServiceManager
 from streamdehaze.errors import ConfigError
@@ -112,7 +113,7 @@ _STOP_SECONDS = 4.0
     click.option("--codec", type=ENCODER, help="FFmpeg's encoder of the clear stream.  [default: libx264]"),
     click.option("--bitrate", type=int, help="Bits per second.  [default: constant quality]"),
     click.option("--segment-seconds", type=float, help="Start a new file after this long.  [default: 600]"),
-    click.option("--segment-bytes", type=int, help="Start a new file at this size."),
+    click.option("--segment-bytes", type=size_bytes, metavar="SIZE", help="Start a new file at this size, e.g. 500M."),
 )
 @panel(
     "Web page",
