@@ -74,7 +74,7 @@ def parse_strength(text: str) -> float | Keyframes:
     """A number, keyframes such as "0:1,12.5:0.4" or "hold 0:1,1:30:0", or a .csv or .toml file of keyframes.
 
     Raises:
-        ConfigError: if it is none of these.
+        ConfigError: if it is not one of these.
     """
     text = text.strip()
     if text.lower().endswith(_FILES):

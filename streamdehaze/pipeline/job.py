@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _LARGE_PIXELS = 1280 * 720
 """Of a picture; smaller ones of H.264 are decoded faster than anything takes them."""
 _BUSY_CORES = 2
-"""So many are busy with one decoder and all that follows it."""
+"""This many are busy with one decoder and all that follows it."""
 _NOT_SHARED = "only a video file that becomes a file can be shared out in segments"
 
 

@@ -28,7 +28,7 @@ class ListenAddress:
         """The address of "HOST:PORT", "HOST", ":PORT" or "PORT"; IPv6 in brackets, "[::1]:8080".
 
         Raises:
-            ConfigError: if it is none of these.
+            ConfigError: if it is not one of these.
         """
         host, port = text, ""
         if _DIGITS.fullmatch(text):

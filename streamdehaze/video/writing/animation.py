@@ -31,7 +31,7 @@ class Animation:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str] | None) -> Animation | None:
-        """That of a file; None if it is none, cannot be read, or there is no file."""
+        """That of a file; None if it is not one, cannot be read, or there is no file."""
         if path is None:
             return None
         try:

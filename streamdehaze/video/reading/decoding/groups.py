@@ -26,13 +26,13 @@ log = logging.getLogger("streamdehaze")
 _LEAST_PACKETS = 24
 """In a group: more than a decoder holds back (16), so that each shows how it begins before it ends."""
 _READ_BYTES = 256 << 20
-"""Packets read ahead; where a group is longer, one decoder goes on alone."""
+"""Packets read ahead; where a group is longer, one decoder continues alone."""
 _AHEAD_BYTES, _FREE_SHARE = 1 << 30, 16
 """Pictures decoded ahead hold at most this much, and this part of the memory that is free."""
 _SHORT = 2
 """Pictures ready for the one who waits for them, and packets read ahead where one decoder works alone."""
 _LESS = 1 / 16
-"""So many fewer pictures may wait after one that was ready when it was wanted; one more after one that was not."""
+"""This many fewer pictures may wait after one that was ready when it was wanted; one more after one that was not."""
 _POLL_SECONDS = 0.1
 
 Pictures = list[av.VideoFrame] | None
@@ -163,7 +163,7 @@ class GroupDecoder:
                 worker.join()
 
     def _append(self, packet: Packet[Any]) -> None:
-        """Put a packet in its place: another decoder may begin with it, or that of the packet before it goes on."""
+        """Put a packet in its place: another decoder may begin with it, or that of the packet before it continues."""
         step, is_video = _Step(packet), packet.stream_index == self._video
         may_begin, is_news = self._finder.look(packet) if is_video else (False, False)
         with self._changed:
