@@ -121,7 +121,7 @@ def read_secret(*, env: str | None = None, file: Path | None = None) -> str | No
         return os.environ[env]
     if file is not None:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")
             _check_owner_and_mode(file)
         except OSError as error:
             raise ConfigError(f"the password file '{file}' cannot be read: {error.strerror}") from error

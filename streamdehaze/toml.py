@@ -15,9 +15,9 @@ from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError
 
 if sys.version_info >= (3, 11):
-    from tomllib import TOMLDecodeError, load, loads
+    from tomllib import TOMLDecodeError, loads
 else:
-    from tomli import TOMLDecodeError, load, loads
+    from tomli import TOMLDecodeError, loads
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -58,8 +58,7 @@ def read_toml(path: Path, named: str) -> dict[str, Any]:
         ConfigError: if it cannot be read, or is not TOML.
     """
     try:
-        with path.open("rb") as file:
-            content: dict[str, Any] = load(file)
+        content: dict[str, Any] = loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{named} cannot be read: {error.strerror or error}") from error
     except (TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -41,6 +41,9 @@ def test_files_hold_the_same_keyframes(tmp_path: Path) -> None:
     toml.write_text('interpolation = "linear"\n[[keyframe]]\nseconds = 0\nstrength = 1\n'
                     "[[keyframe]]\nseconds = 12.5\nstrength = 0.4\n")  # fmt: skip
     assert parse_strength(str(table)) == parse_strength(str(toml)) == parse_strength("0:1,12.5:0.4")
+    for file in (table, toml):  # as Excel and PowerShell write them
+        file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert parse_strength(str(table)) == parse_strength(str(toml)) == parse_strength("0:1,12.5:0.4")
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,8 @@ def test_a_password_file_belongs_to_whoever_runs_the_program(tmp_path: Path, cap
     secret.write_text("hush\n")
     secret.chmod(0o600)
     assert read_secret(file=secret) == "hush"
+    secret.write_text("hush\r\n", encoding="utf-8-sig")  # as editors on Windows write it
+    assert read_secret(file=secret) == "hush"
     assert not caplog.records
     secret.chmod(0o644)
     assert read_secret(file=secret) == read_secret(file=secret) == "hush"

@@ -116,7 +116,7 @@ def read_keyframes(path: Path) -> Keyframes:
                 unknown = next(iter(content), "keyframe")
                 raise ConfigError(f"{source} has '{unknown}'; it may have interpolation and [[keyframe]] tables")
         else:
-            with open(path, newline="", encoding="utf-8") as file:
+            with open(path, newline="", encoding="utf-8-sig") as file:
                 rows = list(csv.DictReader(file))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source} is not text") from error

@@ -108,7 +108,7 @@ def read_meter(path: Path) -> dict[str, float]:
         ConfigError: if it is not such a file.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             found = {row["frame"]: float(row["metres"]) for row in csv.DictReader(file)}
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"'{path}' must have the columns 'frame' and 'metres', with numbers in the second") from error
