@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +24,9 @@ from streamdehaze.live.announcing.webhook import Webhook
 from streamdehaze.meter.visibility import Visibility
 from waiting import wait_until
 from web_server import Request, serving
+
+if TYPE_CHECKING:
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
 
 mqtt = pytest.importorskip("paho.mqtt.client", reason="MQTT needs the extra 'mqtt'")
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -51,17 +55,32 @@ class Listener:
 
     def __init__(self, port: int) -> None:
         self.heard: dict[str, str] = {}
+        """The newest payload by topic."""
+        self.log: list[tuple[str, str]] = []
+        """All in order."""
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self.client.username_pw_set("viewer", "hunter2")
-        self.client.on_message = lambda client, data, m: self.heard.__setitem__(m.topic, m.payload.decode())
+        self.client.on_message = lambda client, data, m: self._hear(m.topic, m.payload.decode())
         self.client.on_connect = lambda client, *_: client.subscribe("#")
         self.client.reconnect_delay_set(1, 1)
         self.client.connect_async("127.0.0.1", port)
         self.client.loop_start()
 
+    def _hear(self, topic: str, payload: str) -> None:
+        self.heard[topic] = payload
+        self.log.append((topic, payload))
+
+    def first(self, topic: str, part: str) -> int:
+        """Where in the log `part` was first published to a topic."""
+        return next(i for i, (at, payload) in enumerate(self.log) if at == topic and part in payload)
+
     def state(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.heard.get(f"streamdehaze/{name}/state", "{}"))
+        found: dict[str, Any] = json.loads(self.heard.get(f"streamdehaze/{name}/state") or "{}")
         return found
+
+    def stop(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
 
 
 @needs_broker
@@ -86,27 +105,47 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(
             listener = Listener(port)
             gate = pipeline.cameras["North gate"]
             wait_until(lambda: listener.state("North_gate").get("running") == "ON", "its state")
+            discovery = "homeassistant/device/streamdehaze_North_gate/config"
+            topics = {
+                "streamdehaze/status",
+                "streamdehaze/tunnel/state",
+                discovery,
+                discovery.replace("North_gate", "tunnel"),
+            }
+            wait_until(lambda: topics <= {*listener.heard}, "the rest of what is retained, in any order")
             assert listener.heard["streamdehaze/status"] == "online"
             assert listener.state("tunnel")["message"] == "wrong user or password"
-            device = json.loads(listener.heard["homeassistant/device/streamdehaze_North_gate/config"])
+            assert listener.state("tunnel")["latency_ms"] is None, "no frame, no latency"
+            device = json.loads(listener.heard[discovery])
             assert device["state_topic"] == "streamdehaze/North_gate/state"
             for part in device["cmps"].values():
-                key = part["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
-                assert key in listener.state("North_gate"), key
+                about = Event.__annotations__ if part["p"] == "event" else listener.state("North_gate")
+                keys = {
+                    *re.findall(r"value_json\.(\w+)", part["value_template"] + part.get("json_attributes_template", ""))
+                }
+                assert keys <= {*about}, keys
                 assert part["unique_id"].startswith("streamdehaze_North_gate_")
                 assert ("state_class" in part) == ("unit_of_measurement" in part), "figures have statistics"
+                assert "none" not in map(str.lower, part.get("options", ())), "that is Home Assistant's for unknown"
             listener.client.publish(device["cmps"]["strength"]["command_topic"], "0.25")
             listener.client.publish(device["cmps"]["enabled"]["command_topic"], "OFF")
             wait_until(lambda: (gate.strength, gate.enabled) == (0.25, False), "settings arrive")
             wait_until(lambda: listener.state("North_gate")["strength"] == 0.25, "and are reported back")
             assert listener.state("North_gate")["visibility_metres"] == 340
-            assert device["cmps"]["profile"]["options"] == ["auto", "none", "fog"]
+            assert device["cmps"]["profile"]["options"] == ["auto", "no profile", "fog"]
+            assert device["cmps"]["event"]["state_topic"] == "streamdehaze/North_gate/event"
+            tunnel = json.loads(listener.heard["homeassistant/device/streamdehaze_tunnel/config"])["cmps"]
+            assert tunnel["visibility"] == {"p": "sensor"}, "what it has no more is removed"
+            assert tunnel["profile"] == {"p": "select"}
             for setting, value in (("profile", "fog"), ("mode", "auto"), ("every", "3")):
                 part = device["cmps"][setting]
                 assert value in part["options"]
                 listener.client.publish(part["command_topic"], value)
             wait_until(lambda: (gate.mode, gate.every) == ("auto", 3), "these arrive, too")
             wait_until(lambda: listener.state("North_gate")["profile_choice"] == "fog", "the profile")
+            gate.set_every(9)
+            wait_until(lambda: listener.state("North_gate")["every"] == 9, "a number that was not offered")
+            assert listener.first(discovery, '"9"') < listener.first(device["state_topic"], '"every": 9'), "is first"
             for setting, wrong in (("strength", "7"), ("strength", "much"), ("every", ""), ("mode", "sometimes")):
                 listener.client.publish(f"streamdehaze/North_gate/{setting}/set", wrong)
             listener.client.publish("streamdehaze/nobody/strength/set", "1")
@@ -121,28 +160,114 @@ def test_cameras_appear_on_the_broker_and_take_settings_from_it(
             publisher.stop()
             wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it signs off")
             assert listener.state("North_gate")["message"] == "stopped"
-            listener.client.disconnect()
-            listener.client.loop_stop()
+            listener.stop()
+
+
+def test_home_assistant_reads_the_templates() -> None:
+    jinja2 = pytest.importorskip("jinja2")
+    from streamdehaze.live.announcing.home_assistant import describe_device
+
+    camera = RenderedPipeline("gate").cameras["gate"]
+    camera.profiles, camera.visibility = ("fog",), Visibility(None, 5000, None)
+    parts = describe_device(camera.status(), "streamdehaze/gate", "streamdehaze/status")["cmps"]
+
+    def render(part: str, template: str, **values: object) -> str:
+        rendered: str = jinja2.Template(parts[part][template]).render(**values)
+        return rendered
+
+    for ours, theirs in (("none", "no profile"), ("fog", "fog")):
+        assert render("profile", "value_template", value_json={"profile_choice": ours}) == theirs
+        assert render("profile", "command_template", value=theirs) == ours
+    event = Event("gate", "fog_begins", 1.0, 'dense "fog"').as_dict()
+    shown = json.loads(render("event", "value_template", value_json=event))
+    assert shown == {"event_type": "fog_begins", "message": 'dense "fog"'}
+    assert shown["event_type"] in parts["event"]["event_types"]
+    state = {"visibility": "at least 5 km"}
+    assert json.loads(render("visibility", "json_attributes_template", value_json=state)) == state
+
+
+@contextmanager
+def publishers(port: int, **options: Any) -> Iterator[Callable[..., MqttPublisher]]:
+    """Makes publishers of a mapping of cameras that may change; all are stopped in the end."""
+    from streamdehaze.live.announcing.mqtt import MqttPublisher
+
+    config = MqttConfig(host="127.0.0.1", port=port, username="viewer", password_env="MQTT_TEST", **options)
+    made: list[MqttPublisher] = []
+
+    def start(cameras: Callable[[], Any]) -> MqttPublisher:
+        made.append(MqttPublisher(config, cameras))
+        made[-1].start()
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MQTT_TEST", "hunter2")
+        patch.setattr("streamdehaze.live.announcing.mqtt._FORGET_SECONDS", 0.1)
+        yield start
+    for each in made:
+        each.stop()
 
 
 @needs_broker
 def test_a_camera_that_is_removed_leaves_nothing_on_the_broker(tmp_path: Path) -> None:
-    from streamdehaze.live.announcing.mqtt import MqttPublisher
-
     port = free_port()
-    config = MqttConfig(host="127.0.0.1", port=port, username="viewer", password_env="MQTT_TEST")
-    with broker(tmp_path, port), RenderedPipeline("gate", "yard") as pipeline, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MQTT_TEST", "hunter2")
-        publisher = MqttPublisher(config, lambda: pipeline.cameras)
-        publisher.start()
+    discovery, state = "homeassistant/device/streamdehaze_yard/config", "streamdehaze/yard/state"
+    with broker(tmp_path, port), RenderedPipeline("gate", "yard") as pipeline, publishers(port) as start:
+        publisher = start(lambda: pipeline.cameras)
         listener = Listener(port)
-        discovery = "homeassistant/device/streamdehaze_yard/config"
         wait_until(lambda: listener.state("yard") and listener.heard.get(discovery), "it is there")
+        listener.log.clear()
         pipeline.cameras = {"gate": pipeline.cameras["gate"]}
-        wait_until(lambda: listener.heard["streamdehaze/yard/state"] == listener.heard[discovery] == "", "it is gone")
-        publisher.stop()
-        listener.client.disconnect()
-        listener.client.loop_stop()
+        publisher._again.set()  # the connection was lost meanwhile
+        wait_until(lambda: listener.heard[state] == listener.heard[discovery] == "", "it is gone")
+        gone = [topic for topic, payload in listener.log if not payload]
+        assert gone == [discovery, state], "Home Assistant still reads the state until it has removed the device"
+        listener.stop()
+
+
+@needs_broker
+def test_a_camera_that_was_removed_while_nothing_ran_is_taken_off_at_the_next_start(tmp_path: Path) -> None:
+    port = free_port()
+    discovery, state = "homeassistant/device/streamdehaze_yard/config", "streamdehaze/yard/state"
+    with (
+        broker(tmp_path, port),
+        RenderedPipeline("gate", "yard", "attic") as pipeline,
+        publishers(port, interval_seconds=0.5) as start,
+    ):
+        gate, yard, attic = ({name: camera} for name, camera in pipeline.cameras.items())
+        listener = Listener(port)
+        before = start(lambda: gate | yard)
+        wait_until(lambda: listener.state("yard") and listener.heard.get(discovery), "it is there")
+        listener.client.publish("other/yard/state", "theirs", retain=True)
+        before.stop()
+        wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "it has ended")
+        start(lambda: gate)
+        wait_until(lambda: listener.heard[state] == listener.heard[discovery] == "", "the yard is gone")
+        start(lambda: attic)
+        wait_until(lambda: listener.state("attic"), "another program with the same topics is there")
+        wait_until(lambda: len([topic for topic, _ in listener.log if "/attic/" in topic]) > 3, "time passes")
+        assert listener.state("gate"), "its cameras are not this one's to remove"
+        assert listener.heard["homeassistant/device/streamdehaze_gate/config"]
+        assert listener.heard["other/yard/state"] == "theirs"
+        listener.stop()
+
+
+@needs_broker
+def test_a_connection_that_times_out_late_makes_nothing_offline(tmp_path: Path) -> None:
+    port = free_port()
+    with broker(tmp_path, port), RenderedPipeline("gate") as pipeline, publishers(port) as start:
+        listener, lost = Listener(port), mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        lost.username_pw_set("viewer", "hunter2")
+        lost.will_set("streamdehaze/status", "offline", qos=1, retain=True)
+        lost.connect_async("127.0.0.1", port)
+        lost.loop_start()
+        wait_until(lost.is_connected, "the connection before")
+        start(lambda: pipeline.cameras)
+        wait_until(lambda: listener.heard.get("streamdehaze/status") == "online", "the one of now")
+        lost.loop_stop()
+        lost.socket().close()
+        wait_until(lambda: ("streamdehaze/status", "offline") in listener.log, "the broker has noticed that it is lost")
+        wait_until(lambda: listener.heard["streamdehaze/status"] == "online", "but the program runs")
+        listener.stop()
 
 
 @needs_broker
@@ -177,8 +302,7 @@ def test_a_camera_that_moves_to_another_shard_stays_available(tmp_path: Path, ca
         assert listener.heard[discovery], "the camera is another's now, and not gone"
         assert "there is no such camera" not in caplog.text
         first.stop()
-        listener.client.disconnect()
-        listener.client.loop_stop()
+        listener.stop()
 
 
 def test_two_cameras_that_would_share_a_topic_are_refused(tmp_path: Path) -> None:
@@ -208,8 +332,7 @@ def test_a_process_that_dies_is_offline(tmp_path: Path) -> None:
         publisher._client.loop_stop()
         sock.close()  # without signing off
         wait_until(lambda: listener.heard["streamdehaze/status"] == "offline", "the broker announces it")
-        listener.client.disconnect()
-        listener.client.loop_stop()
+        listener.stop()
 
 
 def test_a_camera_that_is_away_for_a_moment_is_no_event(monkeypatch: pytest.MonkeyPatch) -> None:

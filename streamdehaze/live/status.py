@@ -231,7 +231,7 @@ class CameraStatus:
     """How late frames arrive by the camera's clock: time on the way, and what the two clocks differ by. None where
     the camera does not tell (no RTCP sender reports)."""
     visibility: Visibility | None = None
-    """How far it sees; None without a reference of its view, and before the first reading."""
+    """How far it sees; None without a reference of its view."""
     profile: str = ""
     """The one it has taken on; empty for none."""
     profile_choice: str = "auto"

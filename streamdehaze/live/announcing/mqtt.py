@@ -1,4 +1,4 @@
-"""Cameras on an MQTT broker: state, figures and settings of each, in a form that Home Assistant discovers by itself."""
+"""Cameras on an MQTT broker: state, figures and settings of each, and what Home Assistant discovers them by."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from streamdehaze import __version__
-from streamdehaze.control.keyframes import MOST_STRENGTH
 from streamdehaze.errors import ConfigError
 from streamdehaze.live.announcing.config import MqttConfig, topic_of
 from streamdehaze.live.announcing.events import Event
+from streamdehaze.live.announcing.home_assistant import describe_device, discovery_topic
 from streamdehaze.live.background import Background
-from streamdehaze.live.profiles import AUTOMATIC, NONE
 from streamdehaze.live.state import CameraState
 from streamdehaze.live.status import CameraStatus
 from streamdehaze.meter.auto import MODES, Mode
@@ -32,8 +31,8 @@ log = logging.getLogger("streamdehaze.live")
 _POLL_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 60
 _LEAVE_SECONDS = 1.0
-_EVERY = ("auto", "1", "2", "3", "4", "5", "6")
-"""What is offered; any number may be set."""
+_FORGET_SECONDS = 5.0
+"""Home Assistant gets this long to take a camera's entities away, before the state that they read is gone."""
 _NEWS = ("state", "strength", "enabled", "mode", "every", "profile", "profile_choice", "message")
 """The parts of a camera's state that are published as soon as they change."""
 
@@ -61,6 +60,9 @@ class MqttPublisher(Background):
     `ID/state` (JSON, retained), `ID/event` (JSON), `ID/strength/set` (0 to 1.5), `ID/enabled/set` ("ON", "OFF"),
     `ID/mode/set` ("on", "auto", "off"), `ID/every/set` (a number of frames, "auto") and `ID/profile/set` (a profile's
     name, "auto", "none").
+
+    A camera that is removed is taken off the broker. One that was removed while no process ran is when the next starts,
+    unless it is a shard, whose cameras may be another's now.
 
     Args:
         config: the broker and topics.
@@ -91,6 +93,8 @@ class MqttPublisher(Background):
         self._client.on_message = self._received
         self._published: dict[str, dict[str, Any]] = {}
         self._announced: dict[str, str] = {}
+        self._leaving: dict[str, float] = {}
+        """When cameras were removed whose state is still on the broker, by their part of the topic."""
         self._again = threading.Event()
         self._reported = ""
         """The trouble with the broker that is the case now."""
@@ -126,7 +130,7 @@ class MqttPublisher(Background):
             return
         self._reported = ""
         log.info("connected to the MQTT broker %s", self._config.host)
-        client.subscribe([(self._topic("+", setting, "set"), 1) for setting in _SETTERS])
+        client.subscribe([(self._status, 1), *((self._topic("+", setting, "set"), 1) for setting in _SETTERS)])
         client.publish(self._status, "online", qos=1, retain=True)
         self._again.set()  # publish everything again: the broker may have lost it
 
@@ -142,17 +146,42 @@ class MqttPublisher(Background):
             log.warning("the MQTT broker %s cannot be reached: %s; trying again", self._config.host, self._reported)
 
     def _received(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
-        _, name, setting, _ = message.topic.rsplit("/", 3)
+        text = message.payload.decode("utf-8", "replace")
+        if message.topic == self._status:
+            self._hear_status(text, is_old=message.retain)
+        elif message.topic.endswith("/state"):
+            self._hear_state(message.topic, is_old=message.retain)
+        else:
+            self._set(message.topic, text)
+
+    def _hear_status(self, text: str, *, is_old: bool) -> None:
+        if text != "offline" or self._stop.is_set():
+            return
+        if not is_old:  # a connection that was lost has only now timed out, or another program with these topics ended
+            self._client.publish(self._status, "online", qos=1, retain=True)
+        elif not self._is_shard:  # nobody else is at work here, so what was left is this program's
+            self._client.subscribe(self._topic("+", "state"), 1)
+
+    def _hear_state(self, topic: str, *, is_old: bool) -> None:
+        """Of what was left on the broker, take away the cameras that are no more."""
+        if not is_old:  # that is published now: what was left has come before
+            self._client.unsubscribe(self._topic("+", "state"))
+            return
+        identity = topic.rsplit("/", 2)[1]
+        if identity not in map(topic_of, self._cameras()):
+            self._remove(identity)
+
+    def _set(self, topic: str, text: str) -> None:
+        _, name, setting, _ = topic.rsplit("/", 3)
         camera = next((each for known, each in self._cameras().items() if topic_of(known) == name), None)
         if camera is None and self._is_shard:
             return
-        text = message.payload.decode("utf-8", "replace")
         try:
             if camera is None:
                 raise ValueError("there is no such camera")
             _SETTERS[setting](camera, text)
         except (ValueError, KeyError, ConfigError) as error:
-            log.warning("MQTT: %s was not set to '%.40s': %s", message.topic, text, error)
+            log.warning("MQTT: %s was not set to '%.40s': %s", topic, text, error)
 
     def _run(self) -> None:
         since = 0.0
@@ -160,11 +189,10 @@ class MqttPublisher(Background):
             since += _POLL_SECONDS
             if not self._client.is_connected():
                 continue
+            everything = self._again.is_set() or since >= self._config.interval_seconds
             if self._again.is_set():
                 self._again.clear()
-                self._published.clear()
                 self._announced.clear()
-            everything = since >= self._config.interval_seconds
             self._publish(everything=everything)
             if everything:
                 since = 0.0
@@ -177,73 +205,36 @@ class MqttPublisher(Background):
         for name in self._published.keys() - cameras.keys():
             del self._published[name]
             self._announced.pop(name, None)
-            if self._is_shard:
-                continue
-            self._client.publish(self._topic(topic_of(name), "state"), "", qos=1, retain=True)
-            if self._config.discovery:
-                self._client.publish(self._discovery_topic(name), "", qos=1, retain=True)  # Home Assistant forgets it
+            if not self._is_shard:
+                self._remove(topic_of(name))
         for name, camera in cameras.items():
             status = camera.status()
+            self._leaving.pop(topic_of(name), None)
+            if self._config.discovery:
+                self._announce(status)  # first: Home Assistant takes no value that it was not told of
             state = _state(status)
             before = self._published.get(name, {})
-            is_news = any(state[key] != before.get(key) for key in _NEWS)
-            if everything or is_news:
+            if everything or any(state[key] != before.get(key) for key in _NEWS):
                 self._client.publish(self._topic(topic_of(name), "state"), json.dumps(state), qos=1, retain=True)
                 self._published[name] = state
-            if self._config.discovery:
-                self._announce(status)
+        for identity, since in list(self._leaving.items()):
+            if time.monotonic() - since > _FORGET_SECONDS:
+                del self._leaving[identity]
+                self._client.publish(self._topic(identity, "state"), "", qos=1, retain=True)
 
     def _announce(self, status: CameraStatus) -> None:
-        device = json.dumps(self._device(status))
+        identity = topic_of(status.name)
+        device = json.dumps(describe_device(status, self._topic(identity), self._status))
         if self._announced.get(status.name) != device:
             self._announced[status.name] = device
-            self._client.publish(self._discovery_topic(status.name), device, qos=1, retain=True)
+            self._client.publish(discovery_topic(self._config.discovery, identity), device, qos=1, retain=True)
 
-    def _discovery_topic(self, name: str) -> str:
-        return f"{self._config.discovery}/device/streamdehaze_{topic_of(name)}/config"
-
-    def _device(self, status: CameraStatus) -> dict[str, Any]:
-        """The camera as Home Assistant's device-based discovery has it."""
-        name, profiles, identity = status.name, status.profiles, topic_of(status.name)
-        state = self._topic(identity, "state")
-
-        def part(platform: str, key: str, label: str, **more: object) -> dict[str, Any]:
-            value = {"value_template": f"{{{{ value_json.{key} }}}}"}
-            return {"p": platform, "unique_id": f"streamdehaze_{identity}_{key}", "name": label, **value, **more}
-
-        measured = {"state_class": "measurement"}  # Home Assistant keeps statistics of it
-        every = part("select", "every", "Network runs on every k-th frame", icon="mdi:speedometer",
-                     options=list(dict.fromkeys((*_EVERY, str(status.every)))),
-                     command_topic=self._topic(identity, "every", "set"))  # fmt: skip
-        visibility = part("sensor", "visibility_metres", "Distance seen", unit_of_measurement="m",
-                          device_class="distance", **measured)  # fmt: skip
-        choice = part("select", "profile_choice", "Profile", options=[AUTOMATIC, NONE, *profiles],
-                      command_topic=self._topic(identity, "profile", "set"))  # fmt: skip
-        return {
-            "dev": {"ids": [f"streamdehaze_{identity}"], "name": name, "mf": "StreamDehaze", "sw": __version__},
-            "o": {"name": "streamdehaze", "sw": __version__},
-            "state_topic": state,
-            "availability_topic": self._status,
-            "cmps": {
-                "running": part("binary_sensor", "running", "Running", device_class="running",
-                                payload_on="ON", payload_off="OFF", json_attributes_topic=state),
-                "state": part("sensor", "state", "State"),
-                "haze": part("sensor", "haze", "Haze", unit_of_measurement="%", icon="mdi:weather-fog", **measured),
-                "haze_class": part("sensor", "haze_class", "Visibility", icon="mdi:weather-fog"),
-                **({} if status.visibility is None else {"visibility": visibility}),
-                "latency": part("sensor", "latency_ms", "Latency", unit_of_measurement="ms", device_class="duration",
-                                **measured),
-                "fps": part("sensor", "fps_out", "Frame rate", unit_of_measurement="fps", **measured),
-                "strength": part("number", "strength", "Strength", min=0, max=MOST_STRENGTH, step=0.01,
-                                 command_topic=self._topic(identity, "strength", "set")),
-                "enabled": part("switch", "enabled", "Remove haze", payload_on="ON", payload_off="OFF",
-                                command_topic=self._topic(identity, "enabled", "set")),
-                "mode": part("select", "mode", "Mode", options=list(MODES), icon="mdi:weather-fog",
-                             command_topic=self._topic(identity, "mode", "set")),
-                "every": every,
-                **({"profile": choice} if profiles else {}),
-            },
-        }  # fmt: skip
+    def _remove(self, identity: str) -> None:
+        if identity in self._leaving:
+            return
+        if self._config.discovery:
+            self._client.publish(discovery_topic(self._config.discovery, identity), "", qos=1, retain=True)
+        self._leaving[identity] = time.monotonic()
 
 
 def _state(status: CameraStatus) -> dict[str, Any]:
@@ -255,7 +246,7 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "message": status.message,
         "down_since": status.down_since,
         "fps_out": round(status.counters.fps_out, 1),
-        "latency_ms": round(1000 * status.counters.latency_seconds[0]),
+        "latency_ms": round(1000 * status.counters.latency_seconds[0]) or None,
         "haze": None if haze is None else round(100 * haze.density),
         "haze_class": None if haze is None else haze.haze_class.value,
         "visibility_metres": None if visibility is None or visibility.metres is None else round(visibility.metres),

@@ -25,6 +25,7 @@ _TRUSTED = timedelta(days=7)
 _LEARN_EVERY = timedelta(hours=1)
 _MOST_DAYS = 90.0
 """A reference older than this is not relied on."""
+_NOT_READ = Visibility(None, None, None, "the camera shows no picture")
 
 
 class VisibilityWatch(Background):
@@ -58,11 +59,11 @@ class VisibilityWatch(Background):
         self._said: set[str] = set()
 
     @property
-    def visibility(self) -> Visibility | None:
-        """The median of the last minute, unknown where most readings are; None before the first."""
+    def visibility(self) -> Visibility:
+        """The median of the last minute, unknown where most readings are and where there is none."""
         readings = list(self._readings)
         if not readings:
-            return None
+            return _NOT_READ
         known = sorted((each for each in readings if each.unknown is None), key=_metres)
         unknown = [each for each in readings if each.unknown is not None]
         return unknown[-1] if len(unknown) >= len(known) else known[len(known) // 2]
