@@ -37,7 +37,7 @@ def rate_of(path: Path) -> Fraction | None:
 def test_a_rate_that_the_format_does_not_know_is_refused(extension: str, rate: str, tmp_path: Path) -> None:
     target = tmp_path / f"out.{extension}"
     said = run(film(tmp_path / "in.mp4", rate), target)
-    assert "is played at one of 23.976, 24, 25, 29.97, 30, 50, 59.94, 60 frames a second, none of which is" in said
+    assert "are played at one of 23.976, 24, 25, 29.97, 30, 50, 59.94, 60 frames a second, none of which is" in said
     assert "write to .mkv" in said
     assert not target.exists()
 
