@@ -18,7 +18,7 @@ class Course:
 
     Args:
         network: begins with the weights in `state`, if there are any.
-        state: keeps the average every 500 steps.
+        state: keeps the average, every 500 steps and at the end.
     """
 
     def __init__(self, network: nn.Module, state: Path | None) -> None:
@@ -57,13 +57,24 @@ class Course:
             self._average[name].lerp_(value, 1 - _AVERAGE)
         if self._step % _PRINTED == 0:
             print(f"{done:4.0%}  step {self._step}, loss {self._loss:.4f}", flush=True)
-            if self._state is not None:
-                torch.save(self._average, self._state)
+            self._keep()
 
     def finish(self) -> None:
         """Give the network its average weights."""
+        self._keep()
         self.network.load_state_dict(self._average)
         self.network.eval()
+
+    def _keep(self) -> None:
+        if self._state is not None:
+            torch.save(self._average, self._state)
+
+
+def load_mean(network: nn.Module, states: list[Path]) -> None:
+    """Give a network the mean of the weights that several courses kept; a file named twice counts twice."""
+    weights = [torch.load(state, weights_only=True) for state in states]
+    network.load_state_dict({name: sum(each[name] for each in weights) / len(weights) for name in weights[0]})
+    network.eval()
 
 
 def write(network: nn.Module, path: Path, size: tuple[int, int], outputs: list[str], trained_on: str) -> None:

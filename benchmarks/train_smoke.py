@@ -2,7 +2,7 @@
 
     python benchmarks/train_smoke.py -o streamdehaze/dehaze/atmosphere/smoke/smoke.onnx --photos FOLDER ...
         [--weights W ...] [--left-out FOLDER] [--clear FOLDER ...] [--hazy FOLDER ...]
-        [--minutes 60] [--state FILE]
+        [--minutes 60] [--state FILE] [--mean STATE ...]
 
 - `--photos`: folders of clear photos with depth in the trainer's layout (docs/training.md); `--weights`: how often a
   photo of each is drawn, relative to the others; `--left-out`: the folder that `real_haze.py --depth` measures on: the
@@ -11,8 +11,9 @@
   often as a photo of the first folder with depth.
 - `--hazy`: photos of real haze, in which there is no smoke; what `real_haze.py --smog` measures on is left out.
 
-`--minutes` are of the clock, mostly one core's; `--state` keeps the weights, and another call goes on from there. Needs
-the extra `onnx` and PyTorch.
+`--minutes` are of the clock, mostly one core's; `--state` keeps the weights, and another call goes on from there. With
+`--mean`, nothing is trained: what is written is the mean of the weights that several calls kept. Needs the extra `onnx`
+and PyTorch.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from real_haze import measured_scenes, measured_smog
-from small_networks import Course, write
+from small_networks import Course, load_mean, write
 from torch import nn
 from torch.nn import functional as F
 
@@ -94,8 +95,8 @@ class Smoke(nn.Module):
         self.place = nn.Parameter(torch.zeros(1, fine, ROWS // CELL, COLUMNS // CELL))
         self.down = nn.ModuleList([nn.Conv2d(fine, middle, 3, 2, 1), nn.Conv2d(middle, coarse, 3, 2, 1)])
         self.up = nn.ModuleList([nn.Conv2d(coarse, middle, 1), nn.Conv2d(middle, fine, 1)])
-        self.before = nn.ModuleList([blocks(fine, 2), blocks(middle, 2), blocks(coarse, 4)])
-        self.after = nn.ModuleList([blocks(middle, 2), blocks(fine, 2)])
+        self.before = nn.ModuleList([blocks(fine, 3), blocks(middle, 3), blocks(coarse, 6)])
+        self.after = nn.ModuleList([blocks(middle, 3), blocks(fine, 4)])
         self.gain = nn.Conv2d(fine, CELL * CELL, 3, padding=1)
         self.offset = nn.Conv2d(fine, 3, 3, padding=1)
         self.color = nn.Linear(coarse, 3)
@@ -199,6 +200,8 @@ def example(
         clear = clear ** np.float32(math.exp(rng.uniform(-0.25, 0.25)))
     if rng.random() < 0.3:
         clear = np.clip(clear * (1 + rng.uniform(-0.06, 0.06, 3)), 0, 1).astype(np.float32)
+    if rng.random() < 0.4:  # flowers and paint are more colourful than most photos
+        clear = vivid(clear, rng)
     if kind in ("clear", "dim", "grey") and rng.random() < 0.4:  # the warm light of lamps and evenings is no sand
         clear = (clear * earthy(rng.uniform(0, 0.35), rng)).astype(np.float32)
     if kind == "dim":
@@ -224,6 +227,15 @@ def example(
         smoke = 0.5
     weight = np.where(depth > SKY_DEPTH - 0.06, SKY_WEIGHT, 1).astype(np.float32) * np.float32(kind != "dim")
     return planes(hazy), planes(clear), weight, np.float32(0.5 if 0 < smoke < 1 else smoke)
+
+
+def vivid(clear: Floats, rng: np.random.Generator) -> Floats:
+    """The photo (96, 160, 3) with its colours turned around grey by up to 34 degrees, and more or less of them."""
+    angle = rng.uniform(-0.6, 0.6) if rng.random() < 0.5 else 0.0
+    turn, _ = cv2.Rodrigues(np.full(3, angle / math.sqrt(3)))
+    grey = clear.mean(axis=2, keepdims=True)
+    more = math.exp(rng.uniform(-0.7, 0.7))
+    return np.asarray(np.clip(grey + more * (clear @ turn.astype(np.float32) - grey), 0, 1), np.float32)
 
 
 def color_of(kind: str, rng: np.random.Generator) -> Floats:
@@ -312,17 +324,8 @@ def train(examples: Examples, minutes: float, state: Path | None) -> Smoke:
     return network
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, nargs="+", required=True)
-    parser.add_argument("--weights", type=float, nargs="+")
-    parser.add_argument("--left-out", type=Path)
-    parser.add_argument("--clear", type=Path, nargs="*", default=[])
-    parser.add_argument("--hazy", type=Path, nargs="*", default=[])
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--state", type=Path)
-    asked = parser.parse_args()
+def train_on(asked: argparse.Namespace) -> Smoke:
+    """The network, trained on the photos asked for."""
     torch.manual_seed(int(time.time()) if asked.state is not None and asked.state.exists() else 0)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # with threads, it would hang in the process that draws the pictures
@@ -338,7 +341,25 @@ def main() -> None:
     paths = {path for folder in asked.hazy for path in find_pictures(folder)}
     paths -= {path for folder in asked.hazy for path in measured_smog(folder)}
     hazy = [shrink(read_picture(path)) for path in sorted(paths)]
-    network = train(Examples(photos, weights, hazy), asked.minutes, asked.state)
+    return train(Examples(photos, weights, hazy), asked.minutes, asked.state)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, nargs="+", required=True)
+    parser.add_argument("--weights", type=float, nargs="+")
+    parser.add_argument("--left-out", type=Path)
+    parser.add_argument("--clear", type=Path, nargs="*", default=[])
+    parser.add_argument("--hazy", type=Path, nargs="*", default=[])
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--mean", type=Path, nargs="+")
+    asked = parser.parse_args()
+    if asked.mean:
+        load_mean(network := Smoke(), asked.mean)
+    else:
+        network = train_on(asked)
     named = ", ".join(folder.name for folder in (*asked.photos, *asked.clear, *asked.hazy))
     write(network, asked.output, (ROWS, COLUMNS), ["maps", "airlight", "logit"], named)
 
