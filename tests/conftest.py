@@ -37,12 +37,13 @@ def unchanged_log() -> Iterator[None]:
 
 
 @pytest.fixture
-def without_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What becomes of an engine's answer is known only where no other network has a say (see `Smoke`).
+def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What becomes of an engine's answer is known only where nothing else has a say.
 
-    Random pixels are nothing that one has learned from: it may take them for smoke.
+    The network for smoke (see `Smoke`) may take random pixels for it, and even pictures would pass for title cards.
     """
     monkeypatch.setattr("streamdehaze.dehaze.atmosphere.Atmosphere._smoke", lambda *_: None)
+    monkeypatch.setattr("streamdehaze.dehaze.atmosphere.atmosphere.share_of_scene", lambda *_: 1.0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ from streamdehaze.dehaze.atmosphere import Atmosphere
 from streamdehaze.dehaze.frame_mask import fill
 from streamdehaze.frame import FloatArray, PixelFormat
 
-pytestmark = pytest.mark.usefixtures("without_smoke")  # test_smoke.py has the network for sand
+pytestmark = pytest.mark.usefixtures("engine_alone")  # test_smoke.py has the network for sand
 SAND = np.array([0.85, 0.7, 0.5], np.float32)
 
 

@@ -54,7 +54,7 @@ def test_an_estimated_colour_is_trusted_less() -> None:
     assert unlike_fog(estimate_airlight(hazy)) == 0
 
 
-@pytest.mark.usefixtures("without_smoke")
+@pytest.mark.usefixtures("engine_alone")
 @pytest.mark.parametrize("color", [SAND, BROWN, DARK])
 def test_frames_are_cleared_without_the_network(color: Color) -> None:
     clear = scene()

@@ -50,7 +50,7 @@ def test_strength_zero_returns_every_format_bit_for_bit(name: str) -> None:
         assert np.array_equal(before, after)
 
 
-@pytest.mark.usefixtures("without_smoke")
+@pytest.mark.usefixtures("engine_alone")
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_halved_in_its_own_planes(name: str, exact: bool) -> None:
@@ -103,6 +103,7 @@ def test_odd_sizes(name: str, width: int, height: int, exact: bool) -> None:
     assert (clear.width, clear.height) == (width, height)
 
 
+@pytest.mark.usefixtures("engine_alone")
 def test_strength_blends_linearly() -> None:
     image = np.full((64, 64, 3), 200, np.uint8)
     dehazer = plain_dehazer(engine=EngineDouble(), strength=0.5)

@@ -86,7 +86,7 @@ def test_quality_only_goes_down_to_sizes_the_engine_has_compiled(tmp_path: Path)
     assert (96, 128) in {shape[2:] for shape in engine.batches}, "in a shape of its own, not padded"
 
 
-@pytest.mark.usefixtures("without_smoke")
+@pytest.mark.usefixtures("engine_alone")
 def test_strength_and_off_apply_from_the_next_frame(tmp_path: Path) -> None:
     def ratio(camera: Camera) -> float:
         shown = camera.view.latest

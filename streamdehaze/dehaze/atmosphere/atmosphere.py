@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from streamdehaze.control.color import Color
 from streamdehaze.dehaze.atmosphere.airlight import Airlight, AirlightMode, estimate_airlight, given_airlight
+from streamdehaze.dehaze.atmosphere.blank import share_of_scene
 from streamdehaze.dehaze.atmosphere.boundary import clear_picture, unlike_fog
 from streamdehaze.dehaze.atmosphere.casts import without_casts
 from streamdehaze.dehaze.atmosphere.refine import without_halos
@@ -133,6 +134,8 @@ class Atmosphere:
         even = without_casts(balanced.picture * back, clear, light)
         if smoke is not None:  # its network gives back colours that little is left of
             even += np.float32(smoke.share) * (clear - even)
+        if (share := share_of_scene(balanced.hazy[view])) < 1:
+            even = balanced.hazy + np.float32(share) * (even - balanced.hazy)
         return even
 
     def state(self) -> npt.NDArray[np.float64]:
