@@ -91,6 +91,7 @@ def grey(index: int, level: int = 200) -> Frame:
     return Frame.from_array(np.full((32, 48, 3), level, np.uint8), pts=index, time_base=Fraction(1, 10))
 
 
+@pytest.mark.usefixtures("engine_alone")
 def test_each_frame_gets_the_strength_of_its_time() -> None:
     """The network halves: 200 becomes 100 at strength 1, stays 200 at 0, and becomes 50 at 1.5."""
     dehazer = plain_dehazer(engine=quick_dehazer().engine, strength=Keyframes(((0, 0), (1, 1), (2, 1.5))))
