@@ -51,6 +51,7 @@ def times(path: Path, stream: int) -> list[float]:
         return sorted(float((p.pts or 0) * p.time_base) for p in container.demux(video) if p.size)
 
 
+@pytest.mark.usefixtures("engine_alone")  # one of them is a test signal
 def test_every_video_of_a_file_is_made_clear(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     with quick_dehazer() as dehazer:
