@@ -134,8 +134,8 @@ class Atmosphere:
         even = without_casts(balanced.picture * back, clear, light)
         if smoke is not None:  # its network gives back colours that little is left of
             even += np.float32(smoke.share) * (clear - even)
-        if (share := share_of_scene(balanced.hazy[view])) < 1:
-            even = balanced.hazy + np.float32(share) * (even - balanced.hazy)
+        if (scene := share_of_scene(balanced.hazy[view])) < 1:
+            even = balanced.hazy + np.float32(scene) * (even - balanced.hazy)
         return even
 
     def state(self) -> npt.NDArray[np.float64]:

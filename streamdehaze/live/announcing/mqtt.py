@@ -159,7 +159,7 @@ class MqttPublisher(Background):
             return
         if not is_old:  # a connection that was lost has only now timed out, or another program with these topics ended
             self._client.publish(self._status, "online", qos=1, retain=True)
-        elif not self._is_shard:  # nobody else is at work here, so what was left is this program's
+        elif not self._is_shard:  # no other program publishes here: what is left is this one's
             self._client.subscribe(self._topic("+", "state"), 1)
 
     def _hear_state(self, topic: str, *, is_old: bool) -> None:
