@@ -82,6 +82,13 @@ def test_what_stands_still_neither_flickers_nor_pumps(streets: tuple[FloatArray,
     )
 
 
+def test_after_a_second_almost_nothing_is_added_from_frame_to_frame(streets: tuple[FloatArray, FloatArray]) -> None:
+    frames = film([streets[0]] * 60, noise=0.001)
+    videos = clear(frames, "low"), clear(frames), ideal(frames)
+    calm, nervous, least = (np.mean([error(v[i], v[i - 1]) for i in range(25, 60)]) for v in videos)
+    assert calm - least < 0.01 * (nervous - least)
+
+
 def test_the_second_frame_of_a_scene_does_not_jump(streets: tuple[FloatArray, FloatArray]) -> None:
     frames = film([streets[0]] * 2)
     (first, second), (alone, after) = clear(frames, "low"), clear(frames)

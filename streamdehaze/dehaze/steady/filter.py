@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.dehaze.affine import AffineMaps
-from streamdehaze.dehaze.kernels import blend, carry, channel_mean, process_noise
+from streamdehaze.dehaze.kernels import blend, carry, channel_mean, correct, process_noise
 from streamdehaze.dehaze.steady.background import Background
 from streamdehaze.dehaze.steady.level import Level
 from streamdehaze.dehaze.steady.motion import Motion, find_motion, same_scene
@@ -66,6 +66,9 @@ _FIRST_DOUBT = 0.25
 better than the second, they would show as a jump: the second answer would move every pixel halfway to itself."""
 _TRUSTED = 0.3
 """Kalman gain ``P / (P + 1)`` below which a pixel counts as still."""
+_AGAIN = np.float32(4)
+"""Where no frames are held back, what is given of a still pixel follows what is known by this many times its variance
+in each frame: smoothed twice, it changes much less from frame to frame, and lags only a little more."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 """A jump in time longer than both begins a new scene: a seek, or a camera that was away."""
 
@@ -82,7 +85,8 @@ class Confidence:
     """Share of a change of the hazy colour along the motion that is taken for haze: the clear colour stays."""
 
 
-_STILL = {"low": Confidence(0.0008, 0.1), "high": Confidence(0.0005, 0.2)}
+_STILL = {"low": Confidence(0.0012, 0.1), "high": Confidence(0.0008, 0.2)}
+_STILL_AHEAD = {"low": Confidence(0.0008, 0.1), "high": Confidence(0.0005, 0.2)}
 _MOVING = {"low": Confidence(0.0007, 0.25, 0.5), "high": Confidence(0.0005, 0.3, 0.5)}
 _MOVING_AHEAD = {"low": Confidence(0.015, 0.1, 0.7), "high": Confidence(0.008, 0.15, 0.7)}
 """Lag is corrected from the frames ahead; a longer memory would show where the frames held back end."""
@@ -196,7 +200,8 @@ class TemporalFilter:
         """
         motion = observation.motion
         strength = "low" if self.steady == "off" else self.steady
-        still_trust, moving_trust = _STILL[strength], (_MOVING_AHEAD if self.ahead else _MOVING)[strength]
+        still_trust = (_STILL_AHEAD if self.ahead else _STILL)[strength]
+        moving_trust = (_MOVING_AHEAD if self.ahead else _MOVING)[strength]
         n = len(components)
         new = None if fresh is None else self._answer(components, fresh)
         if self._planes is None or motion is None or not self._continues(components, motion):
@@ -239,7 +244,10 @@ class TemporalFilter:
         if flow is not None:
             known[2 * n : 3 * n] = components
         self._planes = known
-        if self._given is None or new is not None or flow is not None or motion.cut or uncovered is not None:
+        again = self.steady != "off" and not self.ahead and not motion.cut
+        if again and still is not None and self._given is not None:
+            self._given = self._followed(self._given, known, still)
+        elif self._given is None or new is not None or flow is not None or motion.cut or uncovered is not None:
             self._given = known[: 2 * n].copy()
         return Estimate(self._given, known[-1].copy(), trust, still, new_scene=motion.cut)
 
@@ -270,7 +278,12 @@ class TemporalFilter:
             "trend": self._trend.cells.copy(),
             "background": self._background.planes.copy(),
         }
-        for name, array in (("grey", self._grey), ("planes", self._planes), ("shelf", self._shelf)):
+        for name, array in (
+            ("grey", self._grey),
+            ("planes", self._planes),
+            ("given", self._given),
+            ("shelf", self._shelf),
+        ):
             if array is not None:
                 state[name] = array.copy()
         return state
@@ -293,8 +306,8 @@ class TemporalFilter:
             raise ConfigError(f"this is no state of smoothing over time: {error}; start over") from error
         self._noise, self._seconds, self._interval = noise, seconds, interval
         self._since, self._unrest, self._shelf_age = int(since), unrest, int(age)
-        self._grey, self._planes, self._shelf = (
-            _floats(state[name]) if name in state else None for name in ("grey", "planes", "shelf")
+        self._grey, self._planes, self._given, self._shelf = (
+            _floats(state[name]) if name in state else None for name in ("grey", "planes", "given", "shelf")
         )
 
     def _is_due(self, motion: Motion, every: Every) -> bool:
@@ -329,6 +342,13 @@ class TemporalFilter:
         if moves:
             self._trend.learn(corrections)
         return known
+
+    def _followed(self, given: FloatArray, known: FloatArray, still: npt.NDArray[np.bool_]) -> FloatArray:
+        """Gains and offsets that follow what is known: at once, but for pixels that count as still."""
+        share = np.where(still, np.minimum(_AGAIN * known[-1], np.float32(1)), np.float32(1))
+        followed = np.empty_like(given)
+        correct(given, share, known[: len(given)], followed)
+        return followed
 
     def _continues(self, components: FloatArray, motion: Motion) -> bool:
         """Whether what is known holds for this frame; after a cut back to a scene left shortly before, it does."""

@@ -14,6 +14,9 @@ from streamdehaze.frame import Family, FloatArray
 
 _RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
 """Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
+_OWN = 0.4
+"""Share of what the hazy picture itself changes by that is let through at once: a step of the camera's exposure, held
+back as a whole, would be as visible when it is let go."""
 _UNSEEN = 0.05 / 255
 """A change of brightness from frame to frame, of full scale, too small to be seen: this much more is let through."""
 
@@ -22,8 +25,8 @@ class Level:
     """Lets the brightness of still pixels follow that of the maps slowly, against exposure and encoder pumping."""
 
     def __init__(self) -> None:
-        self.brightness = np.empty((0, 0), np.float32)
-        """Brightness of the last small clear picture, (rows, columns), before anything was held back."""
+        self.brightness = np.empty((2, 0, 0), np.float32)
+        """Of the last small picture, clear (before anything was held back) and hazy, (2, rows, columns)."""
         self.held_back = 0.0
         """Share of full scale."""
 
@@ -48,13 +51,15 @@ class Level:
         n = len(components)
         bright = slice(0, 3) if family == "rgb" else slice(0, 1)
         gain, offset = planes[:n], planes[n:]
-        brightness: FloatArray = channel_mean(gain[bright] * components[bright] + offset[bright])
+        clear = channel_mean(gain[bright] * components[bright] + offset[bright])
+        brightness: FloatArray = np.stack([clear, channel_mean(components[bright])])
         if new_scene:
             self.held_back = 0.0
         else:
             change = 0.0
             if still is not None and np.count_nonzero(still) > _SHARE * still.size:
-                change = cv2.mean(brightness - self.brightness, still.view(np.uint8))[0]
+                change, own = (cv2.mean(x, still.view(np.uint8))[0] for x in brightness - self.brightness)
+                change -= min(max(_OWN * own, min(change, 0.0)), max(change, 0.0))
             held = (self.held_back + change) * (1 - _RATE)
             self.held_back = math.copysign(min(max(abs(held) - _UNSEEN, 0.0), _MOST), held)
         self.brightness = brightness

@@ -35,7 +35,7 @@ _SPARSE = 30, 22, 3 / 4
 """The same where it does not: with fewer answers ahead, the place where frames leave would be seen. Those that leave at
 once fit into the queue to the encoder; with more, this stage and the encoder would wait in turn."""
 _NOTHING = np.empty((0, 0), np.float32)
-_FADING = np.float32(0.8)
+_FADING = np.float32(0.95)
 """What is left from frame to frame of what those that left have missed."""
 
 Item = TypeVar("Item")
