@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from importlib import resources
 
 import cv2
@@ -139,6 +140,20 @@ def test_smoke_and_sand_are_recognized_and_cleared(color: Color, least: float) -
         before, after = (picture.transpose(1, 2, 0)[seen] for picture in (hazy, found.clear_picture(hazy)))
         gains.append(psnr(after, scene.clear[seen], 1) - psnr(before, scene.clear[seen], 1))
     assert np.mean(gains) > least
+
+
+def test_a_lamp_brighter_than_the_smoke_is_not_darkened() -> None:
+    picture = through(DARK)
+    picture[:, 100:104, 60:64] = 0.8
+    clear = flat(1.0).clear_picture(picture)
+    np.testing.assert_allclose(clear[:, 20, 20], picture[:, 20, 20] / 2, atol=0.01)
+    dark = Smoke(np.array(DARK, np.float32), np.full((96, 160), 0.5, np.float32), np.zeros((3, 12, 20), np.float32), 1)
+    assert np.all(dark.clear_picture(picture)[:, 100:104, 60:64] >= 0.8)
+
+
+@pytest.mark.parametrize(("air", "share"), [(SAND, 1.0), ((0.95, 0.92, 0.85), 0.0), ((0.8, 0.78, 0.74), 1.0)])
+def test_white_air_is_fog_however_warm_its_light(air: Color, share: float) -> None:
+    assert replace(flat(0.9), airlight=np.array(air, np.float32)).share == pytest.approx(share, abs=0.02)
 
 
 def test_bars_are_not_looked_at_and_stay(asked: Asked) -> None:

@@ -24,10 +24,14 @@ _ROWS, _COLUMNS, _CELL = 96, 160, 8
 """Of the picture that the network sees, and pixels of it, in both directions, for which the network answers at once."""
 UNSURE, _SURE = 0.5, 0.65
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
+_DUSTY, _WHITE = 0.78, 0.85
+"""Darkest channel of the air up to which it may be smoke or sand, and from which on it is fog in the light of evening."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
 _ALIKE, _UNLIKE = 0.1, 0.2
 """Relative difference of a channel from the smoke's up to which a sky is only smoke, and from which on it is a sky."""
+_BRIGHTER = 0.15
+"""What is brighter than the smoke in each channel by so much is a lamp or the sky, and is not darkened."""
 _NETWORK = SmallNetwork(Path(__file__).with_name("smoke.onnx"), _ROWS, _COLUMNS, ["maps", "airlight", "logit"])
 
 
@@ -47,7 +51,7 @@ class Smoke:
     @property
     def share(self) -> float:
         """Share of this answer in the clear picture, 0 to 1."""
-        return ramp(self.probability, UNSURE, _SURE)
+        return ramp(self.probability, UNSURE, _SURE) * ramp(float(self.airlight.min()), _WHITE, _DUSTY)
 
     def clear_picture(self, hazy: FloatArray) -> FloatArray:
         """The scene without smoke, RGB (3, rows, columns), not below 0, of a picture of any size."""
@@ -55,7 +59,9 @@ class Smoke:
         gain, *offset = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (self.gain, *self.offset))
         gain = guided_filter(channel_mean(hazy), gain, max(hazy.shape) // _SMOOTH, _EDGE)
         A = self.airlight[:, None, None]
-        return np.asarray(np.maximum(gain * (hazy - A) + A + np.stack(offset), 0), np.float32)
+        clear = np.maximum(gain * (hazy - A) + A + np.stack(offset), 0)
+        brighter = ramp((hazy / A).min(axis=0) - 1, 0, _BRIGHTER)
+        return np.asarray(clear + brighter * np.maximum(hazy - clear, 0), np.float32)
 
     def likeness(self, hazy: FloatArray) -> FloatArray:
         """How far each pixel of a picture (3, rows, columns) has the colour of the smoke, (rows, columns) in [0, 1]."""
