@@ -25,7 +25,7 @@ _ROWS, _COLUMNS, _CELL = 96, 160, 8
 UNSURE, _SURE = 0.5, 0.65
 """Probability of smoke up to which nothing is changed, and from which on its answer takes the place of the other's."""
 _DUSTY, _WHITE = 0.78, 0.85
-"""Darkest channel of the air up to which it may be smoke or sand, and from which on it is fog in the light of evening."""
+"""Darkest channel of the air up to which it may be smoke or sand, and from which on it is fog in evening light."""
 _SMOOTH, _EDGE = 24, 1e-3
 """Gains follow the edges of the picture: side of the window as a share of the long side, and what counts as an edge."""
 _ALIKE, _UNLIKE = 0.1, 0.2
