@@ -22,10 +22,11 @@ ENCODERS = {
     "theora": "theoraenc ! rtptheorapay name=pay0 pt=96 {seed}",
     "vp8": "vp8enc deadline=1 cpu-used=8 keyframe-max-dist={gop} ! rtpvp8pay name=pay0 pt=96 {seed}",
 }
-AUDIO = (
-    "audiotestsrc is-live=true wave=white-noise ! audio/x-raw,rate=8000,channels=1 ! alawenc ! "
-    "rtppcmapay name=pay1 pt=8"
-)
+AUDIO = "audiotestsrc is-live=true wave=white-noise ! audio/x-raw,rate=8000,channels=1 ! "
+AUDIO_ENCODERS = {
+    "g711": "alawenc ! rtppcmapay name=pay1 pt=8",
+    "g726": "avenc_g726 bitrate=32000 ! rtpg726pay name=pay1 pt=97",
+}
 RECORD = (
     "( rtph264depay name=depay0 ! h264parse ! matroskamux name=mux streamable=true ! "
     "filesink location={file} async=false sync=false {audio} )"
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rtp-offset", type=int, help="First RTP time stamp.")
     parser.add_argument("--user")
     parser.add_argument("--password")
-    parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--audio", nargs="?", const="g711", choices=sorted(AUDIO_ENCODERS))
     parser.add_argument("--pattern", default="ball")
     parser.add_argument("--udp-only", action="store_true", help="Refuse to send over TCP.")
     parser.add_argument("--record", metavar="FILE", help="Take H.264 (and A-law sound) in instead of sending.")
@@ -79,7 +80,8 @@ def main() -> None:
             factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
             factory.set_launch(RECORD.format(file=options.record, audio=RECORD_AUDIO if options.audio else ""))
         else:
-            factory.set_launch(f"( {video} {AUDIO if options.audio else ''} )")
+            audio = AUDIO + AUDIO_ENCODERS[options.audio] if options.audio else ""
+            factory.set_launch(f"( {video} {audio} )")
             factory.set_shared(True)
         if options.udp_only:
             factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)

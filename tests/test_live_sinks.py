@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.encode import StreamSetup, VideoEncoder
 from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.mux import Muxer
+from streamdehaze.video.writing.remote import Remote
 from streamdehaze.video.writing.sound import CameraSound, SoundFormat
 from streamdehaze.video.writing.target import LiveTarget
 from waiting import PATIENCE_SECONDS, wait_until
@@ -335,6 +337,23 @@ def test_an_unknown_server_is_reported_as_such(tmp_path: Path, scheme: str) -> N
         assert camera.status().sinks[0].message == "the host 'no-such-host.invalid' is not known here"
 
 
+def test_what_is_sent_begins_with_the_first_picture(tmp_path: Path) -> None:
+    frame = Frame.from_array(np.zeros((48, 64, 3), np.uint8), pts=0, time_base=TICK)
+    encoder = live_encoder("libx264", frame)
+    packets = [
+        EncodedPacket.of(packet, encoder)
+        for number in range(5)
+        for packet in encoder.encode(replace(frame, pts=3600 * number), keyframe=number == 0)
+    ]
+    taken = tmp_path / "taken.nut"
+    muxer = Muxer(Remote(str(taken), "nut", {}, PATIENCE_SECONDS), packets[0])
+    for packet in packets:
+        muxer.send(packet)
+    muxer.close()
+    with av.open(str(taken)) as container:
+        assert [bytes(each) for each in container.demux(video=0) if each.size] == [each.data for each in packets]
+
+
 def test_datagrams_hold_whole_packets_of_the_transport_stream(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -390,7 +409,8 @@ def times_of_contents(
             if packet.stream.type == "audio" and packet.pts is not None:
                 times["audio"][bytes(packet)] = float(packet.pts * packet.time_base)
             elif packet.stream.type == "video":
-                times["video"] |= {frame.to_ndarray().tobytes(): frame.time for frame in packet.decode()}
+                timed = [frame for frame in packet.decode() if frame.time is not None]  # FFmpeg's RTSP: not the first
+                times["video"] |= {frame.to_ndarray().tobytes(): frame.time for frame in timed}
             if len(times["video"]) == enough:
                 break
     return times
@@ -465,6 +485,39 @@ def test_sound_that_a_container_cannot_hold_becomes_aac(tmp_path: Path) -> None:
             assert container.streams.audio[0].codec_context.name == codec
             seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
         assert seconds == pytest.approx(max(pictures(clear)), abs=0.7)
+
+
+@needs_rtsp_server
+def test_sound_that_only_rtp_knows_is_recorded_as_aac(tmp_path: Path) -> None:
+    to = [tmp_path / "clear.mp4", tmp_path / "clear.mkv"]
+    with RtspCamera(size="160x120", audio="g726") as source, sending(source.url, to) as camera:
+        wait_until(lambda: all(sink.packets > 45 for sink in camera.status().sinks), "three seconds of pictures")
+        assert camera.status().counters.reconnects == 0
+    for ending in (".mp4", ".mkv"):
+        (clear,) = tmp_path.glob(f"clear-*{ending}")
+        with av.open(str(clear)) as container:
+            assert container.streams.audio[0].codec_context.name == "aac"
+            heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+        assert np.abs(heard).max() > 0.1, "what is heard is no silence"
+        assert len(heard) / 8000 == pytest.approx(max(pictures(clear)), abs=0.7)
+
+
+def test_sound_that_is_announced_and_never_comes_does_not_keep_pictures_from_being_recorded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "muted.ts"
+    with av.open(str(path), "w") as output:
+        output.add_stream("aac", rate=16000)
+        video = output.add_stream("libx264", 25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for picture in (*(av.VideoFrame(64, 48, "yuv420p") for _ in range(50)), None):
+            output.mux(video.encode(picture))
+    with caplog.at_level("INFO"), sending(str(path), [tmp_path / "clear.mkv", tmp_path / "clear.mp4"]) as camera:
+        play_through(camera)
+    assert "its sound is left out: it has not begun" in caplog.text
+    for ending in (".mp4", ".mkv"):
+        (clear,) = tmp_path.glob(f"clear-*{ending}")
+        assert len(pictures(clear)) == 50
 
 
 @needs_rtsp_server

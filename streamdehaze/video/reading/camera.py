@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 import time
@@ -27,9 +28,19 @@ from streamdehaze.video.pyav import fraction, frame_rate
 from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.h264 import whole_pictures
 from streamdehaze.video.reading.file import FileSource
-from streamdehaze.video.reading.open import HardwareDecoding, NoVideoError, Transport, demux, open_live, what_is
+from streamdehaze.video.reading.open import (
+    HardwareDecoding,
+    NoVideoError,
+    Transport,
+    demux,
+    has_parameters,
+    open_live,
+    what_is,
+)
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.trust import Trust
+
+log = logging.getLogger("streamdehaze.live")
 
 _PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "png_pipe", "webp_pipe"})
 """Formats of a single picture, which a camera sends a new one of at each request."""
@@ -322,8 +333,11 @@ class Connection:
 
     def _opened(self, streams: Any, codec: str, rate: Fraction | None) -> list[Stream]:
         """Report that the camera is open; the streams to read in addition to the video."""
-        playable = (stream for stream in streams if stream.type == "audio" and stream.codec_context is not None)
-        sound = next(playable, None) if self._wants_sound else None
+        playable = [stream for stream in streams if stream.type == "audio" and stream.codec_context is not None]
+        sound = next(filter(has_parameters, playable), None) if self._wants_sound else None
+        if self._wants_sound and playable and sound is None:  # nobody could write it
+            text = "%s: its sound is left out: it has not begun, so that its format is not known"
+            log.info(text, self._options.name, extra={"camera": self._options.name})
         self._receiver.opened(self, codec, rate, sound)
         self._sign(is_open=True)
         return [] if sound is None else [sound]

@@ -19,7 +19,8 @@ from typing import Any
 
 import av
 
-_INPUT = {"fflags": "nobuffer+noparse+nofillin", "probesize": "32", "analyzeduration": "0"}
+_INPUT = {"fflags": "noparse+nofillin", "probesize": "32", "analyzeduration": "0"}
+"""Nothing is waited for. ("nobuffer" would drop what FFmpeg looks at first: the keyframe.)"""
 
 
 def main() -> int:

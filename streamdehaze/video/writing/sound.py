@@ -29,6 +29,8 @@ _UNLISTED = {"matroska": frozenset({"pcm_alaw", "pcm_mulaw"})}
 """What FFmpeg writes into a format although its list of the format's codecs, which PyAV asks, does not have it."""
 _NEED_PARAMETERS = frozenset({"mp4", "rtsp", "hls"})
 """Formats whose head holds the parameters of AAC (playlists: that of fragments), which MPEG-TS has in each packet."""
+_OF_FEW_BITS = frozenset({"adpcm_g726", "adpcm_g726le"})
+"""Sound of two to five bits a sample, which its packets do not tell."""
 _BITS_A_SAMPLE = 3
 """AAC bits per sample of mono and stereo; more channels get as much for each pair."""
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -48,12 +50,16 @@ class SoundFormat:
     """The parameters of a camera's sound, kept in a container of their own that outlives the connection."""
 
     def __init__(self, stream: Any) -> None:
-        self.codec: str = stream.codec_context.codec.canonical_name
-        self.stream: Any = holding_container(self, "nut").add_stream_from_template(stream)
         context = stream.codec_context
+        holder = holding_container(self, "nut")
+        self.codec: str = context.codec.canonical_name
+        self.is_foreign = context.codec.name not in holder.supported_codecs
+        """Whether it is known to RTP alone, as the G.726 of cameras is: containers only hold it converted."""
+        self.stream: Any = add_parameters(stream, holder)
         self._rate, self._layout = context.sample_rate, context.layout.name
         self._extradata = bytes(context.extradata or b"")
-        self._facts = (self.codec, self._rate, self._layout, self._extradata)
+        self._bits = round((context.bit_rate or 0) / self._rate) if self.codec in _OF_FEW_BITS else 0
+        self._facts = (self.codec, self._rate, self._layout, self._extradata, self._bits)
 
     @property
     def tells_its_parameters(self) -> bool:
@@ -66,6 +72,8 @@ class SoundFormat:
         context.sample_rate, context.layout = self._rate, self._layout
         if self._extradata:
             context.extradata = self._extradata
+        if self._bits:
+            context.options = {"bits_per_coded_sample": str(self._bits)}
         return context
 
     def __eq__(self, other: object) -> bool:
@@ -108,6 +116,8 @@ class CameraSound:
 
 
 def _holds(container_format: str, sound: SoundFormat) -> bool:
+    if sound.is_foreign:
+        return False
     if sound.tells_its_parameters and container_format in _NEED_PARAMETERS:
         return False
     if sound.codec not in _SOUND_CODECS.get(container_format, {sound.codec}):
