@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streamdehaze.errors import ConfigError, SinkError
@@ -44,6 +47,19 @@ def write_output(path: Path, content: bytes) -> None:
             write_whole(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise SinkError(f"'{path}' cannot be written: {error.strerror or error}") from error
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """`write_output` of a table, under a header with all columns that a row has.
+
+    Raises:
+        SinkError: naming the file, if that fails.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(column for row in rows for column in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_output(path, text.getvalue().encode())
 
 
 def rename_durably(partial: Path, path: Path) -> None:

@@ -364,7 +364,7 @@ def test_results_that_cannot_be_written_are_still_shown() -> None:
     result = CliRunner().invoke(main, [*arguments, "--frames", "8", "--json", "/dev/full"])
     assert result.exit_code == 1
     assert "bound" in result.output
-    assert "cannot be written to '/dev/full': No space left on device" in result.output
+    assert "'/dev/full' cannot be written: No space left on device" in result.output
 
 
 def test_a_missing_matplotlib_is_reported_before_anything_is_measured(

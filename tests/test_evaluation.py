@@ -324,6 +324,19 @@ def test_an_output_whose_folder_is_missing_is_reported_before_the_work(tmp_path:
     assert "pictures" not in result.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize("option", ["csv", "json"])
+def test_results_that_cannot_be_written_are_still_shown(tmp_path: Path, option: str) -> None:
+    from click.testing import CliRunner
+
+    folder = make_pairs(tmp_path / "data")
+    arguments = ["evaluate", str(folder), "--engine=torch", "--network-size=64", "--limit=2", f"--{option}=/dev/full"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "2 pictures" in result.stdout
+    assert "'/dev/full' cannot be written: No space left on device" in result.stderr
+
+
 def test_a_grid_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
     extremes = Extremes()
     extremes.add(1.0, [picture(1)])

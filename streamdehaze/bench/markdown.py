@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamdehaze.bench.report import BenchReport, Measurement
+from streamdehaze.durable import write_output
 
 _LATENCIES = ("min", "mean", "median", "p90", "p95", "p99")
 _HEADINGS = ("part", "fps", *(f"{name} ms" for name in _LATENCIES), "CPU ms a frame", "cores", "peak MiB")
@@ -20,7 +21,7 @@ def write_markdown(report: BenchReport, path: Path) -> None:
         blocks.append(f"**{title}**\n\n" + "\n".join(lines))
     blocks.append("ms: of one call; ±: the last three rounds did not agree within 2 % in time.")
     blocks.append("\n".join(f"- {sentence}" for sentence in report.verdicts))
-    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    write_output(path, ("\n\n".join(blocks) + "\n").encode())
 
 
 def _cells(row: Measurement) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from streamdehaze.bench.timing import Timing
+from streamdehaze.durable import write_csv, write_output
 from streamdehaze.errors import ConfigError
 
 
@@ -81,16 +81,11 @@ class BenchReport:
 
     def write_json(self, path: Path) -> None:
         """Everything, for `read_report`."""
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_output(path, (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode())
 
     def write_csv(self, path: Path) -> None:
         """One line a row."""
-        table = [row.flat() for row in self.rows]
-        columns = list(dict.fromkeys(column for line in table for column in line))
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=columns)
-            writer.writeheader()
-            writer.writerows(table)
+        write_csv(path, [row.flat() for row in self.rows])
 
     def groups(self) -> list[tuple[str, list[Measurement]]]:
         """Rows that share a video, network size, checkpoint and engine, in order, each group with a title."""

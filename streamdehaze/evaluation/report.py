@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdehaze.datasets.sheet import contact_row, write_sheet
+from streamdehaze.durable import write_csv, write_output
 
 Value = str | float | None
 Row = Mapping[str, Value]
@@ -65,14 +65,11 @@ class EvaluationReport:
             "sequences": [dict(row) for row in self.sequences],
             "detection": dict(self.detection),
         }
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_output(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
     def write_csv(self, path: Path) -> None:
         """A row per picture."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_csv(path, self.rows)
 
 
 class Extremes:

@@ -24,7 +24,6 @@ from streamdehaze.cli.parameters import (
     picture_size,
 )
 from streamdehaze.durable import require_folders
-from streamdehaze.errors import ConfigError
 from streamdehaze.extras import require
 
 if TYPE_CHECKING:
@@ -170,17 +169,14 @@ def command(
     _print(report, console)
     if earlier:
         _print_against(report, earlier, console)
-    for path, write in (
-        (json_file, report.write_json),
-        (csv_file, report.write_csv),
-        (markdown_file, lambda file: write_markdown(report, file)),
-        (plot_file, lambda file: plot(report, file, qualities)),
-    ):
-        try:
-            if path:
-                write(path)
-        except OSError as error:
-            raise ConfigError(f"the results cannot be written to '{path}': {error.strerror or error}") from error
+    if json_file:
+        report.write_json(json_file)
+    if csv_file:
+        report.write_csv(csv_file)
+    if markdown_file:
+        write_markdown(report, markdown_file)
+    if plot_file:
+        plot(report, plot_file, qualities)
 
 
 class _Progress:
