@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -86,12 +87,12 @@ def test_a_window_is_the_same_for_every_video(two: Path, before: str, after: str
 def test_work_continues_after_the_streams_that_are_done(two: Path, tmp_path: Path) -> None:
     target = str(tmp_path / "out.mp4")
     front = next(passes(str(two), target, ALL, {}, overwrite=False, resume=True))
-    assert not front.is_done
+    assert front.target != target
     Path(front.target).write_bytes(two.read_bytes())
     again = next(passes(str(two), target, ALL, {}, overwrite=False, resume=True))
-    assert again.is_done
+    assert (again.source, again.target) == (front.target, target)
     changed = next(passes(str(two), target, ALL, {"codec": "av1"}, overwrite=False, resume=True))
-    assert not changed.is_done
+    assert changed.source == str(two)
     assert not Path(front.target).exists()
 
 
@@ -157,3 +158,23 @@ def test_a_video_in_mp4s_form_that_avi_refuses_does_not_end_the_job(apart: Path,
         report = dehaze_video(apart, out, dehazer=dehazer, read=ReadOptions(video_stream=0))
     assert report.losses == ("video stream 1 (h264)",)
     assert [each["nb_read_packets"] for each in streams(out)] == ["25"]
+
+
+def test_work_that_was_killed_just_before_its_end_is_only_given_its_name(
+    apart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out.avi", os.replace  # in AVI the second video is missing, so that one pass does all
+
+    def killed(before: Path, after: Path) -> None:
+        if after == out:
+            raise KeyboardInterrupt
+        replace(before, after)
+
+    with quick_dehazer() as dehazer:
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dehaze_video(apart, out, dehazer=dehazer, read=ALL)
+        monkeypatch.undo()
+        dehaze_video(apart, out, dehazer=dehazer, read=ALL)
+    assert [each["nb_read_packets"] for each in streams(out)] == ["25"]
+    assert list(tmp_path.iterdir()) == [out]

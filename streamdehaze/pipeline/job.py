@@ -27,6 +27,7 @@ from streamdehaze.pipeline.sharing.segments import (
     share_out,
 )
 from streamdehaze.pipeline.sharing.staging import Staging
+from streamdehaze.pipeline.statistics import Statistics
 from streamdehaze.pipeline.streams import passes
 from streamdehaze.video import (
     EncodeOptions,
@@ -198,8 +199,6 @@ class _Task:
         }
         whole: Report | None = None
         for each in passes(source, target, self.read, settings, overwrite=run.overwrite, resume=run.resume):
-            if each.is_done:
-                continue
             read = each.read.applied_to(each.source)
             with FileSource(each.source, **read, keep_clock=each.keep_clock, stop=self.stop) as opened:
                 opened.decoders = self._decoders(opened)
@@ -210,8 +209,8 @@ class _Task:
                 whole.statistics.add(report.statistics)
                 losses = dict.fromkeys((*whole.losses, *report.losses))
                 whole = replace(whole, damaged=whole.damaged + report.damaged, losses=tuple(losses))
-        assert whole is not None  # the last pass is never done before
-        return replace(whole, input=source, output=target)
+        # An earlier run may have done all but give the output its name, where a container takes fewer videos.
+        return replace(whole or Report(source, target, Statistics(), ""), input=source, output=target)
 
     def _opened(self) -> AbstractContextManager[Source]:
         """The source; one of the caller's own stays open."""

@@ -35,8 +35,6 @@ class Pass:
     source: str
     target: str
     read: ReadOptions
-    is_done: bool = False
-    """An earlier run did it."""
     keep_clock: bool = False
     """Whether times stay, as streams that wait for their turn are cut at their keyframes only."""
 
@@ -47,7 +45,7 @@ def passes(
     """The passes that make every video stream of `source` clear; each is to be done before the next is asked for.
 
     What a pass wrote lies next to `target` until the last one is done; a later run with the same input and settings
-    continues with it.
+    continues after it.
 
     Args:
         source, target: files.
@@ -87,8 +85,8 @@ def passes(
             begin = origin + Fraction(str(read.start)) if index == 0 else begin if is_free else begin - shift
             shift = origin if is_free else Fraction(0)  # by which a file without a free clock will differ
             window = replace(window, start=math.floor(max(begin - origin, Fraction(0)) * _NANOSECONDS) / _NANOSECONDS)
-        is_done = not is_last and after.exists()
-        yield Pass(str(before), str(after), replace(window, video_stream=numbers[index]), is_done, not is_last)
+        if is_last or not after.exists():  # or an earlier run did it
+            yield Pass(str(before), str(after), replace(window, video_stream=numbers[index]), keep_clock=not is_last)
         if before != Path(source):
             with contextlib.suppress(OSError):
                 before.unlink()
