@@ -45,6 +45,15 @@ class Cancelled(StreamDehazeError):  # noqa: N818 (not an error: the user asked 
     """The work was stopped from outside (Ctrl-C, SIGTERM, or a stop event)."""
 
 
+def own_error(error: BaseException, what: str) -> StreamDehazeError:
+    """The error itself if it is one of this package's, else one that says what failed, and how."""
+    if isinstance(error, StreamDehazeError):
+        return error
+    wrapped = StreamDehazeError(f"{what} failed: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def first_line(error: BaseException) -> str:
     """What a library's error says, without the lines of detail; its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

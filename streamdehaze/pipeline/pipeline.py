@@ -12,7 +12,7 @@ import psutil
 
 from streamdehaze.dehaze import Dehazer
 from streamdehaze.dehaze.stream import Solution, apply
-from streamdehaze.errors import Cancelled, ConfigError, ResourceError, StreamDehazeError
+from streamdehaze.errors import Cancelled, ConfigError, ResourceError, own_error
 from streamdehaze.frame import Frame
 from streamdehaze.meter.track import Track
 from streamdehaze.pipeline.lanes import Lanes
@@ -141,12 +141,8 @@ class Pipeline:
         def guarded() -> None:
             try:
                 work(statistics)
-            except StreamDehazeError as error:
-                self._fail(error)
             except BaseException as error:
-                wrapped = StreamDehazeError(f"{statistics.name} failed: {type(error).__name__}: {error}")
-                wrapped.__cause__ = error
-                self._fail(wrapped)
+                self._fail(own_error(error, statistics.name))
 
         return threading.Thread(target=guarded, name=f"streamdehaze-{statistics.name}", daemon=daemon)
 

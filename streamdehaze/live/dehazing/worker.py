@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from streamdehaze.dehaze import Dehazer
-from streamdehaze.errors import StreamDehazeError
+from streamdehaze.errors import own_error
 from streamdehaze.live.background import Background
 from streamdehaze.live.dehazing.adapt import Adapt
 from streamdehaze.live.dehazing.batch import BatchDehazer
@@ -93,12 +93,8 @@ class Worker(Background):
                 seconds = time.monotonic() - began
                 self._frame_seconds += _RECENT * (seconds / len(batch) - self._frame_seconds)
                 self._adapt.worked(seconds, self._dehazer.network_seconds - network_before)
-        except StreamDehazeError as error:
-            self._failed(error)
         except BaseException as error:
-            wrapped = StreamDehazeError(f"dehazing failed: {type(error).__name__}: {error}")
-            wrapped.__cause__ = error
-            self._failed(wrapped)
+            self._failed(own_error(error, "dehazing"))
 
     def _frames_in_time(self) -> int:
         """How many frames a batch may have and still be ready in time."""
