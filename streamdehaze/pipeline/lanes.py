@@ -100,16 +100,15 @@ class Lanes:
         return _Lane(self._dehazer, stream, Batch(self._batch_size), self._network)
 
     def _take_frame(self, frame: Frame) -> list[Passed]:
-        passed = list[Passed]()
         if self._next is not None:
             self._next.take(frame)
         before = self._before
-        solved: Sequence[Solution] = [] if self._now is None else self._now.take(frame)
+        solved = [] if self._now is None else self._now.take(frame)
         if before is None:
-            return [*passed, *solved]
+            return [*solved]
         before.after += solved
         before.ahead -= 1
-        passed += before.wanted(before.lane.take(frame))
+        passed: list[Passed] = [*before.wanted(before.lane.take(frame))]
         if before.ahead == 0 or not before.missing:
             passed += self._end_before()
         return passed
