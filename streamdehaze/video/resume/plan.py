@@ -26,13 +26,13 @@ from streamdehaze.video.resume.manifest import (
 )
 from streamdehaze.video.resume.sink import SegmentFileSink
 from streamdehaze.video.resume.spans import Spans
-from streamdehaze.video.writing.encoding.encoding import AudioCodec, EncodeOptions
+from streamdehaze.video.writing.encoding.encoding import EncodeOptions
 
 
 class Plan(Table, strict=True):
     """The content of `plan.json`: how the work is divided, and all it takes to join it."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     work: Manifest
     """What every segment is made of; it lists none."""
     seconds: float
@@ -41,18 +41,9 @@ class Plan(Table, strict=True):
     """Number of segments."""
     read: dict[str, Any]
     """How the input is read, as `FileSource` takes it."""
-    codec: str
-    crf: float | None
-    preset: str | None
-    encoder_options: dict[str, str]
-    pixel_format: str | None
-    audio: AudioCodec
+    encode: EncodeOptions
+    """The encoder and its settings."""
     container: str | None
-
-    @property
-    def encode(self) -> EncodeOptions:
-        """The encoder and its settings."""
-        return EncodeOptions(self.codec, self.crf, self.preset, self.encoder_options, self.pixel_format, self.audio)
 
 
 class SegmentRecord(Table, strict=True):
@@ -114,12 +105,7 @@ def make_plan(
         seconds=seconds,
         count=count_segments(source, seconds),
         read=source.options,
-        codec=encode.codec,
-        crf=encode.crf,
-        preset=encode.preset,
-        encoder_options=dict(encode.options),
-        pixel_format=encode.pixel_format,
-        audio=encode.audio,
+        encode=encode,
         container=container,
     )
 
