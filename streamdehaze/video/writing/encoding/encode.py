@@ -38,6 +38,7 @@ from streamdehaze.video.writing.encoding.codecs import (
 from streamdehaze.video.writing.encoding.encoding import Encoding
 from streamdehaze.video.writing.encoding.hdr10 import LightLevels, light_levels
 from streamdehaze.video.writing.encoding.opening import opening_encoder
+from streamdehaze.video.writing.encoding.parameters import add_parameter
 
 log = logging.getLogger("streamdehaze")
 
@@ -305,7 +306,7 @@ class VideoEncoder:
         self.stream.time_base = setup.tick
         context.time_base = 1 / encoding.rate_for(setup.rate) if self._counts else setup.tick
         if self._counts and encoding.encoder.units == "h264" and setup.is_constant:
-            _add_parameter(context.options, "x264-params", "force-cfr=1")
+            add_parameter(context.options, "x264-params", "force-cfr=1")
         starts_early = setup.first_pts is not None and 0 <= setup.first_pts < _REORDERED * setup.step
         if setup.format in WITHOUT_B_FRAMES or (setup.format == "mpegts" and starts_early):
             context.max_b_frames = 0
@@ -326,14 +327,14 @@ class VideoEncoder:
             context.options.setdefault("flags", "+ildct+ilme")
             if encoding.encoder.units == "h264" and setup.first_field == "bottom":
                 # x264 hears of it from the first picture too late: half of its headers would say top.
-                _add_parameter(context.options, "x264-params", "bff=1")
+                add_parameter(context.options, "x264-params", "bff=1")
         if setup.format in MOV_FAMILY and encoding.encoder.units == "hevc":
             context.codec_tag = APPLE_TAG
         if setup.matrix is not None:
             self.stream.set_display_matrix(setup.matrix)
         option = encoding.encoder.hdr_option
         if setup.levels and option is not None:
-            _add_parameter(context.options, option, setup.levels.encoder_parameters(option))
+            add_parameter(context.options, option, setup.levels.encoder_parameters(option))
 
     def _field_order(self, stated: int) -> int:
         """FFmpeg's number of the order of fields: the one `stated` by the input, unless its pictures say another."""
@@ -440,12 +441,6 @@ class VideoEncoder:
         assert self._units
         copy = EncodedPacket.of(packet)
         return replace(copy, data=with_user_data(copy.data, self._units, data, notes)).packet()
-
-
-def _add_parameter(options: dict[str, str], name: str, parameter: str) -> None:
-    """Put one more parameter into an option that is a list of them."""
-    given = options.get(name)
-    options[name] = f"{given}:{parameter}" if given else parameter
 
 
 def _slots_rate(container_format: str, source: FileSource | None) -> Fraction | None:

@@ -12,6 +12,7 @@ from av.codec import CodecContext
 from streamdehaze.errors import SinkError
 from streamdehaze.video.writing.encoding.codecs import DNXHR_PROFILES, LARGE_PIXELS, PRORES_PROFILES, Encoder
 from streamdehaze.video.writing.encoding.encoding import EncodeOptions, Pictures
+from streamdehaze.video.writing.encoding.parameters import add_parameter
 
 _NUMBERS = frozenset({"INT", "INT64", "UINT", "UINT64", "FLOAT", "DOUBLE"})
 """FFmpeg's types of options whose values are numbers, or names of such."""
@@ -19,6 +20,11 @@ _UNBOUNDED = 1 << 30
 
 
 def options_for(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted: EncodeOptions) -> dict[str, str]:
+    """The options with which an encoder makes these pictures as they are wanted.
+
+    Raises:
+        SinkError: if it has no constant quality, no presets, or not the one that is wanted.
+    """
     tuning = encoder.file
     if wanted.crf is not None:
         if encoder.scale is None:
@@ -41,15 +47,19 @@ def options_for(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":
         options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
+    if encoder.name.startswith("libx264") and not _is_repeatable(pictures.width):
+        add_parameter(options, "x264-params", "asm=avx2")
     _add(options, wanted.options)
-    return _repeatable(encoder, options, pictures.width)
+    return options
 
 
 def _add(options: dict[str, str], more: Mapping[str, str]) -> None:
     """Put options in the place of earlier ones; those of x264, x265 and SVT-AV1 in one text follow the earlier ones."""
     for name, value in more.items():
-        before = options.get(name) if name.endswith("-params") else None
-        options[name] = f"{before}:{value}" if before else value
+        if name.endswith("-params"):
+            add_parameter(options, name, value)
+        else:
+            options[name] = value
 
 
 def refuse_values(encoder: Encoder, wanted: EncodeOptions) -> None:
@@ -84,19 +94,16 @@ _MACROBLOCK, _TOGETHER = 16, 8
 """Side of a macroblock in pixels, and how many of a row x264's AVX-512 code for the macroblock tree takes at once."""
 
 
-def _repeatable(encoder: Encoder, options: dict[str, str], width: int) -> dict[str, str]:
-    """Options with which the same pictures always give the same film: resumed work must equal uninterrupted work.
+def _is_repeatable(width: int) -> bool:
+    """Whether the same pictures always give the same film in x264: resumed work must equal uninterrupted work.
 
-    With the AVX-512 code of x264 (core 165), the macroblock tree depends on what was left in memory, unless a row has a
+    With its AVX-512 code (core 165), the macroblock tree depends on what was left in memory, unless a row has a
     multiple of 8 macroblocks: 223 encodings of a small clip were 162 different ones. Its AVX2 code is a tenth slower.
     """
-    whole = -(-width // _MACROBLOCK) % _TOGETHER == 0
-    if encoder.name.startswith("libx264") and not whole and cv2.checkHardwareSupport(_AVX_512F):
-        given = options.get("x264-params")
-        options["x264-params"] = f"asm=avx2:{given}" if given else "asm=avx2"
-    return options
+    return -(-width // _MACROBLOCK) % _TOGETHER == 0 or not cv2.checkHardwareSupport(_AVX_512F)
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
+    """Known names like a mistyped one, as the end of a sentence; "" if there are none."""
     near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.5)
     return f"; near it: {', '.join(near)}" if near else ""

@@ -17,6 +17,12 @@ _REFUSED = re.compile(
 _NO_PAIRS = re.compile(r"Error setting option (\S+-params) to value")
 
 
+def add_parameter(options: dict[str, str], name: str, parameter: str) -> None:
+    """Put one more parameter into an option; of several values of one parameter, the last one counts."""
+    given = options.get(name)
+    options[name] = f"{given}:{parameter}" if given else parameter
+
+
 @contextlib.contextmanager
 def refusing_parameters(encoder: str, given: Mapping[str, str]) -> Iterator[None]:
     """Open `encoder` inside, with the options that were `given` among its own; others may only be tried out meanwhile.
