@@ -304,7 +304,7 @@ class Frame:
         """A frame around an array of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA.
 
         Raises:
-            TypeError: if it is no array.
+            TypeError: if it is not an array.
             ValueError: if the array is not uint8 or uint16, has another shape, or is empty.
         """
         if not isinstance(array, np.ndarray):

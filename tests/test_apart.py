@@ -289,7 +289,7 @@ def test_what_cannot_be_shared_out_is_reported_in_one_sentence(film: Path, tmp_p
             dehaze_video(film, tmp_path / "x%03d.png", executor=pool, dehazer=dehazer())
         with pytest.raises(ConfigError, match="--segment-seconds more than 0"):
             dehaze_video(film, tmp_path / "x.mp4", executor=pool, dehazer=dehazer(), segment_seconds=0)
-    with pytest.raises(SinkError, match="no folder of segments"):
+    with pytest.raises(SinkError, match="not a folder of segments"):
         join(tmp_path)
     for job in jobs(film, tmp_path / "gone.mp4"):
         make_segment(job)

@@ -377,5 +377,5 @@ def test_a_missing_matplotlib_is_reported_before_anything_is_measured(
 
 def test_a_file_that_is_not_a_report_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"rows": 3}')
-    with pytest.raises(ConfigError, match=r"x\.json is no report"):
+    with pytest.raises(ConfigError, match=r"x\.json is not a report"):
         read_report(tmp_path / "x.json")

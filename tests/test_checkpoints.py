@@ -114,7 +114,7 @@ def test_a_checkpoint_that_cannot_be_written_is_reported_and_nothing_is_lost(tmp
         write_checkpoint(tmp_path / "nowhere" / "x.safetensors", network, {})
     theirs = authors_file(tmp_path / "theirs.pk", network)
     before = theirs.read_bytes()
-    with pytest.raises(SinkError, match=r"theirs\.pk is no name for a checkpoint; end it in \.safetensors"):
+    with pytest.raises(SinkError, match=r"theirs\.pk is not a name for a checkpoint; end it in \.safetensors"):
         write_checkpoint(theirs, network, {})
     assert theirs.read_bytes() == before
 

@@ -91,7 +91,7 @@ def test_an_engine_is_verified_on_a_real_photo_too(cache: EngineCache, tmp_path:
     assert again.psnr_db > FLOOR
     code, said = command("verify", "--picture", str(tmp_path / "gone.png"))
     assert code == 1
-    assert "is missing or no picture" in said
+    assert "is missing or not a picture" in said
 
 
 def test_a_kept_engine_opens_without_a_build_torch_or_tls(made: Path, cache: EngineCache) -> None:

@@ -354,7 +354,7 @@ def test_data_check_says_what_it_sees_and_what_is_wrong(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["data", "check", str(folder), "--all", f"--sheet={sheet}"])
     assert "3 pairs, matched by names up to a '_' (RESIDE)" in result.output
     assert f"no partner: {folder / 'hazy' / '9_1_1.png'}" in result.output
-    assert "2_1_0.9.png is damaged or no picture" in result.output
+    assert "2_1_0.9.png is damaged or not a picture" in result.output
     assert result.exit_code == 1
     assert sheet.is_file()
 

@@ -212,7 +212,7 @@ def test_a_damaged_file_stops_or_is_skipped(tmp_path: Path) -> None:
     make_pairs(tmp_path)
     damaged = tmp_path / "hazy/1_1_0.9.png"
     damaged.write_bytes(damaged.read_bytes()[:40])
-    with pytest.raises(SourceError, match=r"1_1_0\.9\.png is damaged or no picture"):
+    with pytest.raises(SourceError, match=r"1_1_0\.9\.png is damaged or not a picture"):
         draw_30(samples(tmp_path))
     draw_30(samples(tmp_path, damaged="skip"))
 
@@ -221,7 +221,7 @@ def test_a_folder_of_damaged_files_stops_even_if_they_are_skipped(tmp_path: Path
     make_pairs(tmp_path)
     for path in (tmp_path / "hazy").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(SourceError, match="is damaged or no picture"):
+    with pytest.raises(SourceError, match="is damaged or not a picture"):
         samples(tmp_path, damaged="skip")[Position(0, 32, 32)]
 
 

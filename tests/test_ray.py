@@ -107,7 +107,7 @@ def test_a_node_that_cannot_make_a_segment_is_named(cluster: Any, tmp_path: Path
         ("127.0.0.1:1", "there is no Ray cluster at '127.0.0.1:1': Connection refused"),
         (
             "http://127.0.0.1/",
-            "'http://127.0.0.1/' is no Ray cluster: write auto, local, host:6379, or ray://host:10001",
+            "'http://127.0.0.1/' is not the address of a Ray cluster; write auto, local, host:6379, or ray://host:10001",
         ),
     ],
 )

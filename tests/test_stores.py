@@ -232,7 +232,7 @@ def test_what_a_store_refuses_is_reported_in_one_sentence(s3: Any, film: Path) -
         dehaze_video(film, "s3://user:hidden@films/clear.mp4")
     with pytest.raises(SourceError, match="image sequence"):
         dehaze_video("s3://films/%05d.png", "out.mp4")
-    with pytest.raises(SinkError, match=r"^'s3://films/none.mp4.part' is no folder of segments"):
+    with pytest.raises(SinkError, match=r"^'s3://films/none.mp4.part' is not a folder of segments"):
         join("s3://films/none.mp4.part")
 
 

@@ -176,7 +176,7 @@ def test_a_damaged_picture_is_named_in_one_sentence_from_a_worker_process(tmp_pa
     (scenes / "0.png").write_bytes(b"no picture")
     done = train_apart(tmp_path, scenes, "damaged", 1, "workers = 1")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("0.png is damaged or no picture"), done.stderr
+    assert done.stderr.splitlines()[-1].endswith("0.png is damaged or not a picture"), done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -38,4 +38,4 @@ def read_quality(path: Path) -> Accuracy:
     except FileNotFoundError:
         raise ConfigError(f"there is no evaluation {path}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no report of `streamdehaze evaluate --json`: {error}") from error
+        raise ConfigError(f"{path} is not a report of `streamdehaze evaluate --json`: {error}") from error

@@ -116,7 +116,7 @@ def read_report(path: Path) -> BenchReport:
     except FileNotFoundError:
         raise ConfigError(f"there is no report {path}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no report of `streamdehaze bench --json`: {error}") from error
+        raise ConfigError(f"{path} is not a report of `streamdehaze bench --json`: {error}") from error
 
 
 @dataclass(frozen=True)

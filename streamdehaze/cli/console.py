@@ -19,7 +19,7 @@ LINE_SECONDS = 5.0
 
 
 def say(console: Console, text: str) -> None:
-    """Print a text as it is: a terminal breaks no path in it, and brackets are no markup."""
+    """Print a text as it is: a terminal breaks no path in it, and brackets are not markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

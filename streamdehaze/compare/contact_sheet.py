@@ -42,7 +42,7 @@ def contact_sheet(
         read: how the video is read; its `start` and `end` do not matter.
 
     Raises:
-        ConfigError: if no time is given, one lies after the end, or `output` is no picture.
+        ConfigError: if no time is given, one lies after the end, or `output` is not a picture.
         SourceError: if the video cannot be read.
         SinkError: if the picture cannot be written.
     """

@@ -26,7 +26,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     """A picture file as (H, W, 3) RGB; grey is repeated, 16 bit is rounded to 8, alpha is dropped.
 
     Raises:
-        SourceError: if the file is missing, damaged or no picture.
+        SourceError: if the file is missing, damaged or not a picture.
     """
     pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if pixels.dtype == np.uint16:
@@ -88,5 +88,5 @@ def _decode(path: Path, flags: int) -> npt.NDArray[Any]:
         raise SourceError(f"{path} cannot be read ({error.strerror})") from error
     pixels = cv2.imdecode(data, flags) if data.size else None
     if pixels is None:
-        raise SourceError(f"{path} is damaged or no picture")
+        raise SourceError(f"{path} is damaged or not a picture")
     return np.asarray(pixels)

@@ -143,7 +143,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """The recipe in a TOML file.
 
     Raises:
-        ConfigError: if the file is missing, is no TOML, or a key or value in it is wrong; the key is named.
+        ConfigError: if the file is missing, is not TOML, or a key or value in it is wrong; the key is named.
     """
     path = Path(path)
     if not path.exists():

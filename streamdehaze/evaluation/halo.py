@@ -18,7 +18,7 @@ _NEAR, _FAR = (3, 4, 5, 6), (11, 13, 15)
 _STEP = 20
 """Levels between the two sides that make an edge strong."""
 _EVEN = 0.15
-"""Largest change along a side of the hazy picture, relative to the step: texture is no halo."""
+"""Largest change along a side of the hazy picture, relative to the step: texture is not a halo."""
 _FEWEST = 50
 """Points on edges below which there is nothing to measure."""
 

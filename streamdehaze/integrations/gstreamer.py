@@ -44,7 +44,7 @@ FORMATS = {
 _CAPS = Gst.Caps.from_string(f"video/x-raw, format=(string){{ {', '.join(FORMATS)} }}")
 _NANOSECOND = Fraction(1, Gst.SECOND)
 _FULL_RANGE = 1
-"""GST_VIDEO_COLOR_RANGE_0_255, which is no name in Python."""
+"""GST_VIDEO_COLOR_RANGE_0_255, which is not a name in Python."""
 
 
 def _property(kind: type, default: object, text: str) -> GObject.Property:

@@ -237,7 +237,7 @@ def write_checkpoint(
 
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise SinkError(f"{path} is no name for a checkpoint; end it in .safetensors")
+        raise SinkError(f"{path} is not a name for a checkpoint; end it in .safetensors")
     dtype = torch.float16 if half else torch.float32
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
     about = {"architecture": type(network).__name__}

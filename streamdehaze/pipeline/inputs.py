@@ -195,7 +195,7 @@ def _walk(folder: Path, recursive: bool, passed_over: list[Path]) -> Iterator[In
 
 
 def _name_sequences(jobs: Sequence[Job]) -> None:
-    """Report frames of films that are worked on as photos; photos are numbered, too, and are none."""
+    """Report frames of films that are worked on as photos; photos are numbered, too, and are not frames of films."""
     frames = (Path(job.input) for job in jobs if PurePath(job.input).suffix.lower() in FILM_SUFFIXES)
     for pattern, count in sequences_of(frames).items():
         log.warning("%d frames are made clear one by one; to have them smoothed over time, give '%s'", count, pattern)

@@ -257,7 +257,7 @@ def plan_shares(
     """What there is to do on a file that is shared out in segments, in order; see `plan_segments`.
 
     Raises:
-        ConfigError: also if one of the two ends is no video file.
+        ConfigError: also if one of the two ends is not a video file.
     """
     if not isinstance(source, FileSource) or source.path is None or what_is(ends.target) is not Kind.FILE:
         raise ConfigError(_NOT_SHARED)

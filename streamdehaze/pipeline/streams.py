@@ -103,7 +103,7 @@ def kept_of_passes(target: str) -> list[str]:
 
 
 def video_numbers(path: str) -> list[int]:
-    """The numbers of the video streams of a file, in its order; covers are none.
+    """The numbers of the video streams of a file, in its order, without covers.
 
     Raises:
         SourceError: if it has no video.

@@ -28,7 +28,7 @@ def own_network(module: str) -> nn.Module:
         raise ConfigError(f"network.module = '{module}': there is no file '{file}'; write FILE.py:NAME")
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"network.module = '{module}': '{file}' is no Python file")
+        raise ConfigError(f"network.module = '{module}': '{file}' is not a Python file")
     code = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(code)

@@ -215,7 +215,7 @@ def check_same_run(saved: dict[str, Any], config: TrainingConfig) -> None:
     """Compare a configuration with the state of the run that it would resume.
 
     Raises:
-        CheckpointError: if that is no run of ours.
+        CheckpointError: if that is not a run of ours.
         ConfigError: naming the first key by which they contradict each other.
     """
     if "config" not in saved:

@@ -21,7 +21,7 @@ def widen(network: AECRNet, width: int, *, noise: float = 0.0, seed: int = 0) ->
         seed: of the noise.
 
     Raises:
-        CheckpointError: if `width` is no multiple of the network's.
+        CheckpointError: if `width` is not a multiple of the network's.
     """
     factor, rest = divmod(width, network.width)
     if rest or factor < 1:

@@ -1,7 +1,7 @@
 """Rooms and towns to learn haze from: scenes with exact depth, rendered from a seed.
 
 Photos with guessed depth teach a network what haze does to texture, but not that a wall, a ceiling or a table top is
-one plane whose haze changes smoothly, nor that a foggy sky is no thing to be cleared. Rooms do the first, in the tones
+one plane whose haze changes smoothly, nor that a foggy sky is nothing to be cleared. Rooms do the first, in the tones
 of a photo taken under lamps: white walls, dark furniture, blown-out windows. Towns do the second.
 """
 

@@ -29,7 +29,7 @@ _LONG_SIDE = 256
 _WHITE, _OVER = 99.9, 1.25
 """Percentile of the brightest channel, and how much brighter the brightest surface is than that through the haze."""
 _DARK, _BRIGHT = 0.5, 0.7
-"""Brightness of the airlight up to which the network is no help, and from which on it is."""
+"""Brightness of the airlight up to which the network does not help, and from which on it does."""
 _GREY, _TINTED = 0.05, 0.15
 """Tint (see `Airlight.tint`) up to which it is, and from which on it is not."""
 

@@ -24,7 +24,7 @@ _OTHER_LIGHT = 0.3
 """The same where the haze is lit differently from the sky's, as under a blue one: much below it, R has the haze's hue,
 and that of the network's answer is nearer to the scene's."""
 _NONE = 1e-7
-"""Square of a chroma that is none."""
+"""Square of a chroma that counts as none."""
 
 
 def without_casts(hazy: FloatArray, clear: FloatArray, airlight: FloatArray) -> FloatArray:

@@ -60,7 +60,7 @@ def sky_of(luma: FloatArray, airlight: float, level: float = _LEVEL, spread_rang
     count, regions = cv2.connectedComponents((found > 0.25).astype(np.uint8), connectivity=4)
     at_top = np.zeros(count, np.float32)
     at_top[regions[: max(1, len(regions) // 24)]] = 1
-    at_top[0] = 0  # what is no region
+    at_top[0] = 0  # what is not a region
     if not at_top.any():
         return np.zeros_like(luma)
     found = found * at_top[regions]

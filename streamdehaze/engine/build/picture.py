@@ -25,11 +25,11 @@ def read_hazy(photo: Path, height: int, width: int) -> FloatArray:
     """A photo as an engine sees it, (3, H, W) RGB in [0, 1]; its shape is not kept.
 
     Raises:
-        SourceError: if it is missing or no picture.
+        SourceError: if it is missing or not a picture.
     """
     pixels = cv2.imread(str(photo)) if photo.is_file() else None
     if pixels is None:
-        raise SourceError(f"'{photo}' is missing or no picture")
+        raise SourceError(f"'{photo}' is missing or not a picture")
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)[:, :, ::-1]
     picture: FloatArray = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32) / np.float32(255)
     return picture

@@ -71,7 +71,7 @@ def choose_shape(recipe: Recipe, size: tuple[int, int] | None, batch: int | None
         batch: pictures a run.
 
     Raises:
-        ConfigError: if a side is no multiple of 4.
+        ConfigError: if a side is not a multiple of 4.
     """
     base = recipe.shape or DEFAULT_SHAPE
     width, height = size or (base.width, base.height)

@@ -178,7 +178,7 @@ class OpenVINOEngine(CompilingEngine):
         try:
             return self._core.read_model(self._path)
         except RuntimeError as error:
-            raise EngineError(f"{self._path} is no graph OpenVINO can read: {_last_line(error)}") from error
+            raise EngineError(f"{self._path} is not a graph that OpenVINO can read: {_last_line(error)}") from error
 
     def _compiled_for(self, height: int, width: int, batch: int) -> _Compiled:
         with self._lock:

@@ -20,7 +20,7 @@ log = logging.getLogger("streamdehaze.live")
 
 EventKind = Literal["down", "back", "fog_begins", "fog_ends"]
 _DOWN_SECONDS = 10.0
-"""A camera that is away for less is no event."""
+"""A camera that is away for less is not an event."""
 _FOG_SECONDS = 60.0
 """Fog must have come or gone for this long."""
 _POLL_SECONDS = 0.5

@@ -137,12 +137,14 @@ def keep_to_cores(count: float) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse what is no address, and try its port, on which Ray itself would wait for minutes."""
+    """Refuse what is not an address, and try its port, on which Ray itself would wait for minutes."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise StreamDehazeError(f"'{address}' is no Ray cluster: write auto, local, host:6379, or ray://host:10001")
+        raise StreamDehazeError(
+            f"'{address}' is not the address of a Ray cluster; write auto, local, host:6379, or ray://host:10001"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS).close()
     except (OSError, OverflowError) as error:

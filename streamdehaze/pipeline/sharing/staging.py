@@ -111,7 +111,7 @@ class Staging:
         self._given = source, target
         self.source_address = source if isinstance(source, str) and in_store(source) else None
         self.target_address = target if isinstance(target, str) and in_store(target) else None
-        """Both None for what is no address."""
+        """Both None for what is not an address."""
         self._stop, self._keep = stop, keep
         self.is_needed = bool(self.source_address or self.target_address)
         """Whether any end is in an object store."""

@@ -22,7 +22,7 @@ def picture_format(path: Path) -> PictureFormat:
     """The format that the file name asks for.
 
     Raises:
-        SinkError: if it is no picture's name.
+        SinkError: if it is not a picture's name.
     """
     found = format_for(path.suffix)
     if found is None:

@@ -64,7 +64,7 @@ class FilmFile:
         self.path = path
         codec = path.suffix.lower()[1:]
         try:
-            options = {"pattern_type": "none"}  # a % in a name is no number
+            options = {"pattern_type": "none"}  # a % in a name is not a number
             with av.open(f"file:{path}", "r", format="image2", options=options) as container:
                 stream: Any = container.streams.video[0]
                 self._picture = next(container.decode(stream))

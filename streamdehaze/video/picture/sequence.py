@@ -125,7 +125,7 @@ class SequenceSink(Writer):
         overwrite: replace files of such names.
 
     Raises:
-        SinkError: if files of such names exist or cannot be written there, or it is no picture's name.
+        SinkError: if files of such names exist or cannot be written there, or it is not a picture's name.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class PictureSink(Writer):
         overwrite: replace a file of that name.
 
     Raises:
-        SinkError: if the file exists, is the input, cannot be written there, or is no picture's name.
+        SinkError: if the file exists, is the input, cannot be written there, or is not a picture's name.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class NoteReader:
             name: of it, for messages.
 
         Raises:
-            SourceError: for Dolby Vision whose pictures are no YCbCr.
+            SourceError: for Dolby Vision whose pictures are not YCbCr.
         """
         context = video.codec_context
         codec = context.codec.canonical_name

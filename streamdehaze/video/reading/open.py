@@ -39,7 +39,7 @@ HardwareDecoding = Literal["none", "auto", "cuda"]
 Transport = Literal["tcp", "udp", "http"]
 
 PROBED_SECONDS = 900
-"""How much of a file is searched at most for the first sound."""
+"""How much of a file is searched at most for what its streams are like; FFmpeg's own 5 s are for pipes."""
 _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Formats in which FFmpeg draws any text file as a video of letters."""
 _UNREAD_PHOTOS = frozenset(
@@ -54,7 +54,7 @@ _ANALYSE_SECONDS = 1.0
 """The longest FFmpeg looks at a stream before it hands out packets."""
 
 _FURTHER = {"probesize": str(200 << 20), "analyzeduration": str(PROBED_SECONDS * 1_000_000)}
-"""How far a file is searched for the parameters of streams that begin late; FFmpeg's 5 MB and 5 s are for pipes."""
+"""The same as FFmpeg's options, for streams that begin late."""
 
 log = logging.getLogger("streamdehaze")
 
@@ -275,13 +275,10 @@ def open_live(
     look_up(address)
     tls = {} if trust is None else trust.check(address, sending=False)
     # FFmpeg's own limits come first; PyAV's, which interrupt whatever FFmpeg does, are the safety net.
-    device = None
-    if hwaccel != "none":
-        device = _device(hwaccel, address.shown)
     container: InputContainer = av.open(
         address.full,
         "r",
-        hwaccel=device,
+        hwaccel=None if hwaccel == "none" else _device(hwaccel, address.shown),
         format=_FORMATS.get(kind),
         options={} if max_pixels is None else {"max_pixels": str(max_pixels)},
         container_options={

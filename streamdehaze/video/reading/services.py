@@ -80,7 +80,7 @@ def _services(stream: TransportStream) -> tuple[Service, ...]:
 
 
 def _programs(table: bytes) -> Iterator[tuple[int, int]]:
-    """Number, and PID of the list of streams, of each service; number 0 is no service."""
+    """Number, and PID of the list of streams, of each service; number 0 is not a service."""
     for at in range(8, len(table) - 7, 4):
         if number := _number(table, at):
             yield number, _number(table, at + 2) & 0x1FFF

@@ -141,7 +141,7 @@ class Manifest(Table, strict=True):
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from JSON, so that they compare equal; with "?" for names' bytes that are no text."""
+    """Settings as they come back from JSON, so that they compare equal; "?" for bytes of names that are not text."""
     values: dict[str, Any] = json.loads(json.dumps(settings, ensure_ascii=False).encode(errors="replace"))
     return values
 

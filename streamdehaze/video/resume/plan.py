@@ -147,7 +147,7 @@ def read_plan(folder: Path) -> Plan:
     try:
         return Plan.model_validate_json((folder / PLAN).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise SinkError(f"'{folder}' is no folder of segments made by --segment or --workers") from None
+        raise SinkError(f"'{folder}' is not a folder of segments made by --segment or --workers") from None
     except (OSError, ValueError) as error:
         raise SinkError(f"'{folder / PLAN}' cannot be read or is damaged; start over with --no-resume") from error
 

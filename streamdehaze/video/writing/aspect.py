@@ -22,7 +22,7 @@ _HEAD_BYTES = 12
 _LARGEST = 1 << 14
 """Beyond that, a display size is rounded."""
 _RATIO = 3
-"""The unit of a display size that is a ratio and no pixels."""
+"""The unit of a display size that is a ratio and not in pixels."""
 _SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
 _NAME, _VIDEO, _VOID, _CRC = b"\x53\x6e", b"\xe0", b"\xec", b"\xbf"
 _WIDTH, _HEIGHT, _SHOWN_WIDTH, _SHOWN_HEIGHT, _UNIT = b"\xb0", b"\xba", b"\x54\xb0", b"\x54\xba", b"\x54\xb2"

@@ -31,7 +31,7 @@ class Output:
     Args:
         container: open for writing.
         path: of a file that is removed if it is given up while empty, so that a full disk is not strewn with them.
-        memory: what it is written into, if that is no file.
+        memory: what it is written into, if that is not a file.
     """
 
     def __init__(self, container: OutputContainer, path: Path | None = None, memory: BinaryIO | None = None) -> None:

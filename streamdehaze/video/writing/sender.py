@@ -1,8 +1,7 @@
 """Run as a program: sends a stream of packets from standard input on to a server. Needs nothing but PyAV.
 
 FFmpeg waits for a server's answer while PyAV holds Python's lock, without a limit in the case of RTMP: in the process
-of the cameras, a silent server would stop them all. Here it stops only this program, which an alarm
-ends.
+of the cameras, a silent server would stop them all. Here it stops only this program, which an alarm ends.
 
 Standard input begins with a line of JSON: place, format and options, as for FFmpeg, and silence_seconds. NUT follows.
 Standard error has the line "ready" once the server has answered. A failure is a line of JSON there: the name of PyAV's

@@ -179,7 +179,7 @@ class VideoSessions:
             ValueError: if the offer cannot be answered.
         """
         if "m=video " not in offer.sdp:  # of which aiortc says "None is not in list"
-            raise ValueError("the offer is no session description (SDP) that asks for video")
+            raise ValueError("the offer is not a session description (SDP) that asks for video")
         await asyncio.to_thread(importlib.import_module, "aiortc")  # takes a second
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 

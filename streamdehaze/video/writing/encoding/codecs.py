@@ -284,7 +284,7 @@ WITHOUT_TIMES = frozenset(
 WITHOUT_B_FRAMES = frozenset({"avi", "mxf", "asf"})
 """Containers that store frames in decoding order at a constant rate: no B-frames, no variable rate."""
 ONE_ENCODER_RUN = frozenset({"gif", "apng", "yuv4mpegpipe"})
-"""Containers whose packets count on, refer to those before, or are none at all: they cannot be joined."""
+"""Containers whose packets count on, refer to those before, or do not exist: they cannot be joined."""
 
 PRORES_PROFILES: Mapping[str, str] = {
     "Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "4444 XQ": "4444xq",
