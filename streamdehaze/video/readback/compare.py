@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
-from streamdehaze.video.reading.file import takes_rate
+from streamdehaze.video.reading.demuxer import takes_rate
 from streamdehaze.video.writing.encoding.encoding import AudioCodec
 from streamdehaze.video.writing.encoding.loss import conversion_loss
 

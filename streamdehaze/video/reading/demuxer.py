@@ -19,8 +19,17 @@ from streamdehaze.video.reading.times.continuity import Continuity
 
 log = logging.getLogger("streamdehaze")
 
+_RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
+"""Raw streams that FFmpeg times by a rate in their headers."""
+_RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
+"""Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
 _READ_RETRIES = 16
 """Unreadable places in a row after which reading stops as at the end of the file."""
+
+
+def takes_rate(container_format: str) -> bool:
+    """Whether files of a format, by the name of FFmpeg's reader, are read at the rate that the user asks for."""
+    return container_format in _RAW or container_format.endswith("_pipe")
 
 
 class Demuxer:
@@ -30,7 +39,7 @@ class Demuxer:
         container: the file.
         video: its stream that is decoded.
         origin: where the file's clock starts, seconds.
-        rate: frames a second of a raw stream that is timed by them; None for the times in the file.
+        rate: frames a second that the user asks for; None for the times in the file.
         warn_once: gets the key of a warning, and what to log.
         note_damage: called for each place that cannot be read; what it raises ends the reading.
     """
@@ -46,7 +55,8 @@ class Demuxer:
         note_damage: Callable[[], None],
     ) -> None:
         self._container, self._video, self._origin = container, video, origin
-        self._rate, self._note_damage = rate, note_damage
+        self._rate = rate if container.format.name in _RATE_INSIDE else None
+        self._note_damage = note_damage
         self._continuity = Continuity(container, warn_once)
         self._spaced = 0
         self.until = Fraction(0)

@@ -33,13 +33,14 @@ from streamdehaze.video.reading.decoding.decoder import Decoder
 from streamdehaze.video.reading.decoding.deinterlace import Deinterlacer
 from streamdehaze.video.reading.decoding.groups import GroupDecoder, Pictures
 from streamdehaze.video.reading.decoding.h264 import whole_pictures
-from streamdehaze.video.reading.demuxer import Demuxer
+from streamdehaze.video.reading.demuxer import Demuxer, takes_rate
 from streamdehaze.video.reading.encryption import encrypted, refuse_encrypted
 from streamdehaze.video.reading.hdr import NoteReader
 from streamdehaze.video.reading.open import (
     PROBED_SECONDS,
     HardwareDecoding,
     Kind,
+    Media,
     demux,
     has_parameters,
     open_media,
@@ -60,10 +61,6 @@ _CHAPTER_TYPES = ("subtitle", "data")
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
-_RATE_INSIDE = frozenset({"mpegvideo", "m4v", "h264", "hevc", "vvc"})
-"""Raw streams that FFmpeg times by a rate in their headers."""
-_RAW = frozenset({"mjpeg", "obu", "image2", *_RATE_INSIDE})
-"""Other formats that say nothing about time, as do pictures one after the other ("jpeg_pipe")."""
 
 
 class FileSource(Reader):
@@ -169,7 +166,7 @@ class FileSource(Reader):
             self.container,
             self.video,
             origin=self.origin,
-            rate=self._rate if rate is not None and self.container.format.name in _RATE_INSIDE else None,
+            rate=None if rate is None else Fraction(rate),
             warn_once=self._warn_once,
             note_damage=self._note_damage,
         )
@@ -263,7 +260,7 @@ class FileSource(Reader):
         if self.path is None:
             return None
         try:
-            with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
+            with self._opened_again() as media:
                 return chroma_location(media.container, media.container.streams[self.video.index])
         except (av.error.FFmpegError, OSError, ValueError) as error:
             log.debug("%s: %s", self.name, error)
@@ -284,7 +281,7 @@ class FileSource(Reader):
     def _first(self, stream: Stream) -> tuple[bytes, Fraction]:
         """The first packet of a stream, and how long it lasts in seconds; nothing from a pipe."""
         if self.path is not None:
-            with contextlib.closing(open_media(self.path, options=self.options.get("input_options"))) as media:
+            with self._opened_again() as media:
                 for packet in demux(media.container, media.container.streams[stream.index]):
                     return bytes(packet), (packet.duration or 0) * fraction(packet.time_base)
         return b"", Fraction(0)
@@ -348,31 +345,28 @@ class FileSource(Reader):
 
     def _decoded(self) -> Generator[tuple[av.Packet[Any], Pictures], None, None]:
         """Every packet from the window's start on, those of the video with their pictures."""
-        context = self.video.codec_context
+        number, context = self.video.index, self.video.codec_context
         options, flags = dict(context.options), context.flags  # PyAV empties them when it opens the context
 
         def another() -> Decoder:
-            assert self.path is not None
-            with contextlib.closing(open_media(self.path, options=self._input_options)) as media:
-                video = media.main_video(self.video.index)
+            with self._opened_again() as media:
+                video = media.main_video(number)
                 video.codec_context.options, video.codec_context.flags = options, flags
                 return Decoder(video)
 
-        packets = self._noted(self._read())
+        packets = self._read() if self._notes is None else self._notes.mark(self._read(), number)
         is_file = self.path is not None and os.path.isfile(self.path)
         if self.decoders > 1 and self._decoder.has_one_thread and is_file:
             return GroupDecoder(self._decoder, another, self.video, self.decoders, self._stop).pictures(packets)
-        return ((packet, self._decoder.decode(packet) if self._is_wanted(packet) else None) for packet in packets)
+        return (
+            (packet, self._decoder.decode(packet) if packet.stream_index == number and not self._video_over else None)
+            for packet in packets
+        )
 
-    def _noted(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-        """Packets of the video with what they say of their pictures."""
-        for packet in packets:
-            if self._notes is not None and packet.size and packet.stream_index == self.video.index:
-                packet.opaque = self._notes.of(packet)
-            yield packet
-
-    def _is_wanted(self, packet: av.Packet[Any]) -> bool:
-        return packet.stream_index == self.video.index and not self._video_over
+    def _opened_again(self) -> contextlib.closing[Media]:
+        """The file from its beginning, to look for one thing."""
+        assert self.path is not None
+        return contextlib.closing(open_media(self.path, options=self._input_options))
 
     def _walk(
         self, items: Iterator[tuple[av.Packet[Stream], Pictures]]
@@ -497,11 +491,6 @@ class FileSource(Reader):
         if not self.container.duration:
             return False
         return self._demuxer.until < Fraction(self.container.duration, av.time_base) - 1
-
-
-def takes_rate(container_format: str) -> bool:
-    """Whether files of a format, by the name of FFmpeg's reader, are read at the rate that the user asks for."""
-    return container_format in _RAW or container_format.endswith("_pipe")
 
 
 def _path_of(media: str | os.PathLike[str] | IO[bytes]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -68,10 +69,13 @@ class NoteReader:
         length_bytes = length_bytes_of(bytes(context.extradata or b""), codec)
         return cls(cast("Units", codec), length_bytes, dolby_vision=profile in (None, ONE_LAYER))
 
-    def of(self, packet: Packet[Any]) -> PictureNotes | None:
-        """What a packet says of its picture, if anything."""
-        notes = PictureNotes.of(bytes(packet), self._codec, self._length_bytes)
-        return notes if notes is None or self._dolby_vision else replace(notes, dolby_vision=())
+    def mark(self, packets: Iterator[Packet[Any]], video: int) -> Iterator[Packet[Any]]:
+        """The packets; those of the video, by its number, with what they say of their pictures."""
+        for packet in packets:
+            if packet.size and packet.stream_index == video:
+                notes = PictureNotes.of(bytes(packet), self._codec, self._length_bytes)
+                packet.opaque = notes if notes is None or self._dolby_vision else replace(notes, dolby_vision=())
+            yield packet
 
 
 def dolby_vision_profile(path: str | os.PathLike[str]) -> int | None:
