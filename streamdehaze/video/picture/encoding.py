@@ -31,7 +31,7 @@ def picture_format(path: Path) -> PictureFormat:
     return found
 
 
-def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality: int | None) -> tuple[bytes, list[str]]:
+def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata) -> tuple[bytes, list[str]]:
     """The whole file that `path` is to hold, and what it does not keep of the input, as text.
 
     Raises:
@@ -56,7 +56,7 @@ def encode_picture(path: Path, frame: Frame, metadata: PictureMetadata, quality:
         pixels = pixels[:, :, :-1]
         lost.insert(0, "transparency")
     try:
-        return target.encode(pixels, metadata, quality), lost
+        return target.encode(pixels, metadata), lost
     except Exception as error:  # OSError, ValueError, struct.error or FFmpeg's, by format
         raise SinkError(f"'{path}' cannot be written as {target.name}: {error}") from error
 

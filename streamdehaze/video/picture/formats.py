@@ -18,7 +18,8 @@ from streamdehaze.video.picture.film import encode_dpx, encode_exr
 from streamdehaze.video.picture.metadata import JpegCoding, PictureMetadata, Pixels
 from streamdehaze.video.picture.pattern import is_sequence
 
-DEFAULT_QUALITY = 95
+_QUALITY = 95
+"""Of JPEG, WebP, AVIF and HEIC, 1 to 100."""
 _LARGEST_SEGMENT = 65533
 _EXIF_HEADER = b"Exif\0\0"
 
@@ -32,8 +33,8 @@ class PictureFormat:
     codec: str
     """FFmpeg's name of the codec inside."""
     suffixes: tuple[str, ...]
-    encode: Callable[[Pixels, PictureMetadata, int | None], bytes] | None
-    """(pixels, metadata, quality) to the whole file; quality 1 to 100, None for the default."""
+    encode: Callable[[Pixels, PictureMetadata], bytes] | None
+    """Pixels and metadata to the whole file."""
     lost: Callable[[PictureMetadata], list[str]]
     """What the format cannot hold of the metadata, as text."""
     deep: bool = False
@@ -56,13 +57,13 @@ def _exif(metadata: PictureMetadata) -> dict[str, bytes]:
     return {"exif": _EXIF_HEADER + metadata.exif} if metadata.exif else {}
 
 
-def _encode_jpeg(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+def _encode_jpeg(pixels: Pixels, metadata: PictureMetadata) -> bytes:
     """Quality 95, or the input's own where that was finer; the input's chroma subsampling, 4:4:4 if none."""
-    options: dict[str, Any] = {"quality": quality or DEFAULT_QUALITY, "subsampling": 0, "optimize": True}
+    options: dict[str, Any] = {"quality": _QUALITY, "subsampling": 0, "optimize": True}
     coding = metadata.jpeg
     if coding:
         options |= {"subsampling": coding.subsampling, "progressive": coding.progressive}
-        if quality is None and _finer_than_default(coding):
+        if _finer_than_default(coding):
             options |= {"qtables": [list(table) for table in coding.quantization], "quality": -1}  # taken as they are
     if metadata.dpi:
         options["dpi"] = metadata.dpi
@@ -80,7 +81,7 @@ def _encode_jpeg(pixels: Pixels, metadata: PictureMetadata, quality: int | None)
 
 def _finer_than_default(coding: JpegCoding) -> bool:
     """Whether the input's luma table quantises less than the default quality's (libjpeg's table, scaled)."""
-    scale = 200 - 2 * DEFAULT_QUALITY
+    scale = 200 - 2 * _QUALITY
     standard = [
         16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
         51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121,
@@ -105,23 +106,22 @@ def _lost_by_jpeg(metadata: PictureMetadata) -> list[str]:
     return words
 
 
-def _encode_webp(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
-    """Lossless where the input was and no quality is asked for."""
-    lossless = metadata.lossless and quality is None
-    options = {"lossless": lossless, "exact": True, "quality": 75 if lossless else quality or DEFAULT_QUALITY}
+def _encode_webp(pixels: Pixels, metadata: PictureMetadata) -> bytes:
+    """Lossless where the input was."""
+    options = {"lossless": metadata.lossless, "exact": True, "quality": 75 if metadata.lossless else _QUALITY}
     return _save(pixels, "WEBP", **options, **_blocks(metadata))
 
 
-def _encode_avif(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
-    options = {"quality": quality or DEFAULT_QUALITY, "subsampling": "4:4:4", "speed": 6}
+def _encode_avif(pixels: Pixels, metadata: PictureMetadata) -> bytes:
+    options = {"quality": _QUALITY, "subsampling": "4:4:4", "speed": 6}
     return _save(pixels, "AVIF", **options, **_blocks(metadata))
 
 
-def _encode_heif(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
-    return heif.encode(pixels, _blocks(metadata), quality or DEFAULT_QUALITY)
+def _encode_heif(pixels: Pixels, metadata: PictureMetadata) -> bytes:
+    return heif.encode(pixels, _blocks(metadata), _QUALITY)
 
 
-def _encode_bmp(pixels: Pixels, metadata: PictureMetadata, quality: int | None) -> bytes:
+def _encode_bmp(pixels: Pixels, metadata: PictureMetadata) -> bytes:
     return _save(pixels, "BMP", **({"dpi": metadata.dpi} if metadata.dpi else {}))
 
 
@@ -160,8 +160,8 @@ def _lost_png_color(metadata: PictureMetadata) -> list[str]:
 
 FORMATS = (
     PictureFormat("JPEG", "mjpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), _encode_jpeg, _lost_by_jpeg, alpha=False),
-    PictureFormat("PNG", "png", (".png",), lambda p, m, _: png.encode(p, m), png.lost, deep=True),
-    PictureFormat("TIFF", "tiff", (".tif", ".tiff"), lambda p, m, _: tiff.encode(p, m), tiff.lost, deep=True),
+    PictureFormat("PNG", "png", (".png",), png.encode, png.lost, deep=True),
+    PictureFormat("TIFF", "tiff", (".tif", ".tiff"), tiff.encode, tiff.lost, deep=True),
     PictureFormat("WebP", "webp", (".webp",), _encode_webp, _lost_by_blocks),
     PictureFormat("BMP", "bmp", (".bmp", ".dib"), _encode_bmp, told_by, alpha=False),
     PictureFormat("AVIF", "av1", (".avif",), _encode_avif, _lost_by_blocks),

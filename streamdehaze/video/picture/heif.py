@@ -14,8 +14,6 @@ import numpy.typing as npt
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_DEEPEST = 16
-"""Bits a sample as pixels are handed over; a file holds 10 of them."""
 
 
 def is_installed() -> bool:

@@ -155,7 +155,7 @@ class SequenceSink(Writer):
     def plan(self, frame: Frame) -> OutputPlan:
         """How the first picture would be written; nothing is."""
         metadata = frame.opaque.metadata if isinstance(frame.opaque, _Origin) else PictureMetadata()
-        _, lost = encode_picture(numbered(self.path, self._next), frame, metadata, None)
+        _, lost = encode_picture(numbered(self.path, self._next), frame, metadata)
         return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=(*self.losses, *lost))
 
     def _write(self, frame: Frame) -> None:
@@ -166,7 +166,7 @@ class SequenceSink(Writer):
         origin = frame.opaque if isinstance(frame.opaque, _Origin) else _Origin(self._next, PictureMetadata())
         self._next = origin.number + 1
         file = numbered(self.path, origin.number)
-        data, lost = encode_picture(file, frame, origin.metadata, None)
+        data, lost = encode_picture(file, frame, origin.metadata)
         partial = self._partial(file)
         partial.write_bytes(data)
         sync_file(partial)

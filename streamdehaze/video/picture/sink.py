@@ -24,11 +24,12 @@ class PictureSink(Writer):
     EXIF, ICC profile, XMP, resolution and texts of a `PictureSource` are kept where the format can hold
     them; what it cannot is named in one warning. The file gets its name only when it is whole.
 
+    JPEG, WebP, AVIF and HEIC have quality 95, JPEG the input's own if that was finer, and WebP of a lossless input is
+    lossless.
+
     Args:
         path: the picture to write.
         source: where the frame comes from.
-        quality: 1 to 100 for JPEG, WebP and AVIF; by default 95, or the input's own if that was finer, and
-            lossless WebP for a lossless input.
         overwrite: replace a file of that name.
 
     Raises:
@@ -40,14 +41,12 @@ class PictureSink(Writer):
         path: str | os.PathLike[str],
         source: Source,
         *,
-        quality: int | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
         super().__init__(f"'{self.path}'")
         picture_format(self.path)
         self._metadata = source.metadata if isinstance(source, PictureSource) else PictureMetadata()
-        self._quality = quality
         self._overwrite = overwrite
         self._numbered = f"{self.path.stem}.%05d.png"
         if (source.info.frame_count or 1) > 1:
@@ -56,13 +55,13 @@ class PictureSink(Writer):
 
     def plan(self, frame: Frame) -> OutputPlan:
         """How the picture would be written; nothing is."""
-        _, lost = encode_picture(self.path, frame, self._metadata, self._quality)
+        _, lost = encode_picture(self.path, frame, self._metadata)
         return OutputPlan(picture_format(self.path).name, frame.pixel_format.name, losses=tuple(lost))
 
     def _write(self, frame: Frame) -> None:
         if self._partials:
             raise SinkError(f"{self._name} holds one picture; use a name like '{self._numbered}' for more")
-        data, lost = encode_picture(self.path, frame, self._metadata, self._quality)
+        data, lost = encode_picture(self.path, frame, self._metadata)
         self.losses = list(lost)
         if lost:
             log.warning("not kept in %s: %s", self._name, ", ".join(lost))
