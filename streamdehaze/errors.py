@@ -54,6 +54,11 @@ def own_error(error: BaseException, what: str) -> StreamDehazeError:
     return wrapped
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are, as text: "1 frame", "2 frames"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def first_line(error: BaseException) -> str:
     """What a library's error says, without the lines of detail; its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

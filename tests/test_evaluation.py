@@ -330,10 +330,10 @@ def test_results_that_cannot_be_written_are_still_shown(tmp_path: Path, option: 
     from click.testing import CliRunner
 
     folder = make_pairs(tmp_path / "data")
-    arguments = ["evaluate", str(folder), "--engine=torch", "--network-size=64", "--limit=2", f"--{option}=/dev/full"]
+    arguments = ["evaluate", str(folder), "--engine=torch", "--network-size=64", "--limit=1", f"--{option}=/dev/full"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
-    assert "2 pictures" in result.stdout
+    assert "1 picture\n" in result.stdout
     assert "'/dev/full' cannot be written: No space left on device" in result.stderr
 
 

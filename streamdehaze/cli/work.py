@@ -14,7 +14,7 @@ import click
 from streamdehaze.cli.console import RunProgress, say
 from streamdehaze.cli.outputs import refuse_existing
 from streamdehaze.durable import make_folder
-from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError
+from streamdehaze.errors import Cancelled, ConfigError, SourceError, StreamDehazeError, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,8 +98,7 @@ class Work:
         except (StreamDehazeError, OSError) as error:
             say(self.console, f"streamdehaze: {error}")
             return {"input": job.shown, "error": str(error)}
-        count = "1 moment" if len(moments) == 1 else f"{len(moments)} moments"
-        click.echo(f"{path}: {count}, hazy and clear")
+        click.echo(f"{path}: {counted(len(moments), 'moment')}, hazy and clear")
         return {"input": job.shown, "output": str(path)}
 
     def run(self, job: Job, dehazer: Dehazer, executor: TakesWork | None = None) -> dict[str, Any]:
@@ -196,7 +195,7 @@ class Work:
         if not self.quiet:
             say(
                 self.console,
-                f"share {number} of {count}: {len(made)} segment{'' if len(made) == 1 else 's'}, {frames} frames, in "
+                f"share {number} of {count}: {counted(len(made), 'segment')}, {counted(frames, 'frame')}, in "
                 f"'{folder}'; once all shares are done, run streamdehaze join {folder}",
             )
         return {"input": job.shown, "output": folder, "frames_out": frames}

@@ -9,6 +9,7 @@ import rich_click as click
 
 from streamdehaze.cli.parameters import PATH, QUIET
 from streamdehaze.durable import require_folders
+from streamdehaze.errors import counted
 
 
 def divider_place(text: str) -> float | None:
@@ -90,5 +91,4 @@ def command(
         overwrite=overwrite,
     )
     if not quiet:
-        count = "1 frame" if frames == 1 else f"{frames} frames"
-        say(console, f"{output}: {count}")
+        say(console, f"{output}: {counted(frames, 'frame')}")

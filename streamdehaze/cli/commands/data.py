@@ -10,7 +10,7 @@ import rich_click as click
 
 from streamdehaze.cli.group import Group
 from streamdehaze.cli.parameters import PATH
-from streamdehaze.errors import SourceError
+from streamdehaze.errors import SourceError, counted
 
 if TYPE_CHECKING:
     from streamdehaze.datasets.rendered.scenes import SceneKind
@@ -33,11 +33,11 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
     from streamdehaze.datasets.pairs import unreadable
 
     layout = pair_folders(folder, clear) if clear else find_layout(folder)
-    pairs = f"{len(layout.pairs)} pairs, matched by {layout.rule}"
+    pairs = f"{counted(len(layout.pairs), 'pair')}, matched by {layout.rule}"
     found = f"{len(layout.scenes)} {layout.rule}" if layout.scenes else pairs
     click.echo(f"{folder}: {found}")
     if layout.sequences:
-        click.echo(f"{len(layout.sequences)} videos: {', '.join(list(layout.sequences)[:5])}")
+        click.echo(f"{counted(len(layout.sequences), 'video')}: {', '.join(list(layout.sequences)[:5])}")
     for path in layout.unmatched:
         click.echo(f"no partner: {path}")
     faults = list(unreadable(layout)) if read_all else []
@@ -47,7 +47,7 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
     write_contact_sheet(layout, sheet)
     click.echo(f"contact sheet: {sheet}")
     if faults:
-        raise SourceError(f"{folder} has {len(faults)} files at fault, named above")
+        raise SourceError(f"{folder} has {counted(len(faults), 'file')} at fault, named above")
     if read_all:
         click.echo("no file is at fault")
 

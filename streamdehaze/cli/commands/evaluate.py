@@ -21,7 +21,7 @@ from streamdehaze.cli.parameters import (
     panel,
 )  # fmt: skip
 from streamdehaze.durable import require_folders
-from streamdehaze.errors import ConfigError, SinkError
+from streamdehaze.errors import ConfigError, SinkError, counted
 from streamdehaze.extras import require
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _print(report: EvaluationReport) -> None:
     table = Table("", "mean", "median", "min", "max")
     for name, numbers in report.summary.items():
         table.add_row(name, *(f"{numbers[column]:.4g}" for column in ("mean", "median", "min", "max")))
-    console.print(f"{len(report.rows)} pictures")
+    console.print(counted(len(report.rows), "picture"))
     console.print(table)
     if report.detection:
         console.print(", ".join(f"{name}: {value:.3f}" for name, value in report.detection.items()))

@@ -28,7 +28,7 @@ def command(folders: tuple[str, ...], source: str | None, overwrite: bool) -> No
       streamdehaze join film.clear.mkv.part       on one of them
     """
     from streamdehaze.cli.console import standard_error
-    from streamdehaze.errors import ConfigError
+    from streamdehaze.errors import ConfigError, counted
     from streamdehaze.pipeline.sharing.segments import join
 
     if source is not None and len(folders) > 1:
@@ -36,6 +36,5 @@ def command(folders: tuple[str, ...], source: str | None, overwrite: bool) -> No
     standard_error(quiet=False, verbose=False)
     for folder in folders:
         joined = join(folder, source=source, overwrite=overwrite)
-        click.echo(
-            f"{folder.rstrip('/').removesuffix('.part')}: {joined.statistics.earlier_frames} frames ({joined.engine})"
-        )
+        frames = counted(joined.statistics.earlier_frames, "frame")
+        click.echo(f"{folder.rstrip('/').removesuffix('.part')}: {frames} ({joined.engine})")

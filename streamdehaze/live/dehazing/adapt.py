@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from streamdehaze.errors import counted
+
 log = logging.getLogger("streamdehaze.live")
 
 _INTERVAL_SECONDS = 1.0
@@ -120,7 +122,8 @@ class Adapt:
             if self._went_up_at is not None and now - self._went_up_at < 2 * self._patience * _INTERVAL_SECONDS:
                 self._patience = min(2 * self._patience, _MOST_PATIENCE)
             self._went_up_at = None
-            self._step(1, f"{interval.late} frames came late or not at all, the engine was busy {load:.0%} of the time")
+            late = counted(interval.late, "frame")
+            self._step(1, f"{late} came late or not at all, the engine was busy {load:.0%} of the time")
             return
         if self._index == 0 or interval.late:
             self._easy = 0

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from streamdehaze.errors import counted
 from streamdehaze.video.readback.facts import FileFacts, PictureFacts, StreamFacts
 from streamdehaze.video.reading.demuxer import takes_rate
 from streamdehaze.video.writing.encoding.encoding import AudioCodec
@@ -276,8 +277,8 @@ def _chapters(before: FileFacts, after: FileFacts) -> Iterator[Difference]:
         for (begin, title), (start, other) in zip(before.chapters, after.chapters, strict=True)
     )
     if not same:
-        count = len(before.chapters)
-        yield Difference("chapters", "chapters as they were" if after.chapters else f"{count} chapters")
+        lost = counted(len(before.chapters), "chapter")
+        yield Difference("chapters", "chapters as they were" if after.chapters else lost)
 
 
 def _length(before: FileFacts, after: FileFacts) -> Iterator[Difference]:

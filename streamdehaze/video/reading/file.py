@@ -21,7 +21,7 @@ from av.container import InputContainer
 from av.stream import Discard, Stream
 
 from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
-from streamdehaze.errors import ConfigError, SourceError
+from streamdehaze.errors import ConfigError, SourceError, counted
 from streamdehaze.frame import Frame, VideoInfo
 from streamdehaze.video.planes import color_of, frame_from_av, working_format
 from streamdehaze.video.protocols import Reader
@@ -250,7 +250,7 @@ class FileSource(Reader):
         found = [str(StreamFacts.of(stream)) for stream in self.companions]
         tags = {key.lower(): value for key, value in {**self.video.metadata, **self.tags}.items()}
         found += [f"time code {tags['timecode']}"] if "timecode" in tags else []
-        found += [f"{len(self.chapters)} chapters"] if self.chapters else []
+        found += [counted(len(self.chapters), "chapter")] if self.chapters else []
         others = sorted({key.lower() for key in current_metadata(self.tags)} - {"timecode"})
         return found + ([f"{'tags' if len(others) > 1 else 'tag'} {', '.join(others)}"] if others else [])
 

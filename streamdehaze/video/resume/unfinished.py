@@ -14,7 +14,7 @@ from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
 from streamdehaze.durable import sync_folder
-from streamdehaze.errors import SinkError
+from streamdehaze.errors import SinkError, counted
 from streamdehaze.video.resume.cut import Cut
 from streamdehaze.video.resume.manifest import (
     MANIFEST,
@@ -188,8 +188,9 @@ class WorkFolder:
         segments: tuple[Segment, ...] = ()
         if found is not None and found.segments:
             if differences := found.differences(fresh):
+                frames = counted(found.frames, "frame")
                 raise SinkError(
-                    f"'{self.path}' holds {found.frames} frames of unfinished work, but {'; '.join(differences)}: "
+                    f"'{self.path}' holds {frames} of unfinished work, but {'; '.join(differences)}: "
                     "run it as before to continue, or start over with --no-resume"
                 )
             segments = whole_segments(self.path, found)

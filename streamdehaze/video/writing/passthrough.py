@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from streamdehaze.errors import counted
 from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
@@ -144,7 +145,7 @@ class Passthrough:
                 for stream in map(StreamFacts.of, self.accepted)
                 if (count := self._headless.get(stream.index))
             ),
-            *([f"{late} packets of streams that begin too late to be found"] if late else []),
+            *([f"{counted(late, 'packet')} of streams that begin too late to be found"] if late else []),
         ]
 
     def drain(self, output: Output, delay: Fraction, *, last: bool = False) -> None:

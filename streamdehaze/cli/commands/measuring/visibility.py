@@ -14,7 +14,7 @@ import rich_click as click
 from streamdehaze.cli.group import Group
 from streamdehaze.cli.outputs import check_reports, refuse_existing, write_text
 from streamdehaze.cli.parameters import FILE, INPUT, RECURSIVE, TEXT_FILE
-from streamdehaze.errors import ConfigError, StreamDehazeError
+from streamdehaze.errors import ConfigError, StreamDehazeError, counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -153,8 +153,7 @@ def learn(
     if reference.calibration is not None:
         factor = exp(reference.calibration.error)
         learned = f"; metres as the meter has them, within a factor of {factor:.2f} on days left out"
-    count = "1 picture" if len(contrasts) == 1 else f"{len(contrasts)} pictures"
-    click.echo(f"{output}: {count}, {known}{around}{learned}")
+    click.echo(f"{output}: {counted(len(contrasts), 'picture')}, {known}{around}{learned}")
     failures.end()
 
 
