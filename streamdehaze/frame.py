@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from streamdehaze.errors import UnsupportedFormatError
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 FloatArray = npt.NDArray[np.float32]
 Family = Literal["yuv", "gray", "rgb"]
+_Plane = TypeVar("_Plane")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class PixelFormat:
             horizontal, vertical = self.chroma_shift
             return -(-width >> horizontal), -(-height >> vertical)
         return width, height
+
+    def samples(self, plane: _Plane, index: int, width: int, height: int) -> _Plane:
+        """The samples of colour component `index` in its plane, NumPy's or PyTorch's: a view of (rows, columns)."""
+        component, (columns, rows) = self.components[index], self.component_size(index, width, height)
+        view: Any = plane
+        part: _Plane = view[:rows, component.offset :: component.step][:, :columns]
+        return part
 
     def plane_size(self, plane: int, width: int, height: int) -> tuple[int, int]:
         """(samples a row, rows) of plane `plane`, row padding not counted."""

@@ -42,7 +42,7 @@ def shrink_components(frame: Frame, frame_format: FrameFormat) -> FloatArray:
     """The colour components by area averaging, (components, rows, columns) of the small picture, in [0, 1]."""
     pixel_format, shape = frame_format.pixel_format, frame_format.shape
     small = np.empty((len(pixel_format.components), *shape), np.float32)
-    planes = [_native(plane) for plane in frame.planes]
+    planes = [native(plane) for plane in frame.planes]
     for index, (component, (width, height)) in enumerate(
         zip(pixel_format.components, frame_format.component_sizes, strict=True)
     ):
@@ -120,7 +120,7 @@ def apply(frame: Frame, frame_format: FrameFormat, maps: AffineMaps, strength: f
     if strength == 0:
         return frame
     pixel_format = frame_format.pixel_format
-    sources = [_native(plane) for plane in frame.planes]
+    sources = [native(plane) for plane in frame.planes]
     targets = empty_planes(frame, sources)
     for index, (component, (width, height)) in enumerate(
         zip(pixel_format.components, frame_format.component_sizes, strict=True)
@@ -132,7 +132,7 @@ def apply(frame: Frame, frame_format: FrameFormat, maps: AffineMaps, strength: f
     return frame.with_planes(tuple(plane.astype(pixel_format.dtype, copy=False) for plane in targets))
 
 
-def empty_planes(frame: Frame, native: list[Plane]) -> list[Plane]:
+def empty_planes(frame: Frame, sources: list[Plane]) -> list[Plane]:
     """Planes to write the clear samples into: alpha and padding samples are already in place."""
     layout = frame.pixel_format
     used = [0] * layout.plane_count
@@ -140,7 +140,7 @@ def empty_planes(frame: Frame, native: list[Plane]) -> list[Plane]:
         used[component.plane] += 1
     steps = {component.plane: component.step for component in layout.components}
     planes = []
-    for index, plane in enumerate(native):
+    for index, plane in enumerate(sources):
         if used[index] == 0:
             planes.append(plane)  # alpha: passed on as it is
         elif used[index] < steps[index]:
@@ -150,6 +150,6 @@ def empty_planes(frame: Frame, native: list[Plane]) -> list[Plane]:
     return planes
 
 
-def _native(plane: Plane) -> Any:
-    """numba reads native byte order only."""
+def native(plane: Plane) -> Any:
+    """A plane in this machine's byte order, the only one that numba reads."""
     return plane.astype(plane.dtype.newbyteorder("="), copy=False)

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from streamdehaze.dehaze.affine import empty_planes, from_rgb, to_rgb
+from streamdehaze.dehaze.affine import empty_planes, from_rgb, native, to_rgb
 from streamdehaze.dehaze.format import FrameFormat
 from streamdehaze.engine import Engine
 from streamdehaze.frame import FloatArray, Frame
@@ -43,10 +43,8 @@ def infer_padded(engine: Engine, hazy: FloatArray, shape: tuple[int, int]) -> Fl
 def component_samples(frame: Frame, index: int) -> Any:
     """The samples of colour component `index`, (rows, columns) of unsigned integers."""
     layout = frame.pixel_format
-    component = layout.components[index]
-    width, height = layout.component_size(index, frame.width, frame.height)
-    plane = frame.planes[component.plane]
-    return plane[:height, component.offset :: component.step][:, :width] >> layout.shift
+    plane = frame.planes[layout.components[index].plane]
+    return layout.samples(plane, index, frame.width, frame.height) >> layout.shift
 
 
 def apply_difference(
@@ -68,16 +66,12 @@ def apply_difference(
         return frame
     layout = frame_format.pixel_format
     difference = from_rgb(clear_rgb, frame_format) - from_rgb(to_rgb(components, frame_format), frame_format)
-    native = [plane.astype(plane.dtype.newbyteorder("="), copy=False) for plane in frame.planes]
-    targets = empty_planes(frame, native)
-    for index, (component, (width, height)) in enumerate(
-        zip(layout.components, frame_format.component_sizes, strict=True)
-    ):
+    targets = empty_planes(frame, [native(plane) for plane in frame.planes])
+    for index, component in enumerate(layout.components):
+        target = layout.samples(targets[component.plane], index, frame.width, frame.height)
         change = difference[index]
-        if change.shape != (height, width):
-            change = cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA)
+        if change.shape != target.shape:
+            change = cv2.resize(change, target.shape[::-1], interpolation=cv2.INTER_AREA)
         samples = component_samples(frame, index) + np.rint(strength * layout.max_value * change)
-        samples = np.clip(samples, 0, layout.max_value).astype(np.uint16) << layout.shift
-        target = targets[component.plane]
-        target[:height, component.offset :: component.step][:, :width] = samples.astype(target.dtype)
+        target[...] = np.clip(samples, 0, layout.max_value).astype(np.uint16) << layout.shift
     return frame.with_planes(tuple(plane.astype(layout.dtype, copy=False) for plane in targets))

@@ -226,13 +226,12 @@ def samples_to_keep(luma: Mask, frame_format: FrameFormat) -> tuple[Mask, ...]:
     return tuple(masks)
 
 
-def restore(clear: Frame, hazy: Frame, frame_format: FrameFormat, masks: tuple[Mask, ...]) -> None:
+def restore(clear: Frame, hazy: Frame, masks: tuple[Mask, ...]) -> None:
     """Put the hazy frame's own samples back into the clear one where `samples_to_keep` says so."""
-    layout = frame_format.pixel_format
-    for component, mask, (width, height) in zip(layout.components, masks, frame_format.component_sizes, strict=True):
+    layout = hazy.pixel_format
+    for index, (component, mask) in enumerate(zip(layout.components, masks, strict=True)):
         target, source = (
-            frame.planes[component.plane][:height, component.offset :: component.step][:, :width]
-            for frame in (clear, hazy)
+            layout.samples(frame.planes[component.plane], index, hazy.width, hazy.height) for frame in (clear, hazy)
         )
         np.copyto(target, source, where=mask)
 

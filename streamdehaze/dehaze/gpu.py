@@ -145,7 +145,7 @@ class Surface:
             a, b = functional.interpolate(small[index, None], samples.shape, mode="bilinear")[0]
             clear = samples.mul_(a).add_(b).clamp_(0, layout.max_value).int() << layout.shift
             target = targets[component.plane]
-            self._part(target, index).copy_(clear.to(target.dtype))
+            layout.samples(target, index, self._frame.width, self._frame.height).copy_(clear.to(target.dtype))
         planes = list(self._frame.planes)
         for index, target in targets.items():
             native = self._gpu.download(target).view(layout.dtype.newbyteorder("="))
@@ -154,14 +154,10 @@ class Surface:
 
     def _samples(self, index: int) -> Tensor:
         """A colour component's samples as float, (height, width)."""
-        part = self._part(self._planes[self._format.pixel_format.components[index].plane], index)
-        return ((part.int() & 0xFFFF) >> self._format.pixel_format.shift).float()
-
-    def _part(self, plane: Tensor, index: int) -> Tensor:
-        """The view of a plane that holds a colour component, (height, width)."""
-        component = self._format.pixel_format.components[index]
-        width, height = self._format.component_sizes[index]
-        return plane[:height, component.offset :: component.step][:, :width]
+        layout = self._format.pixel_format
+        plane = self._planes[layout.components[index].plane]
+        samples = layout.samples(plane, index, self._frame.width, self._frame.height)
+        return ((samples.int() & 0xFFFF) >> layout.shift).float()
 
 
 @functools.lru_cache(maxsize=32)

@@ -341,5 +341,5 @@ def apply(solution: Solution) -> Frame:
         assert look.components is not None  # of whole frames, which are not held back
         clear = exact.apply_difference(look.frame, look.frame_format, look.components, change, look.strength)
     if look.keep is not None:
-        restore(clear, look.frame, look.frame_format, look.keep)
+        restore(clear, look.frame, look.keep)
     return clear
