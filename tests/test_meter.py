@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from streamdehaze import Dehazer, Frame
+from streamdehaze.dehaze.atmosphere import Atmosphere
 from streamdehaze.meter import density
 from streamdehaze.meter.reading import HazeClass, Reading
 from streamdehaze.scene import Fog, StreetScene
@@ -148,6 +149,13 @@ def test_what_the_network_leaves_alone_does_not_count_as_haze(dehazer: Dehazer) 
 def test_a_frame_that_shows_nothing_but_fog_is_dense_fog(dehazer: Dehazer) -> None:
     reading = measure(dehazer, np.full((144, 256, 3), 200, np.uint8))
     assert reading.haze_class is HazeClass.DENSE_FOG
+
+
+@pytest.mark.parametrize("shape", [(460, 620), (37, 256)], ids=["SOTS, whole", "a strip"])
+def test_pictures_of_any_shape_are_measured(shape: tuple[int, int]) -> None:
+    hazy = np.random.default_rng(0).uniform(0.3, 0.9, (3, *shape)).astype(np.float32)
+    balanced = Atmosphere().balance(hazy)
+    assert 0 <= density.read(balanced, balanced.picture).density <= 1
 
 
 def test_classes_are_ranges_of_one_scale() -> None:

@@ -119,7 +119,7 @@ def terms(balanced: Balanced) -> dict[str, float]:
     mean, square = _grid(luma, _CELLS), _grid(luma * luma, _CELLS)
     scene = np.ones(mean.shape, bool)
     if (seen := _telling(balanced)) is not None:
-        telling = _grid(seen.astype(np.float32), _CELLS) > _UNCOVERED
+        telling = _over(seen, mean) > _UNCOVERED
         scene = telling if telling.any() else scene
     dark = _grid(_least_around(least, 3), _CELLS)
     darker, darkest = _least_around(dark, 3), _least_around(dark, 9)
@@ -129,7 +129,7 @@ def terms(balanced: Balanced) -> dict[str, float]:
     for cells in (64, 32, 8):
         at, squares = (mean, square) if cells == _CELLS else (_grid(mean, cells), _grid(square, cells))
         spread = np.sqrt(np.maximum(squares - at * at, 0))
-        inside = scene if cells == _CELLS else _grid(scene.astype(np.float32), cells) > _UNCOVERED
+        inside = scene if cells == _CELLS else _over(scene, spread) > _UNCOVERED
         where[cells] = inside if inside.any() else np.ones(spread.shape, bool)
         contrast[cells] = spread, (spread / np.maximum(at, np.float32(0.05)))[where[cells]]
     fine, fine_of_place = contrast[64][0][scene], contrast[64][1]
@@ -207,6 +207,12 @@ def _grid(x: FloatArray, long_side: int) -> FloatArray:
     scale = long_side / max(x.shape)
     size = max(2, round(x.shape[1] * scale)), max(2, round(x.shape[0] * scale))
     return np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA))
+
+
+def _over(part: npt.NDArray[np.bool_], cells: FloatArray) -> FloatArray:
+    """How much of each of a grid's cells a part of the picture covers."""
+    rows, columns = cells.shape
+    return np.asarray(cv2.resize(part.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 def _least_around(x: FloatArray, side: int) -> FloatArray:
