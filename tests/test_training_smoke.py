@@ -23,7 +23,8 @@ from streamdehaze.engine.build.picture import hazy_pictures
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.errors import CheckpointError, ConfigError
 from streamdehaze.fidelity import psnr
-from streamdehaze.network import load_network, read_checkpoint
+from streamdehaze.network import load_network, read_checkpoint, write_checkpoint
+from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.network.checkpoint import Weights
 from streamdehaze.training.config import NetworkConfig
 from streamdehaze.training.run import train
@@ -99,6 +100,16 @@ def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:
     assert metadata["training_data"] == "scenes"
     assert str(tmp_path) not in str(metadata)
     assert len(list((config.folder / "samples").glob("small-*-step0000008.jpg"))) == 2
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_run_from_a_checkpoint_learns_the_statistics_of_its_own_pictures(tmp_path: Path, frozen: bool) -> None:
+    start = tmp_path / "start.safetensors"
+    write_checkpoint(start, AECRNet(4), {})
+    network = {"width": 4, "start": str(start), "freeze_deconv": frozen}
+    trained = train(configuration(tmp_path, make_scenes(tmp_path / "scenes"), network=network))
+    mean = read_checkpoint(trained.last).state["deconv.running_mean"]
+    assert mean.any() != frozen
 
 
 @pytest.fixture

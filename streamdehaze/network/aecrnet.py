@@ -81,7 +81,7 @@ class DeformableBlock(nn.Module):
 
 
 class AdaptiveMixup(nn.Module):
-    """``s · down + (1 − s) · up`` with ``s = sigmoid(w)`` learnt (paper, equation 2)."""
+    """``s · down + (1 − s) · up`` with ``s = sigmoid(w)`` learnt (the paper's "adaptive mixup")."""
 
     def __init__(self, start: float) -> None:
         super().__init__()

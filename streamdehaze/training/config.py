@@ -109,7 +109,7 @@ class OptimizerConfig(toml.Table):
     """Adam or Muon under a cosine."""
 
     method: Literal["adam", "muon"] = "adam"
-    """The paper's, or one that learns faster by the step (`streamdehaze.training.muon`)."""
+    """The paper's, or one that learns faster by the step (`muon` in `streamdehaze.training.task`)."""
     rate: Annotated[float, Field(gt=0)] = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Adam's."""

@@ -1,4 +1,4 @@
-"""Contrastive regularization (the paper's equation 6): to VGG19, close to the clear picture and far from the hazy."""
+"""Contrastive regularization (the paper's CR): to VGG19, close to the clear picture and far from the hazy."""
 
 from __future__ import annotations
 

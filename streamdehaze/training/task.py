@@ -125,7 +125,8 @@ class DehazingTask(lightning.LightningModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = start_network(config.network, config.seed)
+        # Lightning leaves the mode as it finds it, and a checkpoint's network comes in evaluation mode.
+        self.network = start_network(config.network, config.seed).train()
         if config.machine.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.average = averaged(self.network, config.optimizer.average)
