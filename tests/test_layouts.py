@@ -19,6 +19,10 @@ from training_data import configuration, make_pairs, make_scenes, picture, write
 
 LAYOUTS = {
     "RESIDE ITS": (["hazy/1_1_0.90179.png", "hazy/1_2_0.97842.png"], ["clear/1.png"]),
+    "RESIDE ITS, as unpacked": (
+        ["train/ITS_haze/1_1_0.90179.png", "val/haze/10001_1_0.9.png"],
+        ["train/ITS_clear/1.png", "val/clear/10001.png"],
+    ),
     "RESIDE OTS": (["hazy/0005_0.8_0.04.jpg", "hazy/0005_1_0.2.jpg"], ["clear/0005.jpg"]),
     "RESIDE OTS, in parts": (["hazy/part1/5_0.8_0.04.jpg", "hazy/part2/6_1_0.2.jpg"], ["clear/5.jpg", "clear/6.jpg"]),
     "RESIDE OTS, as unpacked": (["B/haze/OTS/0005_0.8_0.04.jpg"], ["B/clear/clear_images/0005.jpg"]),
@@ -34,6 +38,7 @@ LAYOUTS = {
     "NH-HAZE in its folder": (["NH-HAZE/51_hazy.png"], ["NH-HAZE/51_GT.png"]),
     "NH-HAZE, flat": (["51_hazy.png", "52_hazy.png"], ["51_GT.png", "52_GT.png"]),
     "Dense-Haze": (["hazy/51_hazy.png"], ["GT/51_GT.png"]),
+    "NH-HAZE in a folder that ends in haze": (["nh_haze/51_hazy.png"], ["nh_haze/51_GT.png"]),
     "less usual extensions": (["hazy/1.avif", "hazy/2.jfif", "hazy/3.JPE", "hazy/4.dib"],
                               ["GT/1.avif", "GT/2.jfif", "GT/3.JPE", "GT/4.dib"]),
 }  # fmt: skip
@@ -125,6 +130,9 @@ def test_a_depth_folder_next_to_pairs_does_no_harm(tmp_path: Path) -> None:
     touch(tmp_path, ["haze/1_0.6_1.8.png", "gt/1.png", "depth/1.png", "trans/1.png"])
     layout = find_layout(tmp_path)
     assert (len(layout.pairs), layout.scenes, layout.unmatched) == (1, (), ())
+    touch(tmp_path, ["train/ITS_haze/2_1_0.9.png", "train/ITS_clear/2.png", "train/ITS_trans/2_1.png"])
+    layout = find_layout(tmp_path)
+    assert (len(layout.pairs), layout.scenes, layout.unmatched) == (2, (), ())
 
 
 @pytest.mark.parametrize(

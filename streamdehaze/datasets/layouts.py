@@ -28,10 +28,10 @@ _FOLDERS = {
     **dict.fromkeys(("hazy", "haze", "in", "input", "inputs", "lq", "fog", "foggy"), HAZY),
     **dict.fromkeys(("clear", "clean", "gt", "gts", "target", "targets", "groundtruth", "ground_truth", "hq"), CLEAR),
 }
-_OTHER_FOLDERS = ("trans", "transmission", "depth", "depths", "airlight")
+_OTHER_FOLDERS = re.compile(r"^((.+_)?trans(mission)?|depths?|airlight)$", re.IGNORECASE)
 _COLOUR_FOLDERS, _DEPTH_FOLDERS = ("rgb", "color", "colour", "image", "images"), ("depth", "depths")
-_FOLDER_ENDINGS = re.compile(r"^(?P<key>.+?)(?:(?<=[a-z0-9])(?=[A-Z])|_)(?P<role>[Hh]azy|GT|gt|[Cc]lear)$")
-"""OutdoorTrainHazy or train_gt, but not NH-HAZE or unclear."""
+_FOLDER_ENDINGS = re.compile(r"^(?P<key>.+?)(?:(?<=[a-z0-9])(?=[A-Z])|_)(?P<role>[Hh]az[ey]|GT|gt|[Cc]lear)$")
+"""OutdoorTrainHazy, ITS_haze or train_gt, but not NH-HAZE or unclear."""
 _PARTS = re.compile(r"^(part_?\d+|OTS|clear_images)$", re.IGNORECASE)
 """Folders that RESIDE's outdoor set is split into; they tell nothing."""
 _ENDINGS = re.compile(r"^(?P<key>.*?)[_.-](?P<role>hazy|haze|gt|clear|clean)$", re.IGNORECASE)
@@ -190,7 +190,7 @@ def find_pictures(folder: Path) -> Iterator[Path]:
             raise SourceError(f"{folder} is a file; name a folder of pictures")
         raise SourceError(f"there is no folder {folder}")
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _OTHER_FOLDERS)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _OTHER_FOLDERS.match(name))
         for name in names:
             path = Path(parent, name)
             if path.suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
@@ -199,22 +199,22 @@ def find_pictures(folder: Path) -> Iterator[Path]:
 
 def _role(relative: Path) -> _Role | None:
     """(role, key) of a picture, or None if neither its folders nor its name tell."""
-    role, folders = None, list(relative.parts[:-1])
+    role, folders, stem = None, list(relative.parts[:-1]), relative.stem
+    by_name, ending = None, _ENDINGS.match(stem)
+    if ending:
+        by_name = HAZY if ending["role"].lower() in ("hazy", "haze") else CLEAR
     if len(folders) > 1 and _PARTS.match(folders[-1]):
         del folders[-1]
     for i in reversed(range(len(folders))):  # the innermost folder decides: RESIDE-IN/train/hazy is hazy
         if folders[i].lower() in _FOLDERS:
             role = _FOLDERS[folders.pop(i).lower()]
             break
-        if ending := _FOLDER_ENDINGS.match(folders[i]):
-            role, folders[i] = _FOLDERS[ending["role"].lower()], ending["key"]
+        if part := _FOLDER_ENDINGS.match(folders[i]):
+            # nh_haze/51_GT.png is clear: the folder's name is the data set's.
+            role, folders[i] = by_name or _FOLDERS[part["role"].lower()], part["key"]
             break
-    stem = relative.stem
-    ending = _ENDINGS.match(stem)
-    if ending:
-        by_name = HAZY if ending["role"].lower() in ("hazy", "haze") else CLEAR
-        if role in (None, by_name):
-            role, stem = by_name, ending["key"]
+    if ending and role in (None, by_name):
+        role, stem = by_name, ending["key"]
     return (role, "/".join([*folders, stem])) if role else None
 
 
