@@ -153,6 +153,15 @@ def test_an_evaluation_has_a_row_per_picture_and_a_summary(tmp_path: Path, dehaz
     assert sheet.shape[0] == 4 * (TILE_HEIGHT + LABEL_HEIGHT)
 
 
+def test_the_network_alone_is_scored_as_in_papers(tmp_path: Path, dehazer: Dehazer) -> None:
+    for name, seed in (("hazy/1.png", 1), ("GT/1.png", 2)):
+        write_picture(tmp_path / name, picture(seed, 46, 62))  # sides that are no multiples of 4
+    (row,) = evaluate(tmp_path, dehazer, alone=True).rows
+    padded = np.pad(picture(1, 46, 62), ((0, 2), (0, 2), (0, 0)), "reflect").astype(np.float32) / 255
+    clear = dehazer.engine.infer(padded.transpose(2, 0, 1)[None])[0, :, :46, :62].transpose(1, 2, 0)
+    assert row["psnr"] == pytest.approx(psnr(clear.clip(0, 1) * 255, picture(2, 46, 62)), abs=0.05)
+
+
 def test_hazy_pictures_alone_are_scored_without_ground_truth(tmp_path: Path, dehazer: Dehazer) -> None:
     write_picture(tmp_path / "a.png", picture(6))
     report = evaluate(tmp_path, dehazer)
@@ -311,6 +320,21 @@ def test_the_command_writes_the_outputs_it_is_asked_for(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "2 pictures" in result.output
     assert all((tmp_path / name).is_file() for name in files.values())
+    assert json.loads((tmp_path / "r.json").read_text())["facts"]["brightness"] == "natural"
+
+
+def test_brightness_is_that_of_run_where_there_is_no_truth_and_the_network_alone_has_none(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    write_picture(tmp_path / "smog" / "a.png", picture(6))
+    write_checkpoint(tmp_path / "a.safetensors", AECRNet(4, deconv=False), {})
+    arguments = ["evaluate", str(tmp_path / "smog"), "--engine=torch", f"--checkpoint={tmp_path / 'a.safetensors'}"]
+    for options, facts in ([], {"brightness": "keep"}), (["--alone"], {"mode": "network alone"}):
+        result = CliRunner().invoke(main, [*arguments, *options, f"--json={tmp_path / 'r.json'}"])
+        assert result.exit_code == 0, result.output
+        assert facts.items() <= json.loads((tmp_path / "r.json").read_text())["facts"].items()
+    refused = CliRunner().invoke(main, [*arguments, "--alone", "--brightness=keep"])
+    assert (refused.exit_code, "--alone leaves out what --brightness sets" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["csv", "json", "grid"])

@@ -85,17 +85,24 @@ def test_the_smoke_recipe_needs_no_data_set(tmp_path: Path, monkeypatch: pytest.
     assert len(list(Path("runs/smoke/rooms").glob("*.depth.png"))) == 2
 
 
-def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("exact", "mode"), [(False, "fast, network size 64"), (True, "network alone")])
+def test_validation_keeps_the_best_and_shows_samples(tmp_path: Path, exact: bool, mode: str) -> None:
     pairs = make_pairs(tmp_path / "pairs")
     config = configuration(
         tmp_path,
         make_scenes(tmp_path / "scenes"),
-        validation={"sets": {"small": {"folder": pairs}}, "every_steps": 4, "limit": 2, "network_size": 64},
+        validation={
+            "sets": {"small": {"folder": pairs}},
+            "every_steps": 4,
+            "limit": 2,
+            "network_size": 64,
+            "exact": exact,
+        },
     )
     trained = train(config)
     assert trained.best is not None
     metadata = read_checkpoint(trained.best).metadata
-    assert metadata["mode"] == "fast, network size 64"
+    assert metadata["mode"] == mode
     assert '"small/psnr"' in metadata["scores"]
     assert metadata["training_data"] == "scenes"
     assert str(tmp_path) not in str(metadata)

@@ -2,7 +2,7 @@
 
 from streamdehaze.dehaze.steady.stillness import Stillness, StillnessMeter
 from streamdehaze.evaluation.appearance import Appearance, appearance
-from streamdehaze.evaluation.evaluate import evaluate
+from streamdehaze.evaluation.evaluate import evaluate, has_truth
 from streamdehaze.evaluation.halo import halo
 from streamdehaze.evaluation.haze_map import HazeMap, map_haze
 from streamdehaze.evaluation.report import EvaluationReport, Extremes
@@ -23,6 +23,7 @@ __all__ = [
     "appearance",
     "evaluate",
     "halo",
+    "has_truth",
     "map_haze",
     "psnr",
     "ssim",

@@ -18,6 +18,7 @@ from streamdehaze.datasets.layouts import Layout, NoTruthError, find_layout, fin
 from streamdehaze.datasets.pairs import read_pair, read_scene
 from streamdehaze.datasets.picture import read_picture, to_float
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.exact import network_alone
 from streamdehaze.dehaze.steady.stillness import StillnessMeter
 from streamdehaze.evaluation.appearance import appearance
 from streamdehaze.evaluation.detection import DetectionMeter
@@ -42,6 +43,19 @@ _TEST_HAZE = HazeConfig(
 )  # fmt: skip
 
 
+def has_truth(folder: str | os.PathLike[str], clear: str | os.PathLike[str] | None = None) -> bool:
+    """Whether `evaluate` will compare with ground truth, rather than score hazy pictures alone.
+
+    Raises:
+        SourceError: if the folder holds no pictures.
+    """
+    try:
+        find_layout(folder)
+    except NoTruthError:
+        return clear is not None
+    return True
+
+
 def evaluate(
     folder: str | os.PathLike[str],
     dehazer: Dehazer,
@@ -49,6 +63,7 @@ def evaluate(
     clear: str | os.PathLike[str] | None = None,
     take: int = 1,
     limit: int | None = None,
+    alone: bool = False,
     extremes: Extremes | None = None,
     reader: TextReader | None = None,
     detection: DetectionMeter | None = None,
@@ -66,6 +81,7 @@ def evaluate(
         clear: folder of the clear pictures, if `folder` holds the hazy ones alone.
         take: every k-th picture only, in natural order from the first; what a recipe's `left_out` keeps from training.
         limit: this many pictures at most, from the first.
+        alone: score the network's own answers to whole pictures, as papers do, without what the dehazer does around it.
         extremes: gets the best and the worst, by PSNR, or by r̄ without ground truth.
         reader: reads text; with it, characters read before and after are columns, and shares of the truth's.
         detection: finds things in the pictures that it has boxes for.
@@ -79,7 +95,7 @@ def evaluate(
     rows: list[Row] = []
     videos: dict[str, tuple[SteadinessMeter, StillnessMeter]] = {}
     rule, pictures = _pictures(Path(folder), clear, slice(None, None if limit is None else limit * take, take))
-    for (name, sequence, hazy, truth), result in _dehazed(pictures, dehazer, progress):
+    for (name, sequence, hazy, truth), result in _dehazed(pictures, dehazer, progress, alone):
         row: dict[str, Value] = {"picture": name}
         shown = [hazy, result]
         if truth is not None:
@@ -123,7 +139,7 @@ def _text(reader: TextReader, hazy: Bytes, result: Bytes, truth: Bytes | None) -
 
 
 def _dehazed(
-    pictures: Iterator[Picture], dehazer: Dehazer, progress: Callable[[str], None]
+    pictures: Iterator[Picture], dehazer: Dehazer, progress: Callable[[str], None], alone: bool
 ) -> Iterator[tuple[Picture, Bytes]]:
     """Each picture and its result, in order; a dehazer that looks ahead lags by a few."""
     for _, group in itertools.groupby(pictures, key=lambda picture: picture[1] or picture[0]):
@@ -131,6 +147,9 @@ def _dehazed(
         waiting: deque[Picture] = deque()
         for picture in group:
             progress(picture[0])
+            if alone:
+                yield picture, network_alone(dehazer.engine, picture[2])
+                continue
             waiting.append(picture)
             for clear in dehazer.process([Frame.from_array(picture[2])]):
                 yield waiting.popleft(), clear.to_array()

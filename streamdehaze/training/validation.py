@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from streamdehaze.datasets.layouts import Layout, evenly_picked
 from streamdehaze.datasets.pairs import read_pair
 from streamdehaze.dehaze import Dehazer
+from streamdehaze.dehaze.exact import network_alone
 from streamdehaze.engine.torch import TorchEngine
 from streamdehaze.fidelity import psnr, ssim
 from streamdehaze.training.config import ValidationConfig
@@ -70,21 +71,19 @@ class Validation(Callback):
 
     @property
     def _mode(self) -> str:
-        return "exact" if self._config.exact else f"fast, network size {self._config.network_size}"
+        return "network alone" if self._config.exact else f"fast, network size {self._config.network_size}"
 
     def _score(self, task: DehazingTask, step: int) -> dict[str, float]:
         device = "cpu" if task.device.type == "cpu" else str(task.device)
         engine = TorchEngine(task.kept_network(), device)
-        dehazer = Dehazer(
-            engine=engine, brightness="natural", network_size=self._config.network_size, exact=self._config.exact
-        )
+        dehazer = Dehazer(engine=engine, brightness="natural", network_size=self._config.network_size)
         scores: dict[str, float] = {}
         for name, pairs in self._pairs.items():
             found = []
             shown: list[npt.NDArray[np.uint8]] = []
             for pair in pairs:
                 hazy, clear = read_pair(pair)
-                result = dehazer(hazy)
+                result = network_alone(engine, hazy) if self._config.exact else dehazer(hazy)
                 found.append((psnr(result, clear), ssim(result, clear)))
                 if len(shown) < _SHOWN:
                     shown.append(np.concatenate([hazy, result, clear], axis=1))

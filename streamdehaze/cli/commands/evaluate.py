@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from click.core import ParameterSource
 
 from streamdehaze.cli.outputs import check_reports
 from streamdehaze.cli.parameters import (
@@ -44,9 +45,14 @@ if TYPE_CHECKING:
     NETWORK,
     RUNTIME,
     AIRLIGHT,
-    BRIGHTNESS,
+    BRIGHTNESS.unless_given(default="natural; keep without ground truth"),
     NETWORK_SIZE,
-    click.option("--exact", is_flag=True, help="Run the network on whole pictures: the paper's procedure."),
+    click.option("--exact", is_flag=True, help="Run the network on whole pictures."),
+    click.option(
+        "--alone",
+        is_flag=True,
+        help="Run the network on whole pictures and do nothing around it: what papers score.",
+    ),
     STEADY.option(default="off", help="For videos, as in `run`."),
     EVERY.option(default="1", help="For videos, as in `run`."),
 )
@@ -70,6 +76,7 @@ def command(
     engine: str,
     take: int,
     limit: int | None,
+    alone: bool,
     text: bool,
     detector: Path | None,
     boxes: Path | None,
@@ -87,13 +94,19 @@ def command(
     flatness of the sky and halos for what else was done; for videos the error along the true motion next to the truth's
     own, what dehazing adds to still pixels, and the wobble of the brightness, in 8-bit levels.
 
+    The scores are of all that `run` does, with --brightness natural where there is a truth; --alone gives those of the
+    network, to compare with published ones.
+
     \b
     Examples:
       streamdehaze evaluate SOTS/indoor --checkpoint runs/my/best.safetensors --grid worst.png --csv pictures.csv
+      streamdehaze evaluate SOTS/indoor --checkpoint ITS_train.pk --alone
       streamdehaze evaluate photos/ --take 5
     """
     if (detector is None) != (boxes is None):
         raise click.UsageError("--detector and --boxes belong together")
+    if alone:
+        _check_alone()
     from rich.console import Console
 
     from streamdehaze.dehaze import Dehazer
@@ -101,7 +114,7 @@ def command(
     require("torchmetrics", "evaluation", "train")
     import cv2
 
-    from streamdehaze.evaluation import Extremes, evaluate
+    from streamdehaze.evaluation import Extremes, evaluate, has_truth
     from streamdehaze.evaluation.detection import DetectionMeter, Detector, read_boxes
     from streamdehaze.evaluation.text import open_reader
     from streamdehaze.evaluation.trace import plot_traces
@@ -112,6 +125,7 @@ def command(
         raise SinkError(f"{grid} names no picture; use .png or .jpg")
     extremes, reader = Extremes(), open_reader() if text else None
     detection = DetectionMeter(Detector(detector), read_boxes(boxes)) if detector and boxes else None
+    settings["brightness"] = settings.get("brightness") or ("natural" if has_truth(data, clear) else "keep")
     settings["look_ahead"] = True
     with (
         Dehazer(checkpoint, engine=engine, **settings) as dehazer,
@@ -123,20 +137,21 @@ def command(
             clear=clear,
             take=take,
             limit=limit,
+            alone=alone,
             extremes=extremes,
             reader=reader,
             detection=detection,
             progress=lambda name: status.update(f"dehazing {name}"),
         )
         used = dehazer.video
+        mode = "exact" if used.exact else f"fast, network size {used.network_size}"
+        around = {"airlight": used.airlight, "brightness": used.brightness, "steady": used.steady}
         facts = {
             **report.facts,
             "checkpoint": checkpoint,
-            "mode": "exact" if used.exact else f"fast, network size {used.network_size}",
+            "mode": "network alone" if alone else mode,
             "engine": dehazer.engine.name,
-            "airlight": used.airlight,
-            "brightness": used.brightness,
-            "steady": used.steady,
+            **({} if alone else around),
         }
     report = replace(report, facts=facts)
     _print(report)
@@ -150,6 +165,13 @@ def command(
         plot_traces(trace, {"error along the motion, levels": report.traces})
     if grid:
         extremes.write(grid)
+
+
+def _check_alone() -> None:
+    context = click.get_current_context()
+    for name in ("airlight", "brightness", "network_size", "exact", "steady", "every"):
+        if context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--alone leaves out what --{name.replace('_', '-')} sets")
 
 
 def _print(report: EvaluationReport) -> None:

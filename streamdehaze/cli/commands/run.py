@@ -168,7 +168,7 @@ _LEAVE_SECONDS = 60.0
     ),
     BRIGHTNESS,
     NETWORK_SIZE,
-    click.option("--exact", is_flag=True, help="Run the network on whole frames: the paper's procedure, slow."),
+    click.option("--exact", is_flag=True, help="Run the network on whole frames: slow."),
 )
 @panel(
     "Input",
