@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,3 +94,15 @@ def test_a_keyword_wins_over_the_options_and_an_unknown_one_is_a_type_error() ->
         assert [shape[0] for shape in dehazer.engine.batches] == [2, 2]  # type: ignore[attr-defined]
         with pytest.raises(TypeError, match="overwite"):
             dehaze_video(CountingSource(4), ListSink(), dehazer=dehazer, overwite=True)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("picture", [np.zeros((8, 8, 3), np.uint8), torch.zeros(3, 8, 8)], ids=["array", "tensor"])
+def test_pictures_that_are_no_frames_are_refused_with_what_makes_one(picture: Any) -> None:
+    with quick_dehazer() as dehazer, pytest.raises(TypeError, match=r"make one by Frame\.from_array or from_tensor"):
+        dehazer.process([picture])
+
+
+def test_a_network_is_no_engine() -> None:
+    network: Any = torch.nn.Identity()
+    with pytest.raises(TypeError, match=r"not Identity; examples/own_network\.py wraps a network"):
+        Dehazer(engine=network)

@@ -51,6 +51,7 @@ class Dehazer:
     Raises:
         ConfigError: if a setting is out of range, or `exact` is combined with `steady` or `every`.
         CheckpointError, EngineError: if the checkpoint or the engine cannot be loaded.
+        TypeError: if `engine` is an object that runs no network.
 
     Example:
         >>> clear = Dehazer("aecrnet-s")(hazy)  # (height, width, 3) uint8 or uint16 RGB
@@ -76,6 +77,11 @@ class Dehazer:
         self._engine_name = engine if isinstance(engine, str) else None
         self._engine_wait = engine_wait
         if not isinstance(engine, str):
+            if not hasattr(engine, "infer"):
+                raise TypeError(
+                    f"an engine is a name or an object with infer(hazy), not {type(engine).__name__}; "
+                    "examples/own_network.py wraps a network"
+                )
             self.engine = engine
         elif not self._opens_engine_late:
             _ = self.engine  # so that what is wrong with it is reported here
@@ -141,7 +147,16 @@ class Dehazer:
         return (self.process([Frame.from_array(image)]) + self.flush())[-1].to_array()
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Clear frames for hazy ones, in order; frames of one shape share a run of the network."""
+        """Clear frames for hazy ones, in order; frames of one shape share a run of the network.
+
+        Raises:
+            TypeError: for arrays and tensors: `Frame.from_array` and `from_tensor` make frames of them.
+        """
+        for frame in frames:
+            if not hasattr(frame, "planes"):
+                raise TypeError(
+                    f"process takes frames, not {type(frame).__name__}; make one by Frame.from_array or from_tensor"
+                )
         many = self.process_many([(self.video, frame) for frame in frames])
         return [clear for clear_frames in many for clear in clear_frames]
 
