@@ -61,6 +61,7 @@ def test_the_paper_recipe_is_the_published_one() -> None:
         ("[look]\ngamma = [0, 1]\n", r"look\.gamma\.0: .*a number above 0, not 0"),
         ("[view]\nshare = [0.5, 2]\n", r"view\.share\.1: .*, not 2"),
         ("[validation]\nnetwork_size = 250\n", r"validation\.network_size: .*multiple of 4, not 250"),
+        ("[[data]]\nfolder = 'a'\nleft_out = 4\n", r"data\.1: .*'left_out' is for 'real' alone; keep what is not"),
         ("[optimizer\n", "is not TOML"),
     ],
 )
@@ -84,6 +85,7 @@ def test_changes_override_the_file(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ("rate", "is not KEY=VALUE"),
+        ("seed=-1", r"seed: write 0 or more, not -1"),
         ("data.3.folder=x", "there are entries 0 to 0, not '3'"),
         ("name.first=x", "'name' is a single value"),
         ("name=../elsewhere", "name: must be the name of a folder inside 'output', not '../elsewhere'"),

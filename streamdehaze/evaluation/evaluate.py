@@ -49,10 +49,12 @@ def has_truth(folder: str | os.PathLike[str], clear: str | os.PathLike[str] | No
     Raises:
         SourceError: if the folder holds no pictures.
     """
+    if clear is not None:
+        return True
     try:
         find_layout(folder)
     except NoTruthError:
-        return clear is not None
+        return False
     return True
 
 

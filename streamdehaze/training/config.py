@@ -45,6 +45,8 @@ class DataConfig(toml.Table):
             each is not None for each in (self.folder, self.hazy, self.real, self.rooms)
         ) != 1:
             raise ValueError("needs either 'folder', or 'hazy' and 'clear', or 'real', or 'rooms'")
+        if self.left_out is not None and self.real is None:
+            raise ValueError("'left_out' is for 'real' alone; keep what is not to be trained on in a folder of its own")
         return self
 
 
@@ -150,7 +152,7 @@ class ValidationConfig(toml.Table):
     network_size: Annotated[int, Field(ge=16, multiple_of=4)] = 256
     """Long side in pixels that the network sees, as at run time."""
     exact: bool = False
-    """Score the network on whole pictures instead, the published way."""
+    """Score the network's own answers to whole pictures instead, the published way (`evaluate --alone`)."""
 
 
 class TrainingConfig(toml.Table):
@@ -160,7 +162,7 @@ class TrainingConfig(toml.Table):
     """Name of the run's folder."""
     output: Path = Path("runs")
     """The run's folder is made in here."""
-    seed: int = 666
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 666
     data: Annotated[list[DataConfig], Field(min_length=1)]
     stages: Annotated[list[StageConfig], Field(min_length=1)]
     network: NetworkConfig = NetworkConfig()

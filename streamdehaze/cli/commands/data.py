@@ -54,7 +54,7 @@ def check(folder: Path, clear: Path | None, sheet: Path | None, read_all: bool) 
 
 def _scene_options(call: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--seed", type=int, default=0, help="Seed of the first scene."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the first scene."),
         click.option("--count", type=click.IntRange(min=1), default=1200, help="Number of scenes."),
         click.option("--textures", type=PATH, help="Folder of photos for the surfaces.  [default: drawn ones]"),
         click.argument("folder", type=PATH),
