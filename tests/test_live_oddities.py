@@ -24,10 +24,14 @@ from streamdehaze.engine.build.cache import EngineCache
 from streamdehaze.errors import EngineError
 from streamdehaze.live import CameraConfig, CameraState, LivePipeline
 from streamdehaze.live.config import LiveConfig
+from streamdehaze.live.reading.reception import Reception
+from streamdehaze.live.reading.supervisor import Supervisor
 from streamdehaze.live.retry import Retry
+from streamdehaze.live.state import StateMachine
+from streamdehaze.live.status import CameraCounters
 from streamdehaze.video.fault import Fault
 from streamdehaze.video.reading.open import _has_cuda
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 from web_server import give, serving
 
 
@@ -89,6 +93,27 @@ def test_a_recurring_fault_is_counted_instead_of_repeated(caplog: pytest.LogCapt
     caplog.clear()
     retry.after(Fault("refused", "nothing listens"))
     assert len(caplog.records) == 1, "a different fault is logged"
+
+
+def test_frames_that_are_cleared_only_now_and_then_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[str] = []
+    picture = jpeg((64, 48))
+
+    def slow() -> str:
+        asked.append("the engine is too slow" if len(asked) % 2 else "")
+        return asked[-1]
+
+    with caplog.at_level(logging.WARNING), JpegCamera(lambda number: picture) as camera:
+        config = CameraConfig(name="gate", url=camera.url)
+        counters, machine = CameraCounters(), StateMachine()
+        reception = Reception(config, counters, on_frame=lambda frame, arrival, connection: None)
+        supervisor = Supervisor(config, reception, machine, counters, slow)
+        supervisor.start()
+        wait_until(lambda: len(asked) > 40, "it has changed often")
+        supervisor.stop()
+        supervisor.join(PATIENCE_SECONDS)
+    lines = [record.getMessage() for record in caplog.records if record.name == "streamdehaze.live"]
+    assert lines == 3 * ["gate: the engine is too slow", "gate: its frames leave clear again"]
 
 
 @pytest.mark.parametrize(

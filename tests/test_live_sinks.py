@@ -116,6 +116,22 @@ def test_files_are_cut_by_time(tmp_path: Path) -> None:
     assert sorted(len(pictures(path)) for path in tmp_path.glob("clear-*.mkv")) == [100, 100]
 
 
+def test_a_file_that_is_deleted_while_it_is_written_is_followed_by_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "recordings"
+    to = [folder / "%H%M%S.mkv"]
+    with sending(str(film(tmp_path)), to, realtime=True, loop=True) as camera:
+        wait_until(lambda: camera.status().sinks[0].packets > 5, "pictures")
+        shutil.rmtree(folder)
+        wait_until(lambda: list(folder.glob("*.mkv")), "the next file")
+        before = camera.status().sinks[0].packets
+        wait_until(lambda: camera.status().sinks[0].packets > before + 5, "pictures in it")
+    (kept,) = folder.glob("*.mkv")
+    assert len(pictures(kept)) > 5
+    assert caplog.text.count("was deleted while it was being written; the next file begins") == 1
+
+
 _RECORD = """
 import sys, time
 from doubles import quick_dehazer

@@ -359,9 +359,10 @@ class Camera:
         age = self.counters.clear_age
         if self.machine.state is CameraState.RUNNING:
             age = min(age, self.machine.seconds)
-        if age <= max(_STALE_SECONDS, self.config.stall_seconds, 2 * self.config.latency_budget):
+        patience = max(_STALE_SECONDS, self.config.stall_seconds, 2 * self.config.latency_budget)
+        if age <= patience:
             return ""
-        since = "none has become clear yet" if age == float("inf") else f"none has become clear for {age:.0f} s"
+        since = "none has become clear yet" if age == float("inf") else f"none has become clear for {patience:g} s"
         return f"frames arrive, but {since}"
 
     def _take(self, frame: Frame, arrival: float, connection: Connection) -> None:

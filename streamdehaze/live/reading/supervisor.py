@@ -11,7 +11,7 @@ from streamdehaze.address import Address
 from streamdehaze.errors import StreamDehazeError
 from streamdehaze.live.background import Background
 from streamdehaze.live.config import CameraConfig
-from streamdehaze.live.retry import Retry
+from streamdehaze.live.retry import Recurrence, Retry
 from streamdehaze.live.state import CameraState, StateMachine
 from streamdehaze.live.status import CameraCounters
 from streamdehaze.process import give_back
@@ -58,6 +58,8 @@ class Supervisor(Background):
         quick = (_FIRST_RETRY_SECONDS, config.retry_seconds)
         slow = (_FIRST_SLOW_RETRY_SECONDS, config.slow_retry_seconds)
         self._retry = Retry(config.name, quick, slow, config.name)
+        self._recurrence = Recurrence()
+        """Of frames that do not leave clear."""
         self._has_run = False
 
     def stop(self) -> None:
@@ -129,12 +131,14 @@ class Supervisor(Background):
     def _look_for_clear_frames(self) -> None:
         if self._machine.state not in _ARRIVING:
             return
-        reason, extra = self._unclear(), {"camera": self._config.name}
+        reason, name, extra = self._unclear(), self._config.name, {"camera": self._config.name}
         if reason and self._machine.state is CameraState.RUNNING:
-            log.warning("%s: %s", self._config.name, reason, extra=extra)
+            if self._recurrence.note(reason):
+                log.warning("%s: %s%s", name, reason, self._recurrence.how_often, extra=extra)
             self._machine.to(CameraState.UNCLEAR, reason)
         elif not reason and self._machine.state is CameraState.UNCLEAR:
-            log.warning("%s: its frames leave clear again", self._config.name, extra=extra)
+            if not self._recurrence.is_quiet:
+                log.warning("%s: its frames leave clear again", name, extra=extra)
             self._machine.to(CameraState.RUNNING)
 
     def _runs(self, address: Address) -> None:

@@ -213,7 +213,15 @@ class LiveSink(Background):
             return True
         too_long = opened.seconds_at(packet) >= self._segment_seconds
         too_large = self._segment_bytes is not None and opened.output.bytes > self._segment_bytes
-        return self._target.rotates and (too_long or too_large)
+        return self._target.rotates and (too_long or too_large or self._is_gone(opened.output.path))
+
+    def _is_gone(self, file: Path | None) -> bool:
+        """Whether the file that is written was deleted: what else goes into it is lost with it."""
+        if file is None or file.exists():
+            return False
+        text = "%s: '%s' was deleted while it was being written; the next file begins"
+        log.warning(text, self._camera, file, extra={"camera": self._camera})
+        return True
 
     def _connected(self, opened: Muxer) -> None:
         self._file = opened.output.path
