@@ -32,6 +32,8 @@ _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^/\s]+/[^/\s?'\"]+)/[^\s'\",;]+", re.I
 """What follows the application in an RTMP address is enough to send there."""
 _QUERY_IN_TEXT = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
+NAME_OF_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""What an environment variable may be called: a password that is written in place of its name mostly differs."""
 _UNREADABLE = "the address of a stream cannot be read"
 _REMEDY = (
     "in user and password, write signs such as / ? # @ as %2F %3F %23 %40, or keep the password in a variable or file; "

@@ -7,9 +7,9 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from streamdehaze.address import without_secrets
 from streamdehaze.errors import ConfigError
@@ -22,7 +22,7 @@ else:
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Fault", "TOMLDecodeError", "Table", "explain", "faults_of", "read_toml", "value"]
+__all__ = ["Fault", "SizeBytes", "TOMLDecodeError", "Table", "explain", "faults_of", "read_toml", "size_of", "value"]
 
 _TO_WRITE: Mapping[str, str] = {
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
@@ -72,6 +72,22 @@ def value(text: str) -> Any:
         return loads(f"value = {text}")["value"]
     except TOMLDecodeError:
         return text
+
+
+def size_of(text: str) -> int:
+    """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"'{text}' is not a size in bytes; write 800M or 1.5G")
+    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
+
+
+SizeBytes = Annotated[int, Field(gt=0), BeforeValidator(lambda size: size_of(size) if isinstance(size, str) else size)]
+"""A number of bytes, or the text of one as `size_of` reads it."""
 
 
 class Table(BaseModel):

@@ -68,6 +68,12 @@ def test_the_hazes_colour_is_read_as_people_write_it(tmp_path: Path) -> None:
             read_config(written(tmp_path, text.format(wrong)))
 
 
+def test_sizes_of_files_are_written_as_on_the_command_line(tmp_path: Path) -> None:
+    text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nkeep_bytes = "1.5G"\nclip_keep_bytes = 5000\n'
+    gate = read_config(written(tmp_path, text)).camera[0]
+    assert (gate.keep_bytes, gate.clip_keep_bytes, gate.segment_bytes) == (3 << 29, 5000, None)
+
+
 def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_path: Path) -> None:
     text = '[[camera]]\nname = "gate"\nurl = "gate.mp4"\nexact = true\n'
     assert read_config(written(tmp_path, text)).camera[0].steady == "off"
@@ -110,6 +116,18 @@ def test_an_exact_camera_is_not_steady_and_says_so_where_both_are_asked_for(tmp_
         (
             '[[camera]]\nname = "gate"\nurl = "rtsp://h"\nbitrate = "3M"',
             "cameras.toml: camera 'gate', bitrate: write a whole number",
+        ),
+        (
+            '[[camera]]\nname = "gate"\nurl = "rtsp://h"\nkeep_bytes = "200Q"',
+            "camera 'gate', keep_bytes: '200Q' is not a size in bytes; write 800M or 1.5G",
+        ),
+        (
+            '[[camera]]\nname = "gate"\nurl = "rtsp://h"\npassword = "hush"',
+            "camera 'gate', password: there is no such option; name a file that holds it with password_file, or",
+        ),
+        (
+            '[[camera]]\nname = "gate"\nurl = "rtsp://h"\npassword_env = "hush!"',
+            "camera 'gate', password_env: write the name of the environment variable that holds the password",
         ),
         (
             '[[camera]]\nname = "gate"\nurl = "rtsp://h"\nevery = "some"',

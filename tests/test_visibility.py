@@ -400,5 +400,8 @@ def test_a_live_cameras_reference_is_checked_when_the_configuration_is_read(tmp_
     from streamdehaze.live import read_config
 
     (tmp_path / "cameras.toml").write_text('[[camera]]\nname = "gate"\nurl = "rtsp://h/s"\nvisibility = "gate.npz"\n')
+    with pytest.raises(ConfigError, match=r"camera 'gate', visibility: there is no file '.*gate\.npz'"):
+        read_config(tmp_path / "cameras.toml")
+    (tmp_path / "gate.npz").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"camera 'gate', visibility: '.*gate\.npz' is not a camera's reference"):
         read_config(tmp_path / "cameras.toml")

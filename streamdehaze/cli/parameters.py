@@ -160,10 +160,12 @@ def times(text: str) -> tuple[float, ...]:
 
 def size_bytes(text: str) -> int:
     """Bytes of "800M", "1.5G", "2GiB" or "1000000000"; the letters stand for powers of 1024."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"'{text}' is not a size in bytes; write 800M or 1.5G.")
-    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
+    from streamdehaze.toml import size_of  # imports pydantic
+
+    try:
+        return size_of(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 def key_value(text: str) -> tuple[str, str]:

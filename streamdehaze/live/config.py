@@ -20,7 +20,7 @@ from streamdehaze.live.announcing.config import MqttConfig, WebhookConfig, topic
 from streamdehaze.live.profiles import AUTOMATIC, NONE, AirlightColor, ProfileConfig, check_choice
 from streamdehaze.meter.auto import Mode
 from streamdehaze.meter.visibility import Reference
-from streamdehaze.toml import Fault, Table, faults_of, read_toml
+from streamdehaze.toml import Fault, SizeBytes, Table, faults_of, read_toml
 from streamdehaze.video.reading.camera import CameraOptions
 from streamdehaze.video.writing.target import LiveTarget, live_encoder
 
@@ -75,11 +75,11 @@ class CameraConfig(CameraOptions):
     once; until then frames are scaled."""
     segment_seconds: float = Field(default=600.0, gt=0)
     """Length of the files a stream is written into."""
-    segment_bytes: int | None = Field(default=None, gt=0)
+    segment_bytes: SizeBytes | None = None
     """Their size, at most."""
     keep_hours: float | None = Field(default=None, gt=0)
     """Delete files that ended longer ago than this; by default they are all kept."""
-    keep_bytes: int | None = Field(default=None, gt=0)
+    keep_bytes: SizeBytes | None = None
     """Delete the oldest files of a target once all of them together are larger than this."""
     clips: str | None = None
     """File that a clip is written to when one is asked for, such as "clips/{name}.mkv"; None keeps none."""
@@ -87,7 +87,7 @@ class CameraConfig(CameraOptions):
     """How much of the clear stream is kept in memory for clips to begin with."""
     clip_keep_hours: float | None = Field(default=None, gt=0)
     """Delete clips that ended longer ago than this; by default they are all kept."""
-    clip_keep_bytes: int | None = Field(default=None, gt=0)
+    clip_keep_bytes: SizeBytes | None = None
     """Delete the oldest clips once all of a camera's together are larger than this."""
 
     @property
@@ -264,12 +264,18 @@ _PATTERNS: Mapping[tuple[str, str], str] = {
     ("mqtt", "topic"): "a topic to publish to has no + or #, and is not empty",
     ("mqtt", "discovery"): "a topic to publish to has no + or #",
     ("webhook", "url"): "it begins with http:// or https://",
+    **dict.fromkeys(
+        (("camera", "password_env"), ("mqtt", "password_env")),
+        "write the name of the environment variable that holds the password, not the password",
+    ),
 }
 """What a text must look like that pydantic can only quote an expression for."""
 
 
 def _near(name: str, table: str) -> str:
     """The nearest option of a table, or the tables where one of the same name belongs."""
+    if name == "password" and "password_file" in _TABLES[table][0].model_fields:
+        return "; name a file that holds it with password_file, or an environment variable with password_env"
     homes = [place for model, place in _TABLES.values() if name in model.model_fields]
     if homes:
         return f"; it belongs {' or '.join(homes)}"

@@ -337,8 +337,10 @@ class Reference:
         """Read what `save` wrote.
 
         Raises:
-            ConfigError: if it is not one.
+            ConfigError: if it is not one, or not there.
         """
+        if not path.exists():
+            raise ConfigError(f"there is no file '{path}'; make a reference with 'streamdehaze visibility learn'")
         try:
             content = read_arrays(path)
             distance = np.asarray(content["distance"], np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from streamdehaze.address import read_secret
+from streamdehaze.address import NAME_OF_VARIABLE, read_secret
 from streamdehaze.toml import Table
 
 
@@ -18,7 +18,7 @@ class MqttConfig(Table):
     port: int = Field(default=0, ge=0, le=65535)
     """0 is 1883, or 8883 with TLS."""
     username: str | None = None
-    password_env: str | None = None
+    password_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Environment variable that holds the password."""
     password_file: Path | None = None
     """File whose first line is the password."""

@@ -18,7 +18,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from pydantic import Field, model_validator
 
-from streamdehaze.address import Address, read_secret, scheme_of
+from streamdehaze.address import NAME_OF_VARIABLE, Address, read_secret, scheme_of
 from streamdehaze.errors import ConfigError, UnsupportedFormatError
 from streamdehaze.frame import Frame
 from streamdehaze.toml import Table
@@ -59,7 +59,7 @@ class CameraOptions(Table):
     """An address (rtsp://, rtmp://, http:// …), a V4L2 device (/dev/video0) or a file."""
     username: str | None = None
     """In place of the one in `url`."""
-    password_env: str | None = None
+    password_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Environment variable that holds the password."""
     password_file: Path | None = None
     """File whose first line is the password."""
