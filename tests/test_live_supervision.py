@@ -195,6 +195,16 @@ def test_a_server_that_says_nothing_or_trickles_is_given_up_in_time(
         assert watch.camera.machine.state is CameraState.ENDED
 
 
+@pytest.mark.parametrize(("status", "kind"), [("453 Not Enough Bandwidth", "4xx"), ("503 Service Unavailable", "5xx")])
+def test_a_camera_that_takes_no_more_clients_is_reported_in_words(status: str, kind: str) -> None:
+    with answering(f"RTSP/1.0 {status}\r\nCSeq: 1\r\n\r\n".encode()) as url, watching(url) as watch:
+        wait_until(lambda: watch.seen(CameraState.BACKING_OFF), "it is refused")
+        assert (
+            f"{url} answers with an error ({kind}), often because as many are connected"
+            in watch.camera.status().message
+        )
+
+
 def test_stopping_does_not_wait_for_a_silent_server() -> None:
     with answering(b"") as url, watching(url, open_seconds=36_000.0) as watch:
         time.sleep(0.5)

@@ -69,6 +69,10 @@ def fault_of(error: BaseException, address: Address, *, timeout: float) -> Fault
         return Fault("unauthorized", f"{shown} refuses this user and password, or the lack of them", permanent=True)
     if isinstance(error, av.error.HTTPNotFoundError):
         return Fault("not_found", f"{address.host or shown} is there but has no such stream: {shown}", permanent=True)
+    if isinstance(error, av.error.HTTPOtherClientError | av.error.HTTPServerError):
+        kind = "4xx" if isinstance(error, av.error.HTTPOtherClientError) else "5xx"
+        usual = "often because as many are connected as it allows"
+        return Fault("refused", f"{shown} answers with an error ({kind}), {usual}")
     if isinstance(error, av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError | av.error.MuxerNotFoundError):
         reason = f"this FFmpeg cannot do {address.scheme or 'that'}: {shown} ({_REMEDY})"
         return Fault("unsupported", reason, permanent=True)

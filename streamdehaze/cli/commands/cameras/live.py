@@ -277,7 +277,9 @@ def command(
             server = None if page is None else page(pipeline, stop=shutdown.stop)
             if server is not None:
                 server.start()
-                if not quiet:
+                if log_format == "json":
+                    log.info("the cameras are at %s", server.url)
+                elif not quiet:
                     click.echo(f"streamdehaze: the cameras are at {server.url}", err=True)
             announcers = _announcers(pipeline, checked, None if shard is None else shards.number)
             if virtual_camera is not None:
