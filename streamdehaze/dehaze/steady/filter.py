@@ -86,7 +86,7 @@ class Confidence:
 
 
 _STILL = {"low": Confidence(0.0012, 0.1), "high": Confidence(0.0008, 0.2)}
-_STILL_AHEAD = {"low": Confidence(0.0008, 0.1), "high": Confidence(0.0005, 0.2)}
+_STILL_AHEAD = {"low": Confidence(0.0003, 0.1), "high": Confidence(0.0002, 0.2)}
 _MOVING = {"low": Confidence(0.0007, 0.25, 0.5), "high": Confidence(0.0005, 0.3, 0.5)}
 _MOVING_AHEAD = {"low": Confidence(0.015, 0.1, 0.7), "high": Confidence(0.008, 0.15, 0.7)}
 """Lag is corrected from the frames ahead; a longer memory would show where the frames held back end."""

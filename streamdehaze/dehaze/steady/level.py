@@ -14,7 +14,7 @@ from streamdehaze.frame import Family, FloatArray
 
 _RATE, _MOST, _SHARE = 0.05, 0.02, 0.4
 """Share of a change of brightness let through each frame; the most held back, of full scale; still pixels needed."""
-_OWN = 0.4
+_OWN = 0.45
 """Share of what the hazy picture itself changes by that is let through at once: a step of the camera's exposure, held
 back as a whole, would be as visible when it is let go."""
 _UNSEEN = 0.05 / 255
