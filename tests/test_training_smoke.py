@@ -228,6 +228,21 @@ def test_another_network_is_not_trained_where_it_could_not_be_written(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("hazy[:, :, ::2]", r"must answer \(1, 3, 64, 96\) with the same, not \(1, 3, 32, 96\)"),
+        ("(hazy, hazy)", r"must answer \(1, 3, 64, 96\) with the same, not tuple"),
+        ("self.scale * hazy", r"failed on \(1, 3, 64, 96\): AttributeError: .*'scale'"),
+    ],
+)
+def test_another_network_answers_with_pictures_of_the_same_size(tmp_path: Path, answer: str, message: str) -> None:
+    code = f"from torch import nn\nclass Mine(nn.Module):\n    def forward(self, hazy): return {answer}\n"
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(ConfigError, match=message):
+        train(configuration(tmp_path, tmp_path, network={"module": f"{tmp_path}/mine.py:Mine"}))
+
+
 def test_another_network_is_trained_from_one_file_and_served_as_onnx(tmp_path: Path) -> None:
     for package in ("onnxscript", "openvino"):
         pytest.importorskip(package)

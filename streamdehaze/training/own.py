@@ -55,13 +55,25 @@ def load_own(network: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def check_own_graph(network: nn.Module, module: str) -> None:
-    """Check, before days of training, that a network can be written as ONNX, the only form in which it is served.
+    """Check, before days of training, that a network answers with pictures of the size it is given, and that it can be
+    written as ONNX, the only form in which it is served.
 
     Raises:
-        ConfigError: if it cannot.
+        ConfigError: if it does not, or cannot.
     """
     from streamdehaze.engine.onnx.export import export_onnx
 
+    hazy = torch.full((1, 3, 64, 96), 0.5)
+    try:
+        with torch.no_grad():
+            answer: object = network.eval()(hazy)
+    except Exception as error:  # whatever the user's own code raises
+        raise ConfigError(
+            f"network.module = '{module}' failed on {tuple(hazy.shape)}: {type(error).__name__}: {error}"
+        ) from error
+    shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    if shape != tuple(hazy.shape):
+        raise ConfigError(f"network.module = '{module}' must answer {tuple(hazy.shape)} with the same, not {shape}")
     with tempfile.TemporaryDirectory() as folder:
         try:
             export_onnx(network, Path(folder) / "network.onnx")
