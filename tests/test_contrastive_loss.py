@@ -84,6 +84,16 @@ def test_input_is_normalised_as_for_imagenet(features: Path) -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_torchvisions_own_file_serves_as_well(features: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    path = tmp_path / "vgg19-dcbb9e9d.pth"
+    torch.save({f"features.{name}": weights for name, weights in load_file(features).items()}, path)
+    one, other = VGG19Features(features).state_dict(), VGG19Features(path).state_dict()
+    assert one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)
+
+
 def test_a_file_that_is_not_vgg19_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"0.weight": torch.zeros(64, 3, 3, 3)}, path)

@@ -102,7 +102,7 @@ class LossConfig(toml.Table):
     more_negatives: Annotated[int, Field(ge=0)] = 0
     """Other hazy pictures of the batch that each picture is pushed away from, in addition to its own."""
     features: Path | None = None
-    """VGG19's convolutions as safetensors; None takes torchvision's, which it downloads."""
+    """VGG19's convolutions as safetensors, or torchvision's own file; None takes that, which torchvision downloads."""
     normalise: bool = False
     """Normalise VGG's input as ImageNet's; the published code does not."""
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdehaze.errors import CheckpointError
+from streamdehaze.network import read_checkpoint
 
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Weights of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
@@ -20,8 +21,8 @@ class VGG19Features(nn.Module):
     """The first thirteen convolutions of VGG19 (Simonyan & Zisserman, ICLR 2015), fixed.
 
     Args:
-        path: safetensors with torchvision's names (`0.weight`, or `features.0.weight`); None takes torchvision's
-            ImageNet weights, which it downloads once.
+        path: safetensors with torchvision's names (`0.weight`, or `features.0.weight`), or torchvision's own file; None
+            takes its ImageNet weights, which it downloads once.
         normalise: subtract ImageNet's mean and divide by its deviation first; the published code does not.
 
     Raises:
@@ -102,15 +103,9 @@ def _torchvision_state() -> dict[str, Tensor]:
         return dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
     except OSError as error:
         raise CheckpointError(
-            f"VGG19's weights cannot be downloaded ({error}); give a file with loss.features=PATH"
+            f"VGG19's weights cannot be downloaded ({error}); give the file vgg19-dcbb9e9d.pth with --features PATH"
         ) from error
 
 
 def _file_state(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file of VGG19 ({error})") from error
+    return {key: torch.from_numpy(array) for key, array in read_checkpoint(path).state.items()}

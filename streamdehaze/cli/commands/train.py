@@ -17,7 +17,7 @@ from streamdehaze.extras import needed_for
 @click.option(
     "--features",
     type=PATH,
-    help="VGG19's weights for the contrastive loss (.safetensors); downloaded by torchvision if not given.",
+    help="VGG19's weights for the contrastive loss (.safetensors, or torchvision's .pth); downloaded if not given.",
 )
 @click.option("--restart", is_flag=True, help="Start over instead of continuing the run of that name.")
 def command(config: str, changes: tuple[str, ...], features: Path | None, restart: bool) -> None:
