@@ -10,7 +10,7 @@ pytest.importorskip("pydantic")
 
 import torch
 
-from streamdehaze.errors import CheckpointError, ConfigError
+from streamdehaze.errors import CheckpointError, ConfigError, SinkError
 from streamdehaze.network import write_checkpoint
 from streamdehaze.network.aecrnet import AECRNet
 from streamdehaze.training.config import RECIPES, OptimizerConfig, read_config
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     from streamdehaze.training.run import train
 
     scenes = make_scenes(tmp_path / "scenes")
-    with pytest.raises(ConfigError, match=r"the run's folder .*0\.png.* cannot be made \(Not a directory\)"):
+    with pytest.raises(SinkError, match=r"the folder '.*0\.png.*' cannot be made: Not a directory"):
         train(configuration(scenes / "0.png", scenes))
 
 

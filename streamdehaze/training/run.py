@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from streamdehaze.datasets.layouts import Layout, find_layout, pair_folders, real_haze
+from streamdehaze.durable import make_folder
 from streamdehaze.engine.processor import has_bfloat16, process_cores
 from streamdehaze.errors import Cancelled, CheckpointError, ConfigError, StreamDehazeError, first_line
 from streamdehaze.training.config import DataConfig, TrainingConfig
@@ -140,6 +141,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     Raises:
         ConfigError: if the configuration contradicts the run it would resume, or the machine, or a network of one's own
             cannot be written as ONNX.
+        SinkError: if the run's folder cannot be made.
         SourceError: if a data set is not as it should be.
         TrainingError: if the loss is not finite or the state cannot be written.
         Cancelled: after Ctrl-C or SIGTERM, when everything is saved.
@@ -147,10 +149,7 @@ def train(config: TrainingConfig, *, restart: bool = False) -> Trained:
     if config.network.module is not None:
         check_own_graph(start_network(config.network), config.network.module)
     folder = config.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"the run's folder {folder} cannot be made ({error.strerror})") from error
+    make_folder(folder)
     state = folder / STATE
     resumed = state.is_file() and not restart
     if resumed:
