@@ -357,7 +357,9 @@ def test_the_machine_refuses_what_the_table_does_not_have(caplog: pytest.LogCapt
     def broken(*_: object) -> None:
         raise RuntimeError("a listener's own trouble")
 
-    machine = StateMachine(broken, lambda before, now, message: seen.append((before, now, message)))
+    machine = StateMachine()
+    machine.listen(broken)
+    machine.listen(lambda before, now, message: seen.append((before, now, message)))
     machine.to(CameraState.RUNNING)
     with pytest.raises(ValueError, match="a camera that is running cannot become connecting"):
         machine.to(CameraState.CONNECTING)
@@ -369,7 +371,8 @@ def test_the_machine_refuses_what_the_table_does_not_have(caplog: pytest.LogCapt
 
 def test_a_state_never_has_a_password_in_its_message() -> None:
     heard: list[str] = []
-    machine = StateMachine(lambda before, now, message: heard.append(message))
+    machine = StateMachine()
+    machine.listen(lambda before, now, message: heard.append(message))
     machine.to(CameraState.BACKING_OFF, "rtsp://user:secret@192.0.2.7/stream does not answer")
     assert "192.0.2.7" in machine.message
     assert "secret" not in machine.message

@@ -18,10 +18,7 @@ from streamdehaze.live.dehazing.worker import Worker
 from streamdehaze.live.profiles import ProfileConfig, check_choice
 from streamdehaze.live.state import CameraState
 
-__all__ = ["Camera", "LivePipeline"]
-
 log = logging.getLogger("streamdehaze.live")
-
 
 _STUCK_SECONDS = 60.0
 _PROFILE_SECONDS = 1.0

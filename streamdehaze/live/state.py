@@ -49,14 +49,10 @@ StateListener = Callable[[CameraState, CameraState, str], None]
 
 
 class StateMachine:
-    """Holds the current state; an exception of a listener is logged and does no harm.
+    """Holds the current state; an exception of a listener is logged and does no harm."""
 
-    Args:
-        listeners: called in order after each transition, from the thread that made it.
-    """
-
-    def __init__(self, *listeners: StateListener) -> None:
-        self._listeners = list(listeners)
+    def __init__(self) -> None:
+        self._listeners: list[StateListener] = []
         self._lock = threading.Lock()
         self._state = CameraState.CONNECTING
         self._message = ""
@@ -91,7 +87,7 @@ class StateMachine:
         return 0.0 if down is None else time.monotonic() - down[1]
 
     def listen(self, listener: StateListener) -> None:
-        """Call `listener` after each further transition."""
+        """Call `listener` after each further transition, after those before it, from the thread that made it."""
         self._listeners.append(listener)
 
     def to(self, state: CameraState, message: str = "") -> None:
