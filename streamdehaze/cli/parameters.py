@@ -105,6 +105,8 @@ ENCODER = Name("encoder", _encoders, files=False)
 """One of FFmpeg's encoders."""
 TRAINING = Name("config", _recipes)
 """A training recipe's name, or a file."""
+PRESET = Name("preset", _presets)
+"""A preset's name, or a file."""
 
 
 def _parsed(parse: Callable[[str], _Value], text: str) -> _Value:
@@ -117,10 +119,6 @@ def _parsed(parse: Callable[[str], _Value], text: str) -> _Value:
 def seconds(text: str) -> float:
     """Seconds of "90", "1.5", "0.2s", "200ms", "1:30" or "0:01:30.5"."""
     return _parsed(parse_seconds, text)
-
-
-PRESET = Name("preset", _presets)
-"""A preset's name, or a file."""
 
 
 def take_preset(ctx: click.Context, param: click.Parameter, name: str | None) -> None:

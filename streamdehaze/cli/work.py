@@ -74,8 +74,7 @@ class Work:
                 )
             preview = replace(preview, input=job.shown, output=job.output)
         except (StreamDehazeError, OSError) as error:
-            say(self.console, f"streamdehaze: {error}")
-            return {"input": job.shown, "error": str(error)}
+            return self._failed(job, error)
         click.echo(str(preview))
         return preview.as_dict()
 
@@ -96,8 +95,7 @@ class Work:
                 self.pick(ends.source, dehazer)
                 contact_sheet(ends.source, moments, dehazer, path, read=self.read)
         except (StreamDehazeError, OSError) as error:
-            say(self.console, f"streamdehaze: {error}")
-            return {"input": job.shown, "error": str(error)}
+            return self._failed(job, error)
         click.echo(f"{path}: {counted(len(moments), 'moment')}, hazy and clear")
         return {"input": job.shown, "output": str(path)}
 
@@ -116,12 +114,12 @@ class Work:
             rest = f"{kept}; rerun the same command to continue" if kept else "nothing was kept"
             raise Cancelled(f"stopped; '{job.output}' was not finished and {rest}") from None
         except (StreamDehazeError, OSError) as error:
-            say(self.console, f"streamdehaze: {error}")
+            failed = self._failed(job, error)
             if kept := self._kept(job):
                 say(self.console, kept)
             if self.verbose:
                 self.console.print_exception()
-            return {"input": job.shown, "error": str(error)}
+            return failed
         if self.keep_times:
             _keep_times(job)
         if not self.quiet:
@@ -154,6 +152,10 @@ class Work:
             say(self.console, "all is written; finishing the engine's build for the next run (Ctrl-C leaves it out)")
         if not engine.finish_build(self.stop, _BUILD_SECONDS) and not self.stop.is_set():
             log.warning("the engine was not built in %d s; `streamdehaze engine build` takes its time", _BUILD_SECONDS)
+
+    def _failed(self, job: Job, error: Exception) -> dict[str, Any]:
+        say(self.console, f"streamdehaze: {error}")
+        return {"input": job.shown, "error": str(error)}
 
     def _near(self, job: Job, *, keep: bool = False) -> Staging:
         from streamdehaze.pipeline.sharing.staging import Staging

@@ -20,7 +20,7 @@ from streamdehaze.cli.parameters import (
     RUNTIME,
     STEADY,
     panel,
-)  # fmt: skip
+)
 from streamdehaze.durable import require_folders
 from streamdehaze.errors import ConfigError, SinkError, counted
 from streamdehaze.extras import require

@@ -22,7 +22,7 @@ from streamdehaze.cli.parameters import (
     START,
     TEXT_FILE,
     panel,
-)  # fmt: skip
+)
 from streamdehaze.errors import ConfigError, SourceError, StreamDehazeError
 
 if TYPE_CHECKING:
