@@ -149,7 +149,9 @@ def read_plan(folder: Path) -> Plan:
     except (FileNotFoundError, NotADirectoryError):
         raise SinkError(f"'{folder}' is not a folder of segments made by --segment or --workers") from None
     except (OSError, ValueError) as error:
-        raise SinkError(f"'{folder / PLAN}' cannot be read or is damaged; start over with --no-resume") from error
+        raise SinkError(
+            f"'{folder / PLAN}' cannot be read, is damaged, or of another version; start over with --no-resume"
+        ) from error
 
 
 def finished(
