@@ -109,8 +109,8 @@ def differences(
     asked = asked or Asked()
     found = [
         *_streams(before, after, asked, whole, accepted, sound_remedy),
-        *_tags("", before.tags, after.tags),
-        *_stream_facts(before.video, after, after.video, is_video=True, recoded=asked.codec),
+        *_tags("", before.tags, after.tags, asked),
+        *_stream_facts(before.video, after, after.video, asked, is_video=True, recoded=asked.codec),
         *_pictures(before.pictures, after.pictures, asked),
     ]
     found += _rate(before.rate, after)
@@ -153,7 +153,7 @@ def _streams(
                 yield Difference("stream", f"{stream}{can_be_kept and f'; {can_be_kept}'}")
             continue
         converted = stream.kind == "audio" and asked.audio == "aac"
-        yield from _stream_facts(stream, after, copy, recoded=converted)
+        yield from _stream_facts(stream, after, copy, asked, recoded=converted)
         is_played = stream.kind in ("audio", "video")
         is_counted = copy.samples and (is_played or not after.format.startswith("mov")) and not converted
         if whole and is_counted and copy.samples < stream.packets and not (asked.trimmed or asked.shortened):
@@ -179,7 +179,13 @@ def _start(stream: StreamFacts, before: FileFacts, copy: StreamFacts, after: Fil
 
 
 def _stream_facts(
-    stream: StreamFacts, after: FileFacts, copy: StreamFacts, *, is_video: bool = False, recoded: bool = False
+    stream: StreamFacts,
+    after: FileFacts,
+    copy: StreamFacts,
+    asked: Asked,
+    *,
+    is_video: bool = False,
+    recoded: bool = False,
 ) -> Iterator[Difference]:
     name = "video" if is_video else str(stream)
     if stream.codec != copy.codec and not recoded:
@@ -189,15 +195,19 @@ def _stream_facts(
         yield Difference("language", f"language of {name}" if is_video else f"language {stream.language} of {name}")
     for flag in sorted(stream.dispositions - copy.dispositions - {"default"}):
         yield Difference("disposition", f"'{flag}' mark of {name}")
-    yield from _tags(f" of {name}", stream.tags, {**after.tags, **copy.tags})
+    yield from _tags(f" of {name}", stream.tags, {**after.tags, **copy.tags}, asked)
 
 
-def _tags(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+def _tags(where: str, before: Mapping[str, str], after: Mapping[str, str], asked: Asked) -> Iterator[Difference]:
     values = {_plain(value) for value in after.values()}
+    moves = {"timecode"} & after.keys() if asked.trimmed or asked.deinterlaced else frozenset[str]()
     lost = [
         _TAG_NAMES.get(key, key) + (f" (now '{after[key]}')" if key in after else "")
         for key, value in sorted(before.items())
-        if value.strip() and _plain(value) not in values and key not in _NO_TAGS and not _is_said_by(key, value, after)
+        if value.strip()
+        and _plain(value) not in values
+        and key not in _NO_TAGS | moves
+        and not _is_said_by(key, value, after)
     ]
     if lost:
         yield Difference("tags", f"{'tag' if len(lost) == 1 else 'tags'} {', '.join(lost)}{where}")

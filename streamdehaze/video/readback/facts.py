@@ -44,6 +44,7 @@ _COUNTED = frozenset({"matroska,webm", "mpegts", "avi", "nut", "flv", "asf", "og
 """Formats without an index of all packets that give them back as they were written."""
 _FIELDS = {1: "none", 2: "top", 3: "bottom"}
 """By FFmpeg's number of an order; those of fields that are stored in another order than shown are read differently."""
+_REEL = "reel_name"
 _OF_LIBRARIES = ("Lavf", "Lavc")
 """Beginnings of values with which FFmpeg signs what it writes."""
 
@@ -65,6 +66,12 @@ def stream_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     if "name" in tags:
         tags.setdefault("title", tags.pop("name"))
     return tags
+
+
+def with_reel(video: VideoStream) -> dict[str, str]:
+    """Metadata of a video, and the name of its reel, which MOV keeps with the time code."""
+    tracks = [each.metadata for each in video.container.streams if each.type == "data" and "timecode" in each.metadata]
+    return {**{_REEL: track[_REEL] for track in tracks if _REEL in track}, **video.metadata}
 
 
 def codec_name(stream: Stream) -> str:
@@ -118,7 +125,8 @@ class StreamFacts:
     @classmethod
     def of(cls, stream: Stream) -> StreamFacts:
         """The facts about a stream that is open for reading."""
-        tags = {key.lower(): value for key, value in current_metadata(stream.metadata).items()}
+        metadata = with_reel(stream) if isinstance(stream, VideoStream) else stream.metadata
+        tags = {key.lower(): value for key, value in current_metadata(metadata).items()}
         language = tags.pop("language", "")
         handler = tags.pop("handler_name", "").strip()  # which program wrote the track, or what it is
         begins = None

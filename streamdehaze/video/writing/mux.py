@@ -14,7 +14,6 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from streamdehaze.video.packets import EncodedPacket
-from streamdehaze.video.readback.facts import current_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.window import Window
 from streamdehaze.video.syntax.mp4 import add_video_boxes
@@ -84,7 +83,7 @@ class Muxer:
         if source is not None:
             self.output.shape(self._video, source.video.sample_aspect_ratio)
             self._video.disposition = source.video.disposition
-            container.metadata.update(current_metadata(source.tags))
+            container.metadata.update(setup.file_tags)
             if source.chapters:
                 container.set_chapters(Window(offset=-self._delay).chapters(source.chapters))
 

@@ -17,13 +17,14 @@ from streamdehaze.errors import SinkError
 from streamdehaze.frame import ColorSpec, Frame
 from streamdehaze.video.packets import EncodedPacket
 from streamdehaze.video.planes import PictureWriter, color_of
-from streamdehaze.video.pyav import fraction
-from streamdehaze.video.readback.facts import current_metadata, stream_metadata
+from streamdehaze.video.pyav import fraction, frame_rate
+from streamdehaze.video.readback.facts import current_metadata, stream_metadata, with_reel
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.times.clock import NO_PRESENTATION_TIMES
 from streamdehaze.video.reading.times.timeline import TICK
 from streamdehaze.video.sidedata import display_matrix, first_field, user_data
 from streamdehaze.video.syntax.sei import PictureNotes, with_user_data, without_fixed_rate
+from streamdehaze.video.timecode import later
 from streamdehaze.video.writing.animation import ANIMATIONS, Animation
 from streamdehaze.video.writing.containers import add_parameters, holding_container, home_of
 from streamdehaze.video.writing.encoding.codecs import (
@@ -107,6 +108,8 @@ class StreamSetup:
     """By which players turn and flip the pictures."""
     time_code: str = ""
     """Of the first picture, where no file says it."""
+    skipped: int = 0
+    """Pictures of the input before the first one, where a beginning is cut off; its time code moves by them."""
     source: FileSource | None = None
     """The input: tags, aspect, field order and rates come from it."""
     keyframe_seconds: float | None = None
@@ -158,6 +161,7 @@ class StreamSetup:
             light_levels(original),
             display_matrix(original),
             source=source,
+            skipped=0 if source is None else _skipped(source, frame, rate),
         )
 
     @classmethod
@@ -219,14 +223,21 @@ class StreamSetup:
         """Metadata of the video stream."""
         if self.source is None:
             return {"timecode": self.time_code} if self.time_code else {}
-        tags = {
-            key: value
-            for key, value in stream_metadata(self.source.video.metadata).items()
-            if key.lower() != _ALPHA_MODE
-        }
-        if self.source.window.offset:
-            tags.pop("timecode", None)  # it names the first picture, which was cut off
-        return tags
+        tags = stream_metadata(with_reel(self.source.video))
+        return self._timed({key: value for key, value in tags.items() if key.lower() != _ALPHA_MODE})
+
+    @property
+    def file_tags(self) -> dict[str, str]:
+        """Metadata of the file."""
+        return {} if self.source is None else self._timed(current_metadata(self.source.tags))
+
+    def _timed(self, tags: dict[str, str]) -> dict[str, str]:
+        """The same with the time code of the first picture; of the input it is that of its first picture."""
+        before = None if self.source is None else frame_rate(self.source.video)
+        parts = max(1, round(self.rate / (before or self.rate)))
+        for key in [key for key in tags if key.lower() == "timecode"] if self.skipped or parts > 1 else ():
+            tags[key] = later(tags[key], self.skipped, self.rate, parts)
+        return {key: value for key, value in tags.items() if value or key.lower() != "timecode"}
 
     def warn_once(self, key: str, message: str, *values: object) -> None:
         """Log a warning, unless one of this `key` was given before."""
@@ -441,6 +452,15 @@ class VideoEncoder:
         assert self._units
         copy = EncodedPacket.of(packet)
         return replace(copy, data=with_user_data(copy.data, self._units, data, notes)).packet()
+
+
+def _skipped(source: FileSource, first: Frame, rate: Fraction) -> int:
+    """How many pictures of the input come before `first`, that of a window."""
+    if source.window.start is None or first.pts is None:
+        return 0
+    start = source.video.start_time
+    begins = source.origin if start is None else start * fraction(source.video.time_base)
+    return max(0, round((first.pts * first.time_base + source.window.offset - begins) * rate))
 
 
 def _slots_rate(container_format: str, source: FileSource | None) -> Fraction | None:
