@@ -486,3 +486,76 @@ def test_a_constant_bit_rate_for_broadcast_stays_constant(tmp_path: Path, ending
     free = ffmpeg(*video, "-q:v", "2", tmp_path / f"free.{ending}")
     with av.open(str(free)) as container:
         assert ConstantRate.of(bytes(next(container.demux(video=0)))) is None
+
+
+def first_of(path: Path) -> tuple[str | None, str | None, set[bool]]:
+    """Codec and profile of a film, and whether each of its packets is a keyframe."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        keys = {packet.is_keyframe for packet in container.demux(video) if packet.size}
+        return video.codec_context.name, video.codec_context.profile, keys
+
+
+@pytest.mark.parametrize(
+    ("making", "ending", "profile"),
+    [
+        (("libx264", "-pix_fmt", "yuv422p10le"), "mxf", "High 4:2:2 Intra"),
+        (("libx264", "-pix_fmt", "yuv420p"), "mp4", "High"),
+        (("libx265", "-pix_fmt", "yuv422p10le", "-x265-params", "log-level=none"), "mov", "Rext"),
+        (("mpeg2video", "-pix_fmt", "yuv422p"), "mxf", "4:2:2"),
+    ],
+)
+def test_a_film_without_references_stays_one(
+    tmp_path: Path, making: tuple[str, ...], ending: str, profile: str
+) -> None:
+    """Cameras have it for editing: AVC-Intra, XAVC-I, All-I, IMX."""
+    video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", *making)
+    source = ffmpeg(*video, "-g", "1", tmp_path / f"in.{ending}")
+    copy_through(source, tmp_path / f"out.{ending}")
+    assert first_of(tmp_path / f"out.{ending}") == (*first_of(source)[:1], profile, {True})
+    copy_through(source, tmp_path / "other.mkv", encode=EncodeOptions("ffv1"))
+    copy_through(tmp_path / "other.mkv", tmp_path / "back.mp4", encode=EncodeOptions("h264"))
+    assert first_of(tmp_path / "back.mp4")[2] == {True, False}  # FFV1 has no references either, but never had
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "fields", "pixel_format"),
+    [
+        ("1920x1080", "120M", True, "yuv422p"),
+        ("1920x1080", "185M", True, "yuv422p10le"),
+        ("1920x1080", "36M", False, "yuv422p"),
+        ("1280x720", "90M", False, "yuv422p10le"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["mov", "mxf"])
+def test_dnxhd_stays_of_its_kind(
+    tmp_path: Path, size: str, rate: str, fields: bool, pixel_format: str, ending: str
+) -> None:
+    video = ("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=0.08", "-c:v", "dnxhd", "-pix_fmt", pixel_format)
+    interlaced = ("-vf", "setfield=tff", "-flags", "+ildct") if fields else ()
+    source = ffmpeg(*video, "-b:v", rate, *interlaced, tmp_path / f"in.{ending}")
+    sink = copy_through(source, tmp_path / f"out.{ending}")
+    assert sink.losses == []
+    assert first_of(tmp_path / f"out.{ending}")[1] == "DNXHD"
+    assert [packet_bytes(each) for each in (source, tmp_path / f"out.{ending}")] == [packet_bytes(source)] * 2
+
+
+def packet_bytes(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [packet.size for packet in container.demux(video=0) if packet.size]
+
+
+def test_deinterlaced_dnxhd_becomes_dnxhr(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=25:d=0.08", "-vf", "setfield=tff", "-c:v", "dnxhd")
+    source = ffmpeg(*video, "-b:v", "120M", "-pix_fmt", "yuv422p", "-flags", "+ildct", tmp_path / "in.mov")
+    sink = copy_through(source, tmp_path / "out.mov", window={"deinterlace": True})
+    assert sink.losses == []
+    assert first_of(tmp_path / "out.mov")[1] == "DNXHR HQ"
+
+
+def test_jpeg_2000_becomes_another_codec_that_can_be_read(tmp_path: Path) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.2", "-c:v", "jpeg2000", "-pix_fmt", "yuv420p")
+    source = ffmpeg(*video, tmp_path / "in.mov")
+    sink = copy_through(source, tmp_path / "out.mov")
+    assert sink.losses == ["the codec of the video (jpeg2000; now h264)"]
+    assert len(frames_of(tmp_path / "out.mov")) == 5

@@ -44,7 +44,6 @@ _COUNTED = frozenset({"matroska,webm", "mpegts", "avi", "nut", "flv", "asf", "og
 """Formats without an index of all packets that give them back as they were written."""
 _FIELDS = {1: "none", 2: "top", 3: "bottom"}
 """By FFmpeg's number of an order; those of fields that are stored in another order than shown are read differently."""
-_REEL = "reel_name"
 _OF_LIBRARIES = ("Lavf", "Lavc")
 """Beginnings of values with which FFmpeg signs what it writes."""
 
@@ -71,7 +70,8 @@ def stream_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 def with_reel(video: VideoStream) -> dict[str, str]:
     """Metadata of a video, and the name of its reel, which MOV keeps with the time code."""
     tracks = [each.metadata for each in video.container.streams if each.type == "data" and "timecode" in each.metadata]
-    return {**{_REEL: track[_REEL] for track in tracks if _REEL in track}, **video.metadata}
+    reels = [track["reel_name"] for track in tracks if "reel_name" in track]
+    return {**({"reel_name": reels[0]} if reels else {}), **video.metadata}
 
 
 def codec_name(stream: Stream) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ from typing import IO, Any
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard, Stream
 
 from streamdehaze.control.curves import curve_of_sidecar, curve_of_tags
@@ -61,6 +63,8 @@ _CHAPTER_TYPES = ("subtitle", "data")
 _MOST_DAMAGE = 0.5
 """Share of damaged pictures beyond which the result is not worth keeping (a wrong key, a broken decoder)."""
 _FEW_PICTURES = 20
+_INTRA_PICTURES = 8
+"""Keyframes in a row at the beginning from which a film is taken to have nothing else."""
 
 
 class FileSource(Reader):
@@ -268,23 +272,31 @@ class FileSource(Reader):
 
     def first_packet(self, stream: Stream) -> bytes:
         """The first packet of a stream, read ahead: a cover's is its file; b"" from a pipe."""
-        return self._first(stream)[0]
+        return bytes(next(iter(self._ahead(stream, 1)), b""))
 
     def block_bit_rate(self, stream: Stream) -> int | None:
         """Bits a second of sound in blocks of one size, by the first of them; None from a pipe.
 
         What headers say of it is often nominal; AVI files are timed by it.
         """
-        content, seconds = self._first(stream)
-        return round(len(content) * 8 / seconds) if seconds else None
+        for packet in self._ahead(stream, 1):
+            if seconds := (packet.duration or 0) * fraction(packet.time_base):
+                return round(packet.size * 8 / seconds)
+        return None
 
-    def _first(self, stream: Stream) -> tuple[bytes, Fraction]:
-        """The first packet of a stream, and how long it lasts in seconds; nothing from a pipe."""
-        if self.path is not None:
-            with self._opened_again() as media:
-                for packet in demux(media.container, media.container.streams[stream.index]):
-                    return bytes(packet), (packet.duration or 0) * fraction(packet.time_base)
-        return b"", Fraction(0)
+    @property
+    def is_intra(self) -> bool:
+        """Whether no picture refers to another one, as in what is recorded for editing; False from a pipe."""
+        first = self._ahead(self.video, _INTRA_PICTURES)
+        return len(first) > 1 and all(packet.is_keyframe for packet in first)
+
+    def _ahead(self, stream: Stream, count: int) -> list[Packet[Any]]:
+        """The first packets of a stream; none from a pipe."""
+        if self.path is None:
+            return []
+        with self._opened_again() as media:
+            packets = demux(media.container, media.container.streams[stream.index])
+            return list(itertools.islice((packet for packet in packets if packet.size), count))
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in presentation order, once.

@@ -16,6 +16,7 @@ from streamdehaze.video.readback.check import ReadBack
 from streamdehaze.video.readback.compare import Asked
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.writing.encoding.choose import choose_encoding
+from streamdehaze.video.writing.encoding.codecs import dnxhd_kind
 from streamdehaze.video.writing.encoding.constant import ConstantRate
 from streamdehaze.video.writing.encoding.encode import StreamSetup
 from streamdehaze.video.writing.encoding.encoding import EncodeOptions, Encoding, Pictures, grid_rate
@@ -28,6 +29,8 @@ log = logging.getLogger("streamdehaze")
 
 _WITH_GRAIN = frozenset({"h264", "hevc"})
 """Codecs whose film grain is kept; of AV1, no encoder here takes its parameters."""
+_WITH_INTRA = frozenset({"h264", "hevc", "mpeg2video"})
+"""Codecs whose pictures mostly refer to others, and in some cameras' files do not."""
 _WITH_TIME_CODE = frozenset({"mov", "mxf", "matroska"})
 """Containers in which FFmpeg writes down when a film begins."""
 _FOR_BROADCAST = frozenset({"mxf", "mxf_d10", "mov"})
@@ -168,14 +171,19 @@ def encoding_for(source: Source, target: FileTarget, encode: EncodeOptions | Non
         SinkError: if there is none that fits.
     """
     info = source.info
-    profile = constant = None
-    if isinstance(source, FileSource):
-        profile = source.video.codec_context.profile
-        if info.codec == "mpeg2video" and target.format in _FOR_BROADCAST:
-            constant = ConstantRate.of(source.first_packet(source.video))
     rate = grid_rate(info.average_rate)
     stills = isinstance(source, SequenceSource)
-    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, profile, rate, constant, stills)
+    pictures = Pictures(info.width, info.height, info.pixel_format, info.codec, rate=rate, are_stills=stills)
+    if isinstance(source, FileSource):
+        pictures = replace(
+            pictures,
+            profile=source.video.codec_context.profile,
+            is_intra=info.codec in _WITH_INTRA and source.is_intra,
+        )
+        if info.codec == "mpeg2video" and target.format in _FOR_BROADCAST:
+            pictures = replace(pictures, constant=ConstantRate.of(source.first_packet(source.video)))
+        if info.codec == "dnxhd" and not source.options["deinterlace"]:
+            pictures = replace(pictures, dnxhd=dnxhd_kind(source.first_packet(source.video)))
     return choose_encoding(pictures, target.format, encode or EncodeOptions())
 
 

@@ -164,7 +164,7 @@ _SOFTWARE = (
     ),
     Encoder("ffv1", file=Tuning(options={"level": "3", "slicecrc": "1"})),
     Encoder("prores_ks", interlaces=True),
-    Encoder("dnxhd"),  # of DNxHR there is no interlaced kind
+    Encoder("dnxhd"),
     Encoder("dvvideo", interlaces=True),
     Encoder("wrapped_avframe", formats=(
         "yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray", "yuva444p",
@@ -201,7 +201,7 @@ LIVE_ENCODERS = tuple(encoder.name for encoder in ENCODERS.values() if encoder.l
 
 _BY_THEIR_OWN_NAME = (
     "ffv1", "dnxhd", "dvvideo",
-    "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "r210", "mjpeg", "jpeg2000", "png", "apng", "gif",
+    "cfhd", "ffvhuff", "utvideo", "magicyuv", "v210", "r210", "mjpeg", "png", "apng", "gif",
     "qtrle", "mpeg1video", "mpeg2video", "mpeg4", "wmv1", "wmv2",
 )  # fmt: skip
 
@@ -219,7 +219,10 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "flv1": ("flv",),
     **{name: (name,) for name in _BY_THEIR_OWN_NAME},
 }
-"""Encoders by FFmpeg's name of a codec: where one stays with the input's codec, one of these is taken."""
+"""Encoders by FFmpeg's name of a codec: where one stays with the input's codec, one of these is taken.
+
+Not that of JPEG 2000: now and then it writes a picture that nothing can decode (FFmpeg 8.1.2).
+"""
 
 COMMON_NAMES: Mapping[str, str] = {
     "avc": "h264", "x264": "h264", "h.264": "h264", "h265": "hevc", "h.265": "hevc", "x265": "hevc", "svt-av1": "av1",
@@ -293,4 +296,44 @@ PRORES_PROFILES: Mapping[str, str] = {
 DNXHR_PROFILES: Mapping[str, str] = {
     "yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444",
 }  # fmt: skip
-"""DNxHR profile by pixel format: unlike DNxHD's, these take every size and rate."""
+"""DNxHR profile by pixel format: unlike DNxHD's kinds, these take every size and rate, but no fields."""
+
+
+@dataclass(frozen=True)
+class DnxhdKind:
+    """A kind of DNxHD: one size, one number of bits a picture, fields or none (SMPTE ST 2019-1)."""
+
+    size: tuple[int, int]
+    pixel_format: str
+    bit_rate: str
+    """By which FFmpeg knows the kind, one of those it has at different frame rates."""
+    has_fields: bool = False
+
+    @property
+    def options(self) -> dict[str, str]:
+        """FFmpeg's options for its encoder."""
+        return {"profile": "dnxhd", "b": self.bit_rate, **({"flags": "+ildct"} if self.has_fields else {})}
+
+
+_HD, _HDV, _720P = (1920, 1080), (1440, 1080), (1280, 720)
+DNXHD_KINDS: Mapping[int, DnxhdKind] = {
+    1235: DnxhdKind(_HD, "yuv422p10le", "175M"),
+    1237: DnxhdKind(_HD, "yuv422p", "115M"),
+    1238: DnxhdKind(_HD, "yuv422p", "175M"),
+    1241: DnxhdKind(_HD, "yuv422p10le", "185M", has_fields=True),
+    1242: DnxhdKind(_HD, "yuv422p", "120M", has_fields=True),
+    1243: DnxhdKind(_HD, "yuv422p", "185M", has_fields=True),
+    1244: DnxhdKind(_HDV, "yuv422p", "120M", has_fields=True),
+    1250: DnxhdKind(_720P, "yuv422p10le", "90M"),
+    1251: DnxhdKind(_720P, "yuv422p", "90M"),
+    1252: DnxhdKind(_720P, "yuv422p", "60M"),
+    1253: DnxhdKind(_HD, "yuv422p", "36M"),
+    1258: DnxhdKind((960, 720), "yuv422p", "42M"),
+    1259: DnxhdKind(_HDV, "yuv422p", "63M"),
+}
+"""By their number in the header of each picture; those that FFmpeg's encoder makes."""
+
+
+def dnxhd_kind(picture: bytes) -> DnxhdKind | None:
+    """The kind of an encoded picture; None for others, and for DNxHR."""
+    return DNXHD_KINDS.get(int.from_bytes(picture[40:44], "big"))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import av
 
 from streamdehaze.video.planes import PictureWriter
-from streamdehaze.video.writing.encoding.codecs import ENCODERS, PLAIN_Y4M, Encoder
+from streamdehaze.video.writing.encoding.codecs import ENCODERS, PLAIN_Y4M, DnxhdKind, Encoder
 from streamdehaze.video.writing.encoding.constant import ConstantRate
 
 _NO_REGULAR_KEYFRAMES = 100_000
@@ -109,6 +109,10 @@ class Pictures:
     rate: Fraction = Fraction(25)
     constant: ConstantRate | None = None
     """The rate of MPEG-2 that is delivered at one bit rate."""
+    dnxhd: DnxhdKind | None = None
+    """That of the input, which holds fields only where its pictures have some."""
+    is_intra: bool = False
+    """None of them refers to another one."""
     are_stills: bool = False
     """They come one file each, so that their codec is not a video's."""
 

@@ -10,7 +10,13 @@ import cv2
 from av.codec import CodecContext
 
 from streamdehaze.errors import SinkError
-from streamdehaze.video.writing.encoding.codecs import DNXHR_PROFILES, LARGE_PIXELS, PRORES_PROFILES, Encoder
+from streamdehaze.video.writing.encoding.codecs import (
+    DNXHR_PROFILES,
+    FAMILIES,
+    LARGE_PIXELS,
+    PRORES_PROFILES,
+    Encoder,
+)
 from streamdehaze.video.writing.encoding.encoding import EncodeOptions, Pictures
 from streamdehaze.video.writing.encoding.parameters import add_parameter
 
@@ -46,7 +52,13 @@ def options_for(pictures: Pictures, encoder: Encoder, pixel_format: str, wanted:
     if encoder.name == "prores_ks" and pictures.profile is not None and pictures.profile in PRORES_PROFILES:
         options["profile"] = PRORES_PROFILES[pictures.profile]
     if encoder.name == "dnxhd":
-        options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
+        kind = pictures.dnxhd
+        if kind and (kind.size, kind.pixel_format) == ((pictures.width, pictures.height), pixel_format):
+            options |= kind.options
+        else:
+            options["profile"] = DNXHR_PROFILES.get(pixel_format, "dnxhr_hq")
+    if pictures.is_intra and encoder.name in FAMILIES.get(pictures.codec, ()):
+        options["g"] = "1"
     if encoder.name.startswith("libx264") and not _is_repeatable(pictures.width):
         add_parameter(options, "x264-params", "asm=avx2")
     _add(options, wanted.options)
