@@ -59,6 +59,15 @@ def test_sound_that_the_container_refuses_is_named_and_converted_on_request(
     assert begins == pytest.approx(float(video_times(tmp_path / f"out.{ending}")[0]), abs=0.15)
 
 
+@pytest.mark.parametrize("ending", ["mxf", "mpg"])
+def test_aac_is_not_offered_for_a_container_that_refuses_it(tmp_path: Path, ending: str) -> None:
+    source = camera(tmp_path, "-c:a", "aac")
+    for encode in (EncodeOptions("mpeg2video"), EncodeOptions("mpeg2video", audio="aac")):
+        sink = copy_through(source, tmp_path / f"out.{ending}", encode=encode, overwrite=True)
+        assert [each for each in sink.losses if "audio" in each] == ["audio stream 1 (aac); a .mkv file holds it"]
+    assert codecs(tmp_path / f"out.{ending}") == ["mpeg2video"]
+
+
 def test_aac_is_copied_and_no_sound_is_no_loss_where_it_is_asked_for(tmp_path: Path) -> None:
     source = camera(tmp_path, "-c:a", "aac")
     copy_through(source, tmp_path / "out.mp4", encode=AAC)

@@ -26,7 +26,7 @@ from streamdehaze.video.readback.facts import (
 )
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.syntax.sei import PictureNotes
-from streamdehaze.video.writing.containers import Output, holds
+from streamdehaze.video.writing.containers import Output, holds_aac
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, WITHOUT_TIMES
 from streamdehaze.video.writing.encoding.encode import UNEVEN, StreamSetup
 from streamdehaze.video.writing.encoding.encoding import Encoding
@@ -166,7 +166,7 @@ def _hidden_kinds(source: FileSource) -> frozenset[str]:
 
 def _sound_remedy(asked: Asked, container_format: str) -> str:
     """What keeps sound that a container does not hold, as text."""
-    remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and holds(container_format, "aac"))
+    remedies = ["--audio-codec aac converts it"] * (asked.audio == "copy" and holds_aac(container_format))
     remedies += ["a .mkv file holds it"] * (container_format != "matroska")
     return ", ".join(remedies)
 

@@ -24,6 +24,9 @@ from streamdehaze.video.writing import aspect
 
 log = logging.getLogger("streamdehaze")
 
+_WITHOUT_AAC = frozenset({"mxf", "mxf_d10", "mxf_opatom", "mpeg", "vob", "dvd", "svcd", "vcd", "ogg"})
+"""Containers that refuse AAC, though FFmpeg says they take it, only when the header is written."""
+
 
 class Output:
     """A container that is written.
@@ -162,6 +165,11 @@ def holds(container_format: str, encoder: str) -> bool:
         output.add_stream(encoder, rate=25)
         return True
     return False
+
+
+def holds_aac(container_format: str) -> bool:
+    """Whether a container takes AAC."""
+    return container_format not in _WITHOUT_AAC and holds(container_format, "aac")
 
 
 def home_of(container_format: str, encoder: str) -> str:

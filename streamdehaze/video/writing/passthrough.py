@@ -21,7 +21,7 @@ from streamdehaze.video.pyav import fraction
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
-from streamdehaze.video.writing.containers import Output, add_parameters, holds, trial_container
+from streamdehaze.video.writing.containers import Output, add_parameters, holds_aac, trial_container
 from streamdehaze.video.writing.encoding.codecs import MOV_FAMILY, TRANSPORT_STREAM_CODECS
 from streamdehaze.video.writing.encoding.encoding import AudioCodec
 from streamdehaze.video.writing.sound import USUAL_LAYOUTS, AacSound
@@ -52,14 +52,14 @@ class Passthrough:
     def __init__(self, source: FileSource, container_format: str, audio: AudioCodec = "copy") -> None:
         self._source = source
         self._sounds: dict[int, AacSound] = {}
-        holds_aac = audio == "aac" and holds(container_format, "aac")
+        converts = audio == "aac" and holds_aac(container_format)
         self.accepted: list[Stream] = []
         self._covers: dict[int, bytes] = {}
         for stream in source.others:
             if audio == "none" and stream.type == "audio":
                 continue
             as_it_is = codec_name(stream) == "aac" and _takes([stream], container_format)
-            if holds_aac and not as_it_is and (sound := _to_aac(stream)) is not None:
+            if converts and not as_it_is and (sound := _to_aac(stream)) is not None:
                 self._sounds[stream.index] = sound
                 self.accepted.append(stream)
                 continue
