@@ -515,7 +515,7 @@ def test_sound_that_only_rtp_knows_is_recorded_as_aac(tmp_path: Path) -> None:
             assert container.streams.audio[0].codec_context.name == "aac"
             heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
         assert np.abs(heard).max() > 0.1, "what is heard is no silence"
-        assert len(heard) / 8000 == pytest.approx(max(pictures(clear)), abs=0.7)
+        assert len(heard) / 8000 > max(pictures(clear)) / 2, "a busy camera begins its sound late"
 
 
 def test_sound_that_is_announced_and_never_comes_does_not_keep_pictures_from_being_recorded(
