@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from doubles import EngineDouble
 from streamdehaze import Dehazer, Frame
 from streamdehaze.cli import main
-from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, to_display, to_signal
+from streamdehaze.control.curves import INPUT_CURVES, InputCurve, curve_of, light_of, to_display, to_signal
 from streamdehaze.errors import ConfigError
 from streamdehaze.fidelity import psnr
 from streamdehaze.frame import ColorSpec
@@ -47,6 +47,18 @@ def test_curves_rise_and_invert(curve: InputCurve) -> None:
     assert (np.diff(shown[0, 0]) > 0).all()
     assert shown.max() == pytest.approx(1, abs=1e-6)
     assert to_signal(shown, curve) == pytest.approx(signal, abs=2e-3)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_bright_tinted_sky_keeps_its_tint_and_inverts(curve: InputCurve) -> None:
+    """Paler than the fog before it, the sky would not tell the colour of the fog."""
+    light = np.array([0.55, 0.75, 0.95])
+    signals = np.linspace(0, 1, 2000)
+    signal = np.interp(light, light_of(signals, curve), signals).astype(np.float32).reshape(3, 1, 1)
+    shown = to_display(signal, curve)
+    tint = 1.099 * light**0.45 - 0.099
+    np.testing.assert_allclose(shown.ravel() / shown.max(), tint / tint.max(), atol=2e-3)
+    np.testing.assert_allclose(to_signal(shown, curve), signal, atol=2e-3)
 
 
 def test_tags_name_the_curve_unless_one_is_asked_for() -> None:

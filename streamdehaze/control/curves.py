@@ -5,8 +5,8 @@ light by the camera's published formula, and shown as BT.709 shows it, with a so
 white. The network's answer goes the same way back; maps are fitted and applied in the footage's own signal. An affine
 map in log is not one in light, but over a small window it is close: docs/control.md has what that costs.
 
-Curves act on each channel. The wide primaries of log footage are left as they are: its colours look pale to the
-network, as they do on a display without a conversion.
+Curves act on each channel, the shoulder on the brightest. The wide primaries of log footage are left as they are: its
+colours look pale to the network, as they do on a display without a conversion.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -169,21 +169,32 @@ def to_display(rgb: FloatArray, curve: InputCurve) -> FloatArray:
     """What a display shows of a signal, both RGB (3, rows, columns) in [0, 1]; "sdr" is shown as it is."""
     if curve == "sdr":
         return rgb
-    signal, display = _table(curve)
-    return np.interp(rgb, signal, display).astype(np.float32)
+    signal, light, shown = _tables(curve)
+    unbounded = np.interp(rgb, signal, light)
+    return _scaled(unbounded, light, shown)
 
 
 def to_signal(rgb: FloatArray, curve: InputCurve) -> FloatArray:
     """The signal that a display shows so: the inverse of `to_display`."""
     if curve == "sdr":
         return rgb
-    signal, display = _table(curve)
-    return np.interp(rgb, display, signal).astype(np.float32)
+    signal, light, shown = _tables(curve)
+    unbounded = _scaled(rgb, shown, light)
+    return np.interp(unbounded, light, signal).astype(np.float32)
+
+
+def _scaled(rgb: npt.NDArray[Any], given: Floats, wanted: Floats) -> FloatArray:
+    """Pixels whose brightest channel goes from `given` to `wanted`, and the others with it.
+
+    A shoulder for each channel would make a bright tinted sky paler than what is before it, and haze lose less of it.
+    """
+    brightest = np.maximum(rgb.max(axis=0), 1e-6)
+    return np.asarray(rgb * (np.interp(brightest, given, wanted) / brightest), np.float32)
 
 
 @functools.cache
-def _table(curve: str) -> tuple[Floats, Floats]:
-    """Signals and what is shown of them, both rising."""
+def _tables(curve: str) -> tuple[Floats, Floats, Floats]:
+    """Signals, what BT.709 would show of them without a limit, and with the shoulder; all rising."""
     signal = np.linspace(0, 1, _STEPS)
     light = _DECODE[curve](signal)
     knee, most = _bt709(np.array(_KNEE)), float(light.max())
@@ -196,7 +207,7 @@ def _table(curve: str) -> tuple[Floats, Floats]:
         rate = _rate(slope * reach / room)
         shown = shown + room * np.log1p(rate * over / reach) / np.log1p(rate)
     last_black = int(np.flatnonzero(shown <= 0)[-1]) if shown[0] <= 0 else 0
-    return signal[last_black:], shown[last_black:]
+    return signal[last_black:], _bt709(np.maximum(light, 0))[last_black:], shown[last_black:]
 
 
 def _rate(steepness: float) -> float:
