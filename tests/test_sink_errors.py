@@ -99,6 +99,15 @@ def test_unknown_container(source: Path, tmp_path: Path) -> None:
     assert "no container format 'mq4'" in refusal(source, tmp_path / "out.mp4", container="mq4")
 
 
+@pytest.mark.parametrize(("name", "container"), [("out.m3u8", None), ("out.mpd", None), ("out.ts", "segment")])
+def test_a_playlist_and_its_many_files_are_left_to_live(
+    source: Path, tmp_path: Path, name: str, container: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "is not one file" in refusal(source, tmp_path / name, container=container)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 @pytest.mark.skipif(not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to step down from")
 def test_read_only_folder(source: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked"

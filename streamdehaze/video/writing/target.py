@@ -12,10 +12,12 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import av
 import av.error
+from av.format import Flags
 
 from streamdehaze.address import Address, scheme_of
 from streamdehaze.durable import require_writable
@@ -328,9 +330,13 @@ def _as_input(like: str) -> str | None:
 
 def _known(container: str) -> str:
     try:
-        return av.ContainerFormat(container, "w").name
+        known = av.ContainerFormat(container, "w")
     except ValueError:
         raise SinkError(f"there is no container format '{container}'") from None
+    no_file: Any = Flags.no_file.value
+    if known.flags & no_file:  # its muxer opens files of its own, under names that nobody checks
+        raise SinkError(f"{known.name} is not one file; use .mp4, .mkv, .mov, .webm, .avi or .ts, or `live` for HLS")
+    return known.name
 
 
 def _by_extension(path: Path) -> str:
@@ -345,4 +351,4 @@ def _by_extension(path: Path) -> str:
             f"'{path}' names a kind of picture that cannot be written; use .png, .jpg, .tif or .webp, or for a video "
             ".mp4 or .mkv"
         )
-    return container
+    return _known(container)
