@@ -209,7 +209,11 @@ def test_a_worker_that_differs_from_the_machine_where_work_began_is_refused(
     shutil.copy(film, own)
     first, *_ = work = jobs(own, target)
     with pytest.raises(SinkError, match="encoder 'libnothing'"):
-        make_segment(replace(first, plan=first.plan.model_copy(update={"codec": "libnothing"})))
+        make_segment(
+            replace(
+                first, plan=first.plan.model_copy(update={"encode": replace(first.plan.encode, codec="libnothing")})
+            )
+        )
     with monkeypatch.context() as changed:
         changed.setattr("streamdehaze.pipeline.sharing.segments.versions", lambda packages: OTHER_VERSIONS)
         with pytest.raises(ConfigError, match=r'this machine differs .*now \{"av": "0"\}'):
