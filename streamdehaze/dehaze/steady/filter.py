@@ -13,7 +13,8 @@ Its answers become small affine maps (`streamdehaze.dehaze.affine`), and these a
    the same gain, so that slow drift of the light or the fog cannot hide between two frames; while it moves, R is the
    picture before, which has not been blurred by being carried. What a pixel was before something passed in front of it
    is taken again once the picture is as it was (`streamdehaze.dehaze.steady.background`).
-4. **blend** the fresh maps in.
+4. **blend** the fresh maps in. Where no frames are held back, what is given of a still pixel follows what is known
+   by a share in each frame, too: smoothed twice, it changes much less from frame to frame.
 5. **level**: while the camera stands still, the overall brightness is held (`streamdehaze.dehaze.steady.level`).
 
 In files, frames can be held back (`streamdehaze.dehaze.steady.lookahead`); then the same is done backwards between 4
@@ -67,8 +68,7 @@ better than the second, they would show as a jump: the second answer would move 
 _TRUSTED = 0.3
 """Kalman gain ``P / (P + 1)`` below which a pixel counts as still."""
 _AGAIN = np.float32(4)
-"""Where no frames are held back, what is given of a still pixel follows what is known by this many times its variance
-in each frame: smoothed twice, it changes much less from frame to frame, and lags only a little more."""
+"""That share is this many times the variance, so that little lag is added."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 """A jump in time longer than both begins a new scene: a seek, or a camera that was away."""
 
@@ -344,7 +344,7 @@ class TemporalFilter:
         return known
 
     def _followed(self, given: FloatArray, known: FloatArray, still: npt.NDArray[np.bool_]) -> FloatArray:
-        """Gains and offsets that follow what is known: at once, but for pixels that count as still."""
+        """Gains and offsets that follow what is known: by `_AGAIN` where pixels count as still, elsewhere at once."""
         share = np.where(still, np.minimum(_AGAIN * known[-1], np.float32(1)), np.float32(1))
         followed = np.empty_like(given)
         correct(given, share, known[: len(given)], followed)
