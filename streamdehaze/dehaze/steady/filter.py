@@ -68,7 +68,7 @@ better than the second, they would show as a jump: the second answer would move 
 _TRUSTED = 0.3
 """Kalman gain ``P / (P + 1)`` below which a pixel counts as still."""
 _AGAIN = np.float32(4)
-"""That share is this many times the variance, so that little lag is added."""
+"""The share of the second smoothing, in units of the variance: high enough to add little lag."""
 _GAP_SECONDS, _GAP_FRAMES = 1.0, 5
 """A jump in time longer than both begins a new scene: a seek, or a camera that was away."""
 
