@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from av.container import InputContainer
+from av.format import ContainerFormat, Flags
 from av.video.stream import VideoStream
 
 ANY_METADATA: Mapping[str, Any] = (
@@ -27,6 +28,12 @@ def fraction(rational: Any) -> Fraction:
     Before PyAV 19 it is a `Fraction`, or None for none; from then on an `AVRational`, 0/1 or 1/0 for none.
     """
     return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
+
+
+def has_flag(container_format: ContainerFormat, flag: Flags) -> bool:
+    """Whether FFmpeg says so of a format; a member of PyAV's `Flags` has a plain number, whatever its types say."""
+    number: Any = flag.value
+    return bool(container_format.flags & number)
 
 
 def frame_rate(video: VideoStream) -> Fraction | None:

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from streamdehaze.errors import counted
-from streamdehaze.video.pyav import fraction
+from streamdehaze.video.pyav import fraction, has_flag
 from streamdehaze.video.readback.facts import StreamFacts, codec_name, stream_metadata
 from streamdehaze.video.reading.file import FileSource
 from streamdehaze.video.reading.open import has_parameters
@@ -242,8 +242,7 @@ class Passthrough:
 
 def _may_stand_still(container_format: str) -> bool:
     """Whether two packets of a stream may have the same time in a container."""
-    flag: Any = Flags.ts_nonstrict.value
-    return bool(av.ContainerFormat(container_format, "w").flags & flag)
+    return has_flag(av.ContainerFormat(container_format, "w"), Flags.ts_nonstrict)
 
 
 def _rescale(packet: Packet[Any], delay: Fraction, time_base: Fraction) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import av
@@ -22,7 +21,7 @@ from av.format import Flags
 from streamdehaze.address import Address, scheme_of
 from streamdehaze.durable import require_writable
 from streamdehaze.errors import ConfigError, SinkError
-from streamdehaze.video.pyav import ANY_METADATA
+from streamdehaze.video.pyav import ANY_METADATA, has_flag
 from streamdehaze.video.trust import Trust
 from streamdehaze.video.writing.containers import Output
 from streamdehaze.video.writing.encoding.codecs import CONTAINER_CODECS, LIVE_ENCODERS, MOV_FAMILY
@@ -333,8 +332,7 @@ def _known(container: str) -> str:
         known = av.ContainerFormat(container, "w")
     except ValueError:
         raise SinkError(f"there is no container format '{container}'") from None
-    no_file: Any = Flags.no_file.value
-    if known.flags & no_file:  # its muxer opens files of its own, under names that nobody checks
+    if has_flag(known, Flags.no_file):  # its muxer opens more files itself and overwrites what has their names
         raise SinkError(f"{known.name} is not one file; use .mp4, .mkv, .mov, .webm, .avi or .ts, or `live` for HLS")
     return known.name
 

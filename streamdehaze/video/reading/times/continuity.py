@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.format import Flags
 from av.packet import Packet
 
-from streamdehaze.video.pyav import fraction
+from streamdehaze.video.pyav import fraction, has_flag
 
 _BACK = Fraction(1, 10)
 """Seconds that decoding times may go back in a stream without the clock having been reset (FFmpeg's own limit)."""
@@ -31,8 +31,7 @@ class Continuity:
     """
 
     def __init__(self, container: InputContainer, warn_once: Callable[..., None]) -> None:
-        flag: Any = Flags.ts_discont.value
-        self.applies = bool(container.format.flags & flag)
+        self.applies = has_flag(container.format, Flags.ts_discont)
         """Whether the format is one whose clock may be reset in the middle."""
         self._warn_once = warn_once
         self._offsets: list[Fraction] = [Fraction(0)]
