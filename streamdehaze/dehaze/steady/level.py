@@ -59,7 +59,7 @@ class Level:
             change = 0.0
             if still is not None and np.count_nonzero(still) > _SHARE * still.size:
                 change, own = (cv2.mean(x, still.view(np.uint8))[0] for x in brightness - self.brightness)
-                change -= min(max(_OWN * own, min(change, 0.0)), max(change, 0.0))
+                change -= float(np.clip(_OWN * own, min(change, 0.0), max(change, 0.0)))
             held = (self.held_back + change) * (1 - _RATE)
             self.held_back = math.copysign(min(max(abs(held) - _UNSEEN, 0.0), _MOST), held)
         self.brightness = brightness

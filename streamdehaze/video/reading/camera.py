@@ -335,7 +335,7 @@ class Connection:
         """Report that the camera is open; the streams to read in addition to the video."""
         playable = [stream for stream in streams if stream.type == "audio" and stream.codec_context is not None]
         sound = next(filter(has_parameters, playable), None) if self._wants_sound else None
-        if self._wants_sound and playable and sound is None:  # nobody could write it
+        if self._wants_sound and playable and sound is None:  # no container takes it without its parameters
             text = "%s: its sound is left out: it has not begun, so that its format is not known"
             log.info(text, self._options.name, extra={"camera": self._options.name})
         self._receiver.opened(self, codec, rate, sound)
